@@ -1,0 +1,294 @@
+"""One file that holds JSON and arrays: written whole or not at all, read without trust.
+
+The file is an uncompressed ``.npz`` that `numpy.load` opens. Its member ``header`` is JSON text as
+bytes, with a manifest of every array: name, dtype, shape and CRC-32. There is one way to write
+given contents, and a reader holds the file to it: the members are those of the manifest, their
+sizes follow from dtype and shape and add up to no more than the file, the head of each is compared
+byte by byte. All of it is settled before memory is taken for an array. So a damaged or made-up
+file is a ValueError, and no file can make the reader run code, open a path or take more memory than
+the file is large.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import re
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backprop.config import nearest
+
+Array = np.ndarray
+FORMAT = "backprop"
+VERSION = 1
+HEADER = "header"
+MAGIC = b"\x93NUMPY\x01\x00"
+DTYPES = {np.dtype(c).newbyteorder(o).str for c in "?bBhHiIqQefdg" for o in "<>"}
+UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|^/|(^|/)\.{0,2}(/|$)")  # in a name: no path could be made
+# what zipfile and json raise for bytes that nobody wrote on purpose
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    LookupError,
+    struct.error,
+    RuntimeError,  # encrypted members, unknown compression, JSON nested too deeply
+    OverflowError,
+)
+
+
+def write(
+    path: str | os.PathLike, kind: str, header: Mapping[str, Any], arrays: Mapping[str, Array]
+) -> None:
+    """Write a file; where anything fails, what was there before is still there.
+
+    Parameters
+    ----------
+    path : path
+        Ends in ``.npz``. Where it is a symbolic link, the file that it leads to is written.
+    kind : str
+        What the file is: ``"model"``, ``"weights"``, ``"checkpoint"``.
+    header : mapping
+        JSON can hold it.
+    arrays : mapping of str to ndarray
+        Of numbers or truth values.
+
+    Raises
+    ------
+    TypeError
+        Something in the header or an array's dtype cannot be written.
+    ValueError
+        A name is none that a file could have, or `path` does not end in ``.npz``.
+    OSError
+        The file cannot be written.
+    """
+    target = Path(os.path.realpath(npz_path(path)))
+    arrays = {name: np.asarray(a, order="C") for name, a in arrays.items()}
+    for name, a in arrays.items():
+        if UNSAFE.search(name) or name == HEADER:
+            raise ValueError(f"an array named {name!r} cannot be saved: rename the layer")
+        if a.dtype.str not in DTYPES and a.dtype != np.bool_:
+            raise TypeError(f"the array {name!r} cannot be saved: it is of dtype {a.dtype}")
+    manifest = {name: [a.dtype.str, list(a.shape), zlib.crc32(raw(a))] for name, a in arrays.items()}
+    text = as_json({"format": FORMAT, "version": VERSION, "kind": kind, **header, "manifest": manifest})
+    members = {HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
+    # a name of its own, so that neither a second writer nor what a crash left is in the way
+    temporary = target.with_name(f".backprop-{os.urandom(8).hex()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                for name, array in members.items():
+                    info = zipfile.ZipInfo(f"{name}.npy")  # without the time: same model, same file
+                    with archive.open(info, "w", force_zip64=True) as member:
+                        member.write(npy_head(array.dtype.str, array.shape))
+                        member.write(raw(array))
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            os.chmod(temporary, target.stat().st_mode & 0o777)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(target.parent)
+
+
+def raw(array: Array) -> memoryview:
+    """The bytes of an array in C order."""
+    return memoryview(array.reshape(-1).view(np.uint8))
+
+
+def npy_head(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """What stands before the numbers in an .npy file, version 1.0: one spelling for one array."""
+    text = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode()
+    size = len(MAGIC) + 2 + len(text) + 1
+    text += b" " * (-size % 64) + b"\n"
+    return MAGIC + struct.pack("<H", len(text)) + text
+
+
+def as_json(header: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(header)
+    except (TypeError, ValueError, RecursionError) as error:
+        where, value = stranger(header, "")
+        raise TypeError(
+            f"cannot save {where} = {value!r} ({type(value).__name__}): a file holds numbers, text, "
+            "lists, mappings and objects of registered classes"
+        ) from error
+
+
+def stranger(value: Any, where: str) -> tuple[str, Any]:
+    """Where in a configuration something stands that JSON cannot hold, and what it is."""
+    parts: Any = ()
+    if isinstance(value, Mapping):
+        parts = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
+    for key, part in parts:
+        try:
+            json.dumps({key: part})
+        except (TypeError, ValueError, RecursionError):
+            at = f"{where}[{key}]" if isinstance(key, int) else f"{where}.{key}".lstrip(".")
+            return stranger(part, at)
+    return where, value
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # a folder cannot be opened on this system
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(handle)
+
+
+def npz_path(path: str | os.PathLike) -> Path:
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise ValueError(
+            f"backprop writes and reads .npz files, got {str(path)!r}: name it {path.stem + '.npz'!r}"
+        )
+    return path
+
+
+def read(
+    path: str | os.PathLike, kinds: tuple[str, ...]
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The header and the arrays of a file of one of the kinds.
+
+    Raises
+    ------
+    FileNotFoundError
+    OSError
+        The file cannot be read.
+    ValueError
+        The file is not of this library, is damaged, or is of another kind.
+    """
+    path = npz_path(path)
+    if not path.exists():
+        near = path.parent.glob("*.npz") if path.parent.is_dir() else ()
+        raise FileNotFoundError(f"no file {str(path)!r}{nearest(path.name, [p.name for p in near])}")
+    if not path.is_file():
+        raise OSError(f"{str(path)!r} is a folder or a device, and a file was expected")
+    try:
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            return read_members(archive, kinds, os.fstat(file.fileno()).st_size)
+    except DAMAGE as error:
+        raise ValueError(f"{str(path)!r} is damaged or no file of backprop: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: {error}") from error
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        # a place before the file's beginning, which only a damaged directory names
+        raise ValueError(f"{str(path)!r} is damaged or no file of backprop: {error}") from error
+
+
+def read_members(
+    archive: zipfile.ZipFile, kinds: tuple[str, ...], file_size: int
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    infos = {info.filename: info for info in archive.infolist()}
+    if len(infos) != len(archive.infolist()):
+        raise ValueError("two members have the same name")
+    if sum(info.file_size for info in infos.values()) > file_size:
+        raise ValueError("its members are larger than the file")
+    for info in infos.values():
+        if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+            raise ValueError(f"its member {info.filename!r} is compressed, so it is no file of backprop")
+    header_info = infos.pop(f"{HEADER}.npy", None)
+    if header_info is None:
+        raise ValueError("it has no header, so it is no file of backprop")
+    header = read_header(archive, header_info)
+    if header.get("format") != FORMAT:
+        raise ValueError("it is no file of backprop")
+    version = header.get("version")
+    if type(version) is not int or version != VERSION:
+        raise ValueError(f"it has format version {version!r} and this backprop reads {VERSION}: upgrade it")
+    if header.get("kind") not in kinds:
+        raise ValueError(
+            f"it holds a {header.get('kind')!r} and a {' or a '.join(map(repr, kinds))} was expected"
+        )
+    manifest = header.pop("manifest", None)
+    if not isinstance(manifest, dict) or {f"{name}.npy" for name in manifest} != set(infos):
+        raise ValueError("its arrays are not those of its manifest")
+    for name, entry in manifest.items():  # all of it, before anything is allocated
+        check_entry(name, entry, infos[f"{name}.npy"])
+    bad = archive.testzip()
+    if bad is not None:
+        raise ValueError(f"its array {bad.removesuffix('.npy')!r} is damaged: the checksum does not agree")
+    return header, {name: read_array(archive, name, *entry) for name, entry in manifest.items()}
+
+
+def read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:
+    size = info.file_size - len(npy_head("|u1", (0,)))  # the head is as long for any number of bytes
+    with archive.open(info) as member:
+        head = npy_head("|u1", (max(size, 0),))
+        if member.read(len(head)) != head:
+            raise ValueError("its header is damaged, or it is no file of backprop")
+        # to the end, where the zip's own checksum is compared
+        header = json.loads(member.read().decode())
+    if not isinstance(header, dict):
+        raise ValueError("it is no file of backprop")
+    return header
+
+
+def check_entry(name: str, entry: Any, info: zipfile.ZipInfo) -> None:
+    """Raise unless the manifest describes an array of numbers that has the member's size."""
+    if UNSAFE.search(name):
+        raise ValueError(f"it names an array {name!r}")
+    if not isinstance(entry, list) or len(entry) != 3:
+        raise ValueError(f"its manifest describes array {name!r} as {entry!r}")
+    dtype, shape, crc = entry
+    if not isinstance(dtype, str) or (dtype not in DTYPES and dtype != "|b1"):
+        raise ValueError(f"its array {name!r} has dtype {dtype!r}")
+    if (
+        not isinstance(shape, list)
+        or len(shape) > 32
+        or not all(type(n) is int and 0 <= n <= sys.maxsize for n in shape)
+        or type(crc) is not int
+    ):
+        raise ValueError(f"its array {name!r} has shape {shape!r}")
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if info.file_size != len(npy_head(dtype, tuple(shape))) + size:
+        raise ValueError(
+            f"its array {name!r} has {info.file_size} bytes and its shape {shape} needs {size}"
+        )
+
+
+def read_array(
+    archive: zipfile.ZipFile, name: str, dtype: str, shape: list[int], crc: int
+) -> Array:
+    head = npy_head(dtype, tuple(shape))
+    with archive.open(f"{name}.npy") as member:
+        if member.read(len(head)) != head:
+            raise ValueError(f"its array {name!r} is not what its manifest says")
+        array = np.empty(tuple(shape), dtype)
+        data = raw(array)
+        if member.readinto(data) != len(data) or zlib.crc32(data) != crc:
+            raise ValueError(f"its array {name!r} is damaged: the checksum does not agree")
+    return array
+
+
+def is_ours(path: str | os.PathLike) -> bool:
+    """Whether a file looks like one of this library, so that overwriting it loses no one's data."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            head = archive.read(f"{HEADER}.npy")
+    except (OSError, ValueError, *DAMAGE):
+        return False
+    return f'"format": "{FORMAT}"'.encode() in head[:400]

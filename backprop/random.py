@@ -1,0 +1,45 @@
+"""Seeds and generators: every layer draws from a generator of its own, spawned from one root sequence.
+
+The root is the one piece of state that belongs to the process, because `set_random_seed` has to reach objects that do
+not exist yet. Nothing else in the library is seeded, and NumPy's global generator is never read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_root = np.random.SeedSequence()
+
+
+def set_random_seed(seed: int) -> None:
+    """Make everything that is built from now on reproducible.
+
+    Models and layers take their seeds when they are built, in the order in which they are built. What was built before keeps its
+    own generators.
+
+    Parameters
+    ----------
+    seed : int
+        Not negative.
+
+    Examples
+    --------
+    >>> import backprop
+    >>> backprop.utils.set_random_seed(0)
+    """
+    global _root
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"set_random_seed() expects an integer that is not negative, got {seed!r}")
+    _root = np.random.SeedSequence(int(seed))
+
+
+def spawn() -> np.random.SeedSequence:
+    """The next child of the root: independent of every other child, the same for the same seed and order."""
+    return _root.spawn(1)[0]
+
+
+def generator(seed: int | np.random.SeedSequence | np.random.Generator | None = None) -> np.random.Generator:
+    """A generator for a seed; without one, for the next child of the root."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(spawn() if seed is None else seed)

@@ -1,0 +1,15 @@
+"""What all tests share: Hypothesis' profiles and Keras' backend."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+os.environ.setdefault("KERAS_BACKEND", "numpy")  # before anything imports keras
+
+# No deadline: machines that run tests are shared, so the time of one example says nothing. In CI
+# the examples are the same in every run, so that a change is judged by what it changed; at a desk
+# they differ, and so keep searching.
+patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("dev", max_examples=25, **patient)
+settings.register_profile("ci", max_examples=25, derandomize=True, print_blob=True, **patient)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
