@@ -1,0 +1,568 @@
+"""The whole contract of a layer.
+
+The author of a layer writes `forward` and `backward`, and `build` where there are parameters:
+
+    class Scale(Layer):
+        def build(self, input_shape):
+            self.gamma, self.dgamma = self.param("gamma", input_shape[-1:], "ones")
+
+        def forward(self, x, ctx=INFERENCE):
+            return self.gamma * x, x
+
+        def backward(self, dy, x):
+            self.dgamma = sum_rows(dy * x)
+            return self.gamma * dy
+
+Everything else (weights, configuration, repr, copies, names, checks at the border) is here and is written once. The
+rules that keep layers free to be shared, repeated and run side by side:
+
+* `forward` returns what `backward` will need; nothing about one call is kept on the layer.
+* `backward` sets every gradient, it never adds. Assigning to a parameter or gradient copies into the model's vector.
+* Write only into arrays made in this call: not into `x`, `dy`, the cache, or anything already returned.
+* Training behaviour comes from `ctx`, randomness from `self.rng`.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from backprop import constraints, initializers, random, regularizers
+from backprop.config import Configurable, snake_case
+from backprop.parameters import Parameter
+
+Array = np.ndarray
+Shape = tuple[Any, ...]  # of integers, or None where a size is free
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a forward pass must know besides its input.
+
+    Attributes
+    ----------
+    training : bool
+        Dropout drops and batch normalization takes the batch's statistics.
+    mask : ndarray of bool, (batch, time), optional
+        True at a real step, False at padding.
+    backward : bool
+        Whether a backward pass may follow. Where not, containers drop each cache at once.
+    penalties : list, optional
+        Where layers put penalties on their activity; the trainer adds them to the loss.
+    """
+
+    training: bool = False
+    mask: Array | None = None
+    backward: bool = True
+    penalties: list | None = None
+
+    def with_mask(self, mask: Array | None) -> Context:
+        return self if mask is self.mask else replace(self, mask=mask)
+
+
+INFERENCE = Context()
+TRAINING = Context(training=True)
+PREDICT = Context(backward=False)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a layer's input must look like; None leaves a thing free.
+
+    Parameters
+    ----------
+    dtype : str, optional
+    shape : tuple, optional
+        Whole shape with the batch axis; None in it is free.
+    ndim, max_ndim, min_ndim : int, optional
+    axes : mapping of int to int, optional
+        Sizes of single axes, such as ``{-1: 784}``.
+    allow_last_axis_squeeze : bool
+        Accept a missing or additional last axis of length 1.
+    name : str, optional
+    optional : bool
+    """
+
+    dtype: Any = None
+    shape: Shape | None = None
+    ndim: int | None = None
+    max_ndim: int | None = None
+    min_ndim: int | None = None
+    axes: Mapping[int, int | None] | None = None
+    allow_last_axis_squeeze: bool = False
+    name: str | None = None
+    optional: bool = False
+
+    def accepts(self, shape: Shape) -> bool:
+        if self.allow_last_axis_squeeze and self.shape is not None and len(shape) != len(self.shape):
+            shape = shape[:-1] if shape[-1:] == (1,) else (*shape, 1)
+        n = len(shape)
+        wanted = dict(enumerate(self.shape)) if self.shape is not None else dict(self.axes or {})
+        return (
+            (self.ndim is None or n == self.ndim)
+            and (self.min_ndim is None or n >= self.min_ndim)
+            and (self.max_ndim is None or n <= self.max_ndim)
+            and (self.shape is None or n == len(self.shape))
+            and all(
+                -n <= axis < n and (size is None or shape[axis] is None or shape[axis] == size)
+                for axis, size in wanted.items()
+            )
+        )
+
+    def __str__(self) -> str:
+        parts = []
+        if self.shape is not None:
+            parts.append(f"shape {show_shape(self.shape[1:])}")
+        if self.ndim is not None:
+            parts.append(f"{self.ndim - 1} axes besides the batch")
+        if self.min_ndim is not None:
+            parts.append(f"at least {self.min_ndim - 1} axes besides the batch")
+        if self.max_ndim is not None:
+            parts.append(f"at most {self.max_ndim - 1} axes besides the batch")
+        parts += [f"{size} along axis {axis}" for axis, size in (self.axes or {}).items()]
+        return " and ".join(parts)
+
+
+class Layer(Configurable):
+    """A function with parameters and a hand-derived derivative; see the module's docstring for how to write one.
+
+    Parameters
+    ----------
+    activity_regularizer : str or Regularizer, optional
+        Penalty on the layer's output, divided by the batch's size. Containers apply it.
+    trainable : bool, default True
+        Whether an optimizer may change the parameters.
+    dtype : str, optional
+        Of the parameters and of what the layer computes in. Default: the model's; float32 outside a model.
+    name : str, optional
+        Default: the class' name in snake case, made unique by the model.
+    input_shape : tuple, optional
+        Shape of one sample, where the layer is the first of a model and there is no `Input`.
+    input_dim : int, optional
+        Short for ``input_shape=(input_dim,)``.
+    """
+
+    integer_input = False  # an Embedding's: not cast to the model's dtype
+    changes_mask = False  # whether compute_mask is overridden
+    input_spec: InputSpec | None = None
+    dtype: np.dtype | None = None
+    built = False
+    activity_regularizer: Any = None
+    build_shape: Shape | None = None
+    has_identity = True
+    _origin: Layer | None = None  # a replica's: the layer that it stands for
+
+    def __new__(cls, *args, **kwargs):
+        if cls.forward is Layer.forward and hasattr(cls, "call"):
+            raise TypeError(
+                f"{cls.__name__} is written for Keras' automatic differentiation (call); here a layer derives its own: "
+                "rename call to forward(self, x, ctx) and return (y, cache), write backward(self, dy, cache) that "
+                "returns dx, and replace add_weight by self.param. See docs/write_a_layer.md"
+            )
+        self = super().__new__(cls, *args, **kwargs)
+        # here and not in __init__, so that a subclass may leave super().__init__() out
+        self.__dict__ |= {"_parameters": {}, "_arrays": {}, "_trainable": True, "_name": None, "_rng": None}
+        return self
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer=None,
+        trainable: bool = True,
+        dtype=None,
+        name: str | None = None,
+        input_shape: tuple[int | None, ...] | None = None,
+        input_dim: int | None = None,
+    ):
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.trainable = trainable
+        self.dtype = None if dtype is None else float_dtype(dtype)
+        self._name = name
+        if input_dim is not None:
+            input_shape = (input_dim,)
+        self.declared_shape: Shape | None = None if input_shape is None else (None, *input_shape)
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "build" in cls.__dict__:
+            cls.build = once(cls.build)
+        cls.changes_mask = cls.compute_mask is not Layer.compute_mask
+
+    # ------------------------------------------------------------------ what the author of a layer writes
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the parameters. `input_shape` has the batch axis, as None: ``(None, 784)``."""
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Shape of `y` for a shape of `x`, both with the batch axis. Default: the same."""
+        return tuple(input_shape)
+
+    def forward(self, x: Array, /, ctx: Context = INFERENCE) -> tuple[Array, Any]:
+        """`x` → `(y, cache)`: the result, and what `backward` will need."""
+        raise TypeError(f"{type(self).__name__} has no forward(self, x, ctx): write one that returns (y, cache)")
+
+    def backward(self, dy: Array, cache: Any, /) -> Array:
+        """dL/dy → dL/dx; sets the gradient of every parameter."""
+        raise TypeError(f"{type(self).__name__} has no backward(self, dy, cache): write one that returns dx")
+
+    def backward_params(self, dy: Array, cache: Any, /) -> None:
+        """Set the gradients alone; for a model's first layer, whose dx nobody needs."""
+        self.backward(dy, cache)
+
+    def compute_mask(self, x: Array, mask: Array | None, /) -> Array | None:
+        """The mask of `y`. Default: that of `x`."""
+        return mask
+
+    # ------------------------------------------------------------------ what the author uses
+
+    def param(
+        self,
+        name: str,
+        shape: Iterable[int | None],
+        initializer="glorot_uniform",
+        *,
+        regularizer=None,
+        constraint=None,
+    ) -> tuple[Array, Array]:
+        """Make a trainable array; to be called in `build`.
+
+        Parameters
+        ----------
+        name : str
+            Unlike every other array of the layer.
+        shape : tuple of int
+        initializer : str or Initializer
+        regularizer, constraint : str or object, optional
+
+        Returns
+        -------
+        value, gradient : ndarray
+            Assign them to attributes: ``self.kernel, self.dkernel = self.param("kernel", (3, 4))``. From then on an
+            assignment to either attribute copies into the array, and its shape must be exactly the array's.
+        """
+        value = self._fresh(name, shape, initializer)
+        gradient = np.zeros_like(value)
+        self._parameters[name] = Parameter(
+            self, name, value, gradient, regularizers.get(regularizer), constraints.get(constraint)
+        )
+        return value, gradient
+
+    def buffer(self, name: str, shape: Iterable[int | None], fill: Any = 0.0) -> Array:
+        """Make an array that is saved with the model and never trained; `fill` is a number or an initializer."""
+        if isinstance(fill, int | float):
+            fill = initializers.Constant(fill)
+        value = self._fresh(name, shape, fill)
+        self._parameters[name] = Parameter(self, name, value, None)
+        return value
+
+    def _fresh(self, name: str, shape: Iterable[int | None], initializer) -> Array:
+        if name in self._parameters:
+            raise ValueError(f"{self!r} already has an array named {name!r}")
+        shape = tuple(shape)
+        if any(n is None for n in shape):
+            raise ValueError(f"{self!r} cannot size {name!r} {shape}: the input's shape must be known there")
+        value = initializers.get(initializer)(shape, dtype=self.dtype or np.float32, rng=self.rng)
+        value = np.asarray(value, dtype=self.dtype or np.float32, order="C")  # 0-d stays 0-d
+        if value.shape != shape:
+            raise ValueError(f"{initializer!r} made an array of shape {value.shape} for {name!r} {shape}")
+        return value
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The layer's own generator: a draw here moves no other layer's."""
+        if self._rng is None:
+            self._rng = random.generator(getattr(self, "seed", None))
+        return self._rng
+
+    def take_seeds(self) -> None:
+        """Seed this layer and those in it now, so that the order of building decides and not that of first draws."""
+        for layer in self.walk():
+            _ = layer.rng
+
+    # ------------------------------------------------------------------ what everyone gets
+
+    def __call__(self, x, training: bool = False, mask: Array | None = None) -> Array:
+        """y for x, in inference unless told otherwise. Builds the layer on first use."""
+        if isinstance(x, Layer):
+            raise TypeError(
+                f"{self!r} was called on a layer: backprop has no functional API. Chain layers with Sequential([...]), "
+                "join branches with Residual or Parallel"
+            )
+        x = self.cast(np.asarray(x))
+        if not self.built:
+            self.build((None, *x.shape[1:]))
+        self.check_input(x.shape)
+        return self.forward(x, Context(training, mask, backward=False))[0]
+
+    def cast(self, x: Array) -> Array:
+        """`x` in the layer's dtype; integers stay integers for a layer of integer input."""
+        if self.integer_input:
+            return x
+        if x.dtype.kind not in "fiub":
+            raise TypeError(f"{self!r} expected numbers and got an array of dtype {x.dtype}")
+        return x.astype(self.dtype or np.float32, copy=False)
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise unless the layer accepts an input of this shape (with the batch axis)."""
+        spec = self.input_spec
+        if spec is not None and not spec.accepts(tuple(shape)):
+            raise ValueError(
+                f"{self!r} expects inputs of {spec} and got {show_shape(shape[1:])}{self.advice(tuple(shape))}"
+            )
+
+    def advice(self, shape: Shape) -> str:
+        """What to do about an input of a wrong shape, as the end of a sentence."""
+        return ""
+
+    def propagate(self, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
+        """`forward`, with the mask of what comes out."""
+        y, cache = self.forward(x, ctx)
+        return y, cache, self.compute_mask(x, ctx.mask)
+
+    @property
+    def name(self) -> str:
+        return self._name or snake_case(type(self).__name__)
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable if self._origin is None else self._origin.trainable
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        self._trainable = bool(trainable)
+        for layer in self.sublayers():
+            layer.trainable = trainable
+
+    def sublayers(self) -> list[Layer]:
+        """The layers that this one is made of: its attributes, and lists of them."""
+        found: list[Layer] = []
+        for name, value in self.__dict__.items():
+            if not name.startswith("_"):
+                found += layers_in(value)
+        return unique(found)
+
+    def walk(self) -> Iterator[Layer]:
+        """This layer and all layers in it, each once, in order."""
+        return iter(unique(self._descend()))
+
+    def _descend(self) -> Iterator[Layer]:
+        yield self
+        for layer in self.sublayers():
+            yield from layer._descend()
+
+    def arrays(self) -> list[Parameter]:
+        """All parameters and buffers of this layer and the layers in it, in Keras' order."""
+        return [p for layer in self.walk() for p in sorted(layer._parameters.values(), key=is_buffer)]
+
+    @property
+    def weights(self) -> list[Array]:
+        """Parameters and buffers, each layer's parameters first."""
+        return [p.value for p in self.arrays()]
+
+    variables = weights
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        return [p.value for p in self.arrays() if p.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        return [p.value for p in self.arrays() if not p.trainable]
+
+    trainable_variables, non_trainable_variables = trainable_weights, non_trainable_weights
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all weights."""
+        return [w.copy() for w in self.weights]
+
+    def set_weights(self, weights: Iterable[Array]) -> None:
+        """Set all weights; nothing changes unless every one of them fits."""
+        arrays, weights = self.arrays(), [np.asarray(w) for w in weights]
+        if len(weights) != len(arrays):
+            state = "" if self.built else "; it is not built yet: call it on data or build(input_shape) first"
+            raise ValueError(f"{self!r} has {len(arrays)} weights and got {len(weights)}{state}")
+        for p, w in zip(arrays, weights, strict=True):
+            if w.shape != p.shape:
+                raise ValueError(f"{p.path} has shape {p.shape} and got {w.shape}")
+        for p, w in zip(arrays, weights, strict=True):
+            p.value[...] = w
+
+    def count_params(self) -> int:
+        """Number of scalars in all weights."""
+        if not self.built:
+            raise ValueError(f"{self!r} has no weights yet: call it on data or build(input_shape) first")
+        return sum(p.size for p in self.arrays())
+
+    @property
+    def losses(self) -> list[float]:
+        """The penalties on the layer's weights."""
+        return [p.regularizer(p.value) for p in self.arrays() if p.regularizer is not None]
+
+    @property
+    def penalises(self) -> bool:
+        """Whether the layer adds to the loss by its activity."""
+        return self.activity_regularizer is not None
+
+    def add_weight(self, shape=None, initializer=None, dtype=None, trainable=True, regularizer=None, constraint=None,
+                   name=None):  # fmt: skip
+        """Not here: a layer of this library has hand-derived gradients, see `param`."""
+        raise TypeError(
+            "add_weight belongs to Keras' automatic differentiation; write self.kernel, self.dkernel = "
+            "self.param('kernel', shape, initializer), and a backward that sets self.dkernel"
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if not self.trainable:
+            config["trainable"] = False
+        return config
+
+    # ------------------------------------------------------------------ arrays: views, replicas, copies
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._arrays:
+            target = self.__dict__[name]
+            if value is not target:
+                if np.shape(value) != target.shape:
+                    raise ValueError(f"{self!r}.{name} has shape {target.shape} and was given {np.shape(value)}")
+                target[...] = value
+            return
+        if type(value) is np.ndarray:
+            for p in self._parameters.values():
+                if value is p.value:
+                    self._arrays[name] = (p.name, "value")
+                elif value is p.gradient:
+                    self._arrays[name] = (p.name, "gradient")
+        elif isinstance(value, Layer | list | tuple):
+            for layer in layers_in(value):
+                layer.adopt_dtype(self.dtype)
+                if not self._trainable:
+                    layer.trainable = False
+        object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        state = "" if self.built or name.startswith("_") else NOT_BUILT
+        raise AttributeError(f"{type(self).__name__} has no {name!r}{state}", name=name, obj=self)
+
+    def adopt_dtype(self, dtype: np.dtype | None) -> None:
+        """Compute in the dtype of the model or layer around this one, where none was chosen."""
+        if self.dtype is None:
+            self.dtype = dtype
+
+    def bind(self, parameter: Parameter) -> None:
+        """Point the attributes of a parameter at its arrays."""
+        for attribute, (name, kind) in self._arrays.items():
+            if name == parameter.name:
+                self.__dict__[attribute] = getattr(parameter, kind)
+
+    def replica(self, memo: dict[int, Any] | None = None) -> Any:
+        """A layer with the same values and gradients of its own: the same layer on a second thread.
+
+        Whoever made it sums the gradients after the backward pass, with `add_gradients`. What `memo` holds, by
+        identity, is taken from there instead of being replicated.
+        """
+        memo = {} if memo is None else memo
+        if id(self) in memo:
+            return memo[id(self)]
+        memo[id(self)] = twin = object.__new__(type(self))
+        twin.__dict__ |= self.__dict__ | {"_origin": self, "_arrays": dict(self._arrays)}
+        twin.__dict__["_parameters"] = own = {}
+        for p in self._parameters.values():
+            own[p.name] = memo[id(p)] = p.replica(twin)
+            twin.bind(own[p.name])
+        if self._rng is not None or getattr(self, "seed", None) is not None:
+            twin.__dict__["_rng"] = self.rng.spawn(1)[0]  # not the same draws again
+        for name, value in self.__dict__.items():
+            if isinstance(value, Layer | list | tuple):
+                twin.__dict__[name] = counterpart(value, memo)
+        return twin
+
+    def add_gradients(self, twin: Layer) -> None:
+        """Add the gradients of a replica to this layer's."""
+        for mine, other in zip(self.arrays(), twin.arrays(), strict=True):
+            if mine.gradient is not None:
+                mine.gradient += other.gradient
+
+    def astype(self, dtype) -> Layer:
+        """A copy of the layer that computes in another dtype, with the same values."""
+        dtype = float_dtype(dtype)
+        twin = copy.deepcopy(self)
+        for layer in twin.walk():
+            layer.dtype = dtype
+            for p in layer._parameters.values():
+                p.astype(dtype)
+        return twin
+
+
+def once(build):
+    """A layer is built once: `build` on a built layer only checks that the shape is acceptable."""
+
+    @functools.wraps(build)
+    def wrapper(self, input_shape):
+        if self.built:
+            self.check_input(input_shape)
+            return
+        input_shape = tuple(input_shape)
+        for layer in self.sublayers():
+            layer.adopt_dtype(self.dtype)
+        try:
+            build(self, input_shape)
+        except BaseException:
+            self._parameters.clear()  # half-built is unbuilt
+            self._arrays.clear()
+            self.built = False
+            raise
+        self.build_shape = input_shape
+        self.built = True
+
+    return wrapper
+
+
+NOT_BUILT = " yet: it is not built; call it on data or build(input_shape) first"
+
+
+def layers_in(value: Any) -> list[Layer]:
+    """A layer, or the layers in a list."""
+    return [v for v in (value if isinstance(value, list | tuple) else [value]) if isinstance(v, Layer)]
+
+
+def counterpart(value: Any, memo: dict[int, Any]) -> Any:
+    """A layer's replica, a parameter's twin, lists of them; anything else is itself."""
+    if isinstance(value, Layer):
+        return value.replica(memo)
+    if isinstance(value, list | tuple):
+        return type(value)(counterpart(v, memo) for v in value)
+    return memo.get(id(value), value) if isinstance(value, Parameter) else value
+
+
+def is_buffer(p: Parameter) -> bool:
+    return p.gradient is None
+
+
+def unique(items: Iterable) -> list:
+    return list({id(item): item for item in items}.values())
+
+
+def float_dtype(dtype) -> np.dtype:
+    """float32 or float64, from a name or a type."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+    return found
+
+
+def show_shape(shape: Iterable) -> str:
+    return str(tuple(shape)).replace("None", "any")

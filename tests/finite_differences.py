@@ -1,0 +1,114 @@
+"""Central differences along random directions, in float64: the plain check that certifies derivatives in these tests."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from backprop.layer import Context, Layer
+
+Array = np.ndarray
+
+
+def assert_gradients(layer: Layer, x: Array, *, training=True, mask=None, seed=0, tol=1e-6):
+    """The layer's dx and every parameter's gradient agree with central differences of <v, y> + penalties.
+
+    A layer that is not built yet is built in float64. Random draws are repeated for every evaluation, buffers
+    are put back.
+    """
+    layer = in_float64(layer, x)
+    rng = np.random.default_rng(seed)
+    x = np.asarray(x)
+    x = x if x.dtype.kind in "iub" and layer.integer_input else x.astype(np.float64)
+    randomise(layer, rng)
+    saved = snapshot(layer)
+
+    def run(value=x):
+        restore(layer, saved)
+        ctx = Context(training, mask, penalties=[])
+        y, cache = layer.forward(value, ctx)
+        return y, cache, sum(ctx.penalties)
+
+    y, cache, _ = run()
+    v = rng.standard_normal(y.shape)
+    dx = layer.backward(v, cache)
+    values = [p for p in layer.arrays() if p.gradient is not None]
+    gradients = [p.gradient.copy() for p in values]
+
+    def objective(value=x):
+        y, _, penalty = run(value)
+        return (v * y).sum() + penalty
+
+    if x.dtype.kind == "f" and x.size:
+        assert_slope(lambda t, u: objective(x + t * u), dx, rng, tol, f"dx of {layer!r}")
+    for i, p in enumerate(values):
+
+        def moved(t, u, i=i):
+            before = saved[0][i]
+            saved[0][i] = before + t * u
+            try:
+                return objective()
+            finally:
+                saved[0][i] = before
+
+        assert_slope(moved, gradients[i], rng, tol, f"d{p.path} of {layer!r}")
+    restore(layer, saved)
+
+
+def assert_loss_gradient(loss, y_true, y_pred, *, sample_weight=None, seed=0, tol=1e-6):
+    """dy_pred of a loss agrees with central differences of its value."""
+    y_pred = np.asarray(y_pred, np.float64)
+    _, cache = loss.forward(y_true, y_pred, sample_weight)
+    dy = loss.backward(cache)
+    rng = np.random.default_rng(seed)
+
+    def value(t, u):
+        return np.sum(loss.forward(y_true, y_pred + t * u, sample_weight)[0])
+
+    assert_slope(value, dy, rng, tol, f"dy_pred of {loss!r}")
+
+
+def assert_slope(f, gradient, rng, tol, what, directions=3):
+    """(f(h, u) - f(-h, u)) / 2h = <gradient, u> along random directions u, within tol of the terms' size."""
+    for _ in range(directions):
+        u = rng.choice([-1.0, 1.0], gradient.shape) * rng.uniform(0.5, 1.5, gradient.shape)
+        wanted = float((gradient * u).sum())
+        scale = float(np.abs(gradient * u).sum()) + 1e-3
+        errors = []
+        for h in (1e-3, 1e-4, 1e-5):  # fourth order: curvature does not decide
+            slope = (8 * (f(h, u) - f(-h, u)) - (f(2 * h, u) - f(-2 * h, u))) / (12 * h)
+            errors.append(abs(slope - wanted) / scale)
+        assert min(errors) < tol, f"{what}: off by {min(errors):.1e} of its size {scale:.3g}"
+
+
+def in_float64(layer: Layer, x: Array) -> Layer:
+    layer = copy.deepcopy(layer)
+    if layer.built:
+        return layer.astype("float64")
+    layer.dtype = np.dtype("float64")
+    layer.build((None, *np.shape(x)[1:]))
+    return layer
+
+
+def randomise(layer: Layer, rng) -> None:
+    """Generic values: at gamma = 1 or bias = 0 mistakes are invisible."""
+    for p in layer.arrays():
+        if p.gradient is not None:
+            p.value[...] += 0.3 * rng.standard_normal(p.shape)
+
+
+def snapshot(layer: Layer):
+    values = [p.value.copy() for p in layer.arrays() if p.gradient is not None]
+    buffers = [p.value.copy() for p in layer.arrays() if p.gradient is None]
+    return values, buffers, [copy.deepcopy(part.rng.bit_generator.state) for part in layer.walk()]
+
+
+def restore(layer: Layer, saved) -> None:
+    values, buffers, states = saved
+    for p, value in zip([p for p in layer.arrays() if p.gradient is not None], values, strict=True):
+        p.value[...] = value
+    for p, value in zip([p for p in layer.arrays() if p.gradient is None], buffers, strict=True):
+        p.value[...] = value
+    for part, state in zip(layer.walk(), states, strict=True):
+        part.rng.bit_generator.state = state
