@@ -1,0 +1,167 @@
+"""The exponential, and the linear units that bend into one on the left."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backprop.layers.activations.elementwise import FromOutput, negative, number, positive, step
+
+
+class Exponential(FromOutput):
+    """y = exp(x).
+
+        dx = y dy
+
+    Where exp(x) is above the largest number (x > 88.7 in float32, x > 709.7 in float64), y is
+    infinite, as the mathematics has it, without a warning.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Exponential
+    >>> Exponential()(np.array([0.0, 1.0])).round(4)
+    array([1.    , 2.7183], dtype=float32)
+    """
+
+    def value(self, x):
+        with np.errstate(over="ignore"):
+            return np.exp(x)
+
+    def slope(self, y):
+        return y
+
+
+class ELU(FromOutput):
+    """y = x for x > 0, alpha (exp(x) - 1) for x ≤ 0.
+
+    On the left the derivative alpha exp(x) is y + alpha:
+
+        dx = dy [x > 0] + (y + alpha) dy [x ≤ 0]
+
+    Parameters
+    ----------
+    alpha : float, default 1.0
+        At least 0; -alpha is the limit on the left.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where `alpha` is negative or not a number.
+
+    References
+    ----------
+    Clevert, Unterthiner, Hochreiter: Fast and accurate deep network learning by exponential linear
+    units, 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import ELU
+    >>> ELU()(np.array([-1.0, 2.0])).round(4)
+    array([-0.6321,  2.    ], dtype=float32)
+    """
+
+    def __init__(self, alpha: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.alpha = number(alpha, "ELU", "alpha", 0)
+
+    def value(self, x):
+        y = np.expm1(negative(x))
+        y *= self.alpha
+        y += positive(x)
+        return y
+
+    def slope(self, y):
+        s = negative(y)
+        s += 1.0 if self.alpha == 1 else step(y > 0, 1.0, self.alpha, y.dtype)
+        return s
+
+
+class SELU(FromOutput):
+    """y = λ x for x > 0, λ α (exp(x) - 1) for x ≤ 0, with λ = 1.0507… and α = 1.6733….
+
+    On the left the derivative λ α exp(x) is y + λ α:
+
+        dx = λ dy [x > 0] + (y + λ α) dy [x ≤ 0]
+
+    The two numbers make mean 0 and variance 1 a fixed point of a layer whose weights have variance
+    1 / n: use it with the `lecun_normal` initializer and `AlphaDropout`.
+
+    References
+    ----------
+    Klambauer, Unterthiner, Mayr, Hochreiter: Self-normalizing neural networks, 2017, equation 14.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import SELU
+    >>> SELU()(np.array([-1.0, 2.0])).round(4)
+    array([-1.1113,  2.1014], dtype=float32)
+    """
+
+    scale = 1.0507009873554805
+    alpha = 1.6732632423543772
+
+    def value(self, x):
+        y = np.expm1(negative(x))
+        y *= self.alpha
+        y += positive(x)
+        y *= self.scale
+        return y
+
+    def slope(self, y):
+        s = negative(y)
+        s += step(y > 0, self.scale, self.scale * self.alpha, y.dtype)
+        return s
+
+
+class CELU(FromOutput):
+    """y = x for x > 0, alpha (exp(x / alpha) - 1) for x ≤ 0.
+
+    On the left the derivative exp(x / alpha) is y / alpha + 1, which is 1 at 0 for every alpha:
+
+        dx = (min(y, 0) / alpha + 1) dy
+
+    Parameters
+    ----------
+    alpha : float, default 1.0
+        Above 0; -alpha is the limit on the left.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where `alpha` is not a positive number.
+
+    References
+    ----------
+    Barron: Continuously differentiable exponential linear units, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import CELU
+    >>> CELU(2.0)(np.array([-1.0, 2.0])).round(4)
+    array([-0.7869,  2.    ], dtype=float32)
+    """
+
+    def __init__(self, alpha: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.alpha = number(alpha, "CELU", "alpha", 0, above=True)
+
+    def value(self, x):
+        y = negative(x)
+        y /= self.alpha
+        y = np.expm1(y)
+        y *= self.alpha
+        y += positive(x)
+        return y
+
+    def slope(self, y):
+        s = negative(y)
+        s /= self.alpha
+        s += 1
+        return s

@@ -1,0 +1,271 @@
+"""Activations that multiply x by a gate between 0 and 1, made from x itself."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from backprop.layer import INFERENCE, Layer, show_shape
+from backprop.layers.activations.elementwise import (
+    FromInput,
+    FromOutput,
+    KeepsSlope,
+    positive,
+    step,
+)
+from backprop.layers.activations.sigmoids import hard_sigmoid
+from backprop.linalg import sigmoid
+
+
+class SiLU(FromOutput):
+    """y = x s, where s = sigmoid(x).
+
+    By the product rule with s' = s (1 - s); s and y are kept:
+
+        dx = (s + y (1 - s)) dy
+
+    References
+    ----------
+    Elfwing, Uchibe, Doya: Sigmoid-weighted linear units, 2018; Ramachandran, Zoph, Le: Searching
+    for activation functions, 2017 (swish).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import SiLU
+    >>> SiLU()(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([-0.2689,  0.    ,  0.7311], dtype=float32)
+    """
+
+    def forward(self, x, ctx=INFERENCE):
+        s = sigmoid(x)
+        y = x * s
+        return y, (s, y)
+
+    def slope(self, cache):
+        s, y = cache
+        return s + y * (1 - s)
+
+
+class HardSiLU(FromInput):
+    """y = x h, where h = min(max(x / 6 + 1/2, 0), 1).
+
+    By the product rule with h' = 1/6 between the kinks:
+
+        dx = (h + x / 6 [-3 < x < 3]) dy
+
+    The slope is 0 at x = -3 and 1 at x = 3.
+
+    References
+    ----------
+    Howard et al.: Searching for MobileNetV3, 2019, section 5.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import HardSiLU
+    >>> HardSiLU()(np.array([-4.0, 1.5, 4.0]))
+    array([-0.   ,  1.125,  4.   ], dtype=float32)
+    """
+
+    def value(self, x):
+        return x * hard_sigmoid(x)
+
+    def slope(self, x):
+        s = step(np.abs(x) < 3, 1 / 6, 0.0, x.dtype)
+        s *= x
+        s += hard_sigmoid(x)
+        return s
+
+
+class GELU(KeepsSlope):
+    """y = x Φ(x), where Φ is the normal distribution's cumulative function and φ = Φ' its density.
+
+        dx = (Φ(x) + x φ(x)) dy
+
+    With the tail q = Φ(-|x|), which is what is computed, y = max(x, 0) - |x| q: nothing cancels, so
+    that also the small values on the left keep their relative accuracy. With `approximate`,
+
+        Φ(x) ≈ h = (1 + tanh u) / 2,    u = sqrt(2/π) (x + 0.044715 x³)
+        dx = (h + x (1 - tanh² u) / 2 · u'(x)) dy,    u'(x) = sqrt(2/π) (1 + 0.134145 x²)
+
+    Parameters
+    ----------
+    approximate : bool, default False
+        Use the tanh.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    References
+    ----------
+    Hendrycks, Gimpel: Gaussian error linear units, 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import GELU
+    >>> GELU()(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([-0.1587,  0.    ,  0.8413], dtype=float32)
+    """
+
+    def __init__(self, approximate: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.approximate = bool(approximate)
+
+    def forward(self, x, ctx=INFERENCE):
+        return (self._by_tanh if self.approximate else self._exact)(x, ctx)
+
+    def _exact(self, x, ctx):
+        a = np.abs(x).clip(0, 40)  # beyond, the tail is 0, and a² must not overflow
+        bell = np.exp(-0.5 * (a * a))
+        q = normal_tail(a, bell)
+        y = positive(x)
+        y -= a * q
+        if not ctx.backward:
+            return y, None
+        slope = np.copysign(0.5 - q, x)  # Φ(x) - 1/2
+        slope += 0.5
+        bell *= 1 / math.sqrt(2 * math.pi)
+        bell *= x.clip(-40, 40)
+        slope += bell
+        return y, slope
+
+    def _by_tanh(self, x, ctx):
+        k = math.sqrt(2 / math.pi)
+        c = x.clip(-10, 10)  # beyond, tanh u is ±1 in every digit, and c³ must not overflow
+        c2 = c * c
+        t = np.tanh(c * (k + k * 0.044715 * c2))
+        h = 0.5 * t
+        h += 0.5
+        y = x * h
+        if not ctx.backward:
+            return y, None
+        c *= k / 2 + k * 1.5 * 0.044715 * c2
+        c *= 1 - t * t
+        h += c
+        return y, h
+
+
+class Mish(KeepsSlope):
+    """y = x t, where t = tanh(log(1 + exp(x))).
+
+    With n = exp(x) and w = n (n + 2) it is t = w / (w + 2): one exponential instead of three
+    functions. Then
+
+        t'(x) = 4 n (n + 1) / (w + 2)²        dx = (t + x t'(x)) dy
+
+    References
+    ----------
+    Misra: Mish, a self regularized non-monotonic activation function, 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Mish
+    >>> Mish()(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([-0.3034,  0.    ,  0.8651], dtype=float32)
+    """
+
+    def forward(self, x, ctx=INFERENCE):
+        c = x.clip(-1e4, 20)  # beyond, t is 0 or 1 in every digit, and w² must not overflow
+        n = np.exp(c)
+        w = n * (n + 2)
+        r = 1 / (w + 2)
+        t = w * r
+        return x * t, t + 4 * c * n * (n + 1) * r * r if ctx.backward else None
+
+
+class GLU(Layer):
+    """y = a s, where s = sigmoid(b), and a and b are the halves of x along `axis`.
+
+        x: (..., 2n, ...)    a, b, y: (..., n, ...)
+
+    By the product rule with s' = s (1 - s), each half receives its part; s and y are kept:
+
+        da = s dy        db = y (1 - s) dy
+
+    Parameters
+    ----------
+    axis : int, default -1
+        The axis that is halved.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the axis does not exist or its length is odd.
+
+    References
+    ----------
+    Dauphin, Fan, Auli, Grangier: Language modeling with gated convolutional networks, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import GLU
+    >>> GLU()(np.array([[2.0, 4.0, 0.0, 0.0]]))
+    array([[1., 2.]], dtype=float32)
+    """
+
+    def __init__(self, axis: int = -1, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def build(self, input_shape):
+        self.compute_output_shape(input_shape)
+
+    def compute_output_shape(self, input_shape):
+        n = len(input_shape)
+        length = input_shape[self.axis] if -n <= self.axis < n else 1
+        if length is not None and length % 2:
+            raise ValueError(
+                f"{self!r} halves axis {self.axis} and needs an even length there; "
+                f"it got {show_shape(input_shape[1:])}"
+            )
+        y = list(input_shape)
+        y[self.axis] = None if length is None else length // 2
+        return tuple(y)
+
+    def forward(self, x, ctx=INFERENCE):
+        a, b = np.split(x, 2, self.axis)
+        s = sigmoid(b)
+        y = a * s
+        return y, (s, y)
+
+    def backward(self, dy, cache):
+        s, y = cache
+        return np.concatenate((s * dy, y * (1 - s) * dy), self.axis)
+
+
+# Φ(-a) = t P(t) exp(-a²/2) with t = 1 / (1 + 0.3 a): the form of Hastings' approximations (1955),
+# with the polynomial P whose largest relative error over 0 ≤ a ≤ 14.5 is smallest: 1.6e-7.
+TAIL = (
+    0.1196320076,
+    0.1207121306,
+    0.1001759833,
+    0.1276916511,
+    -0.05203378199,
+    0.2045565232,
+    -0.156158293,
+    0.03542369744,
+)
+
+
+def normal_tail(a, bell):
+    """Φ(-a) for a ≥ 0 and bell = exp(-a²/2).
+
+    By SciPy in float64; in float32 by a polynomial, which is several times faster.
+    """
+    if a.dtype == np.float64:
+        from scipy.special import ndtr
+
+        return ndtr(-a)
+    t = 1 / (1 + 0.3 * a)
+    q = TAIL[-1] * t
+    for coefficient in TAIL[-2::-1]:
+        q += coefficient
+        q *= t
+    q *= bell
+    return q

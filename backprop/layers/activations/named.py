@@ -1,0 +1,177 @@
+"""Activations by name, function or object: what `activation=` of a layer may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from backprop import config
+from backprop.layer import INFERENCE, Layer
+from backprop.layers.activations.exponentials import CELU, ELU, SELU, Exponential
+from backprop.layers.activations.gated import GELU, GLU, HardSiLU, Mish, SiLU
+from backprop.layers.activations.rectifiers import LeakyReLU, Linear, ReLU, ReLU6
+from backprop.layers.activations.shrinking import HardShrink, SoftShrink, TanhShrink
+from backprop.layers.activations.sigmoids import (
+    HardSigmoid,
+    HardTanh,
+    LogSigmoid,
+    Sigmoid,
+    Softsign,
+    SparseSigmoid,
+    Tanh,
+)
+from backprop.layers.activations.smooth import Softplus, SparsePlus, Squareplus
+from backprop.layers.activations.softmax import LogSoftmax, Softmax, Sparsemax
+
+
+def threshold_needs_arguments() -> Layer:
+    raise ValueError(
+        "'threshold' has no default arguments; pass layers.Threshold(threshold, default_value)"
+    )
+
+
+registry = config.Registry(
+    "activations",
+    aliases={
+        "celu": CELU,
+        "elu": ELU,
+        "exponential": Exponential,
+        "gelu": GELU,
+        "glu": GLU,
+        "hard_shrink": HardShrink,
+        "hard_sigmoid": HardSigmoid,
+        "hard_silu": HardSiLU,
+        "hard_swish": HardSiLU,
+        "hard_tanh": HardTanh,
+        "leaky_relu": partial(LeakyReLU, 0.2),  # the layer has 0.3, as in Keras
+        "linear": Linear,
+        "log_sigmoid": LogSigmoid,
+        "log_softmax": LogSoftmax,
+        "mish": Mish,
+        "relu": ReLU,
+        "relu6": ReLU6,
+        "selu": SELU,
+        "sigmoid": Sigmoid,
+        "silu": SiLU,
+        "soft_shrink": SoftShrink,
+        "softmax": Softmax,
+        "softplus": Softplus,
+        "softsign": Softsign,
+        "sparse_plus": SparsePlus,
+        "sparse_sigmoid": SparseSigmoid,
+        "sparsemax": Sparsemax,
+        "squareplus": Squareplus,
+        "swish": SiLU,
+        "tanh": Tanh,
+        "tanh_shrink": TanhShrink,
+        "threshold": threshold_needs_arguments,
+    },
+)
+
+
+def layer_of(identifier: Any) -> Any:
+    """The layer that runs an activation.
+
+    Parameters
+    ----------
+    identifier : str, function, Layer, dict or None
+        A name of `backprop.activations`, a function from there, a layer (which is used as it is,
+        with its weights), or the config of one.
+
+    Returns
+    -------
+    Layer or None
+        A fresh layer for a name, function or config. None for None.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, with the nearest known one.
+    TypeError
+        For a function whose derivative nobody wrote.
+
+    Examples
+    --------
+    >>> layer_of("relu")
+    ReLU()
+    >>> layer_of("leaky_relu")
+    LeakyReLU(0.2)
+    """
+    if identifier is None or isinstance(identifier, Layer):
+        return identifier
+    found: Any = identifier
+    if isinstance(found, Mapping):
+        # Keras writes a function of the user's as {"class_name": "function", "config": name}
+        own = found.get("class_name") == "function"
+        found = found.get("config") if own else config.deserialize(found)
+    if isinstance(found, str):
+        make = registry.lookup(found)
+        found = make() if isinstance(make, type) or make is registry.names.get(found) else make
+    if not isinstance(found, Layer) and callable(getattr(found, "layer", None)):
+        found = found.layer()  # a function of backprop.activations carries the maker of its layer
+    if not isinstance(found, Layer):
+        raise TypeError(f"activation got {show_refused(found)}")
+    return found
+
+
+def show_refused(found: Any) -> str:
+    """What came instead of an activation, and what to do about it."""
+    name = getattr(found, "__name__", repr(found))
+    if isinstance(found, type) and issubclass(found, Layer):
+        return f"the class {name}; pass an object of it, {name}(...)"
+    if not callable(found):
+        return f"{found!r}; pass a name, a function of backprop.activations or a layer"
+    ours = f"pass the name {name!r} for the built-in one, or " if name in registry.names else ""
+    return (
+        f"the function {name!r}, whose derivative is not known, as there is no automatic "
+        f"differentiation here: {ours}write a Layer with forward(self, x, ctx) and "
+        "backward(self, dy, cache), and pass an object of it"
+    )
+
+
+class Activation(Layer):
+    """y = f(x), for an activation f given by name, function or layer.
+
+        dx = f'(dy): what the activation's own layer passes back
+
+    Parameters
+    ----------
+    activation : str, function or Layer
+        A name of `backprop.activations`, a function from there, or a layer. None is linear.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, with the nearest known one.
+    TypeError
+        For a function whose derivative nobody wrote.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Activation
+    >>> Activation("relu")(np.array([-3.0, 2.0]))
+    array([0., 2.], dtype=float32)
+    """
+
+    def __init__(self, activation, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = layer_of("linear" if activation is None else activation)
+
+    def build(self, input_shape):
+        self.activation.build(input_shape)
+
+    def compute_output_shape(self, input_shape):
+        return self.activation.compute_output_shape(input_shape)
+
+    def forward(self, x, ctx=INFERENCE):
+        return self.activation.forward(x, ctx)
+
+    def backward(self, dy, cache):
+        return self.activation.backward(dy, cache)
+
+    def backward_params(self, dy, cache):
+        self.activation.backward_params(dy, cache)

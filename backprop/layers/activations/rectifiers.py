@@ -1,0 +1,278 @@
+"""Activations made of straight pieces: y = x for x > 0, and something smaller on the left."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backprop.layer import INFERENCE, InputSpec, Layer
+from backprop.layers.activations.elementwise import (
+    FromInput,
+    FromOutput,
+    negative,
+    number,
+    positive,
+    step,
+)
+from backprop.linalg import unbroadcast
+
+
+class Linear(Layer):
+    """y = x, so dx = dy.
+
+    `y` is `x` itself, not a copy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Linear
+    >>> Linear()(np.array([-1.0, 2.0]))
+    array([-1.,  2.], dtype=float32)
+    """
+
+    def forward(self, x, ctx=INFERENCE):
+        return x, None
+
+    def backward(self, dy, cache):
+        return dy
+
+
+class ReLU(FromOutput):
+    """y = max(x, 0); with all options, with t = threshold and s = negative_slope:
+
+        y = min(x, max_value)    for x > t
+        y = s (x - t)            for x ≤ t
+
+    The slope is 1 on the first branch below max_value, 0 above it, and s on the second:
+
+        dx = dy [t < x < max_value] + s dy [x < t]
+
+    At the kinks x = t and x = max_value the slope is 0; it is 1 at x = 0 where s > 0 is the only
+    option that is set, as in `LeakyReLU`. For t > 0 the function jumps at t.
+
+    Parameters
+    ----------
+    max_value : float, optional
+        Where y saturates, at least 0. Default: nowhere.
+    negative_slope : float, default 0.0
+        s, at least 0.
+    threshold : float, default 0.0
+        t, at least 0.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where an option is negative or not a number.
+
+    References
+    ----------
+    Nair, Hinton: Rectified linear units improve restricted Boltzmann machines, 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import ReLU
+    >>> ReLU(max_value=8, negative_slope=0.5)(np.array([-10.0, -5.0, 0.0, 5.0, 10.0]))
+    array([-5. , -2.5,  0. ,  5. ,  8. ], dtype=float32)
+    """
+
+    def __init__(
+        self, max_value=None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.max_value = None if max_value is None else number(max_value, "ReLU", "max_value", 0)
+        self.negative_slope = number(negative_slope, "ReLU", "negative_slope", 0)
+        self.threshold = number(threshold, "ReLU", "threshold", 0)
+        self._leaky = self.negative_slope > 0 and self.threshold == 0 and self.max_value is None
+        # elsewhere [t < x < max_value] is to be seen in y
+        self._needs_x = self.negative_slope > 0 or self.threshold > 0
+
+    def forward(self, x, ctx=INFERENCE):
+        y = self.value(x)
+        return y, x if self._needs_x else y
+
+    def value(self, x):
+        if self._leaky:
+            return leaky(x, self.negative_slope)
+        y = x * (x > self.threshold) if self.threshold else positive(x)
+        if self.max_value is not None:
+            y = y.clip(0, self.max_value)
+        if self.negative_slope:
+            y += self.negative_slope * negative(x - self.threshold)
+        return y
+
+    def slope(self, kept):
+        if self._leaky:
+            return step(kept >= 0, 1.0, self.negative_slope, kept.dtype)
+        rising = kept > self.threshold
+        if self.max_value is not None:
+            rising &= kept < self.max_value
+        if not self.negative_slope:
+            return rising
+        return rising + step(kept < self.threshold, self.negative_slope, 0.0, kept.dtype)
+
+
+class LeakyReLU(FromInput):
+    """y = x for x ≥ 0, s x for x < 0, where s is negative_slope.
+
+        dx = dy [x ≥ 0] + s dy [x < 0]
+
+    Parameters
+    ----------
+    negative_slope : float, default 0.3
+        s, at least 0. (The function `activations.leaky_relu` has the default 0.2, as in Keras.)
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where `negative_slope` is negative or not a number.
+
+    References
+    ----------
+    Maas, Hannun, Ng: Rectifier nonlinearities improve neural network acoustic models, 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import LeakyReLU
+    >>> LeakyReLU(0.5)(np.array([-10.0, 0.0, 5.0]))
+    array([-5.,  0.,  5.], dtype=float32)
+    """
+
+    def __init__(self, negative_slope: float = 0.3, **kwargs):
+        super().__init__(**kwargs)
+        self.negative_slope = number(negative_slope, "LeakyReLU", "negative_slope", 0)
+
+    def value(self, x):
+        return leaky(x, self.negative_slope)
+
+    def slope(self, x):
+        return step(x >= 0, 1.0, self.negative_slope, x.dtype)
+
+
+class PReLU(Layer):
+    """y = x for x > 0, alpha x for x ≤ 0, where alpha is learned.
+
+        x, y: (N, ...)    alpha: (...), with 1 along each shared axis
+
+    As y = max(x, 0) + alpha min(x, 0), alpha reaches every sample and every place along a shared
+    axis:
+
+        dalpha = Σ_{batch, shared axes} dy min(x, 0)
+        dx = dy [x > 0] + alpha dy [x < 0]
+
+    At x = 0 the slope is 0, as that of the two rectifiers whose sum it is (and of Keras).
+
+    Parameters
+    ----------
+    alpha_initializer : str or Initializer, default "Zeros"
+    alpha_regularizer : str or Regularizer, optional
+    alpha_constraint : str or Constraint, optional
+    shared_axes : int or list of int, optional
+        Axes of x, counted with the batch axis 0, along which alpha is one number: ``[1, 2]`` gives
+        an image one alpha per channel.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where x has no such axis, or a size along an axis that is not shared is unknown.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun: Delving deep into rectifiers, 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import PReLU
+    >>> PReLU("ones")(np.array([[-3.0, 2.0]]))
+    array([[-3.,  2.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        alpha_initializer="Zeros",
+        alpha_regularizer=None,
+        alpha_constraint=None,
+        shared_axes=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.alpha_initializer = alpha_initializer
+        self.alpha_regularizer = alpha_regularizer
+        self.alpha_constraint = alpha_constraint
+        self.shared_axes = (
+            [shared_axes] if isinstance(shared_axes, int | np.integer) else list(shared_axes or ())
+        )
+
+    def build(self, input_shape):
+        n = len(input_shape)
+        wrong = [axis for axis in self.shared_axes if not (1 <= axis < n or 1 - n <= axis < 0)]
+        if wrong:
+            raise ValueError(
+                f"{self!r} cannot share axis {wrong[0]} of inputs with {n} axes: choose from 1 to "
+                f"{n - 1}"
+            )
+        shared = {axis % n for axis in self.shared_axes}
+        self.alpha, self.dalpha = self.param(
+            "alpha",
+            [1 if axis in shared else input_shape[axis] for axis in range(1, n)],
+            self.alpha_initializer,
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+        )
+        self.input_spec = InputSpec(
+            ndim=n, axes={i: input_shape[i] for i in range(1, n) if i not in shared}
+        )
+
+    def forward(self, x, ctx=INFERENCE):
+        y = self.alpha * negative(x)
+        y += positive(x)
+        return y, x
+
+    def backward_params(self, dy, cache):
+        x = cache
+        self.dalpha = unbroadcast(dy * negative(x), self.alpha.shape)
+
+    def backward(self, dy, cache):
+        x = cache
+        self.backward_params(dy, x)
+        slope = self.alpha * (x < 0)
+        slope += x > 0
+        return dy * slope
+
+
+class ReLU6(FromOutput):
+    """y = min(max(x, 0), 6).
+
+        dx = dy [0 < x < 6]
+
+    At both kinks the slope is 0.
+
+    References
+    ----------
+    Krizhevsky: Convolutional deep belief networks on CIFAR-10, 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import ReLU6
+    >>> ReLU6()(np.array([-1.0, 3.0, 9.0]))
+    array([0., 3., 6.], dtype=float32)
+    """
+
+    def value(self, x):
+        return x.clip(0, 6)
+
+    def slope(self, y):
+        return (y > 0) & (y < 6)
+
+
+def leaky(x, s: float):
+    """x for x ≥ 0, s x for x < 0: the larger of the two where s ≤ 1, the smaller where s > 1."""
+    return (np.maximum if s <= 1 else np.minimum)(x, s * x)

@@ -1,0 +1,156 @@
+"""Activations that set what is small to zero, or to something else."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backprop.layer import INFERENCE
+from backprop.layers.activations.elementwise import FromInput, FromOutput, number
+
+
+class TanhShrink(FromOutput):
+    """y = x - t, where t = tanh(x).
+
+    The derivative is 1 - (1 - t²) = t²; t is kept:
+
+        dx = t² dy
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import TanhShrink
+    >>> TanhShrink()(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([-0.2384,  0.    ,  0.2384], dtype=float32)
+    """
+
+    def forward(self, x, ctx=INFERENCE):
+        t = np.tanh(x)
+        return x - t, t
+
+    def slope(self, t):
+        return t * t
+
+
+class SoftShrink(FromOutput):
+    """y = x - min(max(x, -t), t), where t is the threshold: x moved towards 0 by t, but not across.
+
+        dx = dy [|x| > t]
+
+    At both kinks the slope is 0.
+
+    Parameters
+    ----------
+    threshold : float, default 0.5
+        t, at least 0.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where `threshold` is negative or not a number.
+
+    References
+    ----------
+    Donoho: De-noising by soft-thresholding, 1995.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import SoftShrink
+    >>> SoftShrink()(np.array([-1.0, 0.25, 1.0]))
+    array([-0.5,  0. ,  0.5], dtype=float32)
+    """
+
+    def __init__(self, threshold: float = 0.5, **kwargs):
+        super().__init__(**kwargs)
+        self.threshold = number(threshold, "SoftShrink", "threshold", 0)
+
+    def value(self, x):
+        return x - x.clip(-self.threshold, self.threshold)
+
+    def slope(self, y):
+        return y != 0
+
+
+class HardShrink(FromOutput):
+    """y = x [|x| > t], where t is the threshold.
+
+        dx = dy [|x| > t]
+
+    The function jumps at -t and t; the slope there is 0.
+
+    Parameters
+    ----------
+    threshold : float, default 0.5
+        t, at least 0.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where `threshold` is negative or not a number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import HardShrink
+    >>> HardShrink()(np.array([-1.0, 0.25, 1.0]))
+    array([-1.,  0.,  1.], dtype=float32)
+    """
+
+    def __init__(self, threshold: float = 0.5, **kwargs):
+        super().__init__(**kwargs)
+        self.threshold = number(threshold, "HardShrink", "threshold", 0)
+
+    def value(self, x):
+        return x * (np.abs(x) > self.threshold)
+
+    def slope(self, y):
+        return y != 0
+
+
+class Threshold(FromInput):
+    """y = x for x > t, default_value for x ≤ t, where t is the threshold.
+
+        dx = dy [x > t]
+
+    The function jumps at t, unless t = default_value; the slope there is 0.
+
+    Parameters
+    ----------
+    threshold : float
+        t.
+    default_value : float
+        What replaces the values that do not exceed t.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where an argument is not a finite number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Threshold
+    >>> Threshold(1.0, -2.0)(np.array([0.0, 1.0, 3.0]))
+    array([-2., -2.,  3.], dtype=float32)
+    """
+
+    def __init__(self, threshold: float, default_value: float, **kwargs):
+        super().__init__(**kwargs)
+        self.threshold = number(threshold, "Threshold", "threshold")
+        self.default_value = number(default_value, "Threshold", "default_value")
+
+    def value(self, x):
+        above = x > self.threshold
+        y = x * above
+        if self.default_value:
+            y += x.dtype.type(self.default_value) * ~above
+        return y
+
+    def slope(self, x):
+        return x > self.threshold

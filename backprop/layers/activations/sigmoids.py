@@ -1,0 +1,198 @@
+"""Activations that saturate on both sides: sigmoid, tanh and their cheap and sparse relatives."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backprop.layer import INFERENCE
+from backprop.layers.activations.elementwise import FromInput, FromOutput, negative, step
+from backprop.linalg import sigmoid
+
+
+class Sigmoid(FromOutput):
+    """y = 1 / (1 + exp(-x)).
+
+        dx = y (1 - y) dy
+
+    It is computed as (tanh(x / 2) + 1) / 2, whose error is below one unit in the last place of 1: a
+    y close to 0 has that absolute error, not a relative one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Sigmoid
+    >>> Sigmoid()(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([0.2689, 0.5   , 0.7311], dtype=float32)
+    """
+
+    def value(self, x):
+        return sigmoid(x)
+
+    def slope(self, y):
+        return y * (1 - y)
+
+
+class HardSigmoid(FromOutput):
+    """y = min(max(x / 6 + 1/2, 0), 1).
+
+        dx = dy / 6 [-3 < x < 3]
+
+    At both kinks the slope is 0.
+
+    References
+    ----------
+    Courbariaux, Bengio, David: BinaryConnect, 2015; with the slope 1/6 of Howard et al.: Searching
+    for MobileNetV3, 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import HardSigmoid
+    >>> HardSigmoid()(np.array([-4.0, 0.0, 1.5]))
+    array([0.  , 0.5 , 0.75], dtype=float32)
+    """
+
+    def value(self, x):
+        return hard_sigmoid(x)
+
+    def slope(self, y):
+        return step((y > 0) & (y < 1), 1 / 6, 0.0, y.dtype)
+
+
+class LogSigmoid(FromOutput):
+    """y = log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|)).
+
+    As exp(y) = sigmoid(x), the derivative 1 - sigmoid(x) is 1 - exp(y):
+
+        dx = (1 - exp(y)) dy
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import LogSigmoid
+    >>> LogSigmoid()(np.array([-1.0, 1.0])).round(4)
+    array([-1.3133, -0.3133], dtype=float32)
+    """
+
+    def value(self, x):
+        y = negative(x)
+        y -= np.log1p(np.exp(-np.abs(x)))  # the exponent is never positive: nothing overflows
+        return y
+
+    def slope(self, y):
+        return -np.expm1(y)
+
+
+class Tanh(FromOutput):
+    """y = tanh(x).
+
+        dx = (1 - y²) dy
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Tanh
+    >>> Tanh()(np.array([-1.0, 0.0])).round(4)
+    array([-0.7616,  0.    ], dtype=float32)
+    """
+
+    def value(self, x):
+        return np.tanh(x)
+
+    def slope(self, y):
+        return 1 - y * y
+
+
+class HardTanh(FromInput):
+    """y = min(max(x, -1), 1).
+
+        dx = dy [-1 ≤ x ≤ 1]
+
+    At both kinks the slope is 1.
+
+    References
+    ----------
+    Collobert: Large scale machine learning, 2004.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import HardTanh
+    >>> HardTanh()(np.array([-2.0, 0.5, 3.0]))
+    array([-1. ,  0.5,  1. ], dtype=float32)
+    """
+
+    def value(self, x):
+        return x.clip(-1, 1)
+
+    def slope(self, x):
+        return np.abs(x) <= 1
+
+
+class Softsign(FromOutput):
+    """y = x r, where r = 1 / (1 + |x|).
+
+    The derivative is r - |x| r² = r²; r is kept:
+
+        dx = r² dy
+
+    References
+    ----------
+    Bergstra, Desjardins, Lamblin, Bengio: Quadratic polynomials learn better image features, 2009.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Softsign
+    >>> Softsign()(np.array([-1.0, 0.0, 3.0]))
+    array([-0.5 ,  0.  ,  0.75], dtype=float32)
+    """
+
+    def forward(self, x, ctx=INFERENCE):
+        r = 1 / (1 + np.abs(x))
+        return x * r, r
+
+    def slope(self, r):
+        return r * r
+
+
+class SparseSigmoid(FromOutput):
+    """y = (min(max(x, -1), 1) + 1) / 2.
+
+        dx = dy / 2 [-1 < x < 1]
+
+    At both kinks the slope is 0. It is the derivative of `SparsePlus`, as the sigmoid is that of
+    softplus.
+
+    References
+    ----------
+    Blondel, Martins, Niculae: Learning with Fenchel-Young losses, 2020, section 6.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import SparseSigmoid
+    >>> SparseSigmoid()(np.array([-2.0, 0.5, 2.0]))
+    array([0.  , 0.75, 1.  ], dtype=float32)
+    """
+
+    def value(self, x):
+        return sparse_sigmoid(x)
+
+    def slope(self, y):
+        return step((y > 0) & (y < 1), 0.5, 0.0, y.dtype)
+
+
+def hard_sigmoid(x):
+    """x / 6 + 1/2 within [0, 1]."""
+    y = x * (1 / 6)
+    y += 0.5
+    return y.clip(0, 1)
+
+
+def sparse_sigmoid(x):
+    """(x + 1) / 2 within [0, 1]; clipped first, so that both kinks are exactly at -1 and 1."""
+    y = x.clip(-1, 1)
+    y += 1
+    y *= 0.5
+    return y

@@ -1,0 +1,211 @@
+"""Activations that couple the values along an axis: softmax, its logarithm, its sparse relative."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backprop.layer import INFERENCE, Array, Context, Layer, show_shape
+from backprop.linalg import log_softmax, softmax
+
+
+class AlongAxis(Layer):
+    """y along `axis` depends on all of x along that axis; the base of the softmax family.
+
+    Parameters
+    ----------
+    axis : int or tuple of int, default -1
+        Several axes are taken together, as one long axis.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where x has no such axis.
+    """
+
+    def __init__(self, axis=-1, **kwargs):
+        super().__init__(**kwargs)
+        if isinstance(axis, list | tuple) and len(axis) == 1:
+            axis = axis[0]
+        self.axis = tuple(axis) if isinstance(axis, list | tuple) else axis
+
+    def build(self, input_shape):
+        n = len(input_shape)
+        for axis in self.axis if isinstance(self.axis, tuple) else (self.axis,):
+            if not -n <= axis < n:
+                raise ValueError(
+                    f"{self!r} has no axis {axis} in inputs of {show_shape(input_shape[1:])}"
+                )
+
+    def total(self, d: Array) -> Array:
+        """Σ over the axis, which stays with length one."""
+        return d.sum(self.axis, keepdims=True)
+
+
+class Softmax(AlongAxis):
+    """y = exp(x) / Σ exp(x), the sum along `axis`.
+
+    Every x raises its own y and lowers all y by way of the sum: dy_i/dx_j = y_i ([i = j] - y_j), so
+
+        dx = y (dy - Σ y dy)
+
+    The largest x is subtracted first, which changes nothing but that no exponent is positive.
+
+    A mask (batch, time) counts where `axis` contains the time axis 1: a masked step gets the
+    probability 0, and where all are masked all get 0. Along other axes a masked step is a softmax
+    of its own and concerns no real step.
+
+    Parameters
+    ----------
+    axis : int or tuple of int, default -1
+        Several axes are taken together, as one long axis.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where x has no such axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Softmax
+    >>> Softmax()(np.array([1.0, 2.0, 1.0])).round(4)
+    array([0.2119, 0.5761, 0.2119], dtype=float32)
+    """
+
+    def forward(self, x, ctx: Context = INFERENCE):
+        mask = self.time_mask(x, ctx)
+        y = softmax(x, self.axis) if mask is None else masked_softmax(x, mask, self.axis)
+        return y, y
+
+    def backward(self, dy, cache):
+        y = cache
+        dx = y * dy
+        dx -= y * self.total(dx)
+        return dx
+
+    def time_mask(self, x: Array, ctx: Context) -> Array | None:
+        """The mask, with axes of length one behind its two, where the softmax runs over time."""
+        if ctx.mask is None or x.ndim < 2 or x.shape[:2] != ctx.mask.shape:
+            return None
+        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
+        return (
+            ctx.mask.reshape(x.shape[:2] + (1,) * (x.ndim - 2))
+            if 1 in [a % x.ndim for a in axes]
+            else None
+        )
+
+
+class LogSoftmax(AlongAxis):
+    """y = x - log Σ exp(x), the sum along `axis`.
+
+    The derivative of the second term is the softmax, which is exp(y):
+
+        dx = dy - exp(y) Σ dy
+
+    Parameters
+    ----------
+    axis : int or tuple of int, default -1
+        Several axes are taken together, as one long axis.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where x has no such axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import LogSoftmax
+    >>> LogSoftmax()(np.array([0.0, 0.0, 1e4])).round(4)
+    array([-10000., -10000.,      0.], dtype=float32)
+    """
+
+    def forward(self, x, ctx=INFERENCE):
+        y = log_softmax(x, self.axis)
+        return y, y
+
+    def backward(self, dy, cache):
+        y = cache
+        return dy - np.exp(y) * self.total(dy)
+
+
+class Sparsemax(AlongAxis):
+    """y = max(x - τ, 0), with the τ for which y sums to 1 along `axis`.
+
+    It is the point of the simplex that is nearest to x.
+
+    The support, where y > 0, are the k largest x. With x sorted from above, k is the largest number
+    for which
+
+        1 + k x[k] > x[1] + … + x[k]
+
+    On the support Σ (x - τ) = 1, so that τ = (Σ_support x - 1) / k, of which every x there moves
+    1 / k; off the support nothing moves anything:
+
+        dx = [y > 0] (dy - Σ_support dy / k)
+
+    Parameters
+    ----------
+    axis : int, default -1
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where x has no such axis.
+
+    References
+    ----------
+    Martins, Astudillo: From softmax to sparsemax, 2016, algorithm 1 and equation 8. (In
+    Keras up to 3.15 the values of two and more do not sum to 1: keras-team/keras issue 23425.)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Sparsemax
+    >>> Sparsemax()(np.array([1.0, 0.5, -1.0]))
+    array([0.75, 0.25, 0.  ], dtype=float32)
+    """
+
+    def __init__(self, axis: int = -1, **kwargs):
+        super().__init__(axis, **kwargs)
+        if isinstance(self.axis, tuple):
+            raise ValueError(f"{self!r} runs along one axis, got {self.axis}")
+
+    def forward(self, x, ctx=INFERENCE):
+        z = np.moveaxis(x, self.axis, -1)
+        z = z - z.max(-1, keepdims=True)  # τ moves along, and the sums below lose no digits
+        falling = -np.sort(-z, -1)
+        above = falling.cumsum(-1) - 1
+        ranks = np.arange(1, z.shape[-1] + 1, dtype=z.dtype)
+        k = (ranks * falling > above).sum(-1, keepdims=True)
+        tau = np.take_along_axis(above, k - 1, -1) / k.astype(z.dtype)
+        z -= tau
+        y = np.ascontiguousarray(np.moveaxis(z.clip(0, np.inf), -1, self.axis))
+        return y, y
+
+    def backward(self, dy, cache):
+        y = cache
+        support = y > 0
+        dx = dy * support
+        dx -= support * (self.total(dx) / self.total(support).astype(dx.dtype))
+        return dx
+
+
+def masked_softmax(x: Array, mask: Array, axis) -> Array:
+    """The softmax over what the mask leaves; 0 elsewhere, and where it leaves nothing."""
+    z = np.where(mask, x, -np.inf)
+    top = z.max(axis, keepdims=True)
+    top[top == -np.inf] = 0
+    p = np.exp(z - top)
+    total = p.sum(axis, keepdims=True)
+    total[total == 0] = 1
+    p /= total
+    return p

@@ -1,0 +1,124 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from backprop.checks import integer
+from backprop.layer import INFERENCE, InputSpec, Layer
+from backprop.layers.activations import layer_of
+from backprop.linalg import product_of_rows, rows, sum_rows
+
+
+class Dense(Layer):
+    """y = activation(x · kernel + bias), over the last axis.
+
+        x: (..., n)    kernel: (n, units)    bias: (units,)    y: (..., units)
+
+    With dz = dL/dz behind the activation, z = x · kernel + bias, and rows standing for all the
+    leading axes, each kernel[i, j] carries x[:, i] to z[:, j], each bias[j] reaches every row:
+
+        dkernel = xᵀ dz        dbias = Σ_rows dz        dx = dz kernelᵀ
+
+    Parameters
+    ----------
+    units : int
+        Size of the output's last axis.
+    activation : str, function or Layer, optional
+        Default: none.
+    use_bias : bool, default True
+    kernel_initializer, bias_initializer : str or Initializer
+        Defaults: Glorot uniform and zeros.
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+    activity_regularizer : str or Regularizer, optional
+        Penalty on y.
+    kernel_constraint, bias_constraint : str or Constraint, optional
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where `units` is not a positive integer, or an input's last axis is not what the layer was
+        built for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Dense
+    >>> Dense(2, kernel_initializer="ones")(np.array([[1.0, 2.0, 3.0]]))
+    array([[6., 6.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation=None,
+        use_bias: bool = True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.units = integer(units, "Dense", "units")
+        self.activation = layer_of(activation or "linear")
+        self.use_bias = use_bias
+        self.kernel_initializer = kernel_initializer
+        self.bias_initializer = bias_initializer
+        self.kernel_regularizer = kernel_regularizer
+        self.bias_regularizer = bias_regularizer
+        self.kernel_constraint = kernel_constraint
+        self.bias_constraint = bias_constraint
+        self.input_spec = InputSpec(min_ndim=2)
+
+    def build(self, input_shape):
+        self.check_input(input_shape)
+        n = input_shape[-1]
+        self.kernel, self.dkernel = self.param(
+            "kernel",
+            (n, self.units),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        if self.use_bias:
+            self.bias, self.dbias = self.param(
+                "bias",
+                (self.units,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        self.activation.build((*input_shape[:-1], self.units))
+        self.input_spec = InputSpec(min_ndim=2, axes={-1: n})
+
+    def compute_output_shape(self, input_shape):
+        return self.activation.compute_output_shape((*input_shape[:-1], self.units))
+
+    def forward(self, x, ctx=INFERENCE):
+        z = rows(x) @ self.kernel
+        if self.use_bias:
+            z += self.bias
+        y, a = self.activation.forward(z.reshape(*x.shape[:-1], self.units), ctx)
+        return y, (x, a)
+
+    def backward_params(self, dy, cache):
+        x, a = cache
+        self._set_gradients(x, self.activation.backward(dy, a))
+
+    def backward(self, dy, cache):
+        x, a = cache
+        dz = self.activation.backward(dy, a)
+        self._set_gradients(x, dz)
+        return (rows(dz) @ self.kernel.T).reshape(x.shape)
+
+    def _set_gradients(self, x, dz) -> None:
+        product_of_rows(x, dz, out=self.dkernel)
+        if self.use_bias:
+            self.dbias = sum_rows(dz)
+
+    def advice(self, shape) -> str:
+        return "; add Flatten() before it" if len(shape) > 2 else ""

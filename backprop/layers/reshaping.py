@@ -1,0 +1,214 @@
+"""Layers that give the same entries another shape; backward puts dy's entries back."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from backprop.checks import integer
+from backprop.layer import INFERENCE, InputSpec, Layer, show_shape
+from backprop.layers.windows import channels_back, channels_last, shape_last, standard_format
+
+
+class Flatten(Layer):
+    """y[n] = all entries of x[n] in one row, the last axis fastest.
+
+        x: (N, a, b, ...)    y: (N, a*b*...)
+
+    Every entry of x is one entry of y, so dx is dy in the shape of x.
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}, optional
+        With "channels_first", axis 1 is put last before, so that y is the same for both formats.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Flatten
+    >>> Flatten()(np.zeros((5, 28, 28))).shape
+    (5, 784)
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.data_format = standard_format(data_format, "Flatten")
+        self.input_spec = InputSpec(min_ndim=1)
+
+    def compute_output_shape(self, input_shape):
+        sizes = input_shape[1:]
+        return (input_shape[0], None if None in sizes else prod(sizes))
+
+    def compute_mask(self, x, mask):
+        return None  # y has no time axis
+
+    def forward(self, x, ctx=INFERENCE):
+        turned = channels_last(x, self.data_format) if x.ndim > 2 else x
+        return turned.reshape(len(x), prod(x.shape[1:])), x.shape
+
+    def backward(self, dy, shape):
+        if self.data_format == "channels_last" or len(shape) < 3:
+            return dy.reshape(shape)
+        return channels_back(dy.reshape(shape_last(shape, self.data_format)), self.data_format)
+
+
+class Reshape(Layer):
+    """y[n] = the entries of x[n] in another shape, in the same order.
+
+        x: (N, ...)    y: (N, *target_shape)
+
+    Every entry of x is one entry of y, so dx is dy in the shape of x.
+
+    Parameters
+    ----------
+    target_shape : tuple of int
+        Shape of one sample of y; one entry may be -1, and is worked out.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the shape has more than one -1, or another number of entries than the input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Reshape
+    >>> Reshape((-1, 2))(np.zeros((5, 6))).shape
+    (5, 3, 2)
+    """
+
+    def __init__(self, target_shape, **kwargs):
+        super().__init__(**kwargs)
+        sizes = (
+            (target_shape,) if isinstance(target_shape, int | np.integer) else tuple(target_shape)
+        )
+        if sizes.count(-1) > 1:
+            raise ValueError(
+                f"Reshape expects at most one -1 in target_shape, got {target_shape!r}"
+            )
+        self.target_shape = tuple(
+            -1 if n == -1 else integer(n, "Reshape", "target_shape") for n in sizes
+        )
+
+    def build(self, input_shape):
+        self.compute_output_shape(input_shape)
+
+    def compute_output_shape(self, input_shape):
+        n, *sizes = input_shape
+        known = prod(k for k in self.target_shape if k != -1)
+        if None in sizes:
+            return (n, *(None if k == -1 else k for k in self.target_shape))
+        entries = prod(sizes)
+        if entries % known if -1 in self.target_shape else entries != known:
+            raise ValueError(f"{self!r} got {show_shape(sizes)}, which has {entries} entries")
+        return (n, *(entries // known if k == -1 else k for k in self.target_shape))
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        self.compute_output_shape(shape)
+
+    def compute_mask(self, x, mask):
+        return None  # the axes of y are not those of x
+
+    def forward(self, x, ctx=INFERENCE):
+        return x.reshape(self.compute_output_shape(x.shape)), x.shape
+
+    def backward(self, dy, shape):
+        return dy.reshape(shape)
+
+
+class Permute(Layer):
+    """y[n] = x[n] with its axes in another order.
+
+        x: (N, a₁, a₂, ...)    y: (N, a_dims[0], a_dims[1], ...)
+
+    Every entry of x is one entry of y, so dx is dy with the axes put back.
+
+    Parameters
+    ----------
+    dims : tuple of int
+        The axes of x in the order of y, counted from 1, as the batch is axis 0.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where `dims` is not an order of 1, 2, ..., or the input has another number of axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Permute
+    >>> Permute((2, 1))(np.zeros((5, 3, 4))).shape
+    (5, 4, 3)
+    """
+
+    def __init__(self, dims, **kwargs):
+        super().__init__(**kwargs)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(
+                f"Permute expects dims to be the axes 1 to {len(self.dims)} in some order, "
+                f"got {self.dims}"
+            )
+        self.input_spec = InputSpec(ndim=len(self.dims) + 1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *(input_shape[axis] for axis in self.dims))
+
+    def compute_mask(self, x, mask):
+        return None  # the axes of y are not those of x
+
+    def forward(self, x, ctx=INFERENCE):
+        return x.transpose(0, *self.dims), None
+
+    def backward(self, dy, cache):
+        return dy.transpose(np.argsort((0, *self.dims)))
+
+
+class RepeatVector(Layer):
+    """y[:, t] = x for t = 1 ... n.
+
+        x: (N, f)    y: (N, n, f)
+
+    x moves all n copies, so it receives the sum of theirs:
+
+        dx = Σ_t dy[:, t]
+
+    Parameters
+    ----------
+    n : int
+        Number of copies.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import RepeatVector
+    >>> RepeatVector(3)(np.zeros((5, 4))).shape
+    (5, 3, 4)
+    """
+
+    def __init__(self, n: int, **kwargs):
+        super().__init__(**kwargs)
+        self.n = integer(n, "RepeatVector", "n")
+        self.input_spec = InputSpec(ndim=2)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.n, input_shape[1])
+
+    def compute_mask(self, x, mask):
+        return None  # the time axis is a new one
+
+    def forward(self, x, ctx=INFERENCE):
+        return np.repeat(x[:, None], self.n, axis=1), None
+
+    def backward(self, dy, cache):
+        return dy.sum(1)

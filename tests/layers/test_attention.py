@@ -1,0 +1,276 @@
+"""MultiHeadAttention."""
+
+import numpy as np
+import pytest
+import reference
+from finite_differences import assert_gradients
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from backprop.layer import TRAINING, Context
+from backprop.layers.attention import MultiHeadAttention
+
+
+@st.composite
+def sequences(draw):
+    """x (N, T, d), and a mask or None; some masks leave a sequence nothing."""
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    shape = draw(st.integers(0, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    mask = rng.random(shape[:2]) < 0.6 if draw(st.booleans()) else None
+    return rng.standard_normal(shape), mask
+
+
+def options():
+    return st.fixed_dictionaries(
+        {
+            "num_heads": st.integers(1, 3),
+            "key_dim": st.integers(1, 3),
+            "value_dim": st.none() | st.integers(1, 3),
+            "output_shape": st.none() | st.integers(1, 3),
+            "use_causal_mask": st.booleans(),
+        }
+    )
+
+
+def drawn(layer, x, seed=0):
+    """Built for x, with generic weights."""
+    layer.build((None, *x.shape[1:]))
+    rng = np.random.default_rng(seed)
+    layer.set_weights([0.7 * rng.standard_normal(w.shape) for w in layer.weights])
+    return layer
+
+
+# ---------------------------------------------------------------------------------- values
+
+
+def test_attention_by_hand():
+    layer = MultiHeadAttention(1, 1, use_bias=False, dtype="float64")
+    layer.build((None, 2, 1))
+    layer.set_weights([[[[1.0]]], [[[1.0]]], [[[10.0]]], [[[1.0]]]])
+
+    y = layer(np.array([[[0.0], [np.log(3)]]]))
+
+    # the first query is 0 and sees both evenly; the second is ln 3, its scores are 0 and (ln 3)²
+    p = 1 / (1 + 3 ** -np.log(3))
+    np.testing.assert_allclose(y[0, :, 0], [5 * np.log(3), 10 * p * np.log(3)], rtol=1e-14)
+
+
+@given(sequences(), options())
+def test_values_are_the_loops(data, options):
+    x, mask = data
+    layer = drawn(MultiHeadAttention(**options, dtype="float64"), x)
+    before = x.copy()
+
+    y = layer(x, mask=mask)
+
+    wanted = reference.self_attention(x, *layer.weights, mask, options["use_causal_mask"])
+    np.testing.assert_allclose(y, wanted, rtol=1e-11, atol=1e-11)
+    np.testing.assert_array_equal(x, before)
+    assert layer.compute_output_shape((None, *x.shape[1:])) == (None, *y.shape[1:])
+
+
+def test_weights_are_in_keras_order():
+    layer = MultiHeadAttention(2, 3, value_dim=4, output_shape=6)
+    layer.build((None, 7, 5))
+
+    shapes = [w.shape for w in layer.weights]
+    assert layer.arrays()[0].path == "multi_head_attention/query/kernel"
+    assert shapes == [(5, 2, 3), (2, 3), (5, 2, 3), (2, 3), (5, 2, 4), (2, 4), (2, 4, 6), (6,)]
+
+
+def test_a_step_sees_no_masked_key():
+    x = np.random.default_rng(0).standard_normal((1, 4, 3))
+    changed = x.copy()
+    changed[0, 2] = 50.0
+    mask = np.array([[True, True, False, True]])
+    layer = drawn(MultiHeadAttention(2, 3, dtype="float64"), x)
+
+    np.testing.assert_array_equal(layer(x, mask=mask)[mask], layer(changed, mask=mask)[mask])
+    np.testing.assert_allclose(layer(x, mask=mask)[mask], layer(x[:, [0, 1, 3]])[0], rtol=1e-12)
+
+
+def test_a_step_sees_no_later_key():
+    x = np.random.default_rng(0).standard_normal((1, 4, 3))
+    layer = drawn(MultiHeadAttention(2, 3, use_causal_mask=True, dtype="float64"), x)
+
+    for t in range(1, 5):
+        np.testing.assert_allclose(layer(x[:, :t]), layer(x)[:, :t], rtol=1e-12)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_nothing_to_see_is_finite(dropout):
+    x = np.full((1, 3, 2), 1e4, np.float32)
+    layer = MultiHeadAttention(2, 3, dropout=dropout)
+    layer.build((None, 3, 2))
+    y, cache = layer.forward(x, Context(mask=np.zeros((1, 3), bool)))
+
+    assert np.isfinite(y).all()
+    assert np.isfinite(layer.backward(y, cache)).all()
+
+
+def test_large_scores_do_not_overflow():
+    x = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32) * 1e8
+
+    assert np.isfinite(MultiHeadAttention(2, 3)(x)).all()
+
+
+# ---------------------------------------------------------------------------------- gradients
+
+
+@given(sequences(), options(), st.booleans(), st.sampled_from([0.0, 0.4, 1.0]))
+def test_gradients(data, options, use_bias, dropout):
+    x, mask = data
+    layer = MultiHeadAttention(**options, use_bias=use_bias, dropout=dropout)
+    assert_gradients(layer, x, mask=mask)
+
+
+def test_gradients_with_an_output_of_two_axes():
+    x = np.random.default_rng(0).standard_normal((2, 3, 4))
+    assert_gradients(MultiHeadAttention(2, 3, output_shape=(2, 5)), x)
+
+
+def test_gradients_of_a_sequence_without_steps():
+    assert_gradients(MultiHeadAttention(2, 3), np.zeros((2, 0, 4)))
+
+
+def test_the_key_bias_has_no_gradient():
+    """It adds the same to all scores of a query, which softmax does not see."""
+    x = np.random.default_rng(0).standard_normal((2, 5, 4))
+    layer = drawn(MultiHeadAttention(2, 3, dtype="float64"), x)
+    y, cache = layer.forward(x)
+    layer.backward(np.random.default_rng(1).standard_normal(y.shape), cache)
+
+    np.testing.assert_allclose(layer.key.dbias, 0, atol=1e-12)
+    assert np.abs(layer.query.dbias).min() > 1e-3
+
+
+# ---------------------------------------------------------------------------------- the rest
+
+
+def test_dropout_is_for_training_only_and_keeps_the_mean():
+    x = np.random.default_rng(0).standard_normal((1, 6, 4))
+    layer = drawn(MultiHeadAttention(2, 3, dropout=0.3, seed=0, dtype="float64"), x)
+    y = layer(x)
+    many = layer(np.repeat(x, 20000, axis=0), training=True)
+    error = many.std(0) / np.sqrt(20000)
+
+    np.testing.assert_array_equal(layer(x), y)
+    assert (np.abs(many.mean(0) - y[0]) < 5 * error).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_dtype_is_kept(dtype):
+    layer = MultiHeadAttention(2, 3, dropout=0.5, use_causal_mask=True, dtype=dtype)
+    x = np.ones((2, 3, 4), dtype)
+    layer.build((None, 3, 4))
+    y, cache = layer.forward(x, Context(training=True, mask=np.ones((2, 3), bool)))
+
+    assert y.dtype == dtype
+    assert layer.backward(np.ones_like(y), cache).dtype == dtype
+    assert {p.value.dtype for p in layer.arrays()} == {np.dtype(dtype)}
+
+
+def test_nothing_given_is_written_into():
+    x = np.random.default_rng(0).standard_normal((2, 3, 2))
+    dy = np.ones((2, 3, 2))
+    mask = np.array([[True, False, True]] * 2)
+    layer = drawn(MultiHeadAttention(2, 3, dtype="float64", dropout=0.5), x)
+    for array in (x, dy, mask):
+        array.setflags(write=False)
+
+    y, cache = layer.forward(x, Context(training=True, mask=mask))
+    kept = y.copy()
+    first, second = layer.backward(dy, cache), layer.backward(dy, cache)
+
+    np.testing.assert_array_equal(first, second)  # the cache is as it was
+    np.testing.assert_array_equal(y, kept)
+
+
+def test_gradients_are_set_and_not_added():
+    x = np.random.default_rng(0).standard_normal((2, 3, 2))
+    layer = drawn(MultiHeadAttention(2, 3, dtype="float64"), x)
+    y, cache = layer.forward(x, TRAINING)
+    layer.backward(y, cache)
+    once = [p.gradient.copy() for p in layer.arrays()]
+    layer.backward(y, cache)
+
+    for p, gradient in zip(layer.arrays(), once, strict=True):
+        np.testing.assert_array_equal(p.gradient, gradient)
+
+
+def test_freezing_freezes_every_weight():
+    layer = MultiHeadAttention(2, 3, trainable=False)
+    layer.build((None, 3, 4))
+
+    assert not layer.trainable_weights
+    assert len(layer.non_trainable_weights) == 8
+
+
+def test_configuration_comes_back():
+    layer = MultiHeadAttention(2, 3, value_dim=4, use_causal_mask=True, kernel_regularizer="l2")
+    twin = MultiHeadAttention.from_config(layer.get_config())
+
+    assert twin.get_config() == layer.get_config()
+    assert repr(layer) == (
+        "MultiHeadAttention(2, 3, value_dim=4, kernel_regularizer='l2', use_causal_mask=True)"
+    )
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"num_heads": 0}, "num_heads to be a positive integer, got 0"),
+        ({"key_dim": 2.0}, "key_dim to be a positive integer, got 2.0"),
+        ({"value_dim": -1}, "value_dim to be a positive integer, got -1"),
+        ({"output_shape": (2, 0)}, "output_shape to be a positive integer, got 0"),
+        ({"dropout": 2}, "dropout to be a number from 0 to 1, got 2"),
+        ({"attention_axes": 2}, "attends along the time, axis 1 .* attention_axes is 2"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        MultiHeadAttention(**{"num_heads": 1, "key_dim": 2} | options)
+
+
+def test_what_keras_has_and_this_layer_has_not_is_named():
+    with pytest.raises(TypeError, match="no argument 'flash_attention'"):
+        MultiHeadAttention(1, 2, flash_attention=True)
+    with pytest.raises(TypeError, match="takes one array"):
+        MultiHeadAttention(1, 2)(np.zeros((1, 2, 3)), np.zeros((1, 2, 3)))
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    layer = MultiHeadAttention(1, 2)
+    layer(np.zeros((1, 3, 2)))
+
+    with pytest.raises(ValueError, match=r"expects inputs of .* and got"):
+        layer(np.zeros((1, 3, 4)))
+    with pytest.raises(ValueError, match=r"expects a mask of shape \(1, 3\), batch and time, got"):
+        layer(np.zeros((1, 3, 2)), mask=np.ones((1, 4), bool))
+
+
+# ---------------------------------------------------------------------------------- Keras
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])  # Keras has two implementations
+@given(sequences(), options())
+def test_values_are_keras(dropout, data, options):
+    keras = pytest.importorskip("keras", reason="Keras is not installed: no peer to compare with")
+    x, mask = data
+    assume(len(x) and (x.shape[1] > 1 or not dropout))  # Keras warns of a softmax over one score
+    dtype, tol = ("float64", 1e-6) if dropout else ("float32", 2e-5)
+    x = x.astype(dtype)
+    layer = drawn(MultiHeadAttention(**options, dropout=dropout, dtype=dtype), x)
+    causal = options.pop("use_causal_mask")
+    peer = keras.layers.MultiHeadAttention(**options, dropout=dropout, dtype=dtype)
+    peer.build(x.shape, x.shape)
+    peer.set_weights(layer.get_weights())
+
+    wanted = peer(x, x, use_causal_mask=causal, **keras_mask(mask))
+
+    np.testing.assert_allclose(layer(x, mask=mask), wanted, rtol=tol, atol=tol)
+
+
+def keras_mask(mask):
+    """What Keras derives by itself from the masks of query and value, as an attention mask."""
+    return {} if mask is None else {"attention_mask": mask[:, :, None] & mask[:, None, :]}
