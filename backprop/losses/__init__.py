@@ -1,0 +1,191 @@
+"""value = loss(y_true, y_pred): Keras' losses, each with its derivative derived by hand."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from backprop.config import Registry, custom_object_scope
+from backprop.losses.classification import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+)
+from backprop.losses.focal import (
+    BinaryFocalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+)
+from backprop.losses.functions import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
+    categorical_hinge,
+    cosine_similarity,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
+from backprop.losses.hinge import CategoricalHinge, Hinge, SquaredHinge
+from backprop.losses.loss import Loss
+from backprop.losses.probabilistic import KLDivergence, Poisson
+from backprop.losses.regression import (
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+)
+
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+    "categorical_hinge",
+    "cosine_similarity",
+    "deserialize",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "serialize",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
+]
+
+REGISTRY = Registry(
+    "losses",
+    [
+        MeanSquaredError,
+        MeanAbsoluteError,
+        MeanAbsolutePercentageError,
+        MeanSquaredLogarithmicError,
+        Huber,
+        LogCosh,
+        CosineSimilarity,
+        BinaryCrossentropy,
+        CategoricalCrossentropy,
+        SparseCategoricalCrossentropy,
+        Hinge,
+        SquaredHinge,
+        CategoricalHinge,
+        BinaryFocalCrossentropy,
+        CategoricalFocalCrossentropy,
+        CategoricalGeneralizedCrossEntropy,
+        KLDivergence,
+        Poisson,
+    ],
+    {
+        "mse": MeanSquaredError,
+        "MSE": MeanSquaredError,
+        "mae": MeanAbsoluteError,
+        "MAE": MeanAbsoluteError,
+        "mape": MeanAbsolutePercentageError,
+        "MAPE": MeanAbsolutePercentageError,
+        "msle": MeanSquaredLogarithmicError,
+        "MSLE": MeanSquaredLogarithmicError,
+        "bce": BinaryCrossentropy,
+        "BCE": BinaryCrossentropy,
+        "kld": KLDivergence,
+        "KLD": KLDivergence,
+        "kullback_leibler_divergence": KLDivergence,
+        "logcosh": LogCosh,
+        "huber_loss": Huber,
+    },
+)
+REGISTRY.base = Loss
+
+
+def get(identifier: Any) -> Loss | None:
+    """The loss that a name, class, configuration or object stands for; None for None.
+
+    Parameters
+    ----------
+    identifier : str, type, mapping, Loss or function of this module, or None
+        A name is a class', a function's or a short one: ``"MeanSquaredError"``,
+        ``"mean_squared_error"``, ``"mse"``.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown; with the nearest known one.
+    TypeError
+        If it is a function that computes a loss: its gradient is not known.
+
+    Examples
+    --------
+    >>> from backprop import losses
+    >>> losses.get("mse")
+    MeanSquaredError()
+    """
+    if (
+        isinstance(identifier, types.FunctionType)
+        and globals().get(identifier.__name__) is identifier
+    ):
+        identifier = identifier.__name__
+    found = REGISTRY.get(identifier)
+    if found is None or isinstance(found, Loss):
+        return found
+    raise TypeError(
+        f"a loss is a name, a configuration or an object of a Loss class, and got {found!r}; there "
+        "is no automatic differentiation here: subclass losses.Loss, write values(self, y_true, "
+        "y_pred) that returns (values, cache) and gradient(self, dvalues, cache) for dy_pred"
+    )
+
+
+def serialize(loss: Loss) -> Any:
+    """The configuration from which `deserialize` makes the loss again, as JSON can hold it."""
+    return REGISTRY.serialize(loss)
+
+
+def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Loss | None:
+    """The loss that `serialize` described, or that a name stands for.
+
+    Parameters
+    ----------
+    name : mapping or str
+    custom_objects : mapping, optional
+        Names of one's own losses.
+    """
+    with custom_object_scope(custom_objects or {}):
+        return get(name)

@@ -1,0 +1,316 @@
+"""Cross-entropies: what probabilities, or the logits behind them, leave open of the labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.checks import fraction
+from backprop.linalg import rows, sigmoid
+from backprop.losses.axes import last, max_last, mean_last, share, sum_last, unlast
+from backprop.losses.labels import (
+    axis_number,
+    check_class_numbers,
+    check_one_hot,
+    check_probabilities,
+    check_several,
+    class_numbers,
+    smooth,
+)
+from backprop.losses.loss import EPSILON, Loss
+
+Array = np.ndarray
+
+
+class BinaryCrossentropy(Loss):
+    """values = ⟨-t log p - (1 - t) log(1 - p)⟩ along `axis`, where t holds the labels.
+
+        y_true, y_pred, t, p: (..., k)    values: (...)
+
+    ⟨·⟩ is the mean; p is y_pred held within [1e-7, 1 - 1e-7], and the clip passes nothing on
+    outside:
+
+        dy_pred = (p - t) / (p (1 - p)) dvalues / k    where 1e-7 <= y_pred <= 1 - 1e-7, else 0
+
+    With `from_logits`, p = sigmoid(z) with z = y_pred; its slope p (1 - p) cancels the divisor, and
+    the logarithms join into a form in which no exponent is positive:
+
+        values = ⟨max(z, 0) - t z + log1p(exp(-|z|))⟩        dy_pred = (p - t) dvalues / k
+
+    Parameters
+    ----------
+    from_logits : bool, default False
+        Whether `y_pred` holds logits. Prefer it: it is exact for every logit.
+    label_smoothing : float in [0, 1], default 0.0
+        Labels are drawn to 1/2: t = (1 - label_smoothing) y_true + label_smoothing / 2.
+    axis : int, default -1
+        Along which the mean is taken.
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import BinaryCrossentropy
+    >>> round(float(BinaryCrossentropy()(np.array([[1.0]]), np.array([[0.5]]))), 6)  # log 2
+    0.693147
+    >>> float(BinaryCrossentropy(from_logits=True)(np.array([[0.0]]), np.array([[1e4]])))
+    10000.0
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name="binary_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(name, reduction, dtype)
+        self.from_logits = from_logits
+        self.label_smoothing = fraction(label_smoothing, type(self).__name__, "label_smoothing")
+        self.axis = axis_number(self, axis)
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        t, y_pred = (
+            smooth(last(y_true, self.axis), self.label_smoothing, 2),
+            last(y_pred, self.axis),
+        )
+        if self.from_logits:
+            return mean_last(logistic_loss(t, y_pred)), (t, y_pred, None)
+        p = y_pred.clip(EPSILON, 1 - EPSILON)
+        return mean_last(-t * np.log(p) - (1 - t) * np.log(1 - p)), (t, p, p == y_pred)
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        t, p, inside = cache
+        if self.from_logits:
+            dy_pred = sigmoid(p) - t
+        else:
+            dy_pred = (p - t) / (p * (1 - p)) * inside
+        dy_pred *= share(dvalues, p)
+        return unlast(dy_pred, self.axis)
+
+    def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
+        advice = "for labels of -1 and 1 use Hinge, for more classes SparseCategoricalCrossentropy"
+        check_probabilities(self, y_true, advice)
+
+    def advice(self, shape: tuple[int | None, ...]) -> str:
+        if len(shape) == 1 or shape[1:] == (1,):
+            return (
+                "; for two classes give the last layer 1 unit, for more use "
+                "SparseCategoricalCrossentropy"
+            )
+        return super().advice(shape)
+
+
+def logistic_loss(t: Array, z: Array) -> Array:
+    """-t log σ(z) - (1 - t) log(1 - σ(z)), for logits of any size."""
+    return np.maximum(z, 0) - t * z + np.log1p(np.exp(-np.abs(z)))
+
+
+class CategoricalCrossentropy(Loss):
+    """values = -Σ t log q along `axis`, where t holds the labels, one-hot or soft.
+
+        y_true, y_pred, t, q: (..., k)    values, s: (...)
+
+    q = y_pred / s with s = Σ y_pred, and the logarithm sees q held within [1e-7, 1 - 1e-7]. So
+    dq = -t / q where q is inside, else 0; and since Σ q = 1 whatever y_pred is, what dq has in
+    common falls away:
+
+        dy_pred = (dq - Σ dq q) / s dvalues
+
+    With `from_logits`, q = softmax(y_pred) and log q = y_pred - log Σ exp(y_pred), of which
+
+        dy_pred = (q Σ t - t) dvalues
+
+    Parameters
+    ----------
+    from_logits : bool, default False
+        Whether `y_pred` holds logits. Prefer it: it is exact for every logit.
+    label_smoothing : float in [0, 1], default 0.0
+        Labels are drawn to the mean: t = (1 - label_smoothing) y_true + label_smoothing / m, where
+        m is the length of the last axis (as in Keras, also where `axis` is another).
+    axis : int, default -1
+        Along which the classes lie.
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import CategoricalCrossentropy
+    >>> y_true = np.array([[0.0, 1.0]])
+    >>> round(float(CategoricalCrossentropy()(y_true, np.array([[0.75, 0.25]]))), 6)  # log 4
+    1.386294
+    >>> float(CategoricalCrossentropy(from_logits=True)(y_true, np.array([[1e4, 0.0]])))
+    10000.0
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name="categorical_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(name, reduction, dtype)
+        self.from_logits = from_logits
+        self.label_smoothing = fraction(label_smoothing, type(self).__name__, "label_smoothing")
+        self.axis = axis_number(self, axis)
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        t, y_pred = (
+            last(smooth(y_true, self.label_smoothing, y_true.shape[-1]), self.axis),
+            last(y_pred, self.axis),
+        )
+        if self.from_logits:
+            z, e, s = exponentials(y_pred)
+            total = sum_last(t)
+            return total * np.log(s) - np.vecdot(t, z), (t, e, s, total)
+        q, s = normalise(y_pred)
+        p = q.clip(EPSILON, 1 - EPSILON)
+        return -np.vecdot(t, np.log(p)), (t, q, s, p)
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        if self.from_logits:
+            t, e, s, total = cache
+            dy_pred = e * (total * dvalues / s)[..., None]
+            dy_pred -= t * dvalues[..., None]
+        else:
+            t, q, s, p = cache
+            dq = -t / p * (p == q)
+            dy_pred = (dq - np.vecdot(dq, q)[..., None]) * (dvalues / s)[..., None]
+        return unlast(dy_pred, self.axis)
+
+    def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
+        check_one_hot(self, y_true, output_shape, self.axis)
+        super().check_targets(y_true, output_shape)
+
+    def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
+        check_several(self, output_shape, self.axis)
+        check_probabilities(self, y_true, "for class numbers use SparseCategoricalCrossentropy")
+
+
+class SparseCategoricalCrossentropy(Loss):
+    """values = -log q[label] along `axis`, where labels are class numbers.
+
+        y_true: (...)    y_pred, q: (..., k)    values, s: (...)
+
+    q = y_pred / s with s = Σ y_pred, and the logarithm sees q[label] held within [1e-7, 1 - 1e-7].
+    With δ one-hot at the label, through the quotient, and 0 where q[label] is outside:
+
+        dy_pred = (1 - δ / q) / s dvalues
+
+    With `from_logits`, q = softmax(y_pred), values = log Σ exp(y_pred) - y_pred[label] and
+
+        dy_pred = (q - δ) dvalues
+
+    Parameters
+    ----------
+    from_logits : bool, default False
+        Whether `y_pred` holds logits. Prefer it: it is exact for every logit.
+    ignore_class : int, optional
+        A label that counts as masked: its values and gradients are 0.
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    axis : int, default -1
+        Along which the classes lie.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Notes
+    -----
+    Labels are integers (or floats that hold them) of shape (n, ...) or (n, ..., 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import SparseCategoricalCrossentropy
+    >>> round(float(SparseCategoricalCrossentropy()([1], np.array([[0.75, 0.25]]))), 6)  # log 4
+    1.386294
+    >>> loss = SparseCategoricalCrossentropy(from_logits=True)
+    >>> value, cache = loss.forward(np.array([1, 0]), np.zeros((2, 2)))
+    >>> loss.backward(cache).tolist()
+    [[0.25, -0.25], [-0.25, 0.25]]
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        axis: int = -1,
+        name="sparse_categorical_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(name, reduction, dtype)
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+        self.axis = axis_number(self, axis)
+
+    def align(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        return class_numbers(y_true, y_pred.ndim, self.axis), y_pred
+
+    def valid(self, y_true: Array) -> Array | None:
+        return None if self.ignore_class is None else y_true != self.ignore_class
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        valid, x, labels = self.valid(y_true), last(y_pred, self.axis), y_true
+        if valid is not None:  # whatever is ignored, NaN included, becomes harmless
+            labels, x = (
+                np.where(valid, labels, 0),
+                np.where(valid[..., None], x, 0 if self.from_logits else 1),
+            )
+        at = np.arange(labels.size), labels.reshape(-1)
+        x, shape = rows(x), x.shape
+        if self.from_logits:
+            z, q, s = exponentials(x)
+            values, inside = np.log(s) - z[at], None
+        else:
+            q, s = normalise(x)
+            p = q[at].clip(EPSILON, 1 - EPSILON)
+            values, inside = -np.log(p), p == q[at]
+        values = values.reshape(y_true.shape)
+        return (values if valid is None else values * valid), (q, s, at, inside, shape)
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        q, s, at, inside, shape = cache
+        dvalues = dvalues.reshape(-1)
+        if self.from_logits:
+            dy_pred = q * (dvalues / s)[:, None]
+            dy_pred[at] -= dvalues
+        else:
+            dvalues = dvalues * inside / s
+            dy_pred = np.empty_like(q)
+            dy_pred[...] = dvalues[:, None]
+            dy_pred[at] -= dvalues / np.maximum(q[at], EPSILON)
+        return unlast(dy_pred.reshape(shape), self.axis)
+
+    def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
+        self.check_numbers(y_true)
+        check_class_numbers(self, y_true, output_shape, self.axis, self.ignore_class)
+
+
+def exponentials(z: Array) -> tuple[Array, Array, Array]:
+    """z less its maximum, e = exp(z), s = Σ e: softmax = e / s and its log = z - log s."""
+    z = z - max_last(z)  # the largest exponent is 0: nothing overflows
+    e = np.exp(z)
+    return z, e, sum_last(e)
+
+
+def normalise(p: Array) -> tuple[Array, Array]:
+    """p / s and s = Σ p along the last axis. All zeros stay zeros: no label is foreseen at all."""
+    s = sum_last(p)
+    s = s + (s == 0)
+    return p / s[..., None], s

@@ -1,0 +1,282 @@
+"""Cross-entropies that weigh: what is foreseen counts less, or a wrong label costs less."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.checks import fraction
+from backprop.linalg import rows, sigmoid
+from backprop.losses.axes import last, mean_last, share, unlast
+from backprop.losses.classification import exponentials, normalise
+from backprop.losses.labels import (
+    axis_number,
+    check_class_numbers,
+    check_one_hot,
+    check_probabilities,
+    check_several,
+    class_numbers,
+    smooth,
+)
+from backprop.losses.loss import EPSILON, Loss
+
+Array = np.ndarray
+
+
+class BinaryFocalCrossentropy(Loss):
+    """values = ⟨w f^gamma c⟩ along `axis`: cross-entropy c, damped where the label was foreseen.
+
+        y_true, y_pred, t, p, c, f, w: (..., k)    values: (...)
+
+        c = -t log p - (1 - t) log(1 - p)
+        f = 1 - t p - (1 - t)(1 - p)
+        w = alpha t + (1 - alpha)(1 - t), or 1 unless `apply_class_balancing`
+
+    where c sees p held within [1e-7, 1 - 1e-7]. A product of two functions of p, with
+    c' = (p - t) / (p (1 - p)) inside the clip, else 0, and f' = 1 - 2t:
+
+        dp = w (gamma f^(gamma - 1) f' c + f^gamma c') dvalues / k
+
+    With `from_logits`, p = sigmoid(y_pred) and dy_pred = dp p (1 - p); otherwise p = y_pred.
+
+    Parameters
+    ----------
+    apply_class_balancing : bool, default False
+        Whether to weigh the two classes by `alpha`.
+    alpha : float, default 0.25
+        Weight of class 1; that of class 0 is 1 - alpha.
+    gamma : float, default 2.0
+        How strongly the known is damped; 0 damps nothing.
+    from_logits : bool, default False
+    label_smoothing : float in [0, 1], default 0.0
+    axis : int, default -1
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import BinaryFocalCrossentropy
+    >>> loss = BinaryFocalCrossentropy()
+    >>> round(float(loss(np.array([[1.0]]), np.array([[0.5]]))), 6)  # log(2) / 4
+    0.173287
+
+    Source: T.-Y. Lin et al., Focal Loss for Dense Object Detection, 2017, equation 5.
+    """
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name="binary_focal_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(name, reduction, dtype)
+        self.apply_class_balancing = apply_class_balancing
+        self.alpha, self.gamma = alpha, not_negative(self, gamma)
+        self.from_logits = from_logits
+        self.label_smoothing = fraction(label_smoothing, type(self).__name__, "label_smoothing")
+        self.axis = axis_number(self, axis)
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        t, p = smooth(last(y_true, self.axis), self.label_smoothing, 2), last(y_pred, self.axis)
+        if self.from_logits:
+            p = sigmoid(p)
+        q = p.clip(EPSILON, 1 - EPSILON)
+        c = -t * np.log(q) - (1 - t) * np.log(1 - q)
+        f = 1 - t * p - (1 - t) * (1 - p)
+        return mean_last(self.balance(t) * f**self.gamma * c), (t, p, q, c, f)
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        t, p, q, c, f = cache
+        dp = f**self.gamma * (q - t) / (q * (1 - q)) * (p == q)
+        dp += slope(f, self.gamma) * (1 - 2 * t) * c
+        dp *= self.balance(t) * share(dvalues, p)
+        return unlast(dp * p * (1 - p) if self.from_logits else dp, self.axis)
+
+    def balance(self, t: Array) -> Any:
+        return self.alpha * t + (1 - self.alpha) * (1 - t) if self.apply_class_balancing else 1
+
+    def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
+        check_probabilities(self, y_true, "for more classes use CategoricalFocalCrossentropy")
+
+
+class CategoricalFocalCrossentropy(Loss):
+    """values = -Σ alpha (1 - q)^gamma t log q along `axis`: damped where the label was foreseen.
+
+        y_true, y_pred, t, q: (..., k)    values, s: (...)    alpha: () or (k,)
+
+    q is y_pred / s with s = Σ y_pred, held within [1e-7, 1 - 1e-7] (dq = 0 outside). A product of
+    two functions of q:
+
+        dq = alpha t (gamma (1 - q)^(gamma - 1) log q - (1 - q)^gamma / q) dvalues
+
+    and since Σ y_pred / s = 1 whatever y_pred is,
+
+        dy_pred = (dq - Σ dq q) / s
+
+    With `from_logits`, q = softmax(y_pred) and
+
+        dy_pred = q (dq - Σ dq q)
+
+    Parameters
+    ----------
+    alpha : float or sequence of float, default 0.25
+        Weight of the classes.
+    gamma : float, default 2.0
+        How strongly the known is damped; 0 damps nothing.
+    from_logits : bool, default False
+    label_smoothing : float in [0, 1], default 0.0
+    axis : int, default -1
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import CategoricalFocalCrossentropy
+    >>> loss = CategoricalFocalCrossentropy(alpha=1.0)
+    >>> round(float(loss(np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]]))), 6)  # log(2) / 4
+    0.173287
+
+    Source: T.-Y. Lin et al., Focal Loss for Dense Object Detection, 2017, equation 5.
+    """
+
+    def __init__(
+        self,
+        alpha: Any = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name="categorical_focal_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(name, reduction, dtype)
+        self.alpha, self.gamma = alpha, not_negative(self, gamma)
+        self.from_logits = from_logits
+        self.label_smoothing = fraction(label_smoothing, type(self).__name__, "label_smoothing")
+        self.axis = axis_number(self, axis)
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        t, y_pred = (
+            last(smooth(y_true, self.label_smoothing, y_true.shape[-1]), self.axis),
+            last(y_pred, self.axis),
+        )
+        if self.from_logits:
+            _, q, s = exponentials(y_pred)
+            q /= s[..., None]
+        else:
+            q, s = normalise(y_pred)
+        p = q.clip(EPSILON, 1 - EPSILON)
+        t = np.asarray(self.alpha, p.dtype) * t
+        return -np.vecdot(t * (1 - p) ** self.gamma, np.log(p)), (t, q, s, p)
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        t, q, s, p = cache
+        f = 1 - p
+        dq = (
+            t
+            * (slope(f, self.gamma) * np.log(p) - f**self.gamma / p)
+            * (p == q)
+            * dvalues[..., None]
+        )
+        dq -= np.vecdot(dq, q)[..., None]
+        return unlast(dq * q if self.from_logits else dq / s[..., None], self.axis)
+
+    def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
+        check_one_hot(self, y_true, output_shape, self.axis)
+        super().check_targets(y_true, output_shape)
+
+    def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
+        check_several(self, output_shape, self.axis)
+        check_probabilities(self, y_true, "for class numbers use utils.to_categorical(y)")
+
+
+class CategoricalGeneralizedCrossEntropy(Loss):
+    """values = (1 - p^q) / q, where p is the probability of the label.
+
+        y_true: (...)    y_pred: (..., k)    values, p: (...)
+
+    Between cross-entropy (q → 0) and 1 - p (q = 1): a wrong label, whose p stays small, pulls with
+    p^(q - 1) and not with 1 / p. With δ one-hot at the label:
+
+        dy_pred = -δ p^(q - 1) dvalues
+
+    At p = 0 the slope is infinite; p is held above 1e-7 there.
+
+    Parameters
+    ----------
+    q : float in (0, 1), default 0.5
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import CategoricalGeneralizedCrossEntropy
+    >>> float(CategoricalGeneralizedCrossEntropy()([1], np.array([[0.75, 0.25]])))
+    1.0
+
+    Source: Z. Zhang and M. Sabuncu, Generalized Cross Entropy Loss for Training Deep Neural
+    Networks with Noisy Labels, 2018, equation 6.
+    """
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name="categorical_generalized_cross_entropy",
+        dtype=None,
+    ):
+        super().__init__(name, reduction, dtype)
+        if not 0 < q < 1:
+            raise ValueError(
+                f"CategoricalGeneralizedCrossEntropy expects q between 0 and 1, got {q!r}"
+            )
+        self.q = q
+
+    def align(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        return class_numbers(y_true, y_pred.ndim, -1), y_pred
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        at = np.arange(y_true.size), y_true.reshape(-1)
+        p = rows(y_pred)[at]
+        return ((1 - p**self.q) / self.q).reshape(y_true.shape), (p, at, y_pred.shape)
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        p, at, shape = cache
+        dy_pred = np.zeros((p.size, shape[-1]), p.dtype)
+        dy_pred[at] = -(np.maximum(p, EPSILON) ** (self.q - 1)) * dvalues.reshape(-1)
+        return dy_pred.reshape(shape)
+
+    def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
+        self.check_numbers(y_true)
+        check_class_numbers(self, y_true, output_shape, -1)
+
+
+def slope(f: Array, gamma: float) -> Any:
+    """d f^gamma / df; at f = 0 it is infinite for gamma < 1, and f is held above 1e-7 there."""
+    return gamma * (f if gamma >= 1 else np.maximum(f, EPSILON)) ** (gamma - 1) if gamma else 0.0
+
+
+def not_negative(loss: Loss, gamma: float) -> float:
+    if not gamma >= 0:
+        raise ValueError(f"{type(loss).__name__} expects gamma of at least 0, got {gamma!r}")
+    return gamma

@@ -1,0 +1,304 @@
+"""value = reduction of (weight * values), where values[i] is what sample i (or step i of it) costs.
+
+The author of a loss writes `values` and `gradient`, the derivative of the values alone:
+
+    class MeanSquaredError(Loss):
+        def values(self, y_true, y_pred):
+            d = y_pred - y_true
+            return mean_last(d * d), d
+
+        def gradient(self, dvalues, d):
+            return 2 * share(dvalues, d) * d
+
+`dvalues` is dL/dvalues and holds the weights, the mask and the reduction already. With w the merged
+weights and N the reduction's divisor (1 for a sum, the number of values for a mean, Σw for a mean
+over weights):
+
+    value = Σ_i w_i values_i / N        dvalues_i = w_i / N
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.checks import one_of
+from backprop.layer import Layer, show_shape
+from backprop.losses.axes import agree, leading, same_rank
+
+Array = np.ndarray
+
+EPSILON = 1e-7  # Keras' fuzz factor: probabilities are kept this far from 0 and 1
+REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
+
+
+class Loss(Layer):
+    """value = Σ_i w_i values_i / N: a layer with two inputs and a number for an output.
+
+        y_true, y_pred: (n, ..., k)    values, w: (n, ...)    value: ()
+
+    Parameters
+    ----------
+    name : str, optional
+        Default: the class' name in snake case.
+    reduction : {"sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None}
+        ``"sum_over_batch_size"`` and ``"mean"`` divide the weighted sum by the number of values,
+        ``"mean_with_sample_weight"`` by the sum of the weights; ``"none"`` and None return the
+        weighted values.
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Notes
+    -----
+    A mask counts as weights: ``"mean"`` and ``"sum_over_batch_size"`` divide by the number of
+    unmasked entries. Weights and mask meet the values as in Keras: a last axis of length 1 that
+    only one of the two has is dropped or added. Weights of shape (n,) always weigh samples, also
+    where the values are (n, t).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import Loss
+    >>> class Quartic(Loss):
+    ...     def values(self, y_true, y_pred):
+    ...         d = y_pred - y_true
+    ...         return (d**4).sum(-1), d
+    ...     def gradient(self, dvalues, d):
+    ...         return dvalues[..., None] * 4 * d**3
+    >>> loss = Quartic()
+    >>> y_true, y_pred = np.array([[0.0], [0.0]]), np.array([[1.0], [2.0]])
+    >>> value, cache = loss.forward(y_true, y_pred)
+    >>> float(value)
+    8.5
+    >>> loss.backward(cache).tolist()
+    [[2.0], [16.0]]
+    """
+
+    reduction: str | None = "sum_over_batch_size"  # where a subclass leaves super().__init__() out
+
+    def __new__(cls, *args, **kwargs):
+        if cls.values is Loss.values and hasattr(cls, "call"):
+            raise TypeError(
+                f"{cls.__name__} is written for Keras' automatic differentiation (call); a loss "
+                "derives its own gradient here: rename call to values(self, y_true, y_pred), let "
+                "it return (values, cache), and write gradient(self, dvalues, cache) for dy_pred"
+            )
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype=None
+    ):
+        super().__init__(name=name, dtype=dtype)
+        self.reduction = one_of(reduction, REDUCTIONS, type(self).__name__, "reduction")
+
+    # -------------------------------------------------------- what the author of a loss writes
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        """What each sample costs, (n, ...), and what `gradient` will need."""
+        raise TypeError(
+            f"{type(self).__name__} has no values(self, y_true, y_pred): write one that returns "
+            "(values, cache)"
+        )
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        """dL/dvalues → dL/dy_pred."""
+        raise TypeError(
+            f"{type(self).__name__} has no gradient(self, dvalues, cache): write one that returns "
+            "dy_pred"
+        )
+
+    def valid(self, y_true: Array) -> Array | None:
+        """Which values count; None for all. A loss that ignores some labels overrides it."""
+        return None
+
+    def align(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        """Both in one dtype and of one rank, as `values` gets them."""
+        y_true = y_true.astype(y_pred.dtype, copy=False)
+        return (y_true, y_pred) if y_true.ndim == y_pred.ndim else same_rank(y_true, y_pred)
+
+    # -------------------------------------------------------- forward and backward
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        y_true: Array,
+        y_pred: Array,
+        sample_weight: Array | None = None,
+        mask: Array | None = None,
+    ) -> tuple[Any, Any]:
+        """`(value, cache)`: the reduced loss, and what `backward` will need.
+
+        Nothing is validated here, see `check`.
+
+        Parameters
+        ----------
+        y_true, y_pred : ndarray, (n, ..., k)
+        sample_weight : ndarray, (n,) or (n, ...), optional
+        mask : ndarray of bool, (n, ...), optional
+            True where a value counts.
+        """
+        y_pred = np.asarray(y_pred)
+        shape, dtype = y_pred.shape, y_pred.dtype
+        y_true, y_pred = self.align(np.asarray(y_true), self.cast(y_pred))
+        values, cache = self.values(y_true, y_pred)
+        inner, w, total_weight = values.shape, None, values.size
+        valid = self.valid(y_true)
+        if valid is not None:
+            mask = valid if mask is None else valid & self.fit(np.asarray(mask, bool), valid)
+        if sample_weight is not None or mask is not None:
+            values, w, total_weight = self.weigh(values, sample_weight, mask)
+        if self.reduction in ("none", None):
+            value, scale = values, 1.0
+        else:
+            value = np.add.reduce(values, axis=None)
+            n = {"sum": 1, "mean_with_sample_weight": total_weight}.get(self.reduction, values.size)
+            scale = 1 / n if n else 0.0  # where all is masked, the loss is 0
+            value = value / n if n else value.dtype.type(0)
+        dvalues = np.full(inner, scale, y_pred.dtype) if w is None else w * scale
+        return value, (cache, dvalues, inner, shape, dtype)
+
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, cache: Any, dvalues: Any = None
+    ) -> Array:
+        """dL/dy_pred, of `y_pred`'s shape and dtype.
+
+        Parameters
+        ----------
+        cache
+            As `forward` returned it.
+        dvalues : ndarray, optional
+            dL/d(what `forward` returned). Default: ones.
+        """
+        cache, d, inner, shape, dtype = cache
+        if dvalues is not None:
+            d = d * np.asarray(dvalues, d.dtype)
+        if d.shape != inner:  # weights of values without a batch axis, or with another last axis
+            d = d.reshape(inner) if inner else d.sum()
+        dy_pred = self.gradient(d, cache)
+        if dy_pred.shape != shape:
+            dy_pred = dy_pred.reshape(shape)
+        return dy_pred if dtype.kind != "f" else dy_pred.astype(dtype, copy=False)
+
+    def weigh(self, values: Array, sample_weight: Any, mask: Any) -> tuple[Array, Array, float]:
+        """The weighted values, a weight for each, and the sum of the weights as they came.
+
+        The mask is merged with the weights. Where a mean divides by all entries, the unmasked ones
+        get weight all / unmasked, so that those which are masked do not count there.
+        """
+        w = None if sample_weight is None else np.asarray(sample_weight, values.dtype)
+        if mask is not None:
+            m = np.asarray(mask, bool)
+            counted = int(np.count_nonzero(m))
+            mean = self.reduction in ("mean", "sum_over_batch_size") and counted
+            m = m.astype(values.dtype) * (m.size / counted if mean else 1)
+            w = m if w is None else self.product(*same_rank(m, w))
+        assert w is not None
+        total = float(w.sum())
+        values, w = same_rank(values, w)
+        weighted = self.product(values, w)
+        if weighted.shape != values.shape and values.ndim:
+            raise self.misfit(w.shape, values.shape)
+        return weighted, np.broadcast_to(leading(w, weighted.shape), weighted.shape), total
+
+    def product(self, a: Array, b: Array) -> Array:
+        """a * b, where the one of lower rank may hold the leading axes of the other."""
+        a, b = leading(a, b.shape), leading(b, a.shape)
+        try:
+            return a * b
+        except ValueError:
+            raise self.misfit(b.shape, a.shape) from None
+
+    def fit(self, mask: Array, valid: Array) -> Array:
+        if mask.size != valid.size:
+            raise self.misfit(mask.shape, valid.shape)
+        return mask.reshape(valid.shape)
+
+    def misfit(self, weights: tuple[int, ...], values: tuple[int, ...]) -> ValueError:
+        return ValueError(
+            f"{type(self).__name__} has values of shape {values} and got sample_weight or mask of "
+            f"shape {weights}; give one weight a sample, (n,), or one a value, and give y_true the "
+            "shape of y_pred"
+        )
+
+    # -------------------------------------------------------- what everyone gets
+
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> Any:
+        """The reduced loss: a scalar, or the weighted values where `reduction` is "none"."""
+        y_true, y_pred = self.as_arrays(y_true, y_pred)
+        return self.forward(y_true, y_pred, sample_weight)[0]
+
+    def per_sample(self, y_true: Any, y_pred: Any) -> Array:
+        """The values before weights and reduction, (n, ...)."""
+        y_true, y_pred = self.as_arrays(y_true, y_pred)
+        return self.values(*self.align(y_true, self.cast(y_pred)))[0]
+
+    def as_arrays(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+        y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+        if y_pred.dtype.kind not in "fiub":
+            raise TypeError(
+                f"{type(self).__name__} expects numbers as y_pred and got an array of "
+                f"{y_pred.dtype}"
+            )
+        self.check_targets(y_true, y_pred.shape)
+        return y_true, y_pred
+
+    def cast(self, x: Array) -> Array:
+        """`y_pred` in the dtype to compute in: its own where that is float32 or float64."""
+        if self.dtype is None and x.dtype.char in "fd":
+            return x
+        return x.astype(self.dtype or np.float32, copy=False)
+
+    def check(self, y_true: Any, output_shape: tuple[int | None, ...]) -> None:
+        """Raise unless the targets suit the loss and the model's output; once, before training.
+
+        Parameters
+        ----------
+        y_true : array_like, (n, ...)
+        output_shape : tuple
+            Of the model's output, with the batch axis: ``(None, 10)``.
+
+        Raises
+        ------
+        TypeError
+            If the targets are not numbers.
+        ValueError
+            If their shape or a label does not fit.
+        """
+        y_true = np.asarray(y_true)
+        self.check_targets(y_true, tuple(output_shape))
+        self.check_labels(y_true, tuple(output_shape))
+
+    def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
+        """Raise unless `values` can be computed."""
+        self.check_numbers(y_true)
+        if not output_shape:
+            raise ValueError(
+                f"{type(self).__name__} expects outputs with at least one axis and got a single "
+                "number"
+            )
+        shape = y_true.shape
+        if not (
+            agree(shape, output_shape)
+            or agree((*shape, 1), output_shape)
+            or agree(shape, (*output_shape, 1))
+        ):
+            raise ValueError(
+                f"{type(self).__name__} expects targets of the outputs' shape "
+                f"{show_shape(output_shape)} and got {show_shape(shape)}{self.advice((*shape,))}"
+            )
+
+    def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
+        """Raise where a target is outside the range that the loss is defined on."""
+
+    def check_numbers(self, y_true: Array) -> None:
+        if y_true.dtype.kind not in "fiub":
+            raise TypeError(
+                f"{type(self).__name__} expects numbers as targets and got an array of "
+                f"{y_true.dtype}; encode classes as integers first"
+            )
+
+    def advice(self, shape: tuple[int | None, ...]) -> str:
+        units = shape[-1] if len(shape) > 1 else 1
+        return f"; give the last layer {units} unit(s), or reshape the targets"

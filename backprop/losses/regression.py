@@ -1,0 +1,331 @@
+"""Losses of numbers: means over the last axis of a function of the error d = y_pred - y_true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.losses.axes import last, mean_last, share, unlast
+from backprop.losses.loss import EPSILON, Loss
+
+Array = np.ndarray
+
+
+class MeanSquaredError(Loss):
+    """values = ⟨d²⟩, where d = y_pred - y_true and ⟨·⟩ is the mean over the last axis.
+
+        y_true, y_pred, d: (..., k)    values: (...)
+
+    d² changes twice as fast as d does, and each of k elements holds 1/k of the mean:
+
+        dy_pred = 2 d dvalues / k
+
+    Parameters
+    ----------
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import MeanSquaredError
+    >>> float(MeanSquaredError()(np.array([[0.0, 1.0]]), np.array([[1.0, 3.0]])))
+    2.5
+    """
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name="mean_squared_error", dtype=None
+    ):
+        super().__init__(name, reduction, dtype)
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        d = y_pred - y_true
+        return mean_last(d * d), d
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        d = cache
+        return share(2 * dvalues, d) * d
+
+
+class MeanAbsoluteError(Loss):
+    """values = ⟨|d|⟩, where d = y_pred - y_true and ⟨·⟩ is the mean over the last axis.
+
+        y_true, y_pred, d: (..., k)    values: (...)
+
+    |d| has slope ±1; at the kink d = 0 we take 0, the middle of its slopes:
+
+        dy_pred = sign(d) dvalues / k
+
+    Parameters
+    ----------
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import MeanAbsoluteError
+    >>> float(MeanAbsoluteError()(np.array([[0.0, 1.0]]), np.array([[1.0, 3.0]])))
+    1.5
+    """
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name="mean_absolute_error", dtype=None
+    ):
+        super().__init__(name, reduction, dtype)
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        d = y_pred - y_true
+        return mean_last(np.abs(d)), d
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        d = cache
+        return share(dvalues, d) * np.sign(d)
+
+
+class MeanAbsolutePercentageError(Loss):
+    """values = 100 ⟨|d| / s⟩, where d = y_pred - y_true and s = max(|y_true|, 1e-7).
+
+        y_true, y_pred, d, s: (..., k)    values: (...)
+
+    ⟨·⟩ is the mean over the last axis. As the absolute error, each element measured by its own
+    scale; 0 at the kink d = 0:
+
+        dy_pred = 100 sign(d) / s dvalues / k
+
+    Parameters
+    ----------
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import MeanAbsolutePercentageError
+    >>> float(MeanAbsolutePercentageError()(np.array([[2.0, 4.0]]), np.array([[3.0, 3.0]])))
+    37.5
+    """
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name="mean_absolute_percentage_error",
+        dtype=None,
+    ):
+        super().__init__(name, reduction, dtype)
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        d = (y_pred - y_true) / np.maximum(np.abs(y_true), EPSILON)
+        return 100 * mean_last(np.abs(d)), (d, y_true)
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        d, y_true = cache
+        return share(100 * dvalues, d) * np.sign(d) / np.maximum(np.abs(y_true), EPSILON)
+
+
+class MeanSquaredLogarithmicError(Loss):
+    """values = ⟨d²⟩, where d = log(1 + p) - log(1 + t), p and t are y_pred and y_true above 1e-7.
+
+        y_true, y_pred, d, p, t: (..., k)    values: (...)
+
+    ⟨·⟩ is the mean over the last axis. Through the square, the logarithm and the clip, which passes
+    nothing on at or below 1e-7:
+
+        dy_pred = 2 d / (1 + p) dvalues / k    where y_pred > 1e-7, else 0
+
+    Parameters
+    ----------
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import MeanSquaredLogarithmicError
+    >>> value = MeanSquaredLogarithmicError()(np.array([[0.0, 1.0]]), np.array([[1.0, 3.0]]))
+    >>> round(float(value), 5)  # log(2)²
+    0.48045
+    """
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name="mean_squared_logarithmic_error",
+        dtype=None,
+    ):
+        super().__init__(name, reduction, dtype)
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        p = np.maximum(y_pred, EPSILON)
+        d = np.log(1 + p) - np.log(1 + np.maximum(y_true, EPSILON))
+        return mean_last(d * d), (d, y_pred)
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        d, y_pred = cache
+        d = share(2 * dvalues, d) * d
+        d /= 1 + np.maximum(y_pred, EPSILON)
+        d *= y_pred > EPSILON
+        return d
+
+
+class Huber(Loss):
+    """values = ⟨h(y_pred - y_true)⟩, h(d) = ½ d² where |d| <= delta, else delta |d| - ½ delta².
+
+        y_true, y_pred, d: (..., k)    values: (...)
+
+    ⟨·⟩ is the mean over the last axis. The parabola goes on as its tangents, so the slope is the
+    parabola's, held within ±delta; there is no kink:
+
+        dy_pred = clip(d, -delta, delta) dvalues / k
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        Where the parabola ends.
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import Huber
+    >>> float(Huber()(np.array([[0.0, 0.0]]), np.array([[1.0, 3.0]])))  # (0.5 + 2.5) / 2
+    1.5
+
+    Source: P. Huber, Robust Estimation of a Location Parameter, 1964.
+    """
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name="huber_loss",
+        dtype=None,
+    ):
+        super().__init__(name, reduction, dtype)
+        if not delta > 0:
+            raise ValueError(f"Huber expects a positive delta, got {delta!r}")
+        self.delta = delta
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        d = y_pred - y_true
+        slope = d.clip(-self.delta, self.delta)
+        # slope = d within delta and ±delta outside: one expression is both cases of h
+        return mean_last(slope * (d - 0.5 * slope)), slope
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        slope = cache
+        return share(dvalues, slope) * slope
+
+
+class LogCosh(Loss):
+    """values = ⟨log cosh d⟩ over the last axis, where d = y_pred - y_true.
+
+        y_true, y_pred, d: (..., k)    values: (...)
+
+    cosh overflows; with a = |d|, cosh a = e^a (1 + e^(-2a)) / 2 does not, and expm1 keeps small d
+    exact:
+
+        log cosh d = a + log1p(expm1(-2a) / 2)        dy_pred = tanh(d) dvalues / k
+
+    Parameters
+    ----------
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import LogCosh
+    >>> round(float(LogCosh()(np.array([[0.0, 0.0]]), np.array([[0.0, 1e4]]))), 4)
+    4999.6534
+    """
+
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name="log_cosh", dtype=None):
+        super().__init__(name, reduction, dtype)
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        d = y_pred - y_true
+        a = np.abs(d)
+        return mean_last(a + np.log1p(0.5 * np.expm1(-2 * a))), d
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        d = cache
+        return share(dvalues, d) * np.tanh(d)
+
+
+class CosineSimilarity(Loss):
+    """values = -Σ t̂ p̂ along `axis`, where t̂ = y_true / |y_true| and p̂ = y_pred / |y_pred|.
+
+        y_true, y_pred, t̂, p̂: (..., k)    values, |y_pred|: (...)
+
+    -1 where the two point alike. p̂ moves only across its own direction, so what dp̂ = -t̂ dvalues has
+    along p̂ is lost:
+
+        dy_pred = (dp̂ - p̂ Σ dp̂ p̂) / |y_pred|
+
+    A norm below 1e-7 counts as 1e-7; there p̂ = 1e7 y_pred and dy_pred = 1e7 dp̂.
+
+    Parameters
+    ----------
+    axis : int, default -1
+        Along which the vectors lie.
+    reduction : str, default "sum_over_batch_size"
+        See `Loss`.
+    name : str
+    dtype : str, optional
+        What to compute in. Default: the dtype of `y_pred`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import CosineSimilarity
+    >>> round(float(CosineSimilarity()(np.array([[1.0, 0.0]]), np.array([[3.0, 4.0]]))), 6)
+    -0.6
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name="cosine_similarity",
+        dtype=None,
+    ):
+        super().__init__(name, reduction, dtype)
+        self.axis = axis
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        t, _ = unit(last(y_true, self.axis))
+        p, norm = unit(last(y_pred, self.axis))
+        cosine = np.vecdot(t, p)
+        return -cosine, (t, p, norm, cosine)
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        t, p, norm, cosine = cache
+        along = cosine[..., None] * (norm > EPSILON)
+        return unlast((p * along - t) / norm * dvalues[..., None], self.axis)
+
+
+def unit(x: Array) -> tuple[Array, Array]:
+    """x / |x| along the last axis, and |x|, held above 1e-7."""
+    norm = np.maximum(np.sqrt(np.vecdot(x, x)), EPSILON)[..., None]
+    return x / norm, norm
