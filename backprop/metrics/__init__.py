@@ -1,0 +1,303 @@
+"""Metrics: numbers over a stream of batches, and the functions whose values they average."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from backprop.config import Registry, custom_object_scope, snake_case
+from backprop.losses import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
+from backprop.metrics.accuracy import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
+from backprop.metrics.metric import Mean, MeanMetricWrapper, Metric, Sum, apply_mask
+from backprop.metrics.probabilistic import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    Hinge,
+    KLDivergence,
+    Poisson,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+)
+from backprop.metrics.regression import (
+    CosineSimilarity,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    R2Score,
+    RootMeanSquaredError,
+)
+
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Hinge",
+    "KLDivergence",
+    "LogCoshError",
+    "Mean",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanMetricWrapper",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Metric",
+    "Poisson",
+    "R2Score",
+    "RootMeanSquaredError",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "SquaredHinge",
+    "Sum",
+    "TopKCategoricalAccuracy",
+    "apply_mask",
+    "binary_accuracy",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_accuracy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
+    "deserialize",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "registry",
+    "resolve",
+    "serialize",
+    "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy",
+    "squared_hinge",
+    "top_k_categorical_accuracy",
+]
+
+CLASSES: tuple[type[Metric], ...] = (
+    Mean,
+    Sum,
+    MeanMetricWrapper,
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    MeanSquaredError,
+    RootMeanSquaredError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredLogarithmicError,
+    CosineSimilarity,
+    LogCoshError,
+    R2Score,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+    KLDivergence,
+    Poisson,
+    Hinge,
+    SquaredHinge,
+    CategoricalHinge,
+)
+
+# what a config of a MeanMetricWrapper may name
+FUNCTIONS: dict[str, Callable] = {
+    fn.__name__: fn
+    for fn in (
+        binary_accuracy,
+        categorical_accuracy,
+        sparse_categorical_accuracy,
+        top_k_categorical_accuracy,
+        sparse_top_k_categorical_accuracy,
+        binary_crossentropy,
+        binary_focal_crossentropy,
+        categorical_crossentropy,
+        categorical_focal_crossentropy,
+        categorical_hinge,
+        hinge,
+        huber,
+        kl_divergence,
+        log_cosh,
+        mean_absolute_error,
+        mean_absolute_percentage_error,
+        mean_squared_error,
+        mean_squared_logarithmic_error,
+        poisson,
+        sparse_categorical_crossentropy,
+        squared_hinge,
+    )
+}
+
+registry = Registry(
+    "metrics",
+    CLASSES,
+    {
+        "bce": BinaryCrossentropy,
+        "BCE": BinaryCrossentropy,
+        "mse": MeanSquaredError,
+        "MSE": MeanSquaredError,
+        "mae": MeanAbsoluteError,
+        "MAE": MeanAbsoluteError,
+        "mape": MeanAbsolutePercentageError,
+        "MAPE": MeanAbsolutePercentageError,
+        "msle": MeanSquaredLogarithmicError,
+        "MSLE": MeanSquaredLogarithmicError,
+    },
+)
+registry.base = Metric
+# functions that have no class of their own serve by name too
+registry.names |= {
+    name: partial(MeanMetricWrapper, fn, name)
+    for name, fn in FUNCTIONS.items()
+    if name not in registry.names
+}
+
+ACCURACIES = (BinaryAccuracy, SparseCategoricalAccuracy, CategoricalAccuracy)
+CROSSENTROPIES = (BinaryCrossentropy, SparseCategoricalCrossentropy, CategoricalCrossentropy)
+SHORT = {
+    "accuracy": ACCURACIES,
+    "acc": ACCURACIES,
+    "crossentropy": CROSSENTROPIES,
+    "ce": CROSSENTROPIES,
+}
+
+
+def get(identifier: Any) -> Any:
+    """The metric for a name, a config, a class, an object or a function; None stays None.
+
+    Parameters
+    ----------
+    identifier : str, mapping, type, Metric or callable
+        A function is returned as it is; `resolve` makes a metric of it.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not known.
+    TypeError
+        For anything else.
+
+    Examples
+    --------
+    >>> get("mse")
+    MeanSquaredError()
+    """
+    found = registry.get(identifier)
+    if found is None or callable(found):
+        return found
+    raise TypeError(
+        f"a metric is a name, a Metric or a function of y_true and y_pred; got {identifier!r}"
+    )
+
+
+def resolve(
+    identifier: Any,
+    output_shape: tuple[int | None, ...],
+    y_true_shape: tuple[int | None, ...],
+    loss: Any = None,
+) -> Metric:
+    """The metric that `compile(metrics=[identifier])` means, for a model of these shapes.
+
+    ``"accuracy"`` and ``"crossentropy"`` (``"acc"``, ``"ce"``) choose by shape:
+
+        binary       the output's last axis has length 1
+        sparse       the targets have fewer axes than the output, or a last axis of length 1
+        categorical  otherwise
+
+    Parameters
+    ----------
+    identifier : str, mapping, type, Metric or callable
+        A string also becomes the metric's name, as it is written. A function's values are averaged.
+    output_shape, y_true_shape : tuple
+        With the batch axis.
+    loss : Loss, optional
+        Tells ``"crossentropy"`` whether the outputs are logits.
+
+    Examples
+    --------
+    >>> m = resolve("acc", (None, 10), (None,))
+    >>> type(m).__name__, m.name
+    ('SparseCategoricalAccuracy', 'acc')
+    """
+    if identifier is None:
+        raise ValueError(
+            "a metric is a name, a Metric or a function of y_true and y_pred; got None"
+        )
+    if isinstance(identifier, str) and identifier.lower() in SHORT:
+        binary, sparse, categorical = SHORT[identifier.lower()]
+        if output_shape[-1] == 1:
+            chosen = binary
+        elif len(y_true_shape) < len(output_shape) or y_true_shape[-1] == 1:
+            chosen = sparse
+        else:
+            chosen = categorical
+        if chosen in CROSSENTROPIES and getattr(loss, "from_logits", False):
+            return chosen(name=identifier, from_logits=True)
+        return chosen(name=identifier)
+    found = get(identifier)
+    if isinstance(found, Metric):
+        if isinstance(identifier, str):
+            found.name = identifier
+        return found
+    name = identifier if isinstance(identifier, str) else name_of(found)
+    return MeanMetricWrapper(found, name)
+
+
+def name_of(fn: Any) -> str:
+    name = getattr(fn, "name", None) or getattr(fn, "__name__", None) or type(fn).__name__
+    return snake_case(name)
+
+
+def serialize(metric: Any) -> Any:
+    """The config from which `get` makes the metric again."""
+    return registry.serialize(metric)
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The metric that `serialize` turned into a config."""
+    with custom_object_scope(custom_objects or {}):
+        return registry.deserialize(config)

@@ -1,0 +1,350 @@
+"""Accuracies: v_i = 1 where prediction i is right, else 0.
+
+    accuracy             y_pred = y_true
+    binary               (y_pred > threshold) = y_true
+    categorical          argmax y_pred = argmax y_true, one-hot targets
+    sparse categorical   argmax y_pred = y_true, integer targets
+    top k                fewer than k classes score higher than the true one
+
+The functions return the v_i, the metrics their mean over a stream.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop import checks
+from backprop.metrics.metric import MeanMetricWrapper, align
+
+Array = np.ndarray
+
+
+def as_values(matches: Array, y_pred: Array) -> Array:
+    return matches.astype(y_pred.dtype if y_pred.dtype == np.float64 else np.float32)
+
+
+def accuracy(y_true: Any, y_pred: Any) -> Array:
+    """v = 1 where y_pred = y_true, element by element.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like, (n, ...)
+
+    Returns
+    -------
+    ndarray, (n, ...)
+
+    Examples
+    --------
+    >>> accuracy([1, 2, 3], [1, 2, 4])
+    array([1., 1., 0.], dtype=float32)
+    """
+    y_true, y_pred = align(y_true, y_pred, "accuracy")
+    if y_pred.dtype.kind == "f":  # 0.1 as float32 and as float64 are the same prediction
+        y_true = y_true.astype(y_pred.dtype, copy=False)
+    return as_values(y_true == y_pred, y_pred)
+
+
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
+    """v = 1 where (y_pred > threshold) = y_true, element by element.
+
+    Parameters
+    ----------
+    y_true : array_like of 0 and 1, (n, ...)
+    y_pred : array_like, (n, ...)
+        Probabilities; with logits give ``threshold=0``.
+    threshold : float, default 0.5
+
+    Returns
+    -------
+    ndarray, (n, ...)
+
+    Examples
+    --------
+    >>> binary_accuracy([1, 1, 0, 0], [0.98, 1, 0, 0.6])
+    array([1., 1., 1., 0.])
+    """
+    y_true, y_pred = align(y_true, y_pred, "binary_accuracy")
+    return as_values(y_true == (y_pred > threshold), y_pred)
+
+
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+    """v = 1 where argmax y_pred = argmax y_true, over the last axis.
+
+    Parameters
+    ----------
+    y_true : array_like, (n, ..., classes)
+        One-hot or probabilities.
+    y_pred : array_like, (n, ..., classes)
+        Probabilities or logits.
+
+    Returns
+    -------
+    ndarray, (n, ...)
+
+    Examples
+    --------
+    >>> categorical_accuracy([[0, 0, 1], [0, 1, 0]], [[0.1, 0.9, 0.8], [0.05, 0.95, 0]])
+    array([0., 1.])
+    """
+    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    check_classes(y_true.shape, y_pred.shape, "categorical_accuracy")
+    return as_values(y_true.argmax(-1) == y_pred.argmax(-1), y_pred)
+
+
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+    """v = 1 where argmax y_pred = y_true, over the last axis.
+
+    Parameters
+    ----------
+    y_true : array_like of integers, (n, ...) or (n, ..., 1)
+    y_pred : array_like, (n, ..., classes)
+        Probabilities or logits.
+
+    Returns
+    -------
+    ndarray, (n, ...)
+
+    Examples
+    --------
+    >>> sparse_categorical_accuracy([2, 1], [[0.1, 0.6, 0.3], [0.05, 0.95, 0]])
+    array([0., 1.])
+    """
+    y_pred = np.asarray(y_pred)
+    y_true = labels(y_true, y_pred, "sparse_categorical_accuracy")
+    return as_values(y_true == y_pred.argmax(-1), y_pred)
+
+
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
+    """v = 1 where argmax y_true is among the k highest y_pred, over the last axis.
+
+    Parameters
+    ----------
+    y_true : array_like, (n, ..., classes)
+        One-hot.
+    y_pred : array_like, (n, ..., classes)
+        Probabilities or logits. Classes that tie at the border are all in.
+    k : int, default 5
+
+    Returns
+    -------
+    ndarray, (n, ...)
+
+    Examples
+    --------
+    >>> top_k_categorical_accuracy([[0, 0, 1], [0, 1, 0]], [[0.1, 0.9, 0.8], [0.6, 0.1, 0.3]], k=2)
+    array([1., 0.])
+    """
+    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    check_classes(y_true.shape, y_pred.shape, "top_k_categorical_accuracy")
+    return as_values(in_top_k(y_true.argmax(-1), y_pred, k), y_pred)
+
+
+def sparse_top_k_categorical_accuracy(
+    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
+) -> Array:
+    """v = 1 where y_true is among the k highest y_pred, over the last axis.
+
+    Parameters
+    ----------
+    y_true : array_like of integers, (n, ...) or (n, ..., 1)
+    y_pred : array_like, (n, ..., classes)
+        Probabilities or logits. Classes that tie at the border are all in.
+    k : int, default 5
+    from_sorted_ids : bool, default False
+        `y_pred` holds class numbers instead, best first.
+
+    Returns
+    -------
+    ndarray, (n, ...)
+
+    Examples
+    --------
+    >>> sparse_top_k_categorical_accuracy([2, 1], [[0.1, 0.9, 0.8], [0.6, 0.1, 0.3]], k=2)
+    array([1., 0.])
+    >>> sparse_top_k_categorical_accuracy([2, 1], [[1, 0, 2], [1, 0, 2]], k=1, from_sorted_ids=True)
+    array([0., 1.], dtype=float32)
+    """
+    y_pred = np.asarray(y_pred)
+    y_true = labels(y_true, y_pred, "sparse_top_k_categorical_accuracy")
+    if from_sorted_ids:
+        return as_values((y_true[..., None] == y_pred[..., :k]).any(-1), y_pred)
+    return as_values(in_top_k(y_true, y_pred, k), y_pred)
+
+
+def in_top_k(labels: Array, scores: Array, k: int) -> Array:
+    """Whether fewer than k scores beat the label's. What is no class, or scored NaN, is not in."""
+    k = checks.integer(k, "the top k accuracy", "k")
+    exists = (labels >= 0) & (labels < scores.shape[-1])
+    index = np.where(exists, labels, 0).astype(np.intp)[..., None]
+    own = np.take_along_axis(scores, index, -1)
+    return ((scores > own).sum(-1) < k) & exists & (own == own)[..., 0]
+
+
+def check_classes(true: tuple[int, ...], pred: tuple[int, ...], who: str) -> None:
+    if true != pred:
+        raise ValueError(
+            f"{who} expects one-hot y_true of y_pred's shape {pred}, got {true}; "
+            f"for integer labels take sparse_{who}"
+        )
+
+
+def labels(y_true: Any, y_pred: Array, who: str) -> Array:
+    """Integer labels of the shape of y_pred without its last axis."""
+    y_true = np.asarray(y_true)
+    if y_true.shape == (*y_pred.shape[:-1], 1):
+        return y_true[..., 0]
+    if y_true.shape != y_pred.shape[:-1]:
+        raise ValueError(
+            f"{who} expects integer labels of shape {y_pred.shape[:-1]} for y_pred {y_pred.shape}, "
+            f"got {y_true.shape}; for one-hot labels take the metric without sparse in its name"
+        )
+    return y_true
+
+
+# ---------------------------------------------------------------------------- metrics
+
+
+class Accuracy(MeanMetricWrapper):
+    """result = share of the elements with y_pred = y_true.
+
+    Parameters
+    ----------
+    name : str, default "accuracy"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> Accuracy()([1, 2, 3, 4], [0, 2, 3, 4])
+    0.75
+    """
+
+    direction = "up"
+
+    def __init__(self, name: str | None = "accuracy", dtype=None):
+        super().__init__(accuracy, name, dtype)
+
+
+class BinaryAccuracy(MeanMetricWrapper):
+    """result = share of the elements with (y_pred > threshold) = y_true.
+
+    Parameters
+    ----------
+    name : str, default "binary_accuracy"
+    dtype : str, optional
+        Of the result.
+    threshold : float, default 0.5
+
+    Examples
+    --------
+    >>> BinaryAccuracy()([1, 1, 0, 0], [0.98, 1, 0, 0.6])
+    0.75
+    """
+
+    direction = "up"
+
+    def __init__(self, name: str | None = "binary_accuracy", dtype=None, threshold: float = 0.5):
+        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
+        self.threshold = threshold
+
+
+class CategoricalAccuracy(MeanMetricWrapper):
+    """result = share of the samples with argmax y_pred = argmax y_true.
+
+    Parameters
+    ----------
+    name : str, default "categorical_accuracy"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> CategoricalAccuracy()([[0, 0, 1], [0, 1, 0]], [[0.1, 0.9, 0.8], [0.05, 0.95, 0]])
+    0.5
+    """
+
+    direction = "up"
+
+    def __init__(self, name: str | None = "categorical_accuracy", dtype=None):
+        super().__init__(categorical_accuracy, name, dtype)
+
+
+class SparseCategoricalAccuracy(MeanMetricWrapper):
+    """result = share of the samples with argmax y_pred = y_true.
+
+    Parameters
+    ----------
+    name : str, default "sparse_categorical_accuracy"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> SparseCategoricalAccuracy()([2, 1], [[0.1, 0.6, 0.3], [0.05, 0.95, 0]])
+    0.5
+    """
+
+    direction = "up"
+
+    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype=None):
+        super().__init__(sparse_categorical_accuracy, name, dtype)
+
+
+class TopKCategoricalAccuracy(MeanMetricWrapper):
+    """result = share of the samples with argmax y_true among the k highest y_pred.
+
+    Parameters
+    ----------
+    k : int, default 5
+    name : str, default "top_k_categorical_accuracy"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> TopKCategoricalAccuracy(k=2)([[0, 0, 1], [0, 1, 0]], [[0.1, 0.9, 0.8], [0.6, 0.1, 0.3]])
+    0.5
+    """
+
+    direction = "up"
+
+    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype=None):
+        super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
+        self.k = checks.integer(k, "TopKCategoricalAccuracy", "k")
+
+
+class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
+    """result = share of the samples with y_true among the k highest y_pred.
+
+    Parameters
+    ----------
+    k : int, default 5
+    name : str, default "sparse_top_k_categorical_accuracy"
+    dtype : str, optional
+        Of the result.
+    from_sorted_ids : bool, default False
+        `y_pred` holds class numbers instead of scores, best first.
+
+    Examples
+    --------
+    >>> SparseTopKCategoricalAccuracy(k=2)([2, 1], [[0.1, 0.9, 0.8], [0.6, 0.1, 0.3]])
+    0.5
+    """
+
+    direction = "up"
+
+    def __init__(
+        self,
+        k: int = 5,
+        name: str | None = "sparse_top_k_categorical_accuracy",
+        dtype=None,
+        from_sorted_ids: bool = False,
+    ):
+        super().__init__(
+            sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids
+        )
+        self.k = checks.integer(k, "SparseTopKCategoricalAccuracy", "k")
+        self.from_sorted_ids = from_sorted_ids

@@ -1,0 +1,237 @@
+"""Cross-entropies, divergences and hinges as streams: the losses' values, averaged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop import losses
+from backprop.metrics.metric import MeanMetricWrapper, apply_mask
+
+
+class BinaryCrossentropy(MeanMetricWrapper):
+    """result = mean of -(y_true log p + (1 - y_true) log(1 - p)).
+
+    Parameters
+    ----------
+    name : str, default "binary_crossentropy"
+    dtype : str, optional
+        Of the result.
+    from_logits : bool, default False
+        y_pred holds logits, not probabilities p.
+    label_smoothing : float, default 0
+        From 0 to 1: how far targets are moved to 1/2.
+
+    Examples
+    --------
+    >>> round(BinaryCrossentropy()([[0.0], [1.0]], [[0.5], [0.5]]), 4)
+    0.6931
+    """
+
+    direction = "down"
+
+    def __init__(
+        self,
+        name: str | None = "binary_crossentropy",
+        dtype=None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+    ):
+        super().__init__(
+            losses.BinaryCrossentropy(from_logits, label_smoothing).per_sample, name, dtype
+        )
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+
+
+class CategoricalCrossentropy(MeanMetricWrapper):
+    """result = mean of -Σ y_true log p, over one-hot targets.
+
+    Parameters
+    ----------
+    name : str, default "categorical_crossentropy"
+    dtype : str, optional
+        Of the result.
+    from_logits : bool, default False
+        y_pred holds logits, not probabilities p.
+    label_smoothing : float, default 0
+        From 0 to 1: how far targets are moved to the uniform distribution.
+    axis : int, default -1
+        That of the classes.
+
+    Examples
+    --------
+    >>> round(CategoricalCrossentropy()([[0, 1, 0]], [[0.25, 0.5, 0.25]]), 4)
+    0.6931
+    """
+
+    direction = "down"
+
+    def __init__(
+        self,
+        name: str | None = "categorical_crossentropy",
+        dtype=None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+        axis: int = -1,
+    ):
+        super().__init__(
+            losses.CategoricalCrossentropy(from_logits, label_smoothing, axis).per_sample,
+            name,
+            dtype,
+        )
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+
+
+class SparseCategoricalCrossentropy(MeanMetricWrapper):
+    """result = mean of -log p[y_true], over integer targets.
+
+    Parameters
+    ----------
+    name : str, default "sparse_categorical_crossentropy"
+    dtype : str, optional
+        Of the result.
+    from_logits : bool, default False
+        y_pred holds logits, not probabilities p.
+    ignore_class : int, optional
+        Targets of this class cost 0. As in Keras they are counted where there are no weights, and
+        left out where there are.
+    axis : int, default -1
+        That of the classes.
+
+    Examples
+    --------
+    >>> round(SparseCategoricalCrossentropy()([1], [[0.25, 0.5, 0.25]]), 4)
+    0.6931
+    """
+
+    direction = "down"
+
+    def __init__(
+        self,
+        name: str | None = "sparse_categorical_crossentropy",
+        dtype=None,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        axis: int = -1,
+    ):
+        self.loss = losses.SparseCategoricalCrossentropy(from_logits, ignore_class, axis=axis)
+        super().__init__(self.loss.per_sample, name, dtype)
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+        self.axis = axis
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch: labels, (n, ...), outputs, (n, ..., classes), and weights of the labels."""
+        if sample_weight is not None:
+            labels, _ = self.loss.align(np.asarray(y_true), np.asarray(y_pred))
+            sample_weight = apply_mask(sample_weight, self.loss.valid(labels))
+        super().update_state(y_true, y_pred, sample_weight)
+
+
+class KLDivergence(MeanMetricWrapper):
+    """result = mean of Σ y_true log(y_true / y_pred).
+
+    Parameters
+    ----------
+    name : str, default "kl_divergence"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> round(KLDivergence()([[0.0, 1.0]], [[0.5, 0.5]]), 4)
+    0.6931
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "kl_divergence", dtype=None):
+        super().__init__(losses.KLDivergence().per_sample, name, dtype)
+
+
+class Poisson(MeanMetricWrapper):
+    """result = mean of y_pred - y_true log(y_pred).
+
+    Parameters
+    ----------
+    name : str, default "poisson"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> round(Poisson()([[1.0, 0.0]], [[1.0, 1.0]]), 4)
+    1.0
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "poisson", dtype=None):
+        super().__init__(losses.Poisson().per_sample, name, dtype)
+
+
+class Hinge(MeanMetricWrapper):
+    """result = mean of max(1 - y_true y_pred, 0); targets 0 and 1 count as -1 and 1.
+
+    Parameters
+    ----------
+    name : str, default "hinge"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> Hinge()([[1.0, -1.0]], [[0.5, 0.5]])
+    1.0
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "hinge", dtype=None):
+        super().__init__(losses.Hinge().per_sample, name, dtype)
+
+
+class SquaredHinge(MeanMetricWrapper):
+    """result = mean of max(1 - y_true y_pred, 0)²; targets 0 and 1 count as -1 and 1.
+
+    Parameters
+    ----------
+    name : str, default "squared_hinge"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> SquaredHinge()([[1.0, -1.0]], [[0.5, 0.5]])
+    1.25
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "squared_hinge", dtype=None):
+        super().__init__(losses.SquaredHinge().per_sample, name, dtype)
+
+
+class CategoricalHinge(MeanMetricWrapper):
+    """result = mean of max(1 + max of the wrong classes' y_pred - that of the right one, 0).
+
+    Parameters
+    ----------
+    name : str, default "categorical_hinge"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> CategoricalHinge()([[0.0, 1.0]], [[0.5, 0.75]])
+    0.75
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "categorical_hinge", dtype=None):
+        super().__init__(losses.CategoricalHinge().per_sample, name, dtype)

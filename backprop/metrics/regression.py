@@ -1,0 +1,306 @@
+"""Errors of regression as streams: the losses' values, averaged over all samples seen."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from backprop import checks, losses
+from backprop.metrics.metric import Mean, MeanMetricWrapper, Metric, align
+
+Array = np.ndarray
+
+
+class MeanSquaredError(MeanMetricWrapper):
+    """result = mean of (y_true - y_pred)².
+
+    Parameters
+    ----------
+    name : str, default "mean_squared_error"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> MeanSquaredError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [0.0, 0.0]])
+    0.25
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "mean_squared_error", dtype=None):
+        super().__init__(losses.MeanSquaredError().per_sample, name, dtype)
+
+
+class RootMeanSquaredError(Mean):
+    """result = sqrt(mean of (y_true - y_pred)²).
+
+    Parameters
+    ----------
+    name : str, default "root_mean_squared_error"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> RootMeanSquaredError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [0.0, 0.0]])
+    0.5
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "root_mean_squared_error", dtype=None):
+        super().__init__(name, dtype)
+
+    def update_state(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
+        """Add a batch: targets and outputs, (n, ...)."""
+        y_true, y_pred = align(y_true, y_pred, "RootMeanSquaredError")
+        d = np.subtract(y_true, y_pred, dtype=np.float64)
+        super().update_state(d * d, sample_weight)
+
+    def result(self) -> Any:
+        """The root of the mean so far."""
+        return self.cast(np.sqrt(super().result()))
+
+
+class MeanAbsoluteError(MeanMetricWrapper):
+    """result = mean of |y_true - y_pred|.
+
+    Parameters
+    ----------
+    name : str, default "mean_absolute_error"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> MeanAbsoluteError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [0.0, 0.0]])
+    0.25
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "mean_absolute_error", dtype=None):
+        super().__init__(losses.MeanAbsoluteError().per_sample, name, dtype)
+
+
+class MeanAbsolutePercentageError(MeanMetricWrapper):
+    """result = 100 * mean of |y_true - y_pred| / |y_true|, where |y_true| counts as at least 1e-7.
+
+    Parameters
+    ----------
+    name : str, default "mean_absolute_percentage_error"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> MeanAbsolutePercentageError()([[4.0, 2.0]], [[3.0, 2.0]])
+    12.5
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "mean_absolute_percentage_error", dtype=None):
+        super().__init__(losses.MeanAbsolutePercentageError().per_sample, name, dtype)
+
+
+class MeanSquaredLogarithmicError(MeanMetricWrapper):
+    """result = mean of (log(1 + y_true) - log(1 + y_pred))².
+
+    Parameters
+    ----------
+    name : str, default "mean_squared_logarithmic_error"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> round(MeanSquaredLogarithmicError()([[0.0, 1.0]], [[1.0, 1.0]]), 4)
+    0.2402
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "mean_squared_logarithmic_error", dtype=None):
+        super().__init__(losses.MeanSquaredLogarithmicError().per_sample, name, dtype)
+
+
+class LogCoshError(MeanMetricWrapper):
+    """result = mean of log(cosh(y_pred - y_true)).
+
+    Parameters
+    ----------
+    name : str, default "logcosh"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> round(LogCoshError()([[0.0, 1.0]], [[1.0, 1.0]]), 4)
+    0.2169
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "logcosh", dtype=None):
+        super().__init__(losses.LogCosh().per_sample, name, dtype)
+
+
+class CosineSimilarity(MeanMetricWrapper):
+    """result = mean of (y_true · y_pred) / (|y_true| |y_pred|): 1 where they point the same way.
+
+    Parameters
+    ----------
+    name : str, default "cosine_similarity"
+    dtype : str, optional
+        Of the result.
+    axis : int, default -1
+        That of the vectors.
+
+    Examples
+    --------
+    >>> round(CosineSimilarity()([[0.0, 1.0], [1.0, 1.0]], [[1.0, 0.0], [1.0, 1.0]]), 4)
+    0.5
+    """
+
+    direction = "up"
+
+    def __init__(self, name: str | None = "cosine_similarity", dtype=None, axis: int = -1):
+        super().__init__(losses.CosineSimilarity(axis).per_sample, name, dtype)
+        self.axis = axis
+
+    def result(self) -> Any:
+        """The mean so far; that of the loss, which is lower where it is better, turned round."""
+        return self.cast(-super().result())
+
+
+class R2Score(Metric):
+    """R² = 1 - Σ w (y_true - y_pred)² / Σ w (y_true - mean)², for each output, then aggregated.
+
+        y_true, y_pred: (n, outputs)    w: (n,) or (n, outputs)
+
+    The spread about the mean is itself a stream. With c the weights' sum, m the mean and s the
+    spread of what was seen, and c', m', s' those of a new batch,
+
+        s + s' + (m' - m)² c c' / (c + c')
+
+    is the spread of both, which cancels nothing where the mean is large (Chan, Golub and LeVeque,
+    1983).
+
+    Parameters
+    ----------
+    class_aggregation : {"uniform_average", "variance_weighted_average", None}, default
+    "uniform_average"
+        Mean over the outputs, mean weighted by their spread, or no aggregation: (outputs,).
+    num_regressors : int, default 0
+        Independent regressors p: the result is then adjusted, 1 - (1 - R²) (N - 1) / (N - p - 1),
+        where N counts all elements seen, as in Keras.
+    name : str, default "r2_score"
+    dtype : str, optional
+        Of the result.
+
+    Raises
+    ------
+    ValueError
+        When y_true or y_pred does not have two axes.
+
+    Warns
+    -----
+    UserWarning
+        When there are too few samples to adjust the score; it is then not adjusted.
+
+    Examples
+    --------
+    >>> y_true = [[1.0], [4.0], [3.0]]
+    >>> y_pred = [[2.0], [4.0], [4.0]]
+    >>> round(R2Score()(y_true, y_pred), 4)
+    0.5714
+    """
+
+    direction = "up"
+    AGGREGATIONS = ("uniform_average", "variance_weighted_average", None)
+
+    def __init__(
+        self,
+        class_aggregation: str | None = "uniform_average",
+        num_regressors: int = 0,
+        name: str | None = "r2_score",
+        dtype=None,
+    ):
+        super().__init__(dtype, name)
+        self.class_aggregation = checks.one_of(
+            class_aggregation, self.AGGREGATIONS, "R2Score", "class_aggregation"
+        )
+        self.num_regressors = checks.integer(num_regressors, "R2Score", "num_regressors", least=0)
+        self.num_samples = self.add_variable(name="num_samples")
+        self.count: Array | None = None
+
+    def build(self, outputs: int) -> None:
+        self.count = self.add_variable((outputs,), name="count")
+        self.mean = self.add_variable((outputs,), name="mean")
+        self.spread = self.add_variable((outputs,), name="spread")
+        self.residual = self.add_variable((outputs,), name="residual")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch: targets and outputs, (n, outputs), and weights (), (n,) or (n, outputs)."""
+        y_true, y_pred = align(y_true, y_pred, "R2Score")
+        if y_pred.ndim != 2:
+            raise ValueError(
+                f"R2Score expects arrays (n, outputs), got {y_true.shape} and {y_pred.shape}"
+            )
+        if self.count is None:
+            self.build(y_pred.shape[-1])
+        assert self.count is not None
+        w = np.asarray(1.0 if sample_weight is None else sample_weight, np.float64)
+        w = np.broadcast_to(w[:, None] if w.ndim == 1 else w, y_true.shape)
+        y = y_true.astype(np.float64)
+        count = w.sum(0)
+        mean = divide((w * y).sum(0), count)
+        both = self.count + count
+        self.residual += (w * (y - y_pred) ** 2).sum(0)
+        self.spread += (w * (y - mean) ** 2).sum(0) + divide(
+            (mean - self.mean) ** 2 * self.count * count, both
+        )
+        self.mean += divide((mean - self.mean) * count, both)
+        self.count += count
+        self.num_samples += y.size
+
+    def result(self) -> Any:
+        """R² so far; NaN where no weight was seen, 0 for a constant target that is missed."""
+        if self.count is None:
+            return self.cast(np.nan)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scores = 1 - self.residual / self.spread
+        scores[np.isinf(scores)] = 0
+        if self.class_aggregation is None:
+            return self.cast(self.adjust(scores))
+        weights = None if self.class_aggregation == "uniform_average" else self.spread
+        total = len(scores) if weights is None else weights.sum()
+        return self.cast(
+            self.adjust(
+                (scores if weights is None else scores * weights).sum() / total if total else np.nan
+            )
+        )
+
+    def adjust(self, score: Any) -> Any:
+        p, n = self.num_regressors, float(self.num_samples)
+        if p == 0:
+            return score
+        if p >= n - 1:
+            warnings.warn(
+                f"R2Score(num_regressors={p}) has seen {n:.0f} samples, too few to adjust the "
+                "score; it is the plain one",
+                stacklevel=3,
+            )
+            return score
+        return 1 - (1 - score) * (n - 1) / (n - p - 1)
+
+
+def divide(a: Array, b: Array) -> Array:
+    """a / b, and 0 where b is 0."""
+    return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
