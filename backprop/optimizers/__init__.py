@@ -1,0 +1,88 @@
+"""Optimizers: functions that change a model's vector of values, given its vector of gradients.
+
+A name, a config, a class or an object is accepted wherever an optimizer is; `get` resolves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backprop.config import Registry, custom_object_scope
+from backprop.optimizers import schedules
+from backprop.optimizers.adam import Adam, Adamax, AdamW, Nadam
+from backprop.optimizers.adaptive import Adadelta, Adagrad, RMSprop
+from backprop.optimizers.lbfgs import LBFGS
+from backprop.optimizers.lion import Lion
+from backprop.optimizers.optimizer import Optimizer
+from backprop.optimizers.sgd import SGD
+
+__all__ = [
+    "LBFGS",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]
+
+CLASSES = (SGD, RMSprop, Adam, AdamW, Adagrad, Adadelta, Adamax, Nadam, Lion, LBFGS)
+
+registry = Registry("optimizers", CLASSES, {cls.__name__.lower(): cls for cls in CLASSES})
+registry.base = Optimizer
+
+
+def get(identifier: Any) -> Any:
+    """The optimizer for a name, a config, a class or an object; None stays None.
+
+    Parameters
+    ----------
+    identifier : str, mapping, type or Optimizer
+        A name or a class makes the optimizer with its default arguments.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not known.
+    TypeError
+        For anything else.
+
+    Examples
+    --------
+    >>> get("adam")
+    Adam()
+    >>> get({"class_name": "SGD", "config": {"learning_rate": 0.1}})
+    SGD(0.1)
+    """
+    found = registry.get(identifier)
+    if found is None or isinstance(found, Optimizer):
+        return found
+    raise TypeError(f"an optimizer is a name, a config or an Optimizer, got {identifier!r}")
+
+
+def serialize(optimizer: Any) -> Any:
+    """The config from which `deserialize` makes the optimizer again, without its state."""
+    return registry.serialize(optimizer)
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The optimizer that `serialize` turned into a config.
+
+    Parameters
+    ----------
+    config : mapping
+        With ``"class_name"`` and ``"config"``.
+    custom_objects : mapping, optional
+        Classes and functions of one's own, by the names that the config uses.
+    """
+    with custom_object_scope(custom_objects or {}):
+        return registry.deserialize(config)

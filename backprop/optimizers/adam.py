@@ -1,0 +1,313 @@
+"""Steps along a mean gradient, scaled by how large gradients usually are: Adam and its kin.
+
+    m ← beta_1 m + (1 - beta_1) g        v ← beta_2 v + (1 - beta_2) g²
+    w ← w - lr * m / (1 - beta_1^t) / (sqrt(v / (1 - beta_2^t)) + epsilon)
+
+with t = 1, 2, 3 ... Both means start at zero, and the divisions by 1 - beta^t correct for that.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from backprop.optimizers.hyperparameters import Hyperparameter
+from backprop.optimizers.optimizer import Optimizer
+from backprop.optimizers.slots import Array
+
+
+class Adam(Optimizer):
+    """w ← w - a m / (sqrt(v) + epsilon), a = lr sqrt(1 - beta_2^t) / (1 - beta_1^t).
+
+        m ← beta_1 m + (1 - beta_1) g        v ← beta_2 v + (1 - beta_2) g²
+
+    The slots hold sums instead of means, because a sum needs no multiplication of g:
+
+        M = m / (1 - beta_1) ← beta_1 M + g        V = v / (1 - beta_2) ← beta_2 V + g²
+
+    and the two factors, being numbers, go into a and epsilon: ten passes over memory, not twelve.
+    With `amsgrad`, the largest v so far takes the place of v.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.001
+    beta_1, beta_2 : float or schedule, default 0.9 and 0.999
+        From 0 to less than 1.
+    epsilon : float or schedule, default 1e-7
+        As in Keras, added to the root before v is corrected: "epsilon hat" of the paper.
+    amsgrad : bool, default False
+    **kwargs
+        Those of `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
+        ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps, name.
+
+    Notes
+    -----
+    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1 in the form
+    of the end of section 2. Reddi, Kale and Kumar, "On the convergence of Adam and beyond", 2018,
+    for amsgrad.
+
+    Examples
+    --------
+    >>> w = np.array([1.0, 1.0])
+    >>> Adam(learning_rate=0.1).apply([np.array([0.001, -1000.0])], [w])
+    >>> w.round(3)
+    array([0.9, 1.1])
+    """
+
+    beta_1 = Hyperparameter("[0, 1)")
+    beta_2 = Hyperparameter("[0, 1)")
+    epsilon = Hyperparameter("[0, inf)")
+    scalars = ("unit_1", "unit_2")  # 1 - beta_1 and 1 - beta_2 at the last step: what M, V count in
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: Any = 1e-7,
+        amsgrad: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.amsgrad = amsgrad
+        self.unit_1 = 1 - self.beta_1
+        self.unit_2 = 1 - self.beta_2
+
+    def slots(self) -> list[tuple[str, ...]]:
+        return [("momentum", "velocity"), *([("velocity_hat",)] if self.amsgrad else [])]
+
+    def unit(self, slot: str) -> float:
+        units = {"momentum": self.unit_1, "velocity": self.unit_2, "velocity_hat": self.unit_2}
+        return units.get(slot, 1.0)
+
+    def begin(self) -> None:
+        b1, b2, t = self.beta_1, self.beta_2, self.iterations + 1
+        if 1 - b1 != self.unit_1 or 1 - b2 != self.unit_2:
+            self._change_units(1 - b1, 1 - b2)
+        root = math.sqrt(1 - b2)
+        self._rate = (1 - b1) / root * math.sqrt(1 - b2**t) / (1 - b1**t)
+        self._shift = self.epsilon / root
+
+    def _change_units(self, unit_1: float, unit_2: float) -> None:
+        """The betas have changed: the means m and v stay what they are, M and V do not."""
+        assert self._slots is not None
+        before = {name: self.unit(name) for group in self.slots() for name in group}
+        self.unit_1, self.unit_2 = unit_1, unit_2
+        for name, unit in before.items():
+            for vector in self._slots.vectors[name].values():
+                vector *= unit / self.unit(name)
+
+    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+        m, v, *hat, t = work
+        m *= self.beta_1
+        m += g
+        np.multiply(g, g, out=t)
+        v *= self.beta_2
+        v += t
+        if hat:
+            np.maximum(hat[0], v, out=hat[0])
+            v = hat[0]
+        np.sqrt(v, out=t)
+        t += self._shift
+        np.divide(m, t, out=t)
+        t *= lr * self._rate
+        w -= t
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: w ← w - lr * weight_decay * w, then Adam's step.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.001
+    weight_decay : float or schedule, default 0.004
+    beta_1, beta_2 : float or schedule, default 0.9 and 0.999
+    epsilon : float or schedule, default 1e-7
+    amsgrad : bool, default False
+    **kwargs
+        Those of `Optimizer`.
+
+    Notes
+    -----
+    Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2, with the
+    decay multiplied by the learning rate.
+
+    Examples
+    --------
+    >>> AdamW(weight_decay=0.01)
+    AdamW(weight_decay=0.01)
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay: Any = 0.004,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: Any = 1e-7,
+        amsgrad: bool = False,
+        **kwargs: Any,
+    ):
+        if weight_decay is None:
+            raise ValueError("AdamW expects a weight_decay, got None; use Adam for none")
+        super().__init__(
+            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs
+        )
+
+
+class Adamax(Optimizer):
+    """w ← w - lr / (1 - beta_1^t) * m / (u + epsilon): Adam with the norm of infinite order.
+
+        m ← beta_1 m + (1 - beta_1) g        u ← max(beta_2 u, |g|)
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.001
+    beta_1, beta_2 : float or schedule, default 0.9 and 0.999
+        From 0 to less than 1.
+    epsilon : float or schedule, default 1e-7
+        Not in the paper; as in Keras.
+    **kwargs
+        Those of `Optimizer`.
+
+    Notes
+    -----
+    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 2.
+
+    Examples
+    --------
+    >>> w = np.array([1.0, 1.0])
+    >>> Adamax(learning_rate=0.1).apply([np.array([2.0, -2.0])], [w])
+    >>> w.round(4)
+    array([0.9, 1.1])
+    """
+
+    beta_1 = Hyperparameter("[0, 1)")
+    beta_2 = Hyperparameter("[0, 1)")
+    epsilon = Hyperparameter("[0, inf)")
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: Any = 1e-7,
+        **kwargs: Any,
+    ):
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def slots(self) -> list[tuple[str, ...]]:
+        return [("momentum", "norm")]
+
+    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+        m, u, t = work
+        b1 = self.beta_1
+        m *= b1
+        np.multiply(g, 1 - b1, out=t)
+        m += t
+        u *= self.beta_2
+        np.abs(g, out=t)
+        np.maximum(u, t, out=u)
+        np.add(u, self.epsilon, out=t)
+        np.divide(m, t, out=t)
+        t *= lr / (1 - b1 ** (self.iterations + 1))
+        w -= t
+
+
+class Nadam(Optimizer):
+    """w ← w - lr * m̂ / (sqrt(v̂) + epsilon): Adam with Nesterov's momentum.
+
+        m ← beta_1 m + (1 - beta_1) g        v ← beta_2 v + (1 - beta_2) g²
+        µ_t = beta_1 (1 - 0.96^t / 2)        P_t = µ_1 µ_2 ... µ_t
+        m̂ = µ_{t+1} m / (1 - P_{t+1}) + (1 - µ_t) g / (1 - P_t)        v̂ = v / (1 - beta_2^t)
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.001
+    beta_1, beta_2 : float or schedule, default 0.9 and 0.999
+        From 0 to less than 1.
+    epsilon : float or schedule, default 1e-7
+    **kwargs
+        Those of `Optimizer`.
+
+    Notes
+    -----
+    Dozat, "Incorporating Nesterov momentum into Adam", 2016, algorithm 2, with the warming momentum
+    µ of Sutskever et al. As in Keras, µ's exponent is t itself.
+
+    Examples
+    --------
+    >>> w = np.array([1.0, 1.0])
+    >>> Nadam(learning_rate=0.1).apply([np.array([2.0, -2.0])], [w])
+    >>> w.round(2)
+    array([0.89, 1.11])
+    """
+
+    beta_1 = Hyperparameter("[0, 1)")
+    beta_2 = Hyperparameter("[0, 1)")
+    epsilon = Hyperparameter("[0, inf)")
+    scratch = 2
+    scalars = ("u_product",)  # P_t
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: Any = 1e-7,
+        **kwargs: Any,
+    ):
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.u_product = 1.0
+
+    def slots(self) -> list[tuple[str, ...]]:
+        return [("momentum", "velocity")]
+
+    def begin(self) -> None:
+        b1, t = self.beta_1, self.iterations + 1
+        mu, mu_next = (b1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
+        self.u_product *= mu
+        self._of_g = (1 - mu) / (1 - self.u_product)
+        self._of_m = mu_next / (1 - self.u_product * mu_next)
+        self._root = math.sqrt(1 - self.beta_2**t)
+
+    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+        m, v, s, t = work
+        b1, b2 = self.beta_1, self.beta_2
+        m *= b1
+        np.multiply(g, 1 - b1, out=t)
+        m += t
+        np.multiply(g, g, out=t)
+        t *= 1 - b2
+        v *= b2
+        v += t
+        np.sqrt(v, out=s)
+        s += self.epsilon * self._root  # the root of v̂ and epsilon, both times sqrt(1 - beta_2^t)
+        np.multiply(m, self._of_m / self._of_g, out=t)
+        t += g
+        t /= s
+        t *= lr * self._of_g * self._root
+        w -= t
+
+    # Keras keeps P_t behind its other variables
+
+    @property
+    def variables(self) -> list[Array]:
+        found = super().variables
+        return [*found, np.array(self.u_product)] if self.built else found
+
+    def _load_variables(self, arrays: list[Array]) -> None:
+        super()._load_variables(arrays)
+        if self.built:
+            self.u_product = float(arrays[-1])

@@ -1,0 +1,223 @@
+"""Steps divided by the root of accumulated squared gradients: RMSprop, Adagrad, Adadelta."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.optimizers.hyperparameters import Hyperparameter, scheduled
+from backprop.optimizers.optimizer import Optimizer
+from backprop.optimizers.slots import Array
+
+
+class RMSprop(Optimizer):
+    """w ← w - lr * g / sqrt(v + epsilon), v ← rho v + (1 - rho) g².
+
+    With `centered`, v is a variance: a ← rho a + (1 - rho) g, and v - a² takes the place of v. With
+    `momentum`, the steps d = lr * g / sqrt(...) are added up: b ← momentum * b + d, w ← w - b.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.001
+    rho : float or schedule, default 0.9
+        From 0 to 1.
+    momentum : float or schedule, default 0.0
+        From 0 to 1.
+    epsilon : float or schedule, default 1e-7
+        As in Keras, under the root.
+    centered : bool, default False
+    **kwargs
+        Those of `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
+        ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps, name.
+
+    Notes
+    -----
+    Tieleman and Hinton, "Lecture 6.5: rmsprop", Coursera, 2012; Graves, "Generating sequences with
+    recurrent neural networks", 2013, eqs. 38 to 41, for the centered one.
+
+    Examples
+    --------
+    >>> w = np.array([1.0, 1.0])
+    >>> RMSprop(learning_rate=0.1, rho=0.75).apply([np.array([2.0, -4.0])], [w])
+    >>> w.round(4)
+    array([0.8, 1.2])
+    """
+
+    rho = Hyperparameter("[0, 1]")
+    momentum = Hyperparameter("[0, 1]")
+    epsilon = Hyperparameter("[0, inf)")
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        rho: Any = 0.9,
+        momentum: Any = 0.0,
+        epsilon: Any = 1e-7,
+        centered: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(learning_rate, **kwargs)
+        self.rho = rho
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.centered = centered
+        self._keeps_momentum = scheduled(self, "momentum") or self.momentum > 0
+
+    def slots(self) -> list[tuple[str, ...]]:
+        b = [("momentum",)] if self._keeps_momentum else []
+        return [("velocity",), *b, *([("average_gradient",)] if self.centered else [])]
+
+    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+        v, *more, t = work
+        rho = self.rho
+        np.multiply(g, g, out=t)
+        t *= 1 - rho
+        v *= rho
+        v += t
+        if self.centered:
+            a = more.pop()
+            np.multiply(g, 1 - rho, out=t)
+            a *= rho
+            a += t
+            np.multiply(a, a, out=t)
+            np.subtract(v, t, out=t)
+            np.maximum(t, 0, out=t)  # rounding makes the variance of equal gradients negative
+            t += self.epsilon
+        else:
+            np.add(v, self.epsilon, out=t)
+        np.sqrt(t, out=t)
+        np.divide(g, t, out=t)
+        t *= lr
+        if more:
+            (b,) = more
+            b *= self.momentum
+            b += t
+            w -= b
+        else:
+            w -= t
+
+
+class Adagrad(Optimizer):
+    """w ← w - lr * g / sqrt(a + epsilon), a ← a + g².
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.001
+    initial_accumulator_value : float, default 0.1
+        What a starts from; not negative.
+    epsilon : float or schedule, default 1e-7
+        As in Keras, under the root.
+    **kwargs
+        Those of `Optimizer`.
+
+    Notes
+    -----
+    Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic
+    optimization", 2011, with a diagonal matrix.
+
+    Examples
+    --------
+    >>> w = np.array([1.0, 1.0])
+    >>> optimizer = Adagrad(learning_rate=0.1, initial_accumulator_value=0.0)
+    >>> optimizer.apply([np.array([2.0, -4.0])], [w])
+    >>> w.round(4)
+    array([0.9, 1.1])
+    """
+
+    epsilon = Hyperparameter("[0, inf)")
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: Any = 1e-7,
+        **kwargs: Any,
+    ):
+        super().__init__(learning_rate, **kwargs)
+        if not 0 <= initial_accumulator_value < np.inf:
+            raise ValueError(
+                "Adagrad expects initial_accumulator_value to be finite and not negative, got "
+                f"{initial_accumulator_value!r}"
+            )
+        self.initial_accumulator_value = float(initial_accumulator_value)
+        self.epsilon = epsilon
+
+    def slots(self) -> list[tuple[str, ...]]:
+        return [("accumulator",)]
+
+    def initial(self, slot: str) -> float:
+        return self.initial_accumulator_value if slot == "accumulator" else 0.0
+
+    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+        a, t = work
+        np.multiply(g, g, out=t)
+        a += t
+        np.add(a, self.epsilon, out=t)
+        np.sqrt(t, out=t)
+        np.divide(g, t, out=t)
+        t *= lr
+        w -= t
+
+
+class Adadelta(Optimizer):
+    """w ← w - lr * d, d = g sqrt((s + epsilon) / (v + epsilon)): steps in the units of w.
+
+        v ← rho v + (1 - rho) g²        s ← rho s + (1 - rho) d²
+
+    s enters d as it was before the step.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.001
+        1 in the paper; the default is Keras'.
+    rho : float or schedule, default 0.95
+        From 0 to 1.
+    epsilon : float or schedule, default 1e-7
+    **kwargs
+        Those of `Optimizer`.
+
+    Notes
+    -----
+    Zeiler, "ADADELTA: an adaptive learning rate method", 2012, algorithm 1.
+
+    Examples
+    --------
+    >>> w = np.array([1.0, 1.0])
+    >>> Adadelta(learning_rate=1.0, epsilon=0.01).apply([np.array([2.0, -4.0])], [w])
+    >>> w.round(3)
+    array([0.564, 1.444])
+    """
+
+    rho = Hyperparameter("[0, 1]")
+    epsilon = Hyperparameter("[0, inf)")
+    scratch = 2
+
+    def __init__(
+        self, learning_rate: Any = 0.001, rho: Any = 0.95, epsilon: Any = 1e-7, **kwargs: Any
+    ):
+        super().__init__(learning_rate, **kwargs)
+        self.rho = rho
+        self.epsilon = epsilon
+
+    def slots(self) -> list[tuple[str, ...]]:
+        return [("accumulated_grad", "accumulated_delta_var")]
+
+    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+        v, s, d, t = work
+        rho, epsilon = self.rho, self.epsilon
+        np.multiply(g, g, out=t)
+        t *= 1 - rho
+        v *= rho
+        v += t
+        np.add(s, epsilon, out=d)
+        np.add(v, epsilon, out=t)
+        d /= t
+        np.sqrt(d, out=d)
+        d *= g
+        np.multiply(d, d, out=t)
+        t *= 1 - rho
+        s *= rho
+        s += t
+        d *= lr
+        w -= d

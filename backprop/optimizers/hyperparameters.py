@@ -1,0 +1,108 @@
+"""Hyper-parameters of an optimizer: each a number, or a function of the step.
+
+    class SGD(Optimizer):
+        momentum = Hyperparameter("[0, 1]")
+
+Reading ``optimizer.momentum`` gives the number at the present step; assigning takes a number or a
+function, checks it, and is seen by `get_config` and `repr`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from backprop.optimizers import schedules
+
+
+class Hyperparameter:
+    """A number within an interval, or a schedule.
+
+    Parameters
+    ----------
+    interval : str
+        Where a number may be: ``"[0, 1)"``.
+    optional : bool, default False
+        Whether None is allowed.
+    """
+
+    def __init__(self, interval: str = "(-inf, inf)", optional: bool = False):
+        self.interval = interval
+        self.optional = optional
+        self.low, self.high = (float(end) for end in interval[1:-1].split(","))
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.slot = f"_{name}"
+
+    def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
+        if optimizer is None:
+            return self
+        try:
+            value = optimizer.__dict__[self.slot]
+        except KeyError:
+            raise AttributeError(f"{type(optimizer).__name__} has no {self.name}") from None
+        return float(value(optimizer._steps)) if callable(value) else value  # type: ignore[arg-type]
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        value = self.checked(value, type(optimizer).__name__)
+        optimizer._arguments[self.name] = value
+        optimizer.__dict__[self.slot] = of_step(value)
+
+    def checked(self, value: Any, who: str) -> Any:
+        if isinstance(value, str):  # a function of the user's own, as a config names it
+            value = schedules.registry.lookup(value)
+        elif isinstance(value, Mapping):
+            value = schedules.deserialize(value)
+        if callable(value) or (value is None and self.optional):
+            return value
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value[()]
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            none = ", None" if self.optional else ""
+            raise TypeError(
+                f"{who} expects {self.name} to be a number, a LearningRateSchedule{none} or a "
+                f"function of the step, got {value!r}"
+            )
+        value = float(value)
+        if not self.holds(value):
+            limits = "finite" if math.isinf(self.low) else f"in {self.interval}"
+            raise ValueError(f"{who} expects {self.name} to be {limits}, got {value!r}")
+        return value
+
+    def holds(self, value: float) -> bool:
+        above = self.low <= value if self.interval[0] == "[" else self.low < value
+        below = value <= self.high if self.interval[-1] == "]" else value < self.high
+        return above and below
+
+
+def scheduled(optimizer: Any, name: str) -> bool:
+    """Whether a hyper-parameter is a function of the step."""
+    return callable(optimizer.__dict__[f"_{name}"])
+
+
+def of_step(value: Any) -> Any:
+    """A number as it is; a function without arguments, as Keras takes them, as one of the step."""
+    if not callable(value) or isinstance(value, schedules.LearningRateSchedule):
+        return value
+    try:
+        inspect.signature(value).bind(0)
+    except TypeError:
+        return WithoutStep(value)  # type: ignore[arg-type]
+    except ValueError:  # some builtins have no signature
+        pass
+    return value
+
+
+class WithoutStep:
+    """A function that is called without the step. A class, so that it can be pickled and copied."""
+
+    def __init__(self, function: Callable[[], float]):
+        self.function = function
+
+    def __call__(self, step: int) -> float:
+        return self.function()

@@ -1,0 +1,67 @@
+"""Lion: steps of one size in every direction, w ← w - lr * sign(...)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.optimizers.hyperparameters import Hyperparameter
+from backprop.optimizers.optimizer import Optimizer
+from backprop.optimizers.slots import Array
+
+
+class Lion(Optimizer):
+    """w ← w - lr * sign(beta_1 m + (1 - beta_1) g), then m ← beta_2 m + (1 - beta_2) g.
+
+    It wants a learning rate 3 to 10 times smaller than Adam, and a weight decay as much larger.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.001
+    beta_1 : float or schedule, default 0.9
+        More than 0, at most 1.
+    beta_2 : float or schedule, default 0.99
+        From 0 to 1.
+    **kwargs
+        Those of `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
+        ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps, name.
+
+    Notes
+    -----
+    Chen et al., "Symbolic discovery of optimization algorithms", 2023, algorithm 2.
+
+    Examples
+    --------
+    >>> w = np.array([1.0, 1.0])
+    >>> Lion(learning_rate=0.1).apply([np.array([0.001, -1000.0])], [w])
+    >>> w.round(4)
+    array([0.9, 1.1])
+    """
+
+    beta_1 = Hyperparameter("(0, 1]")
+    beta_2 = Hyperparameter("[0, 1]")
+    scratch = 2
+
+    def __init__(
+        self, learning_rate: Any = 0.001, beta_1: Any = 0.9, beta_2: Any = 0.99, **kwargs: Any
+    ):
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+
+    def slots(self) -> list[tuple[str, ...]]:
+        return [("momentum",)]
+
+    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+        m, s, t = work
+        b1, b2 = self.beta_1, self.beta_2
+        np.multiply(m, b1, out=s)
+        np.multiply(g, 1 - b1, out=t)
+        s += t
+        np.sign(s, out=s)
+        s *= lr
+        w -= s
+        np.multiply(g, 1 - b2, out=t)
+        m *= b2
+        m += t

@@ -1,0 +1,342 @@
+"""An optimizer is a function of vectors: w ← update(w, dL/dw), in place.
+
+One step, on each trainable stretch of a model's values (usually there is one: the whole model):
+
+    g = dL/dw, averaged over `gradient_accumulation_steps` batches, then clipped
+    w ← w - learning_rate * weight_decay * w
+    w ← update(w, g)
+    average ← ema_momentum * average + (1 - ema_momentum) * w
+    w ← constraint(w)
+
+A new optimizer writes `update`, and `slots` if it remembers anything:
+
+    class SignMomentum(Optimizer):
+        def slots(self):
+            return [("momentum",)]
+
+        def update(self, w, g, lr, m, t):
+            m *= 0.9
+            m += g
+            np.sign(m, out=t)
+            t *= lr
+            w -= t
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from backprop import checks
+from backprop.config import snake_case
+from backprop.optimizers.bookkeeping import ACCUMULATOR, AVERAGE, Bookkeeping
+from backprop.optimizers.hyperparameters import Hyperparameter
+from backprop.optimizers.slots import Array, Stretch
+from backprop.parameters import ParameterVector
+
+
+class Optimizer(Bookkeeping):
+    """w ← update(w, g): the base class of optimizers.
+
+    Any of the numbers may be a `schedules.LearningRateSchedule` or another function of the step.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule
+    weight_decay : float or schedule, optional
+        Decoupled: w ← w - learning_rate * weight_decay * w before the update.
+    clipnorm : float or schedule, optional
+        Scale the gradient of each parameter whose norm is larger down to this norm.
+    clipvalue : float or schedule, optional
+        Clip each number of the gradient to [-clipvalue, clipvalue].
+    global_clipnorm : float or schedule, optional
+        Scale all gradients together, if their common norm is larger, down to this norm.
+    use_ema : bool, default False
+        Keep an exponential moving average of the values.
+    ema_momentum : float or schedule, default 0.99
+    ema_overwrite_frequency : int, optional
+        Overwrite the values by their average every so many steps. Default: only in
+        `finalize_variable_values`.
+    loss_scale_factor : None
+        Keras' argument for half precision, which this library does not compute in.
+    gradient_accumulation_steps : int, optional
+        Update once in so many steps, with the mean of their gradients; at least 2.
+    name : str, optional
+        Default: the class' name in snake case.
+
+    Attributes
+    ----------
+    iterations : int
+        Number of updates. Schedules are given the number of steps, which differs from it under
+        `gradient_accumulation_steps`.
+    built : bool
+    full_batch : bool
+        Whether it has `minimize` instead of `step`, as `LBFGS` has.
+
+    Raises
+    ------
+    TypeError
+        If a hyper-parameter is neither a number nor a function.
+    ValueError
+        If one is out of its range, or several ways to clip are asked for at once.
+
+    Examples
+    --------
+    >>> class SignDescent(Optimizer):
+    ...     def update(self, w, g, lr, t):
+    ...         np.sign(g, out=t)
+    ...         t *= lr
+    ...         w -= t
+    >>> w = np.array([1.0, 2.0])
+    >>> SignDescent(learning_rate=0.5).apply([np.array([-3.0, 4.0])], [w])
+    >>> w
+    array([1.5, 1.5])
+    """
+
+    full_batch = False
+
+    learning_rate = Hyperparameter()
+    weight_decay = Hyperparameter("[0, inf)", optional=True)
+    clipnorm = Hyperparameter("(0, inf)", optional=True)
+    clipvalue = Hyperparameter("(0, inf)", optional=True)
+    global_clipnorm = Hyperparameter("(0, inf)", optional=True)
+    ema_momentum = Hyperparameter("[0, 1]")
+
+    ema_overwrite_frequency: int | None = None
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        weight_decay: Any = None,
+        clipnorm: Any = None,
+        clipvalue: Any = None,
+        global_clipnorm: Any = None,
+        use_ema: bool = False,
+        ema_momentum: Any = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ):
+        who = type(self).__name__
+        self.name = name or snake_case(who)
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        if sum(clip is not None for clip in (clipnorm, clipvalue, global_clipnorm)) > 1:
+            raise ValueError(
+                f"{who} expects at most one of clipnorm, clipvalue and global_clipnorm, got "
+                f"clipnorm={clipnorm}, clipvalue={clipvalue}, global_clipnorm={global_clipnorm}"
+            )
+        if ema_overwrite_frequency is not None:
+            checks.integer(ema_overwrite_frequency, who, "ema_overwrite_frequency")
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        if loss_scale_factor is not None:
+            raise ValueError(
+                f"{who} got loss_scale_factor={loss_scale_factor!r}: scaling the loss is for half "
+                "precision, and backprop computes in float32 and float64; leave it out"
+            )
+        if gradient_accumulation_steps is not None:
+            checks.integer(gradient_accumulation_steps, who, "gradient_accumulation_steps", least=2)
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "update_step" in cls.__dict__:
+            raise TypeError(
+                f"{cls.__name__}.update_step is Keras' way to write an optimizer; here, write "
+                "update(self, w, g, lr, *slots, *scratch), which changes w in place, and slots(), "
+                "which names what is remembered. See backprop.optimizers.Optimizer"
+            )
+
+    # ----------------------------------------------------------- what the author of one writes
+
+    def begin(self) -> None:
+        """Called once a step, before the updates: the place for numbers that they share."""
+
+    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+        """Change `w` in place.
+
+        Parameters
+        ----------
+        w, g : ndarray
+            Values and gradient of one shape: everything must be elementwise. `g` is read only.
+        lr : float
+            The learning rate of this step.
+        *work : ndarray
+            The slots in order, which `update` changes in place, then as many scratch vectors as
+            the class attribute `scratch` says.
+        """
+        raise TypeError(f"{type(self).__name__} has no update(self, w, g, lr, ...): write one")
+
+    # ----------------------------------------------------------------------------------- steps
+
+    @property
+    def iterations(self) -> int:
+        return self._steps // (self.gradient_accumulation_steps or 1)
+
+    @iterations.setter
+    def iterations(self, iterations: int) -> None:
+        iterations = checks.integer(iterations, type(self).__name__, "iterations", least=0)
+        self._steps = iterations * (self.gradient_accumulation_steps or 1)
+
+    def step(self, parameters: ParameterVector) -> None:
+        """One step from the gradients in `parameters`, which are left as they are."""
+        segments = parameters.segments()
+        if segments is not self._segments:
+            self._arrange(parameters, segments)
+        self._advance(self._stretches, self._gradients)
+
+    def apply(self, grads: Iterable[Array | None], trainable_variables: Any = None) -> None:
+        """One step on a list of arrays, which are changed in place.
+
+        Parameters
+        ----------
+        grads : list of ndarray
+            One for each variable. None where a variable is to be left alone.
+        trainable_variables : list of ndarray or Parameter, optional
+            Default: those that `build` was given. The optimizer knows an array by its identity.
+
+        Raises
+        ------
+        ValueError
+            If a variable is unknown, a shape differs, or there is no gradient at all.
+        """
+        grads = list(grads)
+        if not grads:
+            return
+        if trainable_variables is None:
+            if self._slots is None:
+                raise ValueError(
+                    f"{self.name} knows no variables yet: call build(variables) first, or "
+                    "apply(grads, variables)"
+                )
+            entries = self._slots.entries
+        else:
+            variables = list(trainable_variables)
+            if self._slots is None:
+                self.build(variables)
+            entries = [self._find(variable) for variable in variables]
+        if len(grads) != len(entries):
+            raise ValueError(f"{self.name} got {len(grads)} gradients for {len(entries)} variables")
+        given = [(e, g) for e, g in zip(entries, grads, strict=True) if g is not None]
+        if not given:
+            raise ValueError(f"{self.name} got no gradient for any variable")
+        if len(given) < len(grads):
+            warnings.warn(
+                f"{self.name} got gradients for {len(given)} of {len(grads)} variables; the others "
+                "are left alone",
+                stacklevel=2,
+            )
+        gradients = [np.asarray(g, e.value.dtype) for e, g in given]
+        for (entry, _), g in zip(given, gradients, strict=True):
+            if g.shape != entry.shape:
+                raise ValueError(
+                    f"{self.name} got a gradient of shape {g.shape} for a variable of shape "
+                    f"{entry.shape}"
+                )
+        self._advance([self._single(entry) for entry, _ in given], gradients)
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Array | None, Any]]) -> int:
+        """`apply` for pairs of gradient and variable; returns `iterations`."""
+        pairs = list(grads_and_vars)
+        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+        return self.iterations
+
+    def _advance(self, stretches: list[Stretch], gradients: list[Array]) -> None:
+        if self.gradient_accumulation_steps is not None:
+            gradients = self._accumulate(stretches, gradients)
+        if gradients:
+            if self.global_clipnorm or self.clipnorm or self.clipvalue:
+                gradients = self._clip(stretches, gradients)
+            lr = self.learning_rate
+            if self.weight_decay:
+                self._decay(stretches, lr * self.weight_decay)
+            self.begin()
+            for s, g in zip(stretches, gradients, strict=True):
+                self.update(s.values, g, lr, *s.work)
+        if self.use_ema:
+            self._move_averages(stretches)
+        for s in stretches:
+            for entry in s.constrained:
+                entry.value[...] = entry.constraint(entry.value)  # type: ignore[misc]
+        self._steps += 1
+
+    def _accumulate(self, stretches: list[Stretch], gradients: list[Array]) -> list[Array]:
+        """The mean gradients if enough have been gathered, else none."""
+        n = self.gradient_accumulation_steps
+        assert n is not None and self._slots is not None
+        for s, g in zip(stretches, gradients, strict=True):
+            s.slots[ACCUMULATOR] += g
+        if (self._steps + 1) % n:
+            return []
+        gradients = [s.slots[ACCUMULATOR] / n for s in stretches]
+        for vector in self._slots.vectors[ACCUMULATOR].values():
+            vector[...] = 0
+        return gradients
+
+    def _clip(self, stretches: list[Stretch], gradients: list[Array]) -> list[Array]:
+        limit = self.clipvalue
+        if limit:
+            return [np.clip(g, -limit, limit) for g in gradients]
+        limit = self.global_clipnorm
+        if limit:
+            size = math.hypot(*(norm(g) for g in gradients))
+            return [g * (limit / size) for g in gradients] if limit < size < math.inf else gradients
+        limit = self.clipnorm
+        clipped = []
+        for s, g in zip(stretches, gradients, strict=True):
+            sizes = [norm(g[part]) for part in s.parts]
+            if max(sizes) > limit:
+                g = g.copy()
+                for part, size in zip(s.parts, sizes, strict=True):
+                    if limit < size < math.inf:
+                        g[part] *= limit / size
+            clipped.append(g)
+        return clipped
+
+    def _decay(self, stretches: list[Stretch], rate: float) -> None:
+        # not w *= 1 - rate: in float32 the rounding of 1 - rate is a part of a small rate, and the
+        # same for all
+        for s in stretches:
+            for w, t in s.decayed:
+                np.multiply(w, rate, out=t)
+                w -= t
+
+    def _move_averages(self, stretches: list[Stretch]) -> None:
+        first = self.iterations == 0
+        momentum = self.ema_momentum
+        every = self.ema_overwrite_frequency
+        overwrite = every is not None and (self.iterations + 1) % every == 0
+        for s in stretches:
+            average, t = s.slots[AVERAGE], s.scratch[0]
+            if first:
+                average[...] = s.values
+            else:
+                average *= momentum
+                np.multiply(s.values, 1 - momentum, out=t)
+                average += t
+            if overwrite:
+                s.values[...] = average
+
+
+def norm(g: Array) -> float:
+    """sqrt(Σ g²), also where g² overflows."""
+    g = g.reshape(-1)
+    with np.errstate(over="ignore"):
+        squares = float(np.dot(g, g))
+    if math.isfinite(squares):
+        return math.sqrt(squares)
+    top = float(np.abs(g).max())
+    if not math.isfinite(top):
+        return top
+    g = g / top
+    return top * math.sqrt(float(np.dot(g, g)))

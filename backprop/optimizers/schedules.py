@@ -1,0 +1,572 @@
+"""Learning rates, and any other hyper-parameters, as functions of the step.
+
+A schedule is called with the number of steps that were taken so far, and returns a float:
+
+    schedule(step) -> float,    step = 0, 1, 2 ...
+
+Every optimizer accepts one (or any function of the step) wherever it accepts a number. Names,
+arguments and defaults are Keras'; `OneCycle` and `WarmUp` are additions.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from backprop import checks
+from backprop.config import Configurable, Registry, custom_object_scope
+
+
+class LearningRateSchedule(Configurable):
+    """schedule(step) → float: the base class of schedules.
+
+    Subclass it, store the arguments in `__init__`, and write ``__call__(self, step)``. Such a
+    schedule can be saved with the optimizer that uses it.
+
+    Examples
+    --------
+    >>> class Halving(LearningRateSchedule):
+    ...     def __init__(self, initial_learning_rate, every):
+    ...         self.initial_learning_rate = initial_learning_rate
+    ...         self.every = every
+    ...
+    ...     def __call__(self, step):
+    ...         return self.initial_learning_rate * 0.5 ** (step // self.every)
+    >>> Halving(0.8, every=100)(250)
+    0.2
+    """
+
+    def __call__(self, step: int) -> float:
+        """The value after `step` steps."""
+        raise TypeError(
+            f"{type(self).__name__} has no __call__(self, step): write one that returns a float"
+        )
+
+
+class ExponentialDecay(LearningRateSchedule):
+    """initial_learning_rate * decay_rate ** (step / decay_steps).
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : int
+        Steps in which the value is multiplied by `decay_rate` once.
+    decay_rate : float
+    staircase : bool, default False
+        Round the exponent down, so that the value falls once every `decay_steps`.
+    name : str, default "ExponentialDecay"
+
+    Raises
+    ------
+    ValueError
+        If `decay_steps` is not positive.
+
+    Examples
+    --------
+    >>> decay = ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5)
+    >>> [round(decay(step), 4) for step in (0, 5, 10, 20)]
+    [0.1, 0.0707, 0.05, 0.025]
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "ExponentialDecay",
+    ):
+        self.initial_learning_rate = number(initial_learning_rate, self, "initial_learning_rate")
+        self.decay_steps = positive(decay_steps, self, "decay_steps")
+        self.decay_rate = number(decay_rate, self, "decay_rate")
+        self.staircase = staircase
+        self.name = name
+
+    def __call__(self, step: int) -> float:
+        p = step / self.decay_steps
+        if self.staircase:
+            p = math.floor(p)
+        return float(self.initial_learning_rate * self.decay_rate**p)
+
+
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """values[i], where boundaries[i - 1] < step <= boundaries[i].
+
+    Parameters
+    ----------
+    boundaries : list of int
+        Increasing. A boundary is the last step of its value.
+    values : list of float
+        One more than boundaries.
+    name : str, default "PiecewiseConstant"
+
+    Raises
+    ------
+    ValueError
+        If the lengths do not fit, or the boundaries do not increase.
+
+    Examples
+    --------
+    >>> steps = PiecewiseConstantDecay([100, 200], [1.0, 0.5, 0.1])
+    >>> [steps(step) for step in (0, 100, 101, 200, 201)]
+    [1.0, 1.0, 0.5, 0.5, 0.1]
+    """
+
+    def __init__(
+        self,
+        boundaries: Sequence[float],
+        values: Sequence[float],
+        name: str = "PiecewiseConstant",
+    ):
+        boundaries, values = list(boundaries), list(values)
+        if len(values) != len(boundaries) + 1:
+            raise ValueError(
+                "PiecewiseConstantDecay expects one value more than boundaries, got "
+                f"{len(values)} values and {len(boundaries)} boundaries"
+            )
+        if any(a >= b for a, b in pairwise(boundaries)):
+            raise ValueError(
+                f"PiecewiseConstantDecay expects boundaries that increase, got {boundaries}"
+            )
+        self.boundaries = [number(b, self, "boundaries") for b in boundaries]
+        self.values = [number(v, self, "values") for v in values]
+        self.name = name
+
+    def __call__(self, step: int) -> float:
+        return self.values[bisect_left(self.boundaries, step)]
+
+
+class PolynomialDecay(LearningRateSchedule):
+    """(initial_learning_rate - end_learning_rate) * (1 - p) ** power + end_learning_rate.
+
+    p = min(step / decay_steps, 1); with `cycle`, decay_steps is stretched instead, to its first
+    multiple that is not below the step.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : int
+    end_learning_rate : float, default 0.0001
+    power : float, default 1.0
+    cycle : bool, default False
+        Rise again after `decay_steps`, rather than stay at `end_learning_rate`.
+    name : str, default "PolynomialDecay"
+
+    Raises
+    ------
+    ValueError
+        If `decay_steps` is not positive.
+
+    Examples
+    --------
+    >>> linear = PolynomialDecay(1.0, decay_steps=10, end_learning_rate=0.0)
+    >>> [linear(step) for step in (0, 5, 10, 15)]
+    [1.0, 0.5, 0.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: str = "PolynomialDecay",
+    ):
+        self.initial_learning_rate = number(initial_learning_rate, self, "initial_learning_rate")
+        self.decay_steps = positive(decay_steps, self, "decay_steps")
+        self.end_learning_rate = number(end_learning_rate, self, "end_learning_rate")
+        self.power = number(power, self, "power")
+        self.cycle = cycle
+        self.name = name
+
+    def __call__(self, step: int) -> float:
+        p = step / self.decay_steps
+        if self.cycle:
+            p /= max(math.ceil(p), 1)
+        p = min(p, 1.0)
+        span = self.initial_learning_rate - self.end_learning_rate
+        return float(span * (1 - p) ** self.power + self.end_learning_rate)
+
+
+class InverseTimeDecay(LearningRateSchedule):
+    """initial_learning_rate / (1 + decay_rate * step / decay_steps).
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : int
+    decay_rate : float
+    staircase : bool, default False
+        Round step / decay_steps down.
+    name : str, default "InverseTimeDecay"
+
+    Raises
+    ------
+    ValueError
+        If `decay_steps` is not positive.
+
+    Examples
+    --------
+    >>> decay = InverseTimeDecay(1.0, decay_steps=10, decay_rate=1.0)
+    >>> [decay(step) for step in (0, 10, 30)]
+    [1.0, 0.5, 0.25]
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "InverseTimeDecay",
+    ):
+        self.initial_learning_rate = number(initial_learning_rate, self, "initial_learning_rate")
+        self.decay_steps = positive(decay_steps, self, "decay_steps")
+        self.decay_rate = number(decay_rate, self, "decay_rate")
+        self.staircase = staircase
+        self.name = name
+
+    def __call__(self, step: int) -> float:
+        p = step / self.decay_steps
+        if self.staircase:
+            p = math.floor(p)
+        return float(self.initial_learning_rate / (1 + self.decay_rate * p))
+
+
+class CosineDecay(LearningRateSchedule):
+    """top * ((1 - alpha) * (1 + cos(π p)) / 2 + alpha), after a linear warm-up.
+
+        step < warmup_steps:  the line from initial_learning_rate to warmup_target
+        afterwards:           top = warmup_target, p = min((step - warmup_steps) / decay_steps, 1)
+
+    Without a `warmup_target` there is no warm-up, and top = initial_learning_rate.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : int
+        Steps of the decay, those of the warm-up not counted.
+    alpha : float, default 0.0
+        What the value ends at, as a fraction of the top.
+    name : str, default "CosineDecay"
+    warmup_target : float, optional
+    warmup_steps : int, default 0
+
+    Raises
+    ------
+    ValueError
+        If `decay_steps` is not positive or `warmup_steps` negative.
+
+    Notes
+    -----
+    Loshchilov and Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017, eq. 5
+    (without the restarts).
+
+    Examples
+    --------
+    >>> decay = CosineDecay(0.0, decay_steps=10, warmup_target=0.1, warmup_steps=4)
+    >>> [round(decay(step), 4) for step in (0, 2, 4, 9, 14)]
+    [0.0, 0.05, 0.1, 0.05, 0.0]
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        alpha: float = 0.0,
+        name: str = "CosineDecay",
+        warmup_target: float | None = None,
+        warmup_steps: int = 0,
+    ):
+        self.initial_learning_rate = number(initial_learning_rate, self, "initial_learning_rate")
+        self.decay_steps = positive(decay_steps, self, "decay_steps")
+        self.alpha = number(alpha, self, "alpha")
+        self.name = name
+        self.warmup_target = warmup_target
+        if warmup_target is not None:
+            self.warmup_target = number(warmup_target, self, "warmup_target")
+        self.warmup_steps = checks.integer(warmup_steps, "CosineDecay", "warmup_steps", least=0)
+
+    def __call__(self, step: int) -> float:
+        start, top = self.initial_learning_rate, self.warmup_target
+        if top is None:
+            top = start
+        elif step < self.warmup_steps:
+            return float(start + (top - start) * step / self.warmup_steps)
+        else:
+            step -= self.warmup_steps
+        return float(top * cosine(min(step / self.decay_steps, 1.0), self.alpha))
+
+
+class CosineDecayRestarts(LearningRateSchedule):
+    """initial_learning_rate * ((1 - alpha) * m_mul ** i * (1 + cos(π p)) / 2 + alpha) in cycle i.
+
+    Cycle i lasts first_decay_steps * t_mul ** i steps, and p goes from 0 to 1 in each.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    first_decay_steps : int
+        Steps of the first cycle.
+    t_mul : float, default 2.0
+        How much longer each cycle is than the one before; at least 1.
+    m_mul : float, default 1.0
+        How much higher each cycle starts than the one before.
+    alpha : float, default 0.0
+        What the value falls to, as a fraction of `initial_learning_rate`.
+    name : str, default "SGDRDecay"
+
+    Raises
+    ------
+    ValueError
+        If `first_decay_steps` is not positive or `t_mul` less than 1.
+
+    Notes
+    -----
+    Loshchilov and Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017, eq. 5.
+
+    Examples
+    --------
+    >>> restarts = CosineDecayRestarts(1.0, first_decay_steps=10, m_mul=0.5)
+    >>> [round(restarts(step), 4) for step in (0, 5, 10, 20, 30)]
+    [1.0, 0.5, 0.5, 0.25, 0.25]
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        first_decay_steps: float,
+        t_mul: float = 2.0,
+        m_mul: float = 1.0,
+        alpha: float = 0.0,
+        name: str = "SGDRDecay",
+    ):
+        self.initial_learning_rate = number(initial_learning_rate, self, "initial_learning_rate")
+        self.first_decay_steps = positive(first_decay_steps, self, "first_decay_steps")
+        self.t_mul = number(t_mul, self, "t_mul")
+        if self.t_mul < 1:
+            raise ValueError(
+                f"CosineDecayRestarts expects t_mul to be at least 1, got {t_mul!r}: cycles that "
+                "get ever shorter would end after finitely many steps"
+            )
+        self.m_mul = number(m_mul, self, "m_mul")
+        self.alpha = number(alpha, self, "alpha")
+        self.name = name
+
+    def __call__(self, step: int) -> float:
+        i, p = self.cycle(step / self.first_decay_steps)
+        height = (1 - self.alpha) * self.m_mul**i * cosine(p) + self.alpha
+        return float(self.initial_learning_rate * height)
+
+    def cycle(self, elapsed: float) -> tuple[int, float]:
+        """Which cycle it is, and the part of it that is over; time in lengths of the first one."""
+        if self.t_mul == 1:
+            return math.floor(elapsed), elapsed % 1.0
+        # cycle i begins at (t_mul**i - 1) / (t_mul - 1). The logarithm may be a rounding error off
+        # at the very step of a restart, where the value jumps, so the bounds decide
+        i = math.floor(math.log1p(elapsed * (self.t_mul - 1)) / math.log(self.t_mul))
+        i += elapsed >= self.begin(i + 1)
+        i -= elapsed < self.begin(i)
+        return i, (elapsed - self.begin(i)) / self.t_mul**i
+
+    def begin(self, i: int) -> float:
+        return (self.t_mul**i - 1) / (self.t_mul - 1)
+
+
+class OneCycle(LearningRateSchedule):
+    """Up from max / initial_divisor to max, then down to max / (initial_divisor * final_divisor).
+
+    Both ways are half cosines (or lines): with p the part of a way that is over,
+
+        value = to + (from - to) * (1 + cos(π p)) / 2        or    from + (to - from) * p
+
+    Parameters
+    ----------
+    max_learning_rate : float
+        The highest value.
+    total_steps : int
+        Steps of the whole cycle; the value then stays where it ended.
+    warmup_fraction : float, default 0.3
+        Part of the steps in which the value rises.
+    initial_divisor : float, default 25.0
+    final_divisor : float, default 1e4
+    anneal : {"cos", "linear"}, default "cos"
+    name : str, default "OneCycle"
+
+    Raises
+    ------
+    ValueError
+        For fewer than 2 steps, a fraction outside [0, 1], a divisor that is not positive, or an
+        unknown `anneal`.
+
+    Notes
+    -----
+    Smith and Topin, "Super-convergence: very fast training of neural networks using large learning
+    rates", 2019. The divisors and the cosine are those of fast.ai; the numbers are those of
+    PyTorch's ``OneCycleLR`` with the same arguments.
+
+    The paper moves the momentum against the learning rate. Any hyper-parameter may be a schedule,
+    and a cycle may start above its middle: ``OneCycle(0.85, n, initial_divisor=0.85 / 0.95,
+    final_divisor=1.0)`` goes from 0.95 to 0.85 and back.
+
+    Examples
+    --------
+    >>> cycle = OneCycle(1.0, total_steps=11, warmup_fraction=4 / 11, final_divisor=4.0)
+    >>> [round(cycle(step), 3) for step in (0, 3, 10, 99)]
+    [0.04, 1.0, 0.01, 0.01]
+    """
+
+    def __init__(
+        self,
+        max_learning_rate: float,
+        total_steps: int,
+        warmup_fraction: float = 0.3,
+        initial_divisor: float = 25.0,
+        final_divisor: float = 1e4,
+        anneal: str = "cos",
+        name: str = "OneCycle",
+    ):
+        self.max_learning_rate = number(max_learning_rate, self, "max_learning_rate")
+        self.total_steps = checks.integer(total_steps, "OneCycle", "total_steps", least=2)
+        self.warmup_fraction = checks.fraction(warmup_fraction, "OneCycle", "warmup_fraction")
+        self.initial_divisor = positive(initial_divisor, self, "initial_divisor")
+        self.final_divisor = positive(final_divisor, self, "final_divisor")
+        self.anneal = checks.one_of(anneal, ("cos", "linear"), "OneCycle", "anneal")
+        self.name = name
+
+    def __call__(self, step: int) -> float:
+        top, last = self.max_learning_rate, self.total_steps - 1
+        peak = self.warmup_fraction * self.total_steps - 1
+        start = top / self.initial_divisor
+        if step < peak:
+            return self.between(start, top, step / peak)
+        p = (min(step, last) - peak) / (last - peak) if last > peak else 0.0
+        return self.between(top, start / self.final_divisor, p)
+
+    def between(self, start: float, end: float, p: float) -> float:
+        left = cosine(p) if self.anneal == "cos" else 1 - p
+        return float(end + (start - end) * left)
+
+
+class WarmUp(LearningRateSchedule):
+    """A line from initial_learning_rate to the first value of a schedule, then that schedule.
+
+        step < warmup_steps:  the line from initial_learning_rate to schedule(0)
+        afterwards:           schedule(step - warmup_steps)
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+        What comes after the warm-up.
+    warmup_steps : int
+    initial_learning_rate : float, default 0.0
+    name : str, default "WarmUp"
+
+    Raises
+    ------
+    ValueError
+        If `warmup_steps` is negative.
+    TypeError
+        If `learning_rate` is neither a number nor a function.
+
+    Notes
+    -----
+    Goyal et al., "Accurate, large minibatch SGD", 2017, section 2.2.
+
+    Examples
+    --------
+    >>> warm = WarmUp(ExponentialDecay(0.8, 10, 0.5), warmup_steps=4)
+    >>> [round(warm(step), 4) for step in (0, 1, 4, 14)]
+    [0.0, 0.2, 0.8, 0.4]
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        warmup_steps: int,
+        initial_learning_rate: float = 0.0,
+        name: str = "WarmUp",
+    ):
+        if isinstance(learning_rate, Mapping):
+            learning_rate = deserialize(learning_rate)
+        if not callable(learning_rate):
+            learning_rate = number(learning_rate, self, "learning_rate")
+        self.learning_rate = learning_rate
+        self.warmup_steps = checks.integer(warmup_steps, "WarmUp", "warmup_steps", least=0)
+        self.initial_learning_rate = number(initial_learning_rate, self, "initial_learning_rate")
+        self.name = name
+
+    def __call__(self, step: int) -> float:
+        if step >= self.warmup_steps:
+            return self.after(step - self.warmup_steps)
+        start = self.initial_learning_rate
+        return float(start + (self.after(0) - start) * step / self.warmup_steps)
+
+    def after(self, step: int) -> float:
+        rate = self.learning_rate
+        return float(rate(step)) if callable(rate) else rate  # type: ignore[arg-type]
+
+
+def cosine(p: float, alpha: float = 0.0) -> float:
+    """From 1 at p = 0 to `alpha` at p = 1, along half a cosine."""
+    return (1 - alpha) * 0.5 * (1 + math.cos(math.pi * p)) + alpha
+
+
+def number(value: Any, owner: Any, name: str) -> float:
+    """`value` as a finite float."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{type(owner).__name__} expects {name} to be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{type(owner).__name__} expects {name} to be finite, got {value!r}")
+    return float(value)
+
+
+def positive(value: Any, owner: Any, name: str) -> float:
+    """`value` as a positive float."""
+    value = number(value, owner, name)
+    if value <= 0:
+        raise ValueError(f"{type(owner).__name__} expects {name} to be positive, got {value!r}")
+    return value
+
+
+# ----------------------------------------------------------------------------------------------
+# names
+
+registry = Registry(
+    "optimizers.schedules",
+    [
+        ExponentialDecay,
+        PiecewiseConstantDecay,
+        PolynomialDecay,
+        InverseTimeDecay,
+        CosineDecay,
+        CosineDecayRestarts,
+        OneCycle,
+        WarmUp,
+    ],
+)
+registry.base = LearningRateSchedule
+
+
+def serialize(learning_rate_schedule: Any) -> Any:
+    """The config from which `deserialize` makes the schedule again."""
+    return registry.serialize(learning_rate_schedule)
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The schedule that `serialize` turned into a config.
+
+    Examples
+    --------
+    >>> deserialize({"class_name": "CosineDecay", "config": {"initial_learning_rate": 0.1,
+    ...     "decay_steps": 100}})
+    CosineDecay(0.1, 100)
+    """
+    with custom_object_scope(custom_objects or {}):
+        return registry.deserialize(config)

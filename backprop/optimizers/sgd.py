@@ -1,0 +1,75 @@
+"""Stochastic gradient descent: w ← w - lr * g, with or without momentum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.optimizers.hyperparameters import Hyperparameter, scheduled
+from backprop.optimizers.optimizer import Optimizer
+from backprop.optimizers.slots import Array
+
+
+class SGD(Optimizer):
+    """w ← w - lr * g; with momentum v ← momentum * v - lr * g, w ← w + v.
+
+    With `nesterov`, the value steps ahead by the momentum that it will have:
+
+        v ← momentum * v - lr * g        w ← w + momentum * v - lr * g
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.01
+    momentum : float or schedule, default 0.0
+        From 0 to 1.
+    nesterov : bool, default False
+    **kwargs
+        Those of `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
+        ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps, name.
+
+    Notes
+    -----
+    Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum in deep
+    learning", 2013, eqs. 1 to 4. As in Keras, v holds the learning rate of each of its steps, and w
+    is the value that Nesterov's gradient is taken at.
+
+    Examples
+    --------
+    >>> w = np.array([1.0])
+    >>> optimizer = SGD(learning_rate=0.1, momentum=0.9)
+    >>> for _ in range(2):
+    ...     optimizer.apply([np.array([1.0])], [w])
+    >>> w.round(4)
+    array([0.71])
+    """
+
+    momentum = Hyperparameter("[0, 1]")
+
+    def __init__(
+        self, learning_rate: Any = 0.01, momentum: Any = 0.0, nesterov: bool = False, **kwargs: Any
+    ):
+        super().__init__(learning_rate, **kwargs)
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    def slots(self) -> list[tuple[str, ...]]:
+        return [("momentum",)] if scheduled(self, "momentum") or self.momentum else []
+
+    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+        if len(work) == 1:
+            (t,) = work
+            np.multiply(g, lr, out=t)
+            w -= t
+            return
+        v, t = work
+        momentum = self.momentum
+        np.multiply(g, lr, out=t)
+        v *= momentum
+        v -= t
+        if self.nesterov:
+            w -= t
+            np.multiply(v, momentum, out=t)
+            w += t
+        else:
+            w += v

@@ -1,0 +1,146 @@
+"""The vectors that an optimizer keeps (moments, averages), aligned with the parameters.
+
+Each name has one flat vector over *all* parameters, trainable or not, in the model's order.
+Freezing layers changes which stretches of it are worked on, never where a parameter's part is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from types import EllipsisType
+
+import numpy as np
+
+from backprop.parameters import Parameter, Segment
+
+Array = np.ndarray
+
+
+class Variable:
+    """A plain array that is optimized like a `Parameter`: for those who keep their own arrays."""
+
+    name = path = ""
+    constraint = None
+    trainable = True
+
+    def __init__(self, value: Array):
+        if not isinstance(value, np.ndarray) or value.dtype not in (np.float32, np.float64):
+            kind = f"dtype {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+            raise TypeError(
+                "an optimizer changes arrays in place: it expects NumPy arrays of dtype float32 or "
+                f"float64, or a ParameterVector, and got {kind}"
+            )
+        if not value.flags.writeable:
+            raise ValueError("an optimizer changes arrays in place, and got one that is read-only")
+        self.value = value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+    @property
+    def size(self) -> int:
+        return self.value.size
+
+
+Entry = Parameter | Variable
+
+
+class Stretch:
+    """The values that one call of `update` works on, and what belongs to them.
+
+    Attributes
+    ----------
+    values, gradients : ndarray
+        Usually a whole model's vectors; a single array of any shape where arrays came in a list.
+    entries : list of Parameter or Variable
+        Whose values they are.
+    parts : list
+        For each entry the index of its part in `values`.
+    """
+
+    def __init__(
+        self,
+        values: Array,
+        gradients: Array | None,
+        entries: Sequence[Entry],
+        parts: Sequence[slice | EllipsisType],
+        slots: Slots,
+    ):
+        self.values = values
+        self.gradients = gradients
+        self.entries = entries
+        self.parts = parts
+        self.work: list[Array] = []  # what `update` is given besides values and gradient
+        self.constrained: list[Entry] = []
+        self.decayed: list[tuple[Array, Array]] = []  # values under weight decay, with scratch
+        dtype, first = slots.places[id(entries[0])]
+        here = slice(first.start, first.start + values.size)
+        self.slots = {
+            name: vectors[dtype][here].reshape(values.shape)
+            for name, vectors in slots.vectors.items()
+        }
+        self.scratch = [v[dtype][here].reshape(values.shape) for v in slots.scratch]
+
+
+class Slots:
+    """One flat vector for each name, aligned with a list of parameters.
+
+    Parameters
+    ----------
+    entries : list of Parameter or Variable
+    initial : mapping of str to float
+        The names, and what their vectors are filled with.
+    scratch : int
+        How many vectors for intermediate results are kept beside them.
+    """
+
+    def __init__(self, entries: Iterable[Entry], initial: Mapping[str, float], scratch: int):
+        self.entries = list(entries)
+        self.places: dict[int, tuple[np.dtype, slice]] = {}
+        sizes: dict[np.dtype, int] = {}
+        for entry in self.entries:
+            dtype = entry.value.dtype
+            start = sizes.get(dtype, 0)
+            sizes[dtype] = start + entry.size
+            self.places[id(entry)] = dtype, slice(start, sizes[dtype])
+        self.vectors = {
+            name: {dtype: np.full(size, fill, dtype) for dtype, size in sizes.items()}
+            for name, fill in initial.items()
+        }
+        self.scratch = [{d: np.empty(n, d) for d, n in sizes.items()} for _ in range(scratch)]
+
+    def of(self, name: str, entry: Entry) -> Array:
+        """The part of one parameter, in its shape: a view."""
+        dtype, here = self.places[id(entry)]
+        return self.vectors[name][dtype][here].reshape(entry.shape)
+
+    def whole(self, name: str) -> Array:
+        """A copy of one vector, in the order of the parameters."""
+        parts = [self.of(name, entry).ravel() for entry in self.entries]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def load(self, name: str, vector: Array) -> None:
+        """Put back what `whole` returned."""
+        offset = 0
+        for entry in self.entries:
+            part = self.of(name, entry)
+            part[...] = vector[offset : offset + entry.size].reshape(entry.shape)
+            offset += entry.size
+
+    def take_over(self, other: Slots) -> None:
+        """Copy the parts of the parameters that both know."""
+        for entry in self.entries:
+            if id(entry) in other.places:
+                for name in self.vectors.keys() & other.vectors.keys():
+                    self.of(name, entry)[...] = other.of(name, entry)
+
+    def single(self, entry: Entry) -> Stretch:
+        return Stretch(entry.value, None, [entry], [...], self)
+
+    def stretch(self, segment: Segment) -> Stretch:
+        """A model's stretch of trainable values."""
+        ends = np.cumsum([0, *(p.size for p in segment.parameters)]).tolist()
+        parts = [slice(a, b) for a, b in pairwise(ends)]
+        return Stretch(segment.values, segment.gradients, segment.parameters, parts, self)
