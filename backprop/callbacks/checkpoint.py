@@ -1,0 +1,269 @@
+"""Callbacks that save: ModelCheckpoint keeps models, BackupAndRestore keeps a run."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from backprop.callbacks.callback import BatchLogs, Callback, Logs, lazy
+from backprop.callbacks.monitor import MonitorCallback
+from backprop.config import Configurable, nearest
+
+
+def check_save_freq(who: str, save_freq: Any) -> None:
+    if save_freq == "epoch":
+        return
+    if isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1:
+        raise ValueError(
+            f"{who} expects save_freq='epoch' or a number of batches and got {save_freq!r}"
+        )
+
+
+class ModelCheckpoint(MonitorCallback):
+    """Save the model, or its weights, every epoch, every few batches, or whenever it is the best so
+    far.
+
+    Parameters
+    ----------
+    filepath : str or path
+        May have fields in braces, filled with ``epoch`` (from 1), ``batch`` (from 1; where
+        `save_freq` is a number) and the logs: ``"m-{epoch:02d}-{val_loss:.2f}.npz"``. Missing
+        folders are made.
+    monitor : str, default "val_loss"
+        For ``save_best_only``.
+    verbose : {0, 1}, default 0
+        1 prints a line when something is saved, or was not good enough.
+    save_best_only : bool, default False
+    save_weights_only : bool, default False
+        Call ``model.save_weights`` in place of ``model.save``.
+    mode : {"auto", "min", "max"}, default "auto"
+        Whether less or more is better; ``"auto"`` knows it for the loss and the library's metrics.
+    save_freq : "epoch" or int, default "epoch"
+        A number counts batches. What the logs say in the middle of an epoch are means over a part
+        of it.
+    initial_value_threshold : float, optional
+        A value that has to be beaten before anything is saved as the best.
+
+    Raises
+    ------
+    ValueError
+        If `mode` or `save_freq` is neither of the above, or `filepath` does not end in ``.npz``.
+    KeyError
+        In training, if `filepath` names a field that the logs lack.
+    IsADirectoryError
+        In training, if there is a folder where the file should be.
+
+    Warns
+    -----
+    UserWarning
+        Once in a run, if the logs have no `monitor`; every model is saved then.
+
+    Examples
+    --------
+    >>> from backprop.callbacks import ModelCheckpoint
+    >>> ModelCheckpoint("best.npz", monitor="val_accuracy", save_best_only=True)
+    ModelCheckpoint('best.npz', monitor='val_accuracy', save_best_only=True)
+    """
+
+    def __init__(
+        self,
+        filepath: str | os.PathLike,
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
+    ):
+        from backprop.archive import npz_path
+
+        super().__init__(monitor, mode, initial_value_threshold)
+        check_save_freq("ModelCheckpoint", save_freq)
+        self.filepath = os.fspath(filepath)
+        if not self.filepath:
+            raise ValueError("ModelCheckpoint expects the path of a file and got an empty one")
+        npz_path(self.filepath)  # an error now, and not after an epoch of training
+        self.verbose = verbose
+        self.save_best_only = save_best_only
+        self.save_weights_only = save_weights_only
+        self.save_freq = save_freq
+        self._epoch = 0
+        self._batches = 0  # since the last time
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._warned = False
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.save_freq == "epoch":
+            self._save(epoch, logs or {})
+
+    @lazy
+    def on_train_batch_end(self, batch: int, logs: BatchLogs = None) -> None:
+        self._batches += 1
+        if self._batches == self.save_freq:
+            self._batches = 0
+            self._save(
+                self._epoch, {"batch": batch + 1} | ((logs() if callable(logs) else logs) or {})
+            )
+
+    def _save(self, epoch: int, logs: Logs) -> None:
+        path = self.path(epoch, logs)
+        if not self._wanted(epoch, logs, path):
+            return
+        if os.path.isdir(path):
+            raise IsADirectoryError(
+                f"ModelCheckpoint cannot save the model as {path!r}: that is a folder; name a file"
+            )
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        if self.save_weights_only:
+            self.model.save_weights(path)
+        else:
+            self.model.save(path)
+
+    def path(self, epoch: int, logs: Logs) -> str:
+        """The file's name after an epoch (from 0) with these logs."""
+        fields = {"epoch": epoch + 1} | logs
+        try:
+            return self.filepath.format(**fields)
+        except (KeyError, IndexError) as error:
+            name = error.args[0] if isinstance(error, KeyError) else ""
+            raise KeyError(
+                f"ModelCheckpoint cannot fill {{{name}}} in {self.filepath!r}"
+                f"{nearest(name, fields)}; there is {', '.join(fields)}"
+            ) from None
+
+    def _wanted(self, epoch: int, logs: Logs, path: str) -> bool:
+        if not self.save_best_only:
+            self._report(epoch, f"saving model to {path}")
+            return True
+        value = self.monitored(logs)
+        if (
+            value is None or np.ndim(value) > 0
+        ):  # nothing that could be compared: rather too many files than none
+            return True
+        best = "None" if self.best is None else f"{self.best:.5f}"
+        if not self.is_improvement(value, self.best):
+            self._report(epoch, f"{self.monitor} did not improve from {best}")
+            return False
+        self._report(
+            epoch, f"{self.monitor} improved from {best} to {value:.5f}, saving model to {path}"
+        )
+        self.best = value
+        return True
+
+    def _report(self, epoch: int, message: str) -> None:
+        if self.verbose:
+            self.say(f"Epoch {epoch + 1}: {message}")
+
+
+class BackupAndRestore(Configurable, Callback):
+    """Back up a run, and go on with it where it was interrupted.
+
+    It is called after all other callbacks, so that a backup has what they did at an epoch's end.
+
+    Start the same script again: `fit` goes on after the last backup and ends with the weights that
+    it would have had without the interruption, bit for bit. A run that ends deletes its backup.
+
+    The model, the optimizer, the generators, the position and the history are backed up. What other
+    callbacks have counted is not, as in Keras: the patience of an `EarlyStopping` begins anew.
+
+    Parameters
+    ----------
+    backup_dir : str or path
+        A folder for this run alone; it is made if missing.
+    save_freq : "epoch" or int, default "epoch"
+        When to back up: after every epoch, or after that many batches.
+    double_checkpoint : bool, default False
+        Keep the backup before the last one too, and go back to it if the last one cannot be read.
+    delete_checkpoint : bool, default True
+        Whether the backup is deleted at the end of the run.
+
+    Raises
+    ------
+    ValueError
+        If `backup_dir` is empty or `save_freq` neither of the above; at the start of a run, if the
+        backup is of another model or cannot be read.
+
+    Examples
+    --------
+    >>> from backprop.callbacks import BackupAndRestore
+    >>> BackupAndRestore("backup", save_freq=100)
+    BackupAndRestore('backup', save_freq=100)
+    """
+
+    runs_last = True
+
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike,
+        save_freq: str | int = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ):
+        check_save_freq("BackupAndRestore", save_freq)
+        self.backup_dir = os.fspath(backup_dir)
+        if not self.backup_dir:
+            raise ValueError("BackupAndRestore expects the path of a folder and got an empty one")
+        self.save_freq = save_freq
+        self.double_checkpoint = double_checkpoint
+        self.delete_checkpoint = delete_checkpoint
+        self._latest = os.path.join(self.backup_dir, "latest.npz")
+        self._previous = os.path.join(self.backup_dir, "previous.npz")
+        self._epoch = 0
+        self._batches = 0  # since the last time
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        if os.path.exists(self._latest):
+            try:
+                self._load(self._latest)
+                return
+            except (OSError, ValueError):
+                if not os.path.exists(self._previous):
+                    raise
+        # the last one is damaged, or the machine stopped between putting it aside and writing the
+        # next
+        if os.path.exists(self._previous):
+            self._load(self._previous)
+
+    def _load(self, path: str) -> None:
+        from backprop.training.checkpoint import load_checkpoint
+
+        load_checkpoint(self.model, path)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.save_freq == "epoch":
+            self._save(epoch + 1, 0)
+
+    @lazy
+    def on_train_batch_end(self, batch: int, logs: BatchLogs = None) -> None:
+        self._batches += 1
+        if self._batches == self.save_freq:
+            self._batches = 0
+            self._save(self._epoch, batch + 1)
+
+    def _save(self, epoch: int, batch: int) -> None:
+        from backprop.training.checkpoint import save_checkpoint
+
+        os.makedirs(self.backup_dir, exist_ok=True)
+        if self.double_checkpoint and os.path.exists(self._latest):
+            os.replace(self._latest, self._previous)
+        save_checkpoint(self.model, self._latest, epoch, batch)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if not self.delete_checkpoint:
+            return
+        for path in (self._latest, self._previous):
+            if os.path.exists(path):
+                os.remove(path)
+        with suppress(OSError):  # it was never made, or somebody else's files are in it
+            os.rmdir(self.backup_dir)

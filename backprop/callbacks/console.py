@@ -1,0 +1,66 @@
+"""Where text goes: a terminal, a notebook, or a pipe, and what each can show."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, TextIO
+
+# a front end draws every \r update that it is sent, across a network at times
+NOTEBOOK_INTERVAL = 0.25
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a line written to `stream` can be rewritten with a carriage return, on a terminal."""
+    try:
+        return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+    except (AttributeError, ValueError):  # no such method, or a closed file
+        return False
+
+
+def is_notebook(stream: Any) -> bool:
+    """Whether `stream` is the output of a notebook's cell, by the class of the stream."""
+    return type(stream).__module__.partition(".")[0] == "ipykernel"
+
+
+def columns(stream: Any) -> int | None:
+    """Width of the terminal behind `stream`, None where there is no such limit."""
+    try:
+        return (
+            os.get_terminal_size(stream.fileno()).columns or 80
+        )  # a terminal of unknown size says 0
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def can_show(stream: Any, text: str) -> bool:
+    """Whether the encoding of `stream` has all the characters of `text`."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def write(stream: TextIO | None, text: str) -> None:
+    """Write and flush; characters that the stream's encoding lacks become question marks."""
+    if stream is None:  # a program without a console has no stdout
+        return
+    if not can_show(stream, text):
+        text = text.encode("ascii", "replace").decode("ascii")
+    stream.write(text)
+    stream.flush()
+
+
+def say(message: str, after_bar: bool = False) -> None:
+    """Print a line to stdout.
+
+    Parameters
+    ----------
+    message : str
+    after_bar : bool, default False
+        Whether an unfinished progress bar may stand in the line; a terminal and a notebook then get
+        a new line first.
+    """
+    live = is_terminal(sys.stdout) or is_notebook(sys.stdout)
+    write(sys.stdout, ("\n" if after_bar and live else "") + message + "\n")

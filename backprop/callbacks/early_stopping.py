@@ -1,0 +1,115 @@
+"""`EarlyStopping`: end a run that has stopped improving."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backprop.callbacks.callback import Logs
+from backprop.callbacks.console import say
+from backprop.callbacks.monitor import MonitorCallback
+
+
+class EarlyStopping(MonitorCallback):
+    """Stop when `monitor` has not improved for `patience` epochs.
+
+    Parameters
+    ----------
+    monitor : str, default "val_loss"
+    min_delta : float, default 0
+        A change that is not larger than this is no improvement.
+    patience : int, default 0
+        Epochs without improvement that are accepted.
+    verbose : {0, 1}, default 0
+        1 prints a line when the run is stopped.
+    mode : {"auto", "min", "max"}, default "auto"
+        Whether less or more is better; ``"auto"`` knows it for the loss and the library's metrics.
+    baseline : float, optional
+        A value that the run has to beat: improvements that do not reach it do not renew the
+        patience.
+    restore_best_weights : bool, default False
+        At the end of the run, go back to the weights of the best epoch (whether or not the run was
+        stopped).
+    start_from_epoch : int, default 0
+        Epochs at the start that are not watched.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is unknown, `patience` or `start_from_epoch` negative.
+
+    Warns
+    -----
+    UserWarning
+        Once in a run, if the logs have no `monitor`.
+
+    Attributes
+    ----------
+    stopped_epoch : int
+        Epoch, from 0, that stopped the run; 0 if it was not stopped.
+    best, best_epoch, best_weights
+        The best value, its epoch from 0, and copies of the weights then (None unless they are to be
+        restored).
+
+    Examples
+    --------
+    >>> from backprop.callbacks import EarlyStopping
+    >>> EarlyStopping(patience=5, restore_best_weights=True)
+    EarlyStopping(patience=5, restore_best_weights=True)
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ):
+        super().__init__(monitor, mode, min_delta=min_delta)
+        for name, value in (("patience", patience), ("start_from_epoch", start_from_epoch)):
+            if value < 0:
+                raise ValueError(f"EarlyStopping expects {name} of at least 0 and got {value!r}")
+        self.patience = patience
+        self.verbose = verbose
+        self.baseline = baseline
+        self.restore_best_weights = restore_best_weights
+        self.start_from_epoch = start_from_epoch
+        self._reset()
+
+    def _reset(self) -> None:
+        self.wait = 0
+        self.stopped_epoch = 0
+        self.best = None
+        self.best_epoch = 0
+        self.best_weights: list[Any] | None = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._reset()  # one object may serve several runs
+        self._warned = False
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        value = self.monitored(logs)
+        if value is None or epoch < self.start_from_epoch:
+            return
+        self.wait += 1
+        if self.is_improvement(value, self.best):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()  # copies
+            if self.baseline is None or self.is_improvement(value, self.baseline):
+                self.wait = 0
+        elif self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.stopped_epoch and self.verbose:
+            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.best_weights is not None:
+            if self.verbose:
+                best = f"the end of the best epoch: {self.best_epoch + 1}."
+                say(f"Restoring model weights from {best}")
+            self.model.set_weights(self.best_weights)

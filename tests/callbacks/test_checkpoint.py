@@ -1,0 +1,146 @@
+"""ModelCheckpoint: which files are written, when; against Keras' own on the same logs."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backprop.callbacks import BackupAndRestore, CallbackList, ModelCheckpoint
+
+
+def run_of(callback, model, epochs, batches):
+    """Play a run of `epochs` (their logs) with as many batches each."""
+    callback.set_model(model)
+    callback.set_params({"epochs": len(epochs), "steps": batches, "verbose": 0})
+    callback.on_train_begin()
+    for epoch, logs in enumerate(epochs):
+        callback.on_epoch_begin(epoch, {})
+        for batch in range(batches):
+            callback.on_train_batch_end(batch, {"loss": 1.0 / (batch + 1)})
+        callback.on_epoch_end(epoch, dict(logs))
+    callback.on_train_end({})
+    return [(kind, os.path.basename(path)) for kind, path in model.saved]
+
+
+@given(
+    values=st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=8),
+    best_only=st.booleans(),
+    weights_only=st.booleans(),
+    mode=st.sampled_from(["min", "max", "auto"]),
+    save_freq=st.sampled_from(["epoch", 1, 2, 5]),
+    threshold=st.sampled_from([None, 0.7]),
+)
+def test_the_files_are_those_that_keras_saves(
+    tmp_path_factory, fake_model, values, best_only, weights_only, mode, save_freq, threshold
+):
+    keras = pytest.importorskip("keras", reason="compares with Keras")
+    # Keras cannot monitor before its first epoch has ended, and knows val_loss only then
+    monitor = "val_loss" if save_freq == "epoch" else "loss"
+    if save_freq != "epoch" and best_only:
+        best_only = False
+    folder = tmp_path_factory.mktemp("runs")
+    batch = "" if save_freq == "epoch" else "-{batch}"
+    keras_suffix = ".weights.h5" if weights_only else ".keras"
+    options = {
+        "monitor": monitor,
+        "save_best_only": best_only,
+        "save_weights_only": weights_only,
+        "mode": mode,
+        "save_freq": save_freq,
+        "initial_value_threshold": threshold,
+    }
+    epochs = [{"loss": 1.0, "val_loss": value} for value in values]
+    value = "{val_loss:.2f}" if save_freq == "epoch" else "{loss:.2f}"
+
+    def saved(cls, suffix):
+        path = folder / ("m-{epoch:02d}" + batch + "-" + value + suffix)
+        files = run_of(cls(path, **options), fake_model(), epochs, 3)
+        return [(kind, name.removesuffix(suffix)) for kind, name in files]
+
+    ours = saved(ModelCheckpoint, ".npz")
+
+    assert ours == saved(keras.callbacks.ModelCheckpoint, keras_suffix)
+    assert ours or best_only or save_freq == 5
+
+
+def test_names_are_filled_from_epoch_and_logs(tmp_path, fake_model):
+    callback = ModelCheckpoint(tmp_path / "new" / "m-{epoch:02d}-{val_loss:.2f}.npz")
+    saved = run_of(callback, fake_model(), [{"val_loss": 0.125}, {"val_loss": 2}], 0)
+
+    assert saved == [("model", "m-01-0.12.npz"), ("model", "m-02-2.00.npz")]
+    assert sorted(os.listdir(tmp_path / "new")) == ["m-01-0.12.npz", "m-02-2.00.npz"]
+
+
+def test_the_best_may_be_found_among_batches(tmp_path, fake_model):
+    callback = ModelCheckpoint(
+        tmp_path / "m-{epoch}-{batch}.npz", monitor="loss", save_best_only=True, save_freq=2
+    )
+
+    # batches 2, 4, 6 of 3 an epoch: 1/2, 1/1, 1/3
+    assert run_of(callback, fake_model(), [{}, {}], 3) == [
+        ("model", "m-1-2.npz"),
+        ("model", "m-2-3.npz"),
+    ]
+
+
+def test_the_logs_of_a_batch_are_computed_only_when_one_is_saved(tmp_path, fake_model):
+    computed = []
+    callback = ModelCheckpoint(tmp_path / "m.npz", save_freq=3)
+    run = CallbackList([callback], model=fake_model())
+    for batch in range(7):
+        run.on_train_batch_end(batch, lambda: computed.append(1) or {"loss": 1.0})
+
+    assert len(computed) == 2
+
+
+def test_without_the_monitor_every_model_is_saved_and_that_is_said_once(tmp_path, fake_model):
+    callback = ModelCheckpoint(tmp_path / "m-{epoch}.npz", save_best_only=True)
+    with pytest.warns(UserWarning, match="monitors 'val_loss', which is not in the logs") as caught:
+        saved = run_of(callback, fake_model(), [{"loss": 1.0}, {"loss": 2.0}], 0)
+
+    assert len(caught) == 1
+    assert len(saved) == 2
+
+
+def test_it_says_what_it_does(tmp_path, fake_model, capsys):
+    callback = ModelCheckpoint(tmp_path / "m.npz", "loss", verbose=1, save_best_only=True)
+    run_of(callback, fake_model(), [{"loss": 1.0}, {"loss": 2.0}, {"loss": 0.5}], 0)
+
+    assert capsys.readouterr().out.splitlines() == [
+        f"Epoch 1: loss improved from None to 1.00000, saving model to {tmp_path}/m.npz",
+        "Epoch 2: loss did not improve from 1.00000",
+        f"Epoch 3: loss improved from 1.00000 to 0.50000, saving model to {tmp_path}/m.npz",
+    ]
+
+
+def test_a_name_with_an_unknown_field_says_what_there_is(tmp_path, fake_model):
+    callback = ModelCheckpoint(tmp_path / "{val_los}.npz")
+
+    with pytest.raises(KeyError, match=r"did you mean 'val_loss'.*there is epoch, val_loss"):
+        run_of(callback, fake_model(), [{"val_loss": 1.0}], 0)
+
+
+def test_a_folder_in_the_place_of_the_file_is_an_error(tmp_path, fake_model):
+    os.mkdir(tmp_path / "m.npz")
+
+    with pytest.raises(IsADirectoryError, match="name a file"):
+        run_of(ModelCheckpoint(tmp_path / "m.npz"), fake_model(), [{"loss": 1.0}], 0)
+
+
+def test_a_file_of_another_kind_is_an_error_before_training():
+    with pytest.raises(ValueError, match=r"got 'best.keras': name it 'best.npz'"):
+        ModelCheckpoint("best.keras")
+
+
+@pytest.mark.parametrize("cls", [ModelCheckpoint, BackupAndRestore])
+@pytest.mark.parametrize("save_freq", ["batch", 0, -1, 2.5, True, False])
+def test_save_freq_is_an_epoch_or_a_number_of_batches(cls, save_freq):
+    with pytest.raises(ValueError, match=f"{cls.__name__} expects save_freq"):
+        cls("somewhere.npz", save_freq=save_freq)
+
+
+@pytest.mark.parametrize("cls", [ModelCheckpoint, BackupAndRestore])
+def test_an_empty_path_is_an_error(cls):
+    with pytest.raises(ValueError, match="got an empty one"):
+        cls("")
