@@ -1,0 +1,520 @@
+"""`Sequential`: a chain of layers with a trainer, in Keras' shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from backprop.config import Registry, custom_object_scope, deserialize, nearest, serialize
+from backprop.layer import Array, Layer, float_dtype
+from backprop.layers.containers import Chain, Input, InputLayer
+from backprop.parameters import ParameterVector
+from backprop.training.trainer import Trainer
+
+
+class Sequential(Chain):
+    """A model: layers one behind the other, trained by back-propagation.
+
+    Parameters
+    ----------
+    layers : list of Layer, optional
+        An `Input` at the front declares the shape, and the model is built at once; otherwise
+        it is built for the first data that it sees.
+    trainable : bool, default True
+    name : str, optional
+    dtype : {"float32", "float64"}, default "float32"
+        Of all parameters and of all that is computed; inputs are cast to it once.
+
+    Attributes
+    ----------
+    layers : list of Layer
+    parameters : ParameterVector
+        All trainable values as one vector, all gradients as another.
+    optimizer, loss, metrics
+        As compiled.
+    history : History
+        Of the last `fit`.
+    stop_training : bool
+        Set it to True in a callback, and the run ends after the batch in hand.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import backprop as bp
+    >>> bp.utils.set_random_seed(0)
+    >>> model = bp.Sequential([bp.Input((2,)), bp.layers.Dense(8, "tanh"), bp.layers.Dense(1)])
+    >>> model.compile("adam", loss="mse")
+    >>> x = np.random.default_rng(0).normal(size=(64, 2))
+    >>> history = model.fit(x, x[:, :1] * x[:, 1:], epochs=2, verbose=0)
+    >>> len(history.history["loss"])
+    2
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+        *,
+        dtype=None,
+    ):
+        self.trainer: Trainer | None = None
+        self.history: Any = None
+        self.stop_training = False
+        self._vector: ParameterVector | None = None
+        super().__init__(layers, trainable=trainable, name=name, dtype=dtype)
+        self._build_if_declared()
+
+    # ------------------------------------------------------------------ the stack of layers
+
+    def add(self, layer: Layer, rebuild: bool = True) -> None:
+        """Put a layer at the end. Layers that are built keep their values.
+
+        Parameters
+        ----------
+        layer : Layer
+        rebuild : bool, default True
+            Build the new layer now, if the shape of its input is known.
+        """
+        count = len(self._entries)
+        self.append(layer)
+        try:
+            self._restack(rebuild)
+        except Exception:
+            del self._entries[count:], self.layers[len(self.layers) - (not isinstance(layer, InputLayer)) :]
+            self._restack(rebuild)
+            raise
+
+    def pop(self, rebuild: bool = True) -> Layer | None:
+        """Take the last layer off and return it."""
+        if not self.layers:
+            return None
+        layer = self.layers.pop()
+        self._entries.pop()
+        self._restack(rebuild)
+        return layer
+
+    def _restack(self, rebuild: bool) -> None:
+        shape = self.build_shape
+        self.built = False
+        self._vector = None
+        if shape is not None and rebuild and self.layers:
+            self.build(shape)
+        else:
+            self._build_if_declared()
+
+    def _build_if_declared(self) -> None:
+        if self.declared_shape is not None and self.layers:
+            self.build(self.declared_shape)
+
+    def build(self, input_shape=None):
+        """Make all parameters.
+
+        Parameters
+        ----------
+        input_shape : tuple, optional
+            With the batch axis: ``(None, 784)``. Default: that of the `Input`.
+        """
+        if self.built:
+            return
+        input_shape = input_shape or self.declared_shape
+        if input_shape is None:
+            raise ValueError(f"{self.name} does not know its input's shape: add an Input first, or build((None, 784))")
+        if self.dtype is None:
+            self.dtype = float_dtype("float32")
+        if self.declared_shape is not None and not fits(input_shape, self.declared_shape):
+            raise ValueError(f"{self.name} was declared for inputs of {self.declared_shape[1:]} and got {tuple(input_shape)[1:]}")
+        super().build(tuple(input_shape))
+
+    def check_input(self, shape):
+        declared = self.declared_shape
+        if declared is not None and not fits(shape, declared):
+            advice = self.layers[0].advice(tuple(shape)) if self.layers else ""
+            raise ValueError(
+                f"{self.name} was built for inputs of shape {tuple(declared[1:])} and got {tuple(shape[1:])}{advice}"
+            )
+        super().check_input(shape)
+
+    @property
+    def parameters(self) -> ParameterVector:
+        """All trainable values as one vector, all gradients as another."""
+        self._require_built("parameters")
+        if self._vector is None:
+            self._vector = ParameterVector(p for p in self.arrays() if p.gradient is not None)
+        return self._vector
+
+    def _require_built(self, what: str) -> None:
+        if not self.built:
+            raise ValueError(
+                f"{self.name} is not built yet, so it has no {what}: give it an Input, call it on data, or build((None, ...))"
+            )
+
+    @property
+    def input_shape(self):
+        """With the batch axis."""
+        self._require_built("input_shape")
+        shape = self.declared_shape or self.build_shape
+        assert shape is not None
+        return shape
+
+    @property
+    def output_shape(self):
+        """With the batch axis."""
+        return self.compute_output_shape(self.input_shape)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by its name or its place."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer() takes a name or an index")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"{self.name} has {len(self.layers)} layers and was asked for number {index}")
+            return self.layers[index]
+        names = [layer.name for layer in self.layers]
+        if name not in names:
+            raise ValueError(f"{self.name} has no layer {name!r}{nearest(name, names)}; it has {', '.join(names)}")
+        return self.layers[names.index(name)]
+
+    # ------------------------------------------------------------------ training
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile="auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Choose how to train.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer, default "rmsprop"
+        loss : str or Loss
+        loss_weights : float, optional
+            A factor on the loss.
+        metrics : list of str or Metric, optional
+            ``"accuracy"`` picks the kind that suits loss and data.
+        weighted_metrics : list, optional
+            Given the sample weights.
+        run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
+            Of Keras' engines; there is no graph here to compile, so only the defaults (or their equivalents) are taken.
+        """
+        if steps_per_execution != 1 or jit_compile is True:
+            raise ValueError("steps_per_execution and jit_compile are of Keras' engines: there is nothing to compile here")
+        self.trainer = Trainer(
+            self, loss, optimizer, metrics, weighted_metrics=weighted_metrics, loss_weight=loss_weights
+        )
+        self.stop_training = False
+
+    def _trainer(self, what: str) -> Trainer:
+        if self.trainer is None:
+            raise RuntimeError(f"{what}() needs compile() first: model.compile(optimizer='adam', loss='mse')")
+        return self.trainer
+
+    @property
+    def optimizer(self) -> Any:
+        return self.trainer and self.trainer.optimizer
+
+    @property
+    def loss(self) -> Any:
+        return self.trainer and self.trainer.loss
+
+    @property
+    def metrics(self) -> list:
+        return [] if self.trainer is None else [metric for _, metric, _ in self.trainer.metrics.items]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        return [] if self.trainer is None else list(self.trainer.results())
+
+    @property
+    def compiled(self) -> bool:
+        return self.trainer is not None
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks=None,
+        validation_split: float = 0.0,
+        validation_data=None,
+        shuffle: bool = True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq=1,
+    ):
+        """Train for a number of epochs.
+
+        Parameters
+        ----------
+        x : array, memory map, SciPy sparse matrix, data frame, or iterable of batches
+            A row per sample; an iterable yields ``(x, y)`` or ``(x, y, sample_weight)``.
+        y : array, optional
+            Targets, unless they come with `x`.
+        batch_size : int, default 32
+            For L-BFGS the default is all rows.
+        epochs : int, default 1
+            The number of the last epoch; see `initial_epoch`.
+        verbose : {"auto", 0, 1, 2}
+            A progress bar, nothing, the bar, one line per epoch.
+        callbacks : list of Callback, optional
+        validation_split : float, default 0
+            Share of the rows, from the end, that is kept for validation.
+        validation_data : tuple or iterable, optional
+            ``(x, y)`` or ``(x, y, sample_weight)``, or an iterable of batches.
+        shuffle : bool, default True
+            Anew for each epoch; the order depends only on the seed and the epoch.
+        class_weight : dict of int to float, optional
+        sample_weight : array, optional
+        initial_epoch : int, default 0
+            Where to go on.
+        steps_per_epoch, validation_steps : int, optional
+            Batches of an epoch, of a validation. Default: all.
+        validation_batch_size : int, optional
+            Default: `batch_size`.
+        validation_freq : int or list of int, default 1
+            After how many epochs, or after which, to validate.
+
+        Returns
+        -------
+        History
+            ``history.history["loss"]`` and the like hold a number per epoch.
+
+        Raises
+        ------
+        RuntimeError
+            Before `compile`.
+        ValueError, TypeError
+            For data that do not fit; the model is then as it was.
+        """
+        return self._trainer("fit").fit(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
+        )
+
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size: int | None = None,
+        verbose="auto",
+        sample_weight=None,
+        steps: int | None = None,
+        callbacks=None,
+        return_dict: bool = False,
+    ):
+        """Loss and metrics in inference: a list in the order of `metrics_names` (one number without metrics), or a dict.
+
+        The arguments are those of `fit`.
+        """
+        logs = self._trainer("evaluate").evaluate(
+            x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, steps=steps, callbacks=callbacks
+        )
+        return present(logs, return_dict)
+
+    def predict(self, x, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks=None):
+        """y for x, in inference and in batches (of 32 unless told otherwise)."""
+        trainer = self.trainer or Trainer(self)
+        return trainer.predict(x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
+
+    def predict_on_batch(self, x) -> Array:
+        """y for x, as one batch."""
+        return self.predict(x, batch_size=max(1, len(np.shape(x)) and np.shape(x)[0]), verbose=0)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False):
+        """One optimisation step; the metrics go on until `reset_metrics`."""
+        logs = self._trainer("train_on_batch").one_batch(x, y, sample_weight, class_weight, training=True)
+        return present(logs, return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict: bool = False):
+        """Loss and metrics of one batch in inference; the metrics go on until `reset_metrics`."""
+        logs = self._trainer("test_on_batch").one_batch(x, y, sample_weight, training=False)
+        return present(logs, return_dict)
+
+    def reset_metrics(self) -> None:
+        """Forget the loss and the metrics so far."""
+        self._trainer("reset_metrics").reset()
+
+    def get_metrics_result(self) -> dict[str, float]:
+        """The loss and the metrics so far."""
+        return self._trainer("get_metrics_result").results()
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training: bool = True) -> float:
+        """The loss of predictions, with the penalties on the weights."""
+        loss = self._trainer("compute_loss").loss
+        return float(loss(y, y_pred, sample_weight)) + float(sum(self.losses))
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None) -> dict[str, float]:
+        """Update the metrics with predictions, and return them."""
+        tracked = self._trainer("compute_metrics").metrics
+        tracked.build(np.shape(y), np.shape(y_pred))
+        tracked.update(np.asarray(y), np.asarray(y_pred), sample_weight)
+        return tracked.results()
+
+    def add_loss(self, loss) -> None:
+        """Not here: a penalty needs a derivative."""
+        raise TypeError(
+            "add_loss belongs to Keras' automatic differentiation; give layers an activity_regularizer or a "
+            "kernel_regularizer, or write a Loss"
+        )
+
+    @property
+    def inputs(self) -> list:
+        """The declared input, as an `Input`."""
+        return [Input(batch_shape=self.input_shape)]
+
+    @property
+    def outputs(self) -> list:
+        """The shape of the output, as an `Input`."""
+        return [Input(batch_shape=self.output_shape)]
+
+    # ------------------------------------------------------------------ configuration, files, text
+
+    def get_config(self) -> dict[str, Any]:
+        """Name, dtype, layers and input shape."""
+        config = super().get_config()
+        config["name"] = self.name
+        if self.built and self.dtype is not None:
+            config["dtype"] = self.dtype.name
+        if self.built and not any(entry.declared_shape for entry in self._entries[:1]):
+            config["build_shape"] = self.build_shape
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """A model of the same layers, with fresh values."""
+        config = dict(config)
+        shape = config.pop("build_shape", None)
+        model = super().from_config(config, custom_objects)
+        if shape:
+            model.build(tuple(shape))
+        return model
+
+    def to_json(self, **options) -> str:
+        """The configuration as JSON; `models.model_from_json` builds the model again."""
+        return json.dumps(serialize(self), **options)
+
+    def save(self, filepath, overwrite: bool = True, zipped=None) -> None:
+        """Write the whole model to one ``.npz`` file; see `backprop.saving`."""
+        from backprop import saving
+
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped)
+
+    def save_weights(self, filepath, overwrite: bool = True) -> None:
+        """Write the weights alone to one ``.npz`` file."""
+        from backprop import saving
+
+        saving.save_weights(self, filepath, overwrite=overwrite)
+
+    def load_weights(self, filepath, skip_mismatch: bool = False) -> None:
+        """Read what `save_weights` or `save` wrote; nothing changes unless all of it fits."""
+        from backprop import saving
+
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch)
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions=None,
+        print_fn=None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range=None,
+    ) -> None:
+        """Print the layers with their output shapes and numbers of parameters."""
+        from backprop.summary import summary
+
+        (print_fn or print)(summary(self, line_length, positions, expand_nested, show_trainable, layer_range))
+
+    def __getstate__(self):
+        return self.__dict__ | {"_vector": None}
+
+    def __setstate__(self, state):
+        self.__dict__ |= state
+        for p in (p for layer in self.walk() for p in layer._parameters.values()):
+            p.memory = None
+
+
+def fits(shape, declared) -> bool:
+    """Whether a shape is one that was declared; None is free."""
+    return len(shape) == len(declared) and all(
+        want is None or have is None or want == have for have, want in zip(shape[1:], declared[1:], strict=True)
+    )
+
+
+def present(logs: dict[str, float], return_dict: bool):
+    """Results as Keras returns them: a dict, a list, or the loss alone."""
+    if return_dict:
+        return logs
+    values = list(logs.values())
+    return values if len(values) > 1 else values[0]
+
+
+registry = Registry("models", [Sequential])
+registry.base = Sequential
+
+
+def clone_model(model: Sequential, input_tensors=None, clone_function=None, call_function=None, recursive: bool = False):
+    """A model of the same layers with fresh values.
+
+    Parameters
+    ----------
+    model : Sequential
+    clone_function : callable, optional
+        Layer → layer of the new model. Default: a layer of the same configuration.
+    input_tensors, call_function, recursive
+        Of Keras' functional API, which is not offered here.
+    """
+    if input_tensors is not None or call_function is not None or recursive:
+        raise ValueError("input_tensors, call_function and recursive are of Keras' functional API: not offered")
+    if clone_function is None:
+        return type(model).from_config(model.get_config())
+    shape = [Input(batch_shape=model.input_shape)] if model.built else []
+    return type(model)([*shape, *map(clone_function, model.layers)], name=model.name, dtype=model.dtype)
+
+
+def model_from_json(json_string: str, custom_objects=None) -> Sequential:
+    """A model from what `to_json` returned, with fresh values."""
+    with custom_object_scope(custom_objects or {}):
+        return deserialize(json.loads(json_string))
+
+
+def save_model(model: Sequential, filepath, overwrite: bool = True, zipped=None) -> None:
+    """Write a model to one ``.npz`` file; see `backprop.saving.save_model`."""
+    model.save(filepath, overwrite=overwrite, zipped=zipped)
+
+
+def load_model(filepath, custom_objects=None, compile: bool = True, safe_mode: bool = True) -> Sequential:
+    """Read what `save_model` wrote; see `backprop.saving.load_model`."""
+    from backprop import saving
+
+    return saving.load_model(filepath, custom_objects, compile, safe_mode)

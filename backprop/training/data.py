@@ -1,0 +1,608 @@
+"""Data for training: arrays, memory maps, sparse matrices, data frames or any iterable, as batches.
+
+Everything that can be wrong with data is found here, before the first step: what reaches a layer is
+a numeric array of the model's dtype and shape. Data that are never in memory as a whole (memory
+maps, iterables) are checked batch by batch, as they are read. The order of an epoch is a pure
+function of (seed, epoch), so a run can stop and go on in the middle of an epoch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from backprop.checks import integer
+from backprop.layer import Array, show_shape
+
+Batch = tuple[Any, Any, Any]  # x, y, sample_weight
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether `x` is a SciPy sparse matrix or array, without importing SciPy."""
+    return hasattr(x, "tocsr") and hasattr(x, "nnz")
+
+
+def is_array(x: Any) -> bool:
+    return hasattr(x, "shape") or hasattr(x, "to_numpy") or is_sparse(x)
+
+
+def is_array_like(x: Any) -> bool:
+    """Whether `x` holds samples, and not batches: arrays, frames, sparse matrices, lists of numbers."""
+    if is_array(x):
+        return True
+    return isinstance(x, list | tuple) and not any(is_batch(item) for item in x[:1])
+
+
+def is_batch(item: Any) -> bool:
+    """Whether an item of a list is a batch: an array, or a tuple of arrays."""
+    return is_array(item) or (isinstance(item, tuple) and not all(np.isscalar(v) for v in item))
+
+
+def numbers(x: Any, name: str) -> Any:
+    """`x` as an array of real numbers (or CSR matrix); an error that names `x` for everything else."""
+    if is_sparse(x):
+        x = x.tocsr()
+        if x.ndim != 2:
+            raise ValueError(
+                f"{name} expected a sparse matrix of two axes, got one of shape {x.shape}"
+            )
+    elif not isinstance(x, np.memmap):
+        x = as_array(x, name)
+    if x.dtype.kind == "O":
+        x = from_objects(x, name)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{name} expected real numbers and got an array of dtype {x.dtype}; "
+            "encode it as numbers first"
+        )
+    if x.ndim == 0:
+        raise ValueError(
+            f"{name} expected an array with a row per sample and got the single number {x}"
+        )
+    return x
+
+
+def as_array(x: Any, name: str) -> Array:
+    """`x` as a plain ndarray of any dtype."""
+    if isinstance(x, np.ma.MaskedArray):
+        if np.ma.is_masked(x):
+            raise ValueError(
+                f"{name} is a masked array with {np.ma.count_masked(x)} masked entries, which have "
+                "no value: fill them first"
+            )
+        x = x.data
+    if hasattr(x, "to_numpy"):
+        x = x.to_numpy()
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is ragged: its entries have different lengths; pad them first"
+        ) from error
+    except (TypeError, RuntimeError) as error:  # such as a tensor that still requires a gradient
+        raise TypeError(f"{name} cannot be read as an array: {error}") from error
+
+
+def from_objects(x: Array, name: str) -> Array:
+    """An array of Python's numbers as one of float64; None becomes NaN."""
+    try:
+        return x.astype(np.float64)
+    except (TypeError, ValueError):
+        kind = next((type(v).__name__ for v in x.flat if not is_number(v)), "numbers and others")
+    if kind in ("NAType", "NaTType"):
+        raise ValueError(f"{name} has missing values ({kind}): fill or drop such rows first")
+    advice = {"dict": "a Sequential has one input and one output: give its array", "str": "encode text as numbers"}
+    raise TypeError(
+        f"{name} expected numbers and got an array of objects ({kind}); "
+        f"{advice.get(kind, 'give arrays of numbers')}"
+    )
+
+
+def is_number(v: Any) -> bool:
+    try:
+        float(v)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(v, str)
+
+
+def check_finite(x: Any, name: str) -> None:
+    """Raise where NaN or infinity is in the data; says in which row it is first."""
+    values = x.data if is_sparse(x) else x
+    if values.dtype.kind != "f" or not values.size:
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        # one pass without a temporary; a sum may overflow where no entry is infinite
+        if np.isfinite(values.sum()):
+            return
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    first = tuple(np.argwhere(~finite)[0])
+    what = "NaN" if np.isnan(values[first]) else "infinity"
+    row = np.searchsorted(x.indptr, first[0], side="right") - 1 if is_sparse(x) else first[0]
+    count = np.size(finite) - np.count_nonzero(finite)
+    raise ValueError(
+        f"{name} holds {what}, first in row {row} ({count} values are not finite): "
+        "clean the data first"
+    )
+
+
+class Reader:
+    """Turns what a user gives into what a model takes: dtype, rank, finiteness.
+
+    Parameters
+    ----------
+    model : Chain
+    loss : Loss, optional
+        Checks the targets.
+    """
+
+    def __init__(self, model: Any, loss: Any = None):
+        self.model = model
+        self.loss = loss
+
+    def x(self, x: Any, whole: bool = True) -> Any:
+        """The inputs, of the model's dtype and rank. A memory map is left as it is unless it is one batch."""
+        x = numbers(x, "x")
+        x = self.fit_rank(x)
+        if isinstance(x, np.memmap) and whole:
+            return x
+        if self.model.integer_input:
+            x = x.toarray() if is_sparse(x) else x  # of token numbers; no layer looks up a sparse one
+            check_finite(x, "x")
+            self.model.check_values(x)
+            return x
+        return self.cast(x, "x")
+
+    def cast(self, x: Any, name: str) -> Any:
+        """Finite numbers in the model's dtype, and still finite there."""
+        check_finite(x, name)
+        dtype = self.model.dtype or np.dtype(np.float32)
+        if x.dtype == dtype:
+            return x
+        with np.errstate(over="ignore"):
+            y = np.ascontiguousarray(x, dtype) if isinstance(x, np.ndarray) else x.astype(dtype)
+        if x.dtype.kind == "f" and x.dtype.itemsize > dtype.itemsize:
+            try:
+                check_finite(y, name)
+            except ValueError:
+                raise ValueError(
+                    f"{name} holds numbers beyond the range of {dtype}: scale the data, or give the "
+                    "model dtype='float64'"
+                ) from None
+        return y
+
+    def fit_rank(self, x: Any) -> Any:
+        """A missing or additional last axis of length one, added or taken as Keras does."""
+        declared = self.model.build_shape or self.model.declared_shape
+        if is_sparse(x):
+            return x
+        if declared is None:
+            return x[:, None] if x.ndim == 1 and not self.model.integer_input else x
+        if x.ndim == len(declared) - 1 and declared[-1] == 1:
+            return x[..., None]
+        if x.ndim == len(declared) + 1 and x.shape[-1] == 1:
+            return x[..., 0]
+        return x
+
+    def y(self, y: Any, whole: bool = True) -> Array | None:
+        """The targets: integers stay what they are, other numbers get the model's dtype."""
+        if y is None:
+            return None
+        y = numbers(y, "y")
+        if isinstance(y, np.memmap) and whole:
+            return y
+        y = y.toarray() if is_sparse(y) else y
+        return self.cast(y, "y") if y.dtype.kind == "f" else y
+
+    def weight(self, w: Any, n: int, name: str = "sample_weight") -> Array | None:
+        if w is None:
+            return None
+        w = self.cast(numbers(w, name), name)
+        if len(w) != n:
+            raise ValueError(f"{name} has {len(w)} rows where x has {n}")
+        return w
+
+    def dense(self, x: Any) -> Any:
+        """A batch as the first layer takes it: sparse only where that layer multiplies."""
+        return x.toarray() if is_sparse(x) and not self.model.sparse_input else x
+
+    def check(self, x: Any, y: Any) -> None:
+        """Raise unless a batch fits the model, once that is built, and its targets fit the loss."""
+        self.model.check_input(x.shape)
+        if y is not None and self.loss is not None:
+            self.loss.check(y, self.model.compute_output_shape((None, *x.shape[1:])))
+
+
+def place(epoch: int, steps: int | None, total: int) -> tuple[int, int, int]:
+    """Which pass over the data an epoch belongs to, and the numbers of its first and last batch there.
+
+    Epochs of `steps` batches go on through the data. Where a pass ends within an epoch, the epoch
+    ends too, as in Keras.
+
+    Examples
+    --------
+    >>> [place(epoch, 2, total=5) for epoch in range(4)]
+    [(0, 0, 2), (0, 2, 4), (0, 4, 5), (1, 0, 2)]
+    """
+    if steps is None:
+        return epoch, 0, total
+    epochs = -(-total // steps)
+    begin = epoch % epochs * steps
+    return epoch // epochs, begin, min(begin + steps, total)
+
+
+def warn_if_short(count: int, steps: int | None) -> None:
+    if steps is not None and count < steps:
+        warnings.warn(
+            f"the data ended after {count} of {steps} steps; "
+            "give an iterable that yields steps_per_epoch * epochs batches",
+            stacklevel=3,
+        )
+
+
+class ArrayData:
+    """Samples in memory (or in a memory map), cut into batches.
+
+    Parameters
+    ----------
+    reader : Reader
+    x, y, sample_weight : array-like
+        Of one length.
+    who : str, default "fit()"
+        For error messages.
+    batch_size : int, default 32
+    shuffle : bool
+    seed : int
+        With the epoch's number it decides the order.
+    class_weight : mapping of int to float, optional
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        who: str = "fit()",
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        class_weight: Mapping[int, float] | None = None,
+    ):
+        self.reader = reader
+        self.x = reader.x(x)
+        self.y = reader.y(y)
+        self.n = self.x.shape[0]
+        if self.y is not None and len(self.y) != self.n:
+            raise ValueError(
+                f"x has {self.n} rows and y has {len(self.y)}; they must have a row for each sample"
+            )
+        self.weight = reader.weight(sample_weight, self.n)
+        if class_weight is not None:
+            self.weight = class_weights(self.y, class_weight, self.weight, reader.model.dtype)
+        self.batch_size = integer(32 if batch_size is None else batch_size, who, "batch_size")
+        self.shuffle = shuffle
+        self.seed = seed
+        self.who = who
+
+    @property
+    def steps(self) -> int:
+        return -(-self.n // self.batch_size)
+
+    def split(self, fraction: float) -> ArrayData:
+        """Take the last `fraction` of the samples away and return them: validation data, before any shuffling."""
+        at = int(np.floor(self.n * (1 - fraction)))
+        if not 0 < at < self.n:
+            raise ValueError(
+                f"validation_split={fraction} of {self.n} samples leaves {at} to train on and "
+                f"{self.n - at} to validate on"
+            )
+        rest = object.__new__(ArrayData)
+        rest.__dict__ |= self.__dict__ | {"shuffle": False, "n": self.n - at}
+        for name in ("x", "y", "weight"):
+            array = getattr(self, name)
+            setattr(rest, name, None if array is None else array[at:])
+            setattr(self, name, None if array is None else array[:at])
+        self.n = at
+        return rest
+
+    def order(self, number: int) -> Array:
+        """The order of the samples in a pass over them."""
+        return np.random.default_rng([self.seed, number]).permutation(self.n)
+
+    def first(self) -> Batch:
+        """The first samples, as a batch."""
+        if self.n == 0:
+            raise ValueError(f"{self.who} got no rows: x has shape {self.x.shape}")
+        return self._read(slice(0, self.batch_size))
+
+    def check(self) -> None:
+        """Raise unless the targets fit the loss, all of them where they are in memory."""
+        x, y, _ = self.first()
+        self.reader.check(x, y if isinstance(self.y, np.memmap) else self.y)
+
+    def more(self) -> bool:
+        return True
+
+    def batches(self, epoch: int, start: int = 0, steps: int | None = None) -> Iterator[Batch]:
+        """The batches of an epoch, from number `start` on."""
+        number, begin, end = place(epoch, steps, self.steps)
+        order = self.order(number) if self.shuffle else None
+        late = isinstance(self.y, np.memmap)
+        for i in range(begin + start, end):
+            rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
+            batch = self._read(rows if order is None else order[rows])
+            if late:
+                self.reader.check(*batch[:2])
+            yield batch
+        warn_if_short(end - begin, steps)
+
+    def _read(self, rows: Any) -> Batch:
+        """Some of the samples; those of a memory map are read, checked and cast now."""
+        x, y, w = self.x[rows], self.y, self.weight
+        if isinstance(self.x, np.memmap):
+            x = self.reader.x(np.asarray(x), whole=False)
+        if isinstance(y, np.memmap):
+            y = self.reader.y(np.asarray(y[rows]))
+        elif y is not None:
+            y = y[rows]
+        return self.reader.dense(x), y, None if w is None else w[rows]
+
+
+class IterableData:
+    """Batches from any iterable: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` each.
+
+    Something with `__len__` and `__getitem__` is read by index, and shuffling changes the order of
+    its batches. Anything else is read in its own order; an iterator goes on from epoch to epoch.
+    Methods `on_epoch_begin` and `on_epoch_end` of the iterable are called.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        source: Any,
+        *,
+        class_weight: Mapping[int, float] | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        targets: bool = True,
+    ):
+        self.reader = reader
+        self.source = source
+        self.class_weight = class_weight
+        self.shuffle = shuffle
+        self.seed = seed
+        self.targets = targets
+        self.steps = length(source)
+        self.indexed = self.steps is not None and hasattr(source, "__getitem__")
+        self.once = isinstance(source, Iterator)
+        self._rest: Iterator | None = None  # of the present pass
+        self._peeked: list[Any] = []  # read and not yet given out
+        self._given = 0  # batches of the present pass
+
+    def first(self) -> Batch:
+        """The first batch, which is not lost for training."""
+        if not self.more():
+            raise ValueError("x yielded no batch: there is nothing to read")
+        return self.read(self.source[0] if self.indexed else self._peeked[0], 0)
+
+    def check(self) -> None:
+        """Raise unless the first batch fits; the others are checked as they are read."""
+        self.reader.check(*self.first()[:2])
+
+    def more(self) -> bool:
+        """Whether there is another batch."""
+        if self.indexed:
+            return bool(self.steps)
+        if not self._peeked:
+            if self._rest is None:
+                self._rest = iter(self.source)
+            self._peeked = list(itertools.islice(self._rest, 1))
+        return bool(self._peeked)
+
+    def batches(self, epoch: int, start: int = 0, steps: int | None = None) -> Iterator[Batch]:
+        """The batches of an epoch, from number `start` on."""
+        call(self.source, "on_epoch_begin")
+        count = start
+        for i, batch in self._indexed(epoch, start, steps) if self.indexed else self._in_order(epoch, start, steps):
+            batch = self.read(batch, i)
+            with located(i):
+                self.reader.check(*batch[:2])
+            count += 1
+            yield batch
+        warn_if_short(count, steps)
+        call(self.source, "on_epoch_end")
+
+    def _indexed(self, epoch: int, start: int, steps: int | None) -> Iterator[tuple[int, Any]]:
+        assert self.steps is not None
+        number, begin, end = place(epoch, steps, self.steps)
+        order = range(self.steps)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, number]).permutation(self.steps).tolist()
+        for i in order[begin + start : end]:
+            yield i, self.source[i]
+
+    def _in_order(self, epoch: int, start: int, steps: int | None) -> Iterator[tuple[int, Any]]:
+        self._go_to(epoch, start, steps)
+        for _ in range(start, steps) if steps is not None else itertools.count():
+            if not self.more():
+                self._rest, self._given = None, 0  # the next epoch begins anew
+                return
+            batch = self._peeked.pop()
+            self._given += 1
+            yield self._given - 1, batch
+
+    def _go_to(self, epoch: int, start: int, steps: int | None) -> None:
+        """Forward, or back to the beginning and forward, to the first batch that is wanted."""
+        if self.once:
+            at = self._given + start
+        elif steps is not None and self.steps:
+            at = place(epoch, steps, self.steps)[1] + start
+        else:
+            # epochs of an unknown number of batches go on where the one before stopped
+            at = (self._given if steps is not None and epoch else 0) + start
+        if at < self._given:
+            self._rest, self._peeked, self._given = None, [], 0
+        while self._given < at and self.more():
+            self._peeked.pop()
+            self._given += 1
+
+    def read(self, batch: Any, number: int) -> Batch:
+        with located(number):
+            x, y, w = unpack_x_y_sample_weight(batch)
+            x = self.reader.dense(self.reader.x(x, whole=False))
+            if not self.targets:
+                return x, None, None
+            y, n = self.reader.y(y, whole=False), x.shape[0]
+            if n == 0:
+                raise ValueError(f"x has no rows: its shape is {x.shape}")
+            if y is None:
+                raise ValueError("y is missing: yield (x, y) or (x, y, sample_weight)")
+            if len(y) != n:
+                raise ValueError(f"x has {n} rows and y has {len(y)}; they must have a row for each sample")
+            w = self.reader.weight(w, n)
+            if self.class_weight is not None:
+                w = class_weights(y, self.class_weight, w, self.reader.model.dtype)
+        return x, y, w
+
+
+class located:
+    """Errors within say in which batch of an iterable they are."""
+
+    def __init__(self, number: int):
+        self.number = number
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if kind in (ValueError, TypeError):
+            raise kind(f"batch {self.number + 1} of x: {error}") from error
+
+
+def length(source: Any) -> int | None:
+    """Number of batches, None where it is unknown."""
+    try:
+        return len(source)
+    except (TypeError, NotImplementedError):  # a loader of a stream has a __len__ that raises
+        return None
+
+
+def call(source: Any, hook: str) -> None:
+    if hasattr(source, hook):
+        getattr(source, hook)()
+
+
+def as_data(
+    reader: Reader,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    who: str = "fit()",
+    class_weight: Any = None,
+    batch_size: int | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+    targets: bool = True,
+) -> ArrayData | IterableData:
+    """What `fit`, `evaluate` and `predict` were given, as batches."""
+    if x is None:
+        raise ValueError(f"{who} needs x: an array or an iterable of batches")
+    check_class_weight(class_weight)
+    if isinstance(x, list | tuple) and y is not None:  # then they are no batches, which bring their y
+        x = x[0] if len(x) == 1 and is_array(x[0]) and np.ndim(x[0]) > 1 else x
+    if is_array_like(x) or (isinstance(x, list | tuple) and y is not None):
+        return ArrayData(
+            reader,
+            x,
+            y,
+            sample_weight,
+            who=who,
+            class_weight=class_weight,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+        )
+    if isinstance(x, Mapping | str | bytes) or not (isinstance(x, Iterable) or hasattr(x, "__getitem__")):
+        raise TypeError(
+            f"{who} expects x to be an array, a sparse matrix, a data frame or an iterable of "
+            f"batches, got {type(x).__name__}"
+        )
+    for name, given in (("y", y), ("sample_weight", sample_weight)):
+        if given is not None:
+            raise ValueError(
+                f"{name} must come with the batches when x is an iterable: "
+                "yield (x, y, sample_weight)"
+            )
+    if batch_size is not None:
+        raise ValueError(
+            f"{who} got batch_size={batch_size!r} and x is an iterable of batches, which have a "
+            "size already: leave batch_size out"
+        )
+    return IterableData(
+        reader, x, class_weight=class_weight, shuffle=shuffle, seed=seed, targets=targets
+    )
+
+
+def check_class_weight(class_weight: Any) -> None:
+    """Raise unless it is a mapping of class numbers to weights."""
+    if class_weight is None:
+        return
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(
+            f"class_weight expects a weight for each class, such as {{0: 1.0, 1: 5.0}}, got {class_weight!r}"
+        )
+    for label, weight in class_weight.items():
+        if isinstance(label, bool) or not isinstance(label, int | np.integer) or label < 0:
+            raise ValueError(f"class_weight expects class numbers from 0 as keys, got {label!r}")
+        if not isinstance(weight, int | float | np.number) or not np.isfinite(weight):
+            raise ValueError(f"class_weight expects a number for class {label}, got {weight!r}")
+
+
+def class_weights(
+    y: Array | None, class_weight: Mapping[int, float], sample_weight: Array | None, dtype: Any = None
+) -> Array:
+    """A weight per sample from a weight per class; classes that are not named weigh 1."""
+    if y is None:
+        raise ValueError("class_weight needs y")
+    if sample_weight is not None:
+        raise ValueError(
+            "give class_weight or sample_weight, not both: multiply them into one sample_weight"
+        )
+    if y.ndim > 2:
+        raise ValueError(
+            f"class_weight needs one class per sample, got y of shape {show_shape(y.shape)}"
+        )
+    one_hot = y.ndim == 2 and y.shape[1] > 1
+    labels = y.argmax(-1) if one_hot else np.round(y.reshape(len(y))).astype(np.int64)
+    weights = np.ones(len(y), dtype or np.float32)
+    for label, weight in class_weight.items():
+        weights[labels == label] = weight
+    return weights
+
+
+def unpack_x_y_sample_weight(data: Any) -> Batch:
+    """`x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` → always the three, with None for what is missing."""
+    if not isinstance(data, list | tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ValueError(
+            f"a batch is x, (x,), (x, y) or (x, y, sample_weight), got {len(data)} entries"
+        )
+    x, y, w = (*data, None, None)[:3]
+    return x, y, w
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """The three as `fit` takes them in a batch, without trailing Nones."""
+    if y is None:
+        return (x,) if isinstance(x, list | tuple) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)

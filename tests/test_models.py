@@ -1,0 +1,289 @@
+"""`Sequential`: building, stacking, views, copies, configuration, and the Keras-shaped face."""
+
+import copy
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+import backprop as bp
+from backprop.layers import BatchNormalization, Dense, Dropout, Flatten, Residual
+
+
+def small(**options):
+    return bp.Sequential([bp.Input((3,)), Dense(4, "tanh"), Dense(2)], **options)
+
+
+def assert_views(model):
+    """Every trainable array lies in the model's vectors, in order."""
+    vector = model.parameters
+    together = np.concatenate([p.value.ravel() for p in vector.parameters])
+    np.testing.assert_array_equal(vector.values, together)
+    for p in vector.parameters:
+        assert np.shares_memory(p.value, vector.values)
+        assert np.shares_memory(p.gradient, vector.gradients)
+    vector.values[:] = 0.5
+    vector.gradients[:] = 0.25
+    for layer in model.layers:
+        for name, (parameter, kind) in layer._arrays.items():
+            if layer._parameters[parameter].gradient is not None:
+                assert (getattr(layer, name) == (0.5 if kind == "value" else 0.25)).all()
+
+
+def test_all_values_are_one_vector():
+    model = small()
+
+    assert model.parameters.values.shape == (3 * 4 + 4 + 4 * 2 + 2,)
+    assert len(model.parameters.segments()) == 1
+    assert_views(model)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_have_views_of_their_own(duplicate):
+    model = small()
+    x = np.ones((2, 3), np.float32)
+    before = model.predict(x, verbose=0)
+
+    twin = duplicate(model)
+    assert_views(twin)
+
+    np.testing.assert_array_equal(model.predict(x, verbose=0), before)
+    assert not np.shares_memory(twin.parameters.values, model.parameters.values)
+
+
+def test_a_compiled_copy_trains_alone():
+    x, y = np.ones((8, 3), np.float32), np.zeros((8, 2), np.float32)
+    model = small()
+    model.compile("adam", "mse")
+    model.fit(x, y, epochs=1, verbose=0)
+    before = model.get_weights()
+
+    twin = copy.deepcopy(model)
+    twin.fit(x, y, epochs=3, verbose=0)
+
+    for mine, kept, theirs in zip(model.get_weights(), before, twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, kept)
+        assert not np.array_equal(mine, theirs)
+
+
+def test_freezing_leaves_one_segment_for_each_stretch():
+    model = bp.Sequential([bp.Input((3,)), Dense(4), Dense(4), Dense(2)])
+    model.layers[1].trainable = False
+    model.parameters.refresh()
+    frozen = model.layers[1].get_weights()
+    model.compile("sgd", "mse")
+
+    model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+
+    assert [s.size for s in model.parameters.segments()] == [16, 10]
+    for now, then in zip(model.layers[1].get_weights(), frozen, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert_views(model)
+
+
+def test_adding_a_layer_keeps_the_values_of_the_others():
+    model = small()
+    before = model.get_weights()
+
+    model.add(Dense(5))
+
+    assert model.output_shape == (None, 5)
+    for now, then in zip(model.get_weights()[:4], before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert_views(model)
+
+
+def test_a_layer_that_does_not_fit_is_not_added():
+    model = small()
+    with pytest.raises(ValueError, match="in layer 2 of sequential: Conv2D"):
+        model.add(bp.layers.Conv2D(3, 3))
+
+    assert len(model.layers) == 2
+    assert model.predict(np.ones((1, 3)), verbose=0).shape == (1, 2)
+
+
+def test_pop_takes_the_last_layer_off():
+    model = small()
+
+    assert model.pop() is not None
+    assert model.output_shape == (None, 4)
+    assert len(model.weights) == 2
+    assert_views(model)
+
+
+def test_two_models_share_a_layer():
+    encoder = Dense(4, "tanh")
+    auto = bp.Sequential([bp.Input((6,)), encoder, Dense(6)])
+    auto.compile("adam", "mse")
+    x = np.random.default_rng(0).normal(size=(16, 6))
+    auto.fit(x, x, verbose=0)
+    classifier = bp.Sequential([bp.Input((6,)), encoder, Dense(1)])
+    classifier.compile("adam", "mse")
+
+    classifier.fit(x, x[:, :1], verbose=0)
+    before = encoder.kernel.copy()
+    auto.fit(x, x, verbose=0)
+
+    assert encoder.kernel is auto.layers[0].kernel is classifier.layers[0].kernel
+    assert not np.array_equal(encoder.kernel, before)
+    assert len(classifier.parameters.segments()) == 1
+    assert [s.size for s in auto.parameters.segments()] == [28, 30]
+
+
+def test_models_nest():
+    encoder = bp.Sequential([bp.Input((6,)), Dense(4, "tanh"), Dense(2)])
+    decoder = bp.Sequential([bp.Input((2,)), Dense(4, "tanh"), Dense(6)])
+    auto = bp.Sequential([encoder, decoder])
+    x = np.random.default_rng(0).normal(size=(32, 6))
+    auto.compile("adam", "mse")
+
+    history = auto.fit(x, x, epochs=5, verbose=0).history["loss"]
+
+    assert history[-1] < history[0]
+    assert len(auto.parameters.segments()) == 1
+    assert len(encoder.parameters.segments()) == 1
+    np.testing.assert_allclose(
+        decoder.predict(encoder.predict(x, verbose=0), verbose=0), auto.predict(x, verbose=0), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_one_layer_in_two_places_trains():
+    shared = Dense(6, "tanh")
+    model = bp.Sequential([bp.Input((6,)), shared, Residual([shared]), Dense(1)])
+    x = np.random.default_rng(0).normal(size=(64, 6))
+    model.compile("adam", "mse")
+
+    history = model.fit(x, x[:, :1] * x[:, 1:2], epochs=5, verbose=0).history["loss"]
+
+    assert history[-1] < history[0]
+    assert model.count_params() == 6 * 6 + 6 + 6 + 1
+
+
+def test_names_are_unique_and_keras():
+    model = bp.Sequential([Dense(2), Dense(2), BatchNormalization(), Dense(2), Dense(2, name="head")])
+
+    assert [layer.name for layer in model.layers] == ["dense", "dense_1", "batch_normalization", "dense_2", "head"]
+    assert model.get_layer("head") is model.layers[4]
+    assert model.get_layer(index=1) is model.layers[1]
+    with pytest.raises(ValueError, match="no layer 'hed'; did you mean 'head'"):
+        model.get_layer("hed")
+    with pytest.raises(ValueError, match="already has a layer named 'head'"):
+        model.add(Dense(3, name="head"))
+
+
+def test_config_round_trip():
+    model = bp.Sequential(
+        [bp.Input((4,)), Dense(3, "relu", kernel_regularizer=bp.regularizers.L2(0.1)), Residual([Dense(3)]), Dropout(0.1)],
+        name="net",
+    )
+
+    twin = bp.Sequential.from_config(json.loads(json.dumps(model.get_config())))
+
+    assert repr(twin.layers) == repr(model.layers)
+    assert twin.name == "net"
+    assert [w.shape for w in twin.weights] == [w.shape for w in model.weights]
+    assert repr(bp.models.model_from_json(model.to_json()).layers) == repr(model.layers)
+    assert repr(bp.models.clone_model(model).layers) == repr(model.layers)
+
+
+def test_the_model_is_built_by_the_first_data():
+    model = bp.Sequential([Flatten(), Dense(2)])
+    with pytest.raises(ValueError, match="no weights yet"):
+        model.count_params()
+    with pytest.raises(ValueError, match="not built"):
+        _ = model.output_shape
+
+    assert model.predict(np.zeros((5, 2, 3)), verbose=0).shape == (5, 2)
+    assert model.input_shape == (None, 2, 3)
+
+
+def test_input_shape_of_the_first_layer_builds():
+    assert bp.Sequential([Dense(3, input_shape=(5,))]).built
+    assert bp.Sequential([Dense(3, input_dim=5), Dense(1)]).output_shape == (None, 1)
+
+
+def test_float64_is_float64_throughout():
+    model = small(dtype="float64")
+
+    assert model.predict(np.ones((1, 3), np.float32), verbose=0).dtype == np.float64
+    assert model.parameters.values.dtype == np.float64
+
+
+def test_set_weights_changes_nothing_unless_all_fit():
+    model = small()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="dense/bias has shape"):
+        model.set_weights([np.ones((3, 4)), np.ones(5), np.ones((4, 2)), np.ones(2)])
+    with pytest.raises(ValueError, match="has 4 weights and got 1"):
+        model.set_weights([np.ones((3, 4))])
+
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    layer = Dense(3)
+    layer.build((None, 2))
+    with pytest.raises(ValueError, match=r"dbias has shape \(3,\) and was given \(5, 3\)"):
+        layer.dbias = np.ones((5, 3))
+
+
+def test_the_summary_counts_parameters():
+    lines = []
+    model = bp.Sequential([bp.Input((4,)), BatchNormalization(), Dense(3, name="head")])
+    model.layers[1].trainable = False
+
+    model.summary(print_fn=lines.append, show_trainable=True)
+
+    text = "\n".join(lines)
+    assert "head (Dense)" in text and "(None, 3)" in text
+    assert "Total params: 31" in text
+    assert "Trainable params: 8" in text
+    assert "Non-trainable params: 23" in text
+
+
+def test_a_keras_script_runs():
+    keras = bp
+    model = keras.Sequential()
+    model.add(keras.Input(shape=(8,)))
+    model.add(keras.layers.Dense(16, activation="relu", kernel_initializer="he_normal"))
+    model.add(keras.layers.Dense(3, activation="softmax"))
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate=keras.optimizers.schedules.CosineDecay(0.01, 100)),
+        loss=keras.losses.CategoricalCrossentropy(),
+        metrics=["accuracy", keras.metrics.TopKCategoricalAccuracy(k=2)],
+    )
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64, 8)), keras.utils.to_categorical(rng.integers(0, 3, 64), 3)
+
+    history = model.fit(
+        x, y, epochs=3, verbose=0, validation_split=0.25, callbacks=[keras.callbacks.EarlyStopping(patience=5)]
+    )
+
+    assert set(history.history) == {
+        "loss", "accuracy", "top_k_categorical_accuracy", "val_loss", "val_accuracy", "val_top_k_categorical_accuracy",
+    }  # fmt: skip
+
+
+def test_what_keras_has_and_we_do_not_says_so():
+    with pytest.raises(AttributeError, match="chains, not graphs"):
+        _ = bp.Model
+    with pytest.raises(TypeError, match="no functional API"):
+        Dense(3)(bp.Input((4,)))
+    with pytest.raises(TypeError, match="rename call to forward"):
+
+        class KerasLayer(bp.Layer):
+            def call(self, inputs):
+                return inputs
+
+        KerasLayer()
+    with pytest.raises(AttributeError, match="did you mean 'layers'"):
+        _ = bp.layrs
+
+
+def test_a_misspelt_argument_names_the_nearest():
+    with pytest.raises(TypeError, match=r"Dense\(\) has no argument 'unit'; did you mean 'units'"):
+        Dense(unit=3)
+    with pytest.raises(ValueError, match="did you mean 'relu'"):
+        Dense(3, activation="rellu")
