@@ -1,0 +1,35 @@
+"""Keras' NumPy backend as a peer: how it computes in float64, and how near to it we must be."""
+
+import warnings
+from contextlib import contextmanager
+from unittest import mock
+
+import pytest
+
+
+@contextmanager
+def keras_in(dtype):
+    """Keras, computing in `dtype`. The test is skipped where Keras or its engine is not installed.
+
+    Outside TensorFlow, Keras takes float64 for float32 in most operations, and so does JAX, with
+    which its NumPy backend convolves and pools: both are told otherwise.
+    """
+    pytest.importorskip("jax", reason="Keras' NumPy backend convolves and pools with JAX")
+    keras = pytest.importorskip("keras", reason="Keras is not installed")
+    import jax
+    from keras.src.backend.common import dtypes
+
+    double = dtype == "float64"
+    table = {"float64": "float64"} if double else {}
+    with (
+        mock.patch.dict(dtypes.BIT64_TO_BIT32_DTYPE, table),
+        jax.enable_x64(double),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "__array__ implementation")  # of Keras' own variables
+        yield keras
+
+
+def close(dtype):
+    """Arguments of `numpy.testing.assert_allclose`: the house's tolerance beside Keras."""
+    return {"rtol": 1e-6, "atol": 1e-12} if dtype == "float64" else {"rtol": 2e-5, "atol": 2e-6}

@@ -1,0 +1,322 @@
+"""The rules that keep the house in order, read from the source itself."""
+
+import ast
+import fnmatch
+import importlib
+import inspect
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "backprop"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# A file imports only from the lines above its own. `x` stands for x and everything in it.
+LINES = [
+    ["config", "random", "linalg", "parallel", "checks"],
+    ["initializers", "regularizers", "constraints", "archive"],
+    ["parameters"],
+    ["layer"],
+    ["activations", "layers", "losses", "metrics"],
+    ["optimizers", "gradcheck", "training.data", "datasets"],
+    ["callbacks", "training"],
+    ["saving", "summary", "utils"],
+    ["models"],
+    ["testing", "diagnostics", "interop", "tabular"],
+    ["cli"],
+    ["__main__"],
+]
+
+# What a line may import from itself, beside what each package or family does inside.
+NEIGHBOURS = [
+    ("linalg", "parallel"),
+    ("checks", "config"),
+    ("losses", "activations"),
+    ("metrics", "losses"),
+    ("activations", "layers.activations"),
+    ("layers.*", "layers.activations"),
+    ("layers.*", "layers.windows"),
+    ("layers.recurrent", "layers.dense"),
+    ("layers.attention", "layers.dense"),
+    ("layers.containers", "layers.dense"),
+    ("training.trainer", "callbacks"),
+    ("callbacks", "training.checkpoint"),
+]
+
+
+# ------------------------------------------------------------------------------- reading the source
+
+
+def name_of(path):
+    """backprop/layers/dense.py → layers.dense; a package's __init__ has the package's name."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in FILES}
+
+
+def imports_of(source, name, modules):
+    """The package's modules that a source imports anywhere, by their names below `backprop`."""
+    found = set()
+    package = name if modules.get(name, Path()).name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = ["backprop", *package.split(".")] if package else ["backprop"]
+                base = ".".join([*parents[: len(parents) - node.level + 1], *filter(None, [base])])
+            # `from package import module` imports the module, not the package's face
+            inner = {f"{base}.{alias.name}" for alias in node.names}
+            found |= {i if i.removeprefix("backprop.") in modules else base for i in inner}
+    return {f.partition(".")[2] for f in found if f.partition(".")[0] == "backprop"}
+
+
+def inside(name, pattern):
+    """Whether `name` is what the pattern says, or something in it."""
+    return fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(name, f"{pattern}.*")
+
+
+def line_of(name):
+    """The number of the line on which the longest pattern for `name` stands."""
+    found = [(len(p), i) for i, line in enumerate(LINES) for p in line if inside(name, p)]
+    assert found, f"backprop.{name} has no place in LINES: give it one"
+    return max(found)[1]
+
+
+def family_of(name):
+    """The piece of the house within which files import each other freely."""
+    parts = name.split(".")
+    if parts[0] == "layers":
+        return ".".join(parts[:2])
+    return (
+        name if line_of(name) == line_of("training.data") and parts[0] == "training" else parts[0]
+    )
+
+
+def allowed(name, imported):
+    if name == "":
+        return True  # the public face
+    if imported == "":
+        return line_of(name) > line_of("models")  # who stands behind the face uses it as users do
+    if line_of(imported) != line_of(name):
+        return line_of(imported) < line_of(name)
+    if family_of(imported) == family_of(name) or name == family_of(imported).partition(".")[0]:
+        return True  # of one family, or a package's __init__ collecting its families
+    return any(inside(name, a) and inside(imported, b) for a, b in NEIGHBOURS)
+
+
+def against_the_arrow(source, name, modules=MODULES):
+    return sorted(i for i in imports_of(source, name, modules) if not allowed(name, i))
+
+
+def trees():
+    return [(str(p.relative_to(ROOT)), ast.parse(p.read_text())) for p in FILES]
+
+
+# ------------------------------------------------------------------------------------------ imports
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_one_way(name):
+    assert against_the_arrow(MODULES[name].read_text(), name) == []
+
+
+HOUSE = """
+    config random linalg initializers parameters layer layers layers.dense layers.convolution
+    layers.recurrent layers.activations losses losses.regression metrics optimizers optimizers.adam
+    callbacks training training.data training.trainer saving models cli
+"""
+
+
+def house():
+    """A package made up of a few rooms, of which two are folders."""
+    folders = {"", "layers", "losses"}
+    return {n: Path("__init__.py" if n in folders else f"{n}.py") for n in ["", *HOUSE.split()]}
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "culprit"),
+    [
+        ("linalg", "from backprop.layer import Layer", "layer"),
+        ("layer", "from backprop import models", "models"),
+        ("layer", "def f():\n    from backprop.saving import save", "saving"),
+        ("layer", "import backprop", ""),
+        ("layer", "from backprop import Sequential", ""),
+        ("parameters", "import backprop.layer as layer", "layer"),
+        ("layers.dense", "from backprop.layers.convolution import Conv2D", "layers.convolution"),
+        ("layers.dense", "from backprop.layers import Conv2D", "layers"),
+        ("layers.dense", "from . import convolution", "layers.convolution"),
+        ("layers.dense", "from .convolution import Conv2D", "layers.convolution"),
+        ("layers.dense", "from ..losses.regression import Huber", "losses.regression"),
+        ("layers.convolution", "from backprop.layers.dense import Dense", "layers.dense"),
+        ("layers.activations", "from backprop.layers.dense import Dense", "layers.dense"),
+        ("losses.regression", "from backprop.layers.dense import Dense", "layers.dense"),
+        ("losses", "from backprop import metrics", "metrics"),
+        ("optimizers.adam", "from backprop.training.data import as_data", "training.data"),
+        ("training.data", "from backprop.training.trainer import Trainer", "training.trainer"),
+        ("callbacks", "from backprop.training.trainer import Trainer", "training.trainer"),
+        ("saving", "from backprop.models import Sequential", "models"),
+        ("models", "from backprop import cli", "cli"),
+    ],
+)
+def test_an_import_against_the_arrow_is_found(name, source, culprit):
+    assert against_the_arrow(source, name, house()) == [culprit]
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("", "from backprop.models import Sequential"),
+        (
+            "layer",
+            "import numpy\nfrom backprop import initializers, random\nfrom . import parameters",
+        ),
+        ("layers", "from backprop.layers.dense import Dense\nfrom . import recurrent"),
+        ("layers.dense", "from backprop.layers.activations import layer_of"),
+        ("layers.recurrent", "from backprop.layers.dense import Dense"),
+        ("metrics", "from backprop.losses.regression import Huber"),
+        ("optimizers.adam", "from backprop.optimizers import schedules"),
+        (
+            "training.trainer",
+            "from backprop.training.data import as_data\nfrom backprop import callbacks",
+        ),
+        ("cli", "import backprop\nfrom backprop.models import Sequential"),
+    ],
+)
+def test_an_import_along_the_arrow_passes(name, source):
+    assert against_the_arrow(source, name, house()) == []
+
+
+# ----------------------------------------------------------------------------- state and randomness
+
+
+def global_statements(tree):
+    return [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Global)]
+
+
+def global_draws(tree):
+    """Lines that use NumPy's global generator or Python's `random`."""
+    harmless = {"Generator", "SeedSequence", "default_rng", "BitGenerator", "PCG64"}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in (
+            "np.random",
+            "numpy.random",
+        ):
+            found += [node.lineno] * (node.attr not in harmless)
+        elif isinstance(node, ast.Import):
+            found += [node.lineno for a in node.names if a.name in ("random", "numpy.random")]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = {a.name for a in node.names}
+            wrong = node.module == "random" or (node.module == "numpy" and "random" in names)
+            wrong = wrong or (node.module == "numpy.random" and not names <= harmless)
+            found += [node.lineno] * wrong
+    return found
+
+
+def test_only_the_seed_and_the_configuration_are_global():
+    keepers = {"backprop/random.py", "backprop/config.py"}
+
+    assert {
+        f: n for f, tree in trees() if f not in keepers and (n := global_statements(tree))
+    } == {}
+
+
+def test_nothing_draws_from_a_global_generator():
+    assert {f: n for f, tree in trees() if (n := global_draws(tree))} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "np.random.rand(3)",
+        "numpy.random.seed(0)",
+        "rng = np.random.RandomState(0)",
+        "import random",
+        "from random import choice",
+        "from numpy import random",
+        "from numpy.random import normal",
+    ],
+)
+def test_a_global_draw_is_found(source):
+    assert global_draws(ast.parse(source)) == [1]
+
+
+def test_a_generator_of_ones_own_is_no_global_draw():
+    source = "from backprop import random\nrng = np.random.default_rng(0)\nrng.random(3)"
+
+    assert global_draws(ast.parse(source)) == []
+
+
+def test_a_global_statement_is_found():
+    assert global_statements(ast.parse("def f():\n    global x\n    x = 1")) == [2]
+
+
+# --------------------------------------------------------------------------------------- docstrings
+
+
+def without_docstring(tree):
+    """The module, if it has none, and its public classes."""
+    wanted = [
+        tree,
+        *(n for n in tree.body if isinstance(n, ast.ClassDef) and not n.name.startswith("_")),
+    ]
+    return [getattr(n, "name", "the module") for n in wanted if not ast.get_docstring(n)]
+
+
+def test_every_module_and_every_public_class_has_a_docstring():
+    assert {f: names for f, tree in trees() if (names := without_docstring(tree))} == {}
+
+
+def test_a_missing_docstring_is_found():
+    assert without_docstring(ast.parse("class A:\n    pass\nclass _B:\n    pass")) == [
+        "the module",
+        "A",
+    ]
+
+
+def public_functions():
+    """The functions that users see: those that a module lists in its `__all__`."""
+    for name in MODULES:
+        if name == "__main__":
+            continue
+        module = importlib.import_module(f"backprop.{name}" if name else "backprop")
+        for attribute in getattr(module, "__all__", ()):
+            item = getattr(module, attribute)
+            if inspect.isfunction(item) and item.__module__.startswith("backprop"):
+                yield f"{name or 'backprop'}.{attribute}", item
+
+
+def test_every_public_function_has_a_docstring():
+    functions = dict(public_functions())
+
+    assert functions
+    assert [name for name, function in functions.items() if not function.__doc__] == []
+
+
+# ---------------------------------------------------------------------------------------- top level
+
+
+def test_the_top_level_holds_what_the_design_lists_and_nothing_else():
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        listed = subprocess.run(
+            command, cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(
+            "not a git repository: what belongs to the project cannot be told from what was built"
+        )
+
+    names = {
+        file.partition("/")[0] for file in listed.split("\0") if (ROOT / file).exists() and file
+    }
+
+    assert {name for name in names if not name.startswith(".")} == {
+        "pyproject.toml", "README.md", "LICENSE", "backprop", "tests", "benchmarks", "docs",
+    }  # fmt: skip
