@@ -267,8 +267,19 @@ def serialize(value: Any) -> Any:
     if isinstance(value, type) and issubclass(value, np.generic):
         return np.dtype(value).name
     if callable(value):
-        return registered_name(value) or value.__name__
+        return registered_name(value) or name_of(value)
     return value
+
+
+def name_of(function: Callable) -> str:
+    """The name by which a file can refer to a function."""
+    name = getattr(function, "__name__", "<no name>")
+    if "<" in name:
+        raise ValueError(
+            f"{function!r} has no name that a configuration could hold: define it with def, or as a class with "
+            "get_config, and decorate it with @backprop.saving.register_keras_serializable()"
+        )
+    return name
 
 
 def serialize_object(item: Configurable) -> dict[str, Any]:

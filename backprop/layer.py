@@ -26,7 +26,10 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -148,6 +151,7 @@ class Layer(Configurable):
     """
 
     integer_input = False  # an Embedding's: not cast to the model's dtype
+    sparse_input = False  # whether a SciPy CSR matrix may be its x; a model makes others dense, batch by batch
     changes_mask = False  # whether compute_mask is overridden
     input_spec: InputSpec | None = None
     dtype: np.dtype | None = None
@@ -267,6 +271,7 @@ class Layer(Configurable):
         shape = tuple(shape)
         if any(n is None for n in shape):
             raise ValueError(f"{self!r} cannot size {name!r} {shape}: the input's shape must be known there")
+        spend(math.prod(shape), self, name)
         value = initializers.get(initializer)(shape, dtype=self.dtype or np.float32, rng=self.rng)
         value = np.asarray(value, dtype=self.dtype or np.float32, order="C")  # 0-d stays 0-d
         if value.shape != shape:
@@ -315,6 +320,9 @@ class Layer(Configurable):
             raise ValueError(
                 f"{self!r} expects inputs of {spec} and got {show_shape(shape[1:])}{self.advice(tuple(shape))}"
             )
+
+    def check_values(self, x: Array) -> None:
+        """Raise unless the layer accepts these numbers; called once for all data, before a model is trained."""
 
     def advice(self, shape: Shape) -> str:
         """What to do about an input of a wrong shape, as the end of a sentence."""
@@ -547,6 +555,28 @@ def counterpart(value: Any, memo: dict[int, Any]) -> Any:
 
 def is_buffer(p: Parameter) -> bool:
     return p.gradient is None
+
+
+_allowance: ContextVar[list[int] | None] = ContextVar("allowance", default=None)
+
+
+@contextmanager
+def at_most(numbers: int):
+    """Within the block layers can make no more weights than so many numbers, as many as a file holds that is being read:
+    what a file declares is an error before it is memory."""
+    token = _allowance.set([numbers])
+    try:
+        yield
+    finally:
+        _allowance.reset(token)
+
+
+def spend(numbers: int, layer: Layer, name: str) -> None:
+    left = _allowance.get()
+    if left is not None:
+        left[0] -= numbers
+        if left[0] < 0:
+            raise ValueError(f"{layer!r} declares {name!r} of {numbers:,} numbers, more than there are weights for it")
 
 
 def unique(items: Iterable) -> list:

@@ -120,6 +120,8 @@ class Sequential(Chain):
         """
         if self.built:
             return
+        if not self.layers:
+            raise ValueError(f"{self.name} has no layers: add() some first")
         input_shape = input_shape or self.declared_shape
         if input_shape is None:
             raise ValueError(f"{self.name} does not know its input's shape: add an Input first, or build((None, 784))")
@@ -348,7 +350,7 @@ class Sequential(Chain):
 
     def predict_on_batch(self, x) -> Array:
         """y for x, as one batch."""
-        return self.predict(x, batch_size=max(1, len(np.shape(x)) and np.shape(x)[0]), verbose=0)
+        return (self.trainer or Trainer(self)).predict_batch(x)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False):
         """One optimisation step; the metrics go on until `reset_metrics`."""

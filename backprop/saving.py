@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from backprop import archive
 from backprop.config import (
     FAMILIES,
@@ -22,6 +24,7 @@ from backprop.config import (
     registered_name,
     serialize,
 )
+from backprop.layer import at_most
 from backprop.training.checkpoint import check_weights, model_state, set_model_state, weight_names
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
 ]
 
 CustomObjectScope = custom_object_scope
+Array = np.ndarray
 
 
 def save_model(
@@ -51,6 +55,8 @@ def save_model(
     extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model to one file.
+
+    The file is there as a whole or, where anything fails, as it was before.
 
     Parameters
     ----------
@@ -68,8 +74,13 @@ def save_model(
     ------
     FileExistsError
         The file exists and `overwrite` is False.
+    OSError
+        The file cannot be written.
+    TypeError
+        An argument of a layer, an optimizer or a metric cannot be written.
     ValueError
-        The model is not built, or the name does not end in ``.npz``.
+        The model is not built, a function in it has no name, or the file's name does not end in
+        ``.npz``.
 
     Examples
     --------
@@ -80,7 +91,7 @@ def save_model(
     ...     path = os.path.join(folder, "model.npz")
     ...     model.save(path)
     ...     bp.models.load_model(path)
-    Sequential([InputLayer([2]), Dense(1)], name='sequential', dtype='float32')
+    Sequential([InputLayer(shape=[2]), Dense(1)], name='sequential', dtype='float32')
     """
     if zipped is False:
         raise ValueError("zipped=False, a directory of files, is not offered: a model is one .npz file")
@@ -89,17 +100,21 @@ def save_model(
         raise ValueError(f"{model.name} is not built yet, so there are no weights to save: give it an Input or fit it")
     header, arrays = model_state(model)
     header["model"] = serialize(model)
-    header["compile"] = compile_config(model.trainer)
+    header["compile"] = compile_config(model)
     header["extra"] = dict(extra or {})
     archive.write(filepath, "model", header, arrays)
 
 
-def compile_config(trainer: Any) -> dict[str, Any] | None:
+def compile_config(model: Any) -> dict[str, Any] | None:
+    """How a model was compiled: what `load_model` compiles it with."""
+    trainer = model.trainer
     if trainer is None or trainer.loss is None:
         return None
     plain, weighted = ([m for m, is_weighted in trainer.metrics.wanted if is_weighted is w] for w in (False, True))
+    excluded = [i for i, p in enumerate(model.parameters.parameters) if trainer.optimizer._excludes(p)]
     return {
         "optimizer": serialize(trainer.optimizer),
+        "without_weight_decay": excluded,  # by number: they may have been chosen by name or by identity
         "loss": serialize(trainer.loss),
         "metrics": serialize(plain),
         "weighted_metrics": serialize(weighted),
@@ -119,36 +134,76 @@ def load_model(
     Parameters
     ----------
     filepath : path
-    custom_objects : mapping of str to class, optional
-        Classes of one's own that the file names.
+    custom_objects : mapping of str to class or function, optional
+        Classes and functions of one's own that the file names.
     compile : bool, default True
-        Also restore loss, optimizer and metrics, so that training goes on.
+        Also restore loss, optimizer and metrics, so that training goes on bit for bit.
     safe_mode : bool, default True
         There is no unsafe mode: no file can run code.
 
     Raises
     ------
     FileNotFoundError
+    OSError
+        The file cannot be read.
     ValueError
         The file is damaged, is no model, or names a class that is not known.
     """
     if not safe_mode:
         raise ValueError("safe_mode=False is not offered: no file of backprop can run code")
+    return read_model(filepath, custom_objects, compile)[0]
+
+
+def read_model(
+    filepath: str | os.PathLike, custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+) -> tuple[Any, dict[str, Any]]:
+    """The model of a file, and what was kept beside it as `extra`."""
     header, arrays = archive.read(filepath, ("model",))
-    with custom_object_scope(custom_objects or {}):
-        model = deserialize(header["model"])
-        settings = header.get("compile")
-        if compile and settings:
-            model.compile(
-                optimizer=deserialize(settings["optimizer"]),
-                loss=deserialize(settings["loss"]),
-                metrics=deserialize(settings["metrics"]),
-                weighted_metrics=deserialize(settings["weighted_metrics"]),
-                loss_weights=settings["loss_weights"],
-            )
-            model.trainer.seed = settings["seed"]
-    set_model_state(model, header, arrays)
-    return model
+    size = sum(a.size for name, a in arrays.items() if name.startswith("weights/"))
+    try:
+        with custom_object_scope(custom_objects or {}), at_most(size):
+            model = deserialize(header["model"])
+            if not hasattr(model, "compile"):
+                raise ValueError(f"it holds {model!r}, which is no model")
+            if compile and header["compile"]:
+                recompile(model, header["compile"])
+            set_model_state(model, header, arrays)
+        return model, dict(header["extra"])
+    except OSError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{str(filepath)!r}: {error}") from error
+    except Exception as error:  # constructors that were given anything at all raise anything at all
+        raise ValueError(
+            f"{str(filepath)!r} describes no model: {type(error).__name__}: {error}"
+        ) from error
+
+
+def recompile(model: Any, settings: Mapping[str, Any]) -> None:
+    """Compile as `compile_config` says."""
+    plain, weighted = ([own(m) for m in deserialize(settings[k])] for k in ("metrics", "weighted_metrics"))
+    model.compile(
+        optimizer=deserialize(settings["optimizer"]),
+        loss=deserialize(settings["loss"]),
+        metrics=plain,
+        weighted_metrics=weighted,
+        loss_weights=settings["loss_weights"],
+    )
+    excluded = [model.parameters.parameters[i] for i in settings["without_weight_decay"]]
+    if excluded:
+        model.optimizer.exclude_from_weight_decay(excluded)
+    model.trainer.seed = whole(settings["seed"])
+
+
+def own(metric: Any) -> Any:
+    """A user's function for its name: the model looks metrics up later, when `custom_objects` are out of scope."""
+    return get_custom_objects().get(metric, metric) if isinstance(metric, str) else metric
+
+
+def whole(seed: Any) -> int:
+    if type(seed) is not int or seed < 0:
+        raise ValueError(f"its seed is {seed!r}")
+    return seed
 
 
 def save_weights(model: Any, filepath: str | os.PathLike, overwrite: bool = True) -> None:
@@ -170,24 +225,51 @@ def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = 
     filepath : path
         Of `save_weights`, `save_model` or a checkpoint.
     skip_mismatch : bool, default False
-        Leave out the weights whose shapes differ, with a warning that names them.
+        Take what fits, with a warning that names the rest. Weights meet in their order, or by the
+        names of their layers where there are more in the one than in the other.
+
+    Raises
+    ------
+    FileNotFoundError
+    OSError
+        The file cannot be read.
+    ValueError
+        The file is damaged or holds no weights, or they are not those of the model.
     """
     if not model.built:
         raise ValueError(f"{model.name} is not built yet: give it an Input or build((None, ...)) before loading weights")
     _, arrays = archive.read(filepath, ("weights", "model", "checkpoint"))
     given = {name: a for name, a in arrays.items() if name.startswith("weights/")}
     if not skip_mismatch:
-        check_weights(model, given)
-    elif len(given) != len(model.arrays()):
-        raise ValueError(f"{str(filepath)!r} holds {len(given)} weights where {model.name} has {len(model.arrays())}")
-    skipped = []
-    for p, value in zip(model.arrays(), given.values(), strict=True):
-        if p.shape == value.shape:
-            p.value[...] = value
+        try:
+            check_weights(model, given)
+        except ValueError as error:
+            raise ValueError(f"{str(filepath)!r}: {error}") from error
+    pairs, left_out = matched(model, given)
+    with np.errstate(over="ignore"):  # float64 that float32 cannot hold is infinite there, as it was said to be
+        values = [a.astype(p.value.dtype) for p, a in pairs]
+    for (p, _), value in zip(pairs, values, strict=True):
+        p.value[...] = value
+    if left_out:
+        warnings.warn(f"load_weights() left out what does not fit: {'; '.join(left_out)}", stacklevel=3)
+
+
+def matched(model: Any, given: Mapping[str, Array]) -> tuple[list[tuple[Any, Array]], list[str]]:
+    """The model's parameters with the arrays for them, and what has no partner."""
+    wanted = weight_names(model)
+    if len(given) == len(wanted):
+        partners = dict(zip(wanted, given.values(), strict=True))
+    else:
+        by_path = {name.split("/", 2)[2]: a for name, a in given.items() if name.count("/") >= 2}
+        partners = {name: by_path.get(p.path) for name, p in wanted.items()}
+    pairs, left_out = [], []
+    for name, p in wanted.items():
+        a = partners[name]
+        if a is not None and a.shape == p.shape:
+            pairs.append((p, a))
         else:
-            skipped.append(f"{p.path} {p.shape}, in the file {value.shape}")
-    if skipped:
-        warnings.warn(f"load_weights() left out weights of other shapes: {'; '.join(skipped)}", stacklevel=3)
+            left_out.append(f"{p.path} {p.shape}, in the file {'nothing' if a is None else a.shape}")
+    return pairs, left_out
 
 
 def refuse_overwriting(filepath: str | os.PathLike, overwrite: bool) -> None:

@@ -41,6 +41,7 @@ NEIGHBOURS = [
     ("layers.recurrent", "layers.dense"),
     ("layers.attention", "layers.dense"),
     ("layers.containers", "layers.dense"),
+    ("layers.branches", "layers.containers"),
     ("training.trainer", "callbacks"),
     ("callbacks", "training.checkpoint"),
 ]

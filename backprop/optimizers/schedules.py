@@ -368,11 +368,10 @@ class CosineDecayRestarts(LearningRateSchedule):
         """Which cycle it is, and the part of it that is over; time in lengths of the first one."""
         if self.t_mul == 1:
             return math.floor(elapsed), elapsed % 1.0
-        # cycle i begins at (t_mul**i - 1) / (t_mul - 1). The logarithm may be a rounding error off
-        # at the very step of a restart, where the value jumps, so the bounds decide
+        # cycle i begins at (t_mul**i - 1) / (t_mul - 1). At the very step of a restart the value
+        # jumps, so that a rounding error must not decide whether it has come
         i = math.floor(math.log1p(elapsed * (self.t_mul - 1)) / math.log(self.t_mul))
-        i += elapsed >= self.begin(i + 1)
-        i -= elapsed < self.begin(i)
+        i += elapsed >= self.begin(i + 1) * (1 - 1e-12)
         return i, (elapsed - self.begin(i)) / self.t_mul**i
 
     def begin(self, i: int) -> float:

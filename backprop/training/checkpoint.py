@@ -20,9 +20,10 @@ def model_state(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     weights = weight_names(model)
     arrays = {f"weights/{name}": p.value for name, p in weights.items()}
     header: dict[str, Any] = {"generators": [generator_state(layer) for layer in model.walk()]}
-    if model.trainer is not None and model.trainer.optimizer.built:
+    optimizer = None if model.trainer is None else model.trainer.optimizer
+    if optimizer is not None and (optimizer.built or optimizer._pending is not None):
         # not its `variables`: turning scaled moments into Keras' would cost their last bit
-        state = model.trainer.optimizer.get_state()
+        state = optimizer.get_state()
         arrays |= {f"optimizer/{name}": value for name, value in state.items()}
     return header, arrays
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,11 @@ def is_array_like(x: Any) -> bool:
 
 
 def is_batch(item: Any) -> bool:
-    """Whether an item of a list is a batch: an array, or a tuple of arrays."""
-    return is_array(item) or (isinstance(item, tuple) and not all(np.isscalar(v) for v in item))
+    """Whether an item of a list is a batch: an array, or an array and its targets."""
+    if isinstance(item, tuple):
+        return not all(np.isscalar(v) for v in item)
+    items = item if isinstance(item, list) else [item]
+    return any(is_array(v) and not np.isscalar(v) for v in items)
 
 
 def numbers(x: Any, name: str) -> Any:
@@ -68,13 +72,11 @@ def numbers(x: Any, name: str) -> Any:
 
 def as_array(x: Any, name: str) -> Array:
     """`x` as a plain ndarray of any dtype."""
-    if isinstance(x, np.ma.MaskedArray):
-        if np.ma.is_masked(x):
-            raise ValueError(
-                f"{name} is a masked array with {np.ma.count_masked(x)} masked entries, which have "
-                "no value: fill them first"
-            )
-        x = x.data
+    if hasattr(x, "mask") and hasattr(x, "filled") and np.any(x.mask):  # of numpy.ma
+        raise ValueError(
+            f"{name} is a masked array with {np.count_nonzero(x.mask)} masked entries, which have "
+            "no value: fill them first"
+        )
     if hasattr(x, "to_numpy"):
         x = x.to_numpy()
     try:
@@ -95,10 +97,8 @@ def from_objects(x: Array, name: str) -> Array:
         kind = next((type(v).__name__ for v in x.flat if not is_number(v)), "numbers and others")
     if kind in ("NAType", "NaTType"):
         raise ValueError(f"{name} has missing values ({kind}): fill or drop such rows first")
-    advice = {"dict": "a Sequential has one input and one output: give its array", "str": "encode text as numbers"}
     raise TypeError(
-        f"{name} expected numbers and got an array of objects ({kind}); "
-        f"{advice.get(kind, 'give arrays of numbers')}"
+        f"{name} expected numbers and got an array of objects ({kind}); encode them as numbers first"
     )
 
 
@@ -153,9 +153,8 @@ class Reader:
         if isinstance(x, np.memmap) and whole:
             return x
         if self.model.integer_input:
-            x = x.toarray() if is_sparse(x) else x  # of token numbers; no layer looks up a sparse one
             check_finite(x, "x")
-            self.model.check_values(x)
+            self.model.check_values(x.data if is_sparse(x) else x)
             return x
         return self.cast(x, "x")
 
@@ -263,6 +262,8 @@ class ArrayData:
     class_weight : mapping of int to float, optional
     """
 
+    once = False  # whether it can be read but once
+
     def __init__(
         self,
         reader: Reader,
@@ -291,6 +292,7 @@ class ArrayData:
         self.shuffle = shuffle
         self.seed = seed
         self.who = who
+        self.late = is_sparse(self.x) or any(isinstance(a, np.memmap) for a in (self.x, self.y))
 
     @property
     def steps(self) -> int:
@@ -328,32 +330,34 @@ class ArrayData:
         x, y, _ = self.first()
         self.reader.check(x, y if isinstance(self.y, np.memmap) else self.y)
 
-    def more(self) -> bool:
-        return True
+    def ended(self) -> bool:
+        """Whether there can be no further epoch."""
+        return False
 
     def batches(self, epoch: int, start: int = 0, steps: int | None = None) -> Iterator[Batch]:
         """The batches of an epoch, from number `start` on."""
         number, begin, end = place(epoch, steps, self.steps)
         order = self.order(number) if self.shuffle else None
-        late = isinstance(self.y, np.memmap)
         for i in range(begin + start, end):
             rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
-            batch = self._read(rows if order is None else order[rows])
-            if late:
-                self.reader.check(*batch[:2])
-            yield batch
+            yield self._read(rows if order is None else order[rows])
         warn_if_short(end - begin, steps)
 
     def _read(self, rows: Any) -> Batch:
-        """Some of the samples; those of a memory map are read, checked and cast now."""
-        x, y, w = self.x[rows], self.y, self.weight
+        y, w = self.y, self.weight
+        batch = self.x[rows], None if y is None else y[rows], None if w is None else w[rows]
+        return self._late(*batch) if self.late else batch
+
+    def _late(self, x: Any, y: Any, w: Array | None) -> Batch:
+        """Do to a batch what is not done to all data at once: memory maps are checked and cast, sparse rows made dense."""
         if isinstance(self.x, np.memmap):
             x = self.reader.x(np.asarray(x), whole=False)
-        if isinstance(y, np.memmap):
-            y = self.reader.y(np.asarray(y[rows]))
-        elif y is not None:
-            y = y[rows]
-        return self.reader.dense(x), y, None if w is None else w[rows]
+        x = self.reader.dense(x)
+        if isinstance(self.y, np.memmap):
+            y = self.reader.y(np.asarray(y))
+            if self.reader.model.built:
+                self.reader.check(x, y)
+        return x, y, w
 
 
 class IterableData:
@@ -397,8 +401,12 @@ class IterableData:
         """Raise unless the first batch fits; the others are checked as they are read."""
         self.reader.check(*self.first()[:2])
 
+    def ended(self) -> bool:
+        """Whether there can be no further epoch: an iterator is read once."""
+        return self.once and not self.more()
+
     def more(self) -> bool:
-        """Whether there is another batch."""
+        """Whether the present pass has another batch."""
         if self.indexed:
             return bool(self.steps)
         if not self._peeked:
@@ -411,9 +419,10 @@ class IterableData:
         """The batches of an epoch, from number `start` on."""
         call(self.source, "on_epoch_begin")
         count = start
-        for i, batch in self._indexed(epoch, start, steps) if self.indexed else self._in_order(epoch, start, steps):
+        read = self._indexed if self.indexed else self._in_order
+        for i, batch in read(epoch, start, steps):
             batch = self.read(batch, i)
-            with located(i):
+            with located(f"batch {i + 1} of x"):
                 self.reader.check(*batch[:2])
             count += 1
             yield batch
@@ -433,7 +442,7 @@ class IterableData:
         self._go_to(epoch, start, steps)
         for _ in range(start, steps) if steps is not None else itertools.count():
             if not self.more():
-                self._rest, self._given = None, 0  # the next epoch begins anew
+                self._begin_anew()
                 return
             batch = self._peeked.pop()
             self._given += 1
@@ -447,15 +456,18 @@ class IterableData:
             at = place(epoch, steps, self.steps)[1] + start
         else:
             # epochs of an unknown number of batches go on where the one before stopped
-            at = (self._given if steps is not None and epoch else 0) + start
+            at = (self._given if steps is not None and epoch and self.more() else 0) + start
         if at < self._given:
-            self._rest, self._peeked, self._given = None, [], 0
+            self._begin_anew()
         while self._given < at and self.more():
             self._peeked.pop()
             self._given += 1
 
+    def _begin_anew(self) -> None:
+        self._rest, self._peeked, self._given = None, [], 0
+
     def read(self, batch: Any, number: int) -> Batch:
-        with located(number):
+        with located(f"batch {number + 1} of x"):
             x, y, w = unpack_x_y_sample_weight(batch)
             x = self.reader.dense(self.reader.x(x, whole=False))
             if not self.targets:
@@ -473,18 +485,14 @@ class IterableData:
         return x, y, w
 
 
-class located:
-    """Errors within say in which batch of an iterable they are."""
-
-    def __init__(self, number: int):
-        self.number = number
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if kind in (ValueError, TypeError):
-            raise kind(f"batch {self.number + 1} of x: {error}") from error
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Errors within say where they are: in which data, in which batch."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{where}: {error}") from error
 
 
 def length(source: Any) -> int | None:
@@ -561,7 +569,7 @@ def check_class_weight(class_weight: Any) -> None:
             f"class_weight expects a weight for each class, such as {{0: 1.0, 1: 5.0}}, got {class_weight!r}"
         )
     for label, weight in class_weight.items():
-        if isinstance(label, bool) or not isinstance(label, int | np.integer) or label < 0:
+        if not isinstance(label, int | np.integer) or label < 0:
             raise ValueError(f"class_weight expects class numbers from 0 as keys, got {label!r}")
         if not isinstance(weight, int | float | np.number) or not np.isfinite(weight):
             raise ValueError(f"class_weight expects a number for class {label}, got {weight!r}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,10 +13,19 @@ import numpy as np
 
 from backprop import losses, metrics, optimizers, random
 from backprop.callbacks import CallbackList, History
-from backprop.checks import integer
+from backprop.checks import fraction, integer, one_of
 from backprop.layer import PREDICT, TRAINING, Array, Context
 from backprop.layers.containers import Chain
-from backprop.training.data import ArrayData, IterableData, Reader, as_data, take, unpack_x_y_sample_weight
+from backprop.training.data import (
+    ArrayData,
+    IterableData,
+    Reader,
+    as_data,
+    check_class_weight,
+    is_array_like,
+    located,
+    unpack_x_y_sample_weight,
+)
 
 Outcome = tuple[Any, Array, Array | None]  # the loss, y_pred and its mask
 
@@ -59,15 +69,21 @@ class Trainer:
         loss_weight: float | None = None,
     ):
         self.model = model
-        self.loss: Any = losses.get(loss)
+        self.loss: Any = losses.get(only(loss, "loss"))
+        if self.loss is not None and self.loss.reduction in (None, "none"):
+            raise ValueError(
+                f"compile() expects a loss that is one number, got {self.loss!r}: "
+                "choose reduction='sum_over_batch_size' or 'sum'"
+            )
         self.optimizer = optimizers.get(optimizer)
         self.metrics = MetricSet(metrics, weighted_metrics, self.loss)
-        self.loss_weight = 1.0 if loss_weight is None else number(loss_weight)
+        self.loss_weight = 1.0 if loss_weight is None else number(only(loss_weight, "loss_weights"))
         self.callbacks = list(callbacks)
-        self.reader = Reader(model)
+        self.reader = Reader(model, self.loss)
         self.seed = int(random.generator().integers(2**32))
         self.epoch = self.step = 0
         self._loss_sum = self._loss_rows = 0.0
+        self._rehearsed: tuple | None = None
         self._warned = False
 
     # ------------------------------------------------------------------ one step
@@ -97,24 +113,37 @@ class Trainer:
             value = value + sum(ctx.penalties or ())
         return value, y_pred, mask
 
-    def prepare(self, batch: tuple, *, training: bool) -> None:
-        """Build the model for the data and check that the two fit, before anything is changed."""
-        x, y, _ = batch
+    def prepare(self, data: ArrayData | IterableData, who: str, *, training: bool) -> None:
+        """Build the model for the data and check that they fit it, the loss and the metrics, before anything is
+        changed."""
+        x, y, w = data.first()
+        if y is None:
+            raise ValueError(f"{who} needs y: give it beside x, or batches of (x, y)")
         self.model.build((None, *x.shape[1:]))
-        self.model.check_input(x.shape)
+        data.check()
+        self.rehearse(x, y, w)
         parameters = self.model.parameters
+        self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
+        self._penalised = any(layer.penalises for layer in self.model.walk())
         if training:
             parameters.refresh()
             if not self.optimizer.built:
                 self.optimizer.build(parameters)
             if not parameters.segments():
                 warnings.warn(f"{self.model.name} has no trainable weights: training will not change it", stacklevel=4)
-        self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
-        self._penalised = any(layer.penalises for layer in self.model.walk())
-        if self.loss is not None and y is not None:
-            self.loss.check(y, self.model.output_shape)
-        if y is not None:
-            self.metrics.build(y.shape, self.model.output_shape)
+
+    def rehearse(self, x: Any, y: Array, w: Array | None) -> None:
+        """Compute the loss and the metrics of made-up predictions: what does not fit is an error now, not after a step."""
+        seen = (x.shape[1:], y.shape[1:], None if w is None else w.shape[1:])
+        if seen == self._rehearsed:
+            return
+        shape = self.model.compute_output_shape(tuple(x.shape))
+        with np.errstate(all="ignore"):
+            y_pred = np.full([1 if n is None else n for n in shape], 0.5, self.model.dtype)
+            if None not in shape:
+                self.loss.forward(y, y_pred, w)
+            self.metrics.build(y.shape, shape, (y, y_pred, w) if None not in shape else None)
+        self._rehearsed = seen
 
     # ------------------------------------------------------------------ fit, evaluate, predict
 
@@ -139,30 +168,42 @@ class Trainer:
         validation_freq: int | list[int] = 1,
     ) -> History:
         """Train; see `Sequential.fit`."""
-        self._require("fit", loss=True)
-        epochs = integer(epochs, "fit()", "epochs", 0)
-        if self.optimizer.full_batch and batch_size is None and x is not None and hasattr(x, "shape"):
-            batch_size = max(1, x.shape[0])
+        self._require("fit")
+        who = "fit()"
+        epochs = integer(epochs, who, "epochs", 0)
+        initial_epoch = integer(initial_epoch, who, "initial_epoch", 0)
+        steps_per_epoch = at_least_one(steps_per_epoch, who, "steps_per_epoch")
+        validation_steps = at_least_one(validation_steps, who, "validation_steps")
+        validation_batch_size = at_least_one(validation_batch_size, who, "validation_batch_size")
+        verbose = verbosity(verbose, who)
         data = as_data(
-            self.reader, x, y, sample_weight, class_weight=class_weight, batch_size=batch_size, shuffle=shuffle, seed=self.seed
-        )
-        validation = self._validation(data, validation_data, validation_split, validation_batch_size or batch_size)
-        batch = first_batch(data, "fit()")
-        if batch[1] is None:
-            raise ValueError("fit() needs y: give it beside x, or batches of (x, y)")
-        self.prepare(batch, training=True)
+            self.reader, x, y, sample_weight, who=who, class_weight=class_weight, batch_size=batch_size, shuffle=shuffle,
+            seed=self.seed,
+        )  # fmt: skip
+        validation = self._validation(data, validation_data, validation_split, validation_batch_size, batch_size)
         if validation is not None:
-            self.prepare(first_batch(validation, "validation"), training=False)
+            check_frequency(validation_freq)
+            rounds = sum(due(epoch, validation_freq) for epoch in range(initial_epoch, epochs))
+            if validation.once and rounds > 1 and validation_steps is None:
+                raise ValueError(
+                    f"validation_data is an iterator, which can be read once, and is wanted {rounds} times: "
+                    "give arrays or a list of batches, or validation_steps"
+                )
+        if self.optimizer.full_batch:
+            self._check_full_batch(data, batch_size, steps_per_epoch)
+        self.prepare(data, who, training=True)
+        if validation is not None:
+            with located("validation_data"):
+                self.prepare(validation, who, training=False)
 
-        steps = steps_per_epoch or data.steps
         run = CallbackList(
             [*self.callbacks, *flat(callbacks)],
             add_history=True,
             add_progbar=verbose != 0,
             model=self.model,
-            verbose=1 if verbose == "auto" else verbose,
+            verbose=verbose,
             epochs=epochs,
-            steps=steps,
+            steps=steps_per_epoch or data.steps,
         )
         self.model.stop_training = False
         self.epoch, self.step = initial_epoch, 0
@@ -170,7 +211,7 @@ class Trainer:
         if self.optimizer.full_batch:
             logs = self._fit_full_batch(run, data, epochs, validation, validation_steps, validation_freq)
         else:
-            logs = self._fit_batches(run, data, epochs, steps, validation, validation_steps, validation_freq)
+            logs = self._fit_batches(run, data, epochs, steps_per_epoch, validation, validation_steps, validation_freq)
         if self.optimizer.use_ema and epochs > initial_epoch:
             self.optimizer.finalize_variable_values(self.model.parameters)
         run.on_train_end(logs)
@@ -181,21 +222,26 @@ class Trainer:
         logs: dict[str, float] = {}
         first = self.epoch
         for epoch in range(first, epochs):
+            if epoch > first and data.ended():
+                warnings.warn(
+                    f"x ended after {epoch} of {epochs} epochs, and so does the run: an iterator is read once; give a "
+                    "list of batches, or an iterator that yields steps_per_epoch * epochs batches",
+                    stacklevel=4,
+                )
+                break
             start = self.step if epoch == first else 0
             if start == 0:
                 self.reset()
             self.epoch, self.step = epoch, start
             self.model.parameters.refresh()
             run.on_epoch_begin(epoch)
-            for x, y, w in take(data, epoch, start, steps):
+            for x, y, w in data.batches(epoch, start, steps):
                 run.on_train_batch_begin(self.step)
                 self.track(self.train_step(x, y, w), x, y, w)
                 self.step += 1
                 run.on_train_batch_end(self.step - 1, self.results)
                 if self.model.stop_training:
                     break
-            if self.step == 0:
-                raise ValueError(f"the data yielded no batch in epoch {epoch + 1}: there is nothing to train on")
             logs = self._end_epoch(run, epoch, validation, validation_steps, validation_freq)
             if self.model.stop_training:
                 break
@@ -213,24 +259,41 @@ class Trainer:
 
     def _fit_full_batch(self, run, data, epochs, validation, validation_steps, validation_freq) -> dict[str, float]:
         """An optimizer that needs the loss of all data at every trial point; one of its iterations is one epoch."""
-        first, logs = self.epoch, {}
+        first, logs, begun = self.epoch, {}, False
+
+        def closure() -> float:
+            nonlocal begun
+            if not begun:  # here, since the minimizer may find that there is nothing left to do
+                begun = True
+                run.on_epoch_begin(self.epoch)
+            return self.full_gradient(data)
 
         def iterated(iteration: int, loss: float) -> bool:
-            nonlocal logs
+            nonlocal logs, begun
             epoch = first + iteration
             self.track_full(data, loss)
             logs = self._end_epoch(run, epoch, validation, validation_steps, validation_freq)
-            if self.model.stop_training or epoch + 1 >= epochs:
-                return True
-            run.on_epoch_begin(epoch + 1)
-            return False
+            begun = False
+            return self.model.stop_training or epoch + 1 >= epochs
 
         if epochs > first:
-            run.on_epoch_begin(first)
-            self.optimizer.minimize(
-                self.model.parameters, lambda: self.full_gradient(data), epochs - first, iterated
-            )
+            self.optimizer.minimize(self.model.parameters, closure, epochs - first, iterated)
         return logs
+
+    def _check_full_batch(self, data: ArrayData | IterableData, batch_size: int | None, steps: int | None) -> None:
+        """Raise unless all data can be had as often as wanted, and the loss of all is the mean of that of the batches."""
+        name = type(self.optimizer).__name__
+        if steps is not None:
+            raise ValueError(f"{name} takes all data in every epoch: leave out steps_per_epoch={steps}")
+        if data.once:
+            raise ValueError(f"{name} reads all data again and again, and an iterator is read once: give arrays")
+        if isinstance(data, ArrayData) and batch_size is None:
+            data.batch_size = max(data.n, 1)
+        if self.loss.reduction not in ("mean", "sum_over_batch_size") and data.steps != 1:
+            raise ValueError(
+                f"{name} adds up batches of a loss that is a mean over samples, and {self.loss!r} is another: give all "
+                "data as one batch"
+            )
 
     def full_gradient(self, data: ArrayData | IterableData) -> float:
         """The loss of all data, and its gradient in the model's vector: the batches' means, weighted by their rows."""
@@ -268,12 +331,12 @@ class Trainer:
         callbacks: Any = None,
     ) -> dict[str, float]:
         """Loss and metrics; see `Sequential.evaluate`."""
-        self._require("evaluate", loss=True)
-        data = as_data(self.reader, x, y, sample_weight, batch_size=batch_size)
-        batch = first_batch(data, "evaluate()")
-        if batch[1] is None:
-            raise ValueError("evaluate() needs y: give it beside x, or batches of (x, y)")
-        self.prepare(batch, training=False)
+        self._require("evaluate")
+        who = "evaluate()"
+        steps = at_least_one(steps, who, "steps")
+        verbose = verbosity(verbose, who)
+        data = as_data(self.reader, x, y, sample_weight, who=who, batch_size=batch_size)
+        self.prepare(data, who, training=False)
         run = self._run_list(callbacks, verbose, steps or data.steps)
         with self.own_tracking():
             return self._evaluate(run, data, steps)
@@ -282,7 +345,7 @@ class Trainer:
         self.reset()
         run.on_test_begin()
         step = -1
-        for step, (x, y, w) in enumerate(take(data, 0, 0, steps)):
+        for step, (x, y, w) in enumerate(data.batches(0, 0, steps)):
             run.on_test_batch_begin(step)
             self.track(self.test_step(x, y, w), x, y, w)
             run.on_test_batch_end(step, self.results)
@@ -310,38 +373,45 @@ class Trainer:
         callbacks: Any = None,
     ) -> Array:
         """y for x; see `Sequential.predict`."""
-        data = as_data(self.reader, x, batch_size=batch_size)
-        if isinstance(data, ArrayData):
-            x = data.x
-            self.model.build((None, *x.shape[1:]))
-            self.model.check_input(x.shape)
-            if data.n == 0:
-                return self.model.forward(x, PREDICT)[0]
-        else:
-            x = data.first()[0]
-            self.model.build((None, *x.shape[1:]))
+        who = "predict()"
+        steps = at_least_one(steps, who, "steps")
+        verbose = verbosity(verbose, who)
+        data = as_data(self.reader, x, who=who, batch_size=batch_size, targets=False)
+        no_rows = isinstance(data, ArrayData) and data.n == 0
+        x = self.reader.dense(data.x) if no_rows else data.first()[0]
+        self.model.build((None, *x.shape[1:]))
+        self.model.check_input(x.shape)
+        if no_rows:
+            return self.model.forward(x, PREDICT)[0]
         run = self._run_list(callbacks, verbose, steps or data.steps)
         run.on_predict_begin()
         outputs = []
-        for step, (x, _, _) in enumerate(take(data, 0, 0, steps)):
+        for step, (x, _, _) in enumerate(data.batches(0, 0, steps)):
             run.on_predict_batch_begin(step)
             outputs.append(self.model.forward(x, PREDICT)[0])
             run.on_predict_batch_end(step, {"outputs": outputs[-1]})
         run.on_predict_end()
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
+    def predict_batch(self, x: Any) -> Array:
+        """y for x as one batch, whatever its size."""
+        x = self.reader.dense(self.reader.x(x, whole=False))
+        self.model.build((None, *x.shape[1:]))
+        self.model.check_input(x.shape)
+        return self.model.forward(x, PREDICT)[0]
+
     def one_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, *, training: bool) -> dict:
         """A step on one batch as the user gave it; the metrics go on from call to call until they are reset."""
-        self._require("train_on_batch" if training else "test_on_batch", loss=True)
-        n = len(x) if not hasattr(x, "shape") else x.shape[0]
-        data = ArrayData(self.reader, x, y, sample_weight, batch_size=max(n, 1), class_weight=class_weight)
-        batch = first_batch(data, "train_on_batch()" if training else "test_on_batch()")
-        if batch[1] is None:
-            raise ValueError("a step needs y beside x")
-        self.prepare(batch, training=training)
-        x, y, w = batch
+        what = "train_on_batch" if training else "test_on_batch"
+        self._require(what)
         if training and self.optimizer.full_batch:
             raise ValueError(f"{self.optimizer!r} needs all data at once: use fit()")
+        who = f"{what}()"
+        check_class_weight(class_weight)
+        data = ArrayData(self.reader, x, y, sample_weight, who=who, class_weight=class_weight)
+        data.batch_size = max(data.n, 1)
+        self.prepare(data, who, training=training)
+        x, y, w = data.first()
         self.track(self.train_step(x, y, w) if training else self.test_step(x, y, w), x, y, w)
         return self.results()
 
@@ -376,29 +446,29 @@ class Trainer:
     # ------------------------------------------------------------------ helpers
 
     def _run_list(self, callbacks, verbose, steps) -> CallbackList:
-        verbose = 1 if verbose == "auto" else verbose
         return CallbackList(
             flat(callbacks), add_progbar=verbose != 0, model=self.model, verbose=verbose, epochs=1, steps=steps
         )
 
-    def _validation(self, data, validation_data, fraction, batch_size) -> ArrayData | IterableData | None:
+    def _validation(
+        self, data, validation_data, validation_split, validation_batch_size, batch_size
+    ) -> ArrayData | IterableData | None:
         if validation_data is not None:
-            if isinstance(validation_data, list | tuple):
-                x, y, w = unpack_x_y_sample_weight(validation_data)
-                return as_data(self.reader, x, y, w, batch_size=batch_size)
-            return as_data(self.reader, validation_data, batch_size=batch_size)
-        if not fraction:
+            with located("validation_data"):
+                x, y, w = validation_arrays(validation_data)
+                size = validation_batch_size or (batch_size if y is not None else None)
+                return as_data(self.reader, x, y, w, batch_size=size)
+        share = fraction(validation_split, "fit()", "validation_split")
+        if not share:
             return None
         if not isinstance(data, ArrayData):
             raise ValueError("validation_split needs arrays: an iterable of batches cannot be split, give validation_data")
-        if not 0 < fraction < 1:
-            raise ValueError(f"validation_split expects a number from 0 to 1, got {fraction!r}")
-        rest = data.split(fraction)
-        rest.batch_size = batch_size or rest.batch_size
+        rest = data.split(share)
+        rest.batch_size = validation_batch_size or rest.batch_size
         return rest
 
-    def _require(self, what: str, loss: bool) -> None:
-        if loss and self.loss is None:
+    def _require(self, what: str) -> None:
+        if self.loss is None:
             raise RuntimeError(f"{what}() needs a loss: compile(loss='mse') or another")
 
     def _report_nonfinite(self, x: Array, value: Any) -> None:
@@ -420,26 +490,34 @@ class MetricSet:
         for name, given in (("metrics", plain), ("weighted_metrics", weighted)):
             if given is not None and not isinstance(given, list | tuple):
                 raise TypeError(f"compile() expects {name} to be a list, such as ['accuracy'], got {given!r}")
-        self.wanted = [(m, False) for m in plain or ()] + [(m, True) for m in weighted or ()]
+        self.wanted = [(m, False) for m in listed(plain)] + [(m, True) for m in listed(weighted)]
         self.loss = loss
         self.items: list[tuple[str, Any, bool]] = []
-        for identifier, _ in self.wanted:
-            if isinstance(identifier, str):  # a misspelt name is an error of compile, not of fit
-                metrics.resolve(identifier, (None, 2), (None, 2))
+        for identifier, _ in self.wanted:  # a misspelt name is an error of compile, not of fit
+            metrics.resolve(identifier, (None, 2), (None, 2))
 
     def __bool__(self) -> bool:
         return bool(self.wanted)
 
-    def build(self, y_shape, output_shape) -> None:
-        if self.items:
-            return
+    def build(self, y_shape, output_shape, trial: tuple | None = None) -> None:
+        """Choose the metrics for these shapes, once, and try copies of them on a `trial` of (y, y_pred, weight)."""
+        items = self.items or self._resolve(y_shape, output_shape)
+        if trial is not None:
+            y, y_pred, w = trial
+            for _, metric, weighted in items:
+                copy.deepcopy(metric).update_state(y, y_pred, w if weighted else None)
+        self.items = items
+
+    def _resolve(self, y_shape, output_shape) -> list[tuple[str, Any, bool]]:
+        items: list[tuple[str, Any, bool]] = []
         for identifier, weighted in self.wanted:
             metric = metrics.resolve(identifier, output_shape, y_shape, self.loss)
             name, k = metric.name, 0
-            while name in {taken for taken, _, _ in self.items}:
+            while name in {taken for taken, _, _ in items}:
                 k += 1
                 name = f"weighted_{metric.name}" if weighted and k == 1 else f"{metric.name}_{k}"
-            self.items.append((name, metric, weighted))
+            items.append((name, metric, weighted))
+        return items
 
     def update(self, y, y_pred, sample_weight, mask=None) -> None:
         """Padding has no weight in any metric; sample weights count in the weighted ones."""
@@ -463,22 +541,51 @@ class MetricSet:
                 variable[...] = value
 
 
-def first_batch(data: ArrayData | IterableData, who: str) -> tuple:
-    """The first batch, or an error if there is none."""
-    if isinstance(data, IterableData):
-        return data.first()
-    if data.n == 0:
-        raise ValueError(f"{who} got no rows: x has shape {data.x.shape}")
-    return next(iter(ArrayData.batches(data, 0)))
+def at_least_one(value: Any, who: str, name: str) -> int | None:
+    return None if value is None else integer(value, who, name)
+
+
+def validation_arrays(given: Any) -> tuple:
+    """`(x, y, sample_weight)`, or an iterable of batches in the place of x and nothing for the others."""
+    batches = isinstance(given, list) and any(isinstance(item, tuple) for item in given[:1])
+    if isinstance(given, list | tuple) and not batches:
+        x, y, w = unpack_x_y_sample_weight(given)
+        if y is not None:
+            return x, y, w
+    elif batches or not is_array_like(given):
+        return given, None, None
+    raise ValueError("expected (x, y), (x, y, sample_weight) or an iterable of such batches; y is missing")
+
+
+def verbosity(verbose: Any, who: str) -> int:
+    return 1 if verbose == "auto" else int(one_of(verbose, ("auto", 0, 1, 2), who, "verbose"))
+
+
+def check_frequency(freq: Any) -> None:
+    """Raise unless it is what `due` takes."""
+    for n in freq if isinstance(freq, list | tuple | set) else [freq]:
+        integer(n, "fit()", "validation_freq")
+
+
+def only(given: Any, what: str) -> Any:
+    """What is given for the one output of a Sequential, alone or in a list."""
+    if isinstance(given, list | tuple) and len(given) == 1:
+        given = given[0]
+    if isinstance(given, list | tuple) or (isinstance(given, Mapping) and "class_name" not in given):
+        raise TypeError(f"a Sequential has one output, so compile() takes one {what}, got {given!r}")
+    return given
 
 
 def number(loss_weight: Any) -> float:
-    """The weight of the one loss: a number, alone or in a list."""
-    if isinstance(loss_weight, list | tuple) and len(loss_weight) == 1:
-        loss_weight = loss_weight[0]
-    if not isinstance(loss_weight, int | float):
-        raise ValueError(f"a Sequential has one output, so loss_weights is one number; got {loss_weight!r}")
+    """The weight of the loss."""
+    if not isinstance(loss_weight, int | float | np.number):
+        raise ValueError(f"compile() expects a number as loss_weights, got {loss_weight!r}")
     return float(loss_weight)
+
+
+def listed(given: Any) -> list:
+    """The metrics of the one output, which Keras takes in a list of their own too."""
+    return [m for item in given or () for m in (item if isinstance(item, list | tuple) else [item])]
 
 
 def flat(callbacks: Any) -> list:
@@ -495,9 +602,11 @@ def first_nonfinite(model: Chain, x: Any) -> str:
     for p in model.arrays():
         if not np.isfinite(p.value).all():
             return f"the weight {p.path} holds NaN or infinity; a smaller learning rate or clipnorm may help"
+    ctx = TRAINING
     with np.errstate(all="ignore"):
-        for i, layer in enumerate(model.layers):
-            x = layer.forward(x, TRAINING)[0]
+        for i, layer in enumerate(copy.deepcopy(model.layers)):  # a look at the model must not change it
+            x, _, mask = layer.propagate(x, ctx)
+            ctx = ctx.with_mask(mask)
             if not np.isfinite(x).all():
                 return f"the output of layer {i}, {layer!r}, is the first that holds NaN or infinity"
     return "all weights and layer outputs are finite; the loss itself overflowed"

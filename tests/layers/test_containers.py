@@ -28,7 +28,7 @@ from backprop.layers import (
     Reshape,
     Residual,
 )
-from backprop.layers.containers import JOINS
+from backprop.layers.branches import JOINS
 from backprop.linalg import sum_rows
 from backprop.parameters import ParameterVector
 

@@ -167,9 +167,10 @@ def test_a_schedule_is_given_the_number_of_steps_as_in_keras(keras, steps):
     close(values, numbers(variables))
 
 
+@pytest.mark.parametrize("clip", ["clipnorm", "global_clipnorm", "clipvalue"])
 @pytest.mark.parametrize("cls", STEPPING)
-def test_a_list_of_arrays_and_a_vector_take_the_same_steps(cls):
-    options = {"weight_decay": 0.1, "clipnorm": 0.7, "use_ema": True}
+def test_a_list_of_arrays_and_a_vector_take_the_same_steps(cls, clip):
+    options = {"weight_decay": 0.1, clip: 0.3, "use_ema": True}
     arrays = random(SHAPES)
     parameters = vector(Values(arrays))
     of_list, of_vector = cls(0.05, **options), cls(0.05, **options)
@@ -178,8 +179,7 @@ def test_a_list_of_arrays_and_a_vector_take_the_same_steps(cls):
         set_gradients(parameters, gradients(step))
         of_vector.step(parameters)
 
-    for a, p in zip(arrays, parameters.parameters, strict=True):
-        np.testing.assert_array_equal(a, p.value)
+    close(arrays, [p.value for p in parameters.parameters], 1e-12)
 
 
 def test_an_array_that_is_not_contiguous_is_changed_in_place():
@@ -393,8 +393,8 @@ def test_clipping_leaves_short_gradients_alone(clip):
 
 def test_centered_rmsprop_stands_large_equal_gradients():
     w = np.zeros(3, np.float32)
-    optimizer = RMSprop(centered=True)
-    for _ in range(200):
+    optimizer = RMSprop(rho=0.95, centered=True)
+    for _ in range(500):
         optimizer.apply([np.full(3, 12345.678, np.float32)], [w])
     assert np.isfinite(w).all()
 

@@ -76,6 +76,12 @@ def test_every_restart_begins_at_its_very_step(t_mul):
         assert restarts(begin - 1) < 0.01 * 0.5**i
 
 
+@pytest.mark.parametrize(("t_mul", "second"), [(1.3, 23), (1.6, 26)])
+def test_a_restart_is_not_lost_to_rounding(t_mul, second):
+    restarts = schedules.CosineDecayRestarts(1.0, 10, t_mul, m_mul=0.5)
+    assert [round(restarts(step), 6) for step in (10, second)] == [0.5, 0.25]
+
+
 @pytest.mark.parametrize("anneal", ["cos", "linear"])
 @pytest.mark.parametrize("fraction", [0.0, 0.3, 0.5, 1.0])
 def test_one_cycle_is_that_of_pytorch(anneal, fraction):

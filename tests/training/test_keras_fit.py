@@ -5,6 +5,7 @@ Keras needs an engine to train; the backend is chosen when Keras is imported, so
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 
@@ -121,6 +122,7 @@ def by_keras(tmp_path_factory):
     env_engine = ENGINES[0]
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", KERAS.format(script=SCRIPT), env_engine, str(path)],
+        env=os.environ | {"JAX_ENABLE_X64": "1"},  # without it JAX computes float64 in float32
         capture_output=True,
         text=True,
     )

@@ -1,0 +1,208 @@
+"""Layers that fork: branches side by side, and the shortcut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.checks import one_of
+from backprop.layer import NOT_BUILT, Array, Layer, show_shape
+from backprop.layers.activations import Linear, layer_of
+from backprop.layers.containers import Container, add_up, as_layer, repeated
+from backprop.parameters import Parameter
+
+JOINS = ("concat", "add", "multiply", "average", "maximum")
+
+
+class Parallel(Container):
+    """y = join(f₁(x), f₂(x), …): branches side by side on one input.
+
+        x: (N, ...)    bᵢ = fᵢ(x): of one shape, for concat but for `axis`
+
+    Each branch passes back its own dbᵢ, and x receives the sum:
+
+        concat      dbᵢ = dy at the branch's place along `axis`
+        add         dbᵢ = dy
+        average     dbᵢ = dy / number of branches
+        multiply    dbᵢ = dy Π_{j≠i} bⱼ
+        maximum     dbᵢ = dy where bᵢ is the first that attains y
+
+    Parameters
+    ----------
+    branches : list of Layer or of lists of Layer
+    join : {"concat", "add", "multiply", "average", "maximum"}, default "concat"
+    axis : int, default -1
+        For concat; not the batch axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Activation, Parallel
+    >>> Parallel([Activation("relu"), Activation("linear")])(np.array([[-1.0, 2.0]]))
+    array([[ 0.,  2., -1.,  2.]], dtype=float32)
+    """
+
+    def __init__(self, branches, join: str = "concat", axis: int = -1, **kwargs):
+        super().__init__(**kwargs)
+        self.branches = [as_layer(branch) for branch in branches]
+        if not self.branches:
+            raise ValueError(f"{type(self).__name__} expects at least one branch")
+        self.integer_input = any(branch.integer_input for branch in self.branches)
+        self.join = one_of(join, JOINS, type(self).__name__, "join")
+        self.axis = axis
+        self._again: list[list[Parameter]] = []  # of each branch: what stands in another one too
+
+    def build(self, input_shape):
+        for i, branch in enumerate(self.branches):
+            self.build_part(branch, i, tuple(input_shape))
+        self._again = repeated(self.branches)
+        self.changes_mask = any(branch.changes_mask for branch in self.branches)
+        self.compute_output_shape(input_shape)
+
+    def parts(self):
+        return "branch", self.branches
+
+    def check_input(self, shape):
+        for branch in self.branches:
+            branch.check_input(shape)
+
+    def compute_output_shape(self, input_shape):
+        shapes = [tuple(branch.compute_output_shape(input_shape)) for branch in self.branches]
+        y = list(shapes[0])
+        if self.join == "concat" and all(len(shape) == len(y) for shape in shapes):
+            if not -len(y) <= self.axis < len(y) or self.axis % len(y) == 0:
+                raise ValueError(
+                    f"{type(self).__name__} joins along an axis of its branches, and not the "
+                    f"batch; their shape is {show_shape(y)}, and axis={self.axis}"
+                )
+            axis = self.axis % len(y)
+            sizes = [shape[axis] for shape in shapes]
+            y[axis] = None if None in sizes else sum(sizes)  # type: ignore[arg-type]
+            shapes = [(*shape[:axis], y[axis], *shape[axis + 1 :]) for shape in shapes]
+        if any(shape != tuple(y) for shape in shapes):
+            raise ValueError(
+                f"{type(self).__name__} cannot {self.join} branches of shapes "
+                + " and ".join(
+                    show_shape(b.compute_output_shape(input_shape)[1:]) for b in self.branches
+                )
+            )
+        return tuple(y)
+
+    def propagate(self, x, ctx):
+        """Also the mask: a step is real where every branch that still has a mask says so."""
+        if not self.built:
+            raise ValueError(f"{self.name} cannot run{NOT_BUILT}")
+        outputs, caches, masks = [], [], []
+        for i, branch in enumerate(self.branches):
+            try:
+                b, cache, mask = branch.propagate(x, ctx)
+            except Exception as error:
+                raise self.located(error, i, f"{show_shape(x.shape[1:])} {x.dtype}") from error
+            outputs.append(b)
+            caches.append(cache if ctx.backward else None)
+            if mask is not None:
+                masks.append(mask)
+        y, cache = getattr(self, f"_{self.join}")(outputs)
+        return y, (caches, cache), np.logical_and.reduce(masks) if masks else None
+
+    def backward(self, dy, cache) -> Any:
+        return sum(self._reverse(dy, cache, Layer.backward.__name__))
+
+    def backward_params(self, dy, cache):
+        self._reverse(dy, cache, Layer.backward_params.__name__)
+
+    def _reverse(self, dy, cache, call: str) -> list[Any]:
+        """What each branch's method `call` returns for its own dbᵢ."""
+        caches, joined = cache
+        passed: list[Any] = []
+        again: list[tuple[Parameter, Array]] = []
+        for i, branch in enumerate(self.branches):
+            db = getattr(self, f"_{self.join}_backward")(dy, joined, i)
+            passed.append(getattr(branch, call)(db, caches[i]))
+            again += [(p, p.gradient.copy()) for p in self._again[i]]
+        add_up(again)
+        return passed
+
+    def _concat(self, outputs: list[Array]):
+        ends = np.cumsum([b.shape[self.axis] for b in outputs])
+        return np.concatenate(outputs, self.axis), ends
+
+    def _concat_backward(self, dy, ends, i):
+        place = [slice(None)] * dy.ndim
+        place[self.axis] = slice(ends[i - 1] if i else 0, ends[i])
+        return dy[tuple(place)]
+
+    def _add(self, outputs):
+        return sum(outputs[1:], start=outputs[0].copy()), None
+
+    def _add_backward(self, dy, _, i):
+        return dy
+
+    def _average(self, outputs):
+        return self._add(outputs)[0] / len(outputs), len(outputs)
+
+    def _average_backward(self, dy, n, i):
+        return dy / n
+
+    def _multiply(self, outputs):
+        return np.multiply.reduce(outputs), outputs
+
+    def _multiply_backward(self, dy, outputs, i):
+        return np.multiply.reduce([dy, *outputs[:i], *outputs[i + 1 :]])
+
+    def _maximum(self, outputs):
+        stacked = np.stack(outputs)
+        winner = stacked.argmax(0)
+        return np.take_along_axis(stacked, winner[None], 0)[0], winner
+
+    def _maximum_backward(self, dy, winner, i):
+        return dy * (winner == i)
+
+
+class Residual(Parallel):
+    """y = activation(f(x) + shortcut(x)).
+
+        x: (N, ...)    f(x), shortcut(x), y: of one shape
+
+    x reaches y on both ways, so their gradients add up:
+
+        dx = f'(dy) + shortcut'(dy)
+
+    Parameters
+    ----------
+    layers : Layer or list of Layer
+        f.
+    shortcut : Layer or list of Layer, optional
+        Default: the identity, for which f must keep the shape.
+    activation : str, function or Layer, optional
+        Behind the sum. Default: none.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun: Deep residual learning for image recognition, 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Dense, Residual
+    >>> Residual([Dense(4, kernel_initializer="zeros")])(np.ones((1, 4)))
+    array([[1., 1., 1., 1.]], dtype=float32)
+    """
+
+    def __init__(self, layers, shortcut=None, activation=None, **kwargs):
+        super().__init__([layers, Linear() if shortcut is None else shortcut], "add", **kwargs)
+        self.activation = layer_of(activation or "linear")
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.activation.build(self.compute_output_shape(input_shape))
+
+    def propagate(self, x, ctx):
+        z, branches, mask = super().propagate(x, ctx)
+        y, a = self.activation.forward(z, ctx)
+        return y, (branches, a), mask
+
+    def _reverse(self, dy, cache, call):
+        branches, a = cache
+        return super()._reverse(self.activation.backward(dy, a), branches, call)
