@@ -117,8 +117,8 @@ def explain(name: str) -> str:
     """Why there is no such name."""
     if name in ("Model", "KerasTensor", "Function"):
         return (
-            f"backprop has no {name}: networks are chains, not graphs. Use Sequential, with Residual "
-            "and Parallel for branches"
+            f"backprop has no {name}: networks are chains, not graphs. Use Sequential, with "
+            "Residual and Parallel for branches"
         )
     from backprop.config import nearest
 

@@ -79,8 +79,12 @@ def write(
             raise ValueError(f"an array named {name!r} cannot be saved: rename the layer")
         if a.dtype.str not in DTYPES and a.dtype != np.bool_:
             raise TypeError(f"the array {name!r} cannot be saved: it is of dtype {a.dtype}")
-    manifest = {name: [a.dtype.str, list(a.shape), zlib.crc32(raw(a))] for name, a in arrays.items()}
-    text = as_json({"format": FORMAT, "version": VERSION, "kind": kind, **header, "manifest": manifest})
+    manifest = {
+        name: [a.dtype.str, list(a.shape), zlib.crc32(raw(a))] for name, a in arrays.items()
+    }
+    text = as_json(
+        {"format": FORMAT, "version": VERSION, "kind": kind, **header, "manifest": manifest}
+    )
     members = {HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
     # a name of its own, so that neither a second writer nor what a crash left is in the way
     temporary = target.with_name(f".backprop-{os.urandom(8).hex()}.tmp")
@@ -182,7 +186,9 @@ def read(
     path = npz_path(path)
     if not path.exists():
         near = path.parent.glob("*.npz") if path.parent.is_dir() else ()
-        raise FileNotFoundError(f"no file {str(path)!r}{nearest(path.name, [p.name for p in near])}")
+        raise FileNotFoundError(
+            f"no file {str(path)!r}{nearest(path.name, [p.name for p in near])}"
+        )
     if not path.is_file():
         raise OSError(f"{str(path)!r} is a folder or a device, and a file was expected")
     try:
@@ -209,7 +215,9 @@ def read_members(
         raise ValueError("its members are larger than the file")
     for info in infos.values():
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
-            raise ValueError(f"its member {info.filename!r} is compressed, so it is no file of backprop")
+            raise ValueError(
+                f"its member {info.filename!r} is compressed, so it is no file of backprop"
+            )
     header_info = infos.pop(f"{HEADER}.npy", None)
     if header_info is None:
         raise ValueError("it has no header, so it is no file of backprop")
@@ -218,7 +226,9 @@ def read_members(
         raise ValueError("it is no file of backprop")
     version = header.get("version")
     if type(version) is not int or version != VERSION:
-        raise ValueError(f"it has format version {version!r} and this backprop reads {VERSION}: upgrade it")
+        raise ValueError(
+            f"it has format version {version!r} and this backprop reads {VERSION}: upgrade it"
+        )
     if header.get("kind") not in kinds:
         raise ValueError(
             f"it holds a {header.get('kind')!r} and a {' or a '.join(map(repr, kinds))} was expected"
@@ -230,12 +240,16 @@ def read_members(
         check_entry(name, entry, infos[f"{name}.npy"])
     bad = archive.testzip()
     if bad is not None:
-        raise ValueError(f"its array {bad.removesuffix('.npy')!r} is damaged: the checksum does not agree")
+        raise ValueError(
+            f"its array {bad.removesuffix('.npy')!r} is damaged: the checksum does not agree"
+        )
     return header, {name: read_array(archive, name, *entry) for name, entry in manifest.items()}
 
 
 def read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:
-    size = info.file_size - len(npy_head("|u1", (0,)))  # the head is as long for any number of bytes
+    size = info.file_size - len(
+        npy_head("|u1", (0,))
+    )  # the head is as long for any number of bytes
     with archive.open(info) as member:
         head = npy_head("|u1", (max(size, 0),))
         if member.read(len(head)) != head:

@@ -1,4 +1,5 @@
-"""Checks of arguments at the border, so that every constructor refuses the same things with the same words."""
+"""Checks of arguments at the border, so that every constructor refuses the same things with the
+same words."""
 
 from __future__ import annotations
 
@@ -21,13 +22,19 @@ def integers(value: Any, length: int, who: str, name: str) -> tuple[int, ...]:
     """One positive integer for all axes, or one for each: always a tuple."""
     values = (value,) * length if isinstance(value, int | np.integer) else tuple(value)
     if len(values) != length:
-        raise ValueError(f"{who} expects {name} to be an integer or {length} of them, got {value!r}")
+        raise ValueError(
+            f"{who} expects {name} to be an integer or {length} of them, got {value!r}"
+        )
     return tuple(integer(v, who, name) for v in values)
 
 
 def fraction(value: Any, who: str, name: str) -> float:
     """`value` as a float in [0, 1]."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | np.number)
+        or not 0 <= value <= 1
+    ):
         raise ValueError(f"{who} expects {name} to be a number from 0 to 1, got {value!r}")
     return float(value)
 
@@ -35,5 +42,7 @@ def fraction(value: Any, who: str, name: str) -> float:
 def one_of(value: Any, choices: tuple, who: str, name: str) -> Any:
     """`value`, if it is one of the choices."""
     if value not in choices:
-        raise ValueError(f"{who} expects {name} to be one of {', '.join(map(repr, choices))}, got {value!r}")
+        raise ValueError(
+            f"{who} expects {name} to be one of {', '.join(map(repr, choices))}, got {value!r}"
+        )
     return value

@@ -1,9 +1,11 @@
-"""Configuration for free: an object remembers its constructor call, and names resolve in one place per family.
+"""Configuration for free: an object remembers its constructor call, and names resolve in one place
+per family.
 
-Every configurable thing of the library (layers, losses, optimizers, initializers ...) is a `Configurable`. Its
-`get_config`, `from_config` and `repr` come from the signature of its constructor, so that no class writes its own and
-none can forget an argument. A `Registry` holds the names of one family: it is the allow-list that files and strings are
-resolved against, and it knows the nearest name when one is misspelt.
+Every configurable thing of the library (layers, losses, optimizers, initializers ...) is a
+`Configurable`. Its `get_config`, `from_config` and `repr` come from the signature of its
+constructor, so that no class writes its own and none can forget an argument. A `Registry` holds the
+names of one family: it is the allow-list that files and strings are resolved against, and it knows
+the nearest name when one is misspelt.
 """
 
 from __future__ import annotations
@@ -18,14 +20,15 @@ from typing import Any
 
 import numpy as np
 
-
-# what one configuration has met so far: while it is written {id: (object, its dict)}, while it is read {number: object}
+# what one configuration has met so far: while it is written {id: (object, its dict)}, while it is
+# read {number: object}
 _written: ContextVar[dict | None] = ContextVar("written", default=None)
 _read: ContextVar[dict | None] = ContextVar("read", default=None)
 
 
 def as_one(scope: ContextVar[dict | None]):
-    """Decorate what writes or reads a configuration: what it calls belongs to the same configuration."""
+    """Decorate what writes or reads a configuration: what it calls belongs to the same
+    configuration."""
 
     def decorate(function):
         @functools.wraps(function)
@@ -46,8 +49,8 @@ def as_one(scope: ContextVar[dict | None]):
 class Configurable:
     """Remembers the arguments of its constructor call.
 
-    A constructor may take `**kwargs` for its base class; they are checked against the base classes' arguments, so
-    that a misspelt one is an error that names the nearest known argument.
+    A constructor may take `**kwargs` for its base class; they are checked against the base classes'
+    arguments, so that a misspelt one is an error that names the nearest known argument.
     """
 
     _arguments: dict[str, Any]
@@ -66,7 +69,9 @@ class Configurable:
 
     @classmethod
     @as_one(_read)
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None):
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ):
         """Build an object from what `get_config` returned."""
         with custom_object_scope(custom_objects or {}):
             known = {name: deserialize(value) for name, value in config.items()}
@@ -80,11 +85,13 @@ class Configurable:
 
 @functools.cache
 def signature_of(cls: type) -> tuple[dict[str, Any], str | None, int]:
-    """What a constructor takes: its arguments with their defaults (of base classes too, where it takes `**kwargs`),
-    the name of its `*args`, and how many arguments may be given by position."""
+    """What a constructor takes: its arguments with their defaults (of base classes too, where it
+    takes `**kwargs`), the name of its `*args`, and how many arguments may be given by position."""
     names: dict[str, Any] = {}
     variadic, by_position = None, 0
-    for depth, klass in enumerate(c for c in cls.__mro__ if "__init__" in c.__dict__ and c is not object):
+    for depth, klass in enumerate(
+        c for c in cls.__mro__ if "__init__" in c.__dict__ and c is not object
+    ):
         parameters = list(inspect.signature(klass.__init__).parameters.values())[1:]
         for p in parameters:
             if p.kind is p.VAR_POSITIONAL:
@@ -103,7 +110,8 @@ def bind_arguments(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, 
     for name in kwargs:
         if name not in names:
             raise TypeError(
-                f"{cls.__name__}() has no argument {name!r}{nearest(name, names)}; it takes {', '.join(names)}"
+                f"{cls.__name__}() has no argument {name!r}{nearest(name, names)}; it takes "
+                f"{', '.join(names)}"
             )
     arguments = dict(zip(names, args[:by_position], strict=False)) | kwargs
     if variadic and len(args) > by_position:
@@ -148,7 +156,10 @@ def nearest(name: Any, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     if not close:
         lowered = {k.lower(): k for k in known}
-        close = [lowered[m] for m in difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)]
+        close = [
+            lowered[m]
+            for m in difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)
+        ]
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -158,7 +169,8 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-# ---------------------------------------------------------------------------------------------- registries
+# ----------------------------------------------------------------------------------------------
+# registries
 
 FAMILIES: dict[str, Registry] = {}
 _custom_objects: dict[str, Any] = {}
@@ -178,7 +190,12 @@ class Registry:
         Further names, each of a class or of a function without arguments that makes the object.
     """
 
-    def __init__(self, family: str, classes: Iterable[type] = (), aliases: Mapping[str, Callable] | None = None):
+    def __init__(
+        self,
+        family: str,
+        classes: Iterable[type] = (),
+        aliases: Mapping[str, Callable] | None = None,
+    ):
         self.family = family
         self.base: type = object
         self.classes: dict[str, type] = {}
@@ -205,7 +222,8 @@ class Registry:
             if name in names:
                 return names[name]
         raise ValueError(
-            f"unknown {self.kind} {name!r}{nearest(name, self.names)}; known: {', '.join(sorted(self.classes or self.names))}"
+            f"unknown {self.kind} {name!r}{nearest(name, self.names)}; known: "
+            f"{', '.join(sorted(self.classes or self.names))}"
         )
 
     def get(self, identifier: Any) -> Any:
@@ -214,7 +232,8 @@ class Registry:
             return None
         if isinstance(identifier, str):
             found = self.lookup(identifier)
-            return found() if callable(found) and isinstance(found, type) or identifier in self.names else found
+            # a class, or a maker of the library; a function of the user's is the thing itself
+            return found() if isinstance(found, type) or identifier in self.names else found
         if isinstance(identifier, Mapping):
             return self.deserialize(identifier)
         if isinstance(identifier, type):
@@ -241,12 +260,19 @@ class Registry:
 
 
 def family_of(cls: type) -> str | None:
-    """The family that knows a class by name, or failing that the one whose base class it extends."""
+    """The family that knows a class by name, or failing that the one whose base class it
+    extends."""
     for family, registry in FAMILIES.items():
         if registry.classes.get(cls.__name__) is cls:
             return family
-    bases = {registry.base: family for family, registry in FAMILIES.items() if registry.base is not object}
-    return next((bases[base] for base in cls.__mro__ if base in bases), None)  # a Loss is a Layer too: the nearest
+    bases = {
+        registry.base: family
+        for family, registry in FAMILIES.items()
+        if registry.base is not object
+    }
+    return next(
+        (bases[base] for base in cls.__mro__ if base in bases), None
+    )  # a Loss is a Layer too: the nearest
 
 
 @as_one(_written)
@@ -261,7 +287,11 @@ def serialize(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
-        return {"module": None, "class_name": "__array__", "config": {"value": value.tolist(), "dtype": value.dtype.name}}
+        return {
+            "module": None,
+            "class_name": "__array__",
+            "config": {"value": value.tolist(), "dtype": value.dtype.name},
+        }
     if isinstance(value, np.dtype):
         return value.name
     if isinstance(value, type) and issubclass(value, np.generic):
@@ -276,8 +306,9 @@ def name_of(function: Callable) -> str:
     name = getattr(function, "__name__", "<no name>")
     if "<" in name:
         raise ValueError(
-            f"{function!r} has no name that a configuration could hold: define it with def, or as a class with "
-            "get_config, and decorate it with @backprop.saving.register_keras_serializable()"
+            f"{function!r} has no name that a configuration could hold: define it with def, or as "
+            "a class with get_config, and decorate it with "
+            "@backprop.saving.register_keras_serializable()"
         )
     return name
 
@@ -320,8 +351,9 @@ def deserialize(value: Any) -> Any:
     cls = _custom_objects.get(value.get("registered_name") or value["class_name"])
     if cls is None:
         raise ValueError(
-            f"the config names {value['class_name']!r}, which is not a class of backprop; pass it in "
-            "custom_objects={...} or decorate it with @backprop.saving.register_keras_serializable()"
+            f"the config names {value['class_name']!r}, which is not a class of backprop; pass it "
+            "in custom_objects={...} or decorate it with "
+            "@backprop.saving.register_keras_serializable()"
         )
     return remembered(value, cls.from_config(value.get("config") or {}))
 
@@ -339,7 +371,9 @@ def read_before(reference: Mapping[str, Any]) -> Any:
     number = (reference.get("config") or {}).get(SHARED)
     read = _read.get() or {}
     if number not in read:
-        raise ValueError(f"the config refers to shared object {number!r}, which does not stand before it")
+        raise ValueError(
+            f"the config refers to shared object {number!r}, which does not stand before it"
+        )
     return read[number]
 
 

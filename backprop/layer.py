@@ -13,12 +13,14 @@ The author of a layer writes `forward` and `backward`, and `build` where there a
             self.dgamma = sum_rows(dy * x)
             return self.gamma * dy
 
-Everything else (weights, configuration, repr, copies, names, checks at the border) is here and is written once. The
-rules that keep layers free to be shared, repeated and run side by side:
+Everything else (weights, configuration, repr, copies, names, checks at the border) is here and is
+written once. The rules that keep layers free to be shared, repeated and run side by side:
 
 * `forward` returns what `backward` will need; nothing about one call is kept on the layer.
-* `backward` sets every gradient, it never adds. Assigning to a parameter or gradient copies into the model's vector.
-* Write only into arrays made in this call: not into `x`, `dy`, the cache, or anything already returned.
+* `backward` sets every gradient, it never adds. Assigning to a parameter or gradient copies into
+  the model's vector.
+* Write only into arrays made in this call: not into `x`, `dy`, the cache, or anything already
+  returned.
 * Training behaviour comes from `ctx`, randomness from `self.rng`.
 """
 
@@ -102,7 +104,11 @@ class InputSpec:
     optional: bool = False
 
     def accepts(self, shape: Shape) -> bool:
-        if self.allow_last_axis_squeeze and self.shape is not None and len(shape) != len(self.shape):
+        if (
+            self.allow_last_axis_squeeze
+            and self.shape is not None
+            and len(shape) != len(self.shape)
+        ):
             shape = shape[:-1] if shape[-1:] == (1,) else (*shape, 1)
         n = len(shape)
         wanted = dict(enumerate(self.shape)) if self.shape is not None else dict(self.axes or {})
@@ -132,7 +138,8 @@ class InputSpec:
 
 
 class Layer(Configurable):
-    """A function with parameters and a hand-derived derivative; see the module's docstring for how to write one.
+    """A function with parameters and a hand-derived derivative; see the module's docstring for how
+    to write one.
 
     Parameters
     ----------
@@ -141,7 +148,8 @@ class Layer(Configurable):
     trainable : bool, default True
         Whether an optimizer may change the parameters.
     dtype : str, optional
-        Of the parameters and of what the layer computes in. Default: the model's; float32 outside a model.
+        Of the parameters and of what the layer computes in. Default: the model's; float32 outside a
+        model.
     name : str, optional
         Default: the class' name in snake case, made unique by the model.
     input_shape : tuple, optional
@@ -151,7 +159,7 @@ class Layer(Configurable):
     """
 
     integer_input = False  # an Embedding's: not cast to the model's dtype
-    sparse_input = False  # whether a SciPy CSR matrix may be its x; a model makes others dense, batch by batch
+    sparse_input = False  # whether x may be a SciPy CSR matrix; a model makes others dense
     changes_mask = False  # whether compute_mask is overridden
     input_spec: InputSpec | None = None
     dtype: np.dtype | None = None
@@ -164,13 +172,20 @@ class Layer(Configurable):
     def __new__(cls, *args, **kwargs):
         if cls.forward is Layer.forward and hasattr(cls, "call"):
             raise TypeError(
-                f"{cls.__name__} is written for Keras' automatic differentiation (call); here a layer derives its own: "
-                "rename call to forward(self, x, ctx) and return (y, cache), write backward(self, dy, cache) that "
-                "returns dx, and replace add_weight by self.param. See docs/write_a_layer.md"
+                f"{cls.__name__} is written for Keras' automatic differentiation (call); here a "
+                "layer derives its own: rename call to forward(self, x, ctx) and return (y, "
+                "cache), write backward(self, dy, cache) that returns dx, and replace add_weight "
+                "by self.param. See docs/write_a_layer.md"
             )
         self = super().__new__(cls, *args, **kwargs)
         # here and not in __init__, so that a subclass may leave super().__init__() out
-        self.__dict__ |= {"_parameters": {}, "_arrays": {}, "_trainable": True, "_name": None, "_rng": None}
+        self.__dict__ |= {
+            "_parameters": {},
+            "_arrays": {},
+            "_trainable": True,
+            "_name": None,
+            "_rng": None,
+        }
         return self
 
     def __init__(
@@ -197,7 +212,7 @@ class Layer(Configurable):
             cls.build = once(cls.build)
         cls.changes_mask = cls.compute_mask is not Layer.compute_mask
 
-    # ------------------------------------------------------------------ what the author of a layer writes
+    # ---------------------------------------------------------- what the author of a layer writes
 
     def build(self, input_shape: Shape) -> None:
         """Make the parameters. `input_shape` has the batch axis, as None: ``(None, 784)``."""
@@ -209,11 +224,15 @@ class Layer(Configurable):
 
     def forward(self, x: Array, /, ctx: Context = INFERENCE) -> tuple[Array, Any]:
         """`x` → `(y, cache)`: the result, and what `backward` will need."""
-        raise TypeError(f"{type(self).__name__} has no forward(self, x, ctx): write one that returns (y, cache)")
+        raise TypeError(
+            f"{type(self).__name__} has no forward(self, x, ctx): write one that returns (y, cache)"
+        )
 
     def backward(self, dy: Array, cache: Any, /) -> Array:
         """dL/dy → dL/dx; sets the gradient of every parameter."""
-        raise TypeError(f"{type(self).__name__} has no backward(self, dy, cache): write one that returns dx")
+        raise TypeError(
+            f"{type(self).__name__} has no backward(self, dy, cache): write one that returns dx"
+        )
 
     def backward_params(self, dy: Array, cache: Any, /) -> None:
         """Set the gradients alone; for a model's first layer, whose dx nobody needs."""
@@ -223,7 +242,7 @@ class Layer(Configurable):
         """The mask of `y`. Default: that of `x`."""
         return mask
 
-    # ------------------------------------------------------------------ what the author uses
+    # ------------------------------------------------------------------------- what the author uses
 
     def param(
         self,
@@ -247,8 +266,9 @@ class Layer(Configurable):
         Returns
         -------
         value, gradient : ndarray
-            Assign them to attributes: ``self.kernel, self.dkernel = self.param("kernel", (3, 4))``. From then on an
-            assignment to either attribute copies into the array, and its shape must be exactly the array's.
+            Assign them to attributes: ``self.kernel, self.dkernel = self.param("kernel", (3, 4))``.
+            From then on an assignment to either attribute copies into the array, and its shape must
+            be exactly the array's.
         """
         value = self._fresh(name, shape, initializer)
         gradient = np.zeros_like(value)
@@ -258,7 +278,8 @@ class Layer(Configurable):
         return value, gradient
 
     def buffer(self, name: str, shape: Iterable[int | None], fill: Any = 0.0) -> Array:
-        """Make an array that is saved with the model and never trained; `fill` is a number or an initializer."""
+        """Make an array that is saved with the model and never trained; `fill` is a number or an
+        initializer."""
         if isinstance(fill, int | float):
             fill = initializers.Constant(fill)
         value = self._fresh(name, shape, fill)
@@ -270,12 +291,16 @@ class Layer(Configurable):
             raise ValueError(f"{self!r} already has an array named {name!r}")
         shape = tuple(shape)
         if any(n is None for n in shape):
-            raise ValueError(f"{self!r} cannot size {name!r} {shape}: the input's shape must be known there")
+            raise ValueError(
+                f"{self!r} cannot size {name!r} {shape}: the input's shape must be known there"
+            )
         spend(math.prod(shape), self, name)
         value = initializers.get(initializer)(shape, dtype=self.dtype or np.float32, rng=self.rng)
         value = np.asarray(value, dtype=self.dtype or np.float32, order="C")  # 0-d stays 0-d
         if value.shape != shape:
-            raise ValueError(f"{initializer!r} made an array of shape {value.shape} for {name!r} {shape}")
+            raise ValueError(
+                f"{initializer!r} made an array of shape {value.shape} for {name!r} {shape}"
+            )
         return value
 
     @property
@@ -286,18 +311,19 @@ class Layer(Configurable):
         return self._rng
 
     def take_seeds(self) -> None:
-        """Seed this layer and those in it now, so that the order of building decides and not that of first draws."""
+        """Seed this layer and those in it now, so that the order of building decides and not that
+        of first draws."""
         for layer in self.walk():
             _ = layer.rng
 
-    # ------------------------------------------------------------------ what everyone gets
+    # --------------------------------------------------------------------------- what everyone gets
 
     def __call__(self, x, training: bool = False, mask: Array | None = None) -> Array:
         """y for x, in inference unless told otherwise. Builds the layer on first use."""
         if isinstance(x, Layer):
             raise TypeError(
-                f"{self!r} was called on a layer: backprop has no functional API. Chain layers with Sequential([...]), "
-                "join branches with Residual or Parallel"
+                f"{self!r} was called on a layer: backprop has no functional API. Chain layers "
+                "with Sequential([...]), join branches with Residual or Parallel"
             )
         x = self.cast(np.asarray(x))
         if not self.built:
@@ -318,11 +344,13 @@ class Layer(Configurable):
         spec = self.input_spec
         if spec is not None and not spec.accepts(tuple(shape)):
             raise ValueError(
-                f"{self!r} expects inputs of {spec} and got {show_shape(shape[1:])}{self.advice(tuple(shape))}"
+                f"{self!r} expects inputs of {spec} and got "
+                f"{show_shape(shape[1:])}{self.advice(tuple(shape))}"
             )
 
     def check_values(self, x: Array) -> None:
-        """Raise unless the layer accepts these numbers; called once for all data, before a model is trained."""
+        """Raise unless the layer accepts these numbers; called once for all data, before a model is
+        trained."""
 
     def advice(self, shape: Shape) -> str:
         """What to do about an input of a wrong shape, as the end of a sentence."""
@@ -370,7 +398,9 @@ class Layer(Configurable):
 
     def arrays(self) -> list[Parameter]:
         """All parameters and buffers of this layer and the layers in it, in Keras' order."""
-        return [p for layer in self.walk() for p in sorted(layer._parameters.values(), key=is_buffer)]
+        return [
+            p for layer in self.walk() for p in sorted(layer._parameters.values(), key=is_buffer)
+        ]
 
     @property
     def weights(self) -> list[Array]:
@@ -397,7 +427,7 @@ class Layer(Configurable):
         """Set all weights; nothing changes unless every one of them fits."""
         arrays, weights = self.arrays(), [np.asarray(w) for w in weights]
         if len(weights) != len(arrays):
-            state = "" if self.built else "; it is not built yet: call it on data or build(input_shape) first"
+            state = "" if self.built else NOT_BUILT
             raise ValueError(f"{self!r} has {len(arrays)} weights and got {len(weights)}{state}")
         for p, w in zip(arrays, weights, strict=True):
             if w.shape != p.shape:
@@ -408,7 +438,9 @@ class Layer(Configurable):
     def count_params(self) -> int:
         """Number of scalars in all weights."""
         if not self.built:
-            raise ValueError(f"{self!r} has no weights yet: call it on data or build(input_shape) first")
+            raise ValueError(
+                f"{self!r} has no weights yet: call it on data or build(input_shape) first"
+            )
         return sum(p.size for p in self.arrays())
 
     @property
@@ -421,12 +453,12 @@ class Layer(Configurable):
         """Whether the layer adds to the loss by its activity."""
         return self.activity_regularizer is not None
 
-    def add_weight(self, shape=None, initializer=None, dtype=None, trainable=True, regularizer=None, constraint=None,
-                   name=None):  # fmt: skip
+    def add_weight(self, *args, **kwargs):
         """Not here: a layer of this library has hand-derived gradients, see `param`."""
         raise TypeError(
-            "add_weight belongs to Keras' automatic differentiation; write self.kernel, self.dkernel = "
-            "self.param('kernel', shape, initializer), and a backward that sets self.dkernel"
+            "add_weight belongs to Keras' automatic differentiation; write self.kernel, "
+            "self.dkernel = self.param('kernel', shape, initializer), and a backward that sets "
+            "self.dkernel"
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -435,14 +467,16 @@ class Layer(Configurable):
             config["trainable"] = False
         return config
 
-    # ------------------------------------------------------------------ arrays: views, replicas, copies
+    # ------------------------------------------------------------ arrays: views, replicas, copies
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._arrays:
             target = self.__dict__[name]
             if value is not target:
                 if np.shape(value) != target.shape:
-                    raise ValueError(f"{self!r}.{name} has shape {target.shape} and was given {np.shape(value)}")
+                    raise ValueError(
+                        f"{self!r}.{name} has shape {target.shape} and was given {np.shape(value)}"
+                    )
                 target[...] = value
             return
         if type(value) is np.ndarray:
@@ -476,8 +510,8 @@ class Layer(Configurable):
     def replica(self, memo: dict[int, Any] | None = None) -> Any:
         """A layer with the same values and gradients of its own: the same layer on a second thread.
 
-        Whoever made it sums the gradients after the backward pass, with `add_gradients`. What `memo` holds, by
-        identity, is taken from there instead of being replicated.
+        Whoever made it sums the gradients after the backward pass, with `add_gradients`. What
+        `memo` holds, by identity, is taken from there instead of being replicated.
         """
         memo = {} if memo is None else memo
         if id(self) in memo:
@@ -541,7 +575,9 @@ NOT_BUILT = " yet: it is not built; call it on data or build(input_shape) first"
 
 def layers_in(value: Any) -> list[Layer]:
     """A layer, or the layers in a list."""
-    return [v for v in (value if isinstance(value, list | tuple) else [value]) if isinstance(v, Layer)]
+    return [
+        v for v in (value if isinstance(value, list | tuple) else [value]) if isinstance(v, Layer)
+    ]
 
 
 def counterpart(value: Any, memo: dict[int, Any]) -> Any:
@@ -562,8 +598,8 @@ _allowance: ContextVar[list[int] | None] = ContextVar("allowance", default=None)
 
 @contextmanager
 def at_most(numbers: int):
-    """Within the block layers can make no more weights than so many numbers, as many as a file holds that is being read:
-    what a file declares is an error before it is memory."""
+    """Within the block layers can make no more weights than so many numbers, as many as a file
+    holds that is being read: what a file declares is an error before it is memory."""
     token = _allowance.set([numbers])
     try:
         yield
@@ -576,7 +612,10 @@ def spend(numbers: int, layer: Layer, name: str) -> None:
     if left is not None:
         left[0] -= numbers
         if left[0] < 0:
-            raise ValueError(f"{layer!r} declares {name!r} of {numbers:,} numbers, more than there are weights for it")
+            raise ValueError(
+                f"{layer!r} declares {name!r} of {numbers:,} numbers, more than there are weights "
+                "for it"
+            )
 
 
 def unique(items: Iterable) -> list:

@@ -1,11 +1,13 @@
 """One vector of values, one vector of gradients: a model's arrays are views of the two.
 
-A layer is born with arrays of its own. When a model is built, `ParameterVector` lays all trainable values side by side
-in one block of memory, all gradients in another, and puts views of them into the layers. An optimizer is then a function
-of two vectors, a global norm is one dot product, a checkpoint is one write.
+A layer is born with arrays of its own. When a model is built, `ParameterVector` lays all trainable
+values side by side in one block of memory, all gradients in another, and puts views of them into
+the layers. An optimizer is then a function of two vectors, a global norm is one dot product, a
+checkpoint is one write.
 
-Two models may share layers. The model that was built last has them in its memory; the vector of the other then
-consists of several stretches, which is why everything that walks over values walks over segments.
+Two models may share layers. The model that was built last has them in its memory; the vector of the
+other then consists of several stretches, which is why everything that walks over values walks over
+segments.
 """
 
 from __future__ import annotations
@@ -30,7 +32,15 @@ class Parameter:
         Whose it is; a replica has parameters of its own that share the value.
     """
 
-    def __init__(self, layer, name: str, value: Array, gradient: Array | None, regularizer=None, constraint=None):
+    def __init__(
+        self,
+        layer,
+        name: str,
+        value: Array,
+        gradient: Array | None,
+        regularizer=None,
+        constraint=None,
+    ):
         self._layer = weakref.ref(layer)
         self.name = name
         self.value = value
@@ -62,7 +72,8 @@ class Parameter:
         return self.value.size
 
     def place(self, value: Array, gradient: Array | None) -> None:
-        """Move into other arrays: values and gradients are copied, the layer's attributes become the new arrays."""
+        """Move into other arrays: values and gradients are copied, the layer's attributes become
+        the new arrays."""
         value[...] = self.value
         if gradient is not None:
             gradient[...] = self.gradient
@@ -94,7 +105,11 @@ class Parameter:
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_layer": self.layer, "memory": None, "replicas": list(self.replicas)}
+        return self.__dict__ | {
+            "_layer": self.layer,
+            "memory": None,
+            "replicas": list(self.replicas),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
@@ -146,7 +161,8 @@ class ParameterVector:
     Parameters
     ----------
     parameters : iterable of Parameter
-        In the model's order. They are moved into fresh memory, side by side, unless they lie so already.
+        In the model's order. They are moved into fresh memory, side by side, unless they lie so
+        already.
 
     Examples
     --------
@@ -179,7 +195,9 @@ class ParameterVector:
 
     def refresh(self) -> None:
         """Take note of layers that were frozen or thawed."""
-        self._segments = [s for s in merge(self.parameters, lambda p: p.trainable)]
+        segments = merge(self.parameters, lambda p: p.trainable)
+        if not same_stretches(segments, self._segments):  # who has prepared for them knows the list
+            self._segments = segments
 
     def segments(self) -> list[Segment]:
         """The trainable stretches: one, unless layers are frozen or shared with another model."""
@@ -195,20 +213,34 @@ class ParameterVector:
 
     @property
     def values(self) -> Array:
-        """All values as one vector: a view, unless another model took some of the layers into its own vector."""
+        """All values as one vector: a view, unless another model took some of the layers into its
+        own vector."""
         return self._whole("values")
 
     @property
     def gradients(self) -> Array:
-        """All gradients as one vector: a view, unless another model took some of the layers into its own vector."""
+        """All gradients as one vector: a view, unless another model took some of the layers into
+        its own vector."""
         return self._whole("gradients")
 
     def _whole(self, kind: str) -> Array:
         stretches = [getattr(segment, kind) for segment in merge(self.parameters)]
-        return stretches[0] if len(stretches) == 1 else np.concatenate([np.zeros(0, np.float32), *stretches])
+        return (
+            stretches[0]
+            if len(stretches) == 1
+            else np.concatenate([np.zeros(0, np.float32), *stretches])
+        )
 
 
-def merge(parameters: list[Parameter], wanted: Callable[[Parameter], bool] = lambda p: True) -> list[Segment]:
+def same_stretches(a: list[Segment], b: list[Segment]) -> bool:
+    return len(a) == len(b) and all(
+        s.memory is t.memory and s.parameters == t.parameters for s, t in zip(a, b, strict=True)
+    )
+
+
+def merge(
+    parameters: list[Parameter], wanted: Callable[[Parameter], bool] = lambda p: True
+) -> list[Segment]:
     """Join the wanted ones among the parameters where they lie side by side in one memory."""
     segments: list[Segment] = []
     run: list[Parameter] = []

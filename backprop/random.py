@@ -1,7 +1,8 @@
-"""Seeds and generators: every layer draws from a generator of its own, spawned from one root sequence.
+"""Seeds and generators: every layer draws from its own, and all are spawned from one root.
 
-The root is the one piece of state that belongs to the process, because `set_random_seed` has to reach objects that do
-not exist yet. Nothing else in the library is seeded, and NumPy's global generator is never read.
+The root is the one piece of state that belongs to the process, because `set_random_seed` has to
+reach objects that do not exist yet. Nothing else in the library is seeded, and NumPy's global
+generator is never read.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ _root = np.random.SeedSequence()
 def set_random_seed(seed: int) -> None:
     """Make everything that is built from now on reproducible.
 
-    Models and layers take their seeds when they are built, in the order in which they are built. What was built before keeps its
-    own generators.
+    Models and layers take their seeds when they are built, in the order in which they are built.
+    What was built before keeps its own generators.
 
     Parameters
     ----------
@@ -34,11 +35,14 @@ def set_random_seed(seed: int) -> None:
 
 
 def spawn() -> np.random.SeedSequence:
-    """The next child of the root: independent of every other child, the same for the same seed and order."""
+    """The next child of the root: independent of every other child, the same for the same seed and
+    order."""
     return _root.spawn(1)[0]
 
 
-def generator(seed: int | np.random.SeedSequence | np.random.Generator | None = None) -> np.random.Generator:
+def generator(
+    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
+) -> np.random.Generator:
     """A generator for a seed; without one, for the next child of the root."""
     if isinstance(seed, np.random.Generator):
         return seed

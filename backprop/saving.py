@@ -94,10 +94,14 @@ def save_model(
     Sequential([InputLayer(shape=[2]), Dense(1)], name='sequential', dtype='float32')
     """
     if zipped is False:
-        raise ValueError("zipped=False, a directory of files, is not offered: a model is one .npz file")
+        raise ValueError(
+            "zipped=False, a directory of files, is not offered: a model is one .npz file"
+        )
     refuse_overwriting(filepath, overwrite)
     if not model.built:
-        raise ValueError(f"{model.name} is not built yet, so there are no weights to save: give it an Input or fit it")
+        raise ValueError(
+            f"{model.name} is not built yet, so there are no weights to save: give it an Input or fit it"
+        )
     header, arrays = model_state(model)
     header["model"] = serialize(model)
     header["compile"] = compile_config(model)
@@ -110,8 +114,12 @@ def compile_config(model: Any) -> dict[str, Any] | None:
     trainer = model.trainer
     if trainer is None or trainer.loss is None:
         return None
-    plain, weighted = ([m for m, is_weighted in trainer.metrics.wanted if is_weighted is w] for w in (False, True))
-    excluded = [i for i, p in enumerate(model.parameters.parameters) if trainer.optimizer._excludes(p)]
+    plain, weighted = (
+        [m for m, is_weighted in trainer.metrics.wanted if is_weighted is w] for w in (False, True)
+    )
+    excluded = [
+        i for i, p in enumerate(model.parameters.parameters) if trainer.optimizer._excludes(p)
+    ]
     return {
         "optimizer": serialize(trainer.optimizer),
         "without_weight_decay": excluded,  # by number: they may have been chosen by name or by identity
@@ -155,7 +163,9 @@ def load_model(
 
 
 def read_model(
-    filepath: str | os.PathLike, custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+    filepath: str | os.PathLike,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
 ) -> tuple[Any, dict[str, Any]]:
     """The model of a file, and what was kept beside it as `extra`."""
     header, arrays = archive.read(filepath, ("model",))
@@ -181,7 +191,9 @@ def read_model(
 
 def recompile(model: Any, settings: Mapping[str, Any]) -> None:
     """Compile as `compile_config` says."""
-    plain, weighted = ([own(m) for m in deserialize(settings[k])] for k in ("metrics", "weighted_metrics"))
+    plain, weighted = (
+        [own(m) for m in deserialize(settings[k])] for k in ("metrics", "weighted_metrics")
+    )
     model.compile(
         optimizer=deserialize(settings["optimizer"]),
         loss=deserialize(settings["loss"]),
@@ -237,7 +249,9 @@ def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = 
         The file is damaged or holds no weights, or they are not those of the model.
     """
     if not model.built:
-        raise ValueError(f"{model.name} is not built yet: give it an Input or build((None, ...)) before loading weights")
+        raise ValueError(
+            f"{model.name} is not built yet: give it an Input or build((None, ...)) before loading weights"
+        )
     _, arrays = archive.read(filepath, ("weights", "model", "checkpoint"))
     given = {name: a for name, a in arrays.items() if name.startswith("weights/")}
     if not skip_mismatch:
@@ -246,12 +260,16 @@ def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = 
         except ValueError as error:
             raise ValueError(f"{str(filepath)!r}: {error}") from error
     pairs, left_out = matched(model, given)
-    with np.errstate(over="ignore"):  # float64 that float32 cannot hold is infinite there, as it was said to be
+    with np.errstate(
+        over="ignore"
+    ):  # float64 that float32 cannot hold is infinite there, as it was said to be
         values = [a.astype(p.value.dtype) for p, a in pairs]
     for (p, _), value in zip(pairs, values, strict=True):
         p.value[...] = value
     if left_out:
-        warnings.warn(f"load_weights() left out what does not fit: {'; '.join(left_out)}", stacklevel=3)
+        warnings.warn(
+            f"load_weights() left out what does not fit: {'; '.join(left_out)}", stacklevel=3
+        )
 
 
 def matched(model: Any, given: Mapping[str, Array]) -> tuple[list[tuple[Any, Array]], list[str]]:
@@ -268,7 +286,9 @@ def matched(model: Any, given: Mapping[str, Array]) -> tuple[list[tuple[Any, Arr
         if a is not None and a.shape == p.shape:
             pairs.append((p, a))
         else:
-            left_out.append(f"{p.path} {p.shape}, in the file {'nothing' if a is None else a.shape}")
+            left_out.append(
+                f"{p.path} {p.shape}, in the file {'nothing' if a is None else a.shape}"
+            )
     return pairs, left_out
 
 
@@ -285,7 +305,9 @@ def serialize_keras_object(obj: Any) -> Any:
     return serialize(obj)
 
 
-def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:
+def deserialize_keras_object(
+    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Any:
     """The object of a configuration."""
     if not safe_mode:
         raise ValueError("safe_mode=False is not offered: no configuration can run code")
@@ -298,9 +320,16 @@ def get_registered_name(obj: Any) -> str:
     return registered_name(obj) or obj.__name__
 
 
-def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = None, module_objects=None) -> Any:
+def get_registered_object(
+    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects=None
+) -> Any:
     """The class or function of a name: of `custom_objects`, registered, of the library, of `module_objects`; or None."""
-    for known in (custom_objects or {}, get_custom_objects(), *(f.names for f in FAMILIES.values()), module_objects or {}):
+    for known in (
+        custom_objects or {},
+        get_custom_objects(),
+        *(f.names for f in FAMILIES.values()),
+        module_objects or {},
+    ):
         if name in known:
             return known[name]
     return None

@@ -46,15 +46,19 @@ def summary(
     rule = "─" * (sum(widths) + 2 * len(widths) - 2)
     lines = [f'Model: "{model.name}"', rule]
     for i, cells in enumerate(table):
-        lines.append("  ".join(cell[:width].ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+        padded = (c[:width].ljust(width) for c, width in zip(cells, widths, strict=True))
+        lines.append("  ".join(padded).rstrip())
         if i == 0:
             lines.append(rule)
     return "\n".join([*lines, rule, *totals(model)])
 
 
-def row(layer: Layer, shape, show_trainable: bool, depth: int = 0, shared: bool = False) -> list[str]:
-    count = "0 (shared)" if shared else f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
-    cells = [f"{'  ' * depth}{layer.name} ({type(layer).__name__})", "" if depth else str(shape or "?"), count]
+def row(
+    layer: Layer, shape, show_trainable: bool, depth: int = 0, shared: bool = False
+) -> list[str]:
+    count = "0 (unbuilt)" if not layer.built else f"{layer.count_params():,}"
+    name = f"{'  ' * depth}{layer.name} ({type(layer).__name__})"
+    cells = [name, "" if depth else str(shape or "?"), "0 (shared)" if shared else count]
     return cells + ["Y" if layer.trainable else "N"] * show_trainable
 
 
@@ -75,7 +79,9 @@ def chosen(layers: list[Layer], layer_range) -> list[Layer]:
     return layers[first : last + 1]
 
 
-def column_widths(table: list[list[str]], line_length: int | None, positions: list[float] | None) -> list[int]:
+def column_widths(
+    table: list[list[str]], line_length: int | None, positions: list[float] | None
+) -> list[int]:
     columns = len(table[0])
     if positions is None:
         widths = [max(len(cells[c]) for cells in table) for c in range(columns)]
@@ -84,18 +90,27 @@ def column_widths(table: list[list[str]], line_length: int | None, positions: li
         return widths
     total = line_length or 80
     ends = [round(p * total) if p <= 1 else int(p) for p in positions[:columns]]
-    return [max(1, end - start - 2 * (c > 0)) for c, (start, end) in enumerate(zip([0, *ends], ends, strict=False))]
+    return [
+        max(1, end - start - 2 * (c > 0))
+        for c, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
+    ]
 
 
 def totals(model) -> list[str]:
     if not model.built:
-        return ["Not built yet: the shapes and counts follow from the first data, or from an Input."]
+        return [
+            "Not built yet: the shapes and counts follow from the first data, or from an Input."
+        ]
     arrays = model.arrays()
     trainable = [p for p in arrays if p.trainable]
     frozen = [p for p in arrays if not p.trainable]
     return [
         f" {name}: {sum(p.size for p in group):,} ({readable(sum(p.value.nbytes for p in group))})"
-        for name, group in (("Total params", arrays), ("Trainable params", trainable), ("Non-trainable params", frozen))
+        for name, group in (
+            ("Total params", arrays),
+            ("Trainable params", trainable),
+            ("Non-trainable params", frozen),
+        )
     ]
 
 

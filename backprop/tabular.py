@@ -173,7 +173,11 @@ class Column:
     def from_json(cls, data: Any) -> Column:
         column = cls(**data)
         texts = column.levels is None or is_list_of(column.levels, str)
-        if not isinstance(column.name, str) or not texts or not numbers(column.mean, column.deviation):
+        if (
+            not isinstance(column.name, str)
+            or not texts
+            or not numbers(column.mean, column.deviation)
+        ):
             raise ValueError(f"a column is described by {data!r}")
         return column
 
@@ -224,7 +228,9 @@ def moments(x: Array, axis: int | None = None) -> tuple[Array, Array]:
         mean, deviation = x.mean(axis), x.std(axis)
     # rounding leaves equal numbers a tiny deviation that standardising would blow up
     flat = deviation <= 1e-12 * np.abs(mean)
-    return in_range(mean, "the mean of the data"), in_range(np.where(flat, 1.0, deviation), "the data")
+    return in_range(mean, "the mean of the data"), in_range(
+        np.where(flat, 1.0, deviation), "the data"
+    )
 
 
 def in_range(x: Array, what: str) -> Array:
@@ -282,7 +288,9 @@ class Preprocessing:
     def from_json(cls, data: Any) -> Preprocessing:
         """What `to_json` gave; anything else is a ValueError."""
         try:
-            made = cls(**data | {"columns": [Column.from_json(column) for column in data["columns"]]})
+            made = cls(
+                **data | {"columns": [Column.from_json(column) for column in data["columns"]]}
+            )
         except (TypeError, KeyError) as error:
             raise ValueError(f"the file's preprocessing is damaged: {error}") from error
         if not (
@@ -301,9 +309,13 @@ class Preprocessing:
             if not self.columns:
                 raise ValueError(f"the model was trained on arrays, and {source.source} is a table")
             source = self.arrange(source)
-            return np.concatenate([c.encode(source) for c in self.columns], axis=1).astype(np.float32)
+            return np.concatenate([c.encode(source) for c in self.columns], axis=1).astype(
+                np.float32
+            )
         if self.columns:
-            raise ValueError("the model was trained on a table with named columns, and the data are arrays")
+            raise ValueError(
+                "the model was trained on a table with named columns, and the data are arrays"
+            )
         try:
             x = (source - np.asarray(self.array_mean)) / np.asarray(self.array_deviation)
         except ValueError:
@@ -369,7 +381,9 @@ class Preprocessing:
     def decode(self, output: Array) -> list[Any]:
         """The answers: a class for each row, or a quantity in the units of the data."""
         if self.classes is None:
-            return (output.astype(np.float64).reshape(len(output)) * self.deviation + self.mean).tolist()
+            return (
+                output.astype(np.float64).reshape(len(output)) * self.deviation + self.mean
+            ).tolist()
         return [self.classes[i] for i in output.argmax(-1)]
 
 
@@ -383,7 +397,9 @@ def hold_out(target: list | Array, share: float, seed: int) -> tuple[Array, Arra
     count = round(n * share)
     rng = np.random.default_rng(seed)
     if not 0 < count < n:
-        raise ValueError(f"{n} rows are too few to hold out {share:g} of them and train with the rest")
+        raise ValueError(
+            f"{n} rows are too few to hold out {share:g} of them and train with the rest"
+        )
     shuffled = rng.permutation(n)
     place = np.unique(np.asarray(target), return_inverse=True)[1].reshape(n)
     by_target = shuffled[np.argsort(place[shuffled], kind="stable")]

@@ -2,12 +2,14 @@
 
     python benchmarks/overhead.py [--steps 200] [--rounds 60]
 
-For a 64-128-10 perceptron (batch 32, ReLU, softmax cross-entropy, Adam, float32) it times two things, in turns:
+For a 64-128-10 perceptron (batch 32, ReLU, softmax cross-entropy, Adam, float32) it times two
+things, in turns:
 
     library    `Trainer.train_step`, what `fit` calls for each batch
     by hand    the same step as a row of NumPy calls: no classes, no checks, nothing in between
 
-The difference is the library's own share: what a step spends outside the NumPy calls that it cannot do without.
+The difference is the library's own share: what a step spends outside the NumPy calls that it cannot
+do without.
 """
 
 from __future__ import annotations
@@ -47,8 +49,12 @@ def by_hand(x: Array, y: Array, weights: list[Array]) -> Callable[[], float]:
     values = np.concatenate([w.ravel() for w in weights])
     gradients, m, v, t = (np.zeros_like(values) for _ in range(4))
     ends = np.cumsum([w.size for w in weights])[:-1]
-    w1, b1, w2, b2 = (a.reshape(w.shape) for a, w in zip(np.split(values, ends), weights, strict=True))
-    dw1, db1, dw2, db2 = (a.reshape(w.shape) for a, w in zip(np.split(gradients, ends), weights, strict=True))
+    w1, b1, w2, b2 = (
+        a.reshape(w.shape) for a, w in zip(np.split(values, ends), weights, strict=True)
+    )
+    dw1, db1, dw2, db2 = (
+        a.reshape(w.shape) for a, w in zip(np.split(gradients, ends), weights, strict=True)
+    )
     rows, ones = np.arange(BATCH), np.ones(BATCH, np.float32)
     step = 0
 
@@ -98,7 +104,9 @@ def seconds(step: Callable[[], float], steps: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=200, help="in one turn")
     parser.add_argument("--rounds", type=int, default=60, help="turns of each side")
     options = parser.parse_args()
@@ -111,14 +119,26 @@ def main() -> None:
         a, b = ours(), theirs()
         assert abs(a - b) < 1e-5 * abs(b), f"step {step}: losses {a} and {b}"
 
-    turns = [(seconds(ours, options.steps), seconds(theirs, options.steps)) for _ in range(options.rounds)]
+    turns = [
+        (seconds(ours, options.steps), seconds(theirs, options.steps))
+        for _ in range(options.rounds)
+    ]
     library_us, hand_us = (statistics.median(side) * 1e6 for side in zip(*turns, strict=True))
     blas = next((i for i in threadpool_info() if i["user_api"] == "blas"), {})
-    print(f"NumPy {np.__version__}, {blas.get('internal_api')} {blas.get('architecture')}, {blas.get('num_threads')} threads")
-    print(f"median of {options.rounds} turns of {options.steps} steps, {N}-{HIDDEN}-{CLASSES}, batch {BATCH}, Adam, float32")
+    print(
+        f"NumPy {np.__version__}, {blas.get('internal_api')} {blas.get('architecture')}, "
+        f"{blas.get('num_threads')} threads"
+    )
+    print(
+        f"median of {options.rounds} turns of {options.steps} steps, {N}-{HIDDEN}-{CLASSES}, batch "
+        f"{BATCH}, Adam, float32"
+    )
     print(f"library       {library_us:7.1f} µs a step")
     print(f"by hand       {hand_us:7.1f} µs a step")
-    print(f"library's own {library_us - hand_us:7.1f} µs a step, {(library_us - hand_us) / hand_us:.2f} of the NumPy calls")
+    print(
+        f"library's own {library_us - hand_us:7.1f} µs a step, "
+        f"{(library_us - hand_us) / hand_us:.2f} of the NumPy calls"
+    )
 
 
 if __name__ == "__main__":

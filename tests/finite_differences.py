@@ -1,4 +1,5 @@
-"""Central differences along random directions, in float64: the plain check that certifies derivatives in these tests."""
+"""Central differences along random directions, in float64: the plain check that certifies
+derivatives in these tests."""
 
 from __future__ import annotations
 
@@ -12,10 +13,11 @@ Array = np.ndarray
 
 
 def assert_gradients(layer: Layer, x: Array, *, training=True, mask=None, seed=0, tol=1e-6):
-    """The layer's dx and every parameter's gradient agree with central differences of <v, y> + penalties.
+    """The layer's dx and every parameter's gradient agree with central differences of <v, y> +
+    penalties.
 
-    A layer that is not built yet is built in float64. Random draws are repeated for every evaluation, buffers
-    are put back.
+    A layer that is not built yet is built in float64. Random draws are repeated for every
+    evaluation, buffers are put back.
     """
     layer = in_float64(layer, x)
     rng = np.random.default_rng(seed)
@@ -70,7 +72,8 @@ def assert_loss_gradient(loss, y_true, y_pred, *, sample_weight=None, seed=0, to
 
 
 def assert_slope(f, gradient, rng, tol, what, directions=3):
-    """(f(h, u) - f(-h, u)) / 2h = <gradient, u> along random directions u, within tol of the terms' size."""
+    """(f(h, u) - f(-h, u)) / 2h = <gradient, u> along random directions u, within tol of the terms'
+    size."""
     for _ in range(directions):
         u = rng.choice([-1.0, 1.0], gradient.shape) * rng.uniform(0.5, 1.5, gradient.shape)
         wanted = float((gradient * u).sum())

@@ -144,7 +144,10 @@ def test_models_nest():
     assert len(auto.parameters.segments()) == 1
     assert len(encoder.parameters.segments()) == 1
     np.testing.assert_allclose(
-        decoder.predict(encoder.predict(x, verbose=0), verbose=0), auto.predict(x, verbose=0), rtol=1e-5, atol=1e-6
+        decoder.predict(encoder.predict(x, verbose=0), verbose=0),
+        auto.predict(x, verbose=0),
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
@@ -161,9 +164,17 @@ def test_one_layer_in_two_places_trains():
 
 
 def test_names_are_unique_and_keras():
-    model = bp.Sequential([Dense(2), Dense(2), BatchNormalization(), Dense(2), Dense(2, name="head")])
+    model = bp.Sequential(
+        [Dense(2), Dense(2), BatchNormalization(), Dense(2), Dense(2, name="head")]
+    )
 
-    assert [layer.name for layer in model.layers] == ["dense", "dense_1", "batch_normalization", "dense_2", "head"]
+    assert [layer.name for layer in model.layers] == [
+        "dense",
+        "dense_1",
+        "batch_normalization",
+        "dense_2",
+        "head",
+    ]
     assert model.get_layer("head") is model.layers[4]
     assert model.get_layer(index=1) is model.layers[1]
     with pytest.raises(ValueError, match="no layer 'hed'; did you mean 'head'"):
@@ -174,7 +185,12 @@ def test_names_are_unique_and_keras():
 
 def test_config_round_trip():
     model = bp.Sequential(
-        [bp.Input((4,)), Dense(3, "relu", kernel_regularizer=bp.regularizers.L2(0.1)), Residual([Dense(3)]), Dropout(0.1)],
+        [
+            bp.Input((4,)),
+            Dense(3, "relu", kernel_regularizer=bp.regularizers.L2(0.1)),
+            Residual([Dense(3)]),
+            Dropout(0.1),
+        ],
         name="net",
     )
 
@@ -250,7 +266,9 @@ def test_a_keras_script_runs():
     model.add(keras.layers.Dense(16, activation="relu", kernel_initializer="he_normal"))
     model.add(keras.layers.Dense(3, activation="softmax"))
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate=keras.optimizers.schedules.CosineDecay(0.01, 100)),
+        optimizer=keras.optimizers.Adam(
+            learning_rate=keras.optimizers.schedules.CosineDecay(0.01, 100)
+        ),
         loss=keras.losses.CategoricalCrossentropy(),
         metrics=["accuracy", keras.metrics.TopKCategoricalAccuracy(k=2)],
     )
@@ -258,12 +276,16 @@ def test_a_keras_script_runs():
     x, y = rng.normal(size=(64, 8)), keras.utils.to_categorical(rng.integers(0, 3, 64), 3)
 
     history = model.fit(
-        x, y, epochs=3, verbose=0, validation_split=0.25, callbacks=[keras.callbacks.EarlyStopping(patience=5)]
+        x,
+        y,
+        epochs=3,
+        verbose=0,
+        validation_split=0.25,
+        callbacks=[keras.callbacks.EarlyStopping(patience=5)],
     )
 
-    assert set(history.history) == {
-        "loss", "accuracy", "top_k_categorical_accuracy", "val_loss", "val_accuracy", "val_top_k_categorical_accuracy",
-    }  # fmt: skip
+    names = {"loss", "accuracy", "top_k_categorical_accuracy"}
+    assert set(history.history) == names | {f"val_{name}" for name in names}
 
 
 def test_what_keras_has_and_we_do_not_says_so():

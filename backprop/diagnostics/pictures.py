@@ -8,7 +8,9 @@ from collections.abc import Mapping
 COLOURS = ("#1f5fa8", "#c8501e", "#3a8a4d", "#8a5aa8")
 
 
-def learning_curve(history: Mapping[str, list[float]], path: str | os.PathLike, title: str = "") -> None:
+def learning_curve(
+    history: Mapping[str, list[float]], path: str | os.PathLike, title: str = ""
+) -> None:
     """Draw loss and metrics over the epochs, training solid and validation dashed, one panel a quantity.
 
     Parameters
@@ -31,7 +33,9 @@ def learning_curve(history: Mapping[str, list[float]], path: str | os.PathLike, 
 
     names = [name for name in history if not name.startswith("val_") and name != "learning_rate"]
     figure = Figure(figsize=(5.2 * len(names), 3.8), layout="constrained", dpi=120)
-    for i, (axes, name) in enumerate(zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True)):
+    for i, (axes, name) in enumerate(
+        zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True)
+    ):
         epochs = range(1, len(history[name]) + 1)
         colour = COLOURS[i % len(COLOURS)]
         axes.plot(epochs, history[name], color=colour, label="training")

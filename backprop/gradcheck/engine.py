@@ -25,7 +25,9 @@ EPS = np.finfo(np.float64).eps
 STEPS = tuple(2.0**-k for k in range(6, 27, 2))
 
 
-def gradcheck(subject: Any, x: Any, y: Any = None, *, seed: int = 0, training: bool = True) -> Report:
+def gradcheck(
+    subject: Any, x: Any, y: Any = None, *, seed: int = 0, training: bool = True
+) -> Report:
     """Certify every gradient of a layer, a container, or a compiled model.
 
     The check runs on a copy in float64: the subject is not touched. A layer is checked on L = <v, f(x)> with random v, a compiled
@@ -83,13 +85,17 @@ class Probe:
         self.layer: Any = layer
         self.x = x if layer.integer_input else x.astype(np.float64)
         self.training = training
-        self.loss = getattr(getattr(layer, "trainer", None), "loss", None) if y is not None else None
+        self.loss = (
+            getattr(getattr(layer, "trainer", None), "loss", None) if y is not None else None
+        )
         if y is not None and self.loss is None:
             raise ValueError(f"{subject!r} has no loss for y: compile it, or check it on x alone")
         self.y = y
         self.parameters: list[Parameter] = [p for p in layer.arrays() if p.gradient is not None]
         self.buffers = [(p, p.value.copy()) for p in layer.arrays() if p.gradient is None]
-        self.generators = [(part, copy.deepcopy(part.rng.bit_generator.state)) for part in layer.walk()]
+        self.generators = [
+            (part, copy.deepcopy(part.rng.bit_generator.state)) for part in layer.walk()
+        ]
         self.evaluations = 0
         shape = self._forward(self.x)[0].shape
         self.v = rng.standard_normal(shape)
@@ -110,7 +116,11 @@ class Probe:
         if self.loss is None:
             terms = self.v * y_pred
             return float(terms.sum()) + penalty, float(np.abs(terms).sum()) + abs(penalty)
-        value = float(self.loss.forward(self.y, y_pred, None, mask)[0]) + penalty + sum(self.layer.losses)
+        value = (
+            float(self.loss.forward(self.y, y_pred, None, mask)[0])
+            + penalty
+            + sum(self.layer.losses)
+        )
         return value, abs(value)
 
     def backward(self) -> Array | None:
@@ -119,7 +129,9 @@ class Probe:
         if self.loss is None:
             dx = self.layer.backward(self.v, cache)
         else:
-            dx = self.layer.backward(self.loss.backward(self.loss.forward(self.y, y_pred, None, mask)[1]), cache)
+            dx = self.layer.backward(
+                self.loss.backward(self.loss.forward(self.y, y_pred, None, mask)[1]), cache
+            )
             for p in self.parameters:
                 if p.regularizer is not None:
                     p.gradient += p.regularizer.gradient(p.value)  # type: ignore[operator]
@@ -171,5 +183,3 @@ def extrapolate(phi: Callable[[float], tuple[float, float]]) -> tuple[float, flo
             before_r = r
         before = d
     return best, best_error, passes
-
-

@@ -48,7 +48,11 @@ class Entry:
         scale = max(self.size, abs(self.numeric), 1e-12)
         if not self.difference <= self.bound:  # NaN fails
             return "FAIL"
-        return "pass" if self.bound <= PRECISION * scale or self.difference == self.size == 0 else "inconclusive"
+        return (
+            "pass"
+            if self.bound <= PRECISION * scale or self.difference == self.size == 0
+            else "inconclusive"
+        )
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,15 @@ class Report:
 
     def __str__(self) -> str:
         width = max([len("gradient of"), *(len(e.name) for e in self.entries)])
-        lines = [f"{'gradient of':{width}}  {'shape':>16}  {'|difference|':>12}  {'bound':>9}  {'floor':>9}  verdict"]
+        lines = [
+            f"{'gradient of':{width}}  {'shape':>16}  {'|difference|':>12}  {'bound':>9}  {'floor':>9}  verdict"
+        ]
         for e in self.entries:
             lines.append(
                 f"{e.name:{width}}  {e.shape!s:>16}  {e.difference:12.2e}  {e.bound:9.2e}  {e.floor:9.2e}  {e.verdict}"
             )
         lines += [f"skipped: {reason}" for reason in self.skipped]
-        lines.append(f"{self.verdict}: {len(self.entries)} gradients, {self.evaluations} forward passes")
+        lines.append(
+            f"{self.verdict}: {len(self.entries)} gradients, {self.evaluations} forward passes"
+        )
         return "\n".join(lines)

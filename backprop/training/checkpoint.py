@@ -1,11 +1,13 @@
 """The state of a run as one object: saved and restored bit for bit.
 
-What decides how a run goes on is the values and buffers, the optimizer's moments, the generators, the position (epoch and
-step), the seed of the order, and the sums of the loss and the metrics of the epoch so far.
+What decides how a run goes on is the values and buffers, the optimizer's moments, the generators,
+the position (epoch and step), the seed of the order, and the sums of the loss and the metrics of
+the epoch so far.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -48,7 +50,9 @@ def check_weights(model: Any, arrays: dict[str, Array]) -> None:
         raise ValueError(f"it holds {describe(given)} where {model.name} has {describe(wanted)}")
     for (name, shape), (other, found) in zip(wanted.items(), given.items(), strict=True):
         if shape != found:
-            raise ValueError(f"its {other} has shape {found} where {name} of {model.name} has {shape}")
+            raise ValueError(
+                f"its {other} has shape {found} where {name} of {model.name} has {shape}"
+            )
 
 
 def describe(shapes: dict[str, tuple]) -> str:
@@ -56,14 +60,21 @@ def describe(shapes: dict[str, tuple]) -> str:
 
 
 def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]) -> None:
-    """Put a state into a model of the same layers; everything is checked before anything changes."""
+    """Put a state into a model of the same layers; everything is checked before anything
+    changes."""
     check_weights(model, arrays)
     generators = header.get("generators") or []
     layers = list(model.walk())
     if len(generators) != len(layers):
-        raise ValueError(f"it holds {len(generators)} generators where {model.name} has {len(layers)} layers")
+        raise ValueError(
+            f"it holds {len(generators)} generators where {model.name} has {len(layers)} layers"
+        )
     fresh = [None if state is None else generator_from(state) for state in generators]
-    store = {name.removeprefix("optimizer/"): a for name, a in arrays.items() if name.startswith("optimizer/")}
+    store = {
+        name.removeprefix("optimizer/"): a
+        for name, a in arrays.items()
+        if name.startswith("optimizer/")
+    }
     if store and model.trainer is not None:
         optimizer = model.trainer.optimizer
         if not optimizer.built:
@@ -113,11 +124,14 @@ def save_checkpoint(model: Any, path: Any, epoch: int, step: int) -> None:
 
 
 def load_checkpoint(model: Any, path: Any) -> tuple[int, int]:
-    """Put a saved run into a model that was compiled alike; returns the epoch and the step to go on with."""
+    """Put a saved run into a model that was compiled alike; returns the epoch and the step to go on
+    with."""
     header, arrays = archive.read(path, ("checkpoint",))
     trainer, run = model.trainer, header["run"]
     set_model_state(model, header, arrays)
-    sums = [[arrays[f"metrics/{i}"] for i in places] for places in positions(trainer.metrics.state())]
+    sums = [
+        [arrays[f"metrics/{i}"] for i in places] for places in positions(trainer.metrics.state())
+    ]
     trainer.metrics.set_state(sums)
     trainer._loss_sum, trainer._loss_rows = (float(v) for v in arrays["loss"])
     trainer.seed = int(run["seed"])
@@ -130,4 +144,4 @@ def load_checkpoint(model: Any, path: Any) -> tuple[int, int]:
 def positions(nested: list[list[Array]]) -> list[list[int]]:
     """The places of nested entries when all are counted in order."""
     ends = np.cumsum([0, *map(len, nested)])
-    return [list(range(a, b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [list(range(a, b)) for a, b in itertools.pairwise(ends)]

@@ -145,6 +145,7 @@ class Reader:
     def __init__(self, model: Any, loss: Any = None):
         self.model = model
         self.loss = loss
+        self.forget()
 
     def x(self, x: Any, whole: bool = True) -> Any:
         """The inputs, of the model's dtype and rank. A memory map is left as it is unless it is one batch."""
@@ -212,10 +213,17 @@ class Reader:
         return x.toarray() if is_sparse(x) and not self.model.sparse_input else x
 
     def check(self, x: Any, y: Any) -> None:
-        """Raise unless a batch fits the model, once that is built, and its targets fit the loss."""
-        self.model.check_input(x.shape)
+        """Raise unless a batch fits the model, which is built, and its targets fit the loss."""
+        if x.shape[1:] != self._checked:
+            self.model.check_input(x.shape)
+            self._output_shape = self.model.compute_output_shape((None, *x.shape[1:]))
+            self._checked = x.shape[1:]
         if y is not None and self.loss is not None:
-            self.loss.check(y, self.model.compute_output_shape((None, *x.shape[1:])))
+            self.loss.check(y, self._output_shape)
+
+    def forget(self) -> None:
+        """Take note that the model may have changed."""
+        self._checked = None
 
 
 def place(epoch: int, steps: int | None, total: int) -> tuple[int, int, int]:
@@ -346,7 +354,14 @@ class ArrayData:
     def _read(self, rows: Any) -> Batch:
         y, w = self.y, self.weight
         batch = self.x[rows], None if y is None else y[rows], None if w is None else w[rows]
-        return self._late(*batch) if self.late else batch
+        if not self.late:
+            return batch
+        try:
+            return self._late(*batch)
+        except ValueError as error:  # row numbers in it count from the batch's first
+            these = np.arange(self.n)[rows].tolist()
+            shown = f"{these[:9]} and more" if len(these) > 9 else these
+            raise ValueError(f"in a batch of rows {shown}: {error}") from error
 
     def _late(self, x: Any, y: Any, w: Array | None) -> Batch:
         """Do to a batch what is not done to all data at once: memory maps are checked and cast, sparse rows made dense."""
@@ -354,7 +369,7 @@ class ArrayData:
             x = self.reader.x(np.asarray(x), whole=False)
         x = self.reader.dense(x)
         if isinstance(self.y, np.memmap):
-            y = self.reader.y(np.asarray(y))
+            y = self.reader.y(np.asarray(y), whole=False)
             if self.reader.model.built:
                 self.reader.check(x, y)
         return x, y, w
@@ -478,7 +493,9 @@ class IterableData:
             if y is None:
                 raise ValueError("y is missing: yield (x, y) or (x, y, sample_weight)")
             if len(y) != n:
-                raise ValueError(f"x has {n} rows and y has {len(y)}; they must have a row for each sample")
+                raise ValueError(
+                    f"x has {n} rows and y has {len(y)}; they must have a row for each sample"
+                )
             w = self.reader.weight(w, n)
             if self.class_weight is not None:
                 w = class_weights(y, self.class_weight, w, self.reader.model.dtype)
@@ -525,7 +542,9 @@ def as_data(
     if x is None:
         raise ValueError(f"{who} needs x: an array or an iterable of batches")
     check_class_weight(class_weight)
-    if isinstance(x, list | tuple) and y is not None:  # then they are no batches, which bring their y
+    if (
+        isinstance(x, list | tuple) and y is not None
+    ):  # then they are no batches, which bring their y
         x = x[0] if len(x) == 1 and is_array(x[0]) and np.ndim(x[0]) > 1 else x
     if is_array_like(x) or (isinstance(x, list | tuple) and y is not None):
         return ArrayData(
@@ -539,7 +558,9 @@ def as_data(
             shuffle=shuffle,
             seed=seed,
         )
-    if isinstance(x, Mapping | str | bytes) or not (isinstance(x, Iterable) or hasattr(x, "__getitem__")):
+    if isinstance(x, Mapping | str | bytes) or not (
+        isinstance(x, Iterable) or hasattr(x, "__getitem__")
+    ):
         raise TypeError(
             f"{who} expects x to be an array, a sparse matrix, a data frame or an iterable of "
             f"batches, got {type(x).__name__}"
@@ -576,7 +597,10 @@ def check_class_weight(class_weight: Any) -> None:
 
 
 def class_weights(
-    y: Array | None, class_weight: Mapping[int, float], sample_weight: Array | None, dtype: Any = None
+    y: Array | None,
+    class_weight: Mapping[int, float],
+    sample_weight: Array | None,
+    dtype: Any = None,
 ) -> Array:
     """A weight per sample from a weight per class; classes that are not named weigh 1."""
     if y is None:

@@ -84,7 +84,11 @@ class Trainer:
         self.epoch = self.step = 0
         self._loss_sum = self._loss_rows = 0.0
         self._rehearsed: tuple | None = None
+        self._prepared: Any = None
         self._warned = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_prepared": None}
 
     # ------------------------------------------------------------------ one step
 
@@ -119,12 +123,15 @@ class Trainer:
         x, y, w = data.first()
         if y is None:
             raise ValueError(f"{who} needs y: give it beside x, or batches of (x, y)")
+        self.reader.forget()
         self.model.build((None, *x.shape[1:]))
         data.check()
         self.rehearse(x, y, w)
         parameters = self.model.parameters
-        self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
-        self._penalised = any(layer.penalises for layer in self.model.walk())
+        if parameters is not self._prepared:  # a vector is new when a layer is
+            self._prepared = parameters
+            self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
+            self._penalised = any(layer.penalises for layer in self.model.walk())
         if training:
             parameters.refresh()
             if not self.optimizer.built:

@@ -1,11 +1,16 @@
-"""Helpers that prepare data, and the seed: Keras' names, NumPy's arrays."""
+"""Helpers that prepare data, the seed, and what Keras keeps here beside them: Keras' names."""
 
-from backprop.config import (
-    custom_object_scope,
-    get_custom_objects,
-    register_keras_serializable,
-)
+from backprop.callbacks.progbar import Progbar
+from backprop.config import custom_object_scope, get_custom_objects
 from backprop.random import set_random_seed
+from backprop.saving import (
+    deserialize_keras_object,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    serialize_keras_object,
+)
+from backprop.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from backprop.utils.arrays import normalize, split_dataset, to_categorical
 from backprop.utils.sequences import pad_sequences, timeseries_dataset_from_array
 
@@ -13,13 +18,20 @@ CustomObjectScope = custom_object_scope
 
 __all__ = [
     "CustomObjectScope",
+    "Progbar",
     "custom_object_scope",
+    "deserialize_keras_object",
     "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
     "normalize",
+    "pack_x_y_sample_weight",
     "pad_sequences",
     "register_keras_serializable",
+    "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
     "timeseries_dataset_from_array",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]

@@ -8,7 +8,7 @@ It prints the accuracy on the 359 digits that it was not trained with, and the t
 import backprop as bp
 from backprop.gradcheck import gradcheck
 
-EPOCHS, BATCH = 8, 32
+EPOCHS, BATCH = 8, 64
 
 bp.utils.set_random_seed(0)
 (x, y), (x_test, y_test) = bp.datasets.digits.load_data()
@@ -17,7 +17,7 @@ x, x_test = x[..., None] / 16, x_test[..., None] / 16  # one channel, the last a
 model = bp.Sequential(
     [
         bp.Input((8, 8, 1)),
-        bp.layers.Conv2D(16, 3, padding="same", activation="relu"),
+        bp.layers.Conv2D(16, 3, activation="relu"),
         bp.layers.BatchNormalization(),
         bp.layers.Conv2D(32, 3, activation="relu"),
         bp.layers.MaxPooling2D(2),
@@ -27,7 +27,7 @@ model = bp.Sequential(
     ]
 )
 steps = EPOCHS * -(-len(x) // BATCH)
-rate = bp.optimizers.schedules.OneCycle(0.01, total_steps=steps)
+rate = bp.optimizers.schedules.OneCycle(0.02, total_steps=steps)
 model.compile(
     bp.optimizers.Adam(rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
 )

@@ -1,6 +1,7 @@
 """A whole `fit` gives Keras' numbers: from the same weights, in the same order of batches.
 
-Keras needs an engine to train; the backend is chosen when Keras is imported, so the runs happen in a process of their own.
+Keras needs an engine to train; the backend is chosen when Keras is imported, so the runs happen in
+a process of their own.
 """
 
 import importlib.util
@@ -26,11 +27,12 @@ def build(k, case, dtype):
     L = k.layers
     reg = k.regularizers.L2(0.01)
     stacks = {
-        "classifier": [L.Dense(16, activation="relu", kernel_regularizer=reg), L.Dense(3, activation="softmax")],
-        "logits": [L.Dense(8, activation="tanh", activity_regularizer="l2"), L.Dense(3)],
-        "regression": [L.Dense(8, activation="gelu", kernel_constraint="max_norm"), L.Dense(1)],
-        "binary": [L.BatchNormalization(), L.Dense(8, activation="swish"), L.Dense(1, activation="sigmoid")],
-        "frozen": [L.Dense(8, activation="elu", trainable=False), L.Dense(1)],
+        "classifier": [L.Dense(16, activation="relu", kernel_regularizer=reg), L.Dense(3,
+        activation="softmax")], "logits": [L.Dense(8, activation="tanh", activity_regularizer="l2"),
+        L.Dense(3)], "regression": [L.Dense(8, activation="gelu", kernel_constraint="max_norm"),
+        L.Dense(1)], "binary": [L.BatchNormalization(), L.Dense(8, activation="swish"), L.Dense(1,
+        activation="sigmoid")], "frozen": [L.Dense(8, activation="elu", trainable=False),
+        L.Dense(1)],
     }
     return k.Sequential([L.Input((5,)), *stacks[case]])
 
@@ -48,7 +50,8 @@ def compile_it(k, model, case):
     elif case == "regression":
         model.compile(O.RMSprop(0.01, clipnorm=1.0), "mse", metrics=["mae"])
     elif case == "binary":
-        model.compile(O.AdamW(0.01), "binary_crossentropy", metrics=["accuracy"], weighted_metrics=["accuracy"])
+        model.compile(O.AdamW(0.01), "binary_crossentropy", metrics=["accuracy"],
+        weighted_metrics=["accuracy"])
     else:
         model.compile(O.SGD(0.05, global_clipnorm=0.5), "huber", metrics=["mse"], loss_weights=0.5)
 
@@ -78,14 +81,15 @@ def run(k, np, case, dtype, weights):
     if case == "regression":
         extra["sample_weight"] = np.linspace(0.1, 2.0, 50).astype(dtype)
     history = model.fit(
-        x, y, batch_size=16, epochs=4, shuffle=False, verbose=0, validation_data=(x[:20], y[:20]), **extra
+        x, y, batch_size=16, epochs=4, shuffle=False, verbose=0, validation_data=(x[:20], y[:20]),
+        **extra
     )
     return {
         "start": start,
         "weights": [np.asarray(w).tolist() for w in model.get_weights()],
         "history": {name: [float(v) for v in values] for name, values in history.history.items()},
-        "evaluate": {name: float(v) for name, v in model.evaluate(x, y, verbose=0, return_dict=True).items()},
-        "predict": np.asarray(model.predict(x, verbose=0)).tolist(),
+        "evaluate": {name: float(v) for name, v in model.evaluate(x, y, verbose=0,
+        return_dict=True).items()}, "predict": np.asarray(model.predict(x, verbose=0)).tolist(),
     }
 """
 
