@@ -7,6 +7,8 @@ generator is never read.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 
 _root = np.random.SeedSequence()
@@ -47,3 +49,15 @@ def generator(
     if isinstance(seed, np.random.Generator):
         return seed
     return np.random.default_rng(spawn() if seed is None else seed)
+
+
+@contextmanager
+def own_seeds(seed: int | np.random.SeedSequence):
+    """Within the block seeds come from another root: what is built there moves nothing outside."""
+    global _root
+    before = _root
+    _root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    try:
+        yield
+    finally:
+        _root = before

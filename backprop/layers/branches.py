@@ -89,7 +89,7 @@ class Parallel(Container):
             )
         return tuple(y)
 
-    def propagate(self, x, ctx):
+    def propagate(self, x, ctx) -> Any:
         """Also the mask: a step is real where every branch that still has a mask says so."""
         if not self.built:
             raise ValueError(f"{self.name} cannot run{NOT_BUILT}")

@@ -109,6 +109,8 @@ class Container(Layer):
 class Chain(Container):
     """y = fₖ(… f₂(f₁(x))): layers one behind the other.
 
+        x: (N, ...)    y: (N, ...), as fₖ has it
+
     By the chain rule dL/dx of a layer is dL/dy of the one before it, so `backward` walks the
     layers in reverse and hands each its cache. A layer that stands in two places has
     one set of values; its gradient is the sum over the places.

@@ -18,7 +18,7 @@ model = bp.Sequential(
     [
         bp.Input((8, 8, 1)),
         bp.layers.Conv2D(16, 3, activation="relu"),
-        bp.layers.BatchNormalization(),
+        bp.layers.BatchNormalization(momentum=0.9),
         bp.layers.Conv2D(32, 3, activation="relu"),
         bp.layers.MaxPooling2D(2),
         bp.layers.Flatten(),

@@ -2,8 +2,8 @@
 
     python docs/examples/sequence_lstm.py
 
-It prints the accuracy on the test digits, first with all eight rows, then with the lower rows masked
-away: a masked step leaves the state as it was.
+It prints the accuracy on the test digits, first with all eight rows, then with the lower rows
+masked away: a masked step leaves the state as it was.
 """
 
 import numpy as np

@@ -2,10 +2,10 @@
 
     python docs/examples/two_models_share_a_layer.py
 
-The autoencoder learns from all training images, without labels. The classifier then learns from 30
-labelled ones, with the encoder that the autoencoder has trained; the yardstick is the same classifier
-with an encoder of its own. It prints the accuracies on the test digits, as means over five seeds, and
-says whether the two models hold the same arrays.
+The autoencoder learns from all training images, without labels. The classifier then learns from
+30 labelled ones, with the encoder that the autoencoder has trained; the yardstick is the same
+classifier with an encoder of its own. It prints the accuracies on the test digits, as means over
+five seeds, and says whether the two models hold the same arrays.
 """
 
 import numpy as np

@@ -10,6 +10,8 @@ from backprop.layers.activations.elementwise import FromOutput, negative, number
 class Exponential(FromOutput):
     """y = exp(x).
 
+        x, y: (...)
+
         dx = y dy
 
     Where exp(x) is above the largest number (x > 88.7 in float32, x > 709.7 in float64), y is
@@ -33,6 +35,8 @@ class Exponential(FromOutput):
 
 class ELU(FromOutput):
     """y = x for x > 0, alpha (exp(x) - 1) for x ≤ 0.
+
+        x, y: (...)
 
     On the left the derivative alpha exp(x) is y + alpha:
 
@@ -82,12 +86,14 @@ class ELU(FromOutput):
 class SELU(FromOutput):
     """y = λ x for x > 0, λ α (exp(x) - 1) for x ≤ 0, with λ = 1.0507… and α = 1.6733….
 
+        x, y: (...)
+
     On the left the derivative λ α exp(x) is y + λ α:
 
         dx = λ dy [x > 0] + (y + λ α) dy [x ≤ 0]
 
     The two numbers make mean 0 and variance 1 a fixed point of a layer whose weights have variance
-    1 / n: use it with the `lecun_normal` initializer and `AlphaDropout`.
+    1 / n: use it with the `lecun_normal` initializer.
 
     References
     ----------
@@ -119,6 +125,8 @@ class SELU(FromOutput):
 
 class CELU(FromOutput):
     """y = x for x > 0, alpha (exp(x / alpha) - 1) for x ≤ 0.
+
+        x, y: (...)
 
     On the left the derivative exp(x / alpha) is y / alpha + 1, which is 1 at 0 for every alpha:
 

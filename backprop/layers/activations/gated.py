@@ -21,6 +21,8 @@ from backprop.linalg import sigmoid
 class SiLU(FromOutput):
     """y = x s, where s = sigmoid(x).
 
+        x, y: (...)
+
     By the product rule with s' = s (1 - s); s and y are kept:
 
         dx = (s + y (1 - s)) dy
@@ -50,6 +52,8 @@ class SiLU(FromOutput):
 
 class HardSiLU(FromInput):
     """y = x h, where h = min(max(x / 6 + 1/2, 0), 1).
+
+        x, y: (...)
 
     By the product rule with h' = 1/6 between the kinks:
 
@@ -81,6 +85,8 @@ class HardSiLU(FromInput):
 
 class GELU(KeepsSlope):
     """y = x Φ(x), where Φ is the normal distribution's cumulative function and φ = Φ' its density.
+
+        x, y: (...)
 
         dx = (Φ(x) + x φ(x)) dy
 
@@ -149,6 +155,8 @@ class GELU(KeepsSlope):
 
 class Mish(KeepsSlope):
     """y = x t, where t = tanh(log(1 + exp(x))).
+
+        x, y: (...)
 
     With n = exp(x) and w = n (n + 2) it is t = w / (w + 2): one exponential instead of three
     functions. Then

@@ -133,6 +133,8 @@ def show_refused(found: Any) -> str:
 class Activation(Layer):
     """y = f(x), for an activation f given by name, function or layer.
 
+        x: (...)    y: (...), as f has it
+
         dx = f'(dy): what the activation's own layer passes back
 
     Parameters

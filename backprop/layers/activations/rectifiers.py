@@ -19,6 +19,8 @@ from backprop.linalg import unbroadcast
 class Linear(Layer):
     """y = x, so dx = dy.
 
+        x, y: (...)
+
     `y` is `x` itself, not a copy.
 
     Examples
@@ -41,6 +43,8 @@ class ReLU(FromOutput):
 
         y = min(x, max_value)    for x > t
         y = s (x - t)            for x ≤ t
+
+        x, y: (...)
 
     The slope is 1 on the first branch below max_value, 0 above it, and s on the second:
 
@@ -115,6 +119,8 @@ class ReLU(FromOutput):
 
 class LeakyReLU(FromInput):
     """y = x for x ≥ 0, s x for x < 0, where s is negative_slope.
+
+        x, y: (...)
 
         dx = dy [x ≥ 0] + s dy [x < 0]
 
@@ -249,6 +255,8 @@ class PReLU(Layer):
 
 class ReLU6(FromOutput):
     """y = min(max(x, 0), 6).
+
+        x, y: (...)
 
         dx = dy [0 < x < 6]
 

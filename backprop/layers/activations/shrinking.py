@@ -11,6 +11,8 @@ from backprop.layers.activations.elementwise import FromInput, FromOutput, numbe
 class TanhShrink(FromOutput):
     """y = x - t, where t = tanh(x).
 
+        x, y: (...)
+
     The derivative is 1 - (1 - t²) = t²; t is kept:
 
         dx = t² dy
@@ -33,6 +35,8 @@ class TanhShrink(FromOutput):
 
 class SoftShrink(FromOutput):
     """y = x - min(max(x, -t), t), where t is the threshold: x moved towards 0 by t, but not across.
+
+        x, y: (...)
 
         dx = dy [|x| > t]
 
@@ -76,6 +80,8 @@ class SoftShrink(FromOutput):
 class HardShrink(FromOutput):
     """y = x [|x| > t], where t is the threshold.
 
+        x, y: (...)
+
         dx = dy [|x| > t]
 
     The function jumps at -t and t; the slope there is 0.
@@ -113,6 +119,8 @@ class HardShrink(FromOutput):
 
 class Threshold(FromInput):
     """y = x for x > t, default_value for x ≤ t, where t is the threshold.
+
+        x, y: (...)
 
         dx = dy [x > t]
 

@@ -12,6 +12,8 @@ from backprop.linalg import sigmoid
 class Sigmoid(FromOutput):
     """y = 1 / (1 + exp(-x)).
 
+        x, y: (...)
+
         dx = y (1 - y) dy
 
     It is computed as (tanh(x / 2) + 1) / 2, whose error is below one unit in the last place of 1: a
@@ -34,6 +36,8 @@ class Sigmoid(FromOutput):
 
 class HardSigmoid(FromOutput):
     """y = min(max(x / 6 + 1/2, 0), 1).
+
+        x, y: (...)
 
         dx = dy / 6 [-3 < x < 3]
 
@@ -62,6 +66,8 @@ class HardSigmoid(FromOutput):
 class LogSigmoid(FromOutput):
     """y = log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|)).
 
+        x, y: (...)
+
     As exp(y) = sigmoid(x), the derivative 1 - sigmoid(x) is 1 - exp(y):
 
         dx = (1 - exp(y)) dy
@@ -86,6 +92,8 @@ class LogSigmoid(FromOutput):
 class Tanh(FromOutput):
     """y = tanh(x).
 
+        x, y: (...)
+
         dx = (1 - y²) dy
 
     Examples
@@ -105,6 +113,8 @@ class Tanh(FromOutput):
 
 class HardTanh(FromInput):
     """y = min(max(x, -1), 1).
+
+        x, y: (...)
 
         dx = dy [-1 ≤ x ≤ 1]
 
@@ -132,6 +142,8 @@ class HardTanh(FromInput):
 class Softsign(FromOutput):
     """y = x r, where r = 1 / (1 + |x|).
 
+        x, y: (...)
+
     The derivative is r - |x| r² = r²; r is kept:
 
         dx = r² dy
@@ -158,6 +170,8 @@ class Softsign(FromOutput):
 
 class SparseSigmoid(FromOutput):
     """y = (min(max(x, -1), 1) + 1) / 2.
+
+        x, y: (...)
 
         dx = dy / 2 [-1 < x < 1]
 

@@ -18,6 +18,8 @@ from backprop.layers.activations.sigmoids import sparse_sigmoid
 class Softplus(FromOutput):
     """y = log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)).
 
+        x, y: (...)
+
     As exp(-y) = 1 / (1 + exp(x)), the derivative sigmoid(x) is 1 - exp(-y):
 
         dx = (1 - exp(-y)) dy
@@ -45,6 +47,8 @@ class Softplus(FromOutput):
 
 class Squareplus(KeepsSlope):
     """y = (x + r) / 2, where r = sqrt(x² + b).
+
+        x, y: (...)
 
     The derivative is (1 + x / r) / 2 = y / r:
 
@@ -90,6 +94,8 @@ class Squareplus(KeepsSlope):
 
 class SparsePlus(FromInput):
     """y = 0 for x ≤ -1, (x + 1)² / 4 for -1 < x < 1, x for x ≥ 1.
+
+        x, y: (...)
 
     The derivative is the sparse sigmoid, without a jump:
 

@@ -31,12 +31,14 @@ class AlongAxis(Layer):
         self.axis = tuple(axis) if isinstance(axis, list | tuple) else axis
 
     def build(self, input_shape):
-        n = len(input_shape)
+        self.check_input(input_shape)
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        n = len(shape)
         for axis in self.axis if isinstance(self.axis, tuple) else (self.axis,):
             if not -n <= axis < n:
-                raise ValueError(
-                    f"{self!r} has no axis {axis} in inputs of {show_shape(input_shape[1:])}"
-                )
+                raise ValueError(f"{self!r} has no axis {axis} in inputs of {show_shape(shape[1:])}")
 
     def total(self, d: Array) -> Array:
         """Σ over the axis, which stays with length one."""
@@ -45,6 +47,8 @@ class AlongAxis(Layer):
 
 class Softmax(AlongAxis):
     """y = exp(x) / Σ exp(x), the sum along `axis`.
+
+        x, y: (...)
 
     Every x raises its own y and lowers all y by way of the sum: dy_i/dx_j = y_i ([i = j] - y_j), so
 
@@ -102,6 +106,8 @@ class Softmax(AlongAxis):
 class LogSoftmax(AlongAxis):
     """y = x - log Σ exp(x), the sum along `axis`.
 
+        x, y: (...)
+
     The derivative of the second term is the softmax, which is exp(y):
 
         dx = dy - exp(y) Σ dy
@@ -137,6 +143,8 @@ class LogSoftmax(AlongAxis):
 
 class Sparsemax(AlongAxis):
     """y = max(x - τ, 0), with the τ for which y sums to 1 along `axis`.
+
+        x, y: (...)
 
     It is the point of the simplex that is nearest to x.
 

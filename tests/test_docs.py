@@ -1,0 +1,390 @@
+"""The documentation says what is true: its examples run, its links lead somewhere, nothing is left
+out."""
+
+import ast
+import contextlib
+import importlib
+import inspect
+import io
+import re
+import runpy
+import shlex
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import backprop as bp
+from backprop import cli
+from backprop.config import custom_object_scope
+from backprop.layer import InputSpec, Layer
+from backprop.layers import InputLayer
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+EXAMPLES = sorted((DOCS / "examples").glob("*.py"))
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+# ----------------------------------------------------------------------------------------- examples
+
+FENCE = re.compile(
+    r"(?P<skip><!-- skip: .+ -->\n+)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.M | re.S
+)
+
+
+def blocks(text):
+    """(line, language, code) of each block that can run, in order."""
+    for match in FENCE.finditer(text):
+        if not match["skip"]:
+            line = text[: match.start("code")].count("\n")
+            yield line, match["language"], match["code"]
+
+
+def run_page(path):
+    """Run a page's blocks in one namespace, and its `backprop` commands, in the present folder."""
+    namespace = {"__name__": "__main__"}
+    for line, language, code in blocks(path.read_text(encoding="utf-8")):
+        if language == "python":
+            exec(compile("\n" * line + code, path, "exec"), namespace)
+        elif language == "bash":
+            for command in code.splitlines():
+                if command.startswith("backprop "):
+                    status = cli.main(shlex.split(command)[1:])
+                    assert status == 0, f"{path}: {command!r} returned {status}"
+
+
+def table(path, columns):
+    rng = np.random.default_rng(0)
+    lines = [
+        ",".join(columns),
+        *(",".join(map(str, row)) for row in rng.random((40, len(columns)))),
+    ]
+    Path(path).write_text("\n".join(lines))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder to work in; names that an example registers are forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    with custom_object_scope({}):
+        yield tmp_path
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_every_block_of_a_page_runs(path, folder):
+    if path.name == "README.md":  # its commands are about a table of the reader's
+        table("data.csv", ["size", "age", "price"])
+        table("new_rows.csv", ["size", "age"])
+    with contextlib.redirect_stdout(io.StringIO()):
+        run_page(path)
+
+
+def test_a_block_that_fails_is_found_at_its_line(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n```python\nx = 1\n```\n\n```python\n\nx.missing\n```\n")
+
+    with pytest.raises(AttributeError) as caught:
+        run_page(page)
+
+    assert caught.traceback[-1].lineno + 1 == 9
+
+
+def test_a_command_that_fails_is_found(folder):
+    page = folder / "page.md"
+    page.write_text("```bash\nbackprop predict no_model.npz no_data.csv\n```\n")
+
+    with pytest.raises(AssertionError, match="returned 2"):
+        run_page(page)
+
+
+def test_a_block_with_a_reason_is_skipped():
+    text = "<!-- skip: needs a network -->\n\n```python\n1 / 0\n```\n\n```python\nx = 1\n```\n"
+
+    assert [code for _, _, code in blocks(text)] == ["x = 1\n"]
+
+
+def number_behind(words, text):
+    return float(re.search(re.escape(words) + r" +([\d.]+\d)", text)[1])
+
+
+def at_least(words, least):
+    return lambda text: number_behind(words, text) >= least
+
+
+def beats_principal_components(text):
+    return number_behind("autoencoder", text) < 0.8 * number_behind("principal components", text)
+
+
+def shared_encoder_helps(text):
+    own, shared = (
+        number_behind("its own: test accuracy", text),
+        number_behind("r's:     test accuracy", text),
+    )
+    return shared > own and "hold the same arrays: True" in text
+
+
+# what is to be seen in the output of each script
+CHECKS = {
+    "autoencoder.py": [beats_principal_components],
+    "digits_convnet.py": [at_least("test accuracy", 0.97), lambda text: "FAIL" not in text],
+    "digits_perceptron.py": [at_least("test accuracy", 0.95)],
+    "sequence_lstm.py": [
+        at_least("8 rows: test accuracy", 0.92), at_least("6 rows: test accuracy", 0.75)
+    ],
+    "sparse_words.py": [at_least("test accuracy", 0.95)],
+    "two_models_share_a_layer.py": [shared_encoder_helps],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", EXAMPLES, ids=name_of)
+def test_every_script_runs_and_prints_its_figures(script, folder):
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        runpy.run_path(str(script), run_name="__main__")
+
+    text = printed.getvalue()
+    assert all(check(text) for check in CHECKS[script.name]), text
+
+
+def test_the_page_of_examples_lists_every_script():
+    listed = re.findall(r"\(examples/(\w+\.py)\)", (DOCS / "examples.md").read_text())
+
+    assert sorted(listed) == [script.name for script in EXAMPLES] == sorted(CHECKS)
+
+
+# -------------------------------------------------------------------------------------------- links
+
+LINK = re.compile(r"\[[^\]^\[]*\]\(([^)\s]+)\)")
+MENTION = re.compile(
+    r"`([\w.]+(?:/[\w.]+)+(?:\.\w+|/))`"
+)  # `backprop/layer.py`, `backprop/layers/`
+
+
+def prose(text):
+    """A page without its code."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+
+
+def anchors(text):
+    """The anchors of a page's headings, as GitHub and MyST make them."""
+    headings = re.findall(r"^#+ (.+)$", prose(text), re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def broken_links(path, text):
+    """The links of a page that lead to no file, or to no heading of it."""
+    for target in LINK.findall(prose(text)):
+        if target.startswith(("http:", "https:", "mailto:")):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (path.parent / file).resolve() if file else path
+        exists = found.exists() if file else True
+        if exists and anchor:
+            exists = anchor in anchors(found.read_text(encoding="utf-8") if file else text)
+        if not exists:
+            yield target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_every_link_of_a_page_leads_somewhere(path):
+    assert list(broken_links(path, path.read_text(encoding="utf-8"))) == []
+
+
+def test_a_broken_link_is_found():
+    text = "# One heading\n\n[a](nowhere.md) [b](#one-heading) [c](#two) [d](training.md#nothing)"
+
+    broken = list(broken_links(DOCS / "page.md", text))
+
+    assert broken == ["nowhere.md", "#two", "training.md#nothing"]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_every_file_that_a_page_mentions_exists(path):
+    mentioned = MENTION.findall(prose(path.read_text(encoding="utf-8")))
+
+    assert [name for name in mentioned if not (ROOT / name).exists()] == []
+
+
+def reading_order():
+    """The files of the README's reading order; a bare name is a neighbour of the one before."""
+    text = (ROOT / "README.md").read_text()
+    section = text[text.index("## Reading order") :].split("\n## ")[0]
+    files, folder = [], ROOT
+    for name in re.findall(r"`([\w/]+\.py)`", section):
+        files.append(ROOT / name if "/" in name else folder / name)
+        folder = files[-1].parent
+    return files
+
+
+def test_the_files_of_the_reading_order_exist():
+    files = reading_order()
+
+    assert len(files) >= 8
+    assert [name_of(file) for file in files if not file.exists()] == []
+
+
+def text_block(page, first_word):
+    """The lines of the page's block that begins with a word."""
+    found = re.search(rf"^```text\n({first_word}.*?)^```$", page, re.M | re.S)
+    return found[1].splitlines()
+
+
+def test_the_tree_of_the_architecture_page_is_that_of_the_package():
+    page = (DOCS / "architecture.md").read_text()
+    tree = "\n".join(line for line in text_block(page, "backprop/")[1:])
+
+    entries = re.findall(r"(?:^|(?<=\s\s))(\w+(?:\.py|/))", tree)
+
+    package = ROOT / "backprop"
+    on_disk = {p.name + "/" * p.is_dir() for p in package.iterdir() if p.name[0] not in "_."}
+    assert [entry for entry in entries if entry not in on_disk] == []
+    assert "layer.py" in entries and "layers/" in entries
+
+
+def test_the_import_direction_on_the_page_is_the_one_that_is_enforced():
+    source = (ROOT / "tests" / "test_architecture.py").read_text()
+    enforced = next(
+        ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LINES"
+    )
+
+    def exists(name):
+        path = ROOT / "backprop" / name.replace(".", "/")
+        return path.is_dir() or path.with_suffix(".py").exists()
+
+    wanted = [[name for name in line if exists(name)] for line in enforced]
+    page = (DOCS / "architecture.md").read_text()
+    shown = [line.split(", ") for line in text_block(page, "config, ")]
+
+    assert shown == [line for line in wanted if line and line != ["__main__"]]
+
+
+def test_the_reference_lists_every_public_module():
+    listed = re.findall(r"^   (backprop[\w.]*)$", (DOCS / "api.rst").read_text(), re.M)
+    public = [name for name in bp.__all__ if inspect.ismodule(getattr(bp, name))]
+
+    def covered(name):
+        return any(f"{entry}.".startswith(f"backprop.{name}.") for entry in listed)
+
+    assert [name for name in public if not covered(name)] == []
+    for name in listed:
+        importlib.import_module(name)
+
+
+# --------------------------------------------------------------------------------------- docstrings
+
+FAMILIES = [
+    "layers", "losses", "optimizers", "optimizers.schedules", "metrics", "initializers",
+    "regularizers", "constraints", "callbacks",
+]  # fmt: skip
+
+# what users extend or are handed, and do not construct
+NOT_CONSTRUCTED = {
+    "FromFunction", "InputLayer", "InputSpec", "Layer", "MonitorCallback", "RandomInitializer",
+    "Values",
+}  # fmt: skip
+
+
+def public_classes(family):
+    module = importlib.import_module(f"backprop.{family}")
+    names = getattr(module, "__all__", [name for name in vars(module) if name[0] != "_"])
+    found = {
+        getattr(module, name): None for name in names if inspect.isclass(getattr(module, name))
+    }
+    return [c for c in found if c.__module__.startswith(f"backprop.{family}")]
+
+
+CLASSES = [(family, cls) for family in FAMILIES for cls in public_classes(family)]
+CONSTRUCTED = [cls for _, cls in CLASSES if cls.__name__ not in NOT_CONSTRUCTED]
+FORMULAS = [
+    cls for family, cls in CLASSES
+    if family in ("layers", "losses") and cls not in (Layer, InputSpec, InputLayer)
+]  # fmt: skip
+
+
+def own_doc(cls):
+    return inspect.cleandoc(cls.__dict__.get("__doc__") or "")
+
+
+def section(doc, title):
+    """What stands below a numpydoc heading."""
+    found = re.search(rf"^{title}\n-+\n(.*?)(?=\n\n?\w[\w ]*\n-+\n|\Z)", doc, re.M | re.S)
+    return found[1] if found else ""
+
+
+def undocumented_arguments(cls):
+    """The constructor's arguments that the section Parameters does not name."""
+    if "__init__" not in cls.__dict__:
+        return []
+    lines = section(own_doc(cls), "Parameters").splitlines()
+    heads = " ".join(line for line in lines if line[:1].strip())
+    wanted = [
+        p.name
+        for p in inspect.signature(cls.__init__).parameters.values()
+        if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
+    return [name for name in wanted if not re.search(rf"\b{name}\b", heads)]
+
+
+@pytest.mark.parametrize("cls", CONSTRUCTED, ids=lambda cls: cls.__name__)
+def test_a_public_class_documents_its_arguments_and_has_an_example(cls):
+    assert undocumented_arguments(cls) == []
+    assert ">>> " in section(own_doc(cls), "Examples")
+
+
+def shapes(doc):
+    """The aligned lines that state shapes: `x: (N, n)    kernel: (n, units)`."""
+    return re.findall(r"^ {4,}\S.*?: \(", doc, re.M)
+
+
+@pytest.mark.parametrize("cls", FORMULAS, ids=lambda cls: cls.__name__)
+def test_a_layer_and_a_loss_open_with_a_formula_and_state_their_shapes(cls):
+    doc = own_doc(cls)
+
+    assert " = " in doc.splitlines()[0]
+    assert shapes(doc)
+
+
+def test_a_docstring_that_lacks_something_is_found():
+    class Poor:
+        """Some layer.
+
+        Parameters
+        ----------
+        units : int
+            Of the rate one hears nothing.
+        """
+
+        def __init__(self, units, rate):
+            pass
+
+    assert undocumented_arguments(Poor) == ["rate"]
+    assert section(own_doc(Poor), "Examples") == ""
+    assert shapes(own_doc(Poor)) == []
+
+
+def test_a_well_kept_docstring_is_read():
+    doc = textwrap.dedent("""\
+        y = x kernel.
+
+            x: (N, n)    kernel: (n, units)
+
+        Parameters
+        ----------
+        units : int
+
+        Examples
+        --------
+        >>> 1
+        1
+        """)
+
+    assert section(doc, "Parameters") == "units : int"
+    assert section(doc, "Examples").startswith(">>> 1")
+    assert len(shapes(doc)) == 1
