@@ -11,6 +11,7 @@ the nearest name when one is misspelt.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -46,6 +47,16 @@ def as_one(scope: ContextVar[dict | None]):
     return decorate
 
 
+class ConstructorSignature:
+    """What `help` shows for a class: the arguments of `__init__`, which `__new__` hides."""
+
+    def __get__(self, instance: Any, cls: type) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")  # a callable object has that of its __call__
+        signature = inspect.signature(cls.__init__)
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
 class Configurable:
     """Remembers the arguments of its constructor call.
 
@@ -53,6 +64,7 @@ class Configurable:
     arguments, so that a misspelt one is an error that names the nearest known argument.
     """
 
+    __signature__ = ConstructorSignature()
     _arguments: dict[str, Any]
     has_identity = False  # a layer's: one object in two places is not the same as two equal ones
 
@@ -173,6 +185,11 @@ def snake_case(name: str) -> str:
 # registries
 
 FAMILIES: dict[str, Registry] = {}
+# what a config may have imported, and nothing else: a file is read before any family is in use
+HOMES = (
+    *("activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics"),
+    *("models", "optimizers", "optimizers.schedules", "regularizers"),
+)
 _custom_objects: dict[str, Any] = {}
 SHARED = "shared_object_id"
 
@@ -344,8 +361,13 @@ def deserialize(value: Any) -> Any:
     if value["class_name"] == "__shared__":
         return read_before(value)
     if value["class_name"] == "__array__":
-        return np.array(value["config"]["value"], dtype=value["config"]["dtype"])
+        dtype = np.dtype(value["config"]["dtype"])
+        if dtype.kind not in "fiub":
+            raise ValueError(f"the config holds an array of dtype {dtype}, and numbers were expected")
+        return np.array(value["config"]["value"], dtype=dtype)
     family = (value.get("module") or "").removeprefix("keras.").removeprefix("backprop.")
+    if family in HOMES and family not in FAMILIES:
+        importlib.import_module(f"backprop.{family}")  # its registry enters itself
     if family in FAMILIES:
         return FAMILIES[family].deserialize(value)
     cls = _custom_objects.get(value.get("registered_name") or value["class_name"])

@@ -8,6 +8,7 @@ of the medians, obvious over fast. One thread: element by element NumPy uses no 
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import sys
@@ -95,7 +96,7 @@ def pairs(x, dy) -> dict[str, tuple[Callable, Callable]]:
     }
 
 
-def medians(sides: tuple[Callable, Callable], turns: int = 15) -> tuple[float, float]:
+def medians(sides: tuple[Callable, Callable], turns: int) -> tuple[float, float]:
     """Median seconds a call of each side, in turns of about 2 ms."""
     start = perf_counter()
     for side in sides:
@@ -121,6 +122,9 @@ def machine() -> str:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a few turns: does it run?")
+    turns = 3 if parser.parse_args().quick else 15
     print(machine())
     rng = np.random.default_rng(0)
     for dtype in ("float32", "float64"):
@@ -133,7 +137,7 @@ def main() -> None:
                 obvious, fast = column[name]
                 if "approximate" not in name:
                     np.testing.assert_allclose(fast(), obvious(), rtol=1e-4, atol=1e-6)
-                a, b = medians(column[name])
+                a, b = medians(column[name], turns)
                 row += f"{1e6 * b:8.1f} µs {a / b:6.2f}x"
             print(f"{name:40s}{row}")
 

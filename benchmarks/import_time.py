@@ -8,6 +8,7 @@ find their byte code in one fresh folder, as after the first run of an installed
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import subprocess
@@ -41,9 +42,13 @@ def measure(statements: list[str], rounds: int = 10) -> list[float]:
 def main() -> None:
     import numpy
 
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=20, help="turns of each side")
+    rounds = parser.parse_args().rounds
     statements = [NUMPY, BACKPROP, f"{BACKPROP}; backprop.Sequential"]
-    times = measure(statements, rounds=20)
-    print(f"Python {platform.python_version()}, NumPy {numpy.__version__}, least of 20 turns each")
+    times = measure(statements, rounds)
+    version = f"Python {platform.python_version()}, NumPy {numpy.__version__}"
+    print(f"{version}, least of {rounds} turns each")
     for statement, t in zip(statements, times, strict=True):
         print(f"{statement:40s} {1e3 * t:7.1f} ms  {t / times[0]:5.2f}x")
 

@@ -33,6 +33,7 @@ BATCH, N, HIDDEN, CLASSES = 32, 64, 128, 10
 def library(x: Array, y: Array) -> tuple[Callable[[], float], list[Array]]:
     """A step through the public API, and the weights it starts from."""
     import backprop as bp
+    from backprop.training.data import as_data
 
     bp.utils.set_random_seed(0)
     dense = bp.layers.Dense
@@ -40,7 +41,7 @@ def library(x: Array, y: Array) -> tuple[Callable[[], float], list[Array]]:
     model.compile("adam", loss="sparse_categorical_crossentropy")
     trainer = model.trainer
     assert trainer is not None
-    trainer.prepare((x, y, None), training=True)
+    trainer.prepare(as_data(trainer.reader, x, y, who="overhead"), "overhead", training=True)
     return lambda: float(trainer.train_step(x, y)[0]), model.get_weights()
 
 

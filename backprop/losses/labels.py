@@ -6,7 +6,7 @@ import numpy as np
 
 from backprop.layer import show_shape
 from backprop.losses.axes import agree
-from backprop.losses.loss import Loss
+from backprop.losses.loss import FLATTEN, Loss
 
 Array = np.ndarray
 Shape = tuple[int | None, ...]
@@ -71,9 +71,11 @@ def check_class_numbers(
     classes, numbers, column = split(loss, output_shape, axis)
     if not (agree(y_true.shape, numbers) or agree(y_true.shape, column)):
         one_hot = agree(y_true.shape, output_shape)
-        advice = (
-            "use CategoricalCrossentropy, or y.argmax(-1)" if one_hot else "give one a position"
-        )
+        advice = "give one a position"
+        if y_true.ndim < len(numbers):
+            advice += f", {FLATTEN}"
+        if one_hot:
+            advice = "use CategoricalCrossentropy, or y.argmax(-1)"
         raise ValueError(
             f"{name} expects class numbers of shape {show_shape(numbers)} for outputs of shape "
             f"{show_shape(output_shape)} and got {'one-hot labels' if one_hot else 'an array'} of "

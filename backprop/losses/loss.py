@@ -30,6 +30,7 @@ from backprop.losses.axes import agree, leading, same_rank
 Array = np.ndarray
 
 EPSILON = 1e-7  # Keras' fuzz factor: probabilities are kept this far from 0 and 1
+FLATTEN = "or add Flatten() or a pooling layer before the last one"
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
 
@@ -284,9 +285,12 @@ class Loss(Layer):
             or agree((*shape, 1), output_shape)
             or agree(shape, (*output_shape, 1))
         ):
+            advice = self.advice((*shape,))
+            if len(output_shape) > max(len(shape), 2):
+                advice = f"; give targets of as many axes, {FLATTEN}"
             raise ValueError(
                 f"{type(self).__name__} expects targets of the outputs' shape "
-                f"{show_shape(output_shape)} and got {show_shape(shape)}{self.advice((*shape,))}"
+                f"{show_shape(output_shape)} and got {show_shape(shape)}{advice}"
             )
 
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:

@@ -1,6 +1,6 @@
 """Helpers that prepare data, the seed, and what Keras keeps here beside them: Keras' names."""
 
-from backprop.callbacks.progbar import Progbar
+from backprop.callbacks.progbar import Progbar as Progbar  # shown among the callbacks
 from backprop.config import custom_object_scope, get_custom_objects
 from backprop.random import set_random_seed
 from backprop.saving import (
@@ -18,7 +18,6 @@ CustomObjectScope = custom_object_scope
 
 __all__ = [
     "CustomObjectScope",
-    "Progbar",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
