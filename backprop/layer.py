@@ -294,7 +294,7 @@ class Layer(Configurable):
             raise ValueError(
                 f"{self!r} cannot size {name!r} {shape}: the input's shape must be known there"
             )
-        spend(math.prod(shape), self, name)
+        spend(math.prod(n or 0 for n in shape), self, name)
         value = initializers.get(initializer)(shape, dtype=self.dtype or np.float32, rng=self.rng)
         value = np.asarray(value, dtype=self.dtype or np.float32, order="C")  # 0-d stays 0-d
         if value.shape != shape:
@@ -427,7 +427,7 @@ class Layer(Configurable):
         """Set all weights; nothing changes unless every one of them fits."""
         arrays, weights = self.arrays(), [np.asarray(w) for w in weights]
         if len(weights) != len(arrays):
-            state = "" if self.built else NOT_BUILT
+            state = "" if self.built else "; it is not built yet: build it, or call it on data"
             raise ValueError(f"{self!r} has {len(arrays)} weights and got {len(weights)}{state}")
         for p, w in zip(arrays, weights, strict=True):
             if w.shape != p.shape:
@@ -550,19 +550,30 @@ def once(build):
     """A layer is built once: `build` on a built layer only checks that the shape is acceptable."""
 
     @functools.wraps(build)
-    def wrapper(self, input_shape):
+    def wrapper(self, input_shape=None):
+        if input_shape is None:
+            input_shape = getattr(self, "declared_shape", None)
         if self.built:
-            self.check_input(input_shape)
+            if input_shape is not None:
+                self.check_input(input_shape)
             return
+        if input_shape is None:
+            raise ValueError(
+                f"{self.name} does not know its input's shape: build((None, 784)), or add an Input "
+                "first"
+            )
         input_shape = tuple(input_shape)
+        unbuilt = [(layer, dict(layer.__dict__)) for layer in self.walk() if not layer.built]
         for layer in self.sublayers():
             layer.adopt_dtype(self.dtype)
         try:
             build(self, input_shape)
         except BaseException:
-            self._parameters.clear()  # half-built is unbuilt
-            self._arrays.clear()
-            self.built = False
+            for layer, before in unbuilt:  # half-built is unbuilt, layers within too
+                layer.__dict__.clear()
+                layer.__dict__.update(before)
+                layer._parameters.clear()
+                layer._arrays.clear()
             raise
         self.build_shape = input_shape
         self.built = True

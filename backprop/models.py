@@ -84,7 +84,10 @@ class Sequential(Chain):
         try:
             self._restack(rebuild)
         except Exception:
-            del self._entries[count:], self.layers[len(self.layers) - (not isinstance(layer, InputLayer)) :]
+            del (
+                self._entries[count:],
+                self.layers[len(self.layers) - (not isinstance(layer, InputLayer)) :],
+            )
             self._restack(rebuild)
             raise
 
@@ -110,7 +113,7 @@ class Sequential(Chain):
         if self.declared_shape is not None and self.layers:
             self.build(self.declared_shape)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None):
         """Make all parameters.
 
         Parameters
@@ -118,17 +121,15 @@ class Sequential(Chain):
         input_shape : tuple, optional
             With the batch axis: ``(None, 784)``. Default: that of the `Input`.
         """
-        if self.built:
-            return
         if not self.layers:
             raise ValueError(f"{self.name} has no layers: add() some first")
-        input_shape = input_shape or self.declared_shape
-        if input_shape is None:
-            raise ValueError(f"{self.name} does not know its input's shape: add an Input first, or build((None, 784))")
         if self.dtype is None:
             self.dtype = float_dtype("float32")
         if self.declared_shape is not None and not fits(input_shape, self.declared_shape):
-            raise ValueError(f"{self.name} was declared for inputs of {self.declared_shape[1:]} and got {tuple(input_shape)[1:]}")
+            raise ValueError(
+                f"{self.name} was declared for inputs of {self.declared_shape[1:]} and got "
+                f"{tuple(input_shape)[1:]}"
+            )
         super().build(tuple(input_shape))
 
     def check_input(self, shape):
@@ -136,7 +137,8 @@ class Sequential(Chain):
         if declared is not None and not fits(shape, declared):
             advice = self.layers[0].advice(tuple(shape)) if self.layers else ""
             raise ValueError(
-                f"{self.name} was built for inputs of shape {tuple(declared[1:])} and got {tuple(shape[1:])}{advice}"
+                f"{self.name} was built for inputs of shape {tuple(declared[1:])} and got "
+                f"{tuple(shape[1:])}{advice}"
             )
         super().check_input(shape)
 
@@ -151,7 +153,8 @@ class Sequential(Chain):
     def _require_built(self, what: str) -> None:
         if not self.built:
             raise ValueError(
-                f"{self.name} is not built yet, so it has no {what}: give it an Input, call it on data, or build((None, ...))"
+                f"{self.name} is not built yet, so it has no {what}: give it an Input, call it on "
+                "data, or build((None, ...))"
             )
 
     @property
@@ -173,11 +176,16 @@ class Sequential(Chain):
             raise ValueError("get_layer() takes a name or an index")
         if index is not None:
             if not -len(self.layers) <= index < len(self.layers):
-                raise ValueError(f"{self.name} has {len(self.layers)} layers and was asked for number {index}")
+                raise ValueError(
+                    f"{self.name} has {len(self.layers)} layers and was asked for number {index}"
+                )
             return self.layers[index]
         names = [layer.name for layer in self.layers]
         if name not in names:
-            raise ValueError(f"{self.name} has no layer {name!r}{nearest(name, names)}; it has {', '.join(names)}")
+            raise ValueError(
+                f"{self.name} has no layer {name!r}{nearest(name, names)}; "
+                f"it has {', '.join(names)}"
+            )
         return self.layers[names.index(name)]
 
     # ------------------------------------------------------------------ training
@@ -207,18 +215,29 @@ class Sequential(Chain):
         weighted_metrics : list, optional
             Given the sample weights.
         run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
-            Of Keras' engines; there is no graph here to compile, so only the defaults (or their equivalents) are taken.
+            Of Keras' engines; there is no graph here to compile, so only the defaults (or their
+            equivalents) are taken.
         """
         if steps_per_execution != 1 or jit_compile is True:
-            raise ValueError("steps_per_execution and jit_compile are of Keras' engines: there is nothing to compile here")
+            raise ValueError(
+                "steps_per_execution and jit_compile are of Keras' engines: there is nothing to "
+                "compile here"
+            )
         self.trainer = Trainer(
-            self, loss, optimizer, metrics, weighted_metrics=weighted_metrics, loss_weight=loss_weights
+            self,
+            loss,
+            optimizer,
+            metrics,
+            weighted_metrics=weighted_metrics,
+            loss_weight=loss_weights,
         )
         self.stop_training = False
 
     def _trainer(self, what: str) -> Trainer:
         if self.trainer is None:
-            raise RuntimeError(f"{what}() needs compile() first: model.compile(optimizer='adam', loss='mse')")
+            raise RuntimeError(
+                f"{what}() needs compile() first: model.compile(optimizer='adam', loss='mse')"
+            )
         return self.trainer
 
     @property
@@ -231,7 +250,9 @@ class Sequential(Chain):
 
     @property
     def metrics(self) -> list:
-        return [] if self.trainer is None else [metric for _, metric, _ in self.trainer.metrics.items]
+        return (
+            [] if self.trainer is None else [metric for _, metric, _ in self.trainer.metrics.items]
+        )
 
     @property
     def metrics_names(self) -> list[str]:
@@ -269,7 +290,7 @@ class Sequential(Chain):
         y : array, optional
             Targets, unless they come with `x`.
         batch_size : int, default 32
-            For L-BFGS the default is all rows.
+            Of arrays; an iterable has batches already. For L-BFGS the default is all rows.
         epochs : int, default 1
             The number of the last epoch; see `initial_epoch`.
         verbose : {"auto", 0, 1, 2}
@@ -280,13 +301,15 @@ class Sequential(Chain):
         validation_data : tuple or iterable, optional
             ``(x, y)`` or ``(x, y, sample_weight)``, or an iterable of batches.
         shuffle : bool, default True
-            Anew for each epoch; the order depends only on the seed and the epoch.
+            Anew for each epoch; the order depends only on the seed and the epoch. Batches that can
+            be read by index are shuffled as they are, those of other iterables are not.
         class_weight : dict of int to float, optional
         sample_weight : array, optional
         initial_epoch : int, default 0
             Where to go on.
         steps_per_epoch, validation_steps : int, optional
-            Batches of an epoch, of a validation. Default: all.
+            Batches of an epoch, of a validation. Default: all. The next epoch goes on where one of
+            some steps stopped; the end of the data ends an epoch too.
         validation_batch_size : int, optional
             Default: `batch_size`.
         validation_freq : int or list of int, default 1
@@ -334,27 +357,47 @@ class Sequential(Chain):
         callbacks=None,
         return_dict: bool = False,
     ):
-        """Loss and metrics in inference: a list in the order of `metrics_names` (one number without metrics), or a dict.
+        """Loss and metrics in inference: a list in the order of `metrics_names` (one number without
+        metrics), or a dict.
 
         The arguments are those of `fit`.
         """
         logs = self._trainer("evaluate").evaluate(
-            x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, steps=steps, callbacks=callbacks
+            x,
+            y,
+            batch_size=batch_size,
+            verbose=verbose,
+            sample_weight=sample_weight,
+            steps=steps,
+            callbacks=callbacks,
         )
         return present(logs, return_dict)
 
-    def predict(self, x, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks=None):
+    def predict(
+        self,
+        x,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks=None,
+    ):
         """y for x, in inference and in batches (of 32 unless told otherwise)."""
         trainer = self.trainer or Trainer(self)
-        return trainer.predict(x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
+        return trainer.predict(
+            x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
+        )
 
     def predict_on_batch(self, x) -> Array:
         """y for x, as one batch."""
         return (self.trainer or Trainer(self)).predict_batch(x)
 
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False):
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
+    ):
         """One optimisation step; the metrics go on until `reset_metrics`."""
-        logs = self._trainer("train_on_batch").one_batch(x, y, sample_weight, class_weight, training=True)
+        logs = self._trainer("train_on_batch").one_batch(
+            x, y, sample_weight, class_weight, training=True
+        )
         return present(logs, return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict: bool = False):
@@ -370,7 +413,9 @@ class Sequential(Chain):
         """The loss and the metrics so far."""
         return self._trainer("get_metrics_result").results()
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training: bool = True) -> float:
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training: bool = True
+    ) -> float:
         """The loss of predictions, with the penalties on the weights."""
         loss = self._trainer("compute_loss").loss
         return float(loss(y, y_pred, sample_weight)) + float(sum(self.losses))
@@ -385,8 +430,8 @@ class Sequential(Chain):
     def add_loss(self, loss) -> None:
         """Not here: a penalty needs a derivative."""
         raise TypeError(
-            "add_loss belongs to Keras' automatic differentiation; give layers an activity_regularizer or a "
-            "kernel_regularizer, or write a Loss"
+            "add_loss belongs to Keras' automatic differentiation; give layers an "
+            "activity_regularizer or a kernel_regularizer, or write a Loss"
         )
 
     @property
@@ -455,7 +500,9 @@ class Sequential(Chain):
         """Print the layers with their output shapes and numbers of parameters."""
         from backprop.summary import summary
 
-        (print_fn or print)(summary(self, line_length, positions, expand_nested, show_trainable, layer_range))
+        (print_fn or print)(
+            summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
+        )
 
     def __getstate__(self):
         return self.__dict__ | {"_vector": None}
@@ -469,7 +516,8 @@ class Sequential(Chain):
 def fits(shape, declared) -> bool:
     """Whether a shape is one that was declared; None is free."""
     return len(shape) == len(declared) and all(
-        want is None or have is None or want == have for have, want in zip(shape[1:], declared[1:], strict=True)
+        want is None or have is None or want == have
+        for have, want in zip(shape[1:], declared[1:], strict=True)
     )
 
 
@@ -485,7 +533,13 @@ registry = Registry("models", [Sequential])
 registry.base = Sequential
 
 
-def clone_model(model: Sequential, input_tensors=None, clone_function=None, call_function=None, recursive: bool = False):
+def clone_model(
+    model: Sequential,
+    input_tensors=None,
+    clone_function=None,
+    call_function=None,
+    recursive: bool = False,
+):
     """A model of the same layers with fresh values.
 
     Parameters
@@ -497,11 +551,15 @@ def clone_model(model: Sequential, input_tensors=None, clone_function=None, call
         Of Keras' functional API, which is not offered here.
     """
     if input_tensors is not None or call_function is not None or recursive:
-        raise ValueError("input_tensors, call_function and recursive are of Keras' functional API: not offered")
+        raise ValueError(
+            "input_tensors, call_function and recursive are of Keras' functional API: not offered"
+        )
     if clone_function is None:
         return type(model).from_config(model.get_config())
     shape = [Input(batch_shape=model.input_shape)] if model.built else []
-    return type(model)([*shape, *map(clone_function, model.layers)], name=model.name, dtype=model.dtype)
+    return type(model)(
+        [*shape, *map(clone_function, model.layers)], name=model.name, dtype=model.dtype
+    )
 
 
 def model_from_json(json_string: str, custom_objects=None) -> Sequential:
@@ -515,7 +573,9 @@ def save_model(model: Sequential, filepath, overwrite: bool = True, zipped=None)
     model.save(filepath, overwrite=overwrite, zipped=zipped)
 
 
-def load_model(filepath, custom_objects=None, compile: bool = True, safe_mode: bool = True) -> Sequential:
+def load_model(
+    filepath, custom_objects=None, compile: bool = True, safe_mode: bool = True
+) -> Sequential:
     """Read what `save_model` wrote; see `backprop.saving.load_model`."""
     from backprop import saving
 

@@ -7,7 +7,6 @@ the epoch so far.
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -111,13 +110,14 @@ def save_checkpoint(model: Any, path: Any, epoch: int, step: int) -> None:
     """
     trainer = model.trainer
     header, arrays = model_state(model)
-    sums = [v for values in trainer.metrics.state() for v in values]
-    arrays |= {f"metrics/{i}": np.asarray(v) for i, v in enumerate(sums)}
+    for i, sums in enumerate(trainer.metrics.state()):
+        arrays |= {f"metrics/{i}/{k}": value for k, value in enumerate(sums)}
     arrays["loss"] = np.array([trainer._loss_sum, trainer._loss_rows])
     header["run"] = {
         "epoch": int(epoch),
         "step": int(step),
         "seed": trainer.seed,
+        "metrics": metric_names(trainer),
         "history": getattr(model.history, "history", None),
     }
     archive.write(path, "checkpoint", header, arrays)
@@ -125,13 +125,26 @@ def save_checkpoint(model: Any, path: Any, epoch: int, step: int) -> None:
 
 def load_checkpoint(model: Any, path: Any) -> tuple[int, int]:
     """Put a saved run into a model that was compiled alike; returns the epoch and the step to go on
-    with."""
+    with. Everything is checked before anything changes."""
     header, arrays = archive.read(path, ("checkpoint",))
     trainer, run = model.trainer, header["run"]
-    set_model_state(model, header, arrays)
+    if run["metrics"] != metric_names(trainer):
+        raise ValueError(
+            f"{str(path)!r} is of a run with the metrics {run['metrics']} and {model.name} has "
+            f"{metric_names(trainer)}: compile it as it was"
+        )
+    state = trainer.metrics.state()
+    none = np.empty(0)
     sums = [
-        [arrays[f"metrics/{i}"] for i in places] for places in positions(trainer.metrics.state())
+        [arrays.get(f"metrics/{i}/{k}", none) for k in range(len(old))]
+        for i, old in enumerate(state)
     ]
+    for name, new, old in zip(run["metrics"], sums, state, strict=True):
+        if [v.shape for v in new] != [v.shape for v in old]:
+            raise ValueError(
+                f"{str(path)!r} is of a run in which the metric {name} has other shapes"
+            )
+    set_model_state(model, header, arrays)
     trainer.metrics.set_state(sums)
     trainer._loss_sum, trainer._loss_rows = (float(v) for v in arrays["loss"])
     trainer.seed = int(run["seed"])
@@ -141,7 +154,5 @@ def load_checkpoint(model: Any, path: Any) -> tuple[int, int]:
     return trainer.epoch, trainer.step
 
 
-def positions(nested: list[list[Array]]) -> list[list[int]]:
-    """The places of nested entries when all are counted in order."""
-    ends = np.cumsum([0, *map(len, nested)])
-    return [list(range(a, b)) for a, b in itertools.pairwise(ends)]
+def metric_names(trainer: Any) -> list[str]:
+    return [name for name, _, _ in trainer.metrics.items]

@@ -32,7 +32,7 @@ def is_array(x: Any) -> bool:
 
 
 def is_array_like(x: Any) -> bool:
-    """Whether `x` holds samples, and not batches: arrays, frames, sparse matrices, lists of numbers."""
+    """Whether `x` holds samples, not batches: arrays, frames, sparse matrices, lists of numbers."""
     if is_array(x):
         return True
     return isinstance(x, list | tuple) and not any(is_batch(item) for item in x[:1])
@@ -47,7 +47,7 @@ def is_batch(item: Any) -> bool:
 
 
 def numbers(x: Any, name: str) -> Any:
-    """`x` as an array of real numbers (or CSR matrix); an error that names `x` for everything else."""
+    """`x` as an array of real numbers, or a CSR matrix; anything else is an error that names it."""
     if is_sparse(x):
         x = x.tocsr()
         if x.ndim != 2:
@@ -98,7 +98,8 @@ def from_objects(x: Array, name: str) -> Array:
     if kind in ("NAType", "NaTType"):
         raise ValueError(f"{name} has missing values ({kind}): fill or drop such rows first")
     raise TypeError(
-        f"{name} expected numbers and got an array of objects ({kind}); encode them as numbers first"
+        f"{name} expected numbers and got an array of objects ({kind}); "
+        "encode them as numbers first"
     )
 
 
@@ -148,7 +149,7 @@ class Reader:
         self.forget()
 
     def x(self, x: Any, whole: bool = True) -> Any:
-        """The inputs, of the model's dtype and rank. A memory map is left as it is unless it is one batch."""
+        """The inputs, of the model's dtype and rank. A whole memory map is left as it is."""
         x = numbers(x, "x")
         x = self.fit_rank(x)
         if isinstance(x, np.memmap) and whole:
@@ -172,8 +173,8 @@ class Reader:
                 check_finite(y, name)
             except ValueError:
                 raise ValueError(
-                    f"{name} holds numbers beyond the range of {dtype}: scale the data, or give the "
-                    "model dtype='float64'"
+                    f"{name} holds numbers beyond the range of {dtype}: scale the data, or give "
+                    "the model dtype='float64'"
                 ) from None
         return y
 
@@ -197,7 +198,8 @@ class Reader:
         y = numbers(y, "y")
         if isinstance(y, np.memmap) and whole:
             return y
-        y = y.toarray() if is_sparse(y) else y
+        if is_sparse(y):
+            y = y.toarray()  # type: ignore[attr-defined]
         return self.cast(y, "y") if y.dtype.kind == "f" else y
 
     def weight(self, w: Any, n: int, name: str = "sample_weight") -> Array | None:
@@ -227,7 +229,7 @@ class Reader:
 
 
 def place(epoch: int, steps: int | None, total: int) -> tuple[int, int, int]:
-    """Which pass over the data an epoch belongs to, and the numbers of its first and last batch there.
+    """Which pass over the data an epoch belongs to, and where it begins and ends there.
 
     Epochs of `steps` batches go on through the data. Where a pass ends within an epoch, the epoch
     ends too, as in Keras.
@@ -307,7 +309,7 @@ class ArrayData:
         return -(-self.n // self.batch_size)
 
     def split(self, fraction: float) -> ArrayData:
-        """Take the last `fraction` of the samples away and return them: validation data, before any shuffling."""
+        """Take the last `fraction` of the samples away, before any shuffling, and return them."""
         at = int(np.floor(self.n * (1 - fraction)))
         if not 0 < at < self.n:
             raise ValueError(
@@ -364,7 +366,8 @@ class ArrayData:
             raise ValueError(f"in a batch of rows {shown}: {error}") from error
 
     def _late(self, x: Any, y: Any, w: Array | None) -> Batch:
-        """Do to a batch what is not done to all data at once: memory maps are checked and cast, sparse rows made dense."""
+        """Do to a batch what is not done to all data at once: check and cast a memory map, make
+        sparse rows dense."""
         if isinstance(self.x, np.memmap):
             x = self.reader.x(np.asarray(x), whole=False)
         x = self.reader.dense(x)
@@ -402,7 +405,7 @@ class IterableData:
         self.steps = length(source)
         self.indexed = self.steps is not None and hasattr(source, "__getitem__")
         self.once = isinstance(source, Iterator)
-        self._rest: Iterator | None = None  # of the present pass
+        self._rest: Any = None  # an iterator: of the present pass
         self._peeked: list[Any] = []  # read and not yet given out
         self._given = 0  # batches of the present pass
 
@@ -587,7 +590,8 @@ def check_class_weight(class_weight: Any) -> None:
         return
     if not isinstance(class_weight, Mapping):
         raise TypeError(
-            f"class_weight expects a weight for each class, such as {{0: 1.0, 1: 5.0}}, got {class_weight!r}"
+            "class_weight expects a weight for each class, such as {0: 1.0, 1: 5.0}, "
+            f"got {class_weight!r}"
         )
     for label, weight in class_weight.items():
         if not isinstance(label, int | np.integer) or label < 0:
@@ -622,7 +626,7 @@ def class_weights(
 
 
 def unpack_x_y_sample_weight(data: Any) -> Batch:
-    """`x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` → always the three, with None for what is missing."""
+    """`x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` → the three; None for what is missing."""
     if not isinstance(data, list | tuple):
         return data, None, None
     if not 1 <= len(data) <= 3:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -93,7 +93,8 @@ class Trainer:
     # ------------------------------------------------------------------ one step
 
     def train_step(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
-        """One optimisation step on a batch that `Reader` has prepared; the outcome is that of before the step."""
+        """One optimisation step on a batch that `Reader` has prepared; the outcome is that of
+        before the step."""
         outcome = self.gradients(x, y, sample_weight)
         self.optimizer.step(self.model.parameters)
         return outcome
@@ -118,8 +119,8 @@ class Trainer:
         return value, y_pred, mask
 
     def prepare(self, data: ArrayData | IterableData, who: str, *, training: bool) -> None:
-        """Build the model for the data and check that they fit it, the loss and the metrics, before anything is
-        changed."""
+        """Build the model for the data and check that they fit it, the loss and the metrics, before
+        anything is changed."""
         x, y, w = data.first()
         if y is None:
             raise ValueError(f"{who} needs y: give it beside x, or batches of (x, y)")
@@ -137,10 +138,14 @@ class Trainer:
             if not self.optimizer.built:
                 self.optimizer.build(parameters)
             if not parameters.segments():
-                warnings.warn(f"{self.model.name} has no trainable weights: training will not change it", stacklevel=4)
+                warnings.warn(
+                    f"{self.model.name} has no trainable weights: training will not change it",
+                    stacklevel=4,
+                )
 
     def rehearse(self, x: Any, y: Array, w: Array | None) -> None:
-        """Compute the loss and the metrics of made-up predictions: what does not fit is an error now, not after a step."""
+        """Compute the loss and the metrics of made-up predictions: what does not fit is an error
+        now, and not after a step."""
         seen = (x.shape[1:], y.shape[1:], None if w is None else w.shape[1:])
         if seen == self._rehearsed:
             return
@@ -184,17 +189,26 @@ class Trainer:
         validation_batch_size = at_least_one(validation_batch_size, who, "validation_batch_size")
         verbose = verbosity(verbose, who)
         data = as_data(
-            self.reader, x, y, sample_weight, who=who, class_weight=class_weight, batch_size=batch_size, shuffle=shuffle,
+            self.reader,
+            x,
+            y,
+            sample_weight,
+            who=who,
+            class_weight=class_weight,
+            batch_size=batch_size,
+            shuffle=shuffle,
             seed=self.seed,
-        )  # fmt: skip
-        validation = self._validation(data, validation_data, validation_split, validation_batch_size, batch_size)
+        )
+        validation = self._validation(
+            data, validation_data, validation_split, validation_batch_size, batch_size
+        )
         if validation is not None:
             check_frequency(validation_freq)
             rounds = sum(due(epoch, validation_freq) for epoch in range(initial_epoch, epochs))
             if validation.once and rounds > 1 and validation_steps is None:
                 raise ValueError(
-                    f"validation_data is an iterator, which can be read once, and is wanted {rounds} times: "
-                    "give arrays or a list of batches, or validation_steps"
+                    "validation_data is an iterator, which can be read once, and is wanted "
+                    f"{rounds} times: give arrays or a list of batches, or validation_steps"
                 )
         if self.optimizer.full_batch:
             self._check_full_batch(data, batch_size, steps_per_epoch)
@@ -214,25 +228,33 @@ class Trainer:
         )
         self.model.stop_training = False
         self.epoch, self.step = initial_epoch, 0
-        run.on_train_begin()  # a callback may restore an interrupted run: its epoch and step
+        run.on_train_begin()  # a callback may restore an interrupted run: epoch, step and seed
+        data.seed = self.seed
         if self.optimizer.full_batch:
-            logs = self._fit_full_batch(run, data, epochs, validation, validation_steps, validation_freq)
+            logs = self._fit_full_batch(
+                run, data, epochs, validation, validation_steps, validation_freq
+            )
         else:
-            logs = self._fit_batches(run, data, epochs, steps_per_epoch, validation, validation_steps, validation_freq)
+            logs = self._fit_batches(
+                run, data, epochs, steps_per_epoch, validation, validation_steps, validation_freq
+            )
         if self.optimizer.use_ema and epochs > initial_epoch:
             self.optimizer.finalize_variable_values(self.model.parameters)
         run.on_train_end(logs)
         assert run.history is not None
         return run.history
 
-    def _fit_batches(self, run, data, epochs, steps, validation, validation_steps, validation_freq) -> dict[str, float]:
+    def _fit_batches(
+        self, run, data, epochs, steps, validation, validation_steps, validation_freq
+    ) -> dict[str, float]:
         logs: dict[str, float] = {}
         first = self.epoch
         for epoch in range(first, epochs):
             if epoch > first and data.ended():
                 warnings.warn(
-                    f"x ended after {epoch} of {epochs} epochs, and so does the run: an iterator is read once; give a "
-                    "list of batches, or an iterator that yields steps_per_epoch * epochs batches",
+                    f"x ended after {epoch} of {epochs} epochs, and so does the run: an iterator "
+                    "is read once; give a list of batches, or an iterator that yields "
+                    "steps_per_epoch * epochs batches",
                     stacklevel=4,
                 )
                 break
@@ -254,7 +276,9 @@ class Trainer:
                 break
         return logs
 
-    def _end_epoch(self, run, epoch, validation, validation_steps, validation_freq) -> dict[str, float]:
+    def _end_epoch(
+        self, run, epoch, validation, validation_steps, validation_freq
+    ) -> dict[str, float]:
         logs = self.results()
         if validation is not None and due(epoch, validation_freq):
             with self.own_tracking():
@@ -264,8 +288,11 @@ class Trainer:
         run.on_epoch_end(epoch, logs)
         return logs
 
-    def _fit_full_batch(self, run, data, epochs, validation, validation_steps, validation_freq) -> dict[str, float]:
-        """An optimizer that needs the loss of all data at every trial point; one of its iterations is one epoch."""
+    def _fit_full_batch(
+        self, run, data, epochs, validation, validation_steps, validation_freq
+    ) -> dict[str, float]:
+        """An optimizer that needs the loss of all data at every trial point; one of its iterations
+        is one epoch."""
         first, logs, begun = self.epoch, {}, False
 
         def closure() -> float:
@@ -287,23 +314,31 @@ class Trainer:
             self.optimizer.minimize(self.model.parameters, closure, epochs - first, iterated)
         return logs
 
-    def _check_full_batch(self, data: ArrayData | IterableData, batch_size: int | None, steps: int | None) -> None:
-        """Raise unless all data can be had as often as wanted, and the loss of all is the mean of that of the batches."""
+    def _check_full_batch(
+        self, data: ArrayData | IterableData, batch_size: int | None, steps: int | None
+    ) -> None:
+        """Raise unless all data can be had as often as wanted, and the loss of all is the mean of
+        that of the batches."""
         name = type(self.optimizer).__name__
         if steps is not None:
-            raise ValueError(f"{name} takes all data in every epoch: leave out steps_per_epoch={steps}")
+            raise ValueError(
+                f"{name} takes all data in every epoch: leave out steps_per_epoch={steps}"
+            )
         if data.once:
-            raise ValueError(f"{name} reads all data again and again, and an iterator is read once: give arrays")
+            raise ValueError(
+                f"{name} reads all data again and again, and an iterator is read once: give arrays"
+            )
         if isinstance(data, ArrayData) and batch_size is None:
             data.batch_size = max(data.n, 1)
         if self.loss.reduction not in ("mean", "sum_over_batch_size") and data.steps != 1:
             raise ValueError(
-                f"{name} adds up batches of a loss that is a mean over samples, and {self.loss!r} is another: give all "
-                "data as one batch"
+                f"{name} adds up batches of a loss that is a mean over samples, and {self.loss!r} "
+                "is another: give all data as one batch"
             )
 
     def full_gradient(self, data: ArrayData | IterableData) -> float:
-        """The loss of all data, and its gradient in the model's vector: the batches' means, weighted by their rows."""
+        """The loss of all data, and its gradient in the model's vector: the batches' means,
+        weighted by their rows."""
         segments = self.model.parameters.segments()
         total = [np.zeros(s.size, np.float64) for s in segments]
         loss = rows = 0.0
@@ -348,7 +383,9 @@ class Trainer:
         with self.own_tracking():
             return self._evaluate(run, data, steps)
 
-    def _evaluate(self, run: CallbackList, data: ArrayData | IterableData, steps: int | None) -> dict[str, float]:
+    def _evaluate(
+        self, run: CallbackList, data: ArrayData | IterableData, steps: int | None
+    ) -> dict[str, float]:
         self.reset()
         run.on_test_begin()
         step = -1
@@ -384,12 +421,11 @@ class Trainer:
         steps = at_least_one(steps, who, "steps")
         verbose = verbosity(verbose, who)
         data = as_data(self.reader, x, who=who, batch_size=batch_size, targets=False)
-        no_rows = isinstance(data, ArrayData) and data.n == 0
-        x = self.reader.dense(data.x) if no_rows else data.first()[0]
+        if isinstance(data, ArrayData) and data.n == 0:
+            return self.predict_batch(data.x)
+        x = data.first()[0]
         self.model.build((None, *x.shape[1:]))
         self.model.check_input(x.shape)
-        if no_rows:
-            return self.model.forward(x, PREDICT)[0]
         run = self._run_list(callbacks, verbose, steps or data.steps)
         run.on_predict_begin()
         outputs = []
@@ -407,8 +443,11 @@ class Trainer:
         self.model.check_input(x.shape)
         return self.model.forward(x, PREDICT)[0]
 
-    def one_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, *, training: bool) -> dict:
-        """A step on one batch as the user gave it; the metrics go on from call to call until they are reset."""
+    def one_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, *, training: bool
+    ) -> dict:
+        """A step on one batch as the user gave it; the metrics go on from call to call until they
+        are reset."""
         what = "train_on_batch" if training else "test_on_batch"
         self._require(what)
         if training and self.optimizer.full_batch:
@@ -454,7 +493,12 @@ class Trainer:
 
     def _run_list(self, callbacks, verbose, steps) -> CallbackList:
         return CallbackList(
-            flat(callbacks), add_progbar=verbose != 0, model=self.model, verbose=verbose, epochs=1, steps=steps
+            flat(callbacks),
+            add_progbar=verbose != 0,
+            model=self.model,
+            verbose=verbose,
+            epochs=1,
+            steps=steps,
         )
 
     def _validation(
@@ -469,7 +513,10 @@ class Trainer:
         if not share:
             return None
         if not isinstance(data, ArrayData):
-            raise ValueError("validation_split needs arrays: an iterable of batches cannot be split, give validation_data")
+            raise ValueError(
+                "validation_split needs arrays: an iterable of batches cannot be split, give "
+                "validation_data"
+            )
         rest = data.split(share)
         rest.batch_size = validation_batch_size or rest.batch_size
         return rest
@@ -484,7 +531,8 @@ class Trainer:
             return
         self._warned = True
         warnings.warn(
-            f"the loss became {value} in step {self.step + 1} of epoch {self.epoch + 1}: {first_nonfinite(self.model, x)}",
+            f"the loss became {value} in step {self.step + 1} of epoch {self.epoch + 1}: "
+            f"{first_nonfinite(self.model, x)}",
             RuntimeWarning,
             stacklevel=5,
         )
@@ -496,7 +544,9 @@ class MetricSet:
     def __init__(self, plain: Iterable | None, weighted: Iterable | None, loss: Any):
         for name, given in (("metrics", plain), ("weighted_metrics", weighted)):
             if given is not None and not isinstance(given, list | tuple):
-                raise TypeError(f"compile() expects {name} to be a list, such as ['accuracy'], got {given!r}")
+                raise TypeError(
+                    f"compile() expects {name} to be a list, such as ['accuracy'], got {given!r}"
+                )
         self.wanted = [(m, False) for m in listed(plain)] + [(m, True) for m in listed(weighted)]
         self.loss = loss
         self.items: list[tuple[str, Any, bool]] = []
@@ -507,7 +557,8 @@ class MetricSet:
         return bool(self.wanted)
 
     def build(self, y_shape, output_shape, trial: tuple | None = None) -> None:
-        """Choose the metrics for these shapes, once, and try copies of them on a `trial` of (y, y_pred, weight)."""
+        """Choose the metrics for these shapes, once, and try copies of them on a `trial` of
+        (y, y_pred, weight)."""
         items = self.items or self._resolve(y_shape, output_shape)
         if trial is not None:
             y, y_pred, w = trial
@@ -530,7 +581,9 @@ class MetricSet:
         """Padding has no weight in any metric; sample weights count in the weighted ones."""
         for _, metric, weighted in self.items:
             weight = sample_weight if weighted else None
-            metric.update_state(y, y_pred, weight if mask is None else metrics.apply_mask(weight, mask))
+            metric.update_state(
+                y, y_pred, weight if mask is None else metrics.apply_mask(weight, mask)
+            )
 
     def reset(self) -> None:
         for _, metric, _ in self.items:
@@ -553,7 +606,7 @@ def at_least_one(value: Any, who: str, name: str) -> int | None:
 
 
 def validation_arrays(given: Any) -> tuple:
-    """`(x, y, sample_weight)`, or an iterable of batches in the place of x and nothing for the others."""
+    """`(x, y, sample_weight)`, or an iterable of batches as x, and no others."""
     batches = isinstance(given, list) and any(isinstance(item, tuple) for item in given[:1])
     if isinstance(given, list | tuple) and not batches:
         x, y, w = unpack_x_y_sample_weight(given)
@@ -561,7 +614,9 @@ def validation_arrays(given: Any) -> tuple:
             return x, y, w
     elif batches or not is_array_like(given):
         return given, None, None
-    raise ValueError("expected (x, y), (x, y, sample_weight) or an iterable of such batches; y is missing")
+    raise ValueError(
+        "expected (x, y), (x, y, sample_weight) or an iterable of such batches; y is missing"
+    )
 
 
 def verbosity(verbose: Any, who: str) -> int:
@@ -578,8 +633,12 @@ def only(given: Any, what: str) -> Any:
     """What is given for the one output of a Sequential, alone or in a list."""
     if isinstance(given, list | tuple) and len(given) == 1:
         given = given[0]
-    if isinstance(given, list | tuple) or (isinstance(given, Mapping) and "class_name" not in given):
-        raise TypeError(f"a Sequential has one output, so compile() takes one {what}, got {given!r}")
+    if isinstance(given, list | tuple) or (
+        isinstance(given, Mapping) and "class_name" not in given
+    ):
+        raise TypeError(
+            f"a Sequential has one output, so compile() takes one {what}, got {given!r}"
+        )
     return given
 
 
@@ -596,11 +655,17 @@ def listed(given: Any) -> list:
 
 
 def flat(callbacks: Any) -> list:
-    return [] if callbacks is None else list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+    return (
+        []
+        if callbacks is None
+        else list(callbacks)
+        if isinstance(callbacks, list | tuple)
+        else [callbacks]
+    )
 
 
 def due(epoch: int, freq: int | list[int]) -> bool:
-    """Whether an epoch ends with a validation: every `freq`-th, or those of a list (counted from 1)."""
+    """Whether an epoch ends with a validation: every `freq`-th, or those of a list, from 1."""
     return (epoch + 1) in freq if isinstance(freq, list | tuple | set) else (epoch + 1) % freq == 0
 
 
@@ -608,12 +673,17 @@ def first_nonfinite(model: Chain, x: Any) -> str:
     """Which tensor is the first to hold NaN or infinity on the way from x to y."""
     for p in model.arrays():
         if not np.isfinite(p.value).all():
-            return f"the weight {p.path} holds NaN or infinity; a smaller learning rate or clipnorm may help"
-    ctx = TRAINING
+            return (
+                f"the weight {p.path} holds NaN or infinity; a smaller learning rate or clipnorm "
+                "may help"
+            )
+    ctx, layers = TRAINING, copy.deepcopy(model.layers)  # a look at the model must not change it
     with np.errstate(all="ignore"):
-        for i, layer in enumerate(copy.deepcopy(model.layers)):  # a look at the model must not change it
+        for i, layer in enumerate(layers):
             x, _, mask = layer.propagate(x, ctx)
             ctx = ctx.with_mask(mask)
             if not np.isfinite(x).all():
-                return f"the output of layer {i}, {layer!r}, is the first that holds NaN or infinity"
+                return (
+                    f"the output of layer {i}, {layer!r}, is the first that holds NaN or infinity"
+                )
     return "all weights and layer outputs are finite; the loss itself overflowed"
