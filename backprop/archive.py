@@ -33,7 +33,7 @@ FORMAT = "backprop"
 VERSION = 1
 HEADER = "header"
 MAGIC = b"\x93NUMPY\x01\x00"
-DTYPES = {np.dtype(c).newbyteorder(o).str for c in "?bBhHiIqQefdg" for o in "<>"}
+DTYPES = {np.dtype(order + c).str for c in "?bBhHiIqQefdg" for order in "<>"}
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|^/|(^|/)\.{0,2}(/|$)")  # in a name: no path could be made
 # what zipfile and json raise for bytes that nobody wrote on purpose
 DAMAGE = (
@@ -108,7 +108,7 @@ def write(
 
 def raw(array: Array) -> memoryview:
     """The bytes of an array in C order."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def npy_head(dtype: str, shape: tuple[int, ...]) -> bytes:
@@ -125,8 +125,8 @@ def as_json(header: Mapping[str, Any]) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         where, value = stranger(header, "")
         raise TypeError(
-            f"cannot save {where} = {value!r} ({type(value).__name__}): a file holds numbers, text, "
-            "lists, mappings and objects of registered classes"
+            f"cannot save {where} = {value!r} ({type(value).__name__}): a file holds numbers, "
+            "text, lists, mappings and objects of registered classes"
         ) from error
 
 
@@ -165,7 +165,8 @@ def npz_path(path: str | os.PathLike) -> Path:
     path = Path(path)
     if path.suffix != ".npz":
         raise ValueError(
-            f"backprop writes and reads .npz files, got {str(path)!r}: name it {path.stem + '.npz'!r}"
+            f"backprop writes and reads .npz files, got {str(path)!r}: name it "
+            f"{path.stem + '.npz'!r}"
         )
     return path
 
@@ -231,7 +232,8 @@ def read_members(
         )
     if header.get("kind") not in kinds:
         raise ValueError(
-            f"it holds a {header.get('kind')!r} and a {' or a '.join(map(repr, kinds))} was expected"
+            f"it holds a {header.get('kind')!r} and a {' or a '.join(map(repr, kinds))} was "
+            "expected"
         )
     manifest = header.pop("manifest", None)
     if not isinstance(manifest, dict) or {f"{name}.npy" for name in manifest} != set(infos):
@@ -293,7 +295,8 @@ def read_array(
             raise ValueError(f"its array {name!r} is not what its manifest says")
         array = np.empty(tuple(shape), dtype)
         data = raw(array)
-        if member.readinto(data) != len(data) or zlib.crc32(data) != crc:
+        count = member.readinto(data)  # type: ignore[attr-defined]
+        if count != len(data) or zlib.crc32(data) != crc:
             raise ValueError(f"its array {name!r} is damaged: the checksum does not agree")
     return array
 

@@ -1,8 +1,9 @@
 """Models and weights in one ``.npz`` file: JSON and arrays, no pickle, classes from an allow-list.
 
-A model file holds the configuration, the weights and buffers, the generators, how the model was compiled and the optimizer's
-variables. Classes are found by name among the library's own and those registered or passed in `custom_objects`; nothing is
-imported by name and no code in the file can run.
+A model file holds the configuration, the weights and buffers, the generators, how the model was
+compiled and the optimizer's variables. Classes are found by name among the library's own and those
+registered or passed in `custom_objects`; nothing is imported by name and no code in the file can
+run.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from backprop.config import (
     serialize,
 )
 from backprop.layer import at_most
+from backprop.random import own_seeds
 from backprop.training.checkpoint import check_weights, model_state, set_model_state, weight_names
 
 __all__ = [
@@ -100,7 +102,8 @@ def save_model(
     refuse_overwriting(filepath, overwrite)
     if not model.built:
         raise ValueError(
-            f"{model.name} is not built yet, so there are no weights to save: give it an Input or fit it"
+            f"{model.name} is not built yet, so there are no weights to save: give it an Input or "
+            "fit it"
         )
     header, arrays = model_state(model)
     header["model"] = serialize(model)
@@ -117,18 +120,21 @@ def compile_config(model: Any) -> dict[str, Any] | None:
     plain, weighted = (
         [m for m, is_weighted in trainer.metrics.wanted if is_weighted is w] for w in (False, True)
     )
-    excluded = [
-        i for i, p in enumerate(model.parameters.parameters) if trainer.optimizer._excludes(p)
-    ]
+    excluded = [i for i, p in enumerate(trainable(model)) if trainer.optimizer._excludes(p)]
     return {
         "optimizer": serialize(trainer.optimizer),
-        "without_weight_decay": excluded,  # by number: they may have been chosen by name or by identity
+        "without_weight_decay": excluded,  # by number, however they were chosen
         "loss": serialize(trainer.loss),
         "metrics": serialize(plain),
         "weighted_metrics": serialize(weighted),
         "loss_weights": trainer.loss_weight,
         "seed": trainer.seed,
     }
+
+
+def trainable(model: Any) -> list[Any]:
+    """The model's parameters in order, without its buffers."""
+    return [p for p in model.arrays() if p.gradient is not None]
 
 
 def load_model(
@@ -171,7 +177,8 @@ def read_model(
     header, arrays = archive.read(filepath, ("model",))
     size = sum(a.size for name, a in arrays.items() if name.startswith("weights/"))
     try:
-        with custom_object_scope(custom_objects or {}), at_most(size):
+        # nothing is taken from the process' seeds: the generators come from the file
+        with custom_object_scope(custom_objects or {}), at_most(size), own_seeds(0):
             model = deserialize(header["model"])
             if not hasattr(model, "compile"):
                 raise ValueError(f"it holds {model!r}, which is no model")
@@ -201,14 +208,16 @@ def recompile(model: Any, settings: Mapping[str, Any]) -> None:
         weighted_metrics=weighted,
         loss_weights=settings["loss_weights"],
     )
-    excluded = [model.parameters.parameters[i] for i in settings["without_weight_decay"]]
+    parameters = trainable(model)
+    excluded = [parameters[i] for i in settings["without_weight_decay"]]
     if excluded:
         model.optimizer.exclude_from_weight_decay(excluded)
     model.trainer.seed = whole(settings["seed"])
 
 
 def own(metric: Any) -> Any:
-    """A user's function for its name: the model looks metrics up later, when `custom_objects` are out of scope."""
+    """A user's function for its name: the model looks metrics up when `custom_objects` are out of
+    scope."""
     return get_custom_objects().get(metric, metric) if isinstance(metric, str) else metric
 
 
@@ -250,7 +259,8 @@ def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = 
     """
     if not model.built:
         raise ValueError(
-            f"{model.name} is not built yet: give it an Input or build((None, ...)) before loading weights"
+            f"{model.name} is not built yet: give it an Input or build((None, ...)) before loading "
+            "weights"
         )
     _, arrays = archive.read(filepath, ("weights", "model", "checkpoint"))
     given = {name: a for name, a in arrays.items() if name.startswith("weights/")}
@@ -323,7 +333,8 @@ def get_registered_name(obj: Any) -> str:
 def get_registered_object(
     name: str, custom_objects: Mapping[str, Any] | None = None, module_objects=None
 ) -> Any:
-    """The class or function of a name: of `custom_objects`, registered, of the library, of `module_objects`; or None."""
+    """The class or function of a name: of `custom_objects`, registered, of the library, of
+    `module_objects`; or None."""
     for known in (
         custom_objects or {},
         get_custom_objects(),

@@ -59,12 +59,11 @@ class Table:
         missing = [name for name in names if name not in self.columns]
         if not missing:
             return
-        what = f"column {missing[0]!r}" if len(missing) == 1 else f"columns {listing(missing)}"
+        what = f"columns {listing(missing)}"
+        if len(missing) == 1:
+            what = f"column {missing[0]!r}{nearest(missing[0], self.columns)}"
         why = "" if self.named else " (its first row holds data, so its columns are numbered)"
-        raise ValueError(
-            f"{self.source} has no {what}{nearest(missing[0], self.columns)}; it has "
-            f"{listing(self.columns)}{why}"
-        )
+        raise ValueError(f"{self.source} has no {what}; it has {listing(self.columns)}{why}")
 
 
 def listing(names: Iterable[Any], most: int = 12) -> str:
@@ -77,8 +76,8 @@ def listing(names: Iterable[Any], most: int = 12) -> str:
 def read_csv(path: str | os.PathLike) -> Table:
     """Read a table with commas, semicolons or tabs between its cells.
 
-    The first row names the columns, unless it looks like the others: unless it has a number in every
-    column that otherwise holds numbers.
+    The first row names the columns, unless it looks like the others: unless it has a number in
+    every column that otherwise holds numbers.
     """
     path = Path(path)
     if path.is_dir():
@@ -88,7 +87,8 @@ def read_csv(path: str | os.PathLike) -> Table:
             text = file.read()
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path} is no CSV file in UTF-8: byte {error.start} is not text; save it as CSV in UTF-8"
+            f"{path} is no CSV file in UTF-8: byte {error.start} is not text; save it as CSV in "
+            "UTF-8"
         ) from error
     if "\0" in text:
         raise ValueError(f"{path} is no CSV file: it holds NUL characters")
@@ -107,13 +107,15 @@ def read_csv(path: str | os.PathLike) -> Table:
     for number, row in enumerate(rows, start=1):
         if len(row) != len(columns):
             raise ValueError(
-                f"{path}: data row {number} has {len(row)} cells where there are {len(columns)} columns"
+                f"{path}: data row {number} has {len(row)} cells where there are {len(columns)} "
+                "columns"
             )
     return Table(str(path), columns, rows, named)
 
 
 def parse(text: str, path: Path) -> list[list[str]]:
-    """The rows that are not blank, split at whichever of , ; and tab makes most cells of the first."""
+    """The rows that are not blank, split at that of , ; and tab which makes most cells of the
+    first."""
     first = text.lstrip().partition("\n")[0]
     delimiter = max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
     try:
@@ -155,7 +157,7 @@ class Column:
 
     @classmethod
     def learn(cls, table: Table, name: str, training: Array) -> Column:
-        """From the training rows alone; most of their cells decide whether it is numbers or text."""
+        """From the training rows alone, most of whose cells decide between numbers and text."""
         cells = table.column(name)
         seen = [cells[i] for i in training]
         if 2 * sum(map(is_number, seen)) <= len(seen):
@@ -364,17 +366,18 @@ class Preprocessing:
             return
         if len(classes) < 2:
             raise ValueError(
-                f"target {name!r} has only one class, {classes[0]!r}: there is nothing to tell apart"
+                f"target {name!r} has only one class, {classes[0]!r}: there is nothing to tell "
+                "apart"
             )
         if len(classes) > max(MOST_CLASSES, len(values) // 2):
             raise ValueError(
-                f"target {name!r} has {len(classes)} different values in {len(values)} rows, too many "
-                "for classes" + ("" if text else ": say --task regression")
+                f"target {name!r} has {len(classes)} different values in {len(values)} rows, too "
+                "many for classes" + ("" if text else ": say --task regression")
             )
         if len({values[i] for i in training}) < 2:
             raise ValueError(
-                f"target {name!r} has only one class in the {len(training)} training rows: give more "
-                "rows, or hold out fewer"
+                f"target {name!r} has only one class in the {len(training)} training rows: give "
+                "more rows, or hold out fewer"
             )
         self.classes = classes
 
@@ -390,8 +393,8 @@ class Preprocessing:
 def hold_out(target: list | Array, share: float, seed: int) -> tuple[Array, Array]:
     """The numbers of the rows to train with and of those to test with.
 
-    Evenly spread rows of the table sorted by target, in random order where targets are equal: so each
-    class, and each range of a quantity, has its share of the test rows.
+    Evenly spread rows of the table sorted by target, in random order where targets are equal: so
+    each class, and each range of a quantity, has its share of the test rows.
     """
     n = len(target)
     count = round(n * share)
@@ -417,7 +420,7 @@ def plain(value: Any) -> Any:
 
 
 def learn_array(x: Array, training: Array) -> tuple[Any, Any]:
-    """Mean and deviation of training rows: by feature for (rows, features), of everything for images
-    and sequences."""
+    """Mean and deviation of training rows: by feature for (rows, features), of everything for
+    images and sequences."""
     mean, deviation = moments(x[training].astype(np.float64), 0 if x.ndim == 2 else None)
     return mean.tolist(), deviation.tolist()
