@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.parser.error(f"unrecognized arguments: {' '.join(rest)}")
         debug = options.debug
         with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.simplefilter("ignore", DeprecationWarning)
             warnings.showwarning = show_warning
             return options.run(options)
     except KeyboardInterrupt:
@@ -167,12 +169,27 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     check = command("check", run_check, "certify gradients by finite differences")
-    check.add_argument("subject", help="a model file, or package.module:Layer")
+    check.add_argument("subject", nargs="?", help="a model file, or package.module:Layer")
+    check.add_argument(
+        "--all", action="store_true", help="certify every layer and loss of backprop instead"
+    )
     check.add_argument(
         "--input", metavar="SHAPE", help="shape of the input with the batch, such as 5,8"
     )
     check.add_argument(
         "--config", nargs="*", default=[], metavar="NAME=VALUE", help="arguments of the layer"
+    )
+    check.add_argument(
+        "--full", action="store_true", help="difference every entry, and name the worst"
+    )
+    check.add_argument(
+        "--locate", action="store_true", help="list the wrong entries of a gradient that failed"
+    )
+    check.add_argument(
+        "--json", action="store_true", help="print the report as JSON instead of a table"
+    )
+    check.add_argument(
+        "--time-limit", type=float, metavar="SECONDS", help="what is not decided by then is undecided"
     )
     check.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
 
@@ -181,11 +198,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-# ---------------------------------------------------------------------------------------------- train
+# ---------------------------------------------------------------------------- train
 
 
 class Task:
-    """Data that are ready for a network: rows to train on, rows held out, and how answers are read."""
+    """Data that are ready for a network: rows to train on, rows held out, how answers are read."""
 
     def __init__(
         self, x: Array, y: Array, training: Array, held_out: Array, prepared: Preprocessing
@@ -203,9 +220,12 @@ class Task:
         return self.x[self.held_out], self.y[self.held_out]
 
 
-DIGITS = "conv2d 32 3 relu, conv2d 64 3 relu, maxpooling2d 2, dropout 0.25, flatten, dense 128 relu, dropout 0.5"
-DIGITS_EPOCHS = 24
-DIGITS_RATE = 0.002
+DIGITS = (
+    "conv2d 24 3 relu padding=same, batchnorm, conv2d 48 3 relu padding=same, batchnorm, "
+    "maxpooling2d 2, dropout 0.4, flatten, dense 128 relu, batchnorm, dropout 0.5"
+)
+DIGITS_EPOCHS = 40
+DIGITS_RATE = 0.01
 TABLE = "dense 64 relu, dense 64 relu"
 
 
@@ -355,13 +375,15 @@ def load_arrays(path: str, target: str | None) -> tuple[Array, Array, str]:
         others = ["x"]
     if len(others) != 1:
         raise UsageError(
-            f"{path} should have one array beside {name!r}, or one named 'x'; it has {listing(others) or 'none'}"
+            f"{path} should have one array beside {name!r}, or one named 'x'; it has "
+            f"{listing(others) or 'none'}"
         )
     x, y = arrays[others[0]], arrays[name]
     y = y.reshape(len(y)) if y.ndim == 2 and y.shape[1] == 1 else y
     if x.ndim < 2 or y.ndim != 1 or len(x) != len(y):
         raise UsageError(
-            f"{path}: {others[0]!r} has shape {x.shape} and {name!r} {y.shape}; expected (n, ...) and (n,)"
+            f"{path}: {others[0]!r} has shape {x.shape} and {name!r} {y.shape}; expected (n, ...) "
+            "and (n,)"
         )
     if not x.size:
         raise UsageError(f"{path}: {others[0]!r} of shape {x.shape} is empty")
@@ -418,7 +440,10 @@ SHORT = {
 
 
 def parse_layers(spec: str) -> list[Any]:
-    """`"dense 128 relu, dropout 0.2"` → layers: a name, then arguments in order, by name (rate=0.2), or an activation."""
+    """`"dense 128 relu, dropout 0.2"` → layers.
+
+    A name, then arguments: in order, by name (``rate=0.2``), or an activation.
+    """
     from backprop import activations, layers
 
     known = {name.lower().replace("_", ""): cls for name, cls in layers.registry.classes.items()}
@@ -475,7 +500,8 @@ def compile_model(model: Any, options: argparse.Namespace, task: Task, epochs: i
     if optimizer.full_batch:
         if options.learning_rate or options.schedule:
             raise UsageError(
-                f"--optimizer {options.optimizer} finds its own step: leave --learning-rate and --schedule out"
+                f"--optimizer {options.optimizer} finds its own step: leave --learning-rate and "
+                "--schedule out"
             )
     else:
         batch_size = batch_size or 32
@@ -514,13 +540,15 @@ def held_out_line(model: Any, task: Task) -> str:
     x, y = task.held
     if task.classes:
         loss, accuracy = model.evaluate(x, y, verbose=0)
-        return f"test accuracy: {accuracy:.4f} ({round((1 - accuracy) * len(y))} of {len(y)} wrong), loss {loss:.4f}"
+        wrong = round((1 - accuracy) * len(y))
+        return f"test accuracy: {accuracy:.4f} ({wrong} of {len(y)} wrong), loss {loss:.4f}"
     error = (model.predict(x, verbose=0).reshape(len(y)) - y).astype(
         np.float64
     ) * task.prepared.deviation
     spread = (y - y.mean()).astype(np.float64) * task.prepared.deviation
     r2 = 1 - (error**2).sum() / max((spread**2).sum(), np.finfo(float).tiny)
-    return f"held-out rows: RMSE {np.sqrt((error**2).mean()):.4g}, MAE {np.abs(error).mean():.4g}, R2 {r2:.4f}"
+    rmse, mae = np.sqrt((error**2).mean()), np.abs(error).mean()
+    return f"held-out rows: RMSE {rmse:.4g}, MAE {mae:.4g}, R2 {r2:.4f}"
 
 
 def certify(model: Any, task: Task, seed: int) -> bool:
@@ -530,7 +558,7 @@ def certify(model: Any, task: Task, seed: int) -> bool:
     x, y = task.held
     report = gradcheck(model, x[:8], y[:8], seed=seed)
     print(f"gradients of the trained model against finite differences:\n{report}")
-    return report.verdict != "FAIL"
+    return report.verdict != "fail"
 
 
 def draw(history: dict[str, list[float]], path: Path, title: str) -> None:
@@ -544,7 +572,7 @@ def draw(history: dict[str, list[float]], path: Path, title: str) -> None:
         print(f"learning curve: {path}")
 
 
-# ---------------------------------------------------------------------------------------------- predict
+# ---------------------------------------------------------------------------- predict
 
 
 def load(path: str) -> tuple[Any, Preprocessing | None]:
@@ -566,8 +594,8 @@ def run_predict(options: argparse.Namespace) -> int:
             strangers = column.strangers(source)
             if strangers:
                 warnings.warn(
-                    f"column {column.name!r} has texts that training never saw, which count as none of those it "
-                    f"knows: {listing(strangers)}",
+                    f"column {column.name!r} has texts that training never saw, which count as "
+                    f"none of those it knows: {listing(strangers)}",
                     stacklevel=1,
                 )
     write_csv(options.output, *answers(model.predict(x, verbose=0), prepared))
@@ -585,7 +613,7 @@ def check_answer_file(options: argparse.Namespace) -> None:
 
 
 def load_inputs(path: str, prepared: Preprocessing | None, shape: tuple) -> Table | Array:
-    """A table as it is for a model that was trained on one, and an array of the model's shape otherwise."""
+    """A table for a model that was trained on one, and an array of the model's shape otherwise."""
     if not path.endswith(".npz"):
         table = read_csv(path)
         if prepared is not None and prepared.columns:
@@ -605,7 +633,7 @@ def fits(source: Array, shape: tuple) -> bool:
 
 
 def answers(y: Array, prepared: Preprocessing | None) -> tuple[list[str], list[list[Any]]]:
-    """The header and rows of the answer: the prediction, and for classes the probability of each."""
+    """The header and rows of the answer: predictions, and for classes the probability of each."""
     if prepared is None:
         y = y.reshape(len(y), -1)
         return [f"y{i}" for i in range(y.shape[1])], [
@@ -629,7 +657,7 @@ def write_csv(path: str, header: list[str], rows: list[list[Any]]) -> None:
     print(f"predictions: {path} ({len(rows)} rows)")
 
 
-# ---------------------------------------------------------------------------------------------- check, summary
+# ---------------------------------------------------------------------------- check, summary
 
 
 def run_check(options: argparse.Namespace) -> int:
@@ -637,6 +665,10 @@ def run_check(options: argparse.Namespace) -> int:
 
     if options.seed < 0:
         raise UsageError(f"--seed expects at least 0, got {options.seed}")
+    if options.all:
+        return check_all(options)
+    if options.subject is None:
+        raise UsageError("check expects a model file, package.module:Layer, or --all")
     shape = None if options.input is None else parse_shape(options.input)
     if options.subject.endswith(".npz"):
         if options.config:
@@ -649,9 +681,61 @@ def run_check(options: argparse.Namespace) -> int:
             raise UsageError(
                 "a layer needs --input, its input's shape with the batch, such as --input 5,8"
             )
-    report = gradcheck(subject, sample(subject, shape, options.seed), seed=options.seed)
-    print(report)
-    return {"pass": 0, "FAIL": 1}.get(report.verdict, 3)
+    report = gradcheck(
+        subject,
+        sample(subject, shape, options.seed),
+        seed=options.seed,
+        full=options.full,
+        time_limit=options.time_limit,
+    )
+    print(json.dumps(report.to_json()) if options.json else report)
+    if options.locate and report.failed and not options.json:
+        print(report.locate())
+    return STATUS[report.verdict]
+
+
+STATUS = {"pass": 0, "fail": 1, "inconclusive": 3}
+
+
+def check_all(options: argparse.Namespace) -> int:
+    """Certify every layer and loss of the library; the worst verdict decides."""
+    from time import monotonic
+
+    from backprop.gradcheck.catalogue import cases
+
+    given = [options.subject, options.input, *options.config]
+    if any(given) or options.full or options.locate or options.json:
+        raise UsageError("--all takes no other argument than --seed")
+    started, todo = monotonic(), cases()
+    verdicts: list[str] = []
+    forwards = gradients = 0
+    for done, case in enumerate(todo):
+        show_progress(done, len(todo), case.name)
+        report = case.check(options.seed)
+        verdicts.append(report.verdict)
+        forwards += report.evaluations
+        gradients += sum(not entry.name.startswith("all, ") for entry in report.entries)
+        if not report:
+            show_progress(None, 0, "")
+            print(f"{case.name}, {case.options}\n{report}")
+    show_progress(None, 0, "")
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in STATUS if v in verdicts)
+    print(
+        f"{len(todo)} checks of all layers and losses: {counts}; {gradients:,} gradients, "
+        f"{forwards:,} forward passes, {monotonic() - started:.1f} s"
+    )
+    return next((STATUS[v] for v in ("fail", "inconclusive") if v in verdicts), 0)
+
+
+def show_progress(done: int | None, total: int, name: str) -> None:
+    """A bar on a terminal, nothing elsewhere; None takes it away."""
+    if not sys.stderr.isatty():
+        return
+    if done is None:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        return
+    bar = ("=" * (24 * done // total)).ljust(24, ".")
+    print(f"\r\x1b[K{bar} {done}/{total} {name[:48]}", end="", file=sys.stderr, flush=True)
 
 
 def sample(subject: Any, shape: tuple[int, ...], seed: int) -> Array:
