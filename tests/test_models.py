@@ -309,3 +309,14 @@ def test_a_misspelt_argument_names_the_nearest():
         Dense(unit=3)
     with pytest.raises(ValueError, match="did you mean 'relu'"):
         Dense(3, activation="rellu")
+
+
+def test_integers_are_kept_only_for_a_layer_that_takes_them():
+    tokens = np.array([[1, 2], [3, 0]])
+    dense = bp.Sequential([bp.Input((2,), dtype="int32"), Dense(1)])
+    embedding = bp.Sequential(
+        [bp.Input((2,), dtype="int32"), bp.layers.Reshape((2,)), bp.layers.Embedding(4, 3)]
+    )
+
+    assert dense.predict(tokens, verbose=0).dtype == np.float32
+    assert embedding.predict(tokens, verbose=0).shape == (2, 2, 3)

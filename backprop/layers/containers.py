@@ -204,7 +204,9 @@ class Chain(Container):
 
     @property
     def integer_input(self) -> bool:  # type: ignore[override]
-        return any(layer.integer_input for layer in (*self._entries[:1], *self.layers[:1]))
+        # integers that an Input declares are kept for a later layer that takes them, not for Dense
+        declared = any(entry.integer_input for entry in self._entries[:1])
+        return any(layer.integer_input for layer in (self.layers if declared else self.layers[:1]))
 
     @property
     def sparse_input(self) -> bool:  # type: ignore[override]
