@@ -5,6 +5,10 @@ import os
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("KERAS_BACKEND", "numpy")  # before anything imports keras
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # before anything imports numpy: a worker has one core, and threads that wait for a second one
+    # make small products a hundred times slower
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # No deadline: machines that run tests are shared, so the time of one example says nothing. In CI
 # the examples are the same in every run, so that a change is judged by what it changed; at a desk
