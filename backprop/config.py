@@ -363,7 +363,7 @@ def deserialize(value: Any) -> Any:
     if value["class_name"] == "__array__":
         dtype = np.dtype(value["config"]["dtype"])
         if dtype.kind not in "fiub":
-            raise ValueError(f"the config holds an array of dtype {dtype}, and numbers were expected")
+            raise ValueError(f"the config holds an array of dtype {dtype} where numbers belong")
         return np.array(value["config"]["value"], dtype=dtype)
     family = (value.get("module") or "").removeprefix("keras.").removeprefix("backprop.")
     if family in HOMES and family not in FAMILIES:

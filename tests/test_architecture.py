@@ -20,7 +20,7 @@ LINES = [
     ["parameters"],
     ["layer"],
     ["activations", "layers", "losses", "metrics"],
-    ["optimizers", "gradcheck", "training.data", "datasets"],
+    ["optimizers", "gradcheck", "training.reader", "training.data", "datasets"],
     ["callbacks", "training"],
     ["saving", "summary"],
     ["models", "utils"],
@@ -44,6 +44,7 @@ NEIGHBOURS = [
     ("layers.branches", "layers.containers"),
     ("training.trainer", "callbacks"),
     ("callbacks", "training.checkpoint"),
+    ("training.data", "training.reader"),
 ]
 
 

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from backprop import losses, metrics, optimizers, random
+from backprop import losses, optimizers, random
 from backprop.callbacks import CallbackList, History
-from backprop.checks import fraction, integer, one_of
+from backprop.checks import fraction, integer
 from backprop.layer import PREDICT, TRAINING, Array, Context
-from backprop.layers.containers import Chain
-from backprop.training.data import (
-    ArrayData,
-    IterableData,
-    Reader,
-    as_data,
-    check_class_weight,
-    is_array_like,
-    located,
-    unpack_x_y_sample_weight,
+from backprop.training.data import ArrayData, IterableData, as_data, check_class_weight, located
+from backprop.training.options import (
+    at_least_one,
+    check_frequency,
+    due,
+    flat,
+    number,
+    only,
+    validation_arrays,
+    verbosity,
 )
+from backprop.training.reader import Reader
+from backprop.training.tracking import MetricSet, first_nonfinite
 
 Outcome = tuple[Any, Array, Array | None]  # the loss, y_pred and its mask
 
@@ -536,154 +537,3 @@ class Trainer:
             RuntimeWarning,
             stacklevel=5,
         )
-
-
-class MetricSet:
-    """The metrics of a run, resolved when the shapes are known."""
-
-    def __init__(self, plain: Iterable | None, weighted: Iterable | None, loss: Any):
-        for name, given in (("metrics", plain), ("weighted_metrics", weighted)):
-            if given is not None and not isinstance(given, list | tuple):
-                raise TypeError(
-                    f"compile() expects {name} to be a list, such as ['accuracy'], got {given!r}"
-                )
-        self.wanted = [(m, False) for m in listed(plain)] + [(m, True) for m in listed(weighted)]
-        self.loss = loss
-        self.items: list[tuple[str, Any, bool]] = []
-        for identifier, _ in self.wanted:  # a misspelt name is an error of compile, not of fit
-            metrics.resolve(identifier, (None, 2), (None, 2))
-
-    def __bool__(self) -> bool:
-        return bool(self.wanted)
-
-    def build(self, y_shape, output_shape, trial: tuple | None = None) -> None:
-        """Choose the metrics for these shapes, once, and try copies of them on a `trial` of
-        (y, y_pred, weight)."""
-        items = self.items or self._resolve(y_shape, output_shape)
-        if trial is not None:
-            y, y_pred, w = trial
-            for _, metric, weighted in items:
-                copy.deepcopy(metric).update_state(y, y_pred, w if weighted else None)
-        self.items = items
-
-    def _resolve(self, y_shape, output_shape) -> list[tuple[str, Any, bool]]:
-        items: list[tuple[str, Any, bool]] = []
-        for identifier, weighted in self.wanted:
-            metric = metrics.resolve(identifier, output_shape, y_shape, self.loss)
-            name, k = metric.name, 0
-            while name in {taken for taken, _, _ in items}:
-                k += 1
-                name = f"weighted_{metric.name}" if weighted and k == 1 else f"{metric.name}_{k}"
-            items.append((name, metric, weighted))
-        return items
-
-    def update(self, y, y_pred, sample_weight, mask=None) -> None:
-        """Padding has no weight in any metric; sample weights count in the weighted ones."""
-        for _, metric, weighted in self.items:
-            weight = sample_weight if weighted else None
-            metric.update_state(
-                y, y_pred, weight if mask is None else metrics.apply_mask(weight, mask)
-            )
-
-    def reset(self) -> None:
-        for _, metric, _ in self.items:
-            metric.reset_state()
-
-    def results(self) -> dict[str, float]:
-        return {name: metric.result() for name, metric, _ in self.items}
-
-    def state(self) -> list[list[Array]]:
-        return [[np.array(v) for v in metric.variables] for _, metric, _ in self.items]
-
-    def set_state(self, state: list[list[Array]]) -> None:
-        for (_, metric, _), values in zip(self.items, state, strict=False):
-            for variable, value in zip(metric.variables, values, strict=True):
-                variable[...] = value
-
-
-def at_least_one(value: Any, who: str, name: str) -> int | None:
-    return None if value is None else integer(value, who, name)
-
-
-def validation_arrays(given: Any) -> tuple:
-    """`(x, y, sample_weight)`, or an iterable of batches as x, and no others."""
-    batches = isinstance(given, list) and any(isinstance(item, tuple) for item in given[:1])
-    if isinstance(given, list | tuple) and not batches:
-        x, y, w = unpack_x_y_sample_weight(given)
-        if y is not None:
-            return x, y, w
-    elif batches or not is_array_like(given):
-        return given, None, None
-    raise ValueError(
-        "expected (x, y), (x, y, sample_weight) or an iterable of such batches; y is missing"
-    )
-
-
-def verbosity(verbose: Any, who: str) -> int:
-    return 1 if verbose == "auto" else int(one_of(verbose, ("auto", 0, 1, 2), who, "verbose"))
-
-
-def check_frequency(freq: Any) -> None:
-    """Raise unless it is what `due` takes."""
-    for n in freq if isinstance(freq, list | tuple | set) else [freq]:
-        integer(n, "fit()", "validation_freq")
-
-
-def only(given: Any, what: str) -> Any:
-    """What is given for the one output of a Sequential, alone or in a list."""
-    if isinstance(given, list | tuple) and len(given) == 1:
-        given = given[0]
-    if isinstance(given, list | tuple) or (
-        isinstance(given, Mapping) and "class_name" not in given
-    ):
-        raise TypeError(
-            f"a Sequential has one output, so compile() takes one {what}, got {given!r}"
-        )
-    return given
-
-
-def number(loss_weight: Any) -> float:
-    """The weight of the loss."""
-    if not isinstance(loss_weight, int | float | np.number):
-        raise ValueError(f"compile() expects a number as loss_weights, got {loss_weight!r}")
-    return float(loss_weight)
-
-
-def listed(given: Any) -> list:
-    """The metrics of the one output, which Keras takes in a list of their own too."""
-    return [m for item in given or () for m in (item if isinstance(item, list | tuple) else [item])]
-
-
-def flat(callbacks: Any) -> list:
-    return (
-        []
-        if callbacks is None
-        else list(callbacks)
-        if isinstance(callbacks, list | tuple)
-        else [callbacks]
-    )
-
-
-def due(epoch: int, freq: int | list[int]) -> bool:
-    """Whether an epoch ends with a validation: every `freq`-th, or those of a list, from 1."""
-    return (epoch + 1) in freq if isinstance(freq, list | tuple | set) else (epoch + 1) % freq == 0
-
-
-def first_nonfinite(model: Chain, x: Any) -> str:
-    """Which tensor is the first to hold NaN or infinity on the way from x to y."""
-    for p in model.arrays():
-        if not np.isfinite(p.value).all():
-            return (
-                f"the weight {p.path} holds NaN or infinity; a smaller learning rate or clipnorm "
-                "may help"
-            )
-    ctx, layers = TRAINING, copy.deepcopy(model.layers)  # a look at the model must not change it
-    with np.errstate(all="ignore"):
-        for i, layer in enumerate(layers):
-            x, _, mask = layer.propagate(x, ctx)
-            ctx = ctx.with_mask(mask)
-            if not np.isfinite(x).all():
-                return (
-                    f"the output of layer {i}, {layer!r}, is the first that holds NaN or infinity"
-                )
-    return "all weights and layer outputs are finite; the loss itself overflowed"

@@ -38,7 +38,9 @@ class AlongAxis(Layer):
         n = len(shape)
         for axis in self.axis if isinstance(self.axis, tuple) else (self.axis,):
             if not -n <= axis < n:
-                raise ValueError(f"{self!r} has no axis {axis} in inputs of {show_shape(shape[1:])}")
+                raise ValueError(
+                    f"{self!r} has no axis {axis} in inputs of {show_shape(shape[1:])}"
+                )
 
     def total(self, d: Array) -> Array:
         """Σ over the axis, which stays with length one."""
