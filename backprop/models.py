@@ -131,6 +131,7 @@ class Sequential(Chain):
                 f"{tuple(input_shape)[1:]}"
             )
         super().build(tuple(input_shape))
+        _ = self.parameters  # lay them now: whoever takes an array from a layer takes the model's
 
     def check_input(self, shape):
         declared = self.declared_shape

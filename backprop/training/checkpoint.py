@@ -127,10 +127,17 @@ def load_checkpoint(model: Any, path: Any) -> tuple[int, int]:
     """Put a saved run into a model that was compiled alike; returns the epoch and the step to go on
     with. Everything is checked before anything changes."""
     header, arrays = archive.read(path, ("checkpoint",))
-    trainer, run = model.trainer, header["run"]
-    if run["metrics"] != metric_names(trainer):
+    trainer = model.trainer
+    try:
+        run = header["run"]
+        epoch, step, seed = (int(run[name]) for name in ("epoch", "step", "seed"))
+        names, history = list(run["metrics"]), run["history"]
+        loss_sum, loss_rows = (float(v) for v in arrays["loss"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} is damaged: its state of the run: {error!r}") from error
+    if names != metric_names(trainer):
         raise ValueError(
-            f"{str(path)!r} is of a run with the metrics {run['metrics']} and {model.name} has "
+            f"{str(path)!r} is of a run with the metrics {names} and {model.name} has "
             f"{metric_names(trainer)}: compile it as it was"
         )
     state = trainer.metrics.state()
@@ -139,19 +146,18 @@ def load_checkpoint(model: Any, path: Any) -> tuple[int, int]:
         [arrays.get(f"metrics/{i}/{k}", none) for k in range(len(old))]
         for i, old in enumerate(state)
     ]
-    for name, new, old in zip(run["metrics"], sums, state, strict=True):
+    for name, new, old in zip(names, sums, state, strict=True):
         if [v.shape for v in new] != [v.shape for v in old]:
             raise ValueError(
                 f"{str(path)!r} is of a run in which the metric {name} has other shapes"
             )
     set_model_state(model, header, arrays)
     trainer.metrics.set_state(sums)
-    trainer._loss_sum, trainer._loss_rows = (float(v) for v in arrays["loss"])
-    trainer.seed = int(run["seed"])
-    trainer.epoch, trainer.step = int(run["epoch"]), int(run["step"])
-    if run.get("history") and model.history is not None:
-        model.history.history = run["history"]
-    return trainer.epoch, trainer.step
+    trainer._loss_sum, trainer._loss_rows = loss_sum, loss_rows
+    trainer.epoch, trainer.step, trainer.seed = epoch, step, seed
+    if history and model.history is not None:
+        model.history.history = history
+    return epoch, step
 
 
 def metric_names(trainer: Any) -> list[str]:
