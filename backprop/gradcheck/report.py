@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import html
+import math
+import os
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
-PRECISION = 1e-5  # a bound above this share of the gradient's size decides nothing
+VERDICTS = ("fail", "inconclusive", "pass")  # the worst first
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,9 @@ class Entry:
     Attributes
     ----------
     name, shape
+    verdict : {"pass", "fail", "inconclusive"}
+    reason : str
+        What stands behind a verdict that is not ``"pass"``, and how one at a kink was found.
     analytic : float
         <gradient, u> by the backward pass.
     numeric : float
@@ -22,17 +29,25 @@ class Entry:
         The largest difference that the error of the differences and rounding explain.
     size : float
         Σ |gradient · u|: what a difference is to be compared with.
+    jump : float
+        How much the slopes on the two sides of the point differ.
     evaluations : int
-        Forward passes spent.
+        Forward passes spent, beside those that the whole check shares.
+    method : str
+        ``"differences"``, ``"kinks"``, ``"complex step"``, ``"float32"`` or ``"every entry"``.
     """
 
     name: str
     shape: tuple[int, ...]
+    verdict: str
+    reason: str
     analytic: float
     numeric: float
     bound: float
     size: float
-    evaluations: int
+    jump: float = 0.0
+    evaluations: int = 0
+    method: str = "differences"
 
     @property
     def difference(self) -> float:
@@ -41,48 +56,224 @@ class Entry:
     @property
     def floor(self) -> float:
         """The smallest error of a single entry that would have been seen: |u| is at least 1/2."""
-        return 2 * self.bound
-
-    @property
-    def verdict(self) -> str:
-        scale = max(self.size, abs(self.numeric), 1e-12)
-        if not self.difference <= self.bound:  # NaN fails
-            return "FAIL"
-        return (
-            "pass"
-            if self.bound <= PRECISION * scale or self.difference == self.size == 0
-            else "inconclusive"
-        )
+        return 2 * self.bound if self.method in ("differences", "complex step") else self.bound
 
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict on every input and parameter; true in a condition if all passed."""
+    """The verdict on every input and parameter; true in a condition if all passed.
+
+    Attributes
+    ----------
+    subject : str
+    entries : list of Entry
+    skipped : list of str
+        What was not checked, and why.
+    evaluations, reversals : int
+        Forward and backward passes spent in all.
+    shared : int
+        Forward passes among them that were spent once for the whole check: the point itself and
+        the noise.
+    noise : float
+        The measured deviation of the function, by rounding.
+    seed : int
+    tol : float or None
+        What the caller loosened the bound to, as a share of the gradient's size.
+    values : {"random", "own"}
+        Whether parameters were moved to random values.
+    """
 
     subject: str
     entries: list[Entry]
     skipped: list[str]
     evaluations: int
+    reversals: int = 0
+    shared: int = 0
+    noise: float = 0.0
+    seed: int = 0
+    tol: float | None = None
+    values: str = "random"
+    check: Any = field(default=None, repr=False, compare=False)  # what can look closer
 
     @property
     def verdict(self) -> str:
-        verdicts = {entry.verdict for entry in self.entries}
-        return next((v for v in ("FAIL", "inconclusive") if v in verdicts), "pass")
+        """The worst of the entries': ``"fail"``, ``"inconclusive"`` or ``"pass"``."""
+        found = {entry.verdict for entry in self.entries}
+        return next((v for v in VERDICTS if v in found), "pass")
 
     def __bool__(self) -> bool:
         return self.verdict == "pass"
 
-    def __str__(self) -> str:
-        width = max([len("gradient of"), *(len(e.name) for e in self.entries)])
-        lines = [
-            f"{'gradient of':{width}}  {'shape':>16}  {'|difference|':>12}  {'bound':>9}  {'floor':>9}  verdict"
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"check": None}  # a pickle holds what was found, not the subject
+
+    def __getitem__(self, name: str) -> Entry:
+        """The entry of a name, or of the end of one: ``report["kernel"]``."""
+        for entry in self.entries:
+            if entry.name == name or entry.name.endswith(f"/{name}"):
+                return entry
+        raise KeyError(f"no gradient named {name!r}; there are {[e.name for e in self.entries]}")
+
+    @property
+    def failed(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.verdict == "fail"]
+
+    @property
+    def diagnosis(self) -> str | None:
+        """What the mistake looks like, where that is sure enough; None otherwise. Worked out when
+        it is first asked for."""
+        known = self.__dict__.get("_diagnosis", "")
+        if known == "":
+            known = None
+            if self.failed and self.check is not None:
+                known = self.check.diagnose(self)
+            self.__dict__["_diagnosis"] = known
+        return known
+
+    def locate(self, name: str | None = None, *, limit: int = 16, evaluations: int = 1000):
+        """Find the wrong entries of a gradient, by bisection.
+
+        Parameters
+        ----------
+        name : str, optional
+            Of an input or parameter. Default: the first that failed.
+        limit : int, default 16
+            Stop when so many wrong entries are found.
+        evaluations : int, default 1000
+            Forward passes to spend at most.
+
+        Returns
+        -------
+        Located
+            A list of wrong entries, with what backward and differences say about each.
+        """
+        if self.check is None:
+            raise ValueError("a report that was pickled has lost its subject: run gradcheck again")
+        if name is None:
+            if not self.failed:
+                raise ValueError("every gradient passed: name the one to look at")
+            name = self.failed[0].name
+        return self.check.locate(self[name].name, limit, evaluations)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the subject itself, as `json.dumps` takes it: NaN and infinity as None."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, float) and not math.isfinite(value):
+                return None
+            return list(value) if isinstance(value, tuple) else value
+
+        entries = [
+            {k: plain(v) for k, v in asdict(e).items()}
+            | {"difference": plain(e.difference), "floor": plain(e.floor)}
+            for e in self.entries
         ]
-        for e in self.entries:
-            lines.append(
-                f"{e.name:{width}}  {e.shape!s:>16}  {e.difference:12.2e}  {e.bound:9.2e}  {e.floor:9.2e}  {e.verdict}"
-            )
-        lines += [f"skipped: {reason}" for reason in self.skipped]
-        lines.append(
-            f"{self.verdict}: {len(self.entries)} gradients, {self.evaluations} forward passes"
+        return {
+            "subject": self.subject,
+            "verdict": self.verdict,
+            "diagnosis": self.diagnosis,
+            "entries": entries,
+            "skipped": list(self.skipped),
+            "evaluations": self.evaluations,
+            "reversals": self.reversals,
+            "shared": self.shared,
+            "noise": plain(self.noise),
+            "seed": self.seed,
+            "tol": self.tol,
+            "values": self.values,
+        }
+
+    def plot(self, path: str | os.PathLike) -> None:
+        """Draw analytic against numeric, and the error by entry, for each gradient.
+
+        Parameters
+        ----------
+        path : path
+            A .png, .svg or .pdf file.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib: install ``backprop[plot]``.
+        """
+        from backprop.gradcheck.pictures import draw
+
+        if self.check is None:
+            raise ValueError("a report that was pickled has lost its subject: run gradcheck again")
+        draw(self, path)
+
+    def rows(self) -> list[list[str]]:
+        return [
+            [
+                e.name,
+                str(e.shape),
+                f"{e.difference:.2e}",
+                f"{e.bound:.2e}",
+                f"{e.floor:.2e}",
+                str(e.evaluations),
+            ]
+            for e in self.entries
+        ]
+
+    def notes(self) -> list[str]:
+        """What stands below the table."""
+        found = [f"looks like: {self.diagnosis}"] if self.diagnosis else []
+        found += [f"skipped: {reason}" for reason in self.skipped]
+        if self.tol is not None:
+            found.append(f"tol: bounds were loosened to {self.tol:g} of each gradient's size")
+        return found
+
+    def summary(self) -> str:
+        n = sum(not e.name.startswith("all, ") for e in self.entries)
+        count = f"{n} gradient{'' if n == 1 else 's'}"
+        return (
+            f"{shout(self.verdict)}: {count}, {self.evaluations} forward passes "
+            f"({self.shared} of them shared)"
         )
-        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        table = [HEAD, *self.rows()]
+        widths = [max(len(row[i]) for row in table) for i in range(len(HEAD))]
+        lines = []
+        for row, end in zip(table, ["verdict", *map(ending, self.entries)], strict=True):
+            cells = [f"{row[0]:{widths[0]}}"]
+            cells += [f"{cell:>{w}}" for cell, w in zip(row[1:], widths[1:], strict=True)]
+            lines.append("  ".join([*cells, end]))
+        return "\n".join([*lines, *self.notes(), self.summary()])
+
+    def _repr_html_(self) -> str:
+        colours = {"pass": "#2a7d3f", "fail": "#b3261e", "inconclusive": "#9a6700"}
+
+        def cells(row: list[str], tag: str) -> str:
+            return "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
+
+        rows = [
+            f"<tr>{cells(row, 'td')}<td style='color:{colours[e.verdict]}'>"
+            f"{html.escape(ending(e))}</td></tr>"
+            for row, e in zip(self.rows(), self.entries, strict=True)
+        ]
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in [*self.notes(), self.summary()])
+        return (
+            f"<p><code>{html.escape(self.subject)}</code></p><table><thead><tr>"
+            f"{cells([*HEAD, 'verdict'], 'th')}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+            f"{notes}"
+        )
+
+
+HEAD = ["gradient of", "shape", "|difference|", "bound", "floor", "forwards"]
+
+
+def shout(verdict: str) -> str:
+    return "FAIL" if verdict == "fail" else verdict
+
+
+def ending(entry: Entry) -> str:
+    return shout(entry.verdict) + (f": {entry.reason}" if entry.reason else "")
+
+
+def loosened(entry: Entry, tol: float) -> Entry:
+    """The entry under a bound that the caller loosened."""
+    bound = max(entry.bound, tol * max(entry.size, abs(entry.numeric)))
+    if entry.verdict != "pass" and entry.difference <= bound and math.isfinite(bound):
+        return replace(entry, verdict="pass", reason="within tol", bound=bound)
+    return replace(entry, bound=bound) if math.isfinite(bound) else entry

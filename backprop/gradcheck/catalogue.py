@@ -1,0 +1,179 @@
+"""What ships with the library, each with inputs on which to certify it.
+
+A class that is in no table is checked as it comes, on a batch of rows; a layer that needs arguments
+has to be in one. `cases` walks over the registries, so none is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from backprop import layers, losses
+from backprop.gradcheck.engine import gradcheck
+from backprop.gradcheck.report import Report
+
+ROWS, SEQUENCE, IMAGE, HALVES = (5, 6), (3, 4, 6), (2, 6, 5, 3), (4, 8)
+Config = dict[str, Any]
+L = layers
+
+
+@dataclass(frozen=True)
+class Case:
+    """A subject and where to check it."""
+
+    name: str
+    make: Callable[[], Any]
+    x: Callable[[np.random.Generator], Any]
+    options: Config = field(default_factory=dict)
+
+    def check(self, seed: int = 0) -> Report:
+        """Certify it, in the mode of the case."""
+        return gradcheck(
+            self.make(), self.x(np.random.default_rng(seed)), seed=seed, **self.options
+        )
+
+
+def normal(shape: tuple[int, ...]) -> Callable[[np.random.Generator], Any]:
+    return lambda rng: rng.standard_normal(shape)
+
+
+# a class → constructions and the shape of an input for each; makers, as a layer may hold layers
+LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
+    "Activation": [(lambda: L.Activation("tanh"), ROWS), (lambda: L.Activation("relu"), ROWS)],
+    "AveragePooling2D": [
+        (lambda: L.AveragePooling2D(2), IMAGE),
+        (lambda: L.AveragePooling2D(3, strides=2, padding="same"), IMAGE),
+    ],
+    "BatchNormalization": [
+        (lambda: L.BatchNormalization(), ROWS),
+        (lambda: L.BatchNormalization(), IMAGE),
+    ],
+    "Chain": [(lambda: L.Chain([L.Dense(3, "tanh"), L.Dense(2)]), ROWS)],
+    "Conv2D": [
+        (lambda: L.Conv2D(4, 3), IMAGE),
+        (lambda: L.Conv2D(4, (3, 2), strides=(1, 2), padding="same", activation="relu"), IMAGE),
+        (lambda: L.Conv2D(6, 2, dilation_rate=2, groups=3, activation="tanh"), IMAGE),
+    ],
+    "Dense": [
+        (lambda: L.Dense(4), ROWS),
+        (lambda: L.Dense(4, "tanh"), ROWS),
+        (lambda: L.Dense(4, "relu"), ROWS),
+        (lambda: L.Dense(4, "softmax"), SEQUENCE),
+    ],
+    "Dropout": [(lambda: L.Dropout(0.4), ROWS)],
+    "Embedding": [(lambda: L.Embedding(7, 4), (5, 3))],
+    "Flatten": [(lambda: L.Flatten(), IMAGE)],
+    "GLU": [(lambda: L.GLU(), HALVES)],
+    "GRU": [
+        (lambda: L.GRU(4), SEQUENCE),
+        (lambda: L.GRU(4, reset_after=False, return_sequences=True), SEQUENCE),
+        (lambda: L.GRU(3, dropout=0.3, recurrent_dropout=0.2, go_backwards=True), SEQUENCE),
+    ],
+    "GlobalAveragePooling1D": [(lambda: L.GlobalAveragePooling1D(), SEQUENCE)],
+    "GlobalAveragePooling2D": [(lambda: L.GlobalAveragePooling2D(), IMAGE)],
+    "GlobalMaxPooling2D": [(lambda: L.GlobalMaxPooling2D(), IMAGE)],
+    "InputLayer": [(lambda: L.InputLayer((6,)), ROWS)],
+    "LSTM": [
+        (lambda: L.LSTM(4), SEQUENCE),
+        (lambda: L.LSTM(4, return_sequences=True, unit_forget_bias=False), SEQUENCE),
+        (lambda: L.LSTM(3, dropout=0.3, recurrent_dropout=0.2), SEQUENCE),
+    ],
+    "LayerNormalization": [
+        (lambda: L.LayerNormalization(), ROWS),
+        (lambda: L.LayerNormalization(axis=-1, rms_scaling=True), SEQUENCE),
+    ],
+    "Masking": [(lambda: L.Masking(), SEQUENCE)],
+    "MaxPooling2D": [
+        (lambda: L.MaxPooling2D(2), IMAGE),
+        (lambda: L.MaxPooling2D(3, strides=2, padding="same"), IMAGE),
+    ],
+    "MultiHeadAttention": [
+        (lambda: L.MultiHeadAttention(2, 3), SEQUENCE),
+        (lambda: L.MultiHeadAttention(2, 3, use_causal_mask=True, dropout=0.2), SEQUENCE),
+    ],
+    "Parallel": [
+        (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")]), ROWS),
+        (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")], join="multiply"), ROWS),
+    ],
+    "Permute": [(lambda: L.Permute((2, 1)), SEQUENCE)],
+    "RepeatVector": [(lambda: L.RepeatVector(3), ROWS)],
+    "Reshape": [(lambda: L.Reshape((3, 2)), ROWS)],
+    "Residual": [(lambda: L.Residual([L.Dense(6, "tanh")]), ROWS)],
+    "SimpleRNN": [
+        (lambda: L.SimpleRNN(4), SEQUENCE),
+        (lambda: L.SimpleRNN(4, "relu", return_sequences=True), SEQUENCE),
+    ],
+    "Threshold": [(lambda: L.Threshold(0.1, 0.5), ROWS)],
+}
+
+
+def of_layer(name: str, cls: type) -> Iterator[Case]:
+    """Every construction, in training and in inference."""
+    for make, shape in LAYERS.get(name, [(cls, ROWS)]):
+        x = normal(shape)
+        if name == "Embedding":
+            x = tokens(7, shape)
+        for training in (True, False):
+            yield Case(repr(make()), make, x, {"training": training})
+
+
+def tokens(below: int, shape: tuple[int, ...]) -> Callable[[np.random.Generator], Any]:
+    return lambda rng: rng.integers(0, below, shape)
+
+
+# how a loss wants its targets and predictions, by the first rule that fits the class' name
+def pair_for(name: str) -> Callable[[np.random.Generator, int, int], tuple[Any, Any]]:
+    if name.startswith("Sparse") or name == "CategoricalGeneralizedCrossEntropy":
+        return lambda rng, n, k: (rng.integers(0, k, n), shares(rng, n, k))
+    if name.startswith("Binary"):
+        return lambda rng, n, k: (rng.integers(0, 2, (n, k)), rng.uniform(0.1, 0.9, (n, k)))
+    if name.startswith(("Categorical", "KL")) and "Hinge" not in name:
+        return lambda rng, n, k: (shares(rng, n, k), shares(rng, n, k))
+    if name == "CategoricalHinge":
+        return lambda rng, n, k: (np.eye(k)[rng.integers(0, k, n)], rng.standard_normal((n, k)))
+    if "Hinge" in name:
+        return lambda rng, n, k: (rng.choice([-1.0, 1.0], (n, k)), rng.standard_normal((n, k)))
+    return lambda rng, n, k: (rng.uniform(0.5, 2, (n, k)), rng.uniform(0.5, 2, (n, k)))
+
+
+def shares(rng: np.random.Generator, n: int, k: int) -> Any:
+    """Positive numbers that sum to 1."""
+    p = rng.uniform(0.1, 1.0, (n, k))
+    return p / p.sum(-1, keepdims=True)
+
+
+def of_loss(name: str, cls: type) -> Iterator[Case]:
+    """Each reduction, with and without weights."""
+    pair = pair_for(name)
+    for reduction in ("sum_over_batch_size", "sum", "none"):
+        for weighted in (False, True):
+
+            def x(rng: np.random.Generator, weighted: bool = weighted) -> tuple:
+                both = pair(rng, 6, 4)
+                return (*both, rng.uniform(0.5, 2.0, 6)) if weighted else both
+
+            def make(reduction: str = reduction) -> Any:
+                return cls(reduction=reduction)
+
+            yield Case(f"{make()!r}{', weighted' if weighted else ''}", make, x)
+
+
+def cases() -> list[Case]:
+    """A case or more for every layer and loss that is registered.
+
+    Examples
+    --------
+    >>> from backprop.gradcheck.catalogue import cases
+    >>> [case.name for case in cases()][:2]
+    ["Activation('tanh')", "Activation('tanh')"]
+    """
+    found: list[Case] = []
+    for name, cls in sorted(layers.registry.classes.items()):
+        found += of_layer(name, cls)
+    for name, cls in sorted(losses.REGISTRY.classes.items()):
+        found += of_loss(name, cls)
+    return found

@@ -1,0 +1,106 @@
+"""Which entries of a gradient are wrong: bisection.
+
+Along a direction u the error of the gradient, e, shows as <e, u>, and of any part S of the entries
+as <e, u restricted to S>. One slope is measured for half of the entries; what the other half owes
+is the difference, so that a level of the tree costs one slope, and k wrong ones among n entries
+about k log2(n / k) + log2(n) of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backprop.gradcheck.probe import Array
+
+if TYPE_CHECKING:
+    from backprop.gradcheck.engine import Check
+
+
+@dataclass(frozen=True)
+class WrongEntry:
+    """An entry of a gradient, as backward and as differences have it."""
+
+    index: tuple[int, ...]
+    analytic: float
+    numeric: float
+    bound: float
+
+    def __str__(self) -> str:
+        return f"{self.index}: backward says {self.analytic:.6g}, differences {self.numeric:.6g}"
+
+
+class Located(list[WrongEntry]):
+    """The wrong entries that were found.
+
+    Attributes
+    ----------
+    name : str
+    evaluations : int
+        Forward passes spent.
+    complete : bool
+        Whether the search ended before it ran into its limits.
+    """
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.name, self.evaluations, self.complete = name, 0, True
+
+    def __str__(self) -> str:
+        count = f"{len(self)} wrong {'entry' if len(self) == 1 else 'entries'} of {self.name}"
+        more = "" if self.complete else ", and there are more"
+        lines = [f"{count}{more} ({self.evaluations} forward passes)"]
+        return "\n".join([*lines, *map(str, self)])
+
+
+def locate(check: Check, i: int, limit: int, evaluations: int) -> Located:
+    """Find wrong entries of one gradient; see `Report.locate`."""
+    slot, probe = check.probe.slots[i], check.probe
+    found = Located(slot.name)
+    before = probe.evaluations
+    g = check.gradients[i].ravel()
+    bad = np.flatnonzero(~np.isfinite(g))
+    if bad.size:
+        for k in bad[:limit]:
+            found.append(WrongEntry(place(k, slot.shape), float(g[k]), np.nan, 0.0))
+        found.complete = bad.size <= limit
+        return found
+    # entries of one size, so that their errors cannot hide behind each other's round-off
+    u = check.rng.choice([-1.0, 1.0], g.size) * check.rng.uniform(0.5, 1.5, g.size)
+
+    def owes(entries: Array) -> tuple[float, float]:
+        """The error of a part, and its bound."""
+        part = np.zeros(g.size)
+        part[entries] = u[entries]
+        entry = check.compare(i, part.reshape(slot.shape))
+        return entry.numeric - entry.analytic, entry.bound
+
+    everything = np.arange(g.size)
+    pending = [(everything, *owes(everything))]
+    while pending:
+        entries, error, bound = pending.pop()
+        if abs(error) <= bound:
+            continue
+        if len(found) >= limit or probe.evaluations - before >= evaluations:
+            found.complete = False
+            break
+        if entries.size == 1:
+            k = int(entries[0])
+            error, bound = owes(entries)  # the one that the others left is measured itself
+            if abs(error) > bound:
+                numeric = float(g[k] + error / u[k])
+                found.append(WrongEntry(place(k, slot.shape), float(g[k]), numeric, bound))
+            continue
+        half = entries.size // 2
+        left, right = entries[:half], entries[half:]
+        left_error, left_bound = owes(left)
+        pending.append((right, error - left_error, bound + left_bound))
+        pending.append((left, left_error, left_bound))
+    found.evaluations = probe.evaluations - before
+    return found
+
+
+def place(k: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(int, np.unravel_index(k, shape))) if shape else ()

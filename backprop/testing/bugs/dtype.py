@@ -1,0 +1,146 @@
+"""Mistakes of precision: float64 that leaks into float32, float32 that hides in float64."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from backprop.layer import INFERENCE
+from backprop.layers.activations.gated import GELU
+from backprop.layers.activations.rectifiers import LeakyReLU
+from backprop.layers.activations.sigmoids import Sigmoid, Tanh
+from backprop.layers.activations.softmax import LogSoftmax
+from backprop.layers.dense import Dense
+from backprop.layers.noise import Dropout
+from backprop.layers.normalization import LayerNormalization
+from backprop.layers.pooling import AveragePooling2D
+from backprop.linalg import rows
+from backprop.losses.classification import CategoricalCrossentropy
+from backprop.losses.regression import MeanSquaredError
+from backprop.testing.bugs.bank import bug, normal, one_hot
+
+floats = partial(bug, x=normal(4, 5), inputs="floats")
+
+
+@floats("D", source="Chainer 684")
+class LeakyReluMakesDoublesOfItsMask(LeakyReLU):
+    """The slope is made by np.where of two Python numbers, which is float64 whatever x is."""
+
+    def slope(self, x):
+        return np.where(x >= 0, 1.0, self.negative_slope)
+
+
+@floats("D")
+class GeluScalesByADouble(GELU):
+    """dx is multiplied by a NumPy scalar of float64, which, other than a Python number, widens
+    float32.
+    """
+
+    def backward(self, dy, cache):
+        return np.float64(1.0) * (dy * cache)
+
+
+@floats("D", config={"rate": 0.4, "seed": 0}, tags=("stochastic",))
+class DropoutDrawsDoubles(Dropout):
+    """The mask is float64, and so become y and dx."""
+
+    def forward(self, x, ctx=INFERENCE):
+        if not ctx.training or self.rate in (0, 1):
+            return super().forward(x, ctx)
+        k = (self.rng.random(x.shape) >= self.rate) / (1 - self.rate)
+        return x * k, k
+
+
+@bug("D", x=normal(2, 4, 4, 2), inputs="images", options={"min_side": 2}, config={"pool_size": 2})
+class AveragePoolCountsInDoubles(AveragePooling2D):
+    """The number of pixels in a window is float64, and so becomes dx."""
+
+    def backward(self, dy, shape):
+        return super().backward(dy * np.ones((1, 1, 1, 1)), shape)
+
+
+@bug("D", x=normal(4, 3), y_true=normal(4, 3, seed=1), inputs="targets")
+class SquaredErrorAnswersInDoubles(MeanSquaredError):
+    """dy_pred is float64 whatever y_pred is."""
+
+    def backward(self, cache, dvalues=None):
+        return super().backward(cache, dvalues).astype(np.float64)
+
+
+@bug("T", x=normal(5, 4), inputs="rows", config={"units": 3})
+class DenseSumsItsGradientInSinglePrecision(Dense):
+    """dkernel is computed in float32 in a model of float64."""
+
+    def _set_gradients(self, x, dz):
+        super()._set_gradients(x, dz)
+        self.dkernel = rows(x).astype(np.float32).T @ rows(dz).astype(np.float32)
+
+
+@floats("T")
+class TanhPassesBackInSinglePrecision(Tanh):
+    """dx is rounded to float32 on the way, though its dtype says float64."""
+
+    def backward(self, dy, cache):
+        return super().backward(dy, cache).astype(np.float32).astype(dy.dtype)
+
+
+@floats("D")
+class SigmoidComputesInHalfPrecision(Sigmoid):
+    """The slope goes through float16; a float32 check with its usual tolerance lets it pass."""
+
+    def slope(self, y):
+        return super().slope(y).astype(np.float16).astype(y.dtype)
+
+
+@floats("D")
+class LayerNormComputesInSinglePrecision(LayerNormalization):
+    """Forward and backward both run in float32, whatever the layer's dtype is."""
+
+    def forward(self, x, ctx=INFERENCE):
+        y, (xhat, r) = super().forward(x.astype(np.float32), ctx)
+        return y.astype(np.float32).astype(x.dtype), (xhat.astype(x.dtype), r.astype(x.dtype))
+
+
+@bug("D", x=normal(4, 5), inputs="rows")
+class LogSoftmaxTakesTheLogarithmOfSoftmax(LogSoftmax):
+    """y = log(softmax(x)), whose softmax is 0 where log-softmax is -200."""
+
+    def forward(self, x, ctx=INFERENCE):
+        e = np.exp(x - x.max(self.axis, keepdims=True, initial=-np.inf))
+        y = np.log(e / e.sum(self.axis, keepdims=True))
+        return y, y
+
+
+@bug(
+    "P",
+    x=normal(4, 3),
+    y_true=one_hot(4, 3),
+    pair=("one_hot", "numbers"),
+    inputs="targets",
+    config={"from_logits": True},
+)
+class CrossentropyExponentiatesItsLogits(CategoricalCrossentropy):
+    """exp(y_pred) is taken without subtracting the maximum, and overflows."""
+
+    def values(self, y_true, y_pred):
+        if not self.from_logits:
+            return super().values(y_true, y_pred)
+        e = np.exp(y_pred)
+        s = e.sum(-1)
+        total = y_true.sum(-1)
+        return total * np.log(s) - np.vecdot(y_true, y_pred), (y_true, e, s, total)
+
+
+@floats("D")
+class LayerNormAveragesInDoubles(LayerNormalization):
+    """dx is float64, because its means are taken in float64."""
+
+    def backward(self, dy, cache):
+        xhat, r = cache
+        super().backward(dy, cache)
+        gamma = self.gamma.reshape(self.shape) if self.scale else 1
+        dxhat = gamma * dy
+        average = dxhat.mean(self.axes, keepdims=True, dtype=np.float64)
+        along = (dxhat * xhat).mean(self.axes, keepdims=True, dtype=np.float64)
+        return r * (dxhat - average - xhat * along)

@@ -1,0 +1,311 @@
+"""Mistakes in products with a kernel, and in layers that only move entries."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from backprop.layers.activations.softmax import Softmax
+from backprop.layers.containers import ActivityPenalty
+from backprop.layers.dense import Dense
+from backprop.layers.reshaping import Flatten, Permute, RepeatVector
+from backprop.linalg import product_of_rows, rows, sum_rows
+from backprop.regularizers import L2
+from backprop.testing.bugs.bank import bug, normal
+
+dense = partial(bug, x=normal(5, 4), inputs="rows", config={"units": 4, "activation": "tanh"})
+
+
+@dense("V")
+class DenseKernelGradientIsTransposed(Dense):
+    """dkernel = dzᵀ x, which fits where the kernel is square."""
+
+    def _set_gradients(self, x, dz):
+        super()._set_gradients(x, dz)
+        self.dkernel = rows(dz).T @ rows(x)
+
+
+@dense("V")
+class DensePassesBackThroughTheKernelUntransposed(Dense):
+    """dx = dz kernel, which fits where the kernel is square."""
+
+    def backward(self, dy, cache):
+        x, a = cache
+        dz = self.activation.backward(dy, a)
+        self._set_gradients(x, dz)
+        return (rows(dz) @ self.kernel).reshape(x.shape)
+
+
+@dense("V", source="diffusers 14341")
+class DenseReshapesTheKernelWhereItShouldTranspose(Dense):
+    """dx = dz times the kernel in the shape of its transpose: the shapes agree, the
+    entries do not.
+    """
+
+    def backward(self, dy, cache):
+        x, a = cache
+        dz = self.activation.backward(dy, a)
+        self._set_gradients(x, dz)
+        return (rows(dz) @ self.kernel.reshape(self.kernel.shape[::-1])).reshape(x.shape)
+
+
+@dense("V", source="nd4j 2424, burn 181")
+class DenseBiasGradientIsAssignedRowByRow(Dense):
+    """dbias is set for one row after the other, so the last one stays, where they are to
+    be summed.
+    """
+
+    def _set_gradients(self, x, dz):
+        super()._set_gradients(x, dz)
+        for row in rows(dz):
+            self.dbias = row
+
+
+@dense("V")
+class DenseBiasGradientIsThatOfTheFirstRow(Dense):
+    """dbias = dz[0], where it is the sum over all rows."""
+
+    def _set_gradients(self, x, dz):
+        super()._set_gradients(x, dz)
+        self.dbias = sum_rows(rows(dz)[:1])
+
+
+@dense("V")
+class DenseBiasGradientIsAveraged(Dense):
+    """dbias is the mean over the rows, where it is their sum; one row hides it."""
+
+    def _set_gradients(self, x, dz):
+        super()._set_gradients(x, dz)
+        self.dbias = sum_rows(dz) / max(len(rows(dz)), 1)
+
+
+@dense("V", x=normal(4, 4))
+class DenseBiasGradientIsSummedOverTheUnits(Dense):
+    """dbias is summed along the wrong axis, which fits where there are as many rows as units."""
+
+    def _set_gradients(self, x, dz):
+        super()._set_gradients(x, dz)
+        self.dbias = rows(dz).sum(1)
+
+
+@dense("V")
+class DenseKernelGradientIsDividedByTheBatch(Dense):
+    """dkernel / N, though the loss has divided by N already."""
+
+    def _set_gradients(self, x, dz):
+        super()._set_gradients(x, dz)
+        self.dkernel /= max(len(x), 1)
+
+
+@dense("V")
+class DenseKernelGradientHasTheOppositeSign(Dense):
+    """dkernel = -xᵀ dz."""
+
+    def _set_gradients(self, x, dz):
+        super()._set_gradients(x, dz)
+        self.dkernel = -self.dkernel
+
+
+@dense("V")
+class DenseForgetsTheActivationOnTheWayBack(Dense):
+    """dz = dy: the activation's derivative is left out."""
+
+    def backward(self, dy, cache):
+        x, _ = cache
+        self._set_gradients(x, dy)
+        return (rows(dy) @ self.kernel.T).reshape(x.shape)
+
+
+@dense("V")
+class DenseTakesTheActivationsDerivativeTwice(Dense):
+    """dx has the activation's derivative twice: once for the gradients, once more for dx."""
+
+    def backward(self, dy, cache):
+        x, a = cache
+        dz = self.activation.backward(dy, a)
+        self._set_gradients(x, dz)
+        return (rows(self.activation.backward(dz, a)) @ self.kernel.T).reshape(x.shape)
+
+
+@dense("T", x=normal(6, 8), config={"units": 16, "activation": "tanh"})
+class DenseHasOneEntryOffByAThousandth(Dense):
+    """One entry of dkernel is 0.1 % too large, as where two threads meet."""
+
+    def _set_gradients(self, x, dz):
+        super()._set_gradients(x, dz)
+        self.dkernel[-1, -1] *= self.dkernel.dtype.type(1.001)
+
+
+@dense("T")
+class DenseInputGradientIsOffByAMillionth(Dense):
+    """dx is 1e-6 too large, as by a constant with six digits."""
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        dx *= 1 + 1e-6
+        return dx
+
+
+@dense("C", inputs="floats", source="FlagGems 5392")
+class DenseAssumesTwoAxes(Dense):
+    """With more than two axes dkernel counts only the first place along the second axis."""
+
+    def _set_gradients(self, x, dz):
+        super()._set_gradients(x, dz)
+        if x.ndim > 2:
+            product_of_rows(x[:, 0], dz[:, 0], out=self.dkernel)
+
+
+@dense("C")
+class DenseLosesAnAxisOfLengthOne(Dense):
+    """dz is squeezed before it is summed over the rows, and with one row the sum runs over the
+    units.
+    """
+
+    def _set_gradients(self, x, dz):
+        super()._set_gradients(x, dz)
+        self.dbias = np.squeeze(rows(dz)).sum(0)
+
+
+@dense("L")
+class DenseForgetsTheBiasWhereOnlyParametersAreAsked(Dense):
+    """backward_params leaves dbias as it was: a model's first layer trains with the bias of another
+    batch.
+    """
+
+    def backward_params(self, dy, cache):
+        x, a = cache
+        product_of_rows(x, self.activation.backward(dy, a), out=self.dkernel)
+
+
+@dense("V", verdict="equivalent")
+class DenseSumsRowsInAnotherOrder(Dense):
+    """dkernel by einsum and dbias by sum: other roundings, the same numbers."""
+
+    def _set_gradients(self, x, dz):
+        self.dkernel = np.einsum("ri,rj->ij", rows(x), rows(dz))
+        self.dbias = rows(dz).sum(0)
+
+
+repeat = partial(bug, x=normal(3, 4), inputs="rows", config={"n": 3})
+
+
+@repeat("V")
+class RepeatVectorAveragesItsCopies(RepeatVector):
+    """dx is the mean over the copies, where it is their sum."""
+
+    def backward(self, dy, cache):
+        return dy.mean(1)
+
+
+@repeat("V")
+class RepeatVectorTakesTheFirstCopy(RepeatVector):
+    """dx = dy[:, 0]: the other copies are forgotten."""
+
+    def backward(self, dy, cache):
+        return dy[:, 0].copy()
+
+
+@bug("V", x=normal(2, 3, 3, 3), inputs="images", config={"dims": (2, 3, 1)})
+class PermuteIsAppliedAgainInsteadOfUndone(Permute):
+    """dx is dy permuted once more, which undoes only a swap of two axes."""
+
+    def backward(self, dy, cache):
+        return dy.transpose(0, *self.dims)
+
+
+@bug("V", x=normal(2, 3, 4), inputs="floats")
+class FlattenPutsTheEntriesBackInColumnOrder(Flatten):
+    """dx is filled with the first axis fastest, where y was read with the last axis fastest."""
+
+    def backward(self, dy, shape):
+        return dy.reshape(len(dy), *shape[:0:-1]).transpose(0, *range(len(shape) - 1, 0, -1))
+
+
+# its gradient holds what does not depend on dy, and divides by the batch
+penalty = partial(
+    bug,
+    x=normal(3, 4),
+    inputs="rows",
+    config={"regularizer": L2(0.1)},
+    spared=("backward_is_linear_in_dy", "rows_are_independent"),
+)
+
+
+@penalty("V")
+class PenaltyOnTheActivityIsForgotten(ActivityPenalty):
+    """dx = dy: the penalty counts in the loss and not in the gradient."""
+
+    def backward(self, dy, x):
+        return dy
+
+
+@penalty("V")
+class PenaltyOnTheActivityIsNotDividedByTheBatch(ActivityPenalty):
+    """The penalty in the loss is divided by N, its gradient is not."""
+
+    def backward(self, dy, x):
+        return dy + self.regularizer.gradient(x)
+
+
+softmax = partial(bug, x=normal(4, 5), inputs="rows")
+
+
+@softmax("V", source="Apiquet/DeepLearningFrameworkFromScratchCpp 1")
+class SoftmaxKeepsOnlyTheDiagonal(Softmax):
+    """dx = y (1 - y) dy, the derivative of a sigmoid: what the entries do to each other is left
+    out.
+    """
+
+    def backward(self, dy, cache):
+        y = cache
+        return y * (1 - y) * dy
+
+
+@softmax("V", source="Odyssey 2134")
+class SoftmaxForgetsTheSum(Softmax):
+    """dx = y dy, without Σ y dy."""
+
+    def backward(self, dy, cache):
+        return cache * dy
+
+
+@softmax("V", source="darknet 96")
+class SoftmaxCopiesItsGradient(Softmax):
+    """dx = dy, which is right only where the loss has fused softmax in."""
+
+    def backward(self, dy, cache):
+        return dy
+
+
+@softmax(
+    "V", x=normal(2, 3, 3), inputs="sequences", config={"axis": 1}, source="deeplearning4j 345"
+)
+class SoftmaxSumsAlongAnotherAxisGoingBack(Softmax):
+    """Forward runs along `axis`, backward sums along the last one."""
+
+    def backward(self, dy, cache):
+        dx = cache * dy
+        return dx - cache * dx.sum(-1, keepdims=True)
+
+
+@softmax("V")
+class SoftmaxLetsSamplesLeak(Softmax):
+    """The sum runs over the batch too, so that a sample's gradient depends on the others'; one row
+    hides it.
+    """
+
+    def backward(self, dy, cache):
+        dx = cache * dy
+        return dx - cache * dx.sum()
+
+
+@softmax("P")
+class SoftmaxDoesNotSubtractTheMaximum(Softmax):
+    """exp(x) is taken of x itself, and overflows."""
+
+    def forward(self, x, ctx=None):
+        e = np.exp(x)
+        y = e / e.sum(self.axis, keepdims=True)
+        return y, y

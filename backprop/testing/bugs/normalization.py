@@ -1,0 +1,337 @@
+"""Mistakes in normalization: paths that x takes through the statistics, epsilon, modes, masks."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from backprop.initializers import RandomUniform
+from backprop.layer import INFERENCE
+from backprop.layers.normalization import BatchNormalization, LayerNormalization
+from backprop.linalg import mean, rows, sum_rows
+from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
+
+GAMMA = {"gamma_initializer": RandomUniform(0.5, 1.5, seed=0)}  # at gamma = 1 much is invisible
+
+batch = partial(bug, x=normal(6, 3), inputs="floats", config=GAMMA, tags=("couples_rows",))
+row = partial(bug, x=normal(4, 5), inputs="floats", config=GAMMA)
+
+
+class Reversed(BatchNormalization):
+    """dx by parts that a mistake can replace: `through(dy, xhat, p)` is what r multiplies."""
+
+    def backward(self, dy, cache):
+        xhat, r, p = cache
+        dy = dy.swapaxes(self.axis, -1)
+        if self.scale:
+            self.dgamma = sum_rows(dy * xhat)
+        if self.center:
+            self.dbeta = sum_rows(dy)
+        dxhat = self.gamma * dy if self.scale else dy
+        return (self.outer(r) * self.through(dxhat, xhat, p)).swapaxes(self.axis, -1)
+
+    def outer(self, r):
+        return r
+
+    def through(self, dxhat, xhat, p):
+        if p is None:
+            return dxhat
+        return dxhat - p * (sum_rows(dxhat) + xhat * sum_rows(dxhat * xhat))
+
+
+# ----------------------------------------------------------------------------- BatchNormalization
+
+
+@batch("V", source="Knet 288")
+class BatchNormForgetsGamma(BatchNormalization):
+    """dx lacks the factor gamma; at gamma = 1, where training starts, nothing shows."""
+
+    def backward(self, dy, cache):
+        xhat, r, p = cache
+        gamma = self.gamma if self.scale else 1
+        return super().backward(dy, (xhat, r, p)) / np.expand_dims(
+            np.broadcast_to(gamma, xhat.shape[-1:]), tuple(range(1, dy.ndim - self.axis % dy.ndim))
+        )
+
+
+@batch("V")
+class BatchNormTakesTheMeanForAConstant(Reversed):
+    """The path through the batch's mean is left out."""
+
+    def through(self, dxhat, xhat, p):
+        return dxhat if p is None else dxhat - p * (xhat * sum_rows(dxhat * xhat))
+
+
+@batch("V")
+class BatchNormTakesTheVarianceForAConstant(Reversed):
+    """The path through the batch's variance is left out."""
+
+    def through(self, dxhat, xhat, p):
+        return dxhat if p is None else dxhat - p * sum_rows(dxhat)
+
+
+@batch("V")
+class BatchNormTakesItsStatisticsForConstants(Reversed):
+    """Both paths through the batch's statistics are left out."""
+
+    def through(self, dxhat, xhat, p):
+        return dxhat
+
+
+@batch("V")
+class BatchNormCountsTheMeanTwice(Reversed):
+    """The path through the mean is subtracted a second time, divided by m once more."""
+
+    def through(self, dxhat, xhat, p):
+        through = super().through(dxhat, xhat, p)
+        return through if p is None else through - p * p * sum_rows(dxhat)
+
+
+@batch("T", source="Chainer 4190")
+class BatchNormForgetsEpsilonGoingBack(Reversed):
+    """r = 1 / sqrt(var) in dx, where it is 1 / sqrt(var + epsilon)."""
+
+    def outer(self, r):
+        return 1 / np.sqrt(np.maximum(1 / (r * r) - self.epsilon, 1e-6))
+
+
+@batch("T")
+class BatchNormAddsEpsilonOutsideOfTheRoot(Reversed):
+    """r = 1 / (sqrt(var) + epsilon) in dx."""
+
+    def outer(self, r):
+        return 1 / (np.sqrt(np.maximum(1 / (r * r) - self.epsilon, 0)) + self.epsilon)
+
+
+@batch("V", source="PyTorch 1381")
+class BatchNormCountsOneRowLess(Reversed):
+    """dx divides by m - 1, the unbiased variance's number, where forward divided by m; 1 / 0 with
+    one row.
+    """
+
+    def through(self, dxhat, xhat, p):
+        if p is None:
+            return dxhat
+        m = xhat.size // max(xhat.shape[-1], 1)
+        return super().through(dxhat, xhat, p * np.divide(m, m - 1, dtype=dxhat.dtype))
+
+
+@batch("C")
+class BatchNormSumsOverTheBatchOnly(Reversed):
+    """With images the sums in dx run over the samples and not over the pixels."""
+
+    def through(self, dxhat, xhat, p):
+        if p is None or dxhat.ndim == 2:
+            return super().through(dxhat, xhat, p)
+        n = max(len(dxhat), 1)
+        return dxhat - (dxhat.sum(0) + xhat * (dxhat * xhat).sum(0)) / n
+
+
+@batch("C", source="PyTorch/XLA 913, cudnn.torch 244")
+class BatchNormReversesInferenceAsIfItWereTraining(Reversed):
+    """In inference the statistics are constants, and dx treats them as the batch's."""
+
+    def through(self, dxhat, xhat, p):
+        return super().through(
+            dxhat, xhat, 1 / max(xhat.size // max(xhat.shape[-1], 1), 1) if p is None else p
+        )
+
+
+@batch("V", x=normal(6, 3), source="OneFlow 6149")
+class BatchNormSwapsTheGradientsOfGammaAndBeta(BatchNormalization):
+    """dgamma is stored as dbeta, and dbeta as dgamma."""
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        if self.scale and self.center:
+            self.dgamma, self.dbeta = self.dbeta.copy(), self.dgamma.copy()
+        return dx
+
+
+@batch("C", x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
+class BatchNormCountsMaskedRowsGoingBack(Reversed):
+    """Forward leaves masked rows out of its statistics, dx spreads over all rows."""
+
+    def through(self, dxhat, xhat, p):
+        m = xhat.size // max(xhat.shape[-1], 1)
+        return super().through(dxhat, xhat, p if p is None else 1 / max(m, 1))
+
+
+@batch("L")
+class BatchNormLearnsInInference(BatchNormalization):
+    """Inference moves the moving statistics too, so the same input gives another result
+    each time.
+    """
+
+    def forward(self, x, ctx=INFERENCE):
+        result = super().forward(x, ctx)
+        if not ctx.training and x.size:
+            v = x.swapaxes(self.axis, -1)
+            m = v.size // v.shape[-1]
+            self.moving_mean = self.momentum * self.moving_mean + (1 - self.momentum) * (
+                sum_rows(v) / m
+            )
+        return result
+
+
+@batch("D")
+class BatchNormSubtractsSquares(BatchNormalization):
+    """var = mean(x²) - mean(x)², which cancels where the mean is large."""
+
+    def _centred(self, x, real):
+        xhat, _, p = super()._centred(x, real)
+        q = np.broadcast_to(p, x.shape)
+        where = x if real is None else np.where(real, x, 0)
+        average = sum_rows(q * where)
+        return xhat, sum_rows(q * where * where) - average * average, p
+
+
+@batch("V", verdict="equivalent", source="Caffe 3878")
+class BatchNormLeavesOutTheSumOfDeviations(BatchNormalization):
+    """The paper's long form, without the term with Σ (x - mean), which is 0."""
+
+    def backward(self, dy, cache):
+        xhat, r, p = cache
+        if p is None:
+            return super().backward(dy, cache)
+        dy = dy.swapaxes(self.axis, -1)
+        if self.scale:
+            self.dgamma = sum_rows(dy * xhat)
+        if self.center:
+            self.dbeta = sum_rows(dy)
+        dxhat = self.gamma * dy if self.scale else dy
+        dvariance = sum_rows(dxhat * xhat) * (-0.5) * r * r  # x - mean is xhat / r
+        dmean = -r * sum_rows(dxhat)
+        return (dxhat * r + p * (2 * dvariance * xhat / r + dmean)).swapaxes(self.axis, -1)
+
+
+@batch("V", verdict="equivalent")
+class BatchNormSumsByEinsum(Reversed):
+    """dgamma by einsum, the batch's sums by sum over the axes."""
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        if self.scale:
+            self.dgamma = np.einsum("rc,rc->c", rows(dy.swapaxes(self.axis, -1)), rows(cache[0]))
+        return dx
+
+
+@batch("V", verdict="equivalent")
+class BatchNormTakesTheMeanOfMeans(BatchNormalization):
+    """The batch's mean is taken axis by axis."""
+
+    def _centred(self, x, real):
+        if real is not None or not x.size:
+            return super()._centred(x, real)
+        _, _, p = super()._centred(x, real)
+        average = x
+        while average.ndim > 1:
+            average = average.mean(0)
+        xhat = x - average
+        return xhat, np.square(xhat).mean(tuple(range(x.ndim - 1))), p
+
+
+# ----------------------------------------------------------------------------- LayerNormalization
+
+
+class ReversedRow(LayerNormalization):
+    """dx by parts that a mistake can replace."""
+
+    def backward(self, dy, cache):
+        xhat, r = cache
+        if self.scale:
+            self.dgamma = self._sum(dy * xhat)
+        if self.center:
+            self.dbeta = self._sum(dy)
+        gamma = self.gamma.reshape(self.shape) if self.scale else dy.dtype.type(1)
+        return self.through(dy, gamma, xhat, r)
+
+    def through(self, dy, gamma, xhat, r):
+        dxhat = gamma * dy
+        average = 0 if self.rms_scaling else mean(dxhat, self.axes)
+        along = xhat - mean(xhat, self.axes) if self.rms_scaling else xhat
+        return r * (dxhat - average - along * mean(dxhat * xhat, self.axes))
+
+
+@row("V")
+class LayerNormScalesByGammaTooLate(ReversedRow):
+    """gamma multiplies what the means have left of dy, where it multiplies dy itself; gamma = 1
+    hides it.
+    """
+
+    def through(self, dy, gamma, xhat, r):
+        return gamma * super().through(dy, dy.dtype.type(1), xhat, r)
+
+
+@row("V")
+class LayerNormTakesTheMeanForAConstant(ReversedRow):
+    """The path through the row's mean is left out."""
+
+    def through(self, dy, gamma, xhat, r):
+        dxhat = gamma * dy
+        return r * (dxhat - xhat * mean(dxhat * xhat, self.axes))
+
+
+@row("V")
+class LayerNormTakesTheVarianceForAConstant(ReversedRow):
+    """The path through the row's variance is left out."""
+
+    def through(self, dy, gamma, xhat, r):
+        dxhat = gamma * dy
+        return r * (dxhat - mean(dxhat, self.axes))
+
+
+@row("V")
+class LayerNormAveragesOverTheBatchGoingBack(ReversedRow):
+    """The means in dx run down the batch, where they run along the row: samples leak."""
+
+    def through(self, dy, gamma, xhat, r):
+        dxhat = gamma * dy
+        return r * (dxhat - mean(dxhat, 0) - xhat * mean(dxhat * xhat, 0))
+
+
+@row("T")
+class LayerNormForgetsEpsilonGoingBack(ReversedRow):
+    """r = 1 / sqrt(var) in dx."""
+
+    def through(self, dy, gamma, xhat, r):
+        return super().through(
+            dy, gamma, xhat, 1 / np.sqrt(np.maximum(1 / (r * r) - self.epsilon, 1e-6))
+        )
+
+
+@row("C", varies={"rms_scaling": (False, True)})
+class LayerNormReversesRmsScalingAsIfItWereCentred(LayerNormalization):
+    """With rms_scaling the mean is not taken away, and dx has its path all the same."""
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        if self.rms_scaling:
+            xhat, r = cache
+            dxhat = self.gamma.reshape(self.shape) * dy
+            return r * (dxhat - mean(dxhat, self.axes) - xhat * mean(dxhat * xhat, self.axes))
+        return dx
+
+
+@row("V")
+class LayerNormGradientOfGammaLacksTheDeviation(ReversedRow):
+    """dgamma = Σ dy (x - mean), where it is Σ dy (x - mean) r."""
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        xhat, r = cache
+        if self.scale:
+            self.dgamma = self._sum(dy * (xhat / r))
+        return dx
+
+
+@row("C", x=normal(3, 4, 4), inputs="images", config=GAMMA, varies={"axis": (-1, (1, 2))})
+class LayerNormTransposesTheGradientOfGamma(LayerNormalization):
+    """Over two axes dgamma is stored transposed, which fits where they are of one length."""
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        if self.scale and self.dgamma.ndim == 2:
+            self.dgamma = self.dgamma.T.copy()
+        return dx

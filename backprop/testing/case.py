@@ -1,0 +1,348 @@
+"""One case of a law: a layer's configuration, its input, a seed, and how to run it.
+
+A `Case` is what a law is tried on. It holds no layer: it makes as many as a law needs, each with
+the same values, so that what one run does cannot hide in what the next one sees. A `Subject` is a
+layer (or a loss) that was made for a case, with one way to run both kinds:
+
+    y, cache = subject.forward()        dx = subject.backward(dy, cache)
+
+Everything that is random (weights, dy, the layer's own draws) is a function of the case's seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from backprop.layer import Context, Layer
+from backprop.losses.loss import Loss
+from backprop.random import own_seeds
+
+Array = np.ndarray
+Results = dict[str, Array]  # "y", "dx", and for each parameter the gradient
+
+TOLERANCE = 1e-9  # in float64, of the largest number: two ways to sum differ by less
+
+
+class Broken(AssertionError):
+    """A law does not hold for a case: what was seen."""
+
+
+class DoesNotApply(Exception):
+    """A law says nothing about a case, and why."""
+
+
+class Undecided(Exception):
+    """A case was too ill-conditioned to tell, and why."""
+
+
+def numbers(
+    shape: tuple[int, ...],
+    kind: str = "generic",
+    seed: int = 0,
+    low: float | None = None,
+    high: float | None = None,
+) -> Array:
+    """An array in float64 that depends on nothing but the arguments.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    kind : {"generic", "lattice"}
+        ``"generic"`` numbers are all different and far from anything special. Those of a
+        ``"lattice"`` are multiples of 1/2: there are kinks, ties and zeros among them.
+    seed : int, default 0
+    low, high : float, optional
+        Bounds; a lattice reaches them. Default: none, and the numbers are of size 1.
+
+    Examples
+    --------
+    >>> from backprop.testing import numbers
+    >>> numbers((2, 3), "lattice", seed=1)
+    array([[ 0.5,  1. ,  0.5],
+           [-1.5,  1. ,  0.5]])
+    """
+    rng = np.random.default_rng(seed)
+    if low is not None and high is not None:
+        x = low + (high - low) * rng.uniform(0.02, 0.98, shape)
+    elif low is not None or high is not None:
+        away = 0.02 + rng.exponential(1.0, shape)
+        x = low + away if low is not None else high - away  # type: ignore[operator]
+    else:
+        x = rng.standard_normal(shape)
+    if kind == "lattice":
+        x = np.round(2 * x) / 2
+        x = x if low is None and high is None else np.clip(x, low, high)
+    elif kind != "generic":
+        raise ValueError(f"numbers() expects the kind 'generic' or 'lattice', got {kind!r}")
+    return np.asarray(x)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A configuration and an input on which a law is tried.
+
+    Parameters
+    ----------
+    make : function without arguments
+        Makes a fresh layer or loss.
+    x : ndarray
+        The input; of a loss, the prediction.
+    mask : ndarray of bool, optional
+    y_true, sample_weight : ndarray, optional
+        Of a loss.
+    training : bool, default True
+    seed : int, default 0
+        Of the weights, of dy and of the layer's own draws.
+    tags : set of str
+        What the author says about the layer, see `layer_laws`.
+    reference : function, optional
+        A naive forward pass.
+    config : mapping
+        What was drawn for the factory.
+    """
+
+    make: Callable[[], Any]
+    x: Array
+    mask: Array | None = None
+    y_true: Array | None = None
+    sample_weight: Array | None = None
+    training: bool = True
+    seed: int = 0
+    tags: frozenset[str] = frozenset()
+    reference: Callable | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_loss(self) -> bool:
+        return self.y_true is not None
+
+    @property
+    def batch_shape(self) -> tuple[int | None, ...]:
+        """What a layer is built for."""
+        return (len(self.x) if "stateful" in self.tags else None, *self.x.shape[1:])
+
+    def rng(self, stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, stream])
+
+    def dy(self, y: Any, stream: int = 1) -> Array:
+        """An upstream gradient for `y`: both signs, none of it small."""
+        rng, y = self.rng(stream), np.asarray(y)
+        signs = rng.choice([-1.0, 1.0], y.shape)
+        return np.asarray(signs * rng.uniform(0.5, 1.5, y.shape)).astype(y.dtype)
+
+    def take(self, rows: Any) -> Case:
+        """The case with some of its rows: a slice or an array of numbers."""
+
+        def taken(a: Array | None) -> Array | None:
+            return None if a is None else a[rows]
+
+        return replace(
+            self,
+            x=self.x[rows],
+            mask=taken(self.mask),
+            y_true=taken(self.y_true),
+            sample_weight=taken(self.sample_weight),
+        )
+
+    def with_x(self, x: Array) -> Case:
+        return replace(self, x=x)
+
+    def other(self) -> Case:
+        """Another input of the same domain: its numbers differ, and it has one row more."""
+        x = self.x
+        if x.dtype.kind in "iub":
+            x = x.reshape(-1)[::-1].reshape(x.shape)
+        elif x.size:
+            x = 0.75 * x[::-1] + 0.25 * x.mean()
+        changed = self.with_x(np.ascontiguousarray(x))
+        if "stateful" in self.tags or not len(x):
+            return changed
+        return changed.take(np.arange(len(x) + 1) % len(x))
+
+    def subject(self, dtype: Any = np.float64) -> Subject:
+        """A fresh layer for this case, built and with generic values."""
+        return Subject(self, dtype)
+
+
+class Subject:
+    """A layer or loss that was made for a case.
+
+    Parameters
+    ----------
+    case : Case
+    dtype : dtype, default float64
+    layer : Layer, optional
+        An object to run as it is. Default: a fresh one.
+    generic : bool, default True
+        Move a fresh layer's values away from what is special (gamma = 1, bias = 0), and its buffers
+        by one pass in training.
+    """
+
+    def __init__(
+        self, case: Case, dtype: Any = np.float64, *, layer: Any = None, generic: bool = True
+    ):
+        self.case = case
+        self.dtype = np.dtype(dtype)
+        with own_seeds(case.seed):
+            self.layer: Any = built(case, self.dtype) if layer is None else layer
+            self.generators = [part.rng.bit_generator for part in self.layer.walk()]
+        self.parameters = [p for p in self.layer.arrays() if p.gradient is not None]
+        self.buffers = [p for p in self.layer.arrays() if p.gradient is None]
+        self.note()
+        if layer is None and generic:
+            self.leave_special_values()
+
+    def leave_special_values(self) -> None:
+        rng = self.case.rng(0)
+        for p in self.parameters:
+            p.value += rng.choice([-1.0, 1.0], p.shape) * rng.uniform(0.1, 0.5, p.shape)
+        if self.buffers and len(self.case.x):
+            self.forward(replace(self.case, training=True))
+            self.note()
+
+    def note(self) -> None:
+        """Remember the state that `rewind` goes back to."""
+        self.state = [p.value.copy() for p in self.buffers], [g.state for g in self.generators]
+
+    def rewind(self) -> None:
+        """Put back buffers and generators, so that the next run is the same function again."""
+        for p, value in zip(self.buffers, self.state[0], strict=True):
+            p.value[...] = value
+        for generator, state in zip(self.generators, self.state[1], strict=True):
+            generator.state = state
+
+    def cast(self, x: Array) -> Array:
+        return x if x.dtype.kind in "iub" else x.astype(self.dtype, copy=False)
+
+    def forward(self, case: Case | None = None, *, rewind: bool = True) -> tuple[Any, Any]:
+        """`(y, cache)` for the case's input, or for that of another case."""
+        case = self.case if case is None else case
+        if rewind:
+            self.rewind()
+        x = self.cast(case.x)
+        if case.is_loss:
+            return self.layer.forward(case.y_true, x, case.sample_weight, case.mask)
+        return self.layer.forward(x, Context(case.training, case.mask, penalties=[]))
+
+    def backward(self, dy: Array, cache: Any) -> Any:
+        """dx; for a loss, dy is dL/d(what `forward` returned)."""
+        if isinstance(self.layer, Loss):
+            return self.layer.backward(cache, dy)
+        return self.layer.backward(dy, cache)
+
+    def results(self, case: Case | None = None, dy: Array | None = None) -> Results:
+        """Everything that one pass forward and back computes, as copies."""
+        case = self.case if case is None else case
+        y, cache = self.forward(case)
+        dx = self.backward(case.dy(y) if dy is None else dy, cache)
+        return {"y": np.array(y), **self.reversed(dx)}
+
+    def reversed(self, dx: Any) -> Results:
+        """What a backward pass computed, as copies; without dx where the input is integers."""
+        found = {} if self.case.x.dtype.kind in "iub" else {"dx": np.array(dx)}
+        return found | self.gradients()
+
+    def gradients(self) -> Results:
+        single = len({p.layer.name for p in self.parameters}) <= 1
+        names = [f"d{p.name}" if single else f"d{p.path}" for p in self.parameters]
+        return {
+            name if names.count(name) == 1 else f"{name} #{i}": p.gradient.copy()
+            for i, (name, p) in enumerate(zip(names, self.parameters, strict=True))
+        }
+
+    def poison_gradients(self, value: float = np.nan) -> None:
+        for p in self.parameters:
+            p.gradient[...] = value
+
+    def adopt(self, other: Subject) -> None:
+        """Take the values and buffers of a subject of another dtype."""
+        for mine, its in zip(self.layer.arrays(), other.layer.arrays(), strict=True):
+            mine.value[...] = its.value
+        self.note()
+
+
+def built(case: Case, dtype: np.dtype) -> Any:
+    """A fresh layer in a dtype, built for the case's input."""
+    layer = case.make()
+    if isinstance(layer, Loss):
+        layer.dtype = None  # that of y_pred
+        return layer
+    if layer.built:
+        return layer.astype(dtype)
+    for part in layer.walk():
+        part.dtype = dtype
+    layer.build(case.batch_shape)
+    return layer
+
+
+class OfOneInput(Layer):
+    """y = f(x), where mask, targets and weights are those of a case: what a gradient check
+    takes."""
+
+    def __init__(self, inner: Layer, case: Case):
+        super().__init__(dtype=np.float64)
+        self.inner = inner
+        self.case = case
+        self.integer_input = inner.integer_input
+        self.built = True
+
+    def compute_output_shape(self, input_shape):
+        return () if self.case.is_loss else self.inner.compute_output_shape(input_shape)
+
+    def compute_mask(self, x, mask):
+        return None
+
+    def forward(self, x, ctx=None):
+        case = self.case
+        if isinstance(self.inner, Loss):
+            y, cache = self.inner.forward(case.y_true, x, case.sample_weight, case.mask)  # type: ignore[arg-type]
+            return np.asarray(y), cache
+        return self.inner.forward(x, (ctx or Context()).with_mask(case.mask))
+
+    def backward(self, dy, cache):
+        if isinstance(self.inner, Loss):
+            return self.inner.backward(cache, dy)
+        return self.inner.backward(dy, cache)
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+
+# -------------------------------------------------------------------------------- comparing
+
+
+def must_agree(
+    got: Results, wanted: Results, when: str, tolerance: float = TOLERANCE, floor: float = 1.0
+) -> None:
+    """Raise unless all results agree, up to the tolerance of the largest number."""
+    for name, w in wanted.items():
+        g = got[name]
+        if g.shape != w.shape:
+            raise Broken(f"{when}, {name} has shape {g.shape} where it was {w.shape}")
+        if g.size and (found := farthest(g, w, tolerance * (largest(w) + floor))):
+            raise Broken(f"{when}, {name} differs: {found}")
+
+
+def farthest(got: Array, wanted: Array, allowed: Any) -> str | None:
+    """Where two arrays differ most, in words, if they differ by more than is allowed."""
+    got, wanted = np.asarray(got), np.asarray(wanted)
+    with np.errstate(all="ignore"):
+        error = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
+        error = np.where(got == wanted, 0, error)  # equal infinities
+    error = np.where(np.isnan(got) & np.isnan(wanted), 0, error)
+    error = np.where(np.isnan(error), np.inf, error)
+    if not error.size or (error <= allowed).all():
+        return None
+    at = np.unravel_index(np.argmax(error), error.shape)
+    place = f", at {tuple(map(int, at))}" if at else ""
+    return f"{float(got[at])!r} where {float(wanted[at])!r} is right{place}"
+
+
+def largest(a: Array) -> float:
+    """The largest magnitude among the finite numbers."""
+    a = np.abs(np.asarray(a, np.float64))
+    return float(np.max(a, initial=0.0, where=np.isfinite(a)))

@@ -1,0 +1,560 @@
+"""Every law for anyone's layer, by one line.
+
+    test_scale = layer_laws(lambda: Scale(), inputs=shapes(min_dims=1, max_dims=3))
+
+is a pytest function with one id a law. `check_layer` does the same without pytest and returns a
+report; `check_law` tries one law on one case, which is what a failure prints to be pasted.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backprop.config import nearest
+from backprop.layer import Layer
+from backprop.losses.loss import Loss
+from backprop.random import own_seeds
+from backprop.testing.case import Broken, Case, DoesNotApply, Undecided, numbers
+from backprop.testing.laws import V1, Law, why_not
+from backprop.testing.report import (
+    BROKEN,
+    EXPECTED,
+    HELD,
+    SKIPPED,
+    SURPRISE,
+    LawReport,
+    LawResult,
+    explain,
+)
+from backprop.testing.strategies import (
+    KINDS,
+    SEEDS,
+    Strategy,
+    as_configurations,
+    as_strategy,
+    pairs,
+    shapes,
+    st,
+)
+
+try:
+    import hypothesis
+    from hypothesis.errors import HypothesisException
+except ImportError as error:  # pragma: no cover
+    raise ImportError(
+        "backprop.testing draws its examples with Hypothesis, which is not installed: "
+        "pip install 'backprop[test]'"
+    ) from error
+
+LAWS: Mapping[str, tuple[Law, ...]] = {"v1": V1}
+
+TAGS = {
+    "per_sample": "rows are independent, and the law that says so may not be skipped",
+    "couples_rows": "rows depend on each other, as in batch normalization",
+    "stochastic": "training draws random numbers",
+    "integer_input": "x holds integers, which have no derivative",
+    "piecewise": "the function has kinks or jumps, at which one slope is as good as another",
+    "stateful": "a call leaves something behind for the next one, and the batch has a fixed size",
+}
+
+# cases a law; the derivatives get twice as many
+PROFILES = {"quick": 3, "default": 10, "thorough": 100}
+TWICE = ("gradients_match_finite_differences", "slopes_at_kinks_are_subgradients")
+
+
+class LawBroken(AssertionError):
+    """A law does not hold; the message has the smallest case and how to see it again."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be checked, with all options understood."""
+
+    make: Callable[..., Any]
+    inputs: Any
+    configs: Strategy[dict[str, Any]]
+    reference: Callable | None
+    tags: frozenset[str]
+    expected: Mapping[str, str]
+    laws: tuple[Law, ...]
+    version: str
+    examples: int
+    profile: str
+    label: str
+
+
+def layer_laws(
+    layer: Any,
+    inputs: Any = None,
+    *,
+    configs: Any = None,
+    reference: Callable | None = None,
+    tags: Iterable[str] = (),
+    expected_failures: Mapping[str, str] | None = None,
+    laws: str | Iterable[str] = "v1",
+    profile: str | None = None,
+) -> Any:
+    """A pytest function that checks every law for a layer, a loss or a container: one id a law.
+
+    Parameters
+    ----------
+    layer : function, class or Layer
+        Makes a fresh layer that is not built. It is called with what `configs` draws.
+    inputs : strategy, list, function or array, optional
+        What the layer takes: a strategy of shapes with the batch, of arrays, or of pairs of x and a
+        mask; for a loss of `(y_true, y_pred)`, with `sample_weight` and mask behind it if you like.
+        A list is drawn from. A function of the configuration returns any of these. Default: what
+        the layer's `input_spec` says, else shapes of one to three axes besides the batch.
+    configs : dict or strategy of dicts, optional
+        Arguments for `layer`: a strategy, a list to draw from, or a value for each.
+    reference : function, optional
+        A naive forward pass, ``reference(x, ...)``, for a loss ``reference(y_true, y_pred, ...)``.
+        What else its signature names is handed over: parameters and buffers by their names, drawn
+        arguments, `mask`, `sample_weight`, `training`, `layer`.
+    tags : iterable of str
+        ``"per_sample"``, ``"couples_rows"``, ``"stochastic"``, ``"integer_input"``,
+        ``"piecewise"``, ``"stateful"``: see `backprop.testing.TAGS`.
+    expected_failures : mapping of str to str, optional
+        Laws that do not hold, and why. They have to fail: one that holds is an error, so that the
+        list stays true.
+    laws : str or iterable of str, default "v1"
+        The set of laws, which never changes under its name; or the names of some.
+    profile : {"quick", "default", "thorough"}, optional
+        How many cases to try. Default: the environment variable ``BACKPROP_LAWS_PROFILE``, else
+        "default".
+
+    Returns
+    -------
+    function
+        Assign it to a name that begins with ``test``.
+
+    Raises
+    ------
+    ValueError
+        For a tag, law, set or profile that there is not.
+    TypeError
+        If `layer` is neither a layer nor callable, or needs arguments that `configs` does not draw.
+
+    Examples
+    --------
+    >>> from backprop.layers import Dense
+    >>> from backprop.testing import layer_laws, shapes
+    >>> test_dense = layer_laws(Dense, inputs=shapes(1, 2), configs={"units": [1, 3]})
+    >>> test_dense("rows_are_independent")
+    """
+    import pytest
+
+    plan = understood(layer, inputs, configs, reference, tags, expected_failures, laws, profile)
+    by_name = {law.__name__: law for law in plan.laws}
+
+    def test(law: str) -> None:
+        __tracebackhide__ = True
+        result, error = examine(by_name[law], plan)
+        if result.outcome == SKIPPED:
+            pytest.skip(result.reason)
+        if result.outcome == EXPECTED:
+            pytest.xfail(result.reason)
+        if error is not None:
+            raise error
+
+    test.__name__ = test.__qualname__ = "test_layer_laws"
+    test.__doc__ = f"The laws {plan.version} of {plan.label}."
+    if hasattr(layer, "__code__"):
+        test.place_as = layer  # type: ignore[attr-defined]  # pytest then says where the line is and not where this file is
+    return pytest.mark.parametrize("law", list(by_name))(test)
+
+
+def check_layer(
+    layer: Any,
+    inputs: Any = None,
+    *,
+    configs: Any = None,
+    reference: Callable | None = None,
+    tags: Iterable[str] = (),
+    expected_failures: Mapping[str, str] | None = None,
+    laws: str | Iterable[str] = "v1",
+    profile: str | None = None,
+    seed: int = 0,
+) -> LawReport:
+    """Check every law for a layer, a loss or a container, without pytest.
+
+    Parameters
+    ----------
+    layer : Layer, function or class
+        A layer is copied and not touched. One that is built is checked on inputs of its own shape.
+    inputs, configs, reference, tags, expected_failures, laws, profile
+        As in `layer_laws`.
+    seed : int, default 0
+        Of the drawn cases: the same seed tries the same ones.
+
+    Returns
+    -------
+    LawReport
+        True in a condition if no law is broken that was not expected to be; it counts, and printing
+        it shows all.
+
+    Examples
+    --------
+    >>> from backprop.layers import Dense
+    >>> from backprop.testing import check_layer, shapes
+    >>> report = check_layer(Dense(2), shapes(1, 1), laws=["rows_are_independent"], profile="quick")
+    >>> bool(report), report.counts["held"], report.counts["cases"]
+    (True, 1, 3)
+    """
+    plan = understood(layer, inputs, configs, reference, tags, expected_failures, laws, profile)
+    results = [examine(law, plan, seed=seed)[0] for law in plan.laws]
+    return LawReport(plan.label, plan.version, plan.profile, results)
+
+
+def check_law(
+    law: str,
+    layer: Any,
+    x: Any = None,
+    *,
+    y_true: Any = None,
+    y_pred: Any = None,
+    sample_weight: Any = None,
+    mask: Any = None,
+    training: bool = True,
+    seed: int = 0,
+    tags: Iterable[str] = (),
+    reference: Callable | None = None,
+) -> None:
+    """Try one law on one case: what the message of a broken law says to paste.
+
+    Parameters
+    ----------
+    law : str
+    layer : Layer or function that makes one
+    x : array
+        With the batch; for a loss `y_true` and `y_pred`.
+    y_true, y_pred, sample_weight : array, optional
+    mask : array of bool, optional
+    training : bool, default True
+    seed : int, default 0
+        Of the weights and of dy.
+    tags, reference
+        As in `layer_laws`.
+
+    Raises
+    ------
+    LawBroken
+        If it does not hold.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Dense
+    >>> from backprop.testing import check_law
+    >>> check_law("backward_is_linear_in_dy", Dense(2), np.ones((4, 3)))
+    """
+    (found,) = laws_named([law])[1]
+
+    def array(a: Any, dtype: Any = None) -> Any:
+        return None if a is None else np.asarray(a, dtype)
+
+    case = Case(
+        maker(layer),
+        np.asarray(y_pred if x is None else x),
+        mask=array(mask, bool),
+        y_true=array(y_true),
+        sample_weight=array(sample_weight),
+        training=training,
+        seed=seed,
+        tags=frozenset(tags),
+        reference=reference,
+    )
+    try:
+        with own_seeds(seed):
+            found(case)
+    except (DoesNotApply, Undecided):
+        return
+    except Exception as error:
+        raise LawBroken(explain(found, case, error)) from cause_of(error)
+
+
+# -------------------------------------------------------------------------------- one law
+
+
+def examine(law: Law, plan: Plan, seed: int | None = None) -> tuple[LawResult, Exception | None]:
+    """Try a law on drawn cases; the smallest that breaks it is in the error."""
+    name = law.__name__
+    if (reason := why_not(law, plan.tags, plan.reference)) is not None:
+        return LawResult(name, SKIPPED, reason=reason), None
+    counts = {"cases": 0, "undecided": 0}
+    reasons: list[str] = []
+    broken: list[tuple[Case, Exception]] = []
+
+    def attempt(case: Case) -> None:
+        if not broken:
+            counts["cases"] += 1
+        try:
+            with own_seeds(case.seed):
+                law(case)
+        except DoesNotApply as reason:
+            counts["cases"] -= not broken
+            reasons.append(str(reason))
+        except Undecided as reason:
+            counts["undecided"] += not broken
+            reasons.append(str(reason))
+        except HypothesisException:
+            raise
+        except Exception as error:
+            broken.append((case, error))
+            raise LawBroken(str(error)) from cause_of(error)
+
+    began = time.perf_counter()
+    error: Exception | None = None
+    try:
+        search(attempt, law, plan, seed)
+    except Exception:
+        # Hypothesis ends on the smallest case; or on one that breaks the law only now and then
+        if not broken:
+            raise
+        case, found = broken[-1]
+        error = LawBroken(explain(law, case, found))
+        error.__cause__ = cause_of(found)
+    seconds = time.perf_counter() - began
+    return judged(name, plan, counts, reasons, error, seconds)
+
+
+def judged(
+    name: str,
+    plan: Plan,
+    counts: dict[str, int],
+    reasons: list[str],
+    error: Exception | None,
+    seconds: float,
+) -> tuple[LawResult, Exception | None]:
+    decided = counts["cases"] - counts["undecided"]
+    if error is None and not decided:
+        text = f"in no case: {reasons[0]}" if reasons else "no case was drawn"
+        if not counts["undecided"] and not (
+            "per_sample" in plan.tags and name == "rows_are_independent"
+        ):
+            return LawResult(name, SKIPPED, reason=text, seconds=seconds), None
+        error = LawBroken(f"{plan.label}: the law {name} could be decided {text}")
+    expected = plan.expected.get(name)
+    if expected is None:
+        outcome, reason = (HELD, "") if error is None else (BROKEN, str(error))
+    elif error is None:
+        outcome = SURPRISE
+        reason = (
+            f"{plan.label} keeps the law {name}, which expected_failures says it breaks "
+            f"({expected}): take it off the list"
+        )
+        error = LawBroken(reason)
+    else:
+        outcome, reason, error = EXPECTED, expected, None
+    return LawResult(name, outcome, counts["cases"], counts["undecided"], reason, seconds), error
+
+
+def search(attempt: Callable[[Case], None], law: Law, plan: Plan, seed: int | None) -> None:
+    """Let Hypothesis draw cases until one breaks the law, and shrink it."""
+    phase = hypothesis.Phase
+    options: dict[str, Any] = {}
+    if seed is not None:  # no file, and the same cases each time
+        options = {"database": None, "derandomize": False}
+    run = hypothesis.given(case=cases(plan))(attempt)
+    run = hypothesis.settings(
+        max_examples=plan.examples * (2 if law.__name__ in TWICE else 1),
+        deadline=None,
+        phases=(phase.explicit, phase.reuse, phase.generate, phase.shrink),
+        suppress_health_check=list(hypothesis.HealthCheck),  # type: ignore[arg-type]
+        report_multiple_bugs=False,
+        print_blob=False,
+        **options,
+    )(run)
+    if seed is not None:
+        run = hypothesis.seed(seed)(run)
+    # as Hypothesis' own plugin does for parametrised tests: each has failures of its own in the
+    # database
+    key = f"{plan.label} {law.__name__}".encode()
+    run.hypothesis.inner_test._hypothesis_internal_add_digest = key  # type: ignore[attr-defined]
+    run()
+
+
+@st.composite
+def cases(draw: Any, plan: Plan) -> Case:
+    """Cases of a plan: a configuration, an input, a mode and a seed."""
+    config = draw(plan.configs)
+    layer = plan.make(**config)
+    if not isinstance(layer, Layer):
+        raise TypeError(f"{plan.label} made {layer!r}, which is no layer")
+    inputs = plan.inputs
+    if callable(inputs) and not isinstance(inputs, Strategy):
+        inputs = inputs(config)
+    given = draw(default_inputs(layer) if inputs is None else as_strategy(inputs))
+    tags = plan.tags | ({"integer_input"} if layer.integer_input else set())
+    return Case(
+        lambda: plan.make(**config),
+        **arrays_of(given, layer, draw),
+        training=draw(st.booleans()),
+        seed=draw(SEEDS),
+        tags=frozenset(tags),
+        reference=plan.reference,
+        config=config,
+    )
+
+
+def arrays_of(given: Any, layer: Layer, draw: Any) -> dict[str, Any]:
+    """What was drawn, as the arrays of a case."""
+    if isinstance(layer, Loss):
+        if not isinstance(given, tuple) or not 2 <= len(given) <= 4 or is_shape(given):
+            raise TypeError(
+                f"{layer!r} is a loss: inputs has to draw (y_true, y_pred), with sample_weight and "
+                f"mask behind it if you like, and drew {given!r}"
+            )
+        names = ("y_true", "x", "sample_weight", "mask")
+        return {n: None if a is None else np.asarray(a) for n, a in zip(names, given, strict=False)}
+    if is_shape(given):
+        if layer.integer_input:
+            raise TypeError(
+                f"{layer!r} takes integers: give inputs=tokens(vocabulary), as shapes become real "
+                "numbers"
+            )
+        return {"x": numbers(given, draw(st.sampled_from(KINDS)), draw(SEEDS))}
+    x, mask = given if isinstance(given, tuple) else (given, None)
+    x = np.asarray(x)
+    if x.dtype.kind == "f":
+        x = x.astype(np.float64, copy=False)
+    return {"x": x, "mask": None if mask is None else np.asarray(mask, bool)}
+
+
+def is_shape(given: Any) -> bool:
+    return isinstance(given, tuple) and all(isinstance(n, int | np.integer) for n in given)
+
+
+def default_inputs(layer: Layer) -> Strategy[Any]:
+    """What suits a layer, as far as it says so itself."""
+    if isinstance(layer, Loss):
+        return pairs()
+    if layer.integer_input:
+        raise TypeError(f"{layer!r} takes integers: give inputs=tokens(vocabulary)")
+    shape = layer.build_shape or layer.declared_shape
+    if shape is not None:
+        sides = st.tuples(*(st.integers(1, 4) if n is None else st.just(n) for n in shape[1:]))
+        batch = st.integers(1, 4) if shape[0] is None else st.just(shape[0])
+        return st.builds(lambda n, s: (n, *s), batch, sides)
+    spec = layer.input_spec
+    if spec is not None and spec.ndim is not None:
+        return shapes(spec.ndim - 1, spec.ndim - 1, max_side=6)
+    least = 2 if spec is None or spec.min_ndim is None else spec.min_ndim
+    most = 4 if spec is None or spec.max_ndim is None else spec.max_ndim
+    return shapes(max(least - 1, 1), max(most - 1, least - 1, 1))
+
+
+# -------------------------------------------------------------------------------- options
+
+
+def understood(
+    layer: Any,
+    inputs: Any,
+    configs: Any,
+    reference: Callable | None,
+    tags: Iterable[str],
+    expected_failures: Mapping[str, str] | None,
+    laws: str | Iterable[str],
+    profile: str | None,
+) -> Plan:
+    """The options as a plan; a misspelt one is an error that names the nearest."""
+    tags = frozenset([tags] if isinstance(tags, str) else tags)
+    for tag in sorted(tags):
+        known("tag", tag, TAGS)
+    if {"per_sample", "couples_rows"} <= tags:
+        raise ValueError("the tags 'per_sample' and 'couples_rows' contradict each other")
+    version, wanted = laws_named(laws)
+    expected = dict(expected_failures or {})
+    for name in expected:
+        known("law", name, [law.__name__ for law in wanted])
+    profile = profile or os.environ.get("BACKPROP_LAWS_PROFILE") or "default"
+    known("profile", profile, PROFILES)
+    make = maker(layer)
+    if configs is None and not isinstance(layer, Layer):
+        missing = required(layer)
+        if missing:
+            raise TypeError(
+                f"{label_of(layer)} takes {', '.join(missing)}: say what to draw for it, "
+                f"configs={{{missing[0]!r}: ...}}"
+            )
+    return Plan(
+        make,
+        inputs,
+        as_configurations(configs),
+        reference,
+        tags,
+        expected,
+        wanted,
+        version,
+        PROFILES[profile],
+        profile,
+        label_of(layer),
+    )
+
+
+def laws_named(laws: str | Iterable[str]) -> tuple[str, tuple[Law, ...]]:
+    if isinstance(laws, str):
+        known("set of laws", laws, LAWS)
+        return laws, LAWS[laws]
+    by_name = {law.__name__: law for version in LAWS.values() for law in version}
+    laws = list(laws)
+    for name in laws:
+        known("law", name, by_name)
+    return "chosen", tuple(by_name[name] for name in laws)
+
+
+def known(what: str, name: str, names: Iterable[str]) -> None:
+    names = list(names)
+    if name not in names:
+        raise ValueError(
+            f"there is no {what} {name!r}{nearest(name, names)}; there are {', '.join(names)}"
+        )
+
+
+def maker(layer: Any) -> Callable[..., Any]:
+    """A function that makes fresh layers."""
+    if isinstance(layer, Layer):
+        return lambda: copy.deepcopy(layer)
+    if callable(layer):
+        return layer
+    raise TypeError(f"expected a layer, or a function or class that makes one, got {layer!r}")
+
+
+def required(factory: Callable) -> list[str]:
+    """The arguments that a factory cannot do without."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+
+
+def label_of(layer: Any) -> str:
+    """A name for a factory: that of what it makes, if it needs no arguments."""
+    if isinstance(layer, Layer):
+        return repr(layer)
+    if not required(layer):
+        try:
+            return repr(layer())
+        except Exception:  # the laws will say
+            pass
+    name = getattr(layer, "__qualname__", repr(layer))
+    code = getattr(layer, "__code__", None)
+    return f"{name} of {layer.__module__}" + (f", line {code.co_firstlineno}" if code else "")
+
+
+def cause_of(error: Exception) -> Exception | None:
+    """What raised, where it was not a law that found something."""
+    return error.__cause__ if isinstance(error, Broken) else error  # type: ignore[return-value]

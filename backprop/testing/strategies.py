@@ -1,0 +1,399 @@
+"""What laws are tried on: Hypothesis strategies of inputs and configurations that shrink to the
+smallest that fails.
+
+Hypothesis draws shapes, kinds and seeds; the numbers themselves are a function of those (see
+`numbers`). That is a hundred times faster than drawing each number, and generic numbers are what a
+derivative is to be checked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from backprop.testing.case import numbers
+
+try:
+    from hypothesis import strategies as st
+except ImportError as error:  # pragma: no cover
+    raise ImportError(
+        "backprop.testing draws its examples with Hypothesis, which is not installed: "
+        "pip install 'backprop[test]'"
+    ) from error
+
+Array = np.ndarray
+Strategy = st.SearchStrategy
+SEEDS = st.integers(0, 2**16 - 1)
+KINDS = ("generic", "lattice")
+
+TARGETS = ("numbers", "positive", "probabilities", "binary", "signs", "one_hot", "labels")
+PREDICTIONS = ("numbers", "positive", "probabilities", "distributions")
+
+
+def between(range_: int | tuple[int, int] | list[int]) -> Strategy[int]:
+    """A number, or one between two."""
+    if isinstance(range_, int):
+        return st.just(range_)
+    low, high = range_
+    return st.integers(low, high)
+
+
+def shapes(
+    min_dims: int = 1,
+    max_dims: int = 3,
+    *,
+    min_side: int = 1,
+    max_side: int = 4,
+    batch: int | tuple[int, int] = (1, 4),
+) -> Strategy[tuple[int, ...]]:
+    """Shapes of inputs: a batch, and axes besides it.
+
+    Parameters
+    ----------
+    min_dims, max_dims : int
+        How many axes, not counting the batch. Defaults: 1 and 3.
+    min_side, max_side : int
+        How long each is. Defaults: 1 and 4.
+    batch : int or pair of int, default (1, 4)
+        How many rows: a number, or the least and the most.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from backprop.testing import shapes
+    >>> find(shapes(min_dims=2), lambda shape: True)
+    (1, 1, 1)
+    """
+    if not 0 <= min_dims <= max_dims or not 0 <= min_side <= max_side:
+        raise ValueError(
+            "shapes() expects 0 <= min_dims <= max_dims and 0 <= min_side <= max_side, got "
+            f"{min_dims}, {max_dims}, {min_side}, {max_side}"
+        )
+    sides = st.lists(st.integers(min_side, max_side), min_size=min_dims, max_size=max_dims)
+    return st.builds(lambda n, sizes: (n, *sizes), between(batch), sides)
+
+
+@st.composite
+def arrays(
+    draw: Any,
+    shape: Any = None,
+    *,
+    kinds: tuple[str, ...] = KINDS,
+    low: float | None = None,
+    high: float | None = None,
+) -> Array:
+    """Arrays of numbers.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy, optional
+        With the batch. Default: `shapes()`.
+    kinds : tuple of str
+        Of ``"generic"`` and ``"lattice"``, see `numbers`. Default: both.
+    low, high : float, optional
+        Bounds of the numbers. Default: none.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from backprop.testing import arrays
+    >>> find(arrays((2, 3), low=0.0), lambda x: (x > 1).any()).shape
+    (2, 3)
+    """
+    shape = (
+        draw(shapes()) if shape is None else draw(shape) if isinstance(shape, Strategy) else shape
+    )
+    return numbers(tuple(shape), draw(st.sampled_from(kinds)), draw(SEEDS), low, high)
+
+
+@st.composite
+def images(
+    draw: Any,
+    min_side: int = 1,
+    max_side: int = 6,
+    channels: int | tuple[int, int] = (1, 3),
+    *,
+    batch: int | tuple[int, int] = (1, 3),
+    data_format: str = "channels_last",
+    kinds: tuple[str, ...] = KINDS,
+) -> Array:
+    """Images (N, H, W, C), H and W drawn one by one: most are not square.
+
+    Parameters
+    ----------
+    min_side, max_side : int
+        Bounds of H and W. Defaults: 1 and 6.
+    channels, batch : int or pair of int
+        C and N, or their bounds. Defaults: (1, 3).
+    data_format : {"channels_last", "channels_first"}
+    kinds : tuple of str
+        See `numbers`.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from backprop.testing import images
+    >>> find(images(min_side=3), lambda x: True).shape
+    (1, 3, 3, 1)
+    """
+    n, c = draw(between(batch)), draw(between(channels))
+    h, w = draw(st.integers(min_side, max_side)), draw(st.integers(min_side, max_side))
+    shape = (n, c, h, w) if data_format == "channels_first" else (n, h, w, c)
+    return numbers(shape, draw(st.sampled_from(kinds)), draw(SEEDS))
+
+
+@st.composite
+def sequences(
+    draw: Any,
+    steps: int | tuple[int, int] = (1, 5),
+    features: int | tuple[int, int] = (1, 3),
+    *,
+    batch: int | tuple[int, int] = (1, 3),
+    masked: bool = False,
+    allow_empty: bool = False,
+    kinds: tuple[str, ...] = KINDS,
+) -> Any:
+    """Sequences (N, T, F); with `masked`, `(x, mask)`, where the mask may be None.
+
+    Parameters
+    ----------
+    steps, features, batch : int or pair of int
+        T, F and N, or their bounds.
+    masked : bool, default False
+    allow_empty : bool, default False
+        Whether all steps of a sequence may be masked.
+    kinds : tuple of str
+        See `numbers`.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from backprop.testing import sequences
+    >>> x, mask = find(sequences(steps=4, masked=True), lambda case: case[1] is not None)
+    >>> x.shape, mask.shape
+    ((1, 4, 1), (1, 4))
+    """
+    shape = draw(between(batch)), draw(between(steps)), draw(between(features))
+    x = numbers(shape, draw(st.sampled_from(kinds)), draw(SEEDS))
+    if not masked:
+        return x
+    return x, draw(st.none() | masks(shape[:2], allow_empty=allow_empty))
+
+
+@st.composite
+def tokens(
+    draw: Any,
+    vocabulary: int,
+    shape: Any = None,
+    *,
+    masked: bool = False,
+) -> Any:
+    """Integers (N, T) below `vocabulary`, some of them several times.
+
+    Parameters
+    ----------
+    vocabulary : int
+    shape : tuple of int or strategy, optional
+        Default: up to three sequences of up to five.
+    masked : bool, default False
+        Draw `(x, mask)`, where the mask may be None.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from backprop.testing import tokens
+    >>> find(tokens(9, (1, 3)), lambda x: True)
+    array([[7, 5, 7]])
+    """
+    if shape is None:
+        shape = shapes(1, 1, max_side=5, batch=(1, 3))
+    shape = tuple(draw(shape) if isinstance(shape, Strategy) else shape)
+    x = np.random.default_rng(draw(SEEDS)).integers(0, vocabulary, shape)
+    if x.size > 1:
+        x.reshape(-1)[-1] = x.reshape(-1)[0]
+    return (x, draw(st.none() | masks(shape[:2]))) if masked else x
+
+
+@st.composite
+def masks(draw: Any, shape: tuple[int, int], *, allow_empty: bool = False) -> Array:
+    """Masks (N, T), True at a real step: all real, padded behind, padded in front, or with holes.
+
+    Parameters
+    ----------
+    shape : pair of int
+    allow_empty : bool, default False
+        Whether a sequence may have no real step.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from backprop.testing import masks
+    >>> find(masks((2, 3)), lambda mask: not mask.all()).shape
+    (2, 3)
+    """
+    n, steps = shape
+    rng = np.random.default_rng(draw(SEEDS))
+    kind = draw(st.sampled_from(("real", "behind", "in front", "holes")))
+    lengths = rng.integers(0 if allow_empty else min(1, steps), steps + 1, (n, 1))
+    behind = np.arange(steps) < lengths
+    if kind == "behind":
+        return behind
+    if kind == "in front":
+        return behind[:, ::-1].copy()
+    mask = np.ones((n, steps), bool) if kind == "real" else rng.random((n, steps)) < 0.6
+    if steps and not allow_empty:
+        mask[:, rng.integers(steps)] |= ~mask.any(1)
+    return mask
+
+
+def paddings() -> Strategy[str]:
+    """``"valid"`` and ``"same"``."""
+    return st.sampled_from(("valid", "same"))
+
+
+def strides(highest: int = 3, dims: int | None = None) -> Strategy[Any]:
+    """Strides from 1 up: a number, or with `dims` also one an axis, most of them different.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from backprop.testing import strides
+    >>> find(strides(dims=2), lambda s: isinstance(s, tuple) and s[0] != s[1])
+    (1, 2)
+    """
+    one = st.integers(1, highest)
+    return one if dims is None else one | st.tuples(*[one] * dims)
+
+
+def configurations(**arguments: Any) -> Strategy[dict[str, Any]]:
+    """Arguments of a constructor, each drawn by itself.
+
+    Parameters
+    ----------
+    **arguments
+        A strategy; a list, of which one is drawn; anything else is what it is.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from backprop.testing import configurations, strides
+    >>> find(configurations(units=[1, 2], stride=strides(), bias=True), lambda c: c["units"] > 1)
+    {'units': 2, 'stride': 1, 'bias': True}
+    """
+    return st.fixed_dictionaries({name: drawn(value) for name, value in arguments.items()})
+
+
+def drawn(value: Any) -> Strategy[Any]:
+    if isinstance(value, Strategy):
+        return value
+    return st.sampled_from(value) if isinstance(value, list) else st.just(value)
+
+
+@st.composite
+def pairs(
+    draw: Any,
+    y_true: str = "numbers",
+    y_pred: str = "numbers",
+    shape: Any = None,
+    *,
+    weighted: bool = True,
+    classes: int | tuple[int, int] = (2, 4),
+) -> Any:
+    """`(y_true, y_pred)` for a loss, or `(y_true, y_pred, sample_weight, mask)`.
+
+    Parameters
+    ----------
+    y_true : str, default "numbers"
+        One of ``"numbers"``, ``"positive"``, ``"probabilities"``, ``"binary"`` (0 and 1),
+        ``"signs"`` (-1 and 1), ``"one_hot"``, ``"labels"`` (integers; one axis less).
+    y_pred : str, default "numbers"
+        One of ``"numbers"`` (logits too), ``"positive"``, ``"probabilities"``, ``"distributions"``
+        (they sum to 1).
+    shape : tuple of int or strategy, optional
+        Of `y_pred`. Default: up to two axes besides the batch.
+    weighted : bool, default True
+        Whether to draw weights and masks too.
+    classes : int or pair of int, default (2, 4)
+        For labels: the length of the last axis, or its bounds.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from backprop.testing import pairs
+    >>> y_true, y_pred, weights, mask = find(pairs("labels"), lambda pair: len(pair[0]) > 1)
+    >>> y_true.shape, y_pred.shape
+    ((2,), (2, 2))
+    """
+    if y_true not in TARGETS or y_pred not in PREDICTIONS:
+        raise ValueError(
+            f"pairs() expects y_true of {', '.join(TARGETS)} and y_pred of "
+            f"{', '.join(PREDICTIONS)}; got {y_true!r}, {y_pred!r}"
+        )
+    choose = y_true in ("one_hot", "labels")
+    if shape is None:
+        shape = shapes(0 if choose else 1, 1 if choose else 2, batch=(1, 4))
+        if choose:
+            shape = st.builds(lambda s, k: (*s, k), shape, between(classes))
+    shape = tuple(draw(shape) if isinstance(shape, Strategy) else shape)
+    seed = draw(SEEDS)
+    p = predictions(shape, y_pred, draw(st.sampled_from(KINDS)), seed)
+    t = targets(shape, y_true, seed + 1)
+    if not weighted:
+        return t, p
+    return t, p, *draw(weights_and_masks(t.shape if y_true == "labels" else shape[:-1], seed + 2))
+
+
+def predictions(shape: tuple[int, ...], kind: str, numbers_kind: str, seed: int) -> Array:
+    """Predictions; those that live in (0, 1) stay off its ends, where losses clip them."""
+    if kind == "numbers":
+        return numbers(shape, numbers_kind, seed)
+    if kind == "positive":
+        return numbers(shape, "generic", seed, low=0.0)
+    p = numbers(shape, "generic", seed, low=0.0, high=1.0)
+    return p if kind == "probabilities" else p / p.sum(-1, keepdims=True)
+
+
+def targets(shape: tuple[int, ...], kind: str, seed: int) -> Array:
+    rng = np.random.default_rng(seed)
+    if kind == "numbers":
+        return numbers(shape, "generic", seed)
+    if kind == "positive":
+        return numbers(shape, "generic", seed, low=0.0)
+    if kind == "probabilities":
+        return numbers(shape, "generic", seed, low=0.0, high=1.0)
+    if kind == "binary":
+        return rng.integers(0, 2, shape).astype(np.float64)
+    if kind == "signs":
+        return rng.choice([-1.0, 1.0], shape)
+    labels = rng.integers(0, shape[-1], shape[:-1])
+    return labels if kind == "labels" else np.eye(shape[-1])[labels]
+
+
+@st.composite
+def weights_and_masks(draw: Any, shape: tuple[int, ...], seed: int) -> tuple[Any, Any]:
+    """Weights for samples or for values or none, and a mask or none; something always counts."""
+    rng = np.random.default_rng(seed)
+    weights = {
+        "none": None,
+        "samples": rng.uniform(0.5, 2.0, shape[:1]),
+        "values": rng.uniform(0.5, 2.0, shape),
+    }[draw(st.sampled_from(("none", "samples", "values")))]
+    mask = rng.random(shape) < 0.7 if draw(st.booleans()) else None
+    if mask is not None and mask.size:
+        mask.reshape(-1)[0] = True
+    return weights, mask
+
+
+def as_strategy(inputs: Any) -> Strategy[Any]:
+    """A strategy, a list of inputs, or one input → a strategy of inputs."""
+    if isinstance(inputs, Strategy):
+        return inputs
+    return st.sampled_from(inputs) if isinstance(inputs, list) else st.just(inputs)
+
+
+def as_configurations(configs: Any) -> Strategy[dict[str, Any]]:
+    if configs is None:
+        return st.just({})
+    return configurations(**configs) if isinstance(configs, Mapping) else configs

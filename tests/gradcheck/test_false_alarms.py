@@ -1,0 +1,49 @@
+"""Correct layers and losses, drawn by Hypothesis: none fails, hardly any is undecided."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from gradcheck.correct_layers import subjects
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from backprop.gradcheck import gradcheck
+
+
+def verdicts(examples):
+    counts = Counter()
+    forwards = []
+    failed = []
+
+    @settings(max_examples=examples, database=None, phases=[Phase.generate])
+    @given(subjects, st.integers(0, 2**32 - 1), st.booleans())
+    def run(subject, seed, training):
+        layer, x = subject
+        report = gradcheck(layer, x, seed=seed, training=training)
+        counts[report.verdict] += 1
+        forwards.extend(e.evaluations for e in report.entries if not e.name.startswith("all, "))
+        if report.verdict == "fail":
+            failed.append(f"{layer!r}, seed {seed}, training {training}\n{report}")
+
+    run()
+    return counts, float(np.median(forwards)), failed
+
+
+def test_correct_layers_do_not_fail():
+    counts, median, failed = verdicts(150)
+
+    assert not failed, failed[0]
+    assert counts["inconclusive"] <= 2
+    assert median <= 8
+
+
+@pytest.mark.slow
+def test_five_thousand_correct_layers_do_not_fail(capsys):
+    counts, median, failed = verdicts(5000)
+
+    with capsys.disabled():
+        print(f"\n{dict(counts)}, median {median:.0f} forward passes a gradient")
+    assert not failed, failed[0]
+    assert counts["inconclusive"] < 0.005 * 5000
+    assert median <= 8

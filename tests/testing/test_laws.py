@@ -1,0 +1,729 @@
+"""Each law is broken by a layer with one mistake, and says what it saw."""
+
+import numpy as np
+import pytest
+
+from backprop.layer import INFERENCE, InputSpec, Layer
+from backprop.layers import BatchNormalization, Dense
+from backprop.linalg import sum_rows
+from backprop.losses import Loss
+from backprop.testing import (
+    LAWS,
+    LawBroken,
+    check_law,
+    check_layer,
+    numbers,
+    pairs,
+    sequences,
+    shapes,
+    tokens,
+)
+
+NAMES = [law.__name__ for law in LAWS["v1"]]
+ROWS = shapes(min_dims=1, max_dims=1)
+
+
+class Scale(Layer):
+    """y = gamma * x."""
+
+    def build(self, input_shape):
+        self.gamma, self.dgamma = self.param("gamma", input_shape[-1:], "ones")
+
+    def forward(self, x, ctx=INFERENCE):
+        return self.gamma * x, x
+
+    def backward(self, dy, x):
+        self.dgamma = sum_rows(dy * x)
+        return self.gamma * dy
+
+
+class Square(Layer):
+    """y = x²."""
+
+    def forward(self, x, ctx=INFERENCE):
+        return x * x, x
+
+    def backward(self, dy, x):
+        return 2 * dy * x
+
+
+# -------------------------------------------------------------------------------- one mistake each
+
+
+class ForgetsTheTwo(Square):
+    def backward(self, dy, x):
+        return dy * x
+
+
+class ForgetsGamma(Scale):
+    def backward(self, dy, x):
+        self.dgamma = sum_rows(dy * x)
+        return dy * 1
+
+
+class PaysBothSidesOfTheKink(Layer):
+    def forward(self, x, ctx=INFERENCE):
+        return np.abs(x), x
+
+    def backward(self, dy, x):
+        return dy * (1.0 * (x >= 0) - (x < 0) + 2 * (x == 0))
+
+
+class PaysAllThatTie(Layer):
+    def compute_output_shape(self, input_shape):
+        return input_shape[:-1]
+
+    def forward(self, x, ctx=INFERENCE):
+        y = x.max(-1)
+        return y, (x, y)
+
+    def backward(self, dy, cache):
+        x, y = cache
+        return dy[..., None] * (x == y[..., None])
+
+
+class GoesThroughFloat16(Square):
+    def backward(self, dy, x):
+        dx = 2 * dy * x
+        return dx.astype(np.float16).astype(dy.dtype) if dy.dtype == np.float32 else dx
+
+
+class LosesSmallDifferences(Layer):
+    """exp(x) - 1 in float32, with a detour over 10,000."""
+
+    def forward(self, x, ctx=INFERENCE):
+        return (x + 1e4) - 1e4, None
+
+    def backward(self, dy, cache):
+        return dy
+
+
+class IsAnotherFunction(Scale):
+    def forward(self, x, ctx=INFERENCE):
+        return -self.gamma * x, x
+
+    def backward(self, dy, x):
+        self.dgamma = -sum_rows(dy * x)
+        return -self.gamma * dy
+
+
+class LeaksFloat64(Square):
+    def forward(self, x, ctx=INFERENCE):
+        return x * x * np.float64(1), x
+
+
+class LeaksFloat64InTheGradient(Square):
+    def backward(self, dy, x):
+        return 2 * dy * x * np.float64(1)
+
+
+class DeclaresAnotherShape(Square):
+    def compute_output_shape(self, input_shape):
+        return (*input_shape, 1)
+
+
+class MasksAnotherAxis(Square):
+    def compute_mask(self, x, mask):
+        return None if mask is None else mask.T
+
+
+class SqueezesTheBatch(Square):
+    def forward(self, x, ctx=INFERENCE):
+        return np.squeeze(x * x, 0) if len(x) == 1 else x * x, x
+
+
+class DividesByTheRows(Scale):
+    def backward(self, dy, x):
+        with np.errstate(all="ignore"):
+            self.dgamma = (dy * x).sum(0) / np.float64(len(x)) * len(x)
+        return self.gamma * dy
+
+
+class RemembersNothing(BatchNormalization):
+    """Its moving mean becomes NaN by an empty batch."""
+
+    def forward(self, x, ctx=INFERENCE):
+        y, cache = super().forward(x, ctx)
+        if ctx.training and not len(x):
+            self.moving_mean = self.moving_mean * np.nan
+        return y, cache
+
+
+class Overflows(Layer):
+    def forward(self, x, ctx=INFERENCE):
+        with np.errstate(all="ignore"):
+            e = np.exp(x)
+            y = e / e.sum(-1, keepdims=True)
+        return y, y
+
+    def backward(self, dy, y):
+        return y * (dy - (dy * y).sum(-1, keepdims=True))
+
+
+class DividesByTheNorm(Layer):
+    """y = x / |x|, and 0 / 0 at 0."""
+
+    def forward(self, x, ctx=INFERENCE):
+        with np.errstate(all="ignore"):
+            norm = np.sqrt((x * x).sum(-1, keepdims=True))
+            return x / norm, (x / norm, norm)
+
+    def backward(self, dy, cache):
+        y, norm = cache
+        with np.errstate(all="ignore"):
+            return (dy - y * (dy * y).sum(-1, keepdims=True)) / norm
+
+
+class FailsInNumPy(Scale):
+    def __call__(self, x, training=False, mask=None):
+        return self.forward(x)[0]
+
+    def check_input(self, shape):
+        if self.built and shape[-1] != self.gamma.shape[0]:
+            np.ones(2) + np.ones(3)
+
+
+class StretchesInSilence(Scale):
+    """Of a wide input it takes the columns that it knows."""
+
+    def forward(self, x, ctx=INFERENCE):
+        x = x[..., : len(self.gamma)]
+        return self.gamma * x, x
+
+
+class SquaresDy(Square):
+    def backward(self, dy, x):
+        return 2 * dy * np.abs(dy) * x
+
+
+class ClipsDy(Square):
+    def backward(self, dy, x):
+        return 2 * np.clip(dy, -5, 5) * x
+
+
+class IgnoresDy(Scale):
+    def backward(self, dy, x):
+        self.dgamma = sum_rows(np.ones_like(x) * x)
+        return self.gamma * dy
+
+
+class Accumulates(Scale):
+    def backward(self, dy, x):
+        self.dgamma += sum_rows(dy * x)
+        return self.gamma * dy
+
+
+class LeavesTheLastGradient(Scale):
+    def backward(self, dy, x):
+        self.dgamma[:-1] = sum_rows(dy * x)[:-1]
+        return self.gamma * dy
+
+
+class UsesItsCacheUp(Square):
+    def forward(self, x, ctx=INFERENCE):
+        return x * x, [2 * x]
+
+    def backward(self, dy, cache):
+        cache[0] *= dy
+        return cache[0]
+
+
+class ForgetsTheShortcut(Scale):
+    def backward_params(self, dy, x):
+        self.dgamma = sum_rows(dy)
+
+
+class WritesIntoDy(Square):
+    def backward(self, dy, x):
+        dy *= 2 * x
+        return dy
+
+
+class WritesIntoX(Square):
+    def forward(self, x, ctx=INFERENCE):
+        kept = x.copy()
+        x *= x
+        return x, kept
+
+
+class ChangesItsParameter(Scale):
+    def forward(self, x, ctx=INFERENCE):
+        self.gamma += 1e-3
+        return super().forward(x, ctx)
+
+
+class FillsItsBufferAgain(Square):
+    def forward(self, x, ctx=INFERENCE):
+        if getattr(self, "_y", None) is None or self._y.shape != x.shape:
+            self._y = np.zeros_like(x)
+        np.multiply(x, x, out=self._y)
+        return self._y, x
+
+
+class ReturnsItsParameter(Scale):
+    """y = gamma for each row: a view."""
+
+    def forward(self, x, ctx=INFERENCE):
+        return np.broadcast_to(self.gamma, x.shape), x
+
+    def backward(self, dy, x):
+        self.dgamma = sum_rows(dy)
+        return np.zeros_like(dy)
+
+
+class KeepsItsCache(Square):
+    def forward(self, x, ctx=INFERENCE):
+        self._x = x
+        return x * x, None
+
+    def backward(self, dy, cache):
+        return (
+            2 * dy[: len(self._x)] * self._x[: len(dy)]
+            if len(dy) != len(self._x)
+            else 2 * dy * self._x
+        )
+
+
+class LeavesMemoryUnwritten(Square):
+    def backward(self, dy, x):
+        dx = np.empty_like(x)
+        dx[..., 1:] = 2 * (dy * x)[..., 1:]
+        if x.shape[-1] == 1:
+            dx[...] = 2 * dy * x
+        return dx
+
+
+class ConstructsUnwritten(Square):
+    def forward(self, x, ctx=INFERENCE):
+        y = np.ndarray(x.shape, x.dtype)
+        y[1:] = (x * x)[1:]
+        if len(x) == 1:
+            y[...] = x * x
+        return y, x
+
+
+class ReadsMemoryInOrder(Square):
+    def backward(self, dy, x):
+        return 2 * dy.ravel(order="K").reshape(dy.shape) * x
+
+
+class NeedsItContiguous(Square):
+    def forward(self, x, ctx=INFERENCE):
+        flat = x.view()
+        flat.shape = (x.size,)
+        return (flat * flat).reshape(x.shape), x
+
+
+class SumsOverTheBatch(Layer):
+    """A softmax whose sum runs over all."""
+
+    def forward(self, x, ctx=INFERENCE):
+        e = np.exp(x - x.max()) if x.size else x
+        y = e / max(e.sum(), 1e-9)
+        return y, y
+
+    def backward(self, dy, y):
+        return y * (dy - (dy * y).sum())
+
+
+class LeaksBackwards(Square):
+    def backward(self, dy, x):
+        return 2 * dy * x + 1e-3 * dy.mean()
+
+
+class DropsInInference(Layer):
+    def forward(self, x, ctx=INFERENCE):
+        kept = self.rng.random(x.shape) < 0.5
+        return x * kept, kept
+
+    def backward(self, dy, kept):
+        return dy * kept
+
+
+class CountsItsCalls(Layer):
+    def build(self, input_shape):
+        self.calls = self.buffer("calls", ())
+
+    def forward(self, x, ctx=INFERENCE):
+        self.calls = self.calls + 1
+        return x * 1, None
+
+    def backward(self, dy, cache):
+        return dy * 1
+
+
+class DrawsGlobally(Layer):
+    rng_of_all = np.random.default_rng()
+
+    def forward(self, x, ctx=INFERENCE):
+        k = 1 + 0.1 * self.rng_of_all.standard_normal(x.shape) if ctx.training else np.ones(x.shape)
+        k = k.astype(x.dtype)
+        return x * k, k
+
+    def backward(self, dy, k):
+        return dy * k
+
+
+class DrawsOnce(Layer):
+    def forward(self, x, ctx=INFERENCE):
+        k = np.random.default_rng(0).random(x.shape).astype(x.dtype) if ctx.training else None
+        return (x * 1 if k is None else x * k), k
+
+    def backward(self, dy, k):
+        return dy * 1 if k is None else dy * k
+
+
+class ForgetsAnArgument(Layer):
+    """The factor is set behind the constructor's back."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = 1.0
+
+    def forward(self, x, ctx=INFERENCE):
+        return x * self.factor, None
+
+    def backward(self, dy, cache):
+        return dy * self.factor
+
+
+def with_factor():
+    layer = ForgetsAnArgument()
+    layer.factor = 3.0
+    return layer
+
+
+class CannotBeCopied(Square):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.lock = (n for n in ())
+
+
+class KeepsATranspose(Scale):
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.flipped = self.gamma[::-1]
+
+    def forward(self, x, ctx=INFERENCE):
+        return self.flipped[::-1] * x, x
+
+    def backward(self, dy, x):
+        self.dgamma = sum_rows(dy * x)
+        return self.gamma * dy
+
+
+class SharesItsGradients(Scale):
+    def replica(self, memo=None):
+        return self
+
+
+class CopiesItsValues(Scale):
+    def replica(self, memo=None):
+        import copy
+
+        return copy.deepcopy(self)
+
+
+class MeanOfSquares(Loss):
+    """⟨d²⟩ over the last axis."""
+
+    def values(self, y_true, y_pred):
+        d = y_pred - y_true
+        return (d * d).mean(-1), d
+
+    def gradient(self, dvalues, d):
+        return 2 * dvalues[..., None] * d / d.shape[-1]
+
+
+class LossForgetsTheMean(MeanOfSquares):
+    def gradient(self, dvalues, d):
+        return 2 * dvalues[..., None] * d
+
+
+class LossIgnoresDvalues(MeanOfSquares):
+    def gradient(self, dvalues, d):
+        return 2 * np.full(d.shape, 1 / len(d), d.dtype) * d / d.shape[-1]
+
+
+class LossTakesAnyTargets(MeanOfSquares):
+    def check_targets(self, y_true, output_shape):
+        pass
+
+    def values(self, y_true, y_pred):
+        y_true = y_true[: len(y_pred), ..., : y_pred.shape[-1]]
+        return super().values(y_true, y_pred)
+
+
+class LossWritesIntoTargets(MeanOfSquares):
+    def values(self, y_true, y_pred):
+        y_true += 0.0
+        return super().values(y_true, y_pred)
+
+
+class LossLeaks(MeanOfSquares):
+    def values(self, y_true, y_pred):
+        d = y_pred - y_true - (y_true.mean() if len(y_true) else 0)
+        return (d * d).mean(-1), d
+
+
+def mistake(layer, words, inputs=ROWS, **options):
+    return layer, words, inputs, options
+
+
+LOSS = pairs(weighted=False)
+PLANTED = {
+    "gradients_match_finite_differences": [
+        mistake(ForgetsTheTwo, "FAIL"),
+        mistake(ForgetsGamma, "FAIL"),
+        mistake(LossForgetsTheMean, "FAIL", LOSS),
+    ],
+    "slopes_at_kinks_are_subgradients": [
+        mistake(PaysBothSidesOfTheKink, "FAIL", tags=["piecewise"]),
+        mistake(PaysAllThatTie, "FAIL", tags=["piecewise"]),
+    ],
+    "float32_agrees_with_float64": [
+        mistake(GoesThroughFloat16, "units in the last place"),
+        mistake(LosesSmallDifferences, "units in the last place"),
+    ],
+    "agrees_with_the_reference": [
+        mistake(IsAnotherFunction, "as the reference says", reference=lambda x, gamma: gamma * x),
+        mistake(
+            MeanOfSquares,
+            "the reference",
+            LOSS,
+            reference=lambda y_true, y_pred: np.sum((y_true - y_pred) ** 2),
+        ),
+    ],
+    "shape_and_dtype_are_as_declared": [
+        mistake(LeaksFloat64, "given float32 in training, y is float64"),
+        mistake(LeaksFloat64InTheGradient, "dx is float64"),
+        mistake(DeclaresAnotherShape, "compute_output_shape says"),
+        mistake(MasksAnotherAxis, "compute_mask gives", sequences(masked=True)),
+    ],
+    "a_batch_of_one_and_of_none_works": [
+        mistake(SqueezesTheBatch, "for 1 rows y has shape"),
+        mistake(DividesByTheRows, "for 0 rows dgamma is not finite"),
+        mistake(RemembersNothing, "left remembers_nothing/moving_mean not finite"),
+    ],
+    "extreme_input_gives_finite_results": [
+        mistake(Overflows, "where x is 10000, y holds nan"),
+        mistake(DividesByTheNorm, "where x is 0, y holds nan"),
+    ],
+    "a_wrong_rank_or_width_raises_a_clear_error": [
+        mistake(FailsInNumPy, "does not say where"),
+        mistake(StretchesInSilence, "set self.input_spec"),
+        mistake(LossTakesAnyTargets, "raises nothing", LOSS),
+    ],
+    "backward_is_linear_in_dy": [
+        mistake(SquaresDy, "of u and of v say"),
+        mistake(ClipsDy, "of u and of v say"),
+        mistake(IgnoresDy, "dy = 0 gives dgamma"),
+        mistake(LossIgnoresDvalues, "dy = 0 gives dx", LOSS),
+    ],
+    "backward_sets_and_can_be_repeated": [
+        mistake(Accumulates, "backward adds to dgamma"),
+        mistake(LeavesTheLastGradient, "dgamma, where it has to set it"),
+        mistake(UsesItsCacheUp, "the second time, dx"),
+    ],
+    "params_only_backward_agrees": [
+        mistake(ForgetsTheShortcut, "by backward_params, dgamma"),
+    ],
+    "inputs_are_untouched": [
+        mistake(WritesIntoDy, "dy *= 2 * x"),
+        mistake(WritesIntoX, "x *= x"),
+        mistake(ChangesItsParameter, "changed its parameter"),
+        mistake(LossWritesIntoTargets, "y_true += 0.0", LOSS),
+    ],
+    "kept_results_never_change": [
+        mistake(FillsItsBufferAgain, "after another pass, y"),
+        mistake(ReturnsItsParameter, "after the parameters were changed, y"),
+    ],
+    "two_forwards_do_not_interfere": [
+        mistake(KeepsItsCache, "after a second forward pass, dx"),
+    ],
+    "uninitialised_memory_is_never_read": [
+        mistake(LeavesMemoryUnwritten, "where np.empty is full of"),
+        mistake(ConstructsUnwritten, "where np.empty is full of"),
+    ],
+    "memory_layout_does_not_matter": [
+        mistake(ReadsMemoryInOrder, "with x and dy", shapes(2, 2)),
+        mistake(NeedsItContiguous, "flat.shape = (x.size,)", shapes(2, 2)),
+    ],
+    "rows_are_independent": [
+        mistake(SumsOverTheBatch, "when another row of x changes"),
+        mistake(LeaksBackwards, "dy of one row gives dx in others"),
+        mistake(LossLeaks, "of row", LOSS),
+    ],
+    "inference_is_deterministic": [
+        mistake(DropsInInference, "the second time, y"),
+        mistake(CountsItsCalls, "inference moves counts_its_calls/calls"),
+    ],
+    "same_seed_same_result": [
+        mistake(DrawsGlobally, "built again after the same seed"),
+        mistake(DrawsOnce, "200 passes", tags=["stochastic"]),
+    ],
+    "survives_copy_pickle_config_and_save": [
+        mistake(with_factor, "of one from its configuration"),
+        mistake(CannotBeCopied, "TypeError"),
+    ],
+    "parameters_stay_views": [
+        mistake(KeepsATranspose, "after the model's vector of values was changed, y"),
+    ],
+    "a_replica_shares_values_and_owns_gradients": [
+        mistake(SharesItsGradients, "the layer's own gradients"),
+        mistake(CopiesItsValues, "where it is to share it"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("law", "layer", "words", "inputs", "options"),
+    [
+        pytest.param(law, *found, id=f"{law}-{found[0].__name__}")
+        for law, mistakes in PLANTED.items()
+        for found in mistakes
+    ],
+)
+def test_a_planted_mistake_breaks_its_law(law, layer, words, inputs, options):
+    report = check_layer(layer, inputs, laws=[law], **options)
+
+    (result,) = report.results
+    assert not report
+    assert result.outcome == "broken", report
+    assert words in result.reason
+    assert f"breaks the law {law}" in result.reason
+    assert "To see it again" in result.reason
+
+
+def test_every_law_has_a_planted_mistake():
+    assert set(PLANTED) == set(NAMES)
+
+
+@pytest.mark.parametrize("layer", [Scale, Square, MeanOfSquares])
+def test_layers_without_a_mistake_keep_all_laws(layer):
+    report = check_layer(
+        layer, LOSS if layer is MeanOfSquares else shapes(1, 3), profile="thorough" if 0 else None
+    )
+
+    assert report, report
+
+
+@pytest.mark.parametrize("law", LAWS["v1"], ids=NAMES)
+def test_every_law_is_stated_in_its_first_line_and_says_what_it_catches(law):
+    statement, _, rest = law.__doc__.partition("\n\n")
+
+    assert statement.strip().endswith(".")
+    assert len(rest.split()) > 10
+
+
+# -------------------------------------------------------------------------------- how laws behave
+
+
+def test_poisoned_memory_is_put_back_whatever_happens():
+    real = np.empty, np.empty_like, np.ndarray
+
+    class Raises(Square):
+        def forward(self, x, ctx=INFERENCE):
+            if np.empty is not real[0]:
+                raise RuntimeError("in poisoned memory")
+            return super().forward(x, ctx)
+
+    with pytest.raises(LawBroken, match="in poisoned memory"):
+        check_law("uninitialised_memory_is_never_read", Raises(), np.ones((2, 3)))
+    assert (np.empty, np.empty_like, np.ndarray) == real
+
+
+def test_arrays_are_arrays_while_memory_is_poisoned():
+    class Asks(Square):
+        def forward(self, x, ctx=INFERENCE):
+            assert isinstance(x, np.ndarray)
+            assert not isinstance(1.0, np.ndarray)
+            assert issubclass(np.ndarray, np.ndarray)
+            assert type(x) == np.ndarray  # noqa: E721
+            assert np.ndarray.sum(x) == x.sum()
+            return super().forward(x, ctx)
+
+    check_law("uninitialised_memory_is_never_read", Asks(), np.ones((2, 3)))
+
+
+def test_a_cast_down_to_the_input_is_not_mistaken_for_a_write_into_it():
+    check_law("inputs_are_untouched", Dense(2), np.ones((2, 3)))
+
+
+def test_rows_that_are_coupled_on_purpose_are_skipped_with_the_reason():
+    report = check_layer(
+        BatchNormalization, ROWS, laws=["rows_are_independent"], tags=["couples_rows"]
+    )
+
+    assert report.results[0].outcome == "skipped"
+    assert "couples_rows" in report.results[0].reason
+
+
+def test_batch_normalization_without_the_tag_breaks_the_law_of_independent_rows():
+    report = check_layer(BatchNormalization, ROWS, laws=["rows_are_independent"])
+
+    assert report.results[0].outcome == "broken"
+
+
+def test_a_mask_reaches_the_layer():
+    seen = []
+
+    class Looks(Square):
+        def forward(self, x, ctx=INFERENCE):
+            seen.append(ctx.mask)
+            return super().forward(x, ctx)
+
+    check_law(
+        "backward_is_linear_in_dy", Looks(), np.ones((2, 3, 1)), mask=np.eye(2, 3, dtype=bool)
+    )
+
+    np.testing.assert_array_equal(seen[-1], np.eye(2, 3))
+
+
+def test_a_gradient_is_checked_under_the_mask():
+    class IgnoresTheMaskBackwards(Layer):
+        def forward(self, x, ctx=INFERENCE):
+            return (x if ctx.mask is None else x * ctx.mask[..., None]), None
+
+        def backward(self, dy, cache):
+            return dy * 1
+
+    with pytest.raises(LawBroken, match="FAIL"):
+        check_law(
+            "gradients_match_finite_differences",
+            IgnoresTheMaskBackwards(),
+            numbers((2, 3, 1)),
+            mask=np.eye(2, 3, dtype=bool),
+        )
+
+
+def test_integers_are_left_alone():
+    class Lookup(Layer):
+        integer_input = True
+
+        def build(self, input_shape):
+            self.table, self.dtable = self.param("table", (4, 2), "ones")
+
+        def compute_output_shape(self, input_shape):
+            return (*input_shape, 2)
+
+        def forward(self, x, ctx=INFERENCE):
+            return self.table[x], x
+
+        def backward(self, dy, x):
+            self.dtable = 0.0 * self.table
+            self.dtable[x] += dy  # of duplicates, only the last counts
+            return np.zeros(x.shape, dy.dtype)
+
+    report = check_layer(Lookup, tokens(4), tags=["integer_input"])
+
+    assert report.failures[0].law == "gradients_match_finite_differences"
+
+
+def test_a_layer_with_an_input_spec_raises_the_clear_error_that_the_law_wants():
+    class Narrow(StretchesInSilence):
+        def build(self, input_shape):
+            super().build(input_shape)
+            self.input_spec = InputSpec(axes={-1: input_shape[-1]})
+
+    assert check_layer(Narrow, ROWS, laws=["a_wrong_rank_or_width_raises_a_clear_error"])

@@ -1,0 +1,30 @@
+"""Every layer, loss and container of the library keeps the laws: found in the registries, so that
+none is forgotten."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from backprop import layers, losses
+from backprop.config import snake_case
+from backprop.testing import layer_laws
+
+spec = importlib.util.spec_from_file_location("own_layers", Path(__file__).parent / "own_layers.py")
+own_layers = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(own_layers)
+
+CLASSES = layers.registry.classes | losses.REGISTRY.classes
+
+
+def test_every_class_of_the_registries_is_in_the_table():
+    assert sorted(set(CLASSES) - set(own_layers.TABLE)) == []
+    assert sorted(set(own_layers.TABLE) - set(CLASSES)) == []
+
+
+for name, rows in own_layers.TABLE.items():
+    for number, row in enumerate(rows):
+        place = f"{snake_case(name)}{number or ''}"
+        globals()[f"test_{place}"] = layer_laws(**row)
+        thoroughly = layer_laws(**row, profile="thorough")
+        globals()[f"test_thoroughly_{place}"] = pytest.mark.slow(thoroughly)
