@@ -4,5 +4,5 @@ import sys
 
 from backprop.testing.bugs.page import page
 
-sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-sys.stdout.write(page())
+if __name__ == "__main__":
+    sys.stdout.buffer.write(page().encode())
