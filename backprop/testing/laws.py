@@ -11,30 +11,22 @@ otherwise: two orders of one sum differ by much less, a mistake by much more.
 from __future__ import annotations
 
 import copy
-import inspect
-import json
-import os
-import pickle
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from backprop.config import FAMILIES, custom_object_scope
 from backprop.gradcheck import gradcheck
-from backprop.layer import Context, Layer, show_shape
+from backprop.layer import Context, show_shape
 from backprop.layers.containers import Chain
 from backprop.losses.loss import Loss
 from backprop.models import Sequential
-from backprop.saving import load_model
 from backprop.testing.case import (
     Broken,
     Case,
     DoesNotApply,
     OfOneInput,
-    Results,
     Subject,
     Undecided,
     farthest,
@@ -42,6 +34,19 @@ from backprop.testing.case import (
     must_agree,
 )
 from backprop.testing.poison import poisoned
+from backprop.testing.probes import (
+    DRAW_ALIKE,
+    LAYOUTS,
+    asked_for,
+    extremes,
+    fits,
+    names,
+    penalises,
+    rounding,
+    takes_dvalues,
+    twins,
+    wrong_inputs,
+)
 
 Array = np.ndarray
 Law = Callable[[Case], None]
@@ -150,26 +155,6 @@ def float32_agrees_with_float64(case: Case) -> None:
             )
 
 
-def rounding(subject: Subject, case: Case, dy: Array, results: Results) -> dict[str, float]:
-    """How far each result moves when all numbers are moved by a unit in the last place."""
-    scatter = dict.fromkeys(results, 0.0)
-    values = [p.value.copy() for p in subject.parameters]
-    for k in range(4):
-        rng = case.rng(10 + k)
-        for p, value in zip(subject.parameters, values, strict=True):
-            p.value[...] = nudged(value, rng)
-        x = nudged(subject.cast(case.x), rng) if case.x.dtype.kind == "f" else case.x
-        for name, a in subject.results(case.with_x(x), nudged(dy, rng)).items():
-            scatter[name] = max(scatter[name], largest(a - results[name]))
-    return scatter
-
-
-def nudged(a: Array, rng: np.random.Generator) -> Array:
-    """Each number moved to one of its neighbours, or left."""
-    up = np.nextafter(a, a.dtype.type(np.inf)) - a
-    return a + np.where(a == 0, 0, up) * rng.integers(-1, 2, a.shape).astype(a.dtype)
-
-
 @needs(reference=True)
 def agrees_with_the_reference(case: Case) -> None:
     """The forward pass gives what a naive one gives.
@@ -200,20 +185,6 @@ def agrees_with_the_reference(case: Case) -> None:
 
 
 TOLERANCE_OF_A_LOOP = 1e-8
-
-
-def asked_for(function: Callable, given: int, known: dict[str, Any]) -> dict[str, Any]:
-    """What a reference's signature asks for besides its first arguments."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return known
-    wanted = [p for p in parameters[given:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    missing = [p.name for p in wanted if p.name not in known and p.default is p.empty]
-    if missing:
-        raise TypeError(
-            f"the reference asks for {', '.join(missing)}; there are {', '.join(known)}"
-        )
-    return {p.name: known[p.name] for p in wanted if p.name in known}
 
 
 # -------------------------------------------------------------------------------- shapes and dtypes
@@ -248,12 +219,6 @@ def shape_and_dtype_are_as_declared(case: Case) -> None:
                 raise Broken(f"{mode}, dx has shape {np.shape(dx)} where x has {case.x.shape}")
             for p in subject.layer.arrays():
                 must_be(p.value, dtype, p.path, mode)
-
-
-def fits(shape: tuple, declared: tuple) -> bool:
-    return len(shape) == len(declared) and all(
-        d in (None, n) for n, d in zip(shape, declared, strict=True)
-    )
 
 
 def must_be(a: Any, dtype: type, name: str, mode: str) -> None:
@@ -317,21 +282,6 @@ def extreme_input_gives_finite_results(case: Case) -> None:
                 raise Broken(f"where x is {what}, {name} holds {wrong}, in float32")
 
 
-def extremes(case: Case) -> Iterator[tuple[str, Array]]:
-    x = case.x
-    low = -1e4 if x.min() < 0 else 0.0
-    high = 1.0 if low == 0 and x.max() <= 1 else 1e4
-    choice = case.rng(6).choice([low, 0.0, high], x.shape)
-    one = np.zeros(x.shape)
-    one.reshape(-1)[0] = high
-    yield "0", np.zeros(x.shape)
-    yield f"{high:g}", np.full(x.shape, high)
-    yield f"{low:g}", np.full(x.shape, low)
-    yield f"0 but for one {high:g}", one
-    yield f"{low:g}, 0 or {high:g}", choice
-    yield "1e-30", np.where(x < 0, -1e-30, 1e-30)
-
-
 def a_wrong_rank_or_width_raises_a_clear_error(case: Case) -> None:
     """An input of another rank or width than the layer was built for works wholly, or raises an
     error that names the layer.
@@ -374,11 +324,6 @@ def a_wrong_rank_or_width_raises_a_clear_error(case: Case) -> None:
         wrong_backward(subject, case, wrong, where)
 
 
-def names(layer: Layer, error: Exception) -> bool:
-    """Whether a message says which layer, or which layer in it, was given what does not fit."""
-    return any(type(part).__name__ in str(error) for part in layer.walk())
-
-
 def wrong_backward(subject: Subject, case: Case, wrong: Array, where: str) -> None:
     try:
         y, cache = subject.layer.forward(wrong, Context(False))
@@ -391,20 +336,6 @@ def wrong_backward(subject: Subject, case: Case, wrong: Array, where: str) -> No
         return
     if dx.shape != wrong.shape:
         raise Broken(f"{where} dx has shape {dx.shape}; set self.input_spec in build")
-
-
-def wrong_inputs(x: Array) -> Iterator[tuple[str, Array]]:
-    """Inputs whose rank or width differs; of several rows, and none of width 1, which NumPy would
-    stretch to any."""
-    x = x[np.arange(max(x.shape) + 2) % len(x)] if len(x) else x
-    yield "an axis more", np.stack([x, x], 1)
-    if x.ndim > 1 and x.shape[1]:
-        yield "an axis less", x[:, 0]
-    for axis in range(1, x.ndim):
-        yield (
-            f"one more along axis {axis}",
-            np.concatenate([x, x[(slice(None),) * axis + (slice(1),)]], axis),
-        )
 
 
 def wrong_targets(subject: Subject, case: Case) -> None:
@@ -461,14 +392,6 @@ def backward_is_linear_in_dy(case: Case) -> None:
             )
             if found := farthest(g - rest[name], part_u + part_v, 1e-10 * scale):
                 raise Broken(f"{name} of {a:g} u + {b:g} v is {found}, as {name} of u and of v say")
-
-
-def takes_dvalues(loss: Loss) -> bool:
-    return len(inspect.signature(loss.backward).parameters) > 1
-
-
-def penalises(layer: Layer) -> bool:
-    return any(part.penalises for part in layer.walk())
 
 
 def backward_sets_and_can_be_repeated(case: Case) -> None:
@@ -631,21 +554,6 @@ def memory_layout_does_not_matter(case: Case) -> None:
     )
 
 
-def with_gaps(a: Array) -> Array:
-    wide = np.repeat(a[..., None], 2, axis=-1)
-    wide[..., 1] = 0
-    return wide[..., 0]
-
-
-LAYOUTS: dict[str, Callable[[Array], Array]] = {
-    "in Fortran's order": lambda a: np.asarray(a, order="F") if a.ndim > 1 else with_gaps(a),
-    "reversed in memory": lambda a: a[(slice(None, None, -1),) * a.ndim].copy()[
-        (slice(None, None, -1),) * a.ndim
-    ],
-    "with gaps": with_gaps,
-}
-
-
 # -------------------------------------------------------------------------------- rows, randomness,
 # modes
 
@@ -795,40 +703,6 @@ def survives_copy_pickle_config_and_save(case: Case) -> None:
                 f"of {how}, in {'training' if training else 'inference'}",
                 1e-6,
             )
-
-
-DRAW_ALIKE = (
-    "a copy",
-    "an unpickled one",
-)  # the others have the seed, and not what was drawn since
-
-
-def twins(subject: Subject, case: Case) -> Iterator[tuple[str, Any]]:
-    """What ought to compute the same as a layer."""
-    layer = subject.layer
-    yield "a copy", copy.deepcopy(layer)
-    parts = [type(part) for part in layer.walk()]
-    if not any("<locals>" in cls.__qualname__ for cls in parts):
-        # Python does not pickle a class that is defined inside a function
-        yield "an unpickled one", pickle.loads(pickle.dumps(layer))
-    ours = {cls for family in FAMILIES.values() for cls in family.classes.values()}
-    with custom_object_scope({cls.__name__: cls for cls in parts if cls not in ours}):
-        config = json.loads(json.dumps(layer.get_config()))
-        twin = type(layer).from_config(config)
-        if isinstance(layer, Loss):
-            yield "one from its configuration", twin
-            return
-        twin.dtype = layer.dtype
-        twin.build(case.batch_shape)
-        twin.set_weights(layer.get_weights())
-        yield "one from its configuration", twin
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "model.npz")
-            model = Sequential([type(layer).from_config(config)])
-            model.build(case.batch_shape)
-            model.set_weights(layer.get_weights())
-            model.save(path)
-            yield "one from a saved file", load_model(path)
 
 
 def parameters_stay_views(case: Case) -> None:
