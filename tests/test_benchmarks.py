@@ -13,6 +13,7 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 QUICK = {
     "activations.py": (["--quick"], "relu"),
     "digits.py": (["--epochs", "1", "--seeds", "1", "--libraries", "backprop"], "mean"),
+    "gradcheck.py": (["--quick"], "undecided"),
     "import_time.py": (["--rounds", "2"], "import backprop"),
     "overhead.py": (["--steps", "2", "--rounds", "3"], "library's own"),
 }
