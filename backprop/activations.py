@@ -131,7 +131,7 @@ def gelu(x, approximate=False) -> Array:
     return run(GELU(approximate), x)
 
 
-def glu(x, axis=-1) -> Array:
+def glu(x, axis: Any = -1) -> Array:
     """a sigmoid(b), where a and b are the halves of x along `axis`: see `layers.GLU`.
 
     Parameters
@@ -257,7 +257,7 @@ def log_sigmoid(x) -> Array:
     return run(LogSigmoid(), x)
 
 
-def log_softmax(x, axis=-1) -> Array:
+def log_softmax(x, axis: Any = -1) -> Array:
     """x - log Σ exp(x), the sum along `axis`: see `layers.LogSoftmax`.
 
     Parameters
@@ -386,7 +386,7 @@ def soft_shrink(x, threshold=0.5) -> Array:
     return run(SoftShrink(threshold), x)
 
 
-def softmax(x, axis=-1) -> Array:
+def softmax(x, axis: Any = -1) -> Array:
     """exp(x) / Σ exp(x), the sum along `axis`: see `layers.Softmax`.
 
     Parameters
@@ -462,7 +462,7 @@ def sparse_sigmoid(x) -> Array:
     return run(SparseSigmoid(), x)
 
 
-def sparsemax(x, axis=-1) -> Array:
+def sparsemax(x, axis: Any = -1) -> Array:
     """The nearest point of the simplex, with exact zeros: see `layers.Sparsemax`.
 
     Parameters

@@ -29,9 +29,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,10 +37,10 @@ import numpy as np
 
 from backprop import constraints, initializers, random, regularizers
 from backprop.config import Configurable, snake_case
-from backprop.parameters import Parameter
+from backprop.input_spec import InputSpec, Shape, show_shape
+from backprop.parameters import Parameter, spend
 
 Array = np.ndarray
-Shape = tuple[Any, ...]  # of integers, or None where a size is free
 
 
 @dataclass(frozen=True)
@@ -73,68 +71,6 @@ class Context:
 INFERENCE = Context()
 TRAINING = Context(training=True)
 PREDICT = Context(backward=False)
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """What a layer's input must look like; None leaves a thing free.
-
-    Parameters
-    ----------
-    dtype : str, optional
-    shape : tuple, optional
-        Whole shape with the batch axis; None in it is free.
-    ndim, max_ndim, min_ndim : int, optional
-    axes : mapping of int to int, optional
-        Sizes of single axes, such as ``{-1: 784}``.
-    allow_last_axis_squeeze : bool
-        Accept a missing or additional last axis of length 1.
-    name : str, optional
-    optional : bool
-    """
-
-    dtype: Any = None
-    shape: Shape | None = None
-    ndim: int | None = None
-    max_ndim: int | None = None
-    min_ndim: int | None = None
-    axes: Mapping[int, int | None] | None = None
-    allow_last_axis_squeeze: bool = False
-    name: str | None = None
-    optional: bool = False
-
-    def accepts(self, shape: Shape) -> bool:
-        if (
-            self.allow_last_axis_squeeze
-            and self.shape is not None
-            and len(shape) != len(self.shape)
-        ):
-            shape = shape[:-1] if shape[-1:] == (1,) else (*shape, 1)
-        n = len(shape)
-        wanted = dict(enumerate(self.shape)) if self.shape is not None else dict(self.axes or {})
-        return (
-            (self.ndim is None or n == self.ndim)
-            and (self.min_ndim is None or n >= self.min_ndim)
-            and (self.max_ndim is None or n <= self.max_ndim)
-            and (self.shape is None or n == len(self.shape))
-            and all(
-                -n <= axis < n and (size is None or shape[axis] is None or shape[axis] == size)
-                for axis, size in wanted.items()
-            )
-        )
-
-    def __str__(self) -> str:
-        parts = []
-        if self.shape is not None:
-            parts.append(f"shape {show_shape(self.shape[1:])}")
-        if self.ndim is not None:
-            parts.append(f"{self.ndim - 1} axes besides the batch")
-        if self.min_ndim is not None:
-            parts.append(f"at least {self.min_ndim - 1} axes besides the batch")
-        if self.max_ndim is not None:
-            parts.append(f"at most {self.max_ndim - 1} axes besides the batch")
-        parts += [f"{size} along axis {axis}" for axis, size in (self.axes or {}).items()]
-        return " and ".join(parts)
 
 
 class Layer(Configurable):
@@ -248,7 +184,7 @@ class Layer(Configurable):
         self,
         name: str,
         shape: Iterable[int | None],
-        initializer="glorot_uniform",
+        initializer: Any = "glorot_uniform",
         *,
         regularizer=None,
         constraint=None,
@@ -294,7 +230,7 @@ class Layer(Configurable):
             raise ValueError(
                 f"{self!r} cannot size {name!r} {shape}: the input's shape must be known there"
             )
-        spend(math.prod(n or 0 for n in shape), self, name)
+        spend(math.prod(n or 0 for n in shape), f"{self!r} declares {name!r}")
         value = initializers.get(initializer)(shape, dtype=self.dtype or np.float32, rng=self.rng)
         value = np.asarray(value, dtype=self.dtype or np.float32, order="C")  # 0-d stays 0-d
         if value.shape != shape:
@@ -367,7 +303,7 @@ class Layer(Configurable):
 
     @name.setter
     def name(self, name: str) -> None:
-        self._name = name
+        self._name = self._arguments["name"] = name
 
     @property
     def trainable(self) -> bool:
@@ -604,31 +540,6 @@ def is_buffer(p: Parameter) -> bool:
     return p.gradient is None
 
 
-_allowance: ContextVar[list[int] | None] = ContextVar("allowance", default=None)
-
-
-@contextmanager
-def at_most(numbers: int):
-    """Within the block layers can make no more weights than so many numbers, as many as a file
-    holds that is being read: what a file declares is an error before it is memory."""
-    token = _allowance.set([numbers])
-    try:
-        yield
-    finally:
-        _allowance.reset(token)
-
-
-def spend(numbers: int, layer: Layer, name: str) -> None:
-    left = _allowance.get()
-    if left is not None:
-        left[0] -= numbers
-        if left[0] < 0:
-            raise ValueError(
-                f"{layer!r} declares {name!r} of {numbers:,} numbers, more than there are weights "
-                "for it"
-            )
-
-
 def unique(items: Iterable) -> list:
     return list({id(item): item for item in items}.values())
 
@@ -642,7 +553,3 @@ def float_dtype(dtype) -> np.dtype:
     if found not in (np.float32, np.float64):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
     return found
-
-
-def show_shape(shape: Iterable) -> str:
-    return str(tuple(shape)).replace("None", "any")

@@ -23,18 +23,31 @@ def mean(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
     return x.mean(axis, keepdims=True)
 
 
+def sum_last(x: Array) -> Array:
+    """Σ over the last axis, by a product with ones: (..., k) → (...)."""
+    return x[..., 0] if x.shape[-1] == 1 else x @ np.ones(x.shape[-1], x.dtype)
+
+
+def max_last(x: Array) -> Array:
+    """The maximum over the last axis: (..., k) → (..., 1).
+
+    NumPy reduces row by row; where rows are short, the columns of a copy are faster.
+    """
+    if not 0 < x.shape[-1] <= 64:
+        return x.max(-1, keepdims=True, initial=-np.inf)
+    return np.ascontiguousarray(rows(x).T).max(0).reshape(*x.shape[:-1], 1)
+
+
 def softmax(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """exp(z) / Σ exp(z) along `axis`."""
     # the largest exponent is 0: nothing overflows
-    p = np.exp(z - z.max(axis, keepdims=True, initial=-np.inf))
-    p /= p.sum(axis, keepdims=True)
+    if axis in (-1, z.ndim - 1):
+        p = np.exp(z - max_last(z))
+        p /= sum_last(p)[..., None]
+    else:
+        p = np.exp(z - z.max(axis, keepdims=True, initial=-np.inf))
+        p /= p.sum(axis, keepdims=True)
     return p
-
-
-def logsumexp(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
-    """log Σ exp(z) along `axis`, which stays as an axis of length one."""
-    top = z.max(axis, keepdims=True, initial=-np.inf)
-    return top + np.log(np.exp(z - top).sum(axis, keepdims=True))
 
 
 def log_softmax(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
@@ -46,16 +59,17 @@ def log_softmax(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
 
 
 def sigmoid(z: Array) -> Array:
-    """1 / (1 + exp(-z)), as a tanh: it neither overflows nor branches."""
+    """1 / (1 + exp(-z)), without overflow.
+
+    In float32 as a tanh, which does not branch. Far below 0 that has only absolute accuracy, so in
+    float64, where gradients are certified, e = exp(-|z|) keeps the relative one.
+    """
+    if z.dtype == np.float64:
+        return np.exp(np.minimum(z, 0)) / (1 + np.exp(-np.abs(z)))
     s = np.tanh(0.5 * z)
     s *= 0.5
     s += 0.5
     return s
-
-
-def one_hot(labels: Array, classes: int, dtype=np.float32) -> Array:
-    """Rows of the identity: integers (...) → (..., classes)."""
-    return np.eye(classes, dtype=dtype)[labels]
 
 
 def unbroadcast(d: Array, shape: tuple[int, ...]) -> Array:

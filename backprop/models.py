@@ -193,14 +193,14 @@ class Sequential(Chain):
 
     def compile(
         self,
-        optimizer="rmsprop",
+        optimizer: Any = "rmsprop",
         loss=None,
         loss_weights=None,
         metrics=None,
         weighted_metrics=None,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
-        jit_compile="auto",
+        jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
     ) -> None:
         """Choose how to train.
@@ -280,7 +280,7 @@ class Sequential(Chain):
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq=1,
+        validation_freq: Any = 1,
     ):
         """Train for a number of epochs.
 
@@ -352,12 +352,12 @@ class Sequential(Chain):
         x=None,
         y=None,
         batch_size: int | None = None,
-        verbose="auto",
+        verbose: Any = "auto",
         sample_weight=None,
         steps: int | None = None,
         callbacks=None,
         return_dict: bool = False,
-    ):
+    ) -> Any:
         """Loss and metrics in inference: a list in the order of `metrics_names` (one number without
         metrics), or a dict.
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -258,3 +260,26 @@ def merge(
     if run:
         segments.append(Segment(run, start))
     return segments
+
+
+_allowance: ContextVar[list[int] | None] = ContextVar("allowance", default=None)
+
+
+@contextmanager
+def at_most(numbers: int):
+    """Within the block layers can make no more weights than so many numbers, as many as a file
+    holds that is being read: what a file declares is an error before it is memory."""
+    token = _allowance.set([numbers])
+    try:
+        yield
+    finally:
+        _allowance.reset(token)
+
+
+def spend(numbers: int, what: str) -> None:
+    """Take so many numbers from the allowance, if there is one; `what` begins the error."""
+    left = _allowance.get()
+    if left is not None:
+        left[0] -= numbers
+        if left[0] < 0:
+            raise ValueError(f"{what} of {numbers:,} numbers, more than there are weights for it")

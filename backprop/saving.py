@@ -25,7 +25,7 @@ from backprop.config import (
     registered_name,
     serialize,
 )
-from backprop.layer import at_most
+from backprop.parameters import at_most
 from backprop.random import own_seeds
 from backprop.training.checkpoint import check_weights, model_state, set_model_state, weight_names
 

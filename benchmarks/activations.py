@@ -30,9 +30,9 @@ from scipy.special import erf, expit  # noqa: E402
 from backprop.layer import PREDICT  # noqa: E402
 from backprop.layers import GELU, LeakyReLU, Mish, ReLU, Softplus  # noqa: E402
 from backprop.layers.activations.elementwise import positive, step  # noqa: E402
-from backprop.linalg import sigmoid  # noqa: E402
+from backprop.linalg import sigmoid, softmax  # noqa: E402
 
-SHAPES = [(32, 128), (256, 512), (64, 28, 28, 16)]
+SHAPES = [(32, 10), (32, 128), (256, 512), (64, 28, 28, 16)]
 
 
 def assign(dy, y):
@@ -40,6 +40,13 @@ def assign(dy, y):
     dx = dy.copy()
     dx[y <= 0] = 0
     return dx
+
+
+def softmax_as_defined(x):
+    """The softmax by reductions along the last axis."""
+    p = np.exp(x - x.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    return p
 
 
 def mish_as_defined(x):
@@ -88,6 +95,10 @@ def pairs(x, dy) -> dict[str, tuple[Callable, Callable]]:
         "gelu: exact / approximate": (
             lambda: gelu.forward(x, PREDICT)[0],
             lambda: tanh_gelu.forward(x, PREDICT)[0],
+        ),
+        "softmax: reductions / columns, ones": (
+            lambda: softmax_as_defined(x),
+            lambda: softmax(x),
         ),
         "mish and slope: as defined / one exp": (
             lambda: mish_as_defined(x),

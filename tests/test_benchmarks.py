@@ -15,6 +15,7 @@ QUICK = {
     "digits.py": (["--epochs", "1", "--seeds", "1", "--libraries", "backprop"], "mean"),
     "gradcheck.py": (["--quick"], "undecided"),
     "import_time.py": (["--rounds", "2"], "import backprop"),
+    "optimizers.py": (["--quick"], "adam"),
     "overhead.py": (["--steps", "2", "--rounds", "3"], "library's own"),
 }
 

@@ -320,3 +320,22 @@ def test_integers_are_kept_only_for_a_layer_that_takes_them():
 
     assert dense.predict(tokens, verbose=0).dtype == np.float32
     assert embedding.predict(tokens, verbose=0).shape == (2, 2, 3)
+
+
+def test_a_name_that_is_set_is_in_the_configuration():
+    layer = Dense(2)
+    layer.name = "head"
+
+    assert Dense.from_config(layer.get_config()).name == "head"
+
+
+def test_an_activation_cannot_bring_a_penalty_that_nobody_would_apply():
+    penalised = bp.layers.ReLU(activity_regularizer="l2")
+    with pytest.raises(ValueError, match="give it to the layer around the activation"):
+        Dense(2, activation=penalised)
+
+
+@pytest.mark.parametrize("argument", [{"dtype": "int32"}, {"name": "x"}, {"optional": True}])
+def test_an_input_spec_refuses_what_it_would_ignore(argument):
+    with pytest.raises(ValueError, match="says nothing here"):
+        bp.InputSpec(ndim=2, **argument)

@@ -60,6 +60,7 @@ def slope(check: Check, i: int) -> Entry | str:
         return f"the forward pass does not take it ({type(error).__name__})"
     finally:
         if p is not None:
+            # where there is a p, its real value was kept
             p.bind(real, p.gradient)  # type: ignore[arg-type]
     if y.dtype.kind != "c":
         return "the forward pass drops the imaginary part"

@@ -492,6 +492,7 @@ class Check:
             return self.not_finite(direction)
         tried: list[Entry] = []
         for i in range(len(point)):
+            # on the lattice every slot has a direction
             found = self.compare(i, direction[i])  # type: ignore[arg-type]
             if found.verdict != "pass":
                 found = self.lattice_kink(i, direction[i], found)

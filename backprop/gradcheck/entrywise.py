@@ -43,6 +43,7 @@ def differences(check: Check, i: int) -> tuple[Array, Array]:
     row: list[Array] = []
     for h in STEPS:
         d = central(check, i, h)
+        # written for numbers, and as good for arrays of them
         row = slopes.extrapolated(d, row)  # type: ignore[arg-type]
         tables.append(row)
     remainder = np.abs(tables[-1][-1] - tables[-2][-1])

@@ -197,7 +197,7 @@ class Probe:
             dx = self.layer.backward(self.loss.backward(loss_cache), cache)
             for p in self.parameters:
                 if p.regularizer is not None:
-                    p.gradient += p.regularizer.gradient(p.value)  # type: ignore[operator]
+                    p.gradient += p.regularizer.gradient(p.value)
         found = []
         for slot in self.slots:
             g = np.array(dx if slot.parameter is None else slot.parameter.gradient)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -96,8 +97,8 @@ class MultiHeadAttention(Layer):
         output_shape: int | tuple[int, ...] | None = None,
         attention_axes: int | tuple[int, ...] | None = None,
         *,  # Keras has arguments here that this class has not
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
         kernel_regularizer=None,
         bias_regularizer=None,
         activity_regularizer=None,
@@ -265,8 +266,8 @@ class Projection(Layer):
         sizes_out: tuple[int, ...],
         *,
         use_bias: bool = True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
         kernel_regularizer=None,
         bias_regularizer=None,
         kernel_constraint=None,

@@ -78,7 +78,7 @@ class Parallel(Container):
                 )
             axis = self.axis % len(y)
             sizes = [shape[axis] for shape in shapes]
-            y[axis] = None if None in sizes else sum(sizes)  # type: ignore[arg-type]
+            y[axis] = None if None in sizes else sum(sizes)
             shapes = [(*shape[:axis], y[axis], *shape[axis + 1 :]) for shape in shapes]
         if any(shape != tuple(y) for shape in shapes):
             raise ValueError(

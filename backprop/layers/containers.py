@@ -203,13 +203,13 @@ class Chain(Container):
         self.changes_mask = any(step.changes_mask for step in steps)
 
     @property
-    def integer_input(self) -> bool:  # type: ignore[override]
+    def integer_input(self) -> bool:
         # integers that an Input declares are kept for a later layer that takes them, not for Dense
         declared = any(entry.integer_input for entry in self._entries[:1])
         return any(layer.integer_input for layer in (self.layers if declared else self.layers[:1]))
 
     @property
-    def sparse_input(self) -> bool:  # type: ignore[override]
+    def sparse_input(self) -> bool:
         return bool(self.layers) and self.layers[0].sparse_input
 
     def check_input(self, shape):

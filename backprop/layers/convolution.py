@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from backprop.checks import integer, integers
@@ -84,15 +86,15 @@ class Conv2D(Layer):
         self,
         filters: int,
         kernel_size,
-        strides=(1, 1),
+        strides: Any = (1, 1),
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate=(1, 1),
+        dilation_rate: Any = (1, 1),
         groups: int = 1,
         activation=None,
         use_bias: bool = True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
         kernel_regularizer=None,
         bias_regularizer=None,
         activity_regularizer=None,

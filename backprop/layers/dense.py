@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from backprop.checks import integer
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.activations import layer_of
@@ -55,8 +57,8 @@ class Dense(Layer):
         units: int,
         activation=None,
         use_bias: bool = True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
         kernel_regularizer=None,
         bias_regularizer=None,
         activity_regularizer=None,

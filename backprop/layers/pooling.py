@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -102,7 +103,7 @@ class MaxPooling2D(Pooling2D):
 
     def __init__(
         self,
-        pool_size=(2, 2),
+        pool_size: Any = (2, 2),
         strides=None,
         padding: str = "valid",
         data_format: str | None = None,

@@ -70,7 +70,7 @@ class Windows:
         """All pixels of every window, (N, windows, windows, ..., size, size, last axis): a view."""
         spans = [d * (k - 1) + 1 for k, d in zip(self.size, self.dilation, strict=True)]
         (sh, sw), (dh, dw) = self.strides, self.dilation
-        view = sliding_window_view(padded, spans, axis=(1, 2))[:, ::sh, ::sw, ..., ::dh, ::dw]  # type: ignore[call-overload]
+        view = sliding_window_view(padded, spans, axis=(1, 2))[:, ::sh, ::sw, ..., ::dh, ::dw]
         return np.moveaxis(view, (-2, -1), (-3, -2))
 
     def pixels(self, padded: Array) -> Iterator[Array]:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import fraction
-from backprop.linalg import rows, sigmoid
-from backprop.losses.axes import last, max_last, mean_last, share, sum_last, unlast
+from backprop.linalg import max_last, rows, sigmoid, sum_last
+from backprop.losses.axes import last, mean_last, share, unlast
 from backprop.losses.labels import (
     axis_number,
     check_class_numbers,
@@ -68,7 +68,7 @@ class BinaryCrossentropy(Loss):
         label_smoothing: float = 0.0,
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
-        name="binary_crossentropy",
+        name: str | None = "binary_crossentropy",
         dtype=None,
     ):
         super().__init__(name, reduction, dtype)
@@ -160,7 +160,7 @@ class CategoricalCrossentropy(Loss):
         label_smoothing: float = 0.0,
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
-        name="categorical_crossentropy",
+        name: str | None = "categorical_crossentropy",
         dtype=None,
     ):
         super().__init__(name, reduction, dtype)
@@ -251,7 +251,7 @@ class SparseCategoricalCrossentropy(Loss):
         ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         axis: int = -1,
-        name="sparse_categorical_crossentropy",
+        name: str | None = "sparse_categorical_crossentropy",
         dtype=None,
     ):
         super().__init__(name, reduction, dtype)

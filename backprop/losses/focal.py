@@ -77,7 +77,7 @@ class BinaryFocalCrossentropy(Loss):
         label_smoothing: float = 0.0,
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
-        name="binary_focal_crossentropy",
+        name: str | None = "binary_focal_crossentropy",
         dtype=None,
     ):
         super().__init__(name, reduction, dtype)
@@ -162,7 +162,7 @@ class CategoricalFocalCrossentropy(Loss):
         label_smoothing: float = 0.0,
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
-        name="categorical_focal_crossentropy",
+        name: str | None = "categorical_focal_crossentropy",
         dtype=None,
     ):
         super().__init__(name, reduction, dtype)
@@ -242,7 +242,7 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         self,
         q: float = 0.5,
         reduction: str | None = "sum_over_batch_size",
-        name="categorical_generalized_cross_entropy",
+        name: str | None = "categorical_generalized_cross_entropy",
         dtype=None,
     ):
         super().__init__(name, reduction, dtype)

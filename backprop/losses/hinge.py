@@ -42,7 +42,12 @@ class Hinge(Loss):
     1.125
     """
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name="hinge", dtype=None):
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "hinge",
+        dtype=None,
+    ):
         super().__init__(name, reduction, dtype)
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
@@ -88,7 +93,10 @@ class SquaredHinge(Loss):
     """
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name="squared_hinge", dtype=None
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "squared_hinge",
+        dtype=None,
     ):
         super().__init__(name, reduction, dtype)
 
@@ -136,7 +144,10 @@ class CategoricalHinge(Loss):
     """
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name="categorical_hinge", dtype=None
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_hinge",
+        dtype=None,
     ):
         super().__init__(name, reduction, dtype)
 

@@ -120,6 +120,7 @@ class Loss(Layer):
 
     # -------------------------------------------------------- forward and backward
 
+    # a loss has two inputs where a layer has one
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         y_true: Array,
@@ -158,9 +159,7 @@ class Loss(Layer):
         dvalues = np.full(inner, scale, y_pred.dtype) if w is None else w * scale
         return value, (cache, dvalues, inner, shape, dtype)
 
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, cache: Any, dvalues: Any = None
-    ) -> Array:
+    def backward(self, cache: Any, dvalues: Any = None) -> Array:
         """dL/dy_pred, of `y_pred`'s shape and dtype.
 
         Parameters
@@ -223,6 +222,7 @@ class Loss(Layer):
 
     # -------------------------------------------------------- what everyone gets
 
+    # two inputs, as in forward
     def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> Any:

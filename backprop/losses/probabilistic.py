@@ -38,7 +38,10 @@ class KLDivergence(Loss):
     """
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name="kl_divergence", dtype=None
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "kl_divergence",
+        dtype=None,
     ):
         super().__init__(name, reduction, dtype)
 
@@ -81,7 +84,12 @@ class Poisson(Loss):
     2.0
     """
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name="poisson", dtype=None):
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "poisson",
+        dtype=None,
+    ):
         super().__init__(name, reduction, dtype)
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:

@@ -38,7 +38,10 @@ class MeanSquaredError(Loss):
     """
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name="mean_squared_error", dtype=None
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_squared_error",
+        dtype=None,
     ):
         super().__init__(name, reduction, dtype)
 
@@ -77,7 +80,10 @@ class MeanAbsoluteError(Loss):
     """
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name="mean_absolute_error", dtype=None
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_absolute_error",
+        dtype=None,
     ):
         super().__init__(name, reduction, dtype)
 
@@ -119,7 +125,7 @@ class MeanAbsolutePercentageError(Loss):
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",
-        name="mean_absolute_percentage_error",
+        name: str | None = "mean_absolute_percentage_error",
         dtype=None,
     ):
         super().__init__(name, reduction, dtype)
@@ -163,7 +169,7 @@ class MeanSquaredLogarithmicError(Loss):
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",
-        name="mean_squared_logarithmic_error",
+        name: str | None = "mean_squared_logarithmic_error",
         dtype=None,
     ):
         super().__init__(name, reduction, dtype)
@@ -215,7 +221,7 @@ class Huber(Loss):
         self,
         delta: float = 1.0,
         reduction: str | None = "sum_over_batch_size",
-        name="huber_loss",
+        name: str | None = "huber_loss",
         dtype=None,
     ):
         super().__init__(name, reduction, dtype)
@@ -260,7 +266,12 @@ class LogCosh(Loss):
     4999.6534
     """
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name="log_cosh", dtype=None):
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "log_cosh",
+        dtype=None,
+    ):
         super().__init__(name, reduction, dtype)
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
@@ -307,7 +318,7 @@ class CosineSimilarity(Loss):
         self,
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
-        name="cosine_similarity",
+        name: str | None = "cosine_similarity",
         dtype=None,
     ):
         super().__init__(name, reduction, dtype)

@@ -115,7 +115,11 @@ class Metric(Configurable):
     # ------------------------------------------------------------------ what the author uses
 
     def add_variable(
-        self, shape: Sequence[int] = (), initializer="zeros", dtype=None, name: str | None = None
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype=None,
+        name: str | None = None,
     ) -> Variable:
         """Make a running sum: zeroed by `reset_state`, copied into by assigning to its attribute.
 
@@ -353,7 +357,13 @@ class MeanMetricWrapper(Mean):
         self._arguments |= kwargs
         return self
 
-    def __init__(self, fn: Callable | str, name: str | None = None, dtype=None, **kwargs):
+    def __init__(
+        self,
+        fn: Callable | str,
+        name: str | None = None,
+        dtype=None,
+        **kwargs,
+    ):
         super().__init__(name, dtype)
         self.fn = function_named(fn) if isinstance(fn, str) else fn
         if not callable(self.fn):
@@ -363,6 +373,7 @@ class MeanMetricWrapper(Mean):
         check_arguments(self.fn, kwargs)
         self.fn_kwargs = kwargs
 
+    # a mean of values becomes one of pairs of targets and outputs
     def update_state(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:

@@ -54,6 +54,7 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name: str | None = "root_mean_squared_error", dtype=None):
         super().__init__(name, dtype)
 
+    # a mean of values becomes one of pairs of targets and outputs
     def update_state(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:

@@ -272,6 +272,7 @@ class Bookkeeping(Configurable):
         rate = self.__dict__.get("_learning_rate")
         found: list[Array] = [np.array(self._steps, np.int64)]
         found += [np.array(rate)] if isinstance(rate, float) else []
+        # without slots there is no order to walk through
         found += [self._slots.of(n, e) * self.unit(n) for n, e in self._order()]  # type: ignore[union-attr]
         return found
 

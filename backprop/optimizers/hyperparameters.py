@@ -46,6 +46,7 @@ class Hyperparameter:
             value = optimizer.__dict__[self.slot]
         except KeyError:
             raise AttributeError(f"{type(optimizer).__name__} has no {self.name}") from None
+        # what is no function was checked to be a float when it was set
         return float(value(optimizer._steps)) if callable(value) else value  # type: ignore[arg-type]
 
     def __set__(self, optimizer: Any, value: Any) -> None:
@@ -92,7 +93,7 @@ def of_step(value: Any) -> Any:
     try:
         inspect.signature(value).bind(0)
     except TypeError:
-        return WithoutStep(value)  # type: ignore[arg-type]
+        return WithoutStep(value)  # type: ignore[arg-type] - here it is a function
     except ValueError:  # some builtins have no signature
         pass
     return value

@@ -81,7 +81,7 @@ class LBFGS(Optimizer):
         self.maxfun = None if maxfun is None else checks.integer(maxfun, "LBFGS", "maxfun")
 
     @property
-    def learning_rate(self) -> float:  # type: ignore[override]
+    def learning_rate(self) -> float:
         raise AttributeError(
             "LBFGS has no learning_rate: its line search finds the length of every step. Leave out "
             "callbacks and schedules that change it, or use another optimizer"

@@ -267,6 +267,7 @@ class Optimizer(Bookkeeping):
             self._move_averages(stretches)
         for s in stretches:
             for entry in s.constrained:
+                # those in s.constrained have one
                 entry.value[...] = entry.constraint(entry.value)  # type: ignore[misc]
         self._steps += 1
 

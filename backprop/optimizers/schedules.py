@@ -509,6 +509,7 @@ class WarmUp(LearningRateSchedule):
 
     def after(self, step: int) -> float:
         rate = self.learning_rate
+        # what is no function was checked to be a float when it was made
         return float(rate(step)) if callable(rate) else rate  # type: ignore[arg-type]
 
 

@@ -70,6 +70,7 @@ def numbers(
         x = low + (high - low) * rng.uniform(0.02, 0.98, shape)
     elif low is not None or high is not None:
         away = 0.02 + rng.exponential(1.0, shape)
+        # one of the two is a number
         x = low + away if low is not None else high - away  # type: ignore[operator]
     else:
         x = rng.standard_normal(shape)
@@ -299,6 +300,7 @@ class OfOneInput(Layer):
     def forward(self, x, ctx=None):
         case = self.case
         if isinstance(self.inner, Loss):
+            # a loss is drawn with its targets
             y, cache = self.inner.forward(case.y_true, x, case.sample_weight, case.mask)  # type: ignore[arg-type]
             return np.asarray(y), cache
         return self.inner.forward(x, (ctx or Context()).with_mask(case.mask))

@@ -406,7 +406,8 @@ class Trainer:
         ctx = Context(backward=False, penalties=penalties) if self._penalised else PREDICT
         y_pred, _, mask = self.model.propagate(x, ctx)
         value, _ = self.loss.forward(y, y_pred, sample_weight, mask)
-        return value * self.loss_weight + sum(self.model.losses) + sum(penalties), y_pred, mask
+        penalties += [p.regularizer(p.value) for p in self._regularized]
+        return value * self.loss_weight + sum(penalties), y_pred, mask
 
     def predict(
         self,

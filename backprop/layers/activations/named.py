@@ -87,7 +87,7 @@ def layer_of(identifier: Any) -> Any:
     Raises
     ------
     ValueError
-        For an unknown name, with the nearest known one.
+        For an unknown name, with the nearest known one; for a layer with an activity_regularizer.
     TypeError
         For a function whose derivative nobody wrote.
 
@@ -98,6 +98,11 @@ def layer_of(identifier: Any) -> Any:
     >>> layer_of("leaky_relu")
     LeakyReLU(0.2)
     """
+    if isinstance(identifier, Layer) and identifier.activity_regularizer is not None:
+        raise ValueError(
+            f"activation got {identifier!r}, whose activity_regularizer nobody would apply: "
+            "give it to the layer around the activation, which penalises the same output"
+        )
     if identifier is None or isinstance(identifier, Layer):
         return identifier
     found: Any = identifier

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from backprop.layer import INFERENCE, InputSpec, Layer
@@ -202,7 +204,7 @@ class PReLU(Layer):
 
     def __init__(
         self,
-        alpha_initializer="Zeros",
+        alpha_initializer: Any = "Zeros",
         alpha_regularizer=None,
         alpha_constraint=None,
         shared_axes=None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from backprop.layer import INFERENCE, Array, Context, Layer, show_shape
@@ -24,7 +26,7 @@ class AlongAxis(Layer):
         Where x has no such axis.
     """
 
-    def __init__(self, axis=-1, **kwargs):
+    def __init__(self, axis: Any = -1, **kwargs):
         super().__init__(**kwargs)
         if isinstance(axis, list | tuple) and len(axis) == 1:
             axis = axis[0]

@@ -32,13 +32,14 @@ class FromX:
     """The slope is found from x by `slope_at`, where the layer finds it from y."""
 
     def forward(self, x, ctx=INFERENCE):
+        # mixed into a layer, whose forward this is
         return super().forward(x, ctx)[0], x  # type: ignore[misc]
 
     def backward(self, dy, cache):
         return dy * self.slope_at(cache)
 
     def slope_at(self, x):
-        raise NotImplementedError
+        raise NotImplementedError  # each mistake writes its own slope
 
 
 # -------------------------------------------------------------------------------------- rectifiers

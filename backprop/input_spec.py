@@ -1,0 +1,88 @@
+"""What a layer's input must look like, and how a message shows a shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Shape = tuple[Any, ...]  # of integers, or None where a size is free
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a layer's input must look like; None leaves a thing free.
+
+    Parameters
+    ----------
+    shape : tuple, optional
+        Whole shape with the batch axis; None in it is free.
+    ndim, max_ndim, min_ndim : int, optional
+    axes : mapping of int to int, optional
+        Sizes of single axes, such as ``{-1: 784}``.
+    allow_last_axis_squeeze : bool
+        Accept a missing or additional last axis of length 1.
+    dtype, name, optional
+        Keras' arguments for models of several inputs and for engines that do not cast. Inputs are
+        cast here and there is one of them, so only the defaults are taken.
+
+    Raises
+    ------
+    ValueError
+        If `dtype`, `name` or `optional` is given.
+    """
+
+    dtype: Any = None
+    shape: Shape | None = None
+    ndim: int | None = None
+    max_ndim: int | None = None
+    min_ndim: int | None = None
+    axes: Mapping[int, int | None] | None = None
+    allow_last_axis_squeeze: bool = False
+    name: str | None = None
+    optional: bool = False
+
+    def __post_init__(self):
+        for argument, default in (("dtype", None), ("name", None), ("optional", False)):
+            if getattr(self, argument) != default:
+                raise ValueError(
+                    f"InputSpec({argument}={getattr(self, argument)!r}) says nothing here: a layer "
+                    "has one input, which is cast to the model's dtype; leave it out"
+                )
+
+    def accepts(self, shape: Shape) -> bool:
+        if (
+            self.allow_last_axis_squeeze
+            and self.shape is not None
+            and len(shape) != len(self.shape)
+        ):
+            shape = shape[:-1] if shape[-1:] == (1,) else (*shape, 1)
+        n = len(shape)
+        wanted = dict(enumerate(self.shape)) if self.shape is not None else dict(self.axes or {})
+        return (
+            (self.ndim is None or n == self.ndim)
+            and (self.min_ndim is None or n >= self.min_ndim)
+            and (self.max_ndim is None or n <= self.max_ndim)
+            and (self.shape is None or n == len(self.shape))
+            and all(
+                -n <= axis < n and (size is None or shape[axis] is None or shape[axis] == size)
+                for axis, size in wanted.items()
+            )
+        )
+
+    def __str__(self) -> str:
+        parts = []
+        if self.shape is not None:
+            parts.append(f"shape {show_shape(self.shape[1:])}")
+        if self.ndim is not None:
+            parts.append(f"{self.ndim - 1} axes besides the batch")
+        if self.min_ndim is not None:
+            parts.append(f"at least {self.min_ndim - 1} axes besides the batch")
+        if self.max_ndim is not None:
+            parts.append(f"at most {self.max_ndim - 1} axes besides the batch")
+        parts += [f"{size} along axis {axis}" for axis, size in (self.axes or {}).items()]
+        return " and ".join(parts)
+
+
+def show_shape(shape: Iterable) -> str:
+    return str(tuple(shape)).replace("None", "any")

@@ -1,0 +1,74 @@
+"""The maths that layers share, against the formulas as they are written."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse, special
+
+from backprop import linalg
+
+dtypes = st.sampled_from([np.float32, np.float64])
+
+
+def drawn(seed, shape, dtype, scale=3.0):
+    return (scale * np.random.default_rng(seed).standard_normal(shape)).astype(dtype)
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    shape=st.lists(st.integers(0, 4), max_size=3),
+    width=st.sampled_from([1, 2, 10, 64, 65, 200]),
+    dtype=dtypes,
+)
+def test_the_last_axis_is_reduced_as_by_numpy(seed, shape, width, dtype):
+    x = drawn(seed, (*shape, width), dtype)
+    rtol = 1e-5 if dtype == np.float32 else 1e-12
+
+    np.testing.assert_array_equal(linalg.max_last(x), x.max(-1, keepdims=True))
+    np.testing.assert_allclose(linalg.sum_last(x), x.sum(-1), rtol=rtol, atol=rtol * width)
+    np.testing.assert_allclose(linalg.softmax(x), special.softmax(x, -1), rtol=rtol)
+    assert linalg.softmax(x).dtype == linalg.sum_last(x).dtype == dtype
+
+
+def test_softmax_runs_over_other_axes_and_over_several():
+    x = drawn(0, (2, 3, 4), np.float64)
+
+    for axis in (0, 1, 2, -2, (1, 2)):
+        np.testing.assert_allclose(linalg.softmax(x, axis), special.softmax(x, axis), rtol=1e-12)
+        np.testing.assert_allclose(
+            linalg.log_softmax(x, axis), special.log_softmax(x, axis), rtol=1e-12
+        )
+
+
+def test_the_sigmoid_keeps_its_digits_in_float64():
+    z = np.linspace(-700, 700, 20001)
+
+    np.testing.assert_allclose(linalg.sigmoid(z), special.expit(z), rtol=1e-15)
+
+
+def test_the_sigmoid_is_as_good_as_float32_sums():
+    z = np.linspace(-100, 100, 20001, dtype=np.float32)
+
+    np.testing.assert_allclose(linalg.sigmoid(z), special.expit(z), rtol=0, atol=1.2e-7)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (1, 4), (3, 1), (4,), (1,), ()])
+def test_unbroadcast_is_the_transpose_of_broadcasting(shape):
+    d, w = drawn(0, (2, 3, 4), np.float64), drawn(1, shape, np.float64)
+
+    np.testing.assert_allclose(
+        (linalg.unbroadcast(d, shape) * w).sum(), (d * np.broadcast_to(w, d.shape)).sum()
+    )
+    assert linalg.unbroadcast(d, shape).shape == shape
+
+
+def test_a_kernels_gradient_takes_sparse_rows_as_dense_ones():
+    x, dy = drawn(0, (5, 3), np.float64), drawn(1, (5, 2), np.float64)
+    dense, scattered = np.empty((3, 2)), np.empty((3, 2))
+
+    linalg.product_of_rows(x, dy, out=dense)
+    linalg.product_of_rows(sparse.csr_matrix(x), dy, out=scattered)
+
+    np.testing.assert_allclose(dense, x.T @ dy)
+    np.testing.assert_allclose(scattered, dense)
