@@ -64,6 +64,7 @@ SHAPES = {  # parameters: (inputs, units) of a Dense, (inputs + 1) · units
     10_000_000: (9999, 1000),
 }
 ROWS = 2
+TURNS = 3  # of each Dense, whose best time counts
 
 
 class Function:
@@ -340,17 +341,22 @@ def over(cases: Any, judges: dict[str, Judge]) -> dict[str, list[Result]]:
 
 
 def growth(judges: dict[str, Judge], sizes: list[int], limit: float) -> dict[str, list[dict]]:
-    """A Dense of more and more parameters; a checker stops where the next would take too long."""
+    """A Dense of more and more parameters, the best of some turns; a checker stops where the next
+    would take too long."""
     found: dict[str, list[dict]] = {name: [] for name in judges}
     for size in sizes:
         n, units = SHAPES[size]
         x = np.random.default_rng(0).standard_normal((ROWS, n))
-        for name, judge in judges.items():
-            if expected(found[name]) > limit:
-                found[name].append({"parameters": size, "stopped": True})
-                continue
-            r = judge(Dense(units, "tanh"), x)
-            found[name].append({"parameters": size, **vars(r)})
+        going = {name: judge for name, judge in judges.items() if expected(found[name]) <= limit}
+        best: dict[str, Result] = {}
+        for _ in range(TURNS):
+            for name, judge in going.items():
+                r = judge(Dense(units, "tanh"), x)
+                if name not in best or r.seconds < best[name].seconds:
+                    best[name] = r
+        for name in judges:
+            what = vars(best[name]) if name in best else {"stopped": True}
+            found[name].append({"parameters": size, **what})
     return found
 
 
@@ -418,8 +424,8 @@ def show(data: dict[str, Any]) -> None:
     ]
     print(*table(head, rows), sep="\n")
 
-    print(f"\nA Dense with tanh, {ROWS} rows: forward + backward passes, seconds. A checker stops")
-    print(f"(-) where its next run would take more than {data['limit']:g} s, as its passes grow.")
+    print(f"\nA Dense with tanh, {ROWS} rows: forward + backward passes, the best time of {TURNS}.")
+    print(f"A checker stops (-) where its next run would take more than {data['limit']:g} s.")
     sizes = [f"{r['parameters']:,}" for r in data["growth"]["ours"]]
     rows = [
         [name, *("-" if "stopped" in r else cost(r) for r in runs)]
@@ -449,31 +455,51 @@ def cost(r: dict[str, Any]) -> str:
 
 
 def plot(data: dict[str, Any], path: str) -> None:
-    import matplotlib
+    """Bugs caught, false alarms, and seconds against parameters, a colour for each checker."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     names = list(data["checkers"])
-    base = np.zeros(len(names))
-    for kind, n in data["kinds"].items():
-        counts = np.array([data["checkers"][name]["caught"][kind] for name in names])
-        left.bar(names, counts, bottom=base, label=f"{kind} (of {n})")
-        base += counts
-    left.set_ylabel(f"bugs caught, of {data['bugs']}")
-    left.set_ylim(0, data["bugs"])
-    left.tick_params(axis="x", labelsize=8)
-    left.legend(fontsize=7, ncols=3)
+    colours = dict(
+        zip(names, ["#1b6ca8", "#e08e0b", "#f2c46d", "#7a9e48", "#9b9b9b"], strict=False)
+    )
+    of_correct = data["correct"] + data["equivalent"] + data["drawn"]
+    caught = [sum(c["caught"].values()) for c in data["checkers"].values()]
+    groups = ("correct", "equivalent", "drawn")
+    alarms = [sum(c["false_alarms"][g][0] for g in groups) for c in data["checkers"].values()]
+
+    figure = Figure(figsize=(9.6, 2.9), layout="constrained", dpi=100)
+    left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1, 1.5])
+    for axes, counts, title in (
+        (left, caught, f"bugs caught, of {data['bugs']}"),
+        (middle, alarms, f"false alarms, of {of_correct}"),
+    ):
+        bars = axes.barh(names, counts, color=[colours[n] for n in names])
+        axes.bar_label(bars, padding=3, fontsize=9)
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set_xlim(0, 1.18 * max(*counts, 1))
+        axes.invert_yaxis()
+        axes.xaxis.set_major_locator(NullLocator())
+        axes.spines[["top", "right", "bottom"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    middle.set_yticklabels([])
     for name, runs in data["growth"].items():
         runs = [r for r in runs if "stopped" not in r]
+        x, y = [r["parameters"] for r in runs], [r["seconds"] for r in runs]
+        width = 2.2 if name == "ours" else 1.4
+        right.loglog(x, y, "o-", label=name, color=colours[name], linewidth=width, markersize=4)
+        wrong = [r for r in runs if r["verdict"] == "fail"]
         right.loglog(
-            [r["parameters"] for r in runs], [r["seconds"] for r in runs], "o-", label=name
+            [r["parameters"] for r in wrong], [r["seconds"] for r in wrong], "rx", markersize=8
         )
-    right.set_xlabel("parameters of a Dense")
-    right.set_ylabel("seconds")
-    right.legend(fontsize=7)
-    figure.savefig(path, dpi=90, metadata={"Date": None} if path.endswith(".svg") else None)
+    right.loglog([], [], "rx", label="a false alarm")
+    right.set_title("seconds for a Dense, by its parameters", fontsize=10, loc="left")
+    right.set_xticks([10.0**k for k in range(1, 8)])
+    right.xaxis.set_minor_locator(NullLocator())
+    right.legend(fontsize=7, frameon=False)
+    right.grid(alpha=0.25)
+    right.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None} if path.endswith(".svg") else None)
 
 
 def main() -> None:

@@ -72,7 +72,8 @@ def learning_curve(
         axes.grid(alpha=0.25, linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.03)
-        axes.legend(frameon=False)
+        falls = trained[-1] <= trained[0]  # then the upper corner is free
+        axes.legend(frameon=False, loc="upper right" if falls else "lower right")
     if title:
         figure.suptitle(title)
     figure.savefig(path)

@@ -42,10 +42,8 @@ def refine(check: Check) -> None:
 
 def slope(check: Check, i: int) -> Entry | str:
     """The entry by a complex step, or why not."""
-    from backprop.gradcheck.engine import signs
-
     probe, slot = check.probe, check.probe.slots[i]
-    u = signs(slot.shape, check.rng)
+    u = check.signs(i)
     point = list(check.point)
     point[i] = point[i] + 1j * STEP * u
     p = slot.parameter
@@ -65,8 +63,9 @@ def slope(check: Check, i: int) -> Entry | str:
     if y.dtype.kind != "c":
         return "the forward pass drops the imaginary part"
     numeric = float(check.v @ np.imag(y)) / STEP
-    expected = check.expected(i, u)
-    differences = check.compare(i, u)
+    check.rounding.measure()
+    expected = check.expected(check.alone(i, u))
+    differences = check.compare(check.alone(i, u))
     if not abs(numeric - differences.numeric) <= differences.bound:
         return "it disagrees with the differences, and they are believed"
     size = max(expected.size, abs(numeric))

@@ -5,13 +5,13 @@ For one input or parameter θ and a random direction u, φ(h) = <v, F(θ + h u)>
 differences see with the one that backward says, and with a bound made of three measured things:
 
     what is left of the extrapolation (`slopes`)
-    8 σ / h, where σ is the noise of the forward pass (`noise`)
+    8 σ / h, where σ is the noise of the forward pass (`rounding`)
     4 times how far <gradient, u> moves when all numbers are moved by a unit in their last place,
     or 1000 eps max|gradient|: the round-off of the backward pass
 
 The difference is above the bound: fail. Below, and the bound is small against the gradient: pass.
 Below, and the bound says nothing: inconclusive, with what it mostly consists of. At a kink the
-slopes on both sides bracket the right answers (`kinks`).
+slopes on both sides bracket the right answers (`kinks`); they are looked for at `lattice` points.
 """
 
 from __future__ import annotations
@@ -24,10 +24,20 @@ from typing import Any
 import numpy as np
 
 from backprop import random
-from backprop.gradcheck import noise, precision, slopes
+from backprop.gradcheck import lattice as lattice_points
+from backprop.gradcheck import precision, slopes
 from backprop.gradcheck.kinks import bracket
-from backprop.gradcheck.probe import Array, OutOfTime, Point, Probe, Run, moved
+from backprop.gradcheck.point import (
+    leave_special_values,
+    narrow,
+    of_loss,
+    signs,
+    single,
+    standing_still,
+)
+from backprop.gradcheck.probe import Array, OutOfTime, Probe, Run, largest
 from backprop.gradcheck.report import Entry, Report, loosened
+from backprop.gradcheck.rounding import Rounding
 from backprop.layer import Layer
 from backprop.losses.loss import Loss
 
@@ -35,7 +45,6 @@ EPS = float(np.finfo(np.float64).eps)
 RETRIES = 3  # further directions for what did not pass: a mistake shows along all of them
 WIDER = (2.0**-2, 2.0**2, 2.0**-8)  # first steps, where a function that hardly moves is undecided
 FAINT = 0.05  # a bound that decides of a gradient that is next to nothing against the function
-REVERSED = 3  # backward passes at moved points, which measure its round-off
 
 
 def gradcheck(
@@ -153,7 +162,7 @@ def gradcheck(
         skipped=check.skipped,
         evaluations=check.evaluations,
         reversals=check.reversals,
-        shared=check.shared,
+        shared=check.rounding.spent,
         noise=check.sigma,
         seed=seed,
         tol=tol,
@@ -183,10 +192,16 @@ class Check:
         self.options, self.y = options, y
         self.entries: list[Entry] = []
         self.skipped: list[str] = []
-        self.shared = self.others = self.others_reversed = 0
-        self.sigma = 0.0
+        self.others = self.others_reversed = 0
+        self.still = standing_still(self.probe)
+        for still in self.still:
+            if still is not None:
+                count = f"{int(still.sum())} of {still.size} numbers"
+                self.skipped.append(f"x: {count}, which stand for a mask")
+        self.rounding = Rounding(self)
+        self.roundoff = self.rounding.moves
         if values == "random":
-            self.leave_special_values()
+            leave_special_values(self.probe, rng)
         self.point = self.probe.point
         if self.narrow:
             self.point = [single(p) for p in self.point]
@@ -200,21 +215,14 @@ class Check:
     def reversals(self) -> int:
         return self.probe.reversals + self.others_reversed
 
-    def leave_special_values(self) -> None:
-        """Move parameters and buffers: at gamma = 1, bias = 0, variance = 1 mistakes hide."""
-        for p in self.probe.parameters:
-            rms = float(np.sqrt(np.mean(p.value**2))) if p.size else 0.0
-            step = self.rng.choice([-1.0, 1.0], p.shape) * self.rng.uniform(0.1, 0.5, p.shape)
-            p.value += step * (rms or 1.0)
-        # upwards only: a variance stays one
-        self.probe.set_buffers(
-            [
-                b * (1 + 0.5 * self.rng.random(b.shape)) + 0.25 * self.rng.random(b.shape)
-                if b.dtype.kind == "f"
-                else b
-                for _, b in self.probe.buffers
-            ]
-        )
+    @property
+    def spent(self) -> int:
+        """Forward passes in float64, without those that the whole check shares."""
+        return self.probe.evaluations - self.rounding.spent
+
+    @property
+    def sigma(self) -> float:
+        return self.rounding.sigma
 
     # ------------------------------------------------------------------------------- the whole
 
@@ -226,12 +234,18 @@ class Check:
             self.skipped.append("x: integers have no gradient")
         done = 0
         try:
-            self.measure()
-            if self.hopeless():
-                return
+            self.run = probe.run(self.point)
+            self.v = probe.weights(self.run, self.rng)
+            self.look(self.run)
+            self.rounding.start()
             for i in range(len(probe.slots)):
-                self.entries.append(self.examine(i))
-                done += 1
+                if not self.rounding.trouble:
+                    self.entries.append(self.examine(i))
+                    done += 1
+            if self.rounding.trouble:
+                cause = self.rounding.trouble
+                self.entries = [undecided(s.name, s.shape, cause) for s in probe.slots]
+                return
             if complex_step:
                 from backprop.gradcheck.complexstep import refine
 
@@ -240,9 +254,10 @@ class Check:
                 from backprop.gradcheck.entrywise import every_entry
 
                 every_entry(self)
+            self.rounding.doubt()
             precision.hold(self)
             if lattice and not any(e.verdict == "fail" for e in self.entries):
-                self.visit_lattice()
+                lattice_points.visit(self)
         except OutOfTime:
             self.skipped.append("the time limit passed before everything was checked")
             for slot in probe.slots[done:]:
@@ -252,86 +267,45 @@ class Check:
     def has_x(self) -> bool:
         return any(slot.parameter is None for slot in self.probe.slots)
 
-    def measure(self) -> None:
-        """The point itself; the noise of the forward pass; the round-off of the backward pass."""
-        probe, rng = self.probe, self.rng
-        self.run = probe.run(self.point)
-        self.v = probe.weights(self.run, rng)
-        self.base = float(self.v @ self.run.y)
-        self.terms = float(np.abs(self.v * self.run.y).sum())
-        self.gradients = probe.reverse(self.run, self.v)
-        self.roundoff: list[list[Array]] = [[] for _ in probe.slots]
-        values = self.scatter(noise.STEP, self.roundoff)
-        if np.isfinite(values).all() and noise.too_fine(values):
-            coarse = self.scatter(noise.COARSE, None)
-            if not noise.too_fine(coarse):  # a function of few digits
-                values = coarse
-        least = EPS * float(np.sqrt(((self.v * self.run.y) ** 2).sum()) + abs(self.base)) / 4
-        self.sigma = max(noise.deviation(values), least)
-        self.shared = probe.evaluations
-        for g, changes in zip(self.gradients, self.roundoff, strict=True):
-            # a tie or a kink at the point itself is no rounding; it has its own check
-            if any(np.abs(c).max(initial=0) > 1e-6 * self.largest for c in changes):
-                changes[:] = [np.zeros_like(g)]
+    def look(self, run: Run) -> None:
+        """Take what a forward pass and its backward pass say about a point."""
+        self.run = run
+        self.base = float(self.v @ run.y)
+        self.terms = float(np.abs(self.v * run.y).sum())
+        self.gradients = self.probe.reverse(run, self.v)
 
     @property
     def largest(self) -> float:
-        return max((float(np.abs(g).max(initial=0)) for g in self.gradients), default=0.0)
+        return max((largest(g) for g in self.gradients), default=0.0)
 
     @property
     def natural(self) -> float:
         """What a gradient that is next to nothing is compared with: the terms of φ, or v where
         the outputs are next to nothing as well."""
-        return max(self.terms, float(np.abs(self.v).max(initial=0)))
-
-    def scatter(self, step: float, roundoff: list[list[Array]] | None) -> Array:
-        """φ at the point and at six points some units in the last place away, all in a line; the
-        first of them are reversed as well, to see how far the gradients move."""
-        rng = self.rng
-        u = [np.abs(p) * signs(p.shape, rng) for p in self.point]
-        values = [self.base]
-        for k in range(1, noise.EVALUATIONS):
-            run = self.probe.run(moved(self.point, u, k * step))
-            values.append(float(self.v @ run.y))
-            if roundoff is not None and k <= REVERSED:
-                again = self.probe.reverse(run, self.v)
-                for kept, new, g in zip(roundoff, again, self.gradients, strict=True):
-                    kept.append(new - g)
-        return np.array(values)
-
-    def hopeless(self) -> bool:
-        """Whether the forward pass is no function that could be differentiated."""
-        cause = ""
-        if not np.isfinite(self.base):
-            cause = f"the forward pass gives {self.base}"
-        elif self.sigma > 1e-6 * max(self.terms, 1e-300) and not np.array_equal(
-            self.probe.run(self.point).y, self.run.y
-        ):
-            cause = "the forward pass gives another result each time"
-        if cause:
-            self.entries = [undecided(s.name, s.shape, cause) for s in self.probe.slots]
-        return bool(cause)
+        return max(self.terms, largest(self.v))
 
     # ------------------------------------------------------------------------------- one gradient
 
     def examine(self, i: int) -> Entry:
         """The verdict on one input or parameter: along one direction, and others if in doubt."""
-        slot, spent = self.probe.slots[i], self.probe.evaluations
+        slot, spent = self.probe.slots[i], self.spent
         g = self.gradients[i]
         if not np.isfinite(g).all():
             bad = np.argwhere(~np.isfinite(g))[0]
             reason = f"backward gives {g[tuple(bad)]} for entry {tuple(map(int, bad))}"
             return Entry(slot.name, slot.shape, "fail", reason, np.nan, np.nan, 0.0, 0.0)
-        tried = [self.compare(i, signs(slot.shape, self.rng))]
+        tried = [self.compare(self.alone(i))]
+        if self.rounding.trouble:
+            return tried[0]
         if tried[0].verdict == "inconclusive" and tried[0].jump:
             kink = self.at_kink(i, tried[0])
             if kink is not None:
-                return replace(kink, evaluations=self.probe.evaluations - spent)
+                return replace(kink, evaluations=self.spent - spent)
         if tried[0].verdict != "pass":
             starts = WIDER if tried[0].verdict == "inconclusive" else (self.start,) * RETRIES
-            tried += [self.compare(i, signs(slot.shape, self.rng), start) for start in starts]
+            tried += [self.compare(self.alone(i), start) for start in starts]
         entry = self.settle(i, tried)
-        return replace(entry, evaluations=self.probe.evaluations - spent)
+        return replace(entry, evaluations=self.spent - spent)
 
     def settle(self, i: int, tried: list[Entry]) -> Entry:
         """What several directions say together."""
@@ -353,38 +327,76 @@ class Check:
             return replace(best, verdict="pass", reason=reason)
         return best
 
-    def expected(self, i: int, u: Array) -> slopes.Expected:
-        """What the slope along u should be, by the backward pass, and what rounding does to it."""
-        g = self.gradients[i]
-        terms = g * u
-        roundoff = max(
-            (
-                max(abs(float((c * u).sum())), float(np.sqrt(((c * u) ** 2).sum())))
-                for c in self.roundoff[i]
-            ),
-            default=0.0,
-        )
-        top = float(np.abs(terms).max(initial=0))
+    def alone(self, i: int, u: Array | None = None) -> list[Array | None]:
+        """A direction for one input or parameter, the others stand still."""
+        direction: list[Array | None] = [None] * len(self.point)
+        direction[i] = self.signs(i) if u is None else u
+        return direction
+
+    def signs(self, i: int) -> Array:
+        """A direction for one input or parameter."""
+        u = signs(self.point[i].shape, self.rng)
+        still = self.still[i]
+        if still is not None:
+            u[still] = 0.0
+        return u
+
+    def shaken(self, width: float, point: Sequence[Array] | None = None) -> list[Array]:
+        """The point, or another, in float32, every number moved by up to a share of its size."""
+        found = []
+        for p, still in zip(point or self.point, self.still, strict=True):
+            move = width * self.rng.uniform(-1, 1, p.shape)
+            if still is not None:
+                move[still] = 0.0
+            found.append((p * (1 + move)).astype(np.float32))
+        return found
+
+    def expected(self, direction: Sequence[Array | None]) -> slopes.Expected:
+        """What the slope should be, by the backward pass, and what rounding does to it."""
+        slope = size = roundoff = top = squares = 0.0
+        for g, u, moves in zip(self.gradients, direction, self.roundoff, strict=True):
+            if u is None:
+                continue
+            for c in moves:
+                product = (c * u).ravel()
+                moved = max(abs(float(product.sum())), float(np.sqrt(product @ product)))
+                roundoff = max(roundoff, moved)
+            terms = (g * u).ravel()
+            slope += float(terms.sum())
+            squares += float(terms @ terms)
+            np.abs(terms, out=terms)
+            size += float(terms.sum())
+            top = max(top, float(terms.max(initial=0)))
         return slopes.Expected(
-            slope=float(terms.sum()),
-            size=float(np.abs(terms).sum()),
+            slope=slope,
+            size=size,
             terms=self.natural,
             allowance=4 * roundoff
             + EPS**2 * self.natural  # below, numbers run out of digits
             + 1e3 * EPS * top
-            + 16 * EPS * float(np.sqrt((terms**2).sum())),
+            + 16 * EPS * float(np.sqrt(squares)),
             noise=self.sigma,
         )
 
-    def phi(self, i: int, u: Array):
-        direction: list[Array | None] = [None] * len(self.point)
-        direction[i] = u
-        return lambda h: float(self.v @ self.probe.run(moved(self.point, direction, h)).y)
-
-    def compare(self, i: int, u: Array, start: float | None = None) -> Entry:
+    def compare(self, direction: Sequence[Array | None], start: float | None = None) -> Entry:
         """<gradient, u> against the slope of φ along u."""
-        slot, expected = self.probe.slots[i], self.expected(i, u)
-        found = slopes.slope(self.phi(i, u), self.base, expected, start or self.start)
+        known: dict[float, float] = {}
+
+        def phi(h: float) -> float:
+            if h not in known:
+                known[h] = float(self.v @ self.probe.run(self.point, direction, h).y)
+            return known[h]
+
+        slots = [s for s, u in zip(self.probe.slots, direction, strict=True) if u is not None]
+        name, shape = (slots[0].name, slots[0].shape) if len(slots) == 1 else ("all", ())
+        expected = self.expected(direction)
+        found = slopes.slope(phi, self.base, expected, start or self.start)
+        if not found.agreed and not self.rounding.measured:
+            self.rounding.measure()
+            if self.rounding.trouble:
+                return undecided(name, shape, self.rounding.trouble)
+            expected = self.expected(direction)
+            found = slopes.slope(phi, self.base, expected, start or self.start)
         if found.settled and start is None:
             self.start = min(slopes.LARGEST, 16 * found.step)
         difference = abs(found.value - expected.slope)
@@ -398,8 +410,8 @@ class Check:
         else:
             verdict, reason = "inconclusive", f"undecided because of {because(found)}"
         return Entry(
-            slot.name,
-            slot.shape,
+            name,
+            shape,
             verdict,
             reason,
             expected.slope,
@@ -407,16 +419,14 @@ class Check:
             found.bound,
             size,
             found.jump,
-            found.evaluations,
+            len(known),
         )
 
     # ------------------------------------------------------------------------------- kinks
 
     def at_kink(self, i: int, entry: Entry) -> Entry | None:
         """The verdict where there is a kink at the point; None if there is none, or no telling."""
-        direction: list[Array | None] = [None] * len(self.point)
-        direction[i] = signs(self.point[i].shape, self.rng)
-        seen = bracket(self.probe, self.point, self.run, self.v, direction, self.rng)
+        seen = bracket(self.probe, self.point, self.run, self.v, self.alone(i), self.rng)
         if seen.unsettled or not seen.kinked or seen.difference > seen.bound:
             return None
         if seen.violation and self.composite:
@@ -440,110 +450,6 @@ class Check:
         right."""
         leaves = [part for part in self.probe.layer.walk() if not part.sublayers()]
         return len(leaves) > 1 or hasattr(self.probe.layer, "compile")
-
-    def visit_lattice(self) -> None:
-        """Check all inputs and parameters together at multiples of 1/2."""
-        leaves = [part for part in self.probe.layer.walk() if not part.sublayers()]
-        if self.composite:
-            self.skipped.append("lattice points: kinks of several layers would meet there")
-        elif any(makes_mask(part, self.probe.x) for part in leaves):
-            self.skipped.append("lattice points: some numbers stand for a mask")
-        else:
-            kept = self.point, self.run, self.gradients, self.base, self.terms, self.roundoff
-            y, spent = self.probe.y, self.probe.evaluations
-            if self.probe.is_loss and np.asarray(y).dtype.kind == "f":
-                self.probe.y = lattice_of(np.asarray(y))  # so that predictions may be exact
-            try:
-                entry = self.on_lattice()
-            finally:
-                self.point, self.run, self.gradients, self.base, self.terms, self.roundoff = kept
-                self.probe.y = y
-            if entry is not None:
-                spent = self.probe.evaluations - spent
-                self.entries.append(
-                    replace(entry, name="all, at lattice points", shape=(), evaluations=spent)
-                )
-
-    def lattice_point(self) -> tuple[Point, Run] | None:
-        """Multiples of 1/2, and a sample of zeros where there are others; without it where the
-        function has no value there."""
-        for zeros in (True, False):
-            point = [lattice_of(p) for p in self.point]
-            for p, slot in zip(point, self.probe.slots, strict=True):
-                if zeros and slot.parameter is None and len(p) > 1:
-                    p[-1] = 0.0
-            run = self.probe.run(point)
-            if np.isfinite(run.y).all():
-                return point, run
-        return None
-
-    def on_lattice(self) -> Entry | None:
-        found = self.lattice_point()
-        if found is None:
-            self.skipped.append("lattice points: the forward pass is not finite there")
-            return None
-        point, run = self.point, self.run = found
-        self.gradients = self.probe.reverse(run, self.v)
-        self.base = float(self.v @ run.y)
-        self.terms = float(np.abs(self.v * run.y).sum())
-        self.roundoff = [[np.zeros_like(g)] for g in self.gradients]
-        direction: list[Array | None] = [signs(p.shape, self.rng) for p in point]
-        if not all(np.isfinite(g).all() for g in self.gradients):
-            return self.not_finite(direction)
-        tried: list[Entry] = []
-        for i in range(len(point)):
-            # on the lattice every slot has a direction
-            found = self.compare(i, direction[i])  # type: ignore[arg-type]
-            if found.verdict != "pass":
-                found = self.lattice_kink(i, direction[i], found)
-                if found is None:
-                    slot = self.probe.slots[i]
-                    self.skipped.append(f"{slot.name} at lattice points: no telling there")
-                    continue
-            tried.append(found)
-        if not tried:
-            return None
-        worst = next((e for e in tried if e.verdict != "pass"), None)
-        return worst or max(tried, key=lambda e: e.bound / (e.size or 1))
-
-    def lattice_kink(self, i: int, u: Any, found: Entry) -> Entry | None:
-        """The verdict of the two sides, where differences alone do not agree."""
-        name = self.probe.slots[i].name
-        # what ties may get adds up, along a direction of one sign, to more than any of them gets
-        for way in (u, np.abs(u)):
-            direction: list[Array | None] = [None] * len(self.point)
-            direction[i] = way
-            seen = bracket(self.probe, self.point, self.run, self.v, direction, self.rng)
-            if seen.violation:
-                reason = f"{name}: {seen.violation}"
-                return replace(found, verdict="fail", reason=reason, method="kinks")
-            if seen.unsettled:
-                return None
-            if seen.difference > seen.bound:
-                if seen.difference > 100 * seen.bound and found.verdict == "fail":
-                    return replace(found, reason=f"{name}: {found.reason}")
-                return None
-        return replace(
-            found,
-            verdict="pass",
-            reason="",
-            method="kinks",
-            analytic=seen.difference,
-            numeric=0.0,
-            bound=seen.bound,
-        )
-
-    def not_finite(self, direction: list[Array | None]) -> Entry | None:
-        """A gradient that is NaN where the function has slopes."""
-        seen = bracket(self.probe, self.point, self.run, self.v, direction, self.rng)
-        i, bad = next((i, g) for i, g in enumerate(self.gradients) if not np.isfinite(g).all())
-        slot = self.probe.slots[i]
-        if seen.unsettled:
-            self.skipped.append("lattice points: the slope is infinite there")
-            return None
-        at = tuple(map(int, np.argwhere(~np.isfinite(bad))[0]))
-        reason = f"{slot.name}: backward gives {bad[at]} for entry {at}, where there is a slope"
-        return Entry("", (), "fail", reason, np.nan, np.nan, 0.0, 0.0)
 
     # ------------------------------------------------------------------------------- a closer look
 
@@ -569,50 +475,6 @@ class Check:
 
         with self.looking():
             return diagnose(self, report)
-
-
-def signs(shape: Sequence[int], rng: np.random.Generator) -> Array:
-    """A direction in which no entry is small: ±1 times 0.5 to 1.5."""
-    return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape)
-
-
-def makes_mask(layer: Layer, x: Array) -> bool:
-    """Whether some numbers mean something else than their neighbours do."""
-    try:
-        return layer.changes_mask and layer.compute_mask(x, None) is not None
-    except (TypeError, ValueError, AttributeError):  # a layer within another, of another input
-        return False
-
-
-def single(a: Array) -> Array:
-    """The same numbers as float32 holds them, in float64; as they are where float32 cannot."""
-    if a.dtype.kind != "f":
-        return a
-    rounded = a.astype(np.float32).astype(np.float64)
-    return rounded if np.isfinite(rounded).all() else a.astype(np.float64)
-
-
-def lattice_of(p: Array) -> Array:
-    """Multiples of 1/2; of half their size for numbers that are all small."""
-    rms = float(np.sqrt(np.mean(p * p))) if p.size else 0.0
-    unit = 0.5 if rms >= 0.5 or not rms else rms / 2
-    return np.round(p / unit) * unit
-
-
-def narrow(subject: Any) -> bool:
-    """Whether the subject computes in float32."""
-    return subject.dtype is None or np.dtype(subject.dtype) == np.float32
-
-
-def of_loss(loss: Any, x: Any, y: Any) -> tuple[Array, Array, Array | None]:
-    """(y_pred, y_true, sample_weight) of what was given for a loss."""
-    if y is not None or not isinstance(x, tuple | list) or len(x) not in (2, 3):
-        raise ValueError(
-            f"gradcheck() of a loss expects (y_true, y_pred) or (y_true, y_pred, sample_weight) "
-            f"as x and no y: gradcheck({loss!r}, (y_true, y_pred))"
-        )
-    weight = np.asarray(x[2]) if len(x) == 3 and x[2] is not None else None
-    return np.asarray(x[1], np.float64), np.asarray(x[0]), weight
 
 
 def because(found: slopes.Slope) -> str:

@@ -38,6 +38,7 @@ def every_entry(check: Check) -> None:
 
 def differences(check: Check, i: int) -> tuple[Array, Array]:
     """The numeric gradient, and the error of each of its entries."""
+    check.rounding.measure()
     shape = check.probe.slots[i].shape
     tables: list[list[Array]] = []
     row: list[Array] = []
@@ -48,7 +49,11 @@ def differences(check: Check, i: int) -> tuple[Array, Array]:
         tables.append(row)
     remainder = np.abs(tables[-1][-1] - tables[-2][-1])
     error = 4 * remainder + slopes.SAFETY * check.sigma / STEPS[-1]
-    return tables[-1][-1].reshape(shape), error.reshape(shape)
+    numeric, error = tables[-1][-1].reshape(shape), error.reshape(shape)
+    still = check.still[i]
+    if still is not None:  # no numbers, so there is nothing to compare
+        numeric[still], error[still] = check.gradients[i][still], 0.0
+    return numeric, error
 
 
 def central(check: Check, i: int, h: float) -> Array:

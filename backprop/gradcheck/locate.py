@@ -74,10 +74,11 @@ def locate(check: Check, i: int, limit: int, evaluations: int) -> Located:
         """The error of a part, and its bound."""
         part = np.zeros(g.size)
         part[entries] = u[entries]
-        entry = check.compare(i, part.reshape(slot.shape))
+        entry = check.compare(check.alone(i, part.reshape(slot.shape)))
         return entry.numeric - entry.analytic, entry.bound
 
-    everything = np.arange(g.size)
+    still = check.still[i]
+    everything = np.arange(g.size) if still is None else np.flatnonzero(~still)
     pending = [(everything, *owes(everything))]
     while pending:
         entries, error, bound = pending.pop()

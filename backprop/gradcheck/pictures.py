@@ -53,7 +53,7 @@ def draw(report: Report, path: str | os.PathLike) -> None:
         )
         right.semilogy(error + 1e3 * EPS * top, color="0.5", linewidth=1, label="bound")
         right.set_xlabel("entry")
-        right.legend(frameon=False)
+        right.legend(frameon=False, loc="upper left")
         for axes in (left, right):
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)

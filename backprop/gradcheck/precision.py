@@ -7,10 +7,10 @@ the derivative is certified in float64, and float32 has to agree with it in unit
 
 where r is how far g64 itself moves when all numbers are moved by a unit in the last place, and
 gives room to gradients that are what is left of a cancellation. Where that does not do, r32 is how
-far g32 moves when all numbers are moved by some units of float32: s (1 - s) near s = 1 has few
-digits left there, and what it lacks is of the size a = 8 eps32 Σ|v y| max|θ|. Both are added only
-where the first two terms do not do. What float32 computes is float32:
-a float64 that leaks out of a forward or backward pass fails as well.
+far g32 moves, there or at most places, when all numbers are moved by some units of float32:
+s (1 - s) near s = 1 has few digits left there, and what it lacks is of the size
+a = 8 eps32 Σ|v y| max|θ|. A term is added only where those before it do not do. What float32
+computes is float32: a float64 that leaks out of a forward or backward pass fails as well.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backprop.gradcheck.probe import Array, Probe
+from backprop.gradcheck.probe import Array, Probe, largest
 from backprop.gradcheck.report import Entry
 
 if TYPE_CHECKING:
@@ -58,11 +58,8 @@ def hold(check: Check) -> None:
     found: list[Entry] = []
     for attempt in range(1 + MOVES):
         if attempt:
-            point = [
-                (p * (1 + 1e-3 * check.rng.uniform(-1, 1, p.shape))).astype(np.float32)
-                for p in check.point
-            ]
-        found = compare(check, twin, [p.astype(np.float64) for p in point], attempt > 0)
+            point = check.shaken(1e-3)
+        found = compare(check, twin, [p.astype(np.float64, copy=False) for p in point], attempt > 0)
         if all(e.verdict == "pass" for e in found):
             break
     check.others += twin.evaluations
@@ -85,10 +82,10 @@ def compare(check: Check, twin: Probe, point: list[Array], again: bool) -> list[
         return []
     said = twin.reverse(run, check.v)
     entries: list[Entry] = []
-    shaken: list[float] | None = None
+    shaken: list[Array] | None = None
     # what saturates at 1 is rounded as 1 is, however small the slope that is left of it
     natural = check.natural
-    absolute = 8 * EPS32 * natural * max(1.0, *(float(np.abs(p).max(initial=0)) for p in point))
+    absolute = 8 * EPS32 * natural * max(1.0, *map(largest, point))
     if run.y.dtype != np.float32 and not twin.is_loss and twin.loss is None and not run.penalised:
         entries.append(leak("y", run.shape, "forward", run.y.dtype))
     for i, slot in enumerate(wide.slots):
@@ -97,19 +94,22 @@ def compare(check: Check, twin: Probe, point: list[Array], again: bool) -> list[
         if g32.dtype != np.float32:
             entries.append(leak(slot.name, slot.shape, "backward", g32.dtype))
             continue
-        size = float(np.abs(g64).max(initial=0))
-        r = max((float(np.abs(c).max(initial=0)) for c in check.roundoff[i]), default=0.0)
-        bound = UNITS * EPS32 * size + 8 * EPS32 / EPS64 * r + float(np.finfo(np.float32).tiny)
+        size = largest(g64)
+        bound = UNITS * EPS32 * size + float(np.finfo(np.float32).tiny)
         if size <= ZERO * check.terms:  # all of it cancelled, and float64 kept no trace of what
             bound += UNITS * EPS32 * check.terms
-        off = np.abs(g32.astype(np.float64) - g64)
-        off = np.where(np.isfinite(off), off, np.inf)
-        at = np.unravel_index(int(np.argmax(off)), off.shape)
+        off = g32 - g64
+        np.abs(off, out=off)
+        at = np.unravel_index(int(np.argmax(off)), off.shape)  # of a NaN, if there is one
         a, n = float(g32[at]), float(g64[at])
+        if not abs(a - n) <= bound:
+            check.rounding.measure()
+            bound += 8 * EPS32 / EPS64 * max(map(largest, check.roundoff[i]), default=0.0)
         if not abs(a - n) <= bound:
             if shaken is None:
                 shaken = shake(check, twin, point, said)
-            bound += 4 * shaken[i] + absolute
+            # as that entry moves, or most do; a few that jump are no rounding of this one
+            bound += 4 * max(float(shaken[i][at]), float(np.median(shaken[i]))) + absolute
         good = abs(a - n) <= bound
         units = abs(a - n) / (EPS32 * size) if size else np.inf
         reason = (
@@ -140,22 +140,18 @@ def compare(check: Check, twin: Probe, point: list[Array], again: bool) -> list[
     return [replace(worst, name="all, in float32", shape=(), evaluations=1)]
 
 
-def shake(check: Check, twin: Probe, point: list[Array], said: list[Array]) -> list[float]:
-    """How far each gradient moves in float32 when all numbers move by some units in the last
-    place."""
-    far = [0.0] * len(said)
+def shake(check: Check, twin: Probe, point: list[Array], said: list[Array]) -> list[Array]:
+    """How far each entry of each gradient moves in float32 when all numbers move by some units in
+    the last place."""
+    far = [np.zeros(g.shape) for g in said]
     for _ in range(SHAKES):
-        near = [
-            (p * (1 + WIDTH * EPS32 * check.rng.uniform(-1, 1, p.shape))).astype(np.float32)
-            for p in point
-        ]
-        for i, g in enumerate(twin.reverse(twin.run(near), check.v)):
-            move = float(np.abs(g.astype(np.float64) - said[i]).max(initial=0))
-            far[i] = max(far[i], move if np.isfinite(move) else 0.0)
+        near = check.shaken(WIDTH * EPS32, point)
+        for f, g, s in zip(far, twin.reverse(twin.run(near), check.v), said, strict=True):
+            move = np.abs(g.astype(np.float64) - s)
+            np.fmax(f, np.where(np.isfinite(move), move, 0.0), out=f)
     # of the move itself, a gradient that is not stiff shows little more than this
     return [
-        max(0.0, f - 2 * WIDTH * EPS32 * float(np.abs(g).max(initial=0)))
-        for f, g in zip(far, said, strict=True)
+        np.maximum(0.0, f - 2 * WIDTH * EPS32 * largest(g)) for f, g in zip(far, said, strict=True)
     ]
 
 

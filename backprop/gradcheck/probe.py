@@ -43,6 +43,15 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Place:
+    """point + h · direction, where None stands still. Not added up: parameters may be large."""
+
+    point: Sequence[Array]
+    direction: Sequence[Array | None]
+    h: float
+
+
+@dataclass(frozen=True)
 class Run:
     """One forward pass: y as a vector, and what backward needs."""
 
@@ -50,7 +59,7 @@ class Run:
     shape: tuple[int, ...]
     cache: Any
     penalised: bool
-    point: Sequence[Array]
+    place: Place
 
 
 class Probe:
@@ -141,35 +150,52 @@ class Probe:
             for (p, _), v in zip(self.buffers, values, strict=True)
         ]
 
-    def run(self, point: Sequence[Array]) -> Run:
-        """One forward pass at a point, from the same buffers and generators as every other."""
+    def stand(self, place: Place) -> None:
+        """Write a place into the parameters, without an array of their size in between."""
+        for slot, value, u in zip(self.slots, place.point, place.direction, strict=True):
+            if slot.parameter is None:
+                continue
+            if u is None:
+                slot.parameter.value[...] = value
+            else:
+                np.multiply(u, place.h, out=slot.parameter.value)
+                slot.parameter.value += value
+
+    def run(
+        self,
+        point: Sequence[Array],
+        direction: Sequence[Array | None] | None = None,
+        h: float = 0.0,
+    ) -> Run:
+        """One forward pass at point + h · direction, from the same buffers and generators as every
+        other."""
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise OutOfTime
+        place = Place(point, direction or [None] * len(point), h)
         for p, value in self.buffers:
             p.value[...] = value
         for generator, state in self.generators:
             generator.state = state
+        self.stand(place)
         x = self.x.copy()  # of its own, as a layer may spoil it
-        for slot, value in zip(self.slots, point, strict=True):
+        for slot, value, u in zip(self.slots, point, place.direction, strict=True):
             if slot.parameter is None:
-                x = np.array(value)
-            else:
-                slot.parameter.value[...] = value
+                x = np.array(value) if u is None else value + h * u
         self.evaluations += 1
         if self.is_loss:
             value, cache = self.layer.forward(self.y, x, self.sample_weight, self.mask)
-            return Run(np.ravel(value).astype(np.float64), np.shape(value), cache, False, point)
+            return Run(np.ravel(value).astype(np.float64), np.shape(value), cache, False, place)
         penalties: list = []
         ctx = Context(self.training, self.mask, penalties=penalties)
         out, cache, mask = self.layer.propagate(x, ctx)
         if self.loss is None:
             y = np.append(np.ravel(out), sum(penalties)) if penalties else np.ravel(out).copy()
-            return Run(y, np.shape(out), cache, bool(penalties), point)
+            return Run(y, np.shape(out), cache, bool(penalties), place)
         if self.evaluations == 1:
             self.loss.check(self.y, out.shape)
         value, loss_cache = self.loss.forward(self.y, out, None, mask)
         total = float(np.sum(value)) + sum(penalties) + sum(self.layer.losses)
-        return Run(np.array([total]), (), (cache, loss_cache), bool(penalties), point)
+        return Run(np.array([total]), (), (cache, loss_cache), bool(penalties), place)
 
     def weights(self, run: Run, rng: np.random.Generator) -> Array:
         """v: both signs, and sizes from 1/4 to 8, so that a gradient which is squared, clipped or
@@ -184,9 +210,7 @@ class Probe:
     def reverse(self, run: Run, v: Array) -> list[Array]:
         """The gradient of <v, y> with respect to every slot, as copies."""
         self.reversals += 1
-        for slot, value in zip(self.slots, run.point, strict=True):
-            if slot.parameter is not None:  # others may have run since
-                slot.parameter.value[...] = value
+        self.stand(run.place)  # others may have run since
         if self.is_loss:
             dx = self.layer.backward(run.cache, v.astype(self.dtype).reshape(run.shape))
         elif self.loss is None:
@@ -238,6 +262,6 @@ def parts(layer: Any) -> Iterator[Any]:
         yield from replicas.values()
 
 
-def moved(point: Point, direction: Sequence[Array | None], h: float) -> Point:
-    """point + h · direction, where None stands still."""
-    return [p if u is None else p + h * u for p, u in zip(point, direction, strict=True)]
+def largest(a: Array) -> float:
+    """max|a|, without an array of its size; NaN if there is one."""
+    return max(float(a.max(initial=0)), -float(a.min(initial=0)))

@@ -72,10 +72,10 @@ class Report:
     evaluations, reversals : int
         Forward and backward passes spent in all.
     shared : int
-        Forward passes among them that were spent once for the whole check: the point itself and
-        the noise.
+        Forward passes among them that were spent once for the whole check: the point itself and,
+        where it had to be measured, the noise.
     noise : float
-        The measured deviation of the function, by rounding.
+        The deviation of the function by rounding: measured, or the least there can be.
     seed : int
     tol : float or None
         What the caller loosened the bound to, as a share of the gradient's size.
@@ -224,7 +224,7 @@ class Report:
         return found
 
     def summary(self) -> str:
-        n = sum(not e.name.startswith("all, ") for e in self.entries)
+        n = sum(not e.name.startswith("all, ") and e.method != "float32" for e in self.entries)
         count = f"{n} gradient{'' if n == 1 else 's'}"
         return (
             f"{shout(self.verdict)}: {count}, {self.evaluations} forward passes "

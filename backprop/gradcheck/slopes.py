@@ -32,6 +32,7 @@ LARGEST, SMALLEST = 2.0**-6, 2.0**-28
 NEAR = 2.0**-10  # below, a jump of the slopes that stays is a kink at the point
 SAFETY = 8  # deviations of the noise
 PRECISION = 1e-5  # a bound above this share of the gradient's size decides nothing
+FAR = 1 / 16  # of a slope: what a first step is off by where it is too long
 ZERO = 1e-9  # a gradient below this share of the function's size is zero
 
 
@@ -52,7 +53,8 @@ class Slope:
         What the bound mostly consists of: "rounding", "curvature", "a kink", "nan".
     jump : float
         By how much the slopes on the two sides differ.
-    evaluations : int
+    agreed : bool
+        Whether it is the backward pass' slope, to within rounding.
     """
 
     value: float
@@ -61,7 +63,7 @@ class Slope:
     settled: bool
     cause: str
     jump: float
-    evaluations: int
+    agreed: bool
 
 
 @dataclass(frozen=True)
@@ -119,20 +121,22 @@ def slope(
     """
     row: list[float] = []
     seconds: list[float] = []  # S(h) = (φ(h) - 2 φ(0) + φ(-h)) / h, the jump of the slopes at h = 0
-    best = Slope(np.nan, np.inf, start, False, "nan", 0.0, 0)
-    h, spent, calm, left, jumped = start, 0, 0, np.inf, np.inf
+    best = Slope(np.nan, np.inf, start, False, "nan", 0.0, False)
+    h, calm, left, jumped = start, 0, np.inf, np.inf
 
     while h >= SMALLEST:
         rounding = SAFETY * expected.noise / h
         up = phi(h)
-        spent += 1
         if np.isfinite(up):
             one_sided = (up - base) / h
             near = 2 * rounding + expected.allowance
             if abs(one_sided - expected.slope) <= near and expected.decisive(near):
-                return Slope(one_sided, near, h, True, "rounding", 0.0, spent)
+                return Slope(one_sided, near, h, True, "rounding", 0.0, True)
+            far = FAR * max(abs(one_sided), abs(expected.slope))
+            if h == LARGEST and abs(one_sided - expected.slope) > far:
+                h /= 16
+                continue
         down = phi(-h)
-        spent += 1
         if not (np.isfinite(up) and np.isfinite(down)):  # a step out of the function's domain
             row, seconds, h = [], [], h / 4
             continue
@@ -140,7 +144,7 @@ def slope(
         seconds.append((up - base - (base - down)) / h)
         near = rounding + expected.allowance
         if abs(row[-1] - expected.slope) <= near and expected.decisive(near):
-            return Slope(row[-1], near, h, True, "rounding", 0.0, spent)
+            return Slope(row[-1], near, h, True, "rounding", 0.0, True)
         if before:
             # either may be small by accident, both are not
             moved = abs(row[-1] - before[-1])
@@ -150,11 +154,11 @@ def slope(
             calm = calm + 1 if remainder + jump <= 4 * rounding else 0
             if error < best.bound or calm >= 2:
                 cause = max((jump, "a kink"), (remainder, "curvature"), (rounding, "rounding"))[1]
-                best = Slope(row[-1], error, h, calm >= 1, cause, jump, spent)
+                best = Slope(row[-1], error, h, calm >= 1, cause, jump, False)
             kinked = jump > 100 * rounding and abs(jump - jumped) <= 1e-2 * jump
             jumped = jump
             if calm >= 2 or rounding > best.bound or (kinked and h < NEAR):
                 break
         h /= 4
     bound = 4 * best.bound + SAFETY * expected.noise / best.step + expected.allowance
-    return Slope(best.value, bound, best.step, best.settled, best.cause, best.jump, spent)
+    return Slope(best.value, bound, best.step, best.settled, best.cause, best.jump, False)

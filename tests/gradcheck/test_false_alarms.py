@@ -13,8 +13,7 @@ from backprop.gradcheck import gradcheck
 
 def verdicts(examples):
     counts = Counter()
-    forwards = []
-    failed = []
+    forwards, failed, units = [], [], [0.0]
 
     @settings(max_examples=examples, database=None, phases=[Phase.generate])
     @given(subjects, st.integers(0, 2**32 - 1), st.booleans())
@@ -22,28 +21,32 @@ def verdicts(examples):
         layer, x = subject
         report = gradcheck(layer, x, seed=seed, training=training)
         counts[report.verdict] += 1
+        units.append(report.check.rounding.units)
         forwards.extend(e.evaluations for e in report.entries if not e.name.startswith("all, "))
         if report.verdict == "fail":
             failed.append(f"{layer!r}, seed {seed}, training {training}\n{report}")
 
     run()
-    return counts, float(np.median(forwards)), failed
+    return counts, float(np.median(forwards)), failed, max(units)
 
 
 def test_correct_layers_do_not_fail():
-    counts, median, failed = verdicts(150)
+    counts, median, failed, units = verdicts(150)
 
     assert not failed, failed[0]
     assert counts["inconclusive"] <= 2
     assert median <= 8
+    assert units < 2**12
 
 
 @pytest.mark.slow
 def test_five_thousand_correct_layers_do_not_fail(capsys):
-    counts, median, failed = verdicts(5000)
+    counts, median, failed, units = verdicts(5000)
 
     with capsys.disabled():
-        print(f"\n{dict(counts)}, median {median:.0f} forward passes a gradient")
+        print(f"\n{dict(counts)}, median {median:.0f} forward passes a gradient, ", end="")
+        print(f"noise at most {units:.1f} units of rounding")
     assert not failed, failed[0]
     assert counts["inconclusive"] < 0.005 * 5000
     assert median <= 8
+    assert units < 2**12

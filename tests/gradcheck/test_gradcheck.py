@@ -9,6 +9,7 @@ from layer_examples import example
 import backprop as bp
 from backprop import layers, losses, random, regularizers
 from backprop.gradcheck import gradcheck
+from backprop.gradcheck.kinks import bracket
 from backprop.layer import INFERENCE, Layer
 from backprop.layers import (
     LSTM,
@@ -25,6 +26,7 @@ from backprop.layers import (
     Softmax,
 )
 from backprop.linalg import rows, sum_rows
+from backprop.testing.bugs import BANK
 
 
 @pytest.mark.parametrize("name", layers.registry.classes)
@@ -410,8 +412,8 @@ def test_a_mistake_beside_a_kink_still_fails():
     assert gradcheck(Wrong(), x).verdict == "fail"
 
 
-class Coarse(Layer):
-    """y = x with few digits."""
+class Single(Layer):
+    """y = x, computed in float32."""
 
     def forward(self, x, ctx=INFERENCE):
         return x.astype(np.float32).astype(x.dtype), None
@@ -420,11 +422,157 @@ class Coarse(Layer):
         return dy
 
 
-def test_a_function_with_few_digits_is_undecided_because_of_rounding():
-    report = gradcheck(Coarse(), np.random.default_rng(0).standard_normal((50, 40)))
+class SingleReturned(Single):
+    """The same, and returned as float32."""
 
-    assert report.verdict != "fail"
-    assert report.entries[0].bound > 1e-9
+    def forward(self, x, ctx=INFERENCE):
+        return x.astype(np.float32), None
+
+
+class PartlySingle(Single):
+    """y = x + sin(x), the sine in float32."""
+
+    def forward(self, x, ctx=INFERENCE):
+        return x + np.sin(x.astype(np.float32)), x
+
+    def backward(self, dy, x):
+        return dy * (1 + np.cos(x))
+
+
+class Half(Single):
+    """y = x with three digits."""
+
+    def forward(self, x, ctx=INFERENCE):
+        return x.astype(np.float16).astype(x.dtype), None
+
+
+class Unstable(Single):
+    """The mean of squares less the square of the mean: right in float64, with some digits lost."""
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[:-1]
+
+    def forward(self, x, ctx=INFERENCE):
+        return (x * x).mean(-1) - x.mean(-1) ** 2, x
+
+    def backward(self, dy, x):
+        return 2 / x.shape[-1] * dy[..., None] * (x - x.mean(-1, keepdims=True))
+
+
+@pytest.mark.parametrize("cast", [Single, SingleReturned])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_forward_pass_in_float32_fails_in_float64(cast, seed):
+    report = gradcheck(cast(), np.random.default_rng(seed).standard_normal((5, 4)), seed=seed)
+
+    assert report["y"].verdict == "fail"
+    assert "all outputs are float32 numbers" in report["y"].reason
+    assert report["x"].verdict != "pass"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_term_in_float32_leaves_a_forward_pass_undecided(seed):
+    report = gradcheck(PartlySingle(), np.random.default_rng(seed).standard_normal((5, 4)))
+
+    assert report.verdict == "inconclusive"
+    assert "digits, not the 16 of float64; look for a cast" in report["x"].reason
+
+
+def test_a_function_of_three_digits_does_not_pass():
+    assert not gradcheck(Half(), np.random.default_rng(0).standard_normal((50, 40)))
+
+
+def test_a_normalization_in_float32_is_not_certified():
+    bug = next(b for b in BANK if b.name == "layer-norm-computes-in-single-precision")
+    for seed in range(10):
+        report = gradcheck(bug.make(), bug.x(), seed=seed)
+
+        assert report.verdict == "fail"
+        assert report.check.rounding.units > 1e6
+        assert gradcheck(bug.make_correct(), bug.x(), seed=seed)
+
+
+def test_a_cancellation_in_float64_is_no_cast():
+    for mean in (0, 30, 1000):
+        report = gradcheck(Unstable(), mean + np.random.default_rng(0).standard_normal((5, 4)))
+
+        assert report["x"].verdict == "pass", report
+
+
+def test_small_numbers_that_cancel_are_no_cast():
+    for size in (1e-2, 1e-3, 1e-4):
+        report = gradcheck(layers.TanhShrink(), size * np.random.default_rng(0).random((5, 4)))
+
+        assert "digits" not in str(report), report
+
+
+def test_outputs_that_float32_holds_are_no_cast():
+    assert gradcheck(layers.Threshold(0.25, 0.5), np.random.default_rng(0).random((4, 5)) - 0.5)
+    assert gradcheck(ReLU(), -1 - np.random.default_rng(0).random((4, 5)))
+
+
+# ------------------------------------------------------------------ what stands for a mask
+
+
+@pytest.mark.parametrize("mask_value", [0.0, 0.5, -1.0, 0.1])
+@pytest.mark.parametrize("in_front", [False, True])
+def test_what_stands_for_a_mask_is_not_moved(mask_value, in_front):
+    x = np.random.default_rng(0).standard_normal((3, 4, 2))
+    x[0, 2:] = x[2, 3] = mask_value
+    masking = layers.Masking(mask_value)
+
+    report = gradcheck(Chain([masking, LSTM(2)]) if in_front else masking, x, full=True)
+
+    assert report, report
+    if mask_value != 0.1:  # which is another number in float32, and masks nothing there
+        assert "x: 6 of 24 numbers, which stand for a mask" in report.skipped
+
+
+@pytest.mark.parametrize("numbers", [np.zeros, np.ones])
+def test_masking_passes_where_all_or_nothing_is_masked(numbers):
+    assert gradcheck(layers.Masking(), numbers((3, 4, 1)))
+
+
+class MaskingThatDoubles(layers.Masking):
+    def backward(self, dy, cache):
+        return 2 * super().backward(dy, cache)
+
+
+def test_a_mistake_beside_what_is_masked_fails_and_is_located():
+    x = np.random.default_rng(0).standard_normal((2, 3, 1))
+    x[1, 1:] = 0
+
+    report = gradcheck(MaskingThatDoubles(), x)
+
+    assert report.verdict == "fail"
+    wrong = {entry.index for entry in report.locate()}
+    assert wrong == {(0, 0, 0), (0, 1, 0), (0, 2, 0), (1, 0, 0)}
+
+
+def test_prelu_passes_at_its_kink():
+    x = np.array(
+        [[0.1257302210933933], [-0.1321048632913019], [0.6404226504432821], [0.10490011715303971]]
+    )
+    for values in ("own", "random"):
+        for point in (x, np.round(2 * x) / 2, 0 * x):  # none, three and four at the kink
+            layer = layers.PReLU(alpha_initializer=bp.initializers.Constant(0.25))
+
+            report = gradcheck(layer, point, seed=0, values=values)
+
+            assert report, report
+            assert report["all, at lattice points"].verdict == "pass"
+
+
+def test_two_that_tie_and_move_alike_are_still_a_kink():
+    x = np.ones((1, 2, 4, 1))
+    layer = layers.MaxPooling2D((1, 2))
+    check = gradcheck(layer, x).check
+    u = np.random.default_rng(0).standard_normal(x.shape)
+    u[0, 0, 1] = u[0, 0, 0] * (1 + 1e-4)
+
+    seen = bracket(check.probe, check.point, check.run, check.v, [u], check.rng)
+
+    assert seen.kinked == 3
+    assert seen.difference <= seen.bound
 
 
 class Restless(Layer):

@@ -1,0 +1,181 @@
+"""What rounding does to a forward and a backward pass, measured when it is first needed.
+
+φ is computed at seven points some units in the last place apart (`noise`), which gives σ, and
+three of them are reversed as well: how far the gradients move there, where nothing but rounding
+should move them, is their round-off. A gradient that agrees with the differences as well as the
+least rounding there is allows needs none of this: noise that were larger would have shown.
+
+Rounding in float64 moves φ by some units of
+
+    eps (Σ|v y| + Σ|gradient · θ| + Σ|v| rms(θ))
+
+as every number that φ is made of, θ among them, is rounded once, and what cancels may have been as
+large as θ, like x - tanh(x) for small x. A φ that scatters 2^15 times as
+much, which is half the way to float32 in digits, comes out of a computation with fewer digits than
+those of float64. Its slopes are too uncertain for a verdict, however well they agree. Steps of a
+few units in the last place move nothing in what was rounded to float32, so φ is looked at over
+steps of 2^-26 too: they are a fraction of what float32 tells apart, and a smooth function is still
+straight there to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backprop.gradcheck import noise
+from backprop.gradcheck.probe import Array, Run, largest
+from backprop.gradcheck.report import Entry
+
+if TYPE_CHECKING:
+    from backprop.gradcheck.engine import Check
+
+EPS = float(np.finfo(np.float64).eps)
+REVERSED = 3  # backward passes at moved points, which measure its round-off
+ROUGH = 2.0**15  # times what rounding explains
+JUMP = 1e-5  # of φ: what moves more is no rounding of float32, but a jump of the function
+
+
+class Rounding:
+    """The noise of the forward pass and the round-off of the backward pass of a check.
+
+    Attributes
+    ----------
+    sigma : float
+        Deviation of φ: the least there can be, or what was measured.
+    moves : list of list of ndarray
+        By how much each gradient moved.
+    measured : bool
+    spent : int
+        Forward passes that no gradient took for itself: the point, and these.
+    units : float
+        How noisy φ is, in units of what rounding in float64 explains; 0 where it was not measured.
+    trouble : str
+        Why the forward pass is no function that could be differentiated.
+    digits : int
+        With how many φ is computed where those are not the 16 of float64; 0 otherwise.
+    single : bool
+        Whether all outputs are float32 numbers.
+    """
+
+    def __init__(self, check: Check):
+        self.check, self.y = check, check.probe.y
+        self.moves: list[list[Array]] = [[] for _ in check.probe.slots]
+        self.measured = self.single = False
+        self.spent = self.digits = 0
+        self.sigma, self.units, self.trouble = 0.0, 0.0, ""
+
+    def start(self) -> None:
+        """Take the least there can be, from the point itself."""
+        check = self.check
+        y = check.v * check.run.y
+        self.sigma = EPS * float(np.sqrt(y @ y) + abs(check.base)) / 4
+        self.spent = check.probe.evaluations
+        if not np.isfinite(check.base):
+            self.trouble = f"the forward pass gives {check.base}"
+
+    def measure(self) -> None:
+        """Find all of it, at the cost of 12 forward passes; once."""
+        if self.measured:
+            return
+        self.measured = True
+        y, self.check.probe.y = self.check.probe.y, self.y  # a lattice has targets of its own
+        try:
+            self.look_around()
+        finally:
+            self.check.probe.y = y
+
+    def look_around(self) -> None:
+        check = self.check
+        fine, coarse = self.scatter(noise.STEP, REVERSED), self.scatter(noise.COARSE, 0)
+        # a function of few digits does not move at all over fine steps
+        unmoved = np.isfinite(fine).all() and noise.too_fine(fine) and not noise.too_fine(coarse)
+        self.sigma = max(self.sigma, noise.deviation(coarse if unmoved else fine))
+        self.look_for_few_digits(noise.deviation(coarse))
+        if self.sigma > 1e-6 * max(check.terms, 1e-300) and not np.array_equal(
+            self.run(check.point).y, check.run.y
+        ):
+            self.trouble = "the forward pass gives another result each time"
+        for changes in self.moves:
+            # a tie or a kink at the point itself is no rounding; it has its own check
+            if any(largest(c) > 1e-6 * check.largest for c in changes):
+                changes[:] = []
+
+    def run(self, *place: Any) -> Run:
+        self.spent += 1
+        return self.check.probe.run(*place)
+
+    def scatter(self, step: float, reversals: int) -> Array:
+        """φ at the point and at six points in a line, `step` of each number's size apart."""
+        check, probe = self.check, self.check.probe
+        u: list[Array | None] = [np.abs(p) * check.signs(i) for i, p in enumerate(check.point)]
+        values = [check.base]
+        run = check.run
+        for k in range(1, noise.EVALUATIONS):
+            run = self.run(check.point, u, k * step)
+            values.append(float(check.v @ run.y))
+            if k <= reversals:
+                again = probe.reverse(run, check.v)
+                for kept, new, g in zip(self.moves, again, check.gradients, strict=True):
+                    kept.append(new - g)
+        self.single = is_single(run.y[: run.y.size - run.penalised])
+        return np.array(values)
+
+    def look_for_few_digits(self, coarse: float) -> None:
+        check = self.check
+        moving = sum(
+            float(np.abs(g * p).sum()) for g, p in zip(check.gradients, check.point, strict=True)
+        )
+        rms = max(float(np.sqrt(np.mean(p * p))) for p in check.point if p.size)
+        cancelling = float(np.abs(check.v).sum()) * rms
+        unit = EPS * (check.terms + moving + cancelling)
+        rough = max(s for s in (0.0, self.sigma, coarse) if not s > JUMP * check.terms)
+        self.units = rough / unit if rough else 0.0
+        if self.units > ROUGH:
+            self.sigma = max(self.sigma, rough)
+            self.digits = round(-math.log10(rough / check.terms))
+
+    def doubt(self) -> None:
+        """No verdict for gradients that only agree within the digits of float32."""
+        check = self.check
+        if not self.digits:
+            return
+        cause = (
+            f"a forward pass that computes with about {self.digits} digits, not the 16 of float64"
+        )
+        check.entries = [
+            e
+            if e.verdict == "fail"
+            else replace(
+                e,
+                verdict="inconclusive",
+                reason=f"undecided because of {cause}; look for a cast, or for a cancellation",
+            )
+            for e in check.entries
+        ]
+        if self.single:
+            reason = "all outputs are float32 numbers where all else is float64: look for a cast"
+            nan = np.nan
+            check.entries.append(
+                Entry("y", check.run.shape, "fail", reason, nan, nan, 0.0, 0.0, method="float32")
+            )
+
+
+def is_single(y: Array) -> bool:
+    """Whether all numbers are float32 ones, and some of these need its digits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.gradcheck.rounding import is_single
+    >>> x = np.array([0.1, 0.5])
+    >>> is_single(x), is_single(x.astype(np.float32)), is_single(np.array([0.5, 3.0]))
+    (False, True, False)
+    """
+    if not np.isfinite(y).all() or not (y.astype(np.float32) == y).all():
+        return False
+    mantissa = np.frexp(y)[0] * 2.0**16
+    return bool((mantissa != np.round(mantissa)).any())
