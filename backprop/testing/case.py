@@ -11,7 +11,7 @@ Everything that is random (weights, dy, the layer's own draws) is a function of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -153,13 +153,15 @@ class Case:
         return replace(self, x=x)
 
     def other(self) -> Case:
-        """Another input of the same domain: its numbers differ, and it has one row more."""
+        """Another input of the same domain: its numbers differ, mask and targets are in another
+        order, and it has one row more."""
         x = self.x
         if x.dtype.kind in "iub":
             x = x.reshape(-1)[::-1].reshape(x.shape)
         elif x.size:
             x = 0.75 * x[::-1] + 0.25 * x.mean()
-        changed = self.with_x(np.ascontiguousarray(x))
+        backwards = self.take(slice(None, None, -1))
+        changed = backwards.with_x(np.ascontiguousarray(x))
         if "stateful" in self.tags or not len(x):
             return changed
         return changed.take(np.arange(len(x) + 1) % len(x))
@@ -180,7 +182,7 @@ class Subject:
         An object to run as it is. Default: a fresh one.
     generic : bool, default True
         Move a fresh layer's values away from what is special (gamma = 1, bias = 0), and its buffers
-        by one pass in training.
+        by one pass in training on another batch.
     """
 
     def __init__(
@@ -202,7 +204,8 @@ class Subject:
         for p in self.parameters:
             p.value += rng.choice([-1.0, 1.0], p.shape) * rng.uniform(0.1, 0.5, p.shape)
         if self.buffers and len(self.case.x):
-            self.forward(replace(self.case, training=True))
+            # by another batch: an average that stands at what x gives is moved by x no more
+            self.forward(replace(self.case.other(), training=True))
             self.note()
 
     def note(self) -> None:
@@ -215,6 +218,11 @@ class Subject:
             p.value[...] = value
         for generator, state in zip(self.generators, self.state[1], strict=True):
             generator.state = state
+
+    def resume(self, other: Subject) -> None:
+        """Go on from the state that another subject of the same layer is in now."""
+        other.note()
+        self.state = other.state
 
     def cast(self, x: Array) -> Array:
         return x if x.dtype.kind in "iub" else x.astype(self.dtype, copy=False)
@@ -249,11 +257,18 @@ class Subject:
 
     def gradients(self) -> Results:
         single = len({p.layer.name for p in self.parameters}) <= 1
-        names = [f"d{p.name}" if single else f"d{p.path}" for p in self.parameters]
-        return {
-            name if names.count(name) == 1 else f"{name} #{i}": p.gradient.copy()
-            for i, (name, p) in enumerate(zip(names, self.parameters, strict=True))
-        }
+        names = unique(f"d{p.name}" if single else f"d{p.path}" for p in self.parameters)
+        return {name: p.gradient.copy() for name, p in zip(names, self.parameters, strict=True)}
+
+    def buffers_at_start(self) -> Results:
+        """Copies of the buffers, as `rewind` puts them back."""
+        names = unique(p.path for p in self.buffers)
+        return {name: v.copy() for name, v in zip(names, self.state[0], strict=True)}
+
+    def buffers_now(self) -> Results:
+        """Copies of the buffers, as the last pass left them."""
+        names = unique(p.path for p in self.buffers)
+        return {name: p.value.copy() for name, p in zip(names, self.buffers, strict=True)}
 
     def poison_gradients(self, value: float = np.nan) -> None:
         for p in self.parameters:
@@ -312,6 +327,12 @@ class OfOneInput(Layer):
 
     def __repr__(self) -> str:
         return repr(self.inner)
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """The names, with a number behind those that are there more than once."""
+    names = list(names)
+    return [n if names.count(n) == 1 else f"{n} #{i}" for i, n in enumerate(names)]
 
 
 # -------------------------------------------------------------------------------- comparing

@@ -63,6 +63,7 @@ TAGS = {
     "integer_input": "x holds integers, which have no derivative",
     "piecewise": "the function has kinks or jumps, at which one slope is as good as another",
     "stateful": "a call leaves something behind for the next one, and the batch has a fixed size",
+    "constant_buffers": "its buffers are constants, and training may not move them",
 }
 
 # cases a law; the derivatives get twice as many
@@ -118,10 +119,11 @@ def layer_laws(
     reference : function, optional
         A naive forward pass, ``reference(x, ...)``, for a loss ``reference(y_true, y_pred, ...)``.
         What else its signature names is handed over: parameters and buffers by their names, drawn
-        arguments, `mask`, `sample_weight`, `training`, `layer`.
+        arguments, `mask`, `sample_weight`, `training`, `layer`. Of a layer with buffers it may
+        return a pair: y, and a dict of what the pass leaves in them.
     tags : iterable of str
         ``"per_sample"``, ``"couples_rows"``, ``"stochastic"``, ``"integer_input"``,
-        ``"piecewise"``, ``"stateful"``: see `backprop.testing.TAGS`.
+        ``"piecewise"``, ``"stateful"``, ``"constant_buffers"``: see `backprop.testing.TAGS`.
     expected_failures : mapping of str to str, optional
         Laws that do not hold, and why. They have to fail: one that holds is an error, so that the
         list stays true.

@@ -86,6 +86,11 @@ class LawReport:
         }
 
     @property
+    def seconds(self) -> float:
+        """What all laws together took."""
+        return sum(result.seconds for result in self.results)
+
+    @property
     def failures(self) -> list[LawResult]:
         return [result for result in self.results if not result.good]
 
@@ -113,7 +118,7 @@ class LawReport:
         c = self.counts
         lines.append(
             ", ".join(f"{c[o]} {o}" for o in (HELD, BROKEN, EXPECTED, SKIPPED, SURPRISE))
-            + f"; {c['cases']} cases, {c['undecided']} undecided"
+            + f"; {c['cases']} cases, {c['undecided']} undecided; {self.seconds:.1f} s"
         )
         return "\n".join([*lines, *(f"\n{r.reason}" for r in self.failures)])
 
@@ -200,7 +205,7 @@ def reproducer(law: Any, case: Case) -> str:
         if "<" in name:
             lines.append("reference = ...  # the function that you gave")
         else:
-            lines[0:0] = [f"from {case.reference.__module__} import {name} as reference"]
+            lines.insert(2, f"from {case.reference.__module__} import {name} as reference")
     if not expression:
         lines.append("layer = ...  # what your factory makes")
         expression = "layer"

@@ -200,6 +200,28 @@ def recurrent(make, naive, **more):
     ]
 
 
+def batch_norm(x, layer, training, mask, moving_mean, moving_variance):
+    """y, and what a pass leaves in the moving statistics, channel by channel."""
+    mean, variance = moving_mean.copy(), moving_variance.copy()
+    y = np.zeros(x.shape)
+    real = np.ones(x.shape, bool) if mask is None else np.ones(x.shape, bool) & mask[:, :, None]
+    for c in range(x.shape[layer.axis]):
+        here = np.moveaxis(x, layer.axis, 0)[c]
+        if training:
+            numbers = here[np.moveaxis(real, layer.axis, 0)[c]]
+            mu = sum(numbers) / max(len(numbers), 1)
+            var = sum((v - mu) ** 2 for v in numbers) / max(len(numbers), 1)
+            mean[c] += (1 - layer.momentum) * (mu - moving_mean[c])
+            variance[c] += (1 - layer.momentum) * (var - moving_variance[c])
+        else:
+            mu, var = moving_mean[c], moving_variance[c]
+        gamma = layer.gamma[c] if layer.scale else 1
+        beta = layer.beta[c] if layer.center else 0
+        out = gamma * (here - mu) / np.sqrt(var + layer.epsilon) + beta
+        np.moveaxis(y, layer.axis, 0)[c] = out
+    return y, {"moving_mean": mean, "moving_variance": variance}
+
+
 def attention(x, layer, mask):
     weights = layer.get_weights()
     return reference.self_attention(x, *weights, mask, layer.use_causal_mask)
@@ -287,12 +309,14 @@ LAYERS = {
             "configs": {"center": [True, False], "scale": [True, False], "epsilon": [1e-3, 1e-5]},
             "inputs": FEATURES,
             "tags": ["couples_rows"],
+            "reference": batch_norm,
         },
         {
             "layer": L.BatchNormalization,
             "configs": {"axis": [1, 2, -1], "momentum": [0.5, 0.99]},
             "inputs": sequences(masked=True, allow_empty=True, batch=(1, 4)),
             "tags": ["couples_rows"],
+            "reference": batch_norm,
         },
     ],
     "LayerNormalization": [

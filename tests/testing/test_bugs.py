@@ -230,7 +230,7 @@ def test_the_selftest_prints_who_finds_whom(capsys):
     text = capsys.readouterr().out
     assert status == 0
     assert re.search(r"dropout-drops-in-inference +L .*inference_is_deterministic", text)
-    assert "2 mistakes in 1 layers and losses: 2 caught" in text
+    assert "3 mistakes in 1 layers and losses: 3 caught by the laws" in text
 
 
 def test_a_survivor_is_named_and_fails_the_selftest(capsys, monkeypatch):
@@ -242,6 +242,30 @@ def test_a_survivor_is_named_and_fails_the_selftest(capsys, monkeypatch):
     text = capsys.readouterr().out
     assert status == 1
     assert "SURVIVES" in text and "not as it should be: tanh-forgets-the-square" in text
+
+
+def test_a_mistake_that_only_the_checker_finds_has_escaped_the_laws(capsys, monkeypatch):
+    monkeypatch.setattr(selftest, "broken_laws", lambda *args, **options: ())
+
+    status = selftest.main(["tanh-forgets-the-square"])
+
+    text = capsys.readouterr().out
+    assert status == 1
+    assert "SURVIVES" in text and "0 caught by the laws, 1 by gradcheck alone" in text
+
+
+def test_the_seed_decides_what_the_laws_draw(capsys, monkeypatch):
+    seeds = []
+
+    def broken_laws(*args, seed, **options):
+        seeds.append(seed)
+        return ("rows_are_independent",)
+
+    monkeypatch.setattr(selftest, "broken_laws", broken_laws)
+
+    selftest.main(["tanh-forgets-the-square", "--seed", "2"])
+
+    assert seeds == [2]
 
 
 def test_a_false_alarm_fails_the_selftest(capsys, monkeypatch):

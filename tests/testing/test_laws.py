@@ -1,5 +1,8 @@
 """Each law is broken by a layer with one mistake, and says what it saw."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -61,6 +64,18 @@ class ForgetsGamma(Scale):
         return dy * 1
 
 
+class FindsItsMaskInTheOutput(Layer):
+    """Dropout that takes an x of 0 for one that was kept."""
+
+    def forward(self, x, ctx=INFERENCE):
+        k = (self.rng.random(x.shape) < 0.5).astype(x.dtype) if ctx.training else np.ones_like(x)
+        return x * k, (x, x * k)
+
+    def backward(self, dy, cache):
+        x, y = cache
+        return dy * ((y != 0) | (x == 0))
+
+
 class PaysBothSidesOfTheKink(Layer):
     def forward(self, x, ctx=INFERENCE):
         return np.abs(x), x
@@ -115,6 +130,20 @@ class LeaksFloat64(Square):
 class LeaksFloat64InTheGradient(Square):
     def backward(self, dy, x):
         return 2 * dy * x * np.float64(1)
+
+
+class ComputesInFloat32(Square):
+    def forward(self, x, ctx=INFERENCE):
+        return (x.astype(np.float32) ** 2).astype(x.dtype), x
+
+    def backward(self, dy, x):
+        return (2 * dy.astype(np.float32) * x.astype(np.float32)).astype(dy.dtype)
+
+
+class RoundsItsGradient(Scale):
+    def backward(self, dy, x):
+        self.dgamma = sum_rows(dy * x).astype(np.float32)
+        return self.gamma * dy
 
 
 class DeclaresAnotherShape(Square):
@@ -284,6 +313,78 @@ class KeepsItsCache(Square):
         )
 
 
+class KeepsItsCacheByShape(Square):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.kept = {}
+
+    def forward(self, x, ctx=INFERENCE):
+        self.kept[x.shape] = x
+        return x * x, x.shape
+
+    def backward(self, dy, shape):
+        return 2 * dy * self.kept[shape]
+
+
+class KeepsTheFirstCacheOfAShape(KeepsItsCacheByShape):
+    def forward(self, x, ctx=INFERENCE):
+        self.kept.setdefault(x.shape, x)
+        return x * x, x.shape
+
+
+class KeepsItsMode(Square):
+    """y = x² in training, x in inference; backward asks in which mode the layer is now."""
+
+    def forward(self, x, ctx=INFERENCE):
+        self.training = ctx.training
+        return (x * x if ctx.training else x * 1), x
+
+    def backward(self, dy, x):
+        return 2 * dy * x if self.training else dy * 1
+
+
+class KeepsTheMaskOfAShape(KeepsItsCacheByShape):
+    def forward(self, x, ctx=INFERENCE):
+        mask = np.ones(x.shape[:2], bool) if ctx.mask is None else ctx.mask
+        self.kept[x.shape] = mask[..., None]
+        return x * mask[..., None], x.shape
+
+    def backward(self, dy, shape):
+        return dy * self.kept[shape]
+
+
+class KeepsTheDrawOfAShape(KeepsItsCacheByShape):
+    def forward(self, x, ctx=INFERENCE):
+        k = self.rng.random(x.shape) if ctx.training else np.ones(x.shape)
+        self.kept[x.shape] = k.astype(x.dtype)
+        return x * self.kept[x.shape], x.shape
+
+    def backward(self, dy, shape):
+        return dy * self.kept[shape]
+
+
+class StacksItsCaches(Square):
+    """Right where the pass that came last is reversed first."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.kept = []
+
+    def forward(self, x, ctx=INFERENCE):
+        self.kept.append(x)
+        return x * x, None
+
+    def backward(self, dy, cache):
+        return 2 * dy * self.kept.pop()
+
+
+class QueuesItsCaches(StacksItsCaches):
+    """Right where the pass that came first is reversed first."""
+
+    def backward(self, dy, cache):
+        return 2 * dy * self.kept.pop(0)
+
+
 class LeavesMemoryUnwritten(Square):
     def backward(self, dy, x):
         dx = np.empty_like(x)
@@ -347,6 +448,140 @@ class CountsItsCalls(Layer):
     def forward(self, x, ctx=INFERENCE):
         self.calls = self.calls + 1
         return x * 1, None
+
+    def backward(self, dy, cache):
+        return dy * 1
+
+
+class HidesACount(Layer):
+    """y = x (1 + calls / 10), where calls is no buffer."""
+
+    calls = 0
+
+    def forward(self, x, ctx=INFERENCE):
+        self.calls += 1
+        k = 1 + self.calls / 10
+        return x * k, k
+
+    def backward(self, dy, k):
+        return dy * k
+
+
+class Averages(Layer):
+    """y = x + average in inference, and training moves average towards the mean of x."""
+
+    def build(self, input_shape):
+        self.average = self.buffer("average", input_shape[-1:])
+
+    def forward(self, x, ctx=INFERENCE):
+        if ctx.training:
+            self.learn(x)
+            return x * 1, x
+        return x + self.average, x
+
+    def learn(self, x):
+        if x.size:
+            self.average = 0.9 * self.average + 0.1 * x.reshape(-1, x.shape[-1]).mean(0)
+
+    def backward(self, dy, x):
+        return dy * 1
+
+
+def average_by_hand(x, average, training):
+    if not training:
+        return x + average, {"average": average}
+    return x, {"average": 0.9 * average + 0.1 * sum(x) / len(x)}
+
+
+class NeverLearns(Averages):
+    def learn(self, x):
+        pass
+
+
+class LearnsTooFast(Averages):
+    def learn(self, x):
+        self.average = 0.1 * self.average + 0.9 * x.mean(0)
+
+
+class WarmsUpByACount(Averages):
+    """The average of all batches so far, of which a plain attribute keeps the number."""
+
+    batches = 0
+
+    def learn(self, x):
+        self.batches += 1
+        k = 1 / self.batches
+        self.average = (1 - k) * self.average + k * x.mean(0)
+
+
+class LearnsGoingBack(Averages):
+    def forward(self, x, ctx=INFERENCE):
+        return x * 1, x if ctx.training else None
+
+    def backward(self, dy, x):
+        if x is not None:
+            self.learn(x)
+        return dy * 1
+
+
+class LearnsGoingBackOnce(LearnsGoingBack):
+    """Only the second backward pass moves it."""
+
+    def forward(self, x, ctx=INFERENCE):
+        return x * 1, [x] if ctx.training else None
+
+    def backward(self, dy, cache):
+        if cache is not None:
+            if len(cache) > 1:
+                self.learn(cache[0])
+            cache.append(dy)
+        return dy * 1
+
+
+class LearnsByTheShortcut(LearnsGoingBack):
+    def backward(self, dy, x):
+        return dy * 1
+
+    def backward_params(self, dy, x):
+        if x is not None:
+            self.learn(x)
+
+
+class Multiplies(Averages):
+    """y = x * average in inference."""
+
+    def build(self, input_shape):
+        self.average = self.buffer("average", input_shape[-1:], 1.0)
+
+
+class ReadsItsAverageGoingBack(Multiplies):
+    def forward(self, x, ctx=INFERENCE):
+        if ctx.training:
+            self.learn(x)
+        return (x * 1 if ctx.training else x * self.average), ctx.training
+
+    def backward(self, dy, training):
+        return dy * 1 if training else dy * self.average
+
+
+class CachesAViewOfItsAverage(ReadsItsAverageGoingBack):
+    def forward(self, x, ctx=INFERENCE):
+        y, _ = super().forward(x, ctx)
+        return y, None if ctx.training else self.average
+
+    def backward(self, dy, k):
+        return dy * 1 if k is None else dy * k
+
+
+class KnowsItsPlaces(Layer):
+    """y = x + table, and the table is a constant."""
+
+    def build(self, input_shape):
+        self.table = self.buffer("table", input_shape[1:])
+        self.table = np.arange(self.table.size, dtype=float).reshape(self.table.shape)
+
+    def forward(self, x, ctx=INFERENCE):
+        return x + self.table, None
 
     def backward(self, dy, cache):
         return dy * 1
@@ -476,6 +711,7 @@ PLANTED = {
         mistake(ForgetsTheTwo, "FAIL"),
         mistake(ForgetsGamma, "FAIL"),
         mistake(LossForgetsTheMean, "FAIL", LOSS),
+        mistake(FindsItsMaskInTheOutput, "FAIL", tags=["stochastic"]),
     ],
     "slopes_at_kinks_are_subgradients": [
         mistake(PaysBothSidesOfTheKink, "FAIL", tags=["piecewise"]),
@@ -493,10 +729,17 @@ PLANTED = {
             LOSS,
             reference=lambda y_true, y_pred: np.sum((y_true - y_pred) ** 2),
         ),
+        mistake(
+            LearnsTooFast,
+            "after the pass, average is",
+            reference=average_by_hand,
+        ),
     ],
     "shape_and_dtype_are_as_declared": [
         mistake(LeaksFloat64, "given float32 in training, y is float64"),
         mistake(LeaksFloat64InTheGradient, "dx is float64"),
+        mistake(ComputesInFloat32, "given float64 in training, dx has no more digits than"),
+        mistake(RoundsItsGradient, "dgamma has no more digits than float32"),
         mistake(DeclaresAnotherShape, "compute_output_shape says"),
         mistake(MasksAnotherAxis, "compute_mask gives", sequences(masked=True)),
     ],
@@ -539,7 +782,14 @@ PLANTED = {
         mistake(ReturnsItsParameter, "after the parameters were changed, y"),
     ],
     "two_forwards_do_not_interfere": [
-        mistake(KeepsItsCache, "after a second forward pass, dx"),
+        mistake(KeepsItsCache, "in the first of two passes, the second of the same shape, dx"),
+        mistake(KeepsItsCacheByShape, "in the first of two passes, the second of the same shape"),
+        mistake(KeepsTheFirstCacheOfAShape, "in the second of two passes, the second of the same"),
+        mistake(KeepsItsMode, "of two passes, the second of the same shape in"),
+        mistake(KeepsTheMaskOfAShape, "of the same shape", sequences(batch=(2, 3), masked=True)),
+        mistake(KeepsTheDrawOfAShape, "the second of the same shape", tags=["stochastic"]),
+        mistake(StacksItsCaches, "in the first of two passes, the second of"),
+        mistake(QueuesItsCaches, "of the same shape in"),
     ],
     "uninitialised_memory_is_never_read": [
         mistake(LeavesMemoryUnwritten, "where np.empty is full of"),
@@ -556,7 +806,23 @@ PLANTED = {
     ],
     "inference_is_deterministic": [
         mistake(DropsInInference, "the second time, y"),
+        mistake(HidesACount, "the second time, y"),
+    ],
+    "only_training_moves_buffers": [
         mistake(CountsItsCalls, "inference moves counts_its_calls/calls"),
+        mistake(LearnsGoingBack, "the backward pass of training moves learns_going_back/average"),
+        mistake(LearnsGoingBackOnce, "the backward pass of training moves"),
+        mistake(LearnsByTheShortcut, "backward_params after training moves"),
+    ],
+    "training_moves_buffers_alike": [
+        mistake(NeverLearns, "no pass in training moves never_learns/average"),
+        mistake(NeverLearns, "the tag 'constant_buffers'", sequences(masked=True)),
+        mistake(WarmsUpByACount, "from the same start, after other passes, warms_up_by_a_count/"),
+        mistake(Averages, "training moves averages/average", tags=["constant_buffers"]),
+    ],
+    "moving_a_buffer_changes_no_gradient": [
+        mistake(ReadsItsAverageGoingBack, "in inference, after another batch has moved"),
+        mistake(CachesAViewOfItsAverage, "in inference, after another batch has moved"),
     ],
     "same_seed_same_result": [
         mistake(DrawsGlobally, "built again after the same seed"),
@@ -616,7 +882,80 @@ def test_every_law_is_stated_in_its_first_line_and_says_what_it_catches(law):
     assert len(rest.split()) > 10
 
 
+def test_the_page_has_a_section_for_every_law_that_opens_with_its_statement():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "laws.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^### (\w+)\n\n\*\*(.+?)\*\*", page, re.M | re.S)
+
+    assert [name for name, _ in sections] == NAMES
+    for law, (_, stated) in zip(LAWS["v1"], sections, strict=True):
+        statement = law.__doc__.partition("\n\n")[0]
+        assert " ".join(stated.split()) == " ".join(statement.split()), law.__name__
+
+
 # -------------------------------------------------------------------------------- how laws behave
+
+
+BUFFERS = [
+    "only_training_moves_buffers",
+    "training_moves_buffers_alike",
+    "moving_a_buffer_changes_no_gradient",
+]
+
+
+def test_a_moving_average_that_is_right_keeps_the_laws_of_buffers():
+    report = check_layer(
+        Averages,
+        ROWS,
+        laws=[*BUFFERS, "agrees_with_the_reference"],
+        reference=average_by_hand,
+        profile="thorough",
+    )
+
+    assert report, report
+    assert report.counts["held"] == 4
+
+
+def test_numbers_that_came_in_float32_may_be_handed_on():
+    class Passes(Layer):
+        def forward(self, x, ctx=INFERENCE):
+            return x * 1, None
+
+        def backward(self, dy, cache):
+            return dy * 1
+
+    x = numbers((3, 4)).astype(np.float32)
+
+    check_law("shape_and_dtype_are_as_declared", Passes(), x)
+    check_law("shape_and_dtype_are_as_declared", Passes(), x.astype(np.float64))
+
+
+def test_a_constant_buffer_is_declared():
+    assert check_layer(KnowsItsPlaces, ROWS, laws=BUFFERS, tags=["constant_buffers"])
+    assert not check_layer(KnowsItsPlaces, ROWS, laws=BUFFERS)
+
+
+def test_a_frozen_layer_need_not_move_its_buffers():
+    def frozen():
+        return BatchNormalization(trainable=False)
+
+    assert check_layer(frozen, ROWS, laws=BUFFERS, tags=["couples_rows"])
+
+
+def test_a_layer_without_buffers_skips_their_laws():
+    report = check_layer(Square, ROWS, laws=BUFFERS)
+
+    assert [r.outcome for r in report.results] == ["skipped"] * 3
+    assert all("it has no buffers" in r.reason for r in report.results)
+
+
+def test_a_reference_that_names_a_buffer_that_is_none_is_told():
+    with pytest.raises(LawBroken, match="returns a buffer 'mean', and the layer has average"):
+        check_law(
+            "agrees_with_the_reference",
+            Averages(),
+            np.ones((2, 3)),
+            reference=lambda x: (x, {"mean": 0.0}),
+        )
 
 
 def test_poisoned_memory_is_put_back_whatever_happens():

@@ -11,6 +11,7 @@ from backprop.losses.classification import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
+    as_row,
 )
 from backprop.losses.focal import (
     BinaryFocalCrossentropy,
@@ -246,9 +247,10 @@ class SparseCrossentropyTakesProbabilitiesForLogits(SparseCategoricalCrossentrop
     """
 
     def gradient(self, dvalues, cache):
-        q, s, at, _, shape = cache
-        dy = (q / s[:, None] if self.from_logits else q) * dvalues.reshape(-1)[:, None]
-        dy[at] -= dvalues.reshape(-1)
+        q, s, at, *_, shape = cache
+        d = dvalues.reshape(-1)
+        dy = (q / s[:, None] if self.from_logits else q) * d[:, None]
+        as_row(dy)[at] -= d
         return unlast(dy.reshape(shape), self.axis)
 
 
@@ -259,12 +261,13 @@ class SparseCrossentropyWritesToWholeColumns(SparseCategoricalCrossentropy):
     """
 
     def gradient(self, dvalues, cache):
-        q, s, at, _, shape = cache
+        q, s, at, *_, shape = cache
         if not self.from_logits:
             return super().gradient(dvalues, cache)
-        dy = q * (dvalues.reshape(-1) / s)[:, None]
-        dy[:, at[1]] -= dvalues.reshape(-1)
-        return unlast(dy.reshape(shape), self.axis)
+        d = dvalues.reshape(-1)
+        marks = np.zeros_like(q)
+        as_row(marks)[at] = d
+        return unlast((q * (d / s)[:, None] - marks.sum(0)).reshape(shape), self.axis)
 
 
 @sparse_logits(

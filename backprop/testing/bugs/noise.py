@@ -58,6 +58,23 @@ class DropoutFindsItsMaskInTheOutput(Dropout):
 
 
 @drop("L")
+class DropoutKeepsItsMaskByShape(Dropout):
+    """The mask is kept on the layer by the shape of x, so backward finds that of the batch that ran
+    last.
+    """
+
+    def forward(self, x, ctx=INFERENCE) -> Any:
+        y, k = super().forward(x, ctx)
+        if k is None:
+            return y, None
+        self.__dict__.setdefault("_kept", {})[x.shape] = k
+        return y, x.shape
+
+    def backward(self, dy, k):
+        return dy if k is None else super().backward(dy, self.__dict__["_kept"][k])
+
+
+@drop("L")
 class DropoutDropsInInference(Dropout):
     """Inference drops as training does."""
 

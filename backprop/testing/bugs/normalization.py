@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -173,6 +174,101 @@ class BatchNormLearnsInInference(BatchNormalization):
                 sum_rows(v) / m
             )
         return result
+
+
+@batch("L", source="MXNet 18673, keras-core 339")
+class BatchNormNeverMovesItsMean(BatchNormalization):
+    """The moving mean stays at 0, and inference subtracts that."""
+
+    def _centred(self, x, real):
+        before = self.moving_mean.copy()
+        result = super()._centred(x, real)
+        self.moving_mean = before
+        return result
+
+
+@batch("L", reference=True, source="OneFlow 6055")
+class BatchNormTakesItsMomentumForTheOthers(BatchNormalization):
+    """moving = (1 - momentum) * moving + momentum * batch: the other convention, so that the last
+    batch is all that is remembered.
+    """
+
+    def _centred(self, x, real):
+        self.momentum = 1 - self.momentum
+        result = super()._centred(x, real)
+        self.momentum = 1 - self.momentum
+        return result
+
+
+@batch("L", reference=True)
+class BatchNormRemembersTheUnbiasedVariance(BatchNormalization):
+    """The moving variance moves towards Σ (x - mean)² / (m - 1), where Keras divides by m."""
+
+    def _centred(self, x, real):
+        m = x.size // max(x.shape[-1], 1)
+        before = self.momentum * self.moving_variance
+        result = super()._centred(x, real)
+        if real is None and m > 1:
+            self.moving_variance = before + (self.moving_variance - before) * m / (m - 1)
+        return result
+
+
+@batch("L")
+class BatchNormCountsItsBatchesOnTheSide(BatchNormalization):
+    """The moving mean is that of all batches so far, whose number is in no buffer: a loaded layer
+    starts to count afresh.
+    """
+
+    def _centred(self, x, real):
+        k = self.__dict__["_batches"] = self.__dict__.get("_batches", 0) + 1
+        before = self.moving_mean.copy()
+        result = super()._centred(x, real)
+        step = (self.moving_mean - self.momentum * before) / (1 - self.momentum) - before
+        self.moving_mean = before + step / k
+        return result
+
+
+@batch("L")
+class BatchNormLearnsGoingBack(BatchNormalization):
+    """The moving mean moves in backward, so once more for each loss that is reversed."""
+
+    def forward(self, x, ctx=INFERENCE) -> Any:
+        before = self.moving_mean.copy()
+        y, cache = super().forward(x, ctx)
+        step = self.moving_mean - before
+        self.moving_mean = before
+        return y, (*cache, step)
+
+    def backward(self, dy, cache):
+        *cache, step = cache
+        self.moving_mean = self.moving_mean + step
+        return super().backward(dy, cache)
+
+
+@batch("L")
+class BatchNormReadsItsMovingVarianceGoingBack(BatchNormalization):
+    """In inference r is computed again in backward, from a variance that may have moved."""
+
+    def backward(self, dy, cache):
+        xhat, r, p = cache
+        if p is None:
+            r = 1 / np.sqrt(self.moving_variance + self.epsilon)
+        return super().backward(dy, (xhat, r, p))
+
+
+@batch("L")
+class BatchNormCachesAViewOfItsMovingVariance(BatchNormalization):
+    """In inference the cache holds the moving variance itself, which the next batch of training
+    overwrites.
+    """
+
+    def forward(self, x, ctx=INFERENCE) -> Any:
+        y, (xhat, r, p) = super().forward(x, ctx)
+        return y, (xhat, self.moving_variance[...] if p is None else r, p)
+
+    def backward(self, dy, cache):
+        xhat, r, p = cache
+        return super().backward(dy, (xhat, 1 / np.sqrt(r + self.epsilon) if p is None else r, p))
 
 
 @batch("D")

@@ -15,7 +15,10 @@ says in which. {right} more are no mistakes: they compute the same in another wa
 slope at a kink, and a check that complains about them is wrong.
 
 `python -m backprop.testing.selftest` confronts all of them with the checker and the laws, and says
-who finds whom. This page is made by `python -m backprop.testing.bugs > docs/bugs.md`.
+who finds whom: each mistake has to break a law, and nothing that is right may. What no law can know
+is where a moving average should move to; the mistakes there are found by a naive `reference`, as
+those are that forward and backward share. This page is made by
+`python -m backprop.testing.bugs > docs/bugs.md`.
 
 | kind | | how many |
 |---|---|---|

@@ -166,6 +166,45 @@ class DenseTransposesItsKernelOnce(Dense):
         return (rows(dz) @ self.__dict__["_transposed"]).reshape(x.shape)
 
 
+@dense("L")
+class DenseKeepsItsInputByShape(Dense):
+    """x is kept on the layer by its shape: batches of different sizes do not meet, two of one size
+    do.
+    """
+
+    def forward(self, x, ctx=INFERENCE):
+        y, (_, a) = super().forward(x, ctx)
+        self.__dict__.setdefault("_x", {})[x.shape] = x
+        return y, (x.shape, a)
+
+    def backward(self, dy, cache):
+        shape, a = cache
+        return super().backward(dy, (self.__dict__["_x"][shape], a))
+
+    def backward_params(self, dy, cache):
+        shape, a = cache
+        super().backward_params(dy, (self.__dict__["_x"][shape], a))
+
+
+@bug(
+    "L",
+    x=normal(2, 4, 4, 2),
+    inputs="images",
+    options={"min_side": 2},
+    config={"filters": 2, "kernel_size": 2},
+)
+class ConvKeepsItsColumnsByShape(Conv2D):
+    """The copy of x that the windows are cut from is kept by shape and filled again: the next batch
+    of that size overwrites what backward needs.
+    """
+
+    def forward(self, x, ctx=INFERENCE):
+        kept = self.__dict__.setdefault("_columns", {})
+        columns = kept.setdefault((x.shape, x.dtype), np.zeros(x.shape, x.dtype))
+        columns[...] = x
+        return super().forward(columns, ctx)
+
+
 @floats("L")
 class TanhSharesItsCacheWithAllOthers(Tanh):
     """y is kept by shape, for all layers of the class, and backward takes it from there."""

@@ -1,0 +1,118 @@
+"""Laws of life with others: copies and files, a model's vectors, replicas."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+
+from backprop.layer import Context
+from backprop.losses.loss import Loss
+from backprop.models import Sequential
+from backprop.testing.case import Broken, Case, DoesNotApply, Subject, must_agree
+from backprop.testing.probes import DRAW_ALIKE, twins
+
+
+def survives_copy_pickle_config_and_save(case: Case) -> None:
+    """A copy, an unpickled one, one from its configuration and one from a saved file compute the
+    same.
+
+    Catches an argument that the constructor does not keep, a view that a copy leaves behind, and
+    state that no weight holds. The configuration goes through JSON, the file through
+    `Sequential.save`.
+    """
+    subject = case.subject(np.float32)
+    for training in (False, True):
+        at = replace(case, training=training)
+        subject.rewind()
+        found = list(twins(subject, case))
+        wanted = np.array(subject.forward(at, rewind=False)[0])
+        for how, twin in found:
+            if training and how not in DRAW_ALIKE:
+                continue
+            y = np.asarray(Subject(case, np.float32, layer=twin).forward(at, rewind=False)[0])
+            must_agree(
+                {"y": y},
+                {"y": wanted},
+                f"of {how}, in {'training' if training else 'inference'}",
+                1e-6,
+            )
+
+
+def parameters_stay_views(case: Case) -> None:
+    """Inside a model, the layer computes with the model's vector of values and writes into its
+    vector of gradients.
+
+    Catches a parameter that is bound anew behind the contract's back, and a transposed or reshaped
+    copy of one that was made in `build` or in the first pass and is stale once an optimizer has
+    moved the vector.
+    """
+    subject = case.subject()
+    if not subject.parameters:
+        raise DoesNotApply("it has no parameters")
+    subject.rewind()
+    model = Sequential([copy.deepcopy(subject.layer)], dtype="float64")
+    model.build(case.batch_shape)
+    inside = Subject(case, layer=model)
+    inside.results()  # what a first pass keeps is stale from here on
+    values = model.parameters.values
+    values += case.rng(11).uniform(0.1, 0.2, values.shape)
+    new = iter([p.value.copy() for p in model.arrays()])
+    for p in subject.layer.arrays():
+        p.value[...] = next(new)
+    wanted = subject.results()
+    y, cache = inside.forward()
+    model.parameters.gradients[:] = np.nan
+    dx = inside.backward(case.dy(y), cache)
+    must_agree(
+        {"y": np.asarray(y)}, {"y": wanted["y"]}, "after the model's vector of values was changed"
+    )
+    gradients = [g.ravel() for name, g in wanted.items() if name not in ("y", "dx")]
+    must_agree(
+        {"dx": np.asarray(dx)}, {k: v for k, v in wanted.items() if k == "dx"}, "inside a model"
+    )
+    must_agree(
+        {"the model's vector of gradients": model.parameters.gradients},
+        {"the model's vector of gradients": np.concatenate(gradients)},
+        "inside a model",
+    )
+
+
+def a_replica_shares_values_and_owns_gradients(case: Case) -> None:
+    """`replica()` computes the same with the same memory for values, and writes into gradients of
+    its own.
+
+    Two replicas on two threads must not meet. Catches arrays that were not made by `self.param` and
+    caches kept on the layer.
+    """
+    subject = case.subject()
+    if isinstance(subject.layer, Loss):
+        raise DoesNotApply("losses have no replicas")
+    twin = subject.layer.replica()
+    wanted = subject.results()
+    subject.poison_gradients()
+    still = replace(case, training=False) if "stochastic" in case.tags else case
+    subject.rewind()
+    y, cache = twin.forward(subject.cast(case.x), Context(still.training, case.mask, penalties=[]))
+    dx = twin.backward(case.dy(y), cache)
+    if not all(np.isnan(p.gradient).all() for p in subject.parameters):
+        raise Broken("the backward pass of a replica writes into the layer's own gradients")
+    for mine, other in zip(subject.layer.arrays(), twin.arrays(), strict=True):
+        if mine.size and not np.shares_memory(mine.value, other.value):
+            raise Broken(f"the replica has a {mine.path} of its own, where it is to share it")
+    if still is not case:
+        return
+    got = {"y": np.asarray(y), "dx": np.asarray(dx)}
+    must_agree(
+        {k: v for k, v in got.items() if k in wanted},
+        {k: v for k, v in wanted.items() if k in got},
+        "of a replica",
+    )
+    subject.poison_gradients(0.0)
+    subject.layer.add_gradients(twin)
+    must_agree(
+        subject.gradients(),
+        {k: v for k, v in wanted.items() if k not in got},
+        "added from a replica",
+    )

@@ -1,0 +1,144 @@
+"""Laws of the backward pass: it is the derivative of forward, linear in dy, set and repeatable."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from backprop.gradcheck import gradcheck
+from backprop.losses.loss import Loss
+from backprop.testing.case import (
+    Broken,
+    Case,
+    DoesNotApply,
+    OfOneInput,
+    Undecided,
+    farthest,
+    largest,
+    must_agree,
+)
+from backprop.testing.laws.law import needs
+from backprop.testing.probes import penalises, takes_dvalues
+
+Array = np.ndarray
+
+
+def gradients_match_finite_differences(case: Case) -> None:
+    """Every gradient is the derivative of the forward pass, as far as differences can tell.
+
+    The law that most mistakes in a derivation break: a factor, a sign, a transposed product, a sum
+    over the wrong axis, a path that was forgotten. `gradcheck` certifies dx and all parameters in
+    float64, in training and in inference, under the mask and the weights of the case. A `piecewise`
+    layer is checked beside its kinks, which have a law of their own. Of a `stochastic` one some
+    numbers are 0: what was dropped and what was 0 before look alike in y.
+    """
+    x, tags = case.x, case.tags
+    if "piecewise" in tags and x.dtype.kind == "f":
+        # off the multiples of 1/2, by a little
+        x = x + 0.02 * (case.rng(3).uniform(0.5, 1.0, x.shape) * (0.5 - np.mod(2 * x, 1)))
+    elif "stochastic" in tags and x.dtype.kind == "f" and x.min(initial=0) < 0 < x.max(initial=0):
+        x = np.where(case.rng(4).random(x.shape) < 0.25, 0, x)
+    certify(case.with_x(x))
+    if "stochastic" in tags and not case.training:
+        certify(replace(case, x=x, training=True))  # where the draws are
+
+
+@needs(tag="piecewise")
+def slopes_at_kinks_are_subgradients(case: Case) -> None:
+    """At a kink, the derivative lies between the slopes on its two sides, output by output.
+
+    At ties and thresholds differences see two slopes. An implementation may choose one, or one in
+    between, but a max-pooling that pays dy to all that tie, or a threshold that is slightly off,
+    leaves the interval. `gradcheck` looks at both sides, at multiples of 1/2.
+    """
+    if case.x.dtype.kind != "f":
+        raise DoesNotApply("integers have no slope")
+    x = np.round(2 * case.x) / 2
+    if case.x.min(initial=0.0) >= 0 and case.x.max(initial=0.0) <= 1:
+        x = case.x  # rounded, probabilities would reach 0 and 1, where they may not go further
+    certify(case.with_x(x))
+
+
+def certify(case: Case) -> None:
+    """Raise unless the gradients of a case are right."""
+    if not case.x.size:
+        raise DoesNotApply("an empty input has no gradients")
+    layer = OfOneInput(case.subject().layer, case)
+    report = gradcheck(layer, case.x, seed=case.seed, training=case.training, lattice=False)
+    if report.verdict.lower() == "fail":
+        looks, table = getattr(report, "diagnosis", None), str(report)
+        raise Broken(f"{table}\nlooks like: {looks}" if looks and looks not in table else table)
+    if report.verdict.lower() == "inconclusive":
+        raise Undecided(str(report))
+
+
+def backward_is_linear_in_dy(case: Case) -> None:
+    """backward(a u + b v) = a backward(u) + b backward(v), whatever the size of a and b.
+
+    The chain rule is linear. Catches an upstream gradient that is squared, clipped, normalised or
+    ignored: mistakes that a check with dy = 1 cannot see. Penalties on activity add what does not
+    depend on dy.
+    """
+    subject = case.subject()
+    if isinstance(subject.layer, Loss) and not takes_dvalues(subject.layer):
+        raise DoesNotApply("the loss' backward takes no upstream gradient")
+    y, cache = subject.forward()
+
+    def backward(dy: Array) -> dict[str, Array]:
+        return subject.reversed(subject.backward(dy.astype(np.asarray(y).dtype), cache))
+
+    u, v = case.dy(y, 7), case.dy(y, 8)
+    rest = backward(np.zeros_like(u))
+    if not penalises(subject.layer):
+        for name, a in rest.items():
+            if np.any(a):
+                raise Broken(f"dy = 0 gives {name} with {largest(a):.6g} in it")
+    of_u, of_v = backward(u), backward(v)
+    for a, b in ((1.0, 2.0**20), (-3.0, 2.0**-20)):
+        got = backward(a * u + b * v)
+        for name, g in got.items():
+            part_u, part_v = a * (of_u[name] - rest[name]), b * (of_v[name] - rest[name])
+            scale = (
+                largest(part_u) + largest(part_v) + largest(of_u[name]) + (abs(a) + abs(b)) * 1e-3
+            )
+            if found := farthest(g - rest[name], part_u + part_v, 1e-10 * scale):
+                raise Broken(f"{name} of {a:g} u + {b:g} v is {found}, as {name} of u and of v say")
+
+
+def backward_sets_and_can_be_repeated(case: Case) -> None:
+    """backward sets every entry of every gradient, and doing it again with the same cache gives the
+    same.
+
+    Catches `+=` on a gradient, one that is left as it was, and a cache that the first pass used up.
+    """
+    subject = case.subject()
+    y, cache = subject.forward()
+    dy = case.dy(y)
+    first = subject.reversed(subject.backward(dy, cache))
+    subject.poison_gradients()
+    second = subject.reversed(subject.backward(dy, cache))
+    for name, a in second.items():
+        if np.isnan(a).any() and not np.isnan(first[name]).any():
+            kind = "adds to" if np.isnan(a).all() else "leaves a part of"
+            raise Broken(
+                f"backward {kind} {name}, where it has to set it: what was there before shows"
+            )
+    must_agree(second, first, "the second time")
+
+
+def params_only_backward_agrees(case: Case) -> None:
+    """`backward_params` sets the gradients that `backward` sets.
+
+    Catches the shortcut for a model's first layer that was changed in only one of the two places.
+    """
+    subject = case.subject()
+    if not subject.parameters:
+        raise DoesNotApply("it has no parameters")
+    y, cache = subject.forward()
+    dy = case.dy(y)
+    subject.backward(dy, cache)
+    wanted = subject.gradients()
+    subject.poison_gradients()
+    subject.layer.backward_params(dy, cache)
+    must_agree(subject.gradients(), wanted, "by backward_params")

@@ -1,0 +1,150 @@
+"""Laws of memory: whose array is whose, nothing of one call is left for the next, and how numbers
+lie does not matter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from backprop.testing.case import Broken, Case, must_agree
+from backprop.testing.poison import poisoned
+from backprop.testing.probes import LAYOUTS
+
+Array = np.ndarray
+
+
+def inputs_are_untouched(case: Case) -> None:
+    """x, dy, the mask, targets, weights and the parameters are read and never written.
+
+    Catches `dy *= ...`. The arrays are read-only, so that NumPy raises on the guilty line.
+    """
+
+    def locked(a: Array | None) -> Array | None:
+        if a is None:
+            return None
+        a = a.copy()
+        a.flags.writeable = False
+        return a
+
+    subject = case.subject()
+    x = locked(subject.cast(case.x))
+    assert x is not None
+    at = replace(
+        case,
+        x=x,
+        mask=locked(case.mask),
+        y_true=locked(case.y_true),
+        sample_weight=locked(case.sample_weight),
+    )
+    values = [p.value.copy() for p in subject.parameters]
+    y, cache = subject.forward(at)
+    dy = case.dy(y)
+    before = dy.copy()
+    dy.flags.writeable = False
+    subject.backward(dy, cache)
+    for p, value in zip(subject.parameters, values, strict=True):
+        if not np.array_equal(p.value, value, equal_nan=True):
+            raise Broken(f"running it changed its parameter {p.path}")
+    must_agree({"dy": dy, "x": x}, {"dy": before, "x": subject.cast(case.x)}, "after the pass", 0.0)
+
+
+def kept_results_never_change(case: Case) -> None:
+    """What forward and backward returned stays what it was, whatever runs afterwards.
+
+    Catches a buffer that is kept on the layer and filled again, and a result that is a view of the
+    parameters.
+    """
+    subject = case.subject()
+    y, cache = subject.forward()
+    dx = subject.backward(case.dy(y), cache)
+    kept, copies = (
+        {"y": np.asarray(y), "dx": np.asarray(dx)},
+        {"y": np.array(y), "dx": np.array(dx)},
+    )
+    other = case.other()
+    for later in (other.take(slice(0, len(case.x))), other):
+        y_later, cache_later = subject.forward(later)
+        subject.backward(case.dy(y_later, 9), cache_later)
+    must_agree(kept, copies, "after another pass", 0.0)
+    for p in subject.layer.arrays():
+        p.value += 1
+    must_agree(kept, copies, "after the parameters were changed", 0.0)
+
+
+def two_forwards_do_not_interfere(case: Case) -> None:
+    """A second forward pass before the first is reversed changes nothing about the first, nor the
+    first about the second.
+
+    Catches what forward keeps on the layer and backward reads: a cache that is stale as soon as a
+    layer is used twice. The second input has other numbers and the same shape, so that what is kept
+    by shape is stale too; then one row more. Once it comes in the other mode and without
+    the mask, and is reversed first.
+    """
+    if "stochastic" in case.tags:
+        case = replace(case, training=True)  # what is drawn must not meet either
+    wanted = case.subject().results()
+    longer = case.other()
+    same = longer.take(slice(0, len(case.x)))
+    turned = replace(same, training=not case.training, mask=None)
+    for other, how, in_order in (
+        (same, "of the same shape", True),
+        (turned, f"of the same shape in {'inference' if case.training else 'training'}", False),
+        (longer, "of one row more", True),
+    ):
+        subject, alone = case.subject(), case.subject()
+        y, cache = subject.forward()
+        alone.resume(subject)  # the second draws on and finds buffers as the first left them
+        other_wanted = alone.results(other)
+        y_other, cache_other = subject.forward(other, rewind=False)
+        passes = [
+            ("first", y, case, cache, wanted),
+            ("second", y_other, other, cache_other, other_wanted),
+        ]
+        for which, result, its, kept, right in passes if in_order else reversed(passes):
+            got = subject.reversed(subject.backward(its.dy(result), kept))
+            when = f"in the {which} of two passes, the second {how}"
+            must_agree({"y": np.asarray(result), **got}, right, when)
+
+
+def uninitialised_memory_is_never_read(case: Case) -> None:
+    """The result is the same whatever lies in the memory that `np.empty` returns.
+
+    Catches `np.empty` where some entries are never written: they are 0 on most days and anything on
+    others.
+    """
+    subject = case.subject()
+    wanted = subject.results()
+    modules = {cls.__module__ for part in subject.layer.walk() for cls in type(part).__mro__}
+    for value in (np.nan, -12345.678):
+        with np.errstate(all="ignore"), poisoned(value, modules):
+            y, cache = subject.forward()
+            dx = subject.backward(case.dy(y), cache)
+        got = {"y": np.array(y), **subject.reversed(dx)}
+        must_agree(got, wanted, f"where np.empty is full of {value:g}")
+
+
+def memory_layout_does_not_matter(case: Case) -> None:
+    """x and dy may be transposed, reversed, sliced or broadcast views: the result is the same.
+
+    Catches code that reads memory in order: a reshape in place, a flat iterator, a buffer handed on
+    as it lies.
+    """
+    subject = case.subject()
+    x = subject.cast(case.x)
+    y, cache = subject.forward()
+    dy = case.dy(y)
+    wanted = {"y": np.array(y), **subject.reversed(subject.backward(dy, cache))}
+    for name, layout in LAYOUTS.items():
+        at = replace(case, x=layout(x), y_true=None if case.y_true is None else layout(case.y_true))
+        y, cache = subject.forward(at)
+        got = {"y": np.array(y), **subject.reversed(subject.backward(layout(dy), cache))}
+        must_agree(got, wanted, f"with x and dy {name}")
+    one = np.broadcast_to(dy.dtype.type(0.75), dy.shape)
+    _, cache = subject.forward()
+    wanted = subject.reversed(subject.backward(one.copy(), cache))
+    must_agree(
+        subject.reversed(subject.backward(one, cache)),
+        wanted,
+        "with a dy that is one number broadcast",
+    )

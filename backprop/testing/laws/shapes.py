@@ -1,0 +1,181 @@
+"""Laws of shapes and dtypes: what was declared, a batch of any size, and clear errors for what does
+not fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from backprop.layer import Context, show_shape
+from backprop.layers.containers import Chain
+from backprop.testing.case import Broken, Case, DoesNotApply, Subject
+from backprop.testing.probes import fits, names, wrong_inputs
+
+Array = np.ndarray
+
+
+def shape_and_dtype_are_as_declared(case: Case) -> None:
+    """y has the shape that `compute_output_shape` says, dx that of x, and all of them x's dtype,
+    with all its digits.
+
+    Catches the float64 that leaks in through a NumPy scalar, a detour through float32 that float64
+    does not show, an output shape that was forgotten or is wrong for one padding, and a mask that
+    does not fit y.
+    """
+    for dtype in (np.float32, np.float64):
+        for training in (True, False):
+            subject, at = case.subject(dtype), replace(case, training=training)
+            y, cache = subject.forward(at)
+            mode = f"given {dtype.__name__} in {'training' if training else 'inference'}"
+            if not case.is_loss:
+                declared = tuple(subject.layer.compute_output_shape((None, *case.x.shape[1:])))
+                if not fits(np.shape(y), declared):
+                    raise Broken(
+                        f"{mode}, y has shape {np.shape(y)} where compute_output_shape says "
+                        f"{show_shape(declared)}"
+                    )
+                check_mask_shape(subject, at, np.shape(y), mode)
+            elif np.shape(y) and getattr(subject.layer, "reduction", None) not in ("none", None):
+                raise Broken(f"{mode}, the value has shape {np.shape(y)} where it is one number")
+            must_be(y, dtype, "y", mode)
+            dx = subject.backward(case.dy(y), cache)
+            if case.x.dtype.kind == "f":
+                must_be(dx, dtype, "dx", mode)
+            if np.shape(dx) != case.x.shape:
+                raise Broken(f"{mode}, dx has shape {np.shape(dx)} where x has {case.x.shape}")
+            for p in subject.layer.arrays():
+                must_be(p.value, dtype, p.path, mode)
+            if dtype is np.float64 and not (training and "stochastic" in case.tags):
+                found = subject.reversed(dx)
+                if not rounded_to_float32(case.x):
+                    found["y"] = np.asarray(y)
+                for name, a in found.items():
+                    if rounded_to_float32(a):
+                        raise Broken(f"{mode}, {name} has no more digits than float32")
+
+
+def must_be(a: Any, dtype: type, name: str, mode: str) -> None:
+    if getattr(a, "dtype", None) != dtype:
+        raise Broken(f"{mode}, {name} is {getattr(a, 'dtype', type(a).__name__)}")
+
+
+def rounded_to_float32(a: Array) -> bool:
+    """Whether all numbers are exact in float32, and some of them not by being simple, such as 0,
+    1 and 3.5: of numbers of float64, one in 500 million is."""
+    a = a[np.isfinite(a) & (np.abs(a) < 1e30)]
+    single = a.astype(np.float32)
+    return bool((single == a).all() and (single.view(np.uint32) & 0xFF).any())
+
+
+def check_mask_shape(subject: Subject, case: Case, shape: tuple, mode: str) -> None:
+    mask = subject.layer.compute_mask(subject.cast(case.x), case.mask)
+    if mask is not None and np.shape(mask) != shape[: np.ndim(mask)]:
+        raise Broken(f"{mode}, compute_mask gives shape {np.shape(mask)} for y of {shape}")
+
+
+def a_batch_of_one_and_of_none_works(case: Case) -> None:
+    """One row is a batch, and so is none: shapes stay right, sums over no rows are 0, nothing
+    becomes NaN.
+
+    Catches a mean over an empty axis, a squeeze that eats the batch, and statistics that a last,
+    empty batch turns into NaN.
+    """
+    if "stateful" in case.tags:
+        raise DoesNotApply("it is built for one size of batch")
+    subject = case.subject()
+    for n in (1, 0):
+        small = case.take(slice(0, n))
+        y, cache = subject.forward(small)
+        dx = subject.backward(case.dy(y), cache)
+        if not case.is_loss:
+            declared = tuple(subject.layer.compute_output_shape((None, *case.x.shape[1:])))
+            if not fits(np.shape(y), (n, *declared[1:])):
+                raise Broken(f"for {n} rows y has shape {np.shape(y)} and not {(n, *declared[1:])}")
+        if np.shape(dx) != small.x.shape:
+            raise Broken(f"for {n} rows dx has shape {np.shape(dx)} and not {small.x.shape}")
+        for name, a in {"y": y, "dx": dx, **subject.gradients()}.items():
+            if not np.isfinite(a).all():
+                raise Broken(f"for {n} rows {name} is not finite")
+            if n == 0 and name.startswith("d") and np.any(a):
+                raise Broken(f"{name} is not 0, where there are no rows")
+        for p in subject.buffers:
+            if not np.isfinite(p.value).all():
+                raise Broken(f"{n} rows left {p.path} not finite")
+
+
+def a_wrong_rank_or_width_raises_a_clear_error(case: Case) -> None:
+    """An input of another rank or width than the layer was built for works wholly, or raises an
+    error that names the layer.
+
+    Catches the shape that NumPy broadcasts in silence, and the error that says only that two arrays
+    do not fit. The layer stands in a chain, as in a model: what a chain says about where it
+    happened is welcome.
+    """
+    subject = case.subject(np.float32)
+    if case.is_loss:
+        wrong_targets(subject, case)
+        return
+    chain = Chain([subject.layer], dtype=None)
+    chain.build(case.batch_shape)
+    x = subject.cast(case.x)
+    for what, wrong in wrong_inputs(x):
+        subject.rewind()
+        where = (
+            f"built for {show_shape(x.shape[1:])} and given {show_shape(wrong.shape[1:])}, {what},"
+        )
+        try:
+            y = chain(wrong)
+        except Exception as error:
+            if not isinstance(error, ValueError | TypeError):
+                raise Broken(
+                    f"{where} it raises {type(error).__name__}, where a ValueError should say what "
+                    "is wrong"
+                ) from error
+            if not names(subject.layer, error):
+                raise Broken(
+                    f"{where} it raises an error that does not say where: {error}"
+                ) from error
+            continue
+        declared = tuple(subject.layer.compute_output_shape((None, *wrong.shape[1:])))
+        if not fits(y.shape, declared):
+            raise Broken(
+                f"{where} it raises nothing: y has shape {y.shape}, compute_output_shape says "
+                f"{show_shape(declared)}; set self.input_spec in build"
+            )
+        wrong_backward(subject, case, wrong, where)
+
+
+def wrong_backward(subject: Subject, case: Case, wrong: Array, where: str) -> None:
+    try:
+        y, cache = subject.layer.forward(wrong, Context(False))
+        dx = subject.backward(case.dy(y), cache)
+    except (ValueError, TypeError) as error:
+        if not names(subject.layer, error):
+            raise Broken(
+                f"{where} it raises nothing before backward: {error}; set self.input_spec in build"
+            ) from error
+        return
+    if dx.shape != wrong.shape:
+        raise Broken(f"{where} dx has shape {dx.shape}; set self.input_spec in build")
+
+
+def wrong_targets(subject: Subject, case: Case) -> None:
+    y_true = case.y_true
+    assert y_true is not None
+    wrong = [("one row more", np.concatenate([y_true, y_true[:1]]))]
+    if y_true.ndim > 1:
+        wrong.append(("one column more", np.concatenate([y_true, y_true[..., :1]], -1)))
+    for what, t in wrong:
+        where = f"given {what} in y_true, {t.shape} for {case.x.shape},"
+        name = type(subject.layer).__name__
+        try:
+            subject.layer(t, subject.cast(case.x))
+        except Exception as error:
+            if isinstance(error, ValueError | TypeError) and name in str(error):
+                continue
+            raise Broken(
+                f"{where} it raises {type(error).__name__} that does not name {name}: {error}"
+            ) from error
+        raise Broken(f"{where} it raises nothing")

@@ -1,0 +1,167 @@
+"""Laws of state: seeds and modes decide what is drawn, and only training moves a buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from backprop.testing.case import Broken, Case, DoesNotApply, Results, Subject, must_agree
+from backprop.testing.laws.law import needs
+from backprop.testing.probes import extremes
+
+Array = np.ndarray
+
+
+@needs(stateful="it remembers the batch before")
+def inference_is_deterministic(case: Case) -> None:
+    """In inference the same x gives the same y, and nothing is drawn.
+
+    Catches dropout that is on in inference, and everything that is kept from call to call. Another
+    batch runs in between.
+    """
+    subject, case = case.subject(), replace(case, training=False)
+    y = np.array(subject.forward(case)[0])
+    states = [g.state for g in subject.generators]
+    subject.forward(case.other(), rewind=False)
+    again = np.asarray(subject.forward(case, rewind=False)[0])
+    must_agree({"y": again}, {"y": y}, "the second time", 1e-14)
+    if any(repr(g.state) != repr(s) for g, s in zip(subject.generators, states, strict=True)):
+        raise Broken("inference draws from the layer's generator")
+
+
+def same_seed_same_result(case: Case) -> None:
+    """Built after the same seed, two layers have the same weights and draw the same numbers, and
+    each pass draws new ones.
+
+    Catches draws from `np.random`, from the clock or from anything else that `set_random_seed` does
+    not reach, and a (`stochastic`) layer that draws once and for all.
+    """
+    case = replace(case, training=True)
+    one, two = (Subject(case, generic=False) for _ in range(2))
+    for p, q in zip(one.layer.arrays(), two.layer.arrays(), strict=True):
+        must_agree({p.path: q.value}, {p.path: p.value}, "built again after the same seed", 0.0)
+    for _ in range(2):
+        y, again = (np.asarray(s.forward(rewind=False)[0]) for s in (one, two))
+        must_agree({"y": again}, {"y": y}, "built again after the same seed", 1e-14)
+    if "stochastic" in case.tags and case.x.size and "stateful" not in case.tags:
+        many = case.take(np.arange(16) % len(case.x))
+        first = np.array(one.forward(many, rewind=False)[0])
+        if not first.any():
+            raise DoesNotApply("y is 0, whatever is drawn")
+        if all(np.array_equal(first, one.forward(many, rewind=False)[0]) for _ in range(200)):
+            raise Broken(
+                "200 passes in training give the same y, where a stochastic layer draws anew"
+            )
+
+
+# -------------------------------------------------------------------------------- buffers
+
+
+def only_training_moves_buffers(case: Case) -> None:
+    """A forward pass in training may move a buffer; inference and the backward pass leave every bit
+    of it.
+
+    Catches statistics that predicting changes, and an update that stands in backward: it would run
+    once for each loss that is reversed, and never in a pass that nobody reverses. What a `stateful`
+    layer carries on does move in inference.
+    """
+    subject = with_buffers(case)
+    start = subject.buffers_at_start()
+    for training in (True, False):
+        mode = "training" if training else "inference"
+        y, cache = subject.forward(replace(case, training=training))
+        left, dy = subject.buffers_now(), case.dy(y)
+        if not training and "stateful" not in case.tags:
+            must_be_still(left, start, "inference moves")
+        for _ in range(2):
+            subject.backward(dy, cache)
+            must_be_still(subject.buffers_now(), left, f"the backward pass of {mode} moves")
+        subject.layer.backward_params(dy, cache)
+        must_be_still(subject.buffers_now(), left, f"backward_params after {mode} moves")
+
+
+def training_moves_buffers_alike(case: Case) -> None:
+    """A pass in training moves every buffer, and from the same start always to the same place.
+
+    Catches a moving average that does not move, and one that depends on more than buffers, input
+    and seed: a count of batches that is a plain attribute is lost with the file. Where to it moves
+    a law cannot know: that takes a `reference`. A layer whose buffers are constants, such as a
+    table of positions, says so by the tag `constant_buffers`, and then they may not move at all.
+    """
+    subject, case = with_buffers(case), replace(case, training=True)
+    start = subject.buffers_at_start()
+    subject.forward(case)
+    if "constant_buffers" in case.tags:
+        must_be_still(subject.buffers_now(), start, "training moves")
+        return
+    moved = subject.buffers_now()
+    for other in (case.other(), replace(case, training=False), case.other()):
+        subject.forward(other, rewind=False)
+    subject.forward(case)
+    must_agree(subject.buffers_now(), moved, "from the same start, after other passes", 1e-14)
+    names = zip(start, subject.buffers, strict=True)
+    still = {name for name, p in names if p.layer.trainable and p.size}
+    for tried in inputs_that_move(case):
+        if not still:
+            return
+        with np.errstate(all="ignore"):  # where x is extreme, only the buffers matter
+            subject.forward(tried)
+        still -= {name for name, b in subject.buffers_now().items() if not same(b, start[name])}
+    if still:
+        raise Broken(
+            f"no pass in training moves {', '.join(sorted(still))}; if it is a constant, say so by "
+            "the tag 'constant_buffers'"
+        )
+
+
+def inputs_that_move(case: Case) -> Iterator[Case]:
+    """Inputs of which one moves a buffer unless nothing does: an average that is 0 already is not
+    moved by zeros, nor by rows that cancel, nor by padding."""
+    case = replace(case, mask=None)
+    yield case
+    yield case.other()
+    if "stateful" not in case.tags:
+        for row in range(len(case.x)):
+            yield case.take(slice(row, row + 1))
+    if case.x.dtype.kind == "f":
+        for _, x in extremes(case):
+            yield case.with_x(x)
+
+
+def moving_a_buffer_changes_no_gradient(case: Case) -> None:
+    """A backward pass belongs to its own forward pass, however buffers have moved since.
+
+    Catches a backward pass that reads a moving statistic itself, or finds a view of it in the
+    cache: between forward and backward of one batch another may train, which overwrites it.
+    """
+    for training in (False, True):
+        at = replace(case, training=training)
+        wanted, subject = with_buffers(case).results(at), case.subject()
+        y, cache = subject.forward(at)
+        subject.forward(replace(case.other(), training=True), rewind=False)
+        got = {"y": np.asarray(y), **subject.reversed(subject.backward(case.dy(y), cache))}
+        mode = "training" if training else "inference"
+        must_agree(got, wanted, f"in {mode}, after another batch has moved the buffers")
+
+
+def with_buffers(case: Case) -> Subject:
+    """A subject whose layer has buffers, with something to move them by."""
+    subject = case.subject()
+    if not subject.buffers:
+        raise DoesNotApply("it has no buffers")
+    if not case.x.size:
+        raise DoesNotApply("an empty input moves nothing")
+    return subject
+
+
+def same(a: Array, b: Array) -> bool:
+    return np.array_equal(a, b, equal_nan=True)
+
+
+def must_be_still(now: Results, before: Results, who: str) -> None:
+    """Raise if a buffer is not what it was, to the last bit."""
+    for name, value in now.items():
+        if not same(value, before[name]):
+            raise Broken(f"{who} {name}")
