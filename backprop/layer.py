@@ -178,6 +178,15 @@ class Layer(Configurable):
         """The mask of `y`. Default: that of `x`."""
         return mask
 
+    @property
+    def ends_in_softmax(self) -> bool:
+        """Whether y is a softmax along its last axis and `backward_logits` can start before it."""
+        return False
+
+    def backward_logits(self, dz: Array, cache: Any, /, *, dx: bool = True) -> Any:
+        """`backward` from dL/dz, where y = softmax(z); without dL/dx where `dx` is False."""
+        raise TypeError(f"{type(self).__name__} does not end in a softmax")
+
     # ------------------------------------------------------------------------- what the author uses
 
     def param(

@@ -382,7 +382,23 @@ class Sequential(Chain):
         steps: int | None = None,
         callbacks=None,
     ):
-        """y for x, in inference and in batches (of 32 unless told otherwise)."""
+        """y for x, in inference and in batches.
+
+        Parameters
+        ----------
+        x : array, or iterable of batches
+        batch_size : int, optional
+            Default: as many rows as keep all arrays in a cache, from 32 to 4096; 32 with `steps`.
+        verbose : {"auto", 0, 1, 2}
+            2 is one line an epoch, 1 and "auto" a bar.
+        steps : int, optional
+            Stop after so many batches.
+        callbacks : list of Callback, optional
+
+        Returns
+        -------
+        ndarray
+        """
         trainer = self.trainer or Trainer(self)
         return trainer.predict(
             x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks

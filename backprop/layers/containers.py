@@ -242,37 +242,54 @@ class Chain(Container):
         caches = []
         i = 0
         try:
-            for i, step in enumerate(self._steps):  # noqa: B007 - the handler says where
-                if ctx.mask is None and not step.changes_mask:
+            if ctx.backward and ctx.mask is None and not self.changes_mask:
+                for step in self._steps:
                     x, cache = step.forward(x, ctx)
-                else:
-                    x, cache, mask = step.propagate(x, ctx)
-                    ctx = ctx.with_mask(mask)
+                    caches.append(cache)
+                return x, caches, None
+            for i, step in enumerate(self._steps):  # noqa: B007 - the handler says where
+                x, cache, mask = step.propagate(x, ctx)
+                ctx = ctx.with_mask(mask)
                 if ctx.backward:
                     caches.append(cache)
                 cache = None  # in inference nothing outlives its layer
         except Exception as error:
+            i = max(i, len(caches))
             raise self.located(
                 error, self._places[i], f"{show_shape(x.shape[1:])} {x.dtype}"
             ) from error
         return x, caches, ctx.mask
 
     def backward(self, dy, caches):
-        return self._reverse(dy, caches, 0, Layer.backward.__name__)
+        return self._reverse(dy, caches, True, False)
 
     def backward_params(self, dy, caches):
-        if self._first < len(self._steps):
-            self._reverse(dy, caches, self._first, Layer.backward_params.__name__)
+        self._reverse(dy, caches, False, False)
 
-    def _reverse(self, dy, caches, first: int, last_call: str):
-        """Walk back to the step `first`, which is reversed by its method `last_call`."""
+    @property
+    def ends_in_softmax(self):
+        return bool(self._steps) and self._steps[-1].ends_in_softmax
+
+    def backward_logits(self, dz, caches, *, dx=True):
+        return self._reverse(dz, caches, dx, True)
+
+    def _reverse(self, dy, caches, dx: bool, logits: bool):
+        """Walk back, to the first step where dL/dx is wanted, else to the first with parameters."""
         again: list[tuple[Parameter, Array]] = []
+        first = 0 if dx else self._first
         for i in range(len(self._steps) - 1, first - 1, -1):
             step = self._steps[i]
-            dy = (step.backward if i > first else getattr(step, last_call))(dy, caches[i])
+            if logits:
+                dy = step.backward_logits(dy, caches[i], dx=dx or i > first)
+                logits = False
+            elif dx or i > first:
+                dy = step.backward(dy, caches[i])
+            else:
+                step.backward_params(dy, caches[i])
             if self._again[i]:
                 again += [(p, p.gradient.copy()) for p in self._again[i]]
-        add_up(again)
+        if again:
+            add_up(again)
         return dy
 
     def parts(self):

@@ -6,8 +6,9 @@ from typing import Any
 
 from backprop.checks import integer
 from backprop.layer import INFERENCE, InputSpec, Layer
-from backprop.layers.activations import layer_of
-from backprop.linalg import product_of_rows, rows, sum_rows
+from backprop.layers.activations import Linear, ReLU, layer_of
+from backprop.layers.activations.elementwise import positive
+from backprop.linalg import gradients_of_affine, product_of_rows, rows
 
 
 class Dense(Layer):
@@ -103,10 +104,20 @@ class Dense(Layer):
         return self.activation.compute_output_shape((*input_shape[:-1], self.units))
 
     def forward(self, x, ctx=INFERENCE):
-        z = rows(x) @ self.kernel
+        if x.ndim == 2:
+            z = x.dot(self.kernel)
+        else:
+            z = rows(x).dot(self.kernel).reshape(*x.shape[:-1], self.units)
         if self.use_bias:
             z += self.bias
-        y, a = self.activation.forward(z.reshape(*x.shape[:-1], self.units), ctx)
+        activation = self.activation
+        kind = type(activation)
+        if kind is Linear:
+            return z, (x, None)
+        if kind is ReLU and activation.plain:  # z is of this call alone, and may become y
+            y = positive(z, out=z)
+            return y, (x, y)
+        y, a = activation.forward(z, ctx)
         return y, (x, a)
 
     def backward_params(self, dy, cache):
@@ -115,14 +126,26 @@ class Dense(Layer):
 
     def backward(self, dy, cache):
         x, a = cache
-        dz = self.activation.backward(dy, a)
+        return self.backward_of_product(self.activation.backward(dy, a), x)
+
+    def backward_of_product(self, dz, x):
+        """dL/dz → dL/dx, where z = x · kernel + bias."""
         self._set_gradients(x, dz)
-        return (rows(dz) @ self.kernel.T).reshape(x.shape)
+        dx = rows(dz).dot(self.kernel.T)
+        return dx if x.ndim == 2 else dx.reshape(x.shape)
+
+    @property
+    def ends_in_softmax(self):
+        return type(self) is Dense and self.activation.ends_in_softmax
+
+    def backward_logits(self, dz, cache, *, dx=True):
+        return self.backward_of_product(dz, cache[0]) if dx else self._set_gradients(cache[0], dz)
 
     def _set_gradients(self, x, dz) -> None:
-        product_of_rows(x, dz, out=self.dkernel)
         if self.use_bias:
-            self.dbias = sum_rows(dz)
+            gradients_of_affine(x, dz, self.dkernel, self.dbias)
+        else:
+            product_of_rows(x, dz, out=self.dkernel)
 
     def advice(self, shape) -> str:
         return "; add Flatten() before it" if len(shape) > 2 else ""

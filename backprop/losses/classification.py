@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import fraction
-from backprop.linalg import max_last, rows, sigmoid, sum_last
+from backprop.linalg import SHORT, max_last, multiples, rows, sigmoid, sum_last
 from backprop.losses.axes import last, mean_last, share, unlast
 from backprop.losses.labels import (
     axis_number,
@@ -272,39 +272,109 @@ class SparseCategoricalCrossentropy(Loss):
                 np.where(valid, labels, 0),
                 np.where(valid[..., None], x, 0 if self.from_logits else 1),
             )
-        at = np.arange(labels.size), labels.reshape(-1)
         x, shape = rows(x), x.shape
         if self.from_logits:
             z, q, s = exponentials(x)
-            values, inside = np.log(s) - z[at], None
+            at, inside = places(labels, z), None
+            values, picked = np.log(s), as_row(z)[at]
+            values -= picked
         else:
             q, s = normalise(x)
-            p = q[at].clip(EPSILON, 1 - EPSILON)
-            values, inside = -np.log(p), p == q[at]
+            at = places(labels, q)
+            picked = as_row(q)[at]
+            values, inside = self.surprise(picked)
         values = values.reshape(y_true.shape)
-        return (values if valid is None else values * valid), (q, s, at, inside, shape)
+        return (values if valid is None else values * valid), (q, s, at, picked, inside, shape)
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
-        q, s, at, inside, shape = cache
+        q, s, at, picked, inside, shape = cache
         dvalues = dvalues.reshape(-1)
         if self.from_logits:
             dy_pred = q * (dvalues / s)[:, None]
-            dy_pred[at] -= dvalues
+            as_row(dy_pred)[at] -= dvalues
         else:
             dvalues = dvalues * inside / s
             dy_pred = np.empty_like(q)
             dy_pred[...] = dvalues[:, None]
-            dy_pred[at] -= dvalues / np.maximum(q[at], EPSILON)
-        return unlast(dy_pred.reshape(shape), self.axis)
+            as_row(dy_pred)[at] -= dvalues / np.maximum(picked, EPSILON)
+        return unlast(dy_pred if len(shape) == 2 else dy_pred.reshape(shape), self.axis)
+
+    def surprise(self, q: Array) -> tuple[Array, Array]:
+        """-log of probabilities held within [1e-7, 1 - 1e-7], and which of them are inside."""
+        p = q.clip(EPSILON, 1 - EPSILON)
+        inside = p == q
+        np.log(p, out=p)
+        return np.negative(p, out=p), inside
+
+    def after_softmax(self) -> Loss | None:
+        # a subclass may have changed what the shorter way rests on
+        plain = type(self) is SparseCategoricalCrossentropy and self.ignore_class is None
+        return SparseAfterSoftmax(self) if plain and not self.from_logits else None
 
     def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         self.check_numbers(y_true)
         check_class_numbers(self, y_true, output_shape, self.axis, self.ignore_class)
 
 
+class SparseAfterSoftmax(Loss):
+    """`SparseCategoricalCrossentropy` of q = softmax(z), with the gradient of both together.
+
+        q, dz: (..., k)    values: (...)
+
+    Along a row Σ q = 1, so the loss divides by nothing, and the slope q ([i = j] - q) of the
+    softmax cancels the 1 / q of the logarithm. With δ one-hot at the label, and 0 where q[label] is
+    outside of the clip:
+
+        dz = (q - δ) dvalues
+
+    Parameters
+    ----------
+    loss : SparseCategoricalCrossentropy
+    """
+
+    def __init__(self, loss: SparseCategoricalCrossentropy):
+        super().__init__(loss.name, loss.reduction, loss.dtype)
+        self.loss = loss
+
+    def align(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        return self.loss.align(y_true, y_pred)
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        q = last(y_pred, self.loss.axis)
+        q, shape = rows(q), q.shape
+        at = places(y_true, q)
+        values, inside = self.loss.surprise(as_row(q)[at])
+        return values.reshape(y_true.shape), (q, at, inside, shape)
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        q, at, inside, shape = cache
+        d = dvalues.reshape(-1) * inside
+        dz = q * d[:, None]
+        as_row(dz)[at] -= d
+        return unlast(dz.reshape(shape), self.loss.axis)
+
+
+def places(labels: Array, q: Array) -> Array:
+    """Where the labels' entries of q, (n, k), are in `as_row(q)`."""
+    n, k = q.shape
+    labels = labels.reshape(-1)
+    if q.flags.c_contiguous:
+        return labels + multiples(n, k)
+    return multiples(k, n)[labels] + multiples(n, 1)  # a look-up is faster than labels * n
+
+
+def as_row(q: Array) -> Array:
+    """The entries of q, (n, k), in the order of its memory: a view."""
+    return q.reshape(-1) if q.flags.c_contiguous else q.T.reshape(-1)
+
+
 def exponentials(z: Array) -> tuple[Array, Array, Array]:
     """z less its maximum, e = exp(z), s = Σ e: softmax = e / s and its log = z - log s."""
-    z = z - max_last(z)  # the largest exponent is 0: nothing overflows
+    if z.ndim == 2 and 0 < z.shape[1] <= SHORT:  # a class after the other, so that loops are long
+        z = np.ascontiguousarray(z.T)
+        z = (z - np.maximum.reduce(z, axis=0)).T
+    else:
+        z = z - max_last(z)  # the largest exponent is 0: nothing overflows
     e = np.exp(z)
     return z, e, sum_last(e)
 

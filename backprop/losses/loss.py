@@ -113,6 +113,11 @@ class Loss(Layer):
         """Which values count; None for all. A loss that ignores some labels overrides it."""
         return None
 
+    def after_softmax(self) -> Loss | None:
+        """This loss of a softmax's output, whose `backward` gives dL/dz, z the softmax' input.
+        None where the loss knows no shorter way than through the softmax's own derivative."""
+        return None
+
     def align(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         """Both in one dtype and of one rank, as `values` gets them."""
         y_true = y_true.astype(y_pred.dtype, copy=False)
@@ -149,14 +154,22 @@ class Loss(Layer):
             mask = valid if mask is None else valid & self.fit(np.asarray(mask, bool), valid)
         if sample_weight is not None or mask is not None:
             values, w, total_weight = self.weigh(values, sample_weight, mask)
-        if self.reduction in ("none", None):
+        reduction = self.reduction
+        if reduction is None or reduction == "none":
             value, scale = values, 1.0
         else:
-            value = np.add.reduce(values, axis=None)
-            n = {"sum": 1, "mean_with_sample_weight": total_weight}.get(self.reduction, values.size)
+            value, n = np.add.reduce(values, axis=None), values.size
+            if reduction == "sum":
+                n = 1
+            elif reduction == "mean_with_sample_weight":
+                n = total_weight
             scale = 1 / n if n else 0.0  # where all is masked, the loss is 0
             value = value / n if n else value.dtype.type(0)
-        dvalues = np.full(inner, scale, y_pred.dtype) if w is None else w * scale
+        if w is None:
+            dvalues = np.empty(inner, y_pred.dtype)
+            dvalues.fill(scale)
+        else:
+            dvalues = w * scale
         return value, (cache, dvalues, inner, shape, dtype)
 
     def backward(self, cache: Any, dvalues: Any = None) -> Array:

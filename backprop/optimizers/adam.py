@@ -15,7 +15,7 @@ import numpy as np
 
 from backprop.optimizers.hyperparameters import Hyperparameter
 from backprop.optimizers.optimizer import Optimizer
-from backprop.optimizers.slots import Array
+from backprop.optimizers.slots import Array, Numbers
 
 
 class Adam(Optimizer):
@@ -77,6 +77,7 @@ class Adam(Optimizer):
         self.amsgrad = amsgrad
         self.unit_1 = 1 - self.beta_1
         self.unit_2 = 1 - self.beta_2
+        self._numbers = Numbers(4)
 
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum", "velocity"), *([("velocity_hat",)] if self.amsgrad else [])]
@@ -85,13 +86,13 @@ class Adam(Optimizer):
         units = {"momentum": self.unit_1, "velocity": self.unit_2, "velocity_hat": self.unit_2}
         return units.get(slot, 1.0)
 
-    def begin(self) -> None:
+    def begin(self, lr: float) -> None:
         b1, b2, t = self.beta_1, self.beta_2, self.iterations + 1
         if 1 - b1 != self.unit_1 or 1 - b2 != self.unit_2:
             self._change_units(1 - b1, 1 - b2)
         root = math.sqrt(1 - b2)
-        self._rate = (1 - b1) / root * math.sqrt(1 - b2**t) / (1 - b1**t)
-        self._shift = self.epsilon / root
+        rate = lr * (1 - b1) / root * math.sqrt(1 - b2**t) / (1 - b1**t)
+        self._numbers.set(b1, b2, self.epsilon / root, rate)
 
     def _change_units(self, unit_1: float, unit_2: float) -> None:
         """The betas have changed: the means m and v stay what they are, M and V do not."""
@@ -104,18 +105,19 @@ class Adam(Optimizer):
 
     def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
         m, v, *hat, t = work
-        m *= self.beta_1
+        b1, b2, shift, rate = self._numbers.of(w.dtype)
+        m *= b1
         m += g
         np.multiply(g, g, out=t)
-        v *= self.beta_2
+        v *= b2
         v += t
         if hat:
             np.maximum(hat[0], v, out=hat[0])
             v = hat[0]
         np.sqrt(v, out=t)
-        t += self._shift
+        t += shift
         np.divide(m, t, out=t)
-        t *= lr * self._rate
+        t *= rate
         w -= t
 
 
@@ -274,7 +276,7 @@ class Nadam(Optimizer):
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum", "velocity")]
 
-    def begin(self) -> None:
+    def begin(self, lr: float) -> None:
         b1, t = self.beta_1, self.iterations + 1
         mu, mu_next = (b1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
         self.u_product *= mu

@@ -9,16 +9,22 @@ from typing import Any
 import numpy as np
 
 from backprop.config import Configurable
-from backprop.optimizers.slots import Array, Entry, Slots, Stretch, Variable
+from backprop.optimizers.slots import (
+    ACCUMULATOR,
+    AVERAGE,
+    Array,
+    Entry,
+    Slots,
+    Stretch,
+    Variable,
+)
 from backprop.parameters import Parameter, ParameterVector, Segment
-
-AVERAGE, ACCUMULATOR = "average", "gradient_accumulator"
 
 
 class Bookkeeping(Configurable):
     """The half of `Optimizer` that has no mathematics in it."""
 
-    scratch = 1  # vectors for intermediate results that `update` is given; at least 1
+    scratch = 1  # arrays for intermediate results that `update` is given; at least 1
     scalars: tuple[str, ...] = ()  # attributes that are state: numbers that steps change
 
     name: str
@@ -84,7 +90,7 @@ class Bookkeeping(Configurable):
                 f"{self.name} was built for other parameters, and what it remembers is theirs; "
                 "make a new optimizer for this model"
             )
-        slots = Slots(entries, {name: self.initial(name) for name in self._names()}, self.scratch)
+        slots = Slots(entries, {name: self.initial(name) for name in self._names()})
         if self.use_ema:
             for entry in entries:
                 slots.of(AVERAGE, entry)[...] = entry.value
@@ -126,11 +132,10 @@ class Bookkeeping(Configurable):
 
     def _equip(self, s: Stretch) -> Stretch:
         """Add what the options of this optimizer need."""
-        s.work = [s.slots[name] for group in self.slots() for name in group] + s.scratch
         s.constrained = [entry for entry in s.entries if entry.constraint is not None]
         kept = [p for entry, p in zip(s.entries, s.parts, strict=True) if not self._excludes(entry)]
-        whole = [...] if len(kept) == len(s.entries) else kept
-        s.decayed = [(s.values[part], s.scratch[0][part]) for part in whole]
+        names = [name for group in self.slots() for name in group]
+        s.cut(names, [...] if len(kept) == len(s.entries) else kept, self.scratch)
         return s
 
     def _find(self, variable: Any) -> Entry:

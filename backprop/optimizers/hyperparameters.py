@@ -46,8 +46,9 @@ class Hyperparameter:
             value = optimizer.__dict__[self.slot]
         except KeyError:
             raise AttributeError(f"{type(optimizer).__name__} has no {self.name}") from None
-        # what is no function was checked to be a float when it was set
-        return float(value(optimizer._steps)) if callable(value) else value  # type: ignore[arg-type]
+        if type(value) is float or value is None:
+            return value
+        return float(value(optimizer._steps))
 
     def __set__(self, optimizer: Any, value: Any) -> None:
         value = self.checked(value, type(optimizer).__name__)

@@ -33,9 +33,9 @@ import numpy as np
 
 from backprop import checks
 from backprop.config import snake_case
-from backprop.optimizers.bookkeeping import ACCUMULATOR, AVERAGE, Bookkeeping
+from backprop.optimizers.bookkeeping import Bookkeeping
 from backprop.optimizers.hyperparameters import Hyperparameter
-from backprop.optimizers.slots import Array, Stretch
+from backprop.optimizers.slots import ACCUMULATOR, Array, Block, Stretch
 from backprop.parameters import ParameterVector
 
 
@@ -159,11 +159,11 @@ class Optimizer(Bookkeeping):
 
     # ----------------------------------------------------------- what the author of one writes
 
-    def begin(self) -> None:
+    def begin(self, lr: float) -> None:
         """Called once a step, before the updates: the place for numbers that they share."""
 
     def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
-        """Change `w` in place.
+        """Change `w` in place; called once for each block of a large model's vector.
 
         Parameters
         ----------
@@ -255,14 +255,17 @@ class Optimizer(Bookkeeping):
         if self.gradient_accumulation_steps is not None:
             gradients = self._accumulate(stretches, gradients)
         if gradients:
-            if self.global_clipnorm or self.clipnorm or self.clipvalue:
+            if self._clips():
                 gradients = self._clip(stretches, gradients)
-            lr = self.learning_rate
-            if self.weight_decay:
-                self._decay(stretches, lr * self.weight_decay)
-            self.begin()
+            lr, decay = self.learning_rate, self.weight_decay
+            rate = lr * decay if decay else 0.0
+            self.begin(lr)
             for s, g in zip(stretches, gradients, strict=True):
-                self.update(s.values, g, lr, *s.work)
+                for block in s.blocks:
+                    if rate:
+                        self._decay(block, rate)
+                    part = g if block.here is ... else g[block.here]
+                    self.update(block.values, part, lr, *block.work)
         if self.use_ema:
             self._move_averages(stretches)
         for s in stretches:
@@ -284,6 +287,10 @@ class Optimizer(Bookkeeping):
             vector[...] = 0
         return gradients
 
+    def _clips(self) -> bool:
+        kept = self.__dict__
+        return not (kept["_clipnorm"] is kept["_clipvalue"] is kept["_global_clipnorm"] is None)
+
     def _clip(self, stretches: list[Stretch], gradients: list[Array]) -> list[Array]:
         limit = self.clipvalue
         if limit:
@@ -304,29 +311,30 @@ class Optimizer(Bookkeeping):
             clipped.append(g)
         return clipped
 
-    def _decay(self, stretches: list[Stretch], rate: float) -> None:
+    def _decay(self, block: Block, rate: float) -> None:
         # not w *= 1 - rate: in float32 the rounding of 1 - rate is a part of a small rate, and the
         # same for all
-        for s in stretches:
-            for w, t in s.decayed:
-                np.multiply(w, rate, out=t)
-                w -= t
+        for part in block.decayed:
+            w, t = block.values[part], block.work[-1][part]
+            np.multiply(w, rate, out=t)
+            w -= t
 
     def _move_averages(self, stretches: list[Stretch]) -> None:
         first = self.iterations == 0
         momentum = self.ema_momentum
         every = self.ema_overwrite_frequency
         overwrite = every is not None and (self.iterations + 1) % every == 0
-        for s in stretches:
-            average, t = s.slots[AVERAGE], s.scratch[0]
+        for block in (block for s in stretches for block in s.blocks):
+            average, w, t = block.average, block.values, block.work[-1]
+            assert average is not None
             if first:
-                average[...] = s.values
+                average[...] = w
             else:
                 average *= momentum
-                np.multiply(s.values, 1 - momentum, out=t)
+                np.multiply(w, 1 - momentum, out=t)
                 average += t
             if overwrite:
-                s.values[...] = average
+                w[...] = average
 
 
 def norm(g: Array) -> float:

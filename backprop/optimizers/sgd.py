@@ -8,7 +8,7 @@ import numpy as np
 
 from backprop.optimizers.hyperparameters import Hyperparameter, scheduled
 from backprop.optimizers.optimizer import Optimizer
-from backprop.optimizers.slots import Array
+from backprop.optimizers.slots import Array, Numbers
 
 
 class SGD(Optimizer):
@@ -52,19 +52,23 @@ class SGD(Optimizer):
         super().__init__(learning_rate, **kwargs)
         self.momentum = momentum
         self.nesterov = nesterov
+        self._numbers = Numbers(2)
 
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum",)] if scheduled(self, "momentum") or self.momentum else []
 
+    def begin(self, lr: float) -> None:
+        self._numbers.set(lr, self.momentum)
+
     def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+        rate, momentum = self._numbers.of(w.dtype)
         if len(work) == 1:
             (t,) = work
-            np.multiply(g, lr, out=t)
+            np.multiply(g, rate, out=t)
             w -= t
             return
         v, t = work
-        momentum = self.momentum
-        np.multiply(g, lr, out=t)
+        np.multiply(g, rate, out=t)
         v *= momentum
         v -= t
         if self.nesterov:

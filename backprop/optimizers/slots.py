@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from types import EllipsisType
+from typing import Any
 
 import numpy as np
 
 from backprop.parameters import Parameter, Segment
 
 Array = np.ndarray
+
+AVERAGE, ACCUMULATOR = "average", "gradient_accumulator"  # slots of the base class
+BLOCK = 1 << 16  # elements: five vectors of them fit in a core's cache, and a call pays for itself
 
 
 class Variable:
@@ -58,6 +62,8 @@ class Stretch:
         Whose values they are.
     parts : list
         For each entry the index of its part in `values`.
+    blocks : list of Block
+        What `update` is called on, one after the other or side by side.
     """
 
     def __init__(
@@ -72,16 +78,89 @@ class Stretch:
         self.gradients = gradients
         self.entries = entries
         self.parts = parts
-        self.work: list[Array] = []  # what `update` is given besides values and gradient
         self.constrained: list[Entry] = []
-        self.decayed: list[tuple[Array, Array]] = []  # values under weight decay, with scratch
+        self.blocks: list[Block] = []
         dtype, first = slots.places[id(entries[0])]
         here = slice(first.start, first.start + values.size)
         self.slots = {
             name: vectors[dtype][here].reshape(values.shape)
             for name, vectors in slots.vectors.items()
         }
-        self.scratch = [v[dtype][here].reshape(values.shape) for v in slots.scratch]
+
+    def cut(
+        self, names: Sequence[str], decayed: Sequence[slice | EllipsisType], scratch: int
+    ) -> None:
+        """Make the blocks: with which slots, which parts are under weight decay, and how many
+        arrays for intermediate results."""
+        w = self.values
+        places: list[Any] = [...]
+        if w.ndim == 1 and w.size > BLOCK:
+            places = [slice(a, min(a + BLOCK, w.size)) for a in range(0, w.size, BLOCK)]
+        ts = [np.empty(w[places[0]].shape, w.dtype) for _ in range(scratch)]
+        self.blocks = [Block(self, here, names, decayed, ts) for here in places]
+
+
+class Block:
+    """A part of a stretch that is small enough to stay in a core's cache through an update.
+
+    Attributes
+    ----------
+    here : slice or ...
+        Its place in the stretch.
+    values : ndarray
+    work : list of ndarray
+        What `update` is given besides values and gradient: the slots, then scratch.
+    average : ndarray or None
+        The moving average, where there is one.
+    decayed : list
+        Indices of what is under weight decay.
+    """
+
+    def __init__(
+        self,
+        stretch: Stretch,
+        here: Any,
+        names: Sequence[str],
+        decayed: Sequence[slice | EllipsisType],
+        scratch: list[Array],
+    ):
+        self.here = here
+        self.values = stretch.values[here]
+        slots = [stretch.slots[name][here] for name in names]
+        cut = ... if here is ... else slice(0, self.values.size)
+        self.work = [*slots, *(t[cut] for t in scratch)]
+        average = stretch.slots.get(AVERAGE)
+        self.average = None if average is None else average[here]
+        if here is ...:
+            self.decayed = list(decayed)
+        else:
+            self.decayed = [d for d in (within(part, here) for part in decayed) if d is not None]
+
+
+def within(part: Any, here: slice) -> Any:
+    """The index, within a block, of what it has of a part; None where that is nothing."""
+    if part is ...:
+        return part
+    a, b = max(part.start, here.start) - here.start, min(part.stop, here.stop) - here.start
+    return slice(a, b) if a < b else None
+
+
+class Numbers:
+    """A few numbers as arrays without axes, in both dtypes: as factors NumPy takes such arrays in
+    half the time that it takes to convert Python's floats."""
+
+    def __init__(self, count: int):
+        self._single = [np.zeros((), np.float32) for _ in range(count)]
+        self._double = [np.zeros((), np.float64) for _ in range(count)]
+        self._numbers = [0.0] * count
+
+    def set(self, *numbers: float) -> None:
+        for i, number in enumerate(numbers):
+            if number != self._numbers[i]:
+                self._numbers[i] = self._single[i][()] = self._double[i][()] = number
+
+    def of(self, dtype: np.dtype) -> list[Array]:
+        return self._single if dtype.char == "f" else self._double
 
 
 class Slots:
@@ -92,11 +171,9 @@ class Slots:
     entries : list of Parameter or Variable
     initial : mapping of str to float
         The names, and what their vectors are filled with.
-    scratch : int
-        How many vectors for intermediate results are kept beside them.
     """
 
-    def __init__(self, entries: Iterable[Entry], initial: Mapping[str, float], scratch: int):
+    def __init__(self, entries: Iterable[Entry], initial: Mapping[str, float]):
         self.entries = list(entries)
         self.places: dict[int, tuple[np.dtype, slice]] = {}
         sizes: dict[np.dtype, int] = {}
@@ -109,7 +186,6 @@ class Slots:
             name: {dtype: np.full(size, fill, dtype) for dtype, size in sizes.items()}
             for name, fill in initial.items()
         }
-        self.scratch = [{d: np.empty(n, d) for d, n in sizes.items()} for _ in range(scratch)]
 
     def of(self, name: str, entry: Entry) -> Array:
         """The part of one parameter, in its shape: a view."""

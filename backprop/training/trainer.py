@@ -102,16 +102,21 @@ class Trainer:
 
     def gradients(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
         """Forward, loss, backward, regularize: every gradient of the model is set."""
-        model, loss = self.model, self.loss
+        model = self.model
         ctx = Context(training=True, penalties=[]) if self._penalised else TRAINING
         y_pred, caches, mask = model.propagate(x, ctx)
+        fused = self._fused if mask is None else None
+        loss = fused or self.loss
         value, cache = loss.forward(y, y_pred, sample_weight, mask)
         if not math.isfinite(value):
             self._report_nonfinite(x, value)
         dy = loss.backward(cache)
         if self.loss_weight != 1:
             value, dy = value * self.loss_weight, dy * self.loss_weight
-        model.backward_params(dy, caches)
+        if fused is None:
+            model.backward_params(dy, caches)
+        else:
+            model.backward_logits(dy, caches, dx=False)
         for p in self._regularized:
             value = value + p.regularizer(p.value)
             p.gradient += p.regularizer.gradient(p.value)
@@ -134,6 +139,7 @@ class Trainer:
             self._prepared = parameters
             self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
             self._penalised = any(layer.penalises for layer in self.model.walk())
+            self._fused = self.loss.after_softmax() if self.model.ends_in_softmax else None
         if training:
             parameters.refresh()
             if not self.optimizer.built:
@@ -428,6 +434,8 @@ class Trainer:
         x = data.first()[0]
         self.model.build((None, *x.shape[1:]))
         self.model.check_input(x.shape)
+        if batch_size is None and steps is None and isinstance(data, ArrayData):
+            data.batch_size = rows_at_once(self.model, x.shape)
         run = self._run_list(callbacks, verbose, steps or data.steps)
         run.on_predict_begin()
         outputs = []
@@ -538,3 +546,13 @@ class Trainer:
             RuntimeWarning,
             stacklevel=5,
         )
+
+
+def rows_at_once(model: Any, shape: tuple[int, ...]) -> int:
+    """How many rows a prediction takes at a time: no array between two layers then has much more
+    than a million numbers, which still lie in a cache."""
+    widest = math.prod(shape[1:])
+    for layer in model.layers:
+        shape = tuple(layer.compute_output_shape(shape))
+        widest = max(widest, math.prod(n or 1 for n in shape[1:]))
+    return min(max((1 << 20) // max(widest, 1), 32), 4096)

@@ -95,6 +95,13 @@ class Softmax(AlongAxis):
         dx -= y * self.total(dx)
         return dx
 
+    @property
+    def ends_in_softmax(self):
+        return type(self) is Softmax and self.axis == -1
+
+    def backward_logits(self, dz, cache, *, dx=True):
+        return dz
+
     def time_mask(self, x: Array, ctx: Context) -> Array | None:
         """The mask, with axes of length one behind its two, where the softmax runs over time."""
         if ctx.mask is None or x.ndim < 2 or x.shape[:2] != ctx.mask.shape:
