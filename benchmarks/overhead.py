@@ -15,16 +15,15 @@ do without.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable
 
-for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-    os.environ.pop(name, None)  # they hold a current OpenBLAS to an older kernel
+from shared.machine import blas, unset_blas_limits
+
+unset_blas_limits()
 
 import numpy as np  # noqa: E402 - the environment comes first
-from threadpoolctl import threadpool_info  # noqa: E402
 
 Array = np.ndarray
 BATCH, N, HIDDEN, CLASSES = 32, 64, 128, 10
@@ -125,11 +124,7 @@ def main() -> None:
         for _ in range(options.rounds)
     ]
     library_us, hand_us = (statistics.median(side) * 1e6 for side in zip(*turns, strict=True))
-    blas = next((i for i in threadpool_info() if i["user_api"] == "blas"), {})
-    print(
-        f"NumPy {np.__version__}, {blas.get('internal_api')} {blas.get('architecture')}, "
-        f"{blas.get('num_threads')} threads"
-    )
+    print(f"NumPy {np.__version__}, {blas()}")
     print(
         f"median of {options.rounds} turns of {options.steps} steps, {N}-{HIDDEN}-{CLASSES}, batch "
         f"{BATCH}, Adam, float32"

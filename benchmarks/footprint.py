@@ -1,0 +1,219 @@
+"""What a library costs beside the time of a step: memory, disk, and waiting for the first step.
+
+    python benchmarks/footprint.py [--rows mlp-mnist mlp-large] [--peers backprop jax ...] [--quick]
+                                   [--json FILE]
+
+Each number is of a fresh interpreter of its own:
+
+    import       seconds until NumPy and the library are imported, with the part that trains
+    first step   seconds from the same start until one step of mlp-digits is done
+    memory       the process' largest resident memory, in MB, at the end of some steps of a row
+    installed    MB of the files of the library's distribution and of what it requires
+
+`by-hand` is a loop of NumPy calls that does the row's arithmetic with nothing in between: one
+vector of values, one of gradients, two of Adam's means (SGD: one of velocities), one to work in.
+"""
+
+from __future__ import annotations
+
+import time
+
+START = time.perf_counter()  # before NumPy, which the modules below import
+
+import argparse  # noqa: E402 - the clock comes first, here and in all that follows
+import json  # noqa: E402
+import re  # noqa: E402
+import statistics  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+from importlib import metadata  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+from shared.machine import limit_threads, processor, unset_blas_limits, version  # noqa: E402
+
+unset_blas_limits()
+
+from shared.peers import PEERS  # noqa: E402 - the environment comes first
+from shared.rows import ROWS  # noqa: E402
+
+FIRST = "mlp-digits"
+
+
+def peak() -> float:
+    """The largest resident memory of this process so far, in MB."""
+    try:  # what getrusage tells includes the parent's at the time of the fork
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    except OSError:
+        import resource
+
+        found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return found / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def child(name: str, row: str, steps: int) -> None:
+    """Train, and print what it took as JSON. `main` runs this in an interpreter of its own."""
+    import warnings
+
+    warnings.simplefilter("ignore")
+    variants = PEERS[name].variants(ROWS[row])
+    imported = time.perf_counter() - START
+    if not variants:
+        print(json.dumps({"absent": "does not offer this row"}))
+        return
+    variant = next(iter(variants.values()))()
+    variant.run(1)
+    first = time.perf_counter() - START
+    if steps > 1:
+        variant.run(steps - 1)
+    print(json.dumps({"import": imported, "first": first, "peak": peak()}))
+
+
+def run(name: str, row: str, steps: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--child", name, row, str(steps)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
+        return {"absent": lines[-1][:120]}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def requirements(distribution: str) -> set[str]:
+    """A distribution and all it requires that is installed, extras left out."""
+    found: set[str] = set()
+    todo = [distribution]
+    while todo:
+        name = re.sub(r"[-_.]+", "-", todo.pop()).lower()
+        try:
+            required = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue  # not needed on this system, or it could not have been imported
+        if name in found:
+            continue
+        found.add(name)
+        wanted = [r for r in required if "extra ==" not in r.replace("extra==", "extra ==")]
+        todo += [re.split(r"[^A-Za-z0-9._-]", r, maxsplit=1)[0] for r in wanted]
+    return found
+
+
+def installed(distributions: tuple[str, ...]) -> float:
+    """MB of the files that belong to the distributions and to what they require."""
+    names = set().union(*(requirements(name) for name in distributions))
+    total = 0
+    for name in names:
+        for file in metadata.files(name) or []:
+            path = Path(str(file.locate()))
+            total += path.stat().st_size if path.is_file() else 0
+    return total / 1e6
+
+
+def own_size() -> float:
+    """MB of this library, whether it is installed or runs from its repository, and of the
+    distributions that it requires."""
+    import backprop
+
+    folder = Path(backprop.__file__).parent
+    files = (f for f in folder.rglob("*") if f.is_file() and "__pycache__" not in f.parts)
+    return sum(f.stat().st_size for f in files) / 1e6 + installed(
+        ("numpy", "scipy", "threadpoolctl")
+    )
+
+
+def size(name: str) -> float:
+    return own_size() if name == "backprop" else installed(PEERS[name].distributions)
+
+
+def middle(found: list[dict[str, Any]], what: str) -> float:
+    return statistics.median(f[what] for f in found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [name for name in PEERS if name != "torch.compile"]
+    parser.add_argument("--rows", nargs="+", default=["mlp-mnist", "mlp-large"], choices=ROWS)
+    parser.add_argument("--peers", nargs="+", default=names, choices=PEERS)
+    parser.add_argument("--rounds", type=int, default=5, help="interpreters of each side")
+    parser.add_argument("--steps", type=int, default=20, help="of training, where memory is read")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="one of each: does it run?")
+    parser.add_argument("--json", metavar="FILE", help="write all numbers there")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        name, row, steps = options.child
+        child(name, row, int(steps))
+        return
+    if options.quick:
+        options.rounds, options.steps = 1, 2
+
+    limit_threads(options.threads)
+    peers = dict.fromkeys(["by-hand", "backprop", *options.peers])
+    starts: dict[str, list[dict[str, Any]]] = {name: [] for name in peers}
+    if not options.quick:
+        for name in peers:
+            run(name, FIRST, 1)  # fills the system's cache of files, and writes byte code
+    for _ in range(options.rounds):
+        for name, found in starts.items():
+            if works(found):
+                found.append(run(name, FIRST, 1))
+    memory = {
+        row: {name: [run(name, row, options.steps)] for name in peers if works(starts[name])}
+        for row in options.rows
+    }
+    report(options, starts, memory)
+
+
+def works(found: list[dict[str, Any]]) -> bool:
+    return all("absent" not in f for f in found)
+
+
+def report(
+    options: argparse.Namespace,
+    starts: dict[str, list[dict[str, Any]]],
+    memory: dict[str, dict[str, list[dict[str, Any]]]],
+) -> None:
+    versions = dict.fromkeys(d for name in starts for d in PEERS[name].distributions)
+    print(
+        f"{processor()}, {options.threads} threads, Python {sys.version.split()[0]}, "
+        + ", ".join(f"{d} {version(d)}" for d in versions)
+    )
+    print(
+        f"medians of {options.rounds} fresh interpreters; memory after {options.steps} steps, with "
+        "its ratio to the loop by hand"
+    )
+    heads = "".join(f"{f'{row}, MB':>22}" for row in memory)
+    print(f"{'':18}{'import s':>10}{'first step s':>14}{'installed MB':>14}{heads}")
+    table = {}
+    for name, found in starts.items():
+        if not works(found):
+            print(f"{name:18}  absent: {found[-1]['absent']}")
+            table[name] = {"absent": found[-1]["absent"]}
+            continue
+        line = {
+            "import_s": middle(found, "import"),
+            "first_step_s": middle(found, "first"),
+            "installed_mb": size(name),
+        }
+        text = (
+            f"{name:18}{line['import_s']:10.2f}{line['first_step_s']:14.2f}"
+            f"{line['installed_mb']:14.0f}"
+        )
+        for row, sides in memory.items():
+            if not works(sides[name]):
+                text += f"{'absent':>22}"
+                continue
+            line[row] = middle(sides[name], "peak")
+            ratio = line[row] / middle(sides["by-hand"], "peak")
+            text += f"{line[row]:13.0f} ({ratio:5.2f}x)"
+        print(text)
+        table[name] = line
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(table, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

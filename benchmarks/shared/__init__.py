@@ -1,0 +1,1 @@
+"""What the benchmark scripts share; none of it is part of the library."""

@@ -1,0 +1,154 @@
+"""This library, and Keras on one of its engines: the same script, apart from the import."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from typing import Any
+
+import numpy as np
+
+from shared.peers import Peer, Variants
+from shared.peers.loop import Loop
+from shared.rows import SGD, Array, Row, batches, epoch, weights
+
+
+def variants(row: Row, peer: Peer) -> Variants:
+    if peer.engine is None:
+        import backprop
+
+        importlib.import_module("backprop.models")  # names load when they are first used
+
+        found: Variants = {
+            "train_step": lambda: steps(backprop, row),
+            "train_on_batch": lambda: on_batch(backprop, row),
+            "fit": lambda: Fit(backprop, row),
+        }
+        if row.loss == "crossentropy":
+            found["train_step, logits"] = lambda: steps(backprop, row, logits=True)
+        return found
+    os.environ["KERAS_BACKEND"] = peer.engine
+    importlib.import_module(peer.engine)
+    if peer.engine == "torch":
+        import torch
+
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    keras = importlib.import_module("keras")
+    return {"train_on_batch": lambda: on_batch(keras, row), "fit": lambda: Fit(keras, row)}
+
+
+def compiled(library: Any, row: Row, logits: bool = False) -> Any:
+    """The model with the row's initial weights, as a user writes it: softmax is the last layer's
+    activation, unless the loss takes logits."""
+    *first, last = row.layers
+    dense = library.layers.Dense
+    activation = last.activation
+    loss: Any = "mse"
+    if row.loss == "crossentropy":
+        loss = library.losses.SparseCategoricalCrossentropy(from_logits=logits)
+        activation = "linear" if logits else "softmax"
+    model = library.Sequential(
+        [
+            library.Input(row.input_shape),
+            *(dense(layer.units, activation=layer.activation) for layer in first),
+            dense(last.units, activation=activation),
+        ]
+    )
+    model.set_weights(weights(row))
+    model.compile(optimizer(library, row), loss)
+    return model
+
+
+def optimizer(library: Any, row: Row) -> Any:
+    how = row.optimizer
+    if isinstance(how, SGD):
+        return library.optimizers.SGD(how.lr, momentum=how.momentum)
+    return library.optimizers.Adam(how.lr, how.beta_1, how.beta_2, how.epsilon)
+
+
+def gradients(model: Any, row: Row) -> list[Array]:
+    """Those of the first step: kept by our layers; Keras keeps the optimizer's mean of them."""
+    if type(model).__module__.startswith("backprop"):
+        return [p.gradient for p in model.parameters.parameters]
+    how = row.optimizer
+    if isinstance(how, SGD):
+        return [np.asarray(v) / np.float32(-how.lr) for v in model.optimizer.momentums]
+    return [np.asarray(m) / np.float32(1 - how.beta_1) for m in model.optimizer._momentums]
+
+
+def steps(backprop: Any, row: Row, logits: bool = False) -> Loop:
+    """`Trainer.train_step`, which `fit` calls for each batch."""
+    from backprop.training.data import as_data
+
+    model, found = compiled(backprop, row, logits), batches(row)
+    trainer = model.trainer
+    trainer.prepare(
+        as_data(trainer.reader, *found[0], who="train_step"), "train_step", training=True
+    )
+    return Loop(lambda x, y: trainer.train_step(x, y)[0], found, lambda: gradients(model, row))
+
+
+class OnBatch(Loop):
+    """`train_on_batch`, which returns the mean loss since the metrics were reset."""
+
+    def __init__(self, model: Any, row: Row):
+        super().__init__(model.train_on_batch, batches(row), lambda: gradients(model, row))
+        self.model = model
+
+    def first(self, steps: int) -> tuple[list[float], list[Array]]:
+        step, self.step = self.step, self.alone
+        try:
+            return super().first(steps)
+        finally:
+            self.step = step
+
+    def alone(self, x: Array, y: Array) -> float:
+        self.model.reset_metrics()
+        return self.model.train_on_batch(x, y)
+
+
+def on_batch(library: Any, row: Row) -> OnBatch:
+    return OnBatch(compiled(library, row), row)
+
+
+class Fit:
+    """`fit` on arrays in memory, shuffled, without a progress bar; only what lies between the
+    beginning and the end of an epoch is timed."""
+
+    def __init__(self, library: Any, row: Row):
+        class Clock(library.callbacks.Callback):
+            seconds = start = 0.0
+
+            def on_epoch_begin(self, epoch, logs=None):
+                self.start = time.perf_counter()
+
+            def on_epoch_end(self, epoch, logs=None):
+                self.seconds += time.perf_counter() - self.start
+
+        self.clock = Clock
+        self.row = row
+        self.model = compiled(library, row)
+        self.x, self.y = epoch(row)
+
+    def first(self, steps: int) -> tuple[list[float], list[Array]]:
+        losses: list[float] = []
+        found: list[Array] = []
+        for x, y in batches(self.row)[:steps]:
+            run = self.model.fit(x, y, batch_size=self.row.batch, shuffle=False, verbose=0)
+            losses += run.history["loss"]
+            found = found or [g.copy() for g in gradients(self.model, self.row)]
+        return losses, found
+
+    def run(self, steps: int) -> tuple[float, int]:
+        clock, row = self.clock(), self.row
+        epochs = max(1, round(steps / row.fit_steps))
+        self.model.fit(
+            self.x,
+            self.y,
+            batch_size=row.batch,
+            epochs=epochs,
+            verbose=0,
+            callbacks=[clock],
+        )
+        return clock.seconds, epochs * row.fit_steps
