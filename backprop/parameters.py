@@ -182,6 +182,7 @@ class ParameterVector:
         if any(p.memory is None for p in self.parameters) or len(merge(self.parameters)) > 1:
             self._lay()
         self._segments: list[Segment] = []
+        self._trained: list[bool] = []
         self.refresh()
 
     def _lay(self) -> None:
@@ -197,6 +198,12 @@ class ParameterVector:
 
     def refresh(self) -> None:
         """Take note of layers that were frozen or thawed."""
+        trained = [p.trainable for p in self.parameters]
+        if trained != self._trained:
+            self._trained = trained
+            self._find_segments()
+
+    def _find_segments(self) -> None:
         segments = merge(self.parameters, lambda p: p.trainable)
         if not same_stretches(segments, self._segments):  # who has prepared for them knows the list
             self._segments = segments
@@ -205,7 +212,7 @@ class ParameterVector:
         """The trainable stretches: one, unless layers are frozen or shared with another model."""
         for segment in self._segments:
             if not segment.memory.live:
-                self.refresh()
+                self._find_segments()
                 break
         return self._segments
 

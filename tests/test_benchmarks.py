@@ -23,7 +23,7 @@ QUICK = {
     "gradcheck.py": (["--quick"], "undecided"),
     "import_time.py": (["--rounds", "2"], "import backprop"),
     "optimizers.py": (["--quick"], "adam"),
-    "overhead.py": (["--steps", "2", "--rounds", "3"], "library's own"),
+    "overhead.py": (["--quick", "--growth"], "its own"),
     "train_step.py": (
         ["--quick", "--rows", "mlp-tiny", "autoencoder", "--peers", "by-hand", "autograd"],
         "ratios",

@@ -164,8 +164,12 @@ class ArrayData:
         warn_if_short(end - begin, steps)
 
     def _read(self, rows: Any) -> Batch:
-        y, w = self.y, self.weight
-        batch = self.x[rows], None if y is None else y[rows], None if w is None else w[rows]
+        x, y, w = self.x[rows], self.y, self.weight
+        if y is self.x:  # an autoencoder's: gathered once
+            y = x
+        elif y is not None:
+            y = y[rows]
+        batch = x, y, None if w is None else w[rows]
         if not self.late:
             return batch
         try:
