@@ -76,12 +76,10 @@ class Worker:
         return found
 
     def run(self, variant: str, steps: int) -> Block:
-        """Train: a tenth of the steps to fetch the network back into the caches, then a timed
-        block."""
+        """Train: some steps to fetch the network back into the caches, then a timed block."""
         idle = time.process_time() - self.asleep
         runner = self.made[variant]
-        if steps >= 10:
-            runner.run(steps // 10)
+        runner.run(max(2, steps // 10))
         seconds, done = runner.run(steps)
         self.settle()
         return Block(seconds, done, idle)
@@ -140,13 +138,13 @@ class Process:
 def interleave(
     sides: dict[Any, tuple[Process, str]], seconds: float, rounds: int
 ) -> dict[Any, list[Block]]:
-    """Blocks of about so many seconds of each side, taking turns; the order turns round with every
-    round, so that no side always follows the same other."""
+    """Blocks of about so many seconds of each side, or of ten steps if these take longer, taking
+    turns; the order turns round with every round, so that no side always follows the same other."""
     steps = {}
     for key, (process, variant) in sides.items():
         process.ask("run", variant, 3)
         each = process.ask("run", variant, 3).each
-        steps[key] = max(1, round(seconds / each))
+        steps[key] = max(10, round(seconds / each))
         process.ask("run", variant, steps[key])
     found: dict[Any, list[Block]] = {key: [] for key in sides}
     order = list(sides)
