@@ -184,8 +184,8 @@ def report(task: str, runs: dict[str, list[dict[str, Any]]]) -> None:
     row, target, _ = TASKS[task]
     print(f"\n{task}: {row}; to an accuracy of {100 * target:g} %")
     print(
-        f"{'':14}{'epochs':>8}{'seconds':>10}{'each, ms':>10}{'x ours':>8}{'apart':>9}{'at most':>9}"
-        f"{'best %':>8}"
+        f"{'':14}{'epochs':>8}{'seconds':>10}{'each, ms':>10}{'x ours':>8}{'apart':>9}"
+        f"{'at most':>9}{'best %':>8}"
     )
     ours = runs[OURS][0]
     our_each = statistics.median(t for found in runs[OURS] for t in found["seconds"])
@@ -196,9 +196,7 @@ def report(task: str, runs: dict[str, list[dict[str, Any]]]) -> None:
         curve = found[0]
         reached = next((i for i, a in enumerate(curve["accuracies"], 1) if a >= target), None)
         each = statistics.median(t for f in found for t in f["seconds"])
-        apart = [
-            abs(a - b) / abs(b) for a, b in zip(curve["losses"], ours["losses"], strict=True)
-        ]
+        apart = [abs(a - b) / abs(b) for a, b in zip(curve["losses"], ours["losses"], strict=True)]
         seconds = f"{middle(found, reached):10.3f}" if reached else f"{'-':>10}"
         print(
             f"{name:14}{reached or 'never':>8}{seconds}{1e3 * each:10.1f}{each / our_each:8.2f}"

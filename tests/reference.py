@@ -1,5 +1,7 @@
 """Naive versions of layers, in loops that follow the formula; the fast ones must agree."""
 
+from itertools import product
+
 import numpy as np
 
 
@@ -14,6 +16,8 @@ def places(n, size, stride, padding, dilation=1):
     """For each window along an axis, its pixels inside the image: (place in window, in image)."""
     if padding == "same":
         windows, before = margins(n, size, stride, dilation)
+    elif padding == "causal":
+        windows, before = -(-n // stride), dilation * (size - 1)
     else:
         windows, before = (n - dilation * (size - 1) - 1) // stride + 1, 0
     found = []
@@ -23,35 +27,161 @@ def places(n, size, stride, padding, dilation=1):
     return found
 
 
-def conv2d(x, kernel, bias, strides, padding, dilation, groups):
-    """Channels last."""
-    h, w, c, filters = kernel.shape
-    tall = places(x.shape[1], h, strides[0], padding, dilation[0])
-    wide = places(x.shape[2], w, strides[1], padding, dilation[1])
-    y = np.zeros((len(x), len(tall), len(wide), filters))
+def windows_of(sizes, size, strides, padding, dilation):
+    """Of each window its index and its pixels inside the image, as (place in window, in image)."""
+    axes = [
+        places(*numbers, padding, d)
+        for *numbers, d in zip(sizes, size, strides, dilation, strict=True)
+    ]
+    for window in np.ndindex(*map(len, axes)):
+        along = [axis[i] for axis, i in zip(axes, window, strict=True)]
+        yield window, [tuple(zip(*pairs, strict=True)) for pairs in product(*along)]
+
+
+def convolution(x, kernel, bias, strides, padding, dilation, groups):
+    """Channels last, along any number of axes."""
+    *size, c, filters = kernel.shape
+    windows = list(windows_of(x.shape[1:-1], size, strides, padding, dilation))
+    y = np.zeros((len(x), *(i + 1 for i in windows[-1][0]), filters))
     for n in range(len(x)):
-        for i, column in enumerate(tall):
-            for j, row in enumerate(wide):
-                for f in range(filters):
-                    group = f // (filters // groups)
-                    y[n, i, j, f] = bias[f]
-                    for u, p in column:
-                        for v, q in row:
-                            for k in range(c):
-                                y[n, i, j, f] += x[n, p, q, group * c + k] * kernel[u, v, k, f]
+        for window, pixels in windows:
+            for f in range(filters):
+                group = f // (filters // groups)
+                y[n][window][f] = bias[f]
+                for place, pixel in pixels:
+                    for k in range(c):
+                        y[n][window][f] += x[n][pixel][group * c + k] * kernel[place][k, f]
     return y
 
 
-def pool2d(x, size, strides, padding, of_window):
-    """`of_window` makes one number of the list of a window's pixels. Channels last."""
-    tall = places(x.shape[1], size[0], strides[0], padding)
-    wide = places(x.shape[2], size[1], strides[1], padding)
-    y = np.zeros((len(x), len(tall), len(wide), x.shape[3]))
+def depthwise_convolution(x, kernel, bias, strides, padding, dilation):
+    """Channels last, along any number of axes."""
+    *size, channels, m = kernel.shape
+    windows = list(windows_of(x.shape[1:-1], size, strides, padding, dilation))
+    y = np.zeros((len(x), *(i + 1 for i in windows[-1][0]), channels * m))
     for n in range(len(x)):
-        for i, column in enumerate(tall):
-            for j, row in enumerate(wide):
-                for c in range(x.shape[3]):
-                    y[n, i, j, c] = of_window([x[n, p, q, c] for _, p in column for _, q in row])
+        for window, pixels in windows:
+            for c in range(channels):
+                for j in range(m):
+                    y[n][window][c * m + j] = bias[c * m + j] + sum(
+                        x[n][pixel][c] * kernel[place][c, j] for place, pixel in pixels
+                    )
+    return y
+
+
+def separable_convolution(x, depthwise, pointwise, bias, strides, padding, dilation):
+    """Channels last, along any number of axes."""
+    h = depthwise_convolution(x, depthwise, np.zeros(x.shape[-1] * depthwise.shape[-1]), strides,
+                              padding, dilation)  # fmt: skip
+    return dense(h, pointwise.reshape(pointwise.shape[-2:]), bias)
+
+
+def transposed_convolution(x, kernel, bias, strides, padding, output_padding, dilation):
+    """Channels last, along any number of axes: all windows in full, then what Keras keeps."""
+    *size, filters, channels = kernel.shape
+    spans = [d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True)]
+    room = [
+        (n - 1) * s + 2 * span + s for n, s, span in zip(x.shape[1:-1], strides, spans, strict=True)
+    ]
+    y = np.zeros((len(x), *room, filters))
+    for n, *pixel in np.ndindex(x.shape[:-1]):
+        for place in np.ndindex(*size):
+            at = tuple(
+                i * s + u * d for i, s, u, d in zip(pixel, strides, place, dilation, strict=True)
+            )
+            for f in range(filters):
+                for c in range(channels):
+                    y[n][at][f] += x[(n, *pixel)][c] * kernel[place][f, c]
+    kept = []
+    for axis, (n, s, span) in enumerate(zip(x.shape[1:-1], strides, spans, strict=True)):
+        more = None if output_padding is None else output_padding[axis]
+        if padding == "valid":
+            first, length = 0, (n - 1) * s + (max(span, s) if more is None else span + more)
+        else:
+            length = n * s if more is None else (n - 1) * s + span % 2 + more
+            first = max((n - 1) * s + span - length, 0) // 2
+        kept.append(slice(first, first + length))
+    return y[:, *kept] + bias
+
+
+def pool(x, windows, of_window):
+    """`windows` has for each axis the pixels of every window along it, `of_window` makes one number
+    of the list of a window's pixels, row by row. Channels last, any number of axes."""
+    y = np.zeros((len(x), *map(len, windows), x.shape[-1]))
+    for n in range(len(x)):
+        for place in np.ndindex(y.shape[1:-1]):
+            box = [along[i] for along, i in zip(windows, place, strict=True)]
+            for c in range(x.shape[-1]):
+                y[(n, *place, c)] = of_window([x[(n, *pixel, c)] for pixel in product(*box)])
+    return y
+
+
+def sliding(sizes, pool_size, strides, padding):
+    """The pixels of each window along each axis."""
+    found = []
+    for n, size, stride in zip(sizes, pool_size, strides, strict=True):
+        found.append([[p for _, p in window] for window in places(n, size, stride, padding)])
+    return found
+
+
+def adaptive(sizes, counts):
+    """The same for as many windows as are asked for."""
+    return [
+        [range(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+        for n, m in zip(sizes, counts, strict=True)
+    ]
+
+
+def carried(x, shape, source):
+    """y[n, place, c] = x[n, source(place), c], 0 where source says None. Channels last."""
+    y = np.zeros((len(x), *shape, x.shape[-1]))
+    for place in np.ndindex(shape):
+        at = source(place)
+        if at is not None:
+            for n in range(len(x)):
+                for c in range(x.shape[-1]):
+                    y[(n, *place, c)] = x[(n, *at, c)]
+    return y
+
+
+def padded(x, sides):
+    sizes = x.shape[1:-1]
+    shape = [n + before + behind for n, (before, behind) in zip(sizes, sides, strict=True)]
+
+    def source(place):
+        at = [p - before for p, (before, _) in zip(place, sides, strict=True)]
+        return at if all(0 <= a < n for a, n in zip(at, sizes, strict=True)) else None
+
+    return carried(x, tuple(shape), source)
+
+
+def cropped(x, sides):
+    shape = [n - before - behind for n, (before, behind) in zip(x.shape[1:-1], sides, strict=True)]
+    return carried(
+        x,
+        tuple(shape),
+        lambda place: [p + before for p, (before, _) in zip(place, sides, strict=True)],
+    )
+
+
+def repeated(x, factors):
+    shape = [n * f for n, f in zip(x.shape[1:-1], factors, strict=True)]
+    return carried(
+        x, tuple(shape), lambda place: [p // f for p, f in zip(place, factors, strict=True)]
+    )
+
+
+def bilinear(x, factors):
+    """Each pixel of y from the four pixels of x around its centre."""
+    n, h, w, channels = x.shape
+    y = np.zeros((n, h * factors[0], w * factors[1], channels))
+    for a in range(y.shape[1]):
+        for b in range(y.shape[2]):
+            p, q = (a + 0.5) / factors[0] - 0.5, (b + 0.5) / factors[1] - 0.5
+            for i in (int(np.floor(p)), int(np.floor(p)) + 1):
+                for j in (int(np.floor(q)), int(np.floor(q)) + 1):
+                    share = (1 - abs(p - i)) * (1 - abs(q - j))
+                    y[:, a, b] += share * x[:, min(max(i, 0), h - 1), min(max(j, 0), w - 1)]
     return y
 
 
@@ -188,4 +318,99 @@ def self_attention(x, query, bq, key, bk, value, bv, output, bo, mask=None, caus
                     weights = [1.0] * len(weights)
                 o = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
                 y[n, t] += o @ output[h]
+    return y
+
+
+# -------------------------------------------------------------------------------------------------
+# normalization by groups and lengths
+
+
+def group_norm(x, gamma, beta, epsilon, groups):
+    """Channels last."""
+    y, k = np.zeros(x.shape), x.shape[-1] // groups
+    for n in range(len(x)):
+        for g in range(groups):
+            places = [(*p, c) for p in np.ndindex(x.shape[1:-1]) for c in range(g * k, g * k + k)]
+            mean = sum(x[n][p] for p in places) / len(places)
+            var = sum((x[n][p] - mean) ** 2 for p in places) / len(places)
+            for p in places:
+                y[n][p] = gamma[p[-1]] * (x[n][p] - mean) / (var + epsilon) ** 0.5 + beta[p[-1]]
+    return y
+
+
+def rms_norm(x, scale, epsilon):
+    """Over the last axis."""
+    y = np.zeros(x.shape)
+    for r in np.ndindex(x.shape[:-1]):
+        square = sum(v * v for v in x[r]) / x.shape[-1]
+        for i in range(x.shape[-1]):
+            y[r][i] = scale[i] * x[r][i] / (square + epsilon) ** 0.5
+    return y
+
+
+def unit_norm(x):
+    """Over the last axis."""
+    y = np.zeros(x.shape)
+    for r in np.ndindex(x.shape[:-1]):
+        length = max(sum(v * v for v in x[r]) ** 0.5, 1e-12)
+        for i in range(x.shape[-1]):
+            y[r][i] = x[r][i] / length
+    return y
+
+
+def power_iteration(w, u, iterations):
+    """σ of a matrix, and u behind the last step, entry by entry."""
+    rows, columns = w.shape
+    u = list(u)
+    for _ in range(iterations):
+        v = [sum(w[i, j] * u[j] for j in range(columns)) for i in range(rows)]
+        v = [e / sum(f * f for f in v) ** 0.5 for e in v]
+        u = [sum(v[i] * w[i, j] for i in range(rows)) for j in range(columns)]
+        u = [e / sum(f * f for f in u) ** 0.5 for e in u]
+    return sum(v[i] * w[i, j] * u[j] for i in range(rows) for j in range(columns)), np.array(u)
+
+
+# -------------------------------------------------------------------------------------------------
+# images that are moved and turned
+
+
+def pixel_beyond(image, i, j, fill_mode, fill_value):
+    """A pixel of an image, or what stands there beyond its border; found by walking back."""
+    place = []
+    for p, n in ((i, image.shape[0]), (j, image.shape[1])):
+        while not 0 <= p < n:
+            if fill_mode == "constant":
+                return np.full(image.shape[2], fill_value)
+            if fill_mode == "nearest":
+                p = 0 if p < 0 else n - 1
+            elif fill_mode == "wrap":
+                p += n if p < 0 else -n
+            else:
+                p = -1 - p if p < 0 else 2 * n - 1 - p
+        place.append(p)
+    return image[tuple(place)]
+
+
+def sampled(image, i, j, interpolation, fill_mode, fill_value):
+    """An image (H, W, C) at a place between its pixels."""
+    if interpolation == "nearest":
+        return pixel_beyond(
+            image, int(np.floor(i + 0.5)), int(np.floor(j + 0.5)), fill_mode, fill_value
+        )
+    top, left = int(np.floor(i)), int(np.floor(j))
+    value = np.zeros(image.shape[2])
+    for p in (top, top + 1):
+        for q in (left, left + 1):
+            weight = (1 - abs(i - p)) * (1 - abs(j - q))
+            value += weight * pixel_beyond(image, p, q, fill_mode, fill_value)
+    return value
+
+
+def moved(x, place, layer):
+    """Channels last: y at (n, i, j) is x[n] at place(n, i, j)."""
+    y = np.zeros(x.shape)
+    for n, i, j in np.ndindex(x.shape[:3]):
+        y[n, i, j] = sampled(
+            x[n], *place(n, i, j), layer.interpolation, layer.fill_mode, layer.fill_value
+        )
     return y

@@ -17,6 +17,7 @@ from backprop.gradcheck.engine import gradcheck
 from backprop.gradcheck.report import Report
 
 ROWS, SEQUENCE, IMAGE, HALVES = (5, 6), (3, 4, 6), (2, 6, 5, 3), (4, 8)
+VOLUME = (2, 4, 3, 5, 2)
 Config = dict[str, Any]
 L = layers
 
@@ -44,25 +45,56 @@ def normal(shape: tuple[int, ...]) -> Callable[[np.random.Generator], Any]:
 # a class → constructions and the shape of an input for each; makers, as a layer may hold layers
 LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     "Activation": [(lambda: L.Activation("tanh"), ROWS), (lambda: L.Activation("relu"), ROWS)],
+    "AdaptiveAveragePooling1D": [(lambda: L.AdaptiveAveragePooling1D(2), SEQUENCE)],
+    "AdaptiveAveragePooling2D": [(lambda: L.AdaptiveAveragePooling2D(2), IMAGE)],
+    "AdaptiveAveragePooling3D": [(lambda: L.AdaptiveAveragePooling3D(2), VOLUME)],
+    "AdaptiveMaxPooling1D": [(lambda: L.AdaptiveMaxPooling1D(2), SEQUENCE)],
+    "AdaptiveMaxPooling2D": [(lambda: L.AdaptiveMaxPooling2D(2), IMAGE)],
+    "AdaptiveMaxPooling3D": [(lambda: L.AdaptiveMaxPooling3D(2), VOLUME)],
+    "AveragePooling1D": [
+        (lambda: L.AveragePooling1D(2), SEQUENCE),
+        (lambda: L.AveragePooling1D(3, strides=2, padding="same"), SEQUENCE),
+    ],
     "AveragePooling2D": [
         (lambda: L.AveragePooling2D(2), IMAGE),
         (lambda: L.AveragePooling2D(3, strides=2, padding="same"), IMAGE),
+    ],
+    "AveragePooling3D": [
+        (lambda: L.AveragePooling3D(2), VOLUME),
+        (lambda: L.AveragePooling3D(2, strides=1, padding="same"), VOLUME),
     ],
     "BatchNormalization": [
         (lambda: L.BatchNormalization(), ROWS),
         (lambda: L.BatchNormalization(), IMAGE),
     ],
     "Chain": [(lambda: L.Chain([L.Dense(3, "tanh"), L.Dense(2)]), ROWS)],
+    "Conv1D": [
+        (lambda: L.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="tanh"), SEQUENCE),
+        (lambda: L.Conv1D(4, 3, strides=2, padding="same", groups=2), SEQUENCE),
+    ],
+    "Conv1DTranspose": [(lambda: L.Conv1DTranspose(4, 3, strides=2), SEQUENCE)],
     "Conv2D": [
         (lambda: L.Conv2D(4, 3), IMAGE),
         (lambda: L.Conv2D(4, (3, 2), strides=(1, 2), padding="same", activation="relu"), IMAGE),
         (lambda: L.Conv2D(6, 2, dilation_rate=2, groups=3, activation="tanh"), IMAGE),
     ],
+    "Conv2DTranspose": [
+        (lambda: L.Conv2DTranspose(4, (3, 2), strides=2, activation="tanh"), IMAGE),
+        (lambda: L.Conv2DTranspose(4, 3, 2, padding="same", output_padding=(0, 1)), IMAGE),
+    ],
+    "Conv3D": [(lambda: L.Conv3D(4, (2, 3, 2), strides=(1, 2, 2), padding="same"), VOLUME)],
+    "Cropping1D": [(lambda: L.Cropping1D(1), SEQUENCE)],
+    "Cropping2D": [(lambda: L.Cropping2D(1), IMAGE)],
+    "Cropping3D": [(lambda: L.Cropping3D(1), VOLUME)],
     "Dense": [
         (lambda: L.Dense(4), ROWS),
         (lambda: L.Dense(4, "tanh"), ROWS),
         (lambda: L.Dense(4, "relu"), ROWS),
         (lambda: L.Dense(4, "softmax"), SEQUENCE),
+    ],
+    "DepthwiseConv1D": [(lambda: L.DepthwiseConv1D(3, padding="same"), SEQUENCE)],
+    "DepthwiseConv2D": [
+        (lambda: L.DepthwiseConv2D(3, strides=2, depth_multiplier=2, activation="tanh"), IMAGE)
     ],
     "Dropout": [(lambda: L.Dropout(0.4), ROWS)],
     "Embedding": [(lambda: L.Embedding(7, 4), (5, 3))],
@@ -75,7 +107,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     ],
     "GlobalAveragePooling1D": [(lambda: L.GlobalAveragePooling1D(), SEQUENCE)],
     "GlobalAveragePooling2D": [(lambda: L.GlobalAveragePooling2D(), IMAGE)],
+    "GlobalAveragePooling3D": [(lambda: L.GlobalAveragePooling3D(), VOLUME)],
+    "GlobalMaxPooling1D": [(lambda: L.GlobalMaxPooling1D(), SEQUENCE)],
     "GlobalMaxPooling2D": [(lambda: L.GlobalMaxPooling2D(), IMAGE)],
+    "GlobalMaxPooling3D": [(lambda: L.GlobalMaxPooling3D(), VOLUME)],
     "InputLayer": [(lambda: L.InputLayer((6,)), ROWS)],
     "LSTM": [
         (lambda: L.LSTM(4), SEQUENCE),
@@ -87,9 +122,17 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.LayerNormalization(axis=-1, rms_scaling=True), SEQUENCE),
     ],
     "Masking": [(lambda: L.Masking(), SEQUENCE)],
+    "MaxPooling1D": [
+        (lambda: L.MaxPooling1D(2), SEQUENCE),
+        (lambda: L.MaxPooling1D(3, strides=2, padding="same"), SEQUENCE),
+    ],
     "MaxPooling2D": [
         (lambda: L.MaxPooling2D(2), IMAGE),
         (lambda: L.MaxPooling2D(3, strides=2, padding="same"), IMAGE),
+    ],
+    "MaxPooling3D": [
+        (lambda: L.MaxPooling3D(2), VOLUME),
+        (lambda: L.MaxPooling3D(2, strides=1, padding="same"), VOLUME),
     ],
     "MultiHeadAttention": [
         (lambda: L.MultiHeadAttention(2, 3), SEQUENCE),
@@ -103,11 +146,24 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     "RepeatVector": [(lambda: L.RepeatVector(3), ROWS)],
     "Reshape": [(lambda: L.Reshape((3, 2)), ROWS)],
     "Residual": [(lambda: L.Residual([L.Dense(6, "tanh")]), ROWS)],
+    "SeparableConv1D": [(lambda: L.SeparableConv1D(4, 3, padding="same"), SEQUENCE)],
+    "SeparableConv2D": [
+        (lambda: L.SeparableConv2D(4, 3, strides=2, depth_multiplier=2, activation="tanh"), IMAGE)
+    ],
     "SimpleRNN": [
         (lambda: L.SimpleRNN(4), SEQUENCE),
         (lambda: L.SimpleRNN(4, "relu", return_sequences=True), SEQUENCE),
     ],
     "Threshold": [(lambda: L.Threshold(0.1, 0.5), ROWS)],
+    "UpSampling1D": [(lambda: L.UpSampling1D(), SEQUENCE)],
+    "UpSampling2D": [
+        (lambda: L.UpSampling2D(), IMAGE),
+        (lambda: L.UpSampling2D((2, 3), interpolation="bilinear"), IMAGE),
+    ],
+    "UpSampling3D": [(lambda: L.UpSampling3D(), VOLUME)],
+    "ZeroPadding1D": [(lambda: L.ZeroPadding1D(), SEQUENCE)],
+    "ZeroPadding2D": [(lambda: L.ZeroPadding2D(), IMAGE)],
+    "ZeroPadding3D": [(lambda: L.ZeroPadding3D(), VOLUME)],
 }
 
 

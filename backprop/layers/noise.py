@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from backprop.checks import fraction, integer
-from backprop.layer import INFERENCE, Layer, show_shape
+from backprop.layer import INFERENCE, InputSpec, Layer, show_shape
+from backprop.layers.windows import standard_format
+from backprop.regularizers import L1L2
 
 
-class Dropout(Layer):
+class Multiplied(Layer):
+    """y = x * k in training, for a random k that its subclasses draw: then dx = dy * k."""
+
+    rate: float
+
+    def draw(self, x):
+        """k, of a shape that broadcasts to that of x."""
+        raise TypeError(f"{type(self).__name__} has no draw(self, x): write one that returns k")
+
+    def forward(self, x, ctx=INFERENCE):
+        if not ctx.training or self.rate == 0:
+            return x, None
+        k = self.draw(x)
+        return x * k, k
+
+    def backward(self, dy, k):
+        return dy if k is None else dy * k
+
+    def dropped(self, shape, dtype):
+        """0 with probability `rate`, else 1 / (1 - rate)."""
+        kept = self.rng.random(shape, np.float32) >= self.rate
+        scale = 1 / (1 - self.rate) if self.rate < 1 else 0.0
+        return np.multiply(kept, scale, dtype=dtype)
+
+
+class Dropout(Multiplied):
     """y = x * k, where k = 1 / (1 - rate) with probability 1 - rate, else 0: so the mean of y is x.
 
         x, y: (N, ...)    k: (N, ...), or noise_shape
@@ -55,13 +84,7 @@ class Dropout(Layer):
     def __init__(self, rate: float, noise_shape=None, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self.rate = fraction(rate, "Dropout", "rate")
-        self.noise_shape = (
-            None
-            if noise_shape is None
-            else tuple(
-                None if n is None else integer(n, "Dropout", "noise_shape") for n in noise_shape
-            )
-        )
+        self.noise_shape = noise_shape_of(noise_shape, "Dropout")
         self.seed = seed
 
     def build(self, input_shape):
@@ -69,27 +92,409 @@ class Dropout(Layer):
 
     def check_input(self, shape):
         super().check_input(shape)
-        noise = shape if self.noise_shape is None else self.noise_shape
-        if len(noise) != len(shape) or any(
-            None not in (k, n) and k not in (1, n) for k, n in zip(noise, shape, strict=True)
-        ):
-            raise ValueError(
-                f"{self!r} expects noise_shape to be, along each axis, 1, None or the input's "
-                f"length, and got an input of {show_shape(shape[1:])}"
-            )
+        check_noise_shape(self, self.noise_shape, shape)
+
+    def draw(self, x):
+        return self.dropped(noise_shape_for(x.shape, self.noise_shape), x.dtype)
+
+
+class SpatialDropout1D(Multiplied):
+    """y = x * k, where k drops a channel at all steps of a sequence, or keeps it at all.
+
+        x, y: (N, T, C)    k: (N, 1, C), 1 / (1 - rate) with probability 1 - rate, else 0
+
+    Neighbouring steps are alike, so dropping single ones takes little away. In training, with the k
+    of the forward pass,
+
+        dx = dy * k
+
+    In inference y = x.
+
+    Parameters
+    ----------
+    rate : float
+        Probability that a channel is dropped, from 0 to 1.
+    seed : int, optional
+        Of the layer's generator. Default: from `utils.set_random_seed`.
+    name : str, optional
+    dtype : str, optional
+    **kwargs
+        `trainable` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where `rate` is not from 0 to 1, or the input has not two axes besides the batch.
+
+    References
+    ----------
+    Tompson, Goroshin, Jain, LeCun, Bregler: Efficient object localization using convolutional
+    networks, 2014.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import SpatialDropout1D
+    >>> SpatialDropout1D(0.5, seed=0)(np.ones((1, 2, 4)), training=True)
+    array([[[2., 2., 2., 0.],
+            [2., 2., 2., 0.]]], dtype=float32)
+    """
+
+    def __init__(
+        self, rate: float, seed: int | None = None, name: str | None = None, dtype=None, **kwargs
+    ):
+        super().__init__(name=name, dtype=dtype, **kwargs)
+        self.rate = fraction(rate, "SpatialDropout1D", "rate")
+        self.seed = seed
+        self.input_spec = InputSpec(ndim=3)
+
+    def build(self, input_shape):
+        self.check_input(input_shape)
+
+    def draw(self, x):
+        return self.dropped((len(x), 1, x.shape[2]), x.dtype)
+
+
+class SpatialDropout(Multiplied):
+    """What `SpatialDropout2D` and `SpatialDropout3D` have in common; `axes` counts those of an
+    image."""
+
+    axes = 2
+
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        dtype=None,
+        **kwargs,
+    ):
+        super().__init__(name=name, dtype=dtype, **kwargs)
+        who = type(self).__name__
+        self.rate = fraction(rate, who, "rate")
+        self.data_format = standard_format(data_format, who)
+        self.seed = seed
+        self.input_spec = InputSpec(ndim=2 + self.axes)
+
+    def build(self, input_shape):
+        self.check_input(input_shape)
+
+    def draw(self, x):
+        ones = (1,) * self.axes
+        first = self.data_format == "channels_first"
+        shape = (len(x), x.shape[1], *ones) if first else (len(x), *ones, x.shape[-1])
+        return self.dropped(shape, x.dtype)
+
+
+class SpatialDropout2D(SpatialDropout):
+    """y = x * k, where k drops a channel of an image as a whole, or keeps it as a whole.
+
+        x, y: (N, H, W, C)    k: (N, 1, 1, C), 1 / (1 - rate) with probability 1 - rate, else 0
+
+    In training dx = dy * k, with the k of the forward pass; in inference y = x.
+
+    Parameters
+    ----------
+    rate : float
+        Probability that a channel is dropped, from 0 to 1.
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    seed : int, optional
+        Of the layer's generator. Default: from `utils.set_random_seed`.
+    name : str, optional
+    dtype : str, optional
+    **kwargs
+        `trainable` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where `rate` is not from 0 to 1, or the input has not three axes besides the batch.
+
+    References
+    ----------
+    Tompson, Goroshin, Jain, LeCun, Bregler: Efficient object localization using convolutional
+    networks, 2014.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import SpatialDropout2D
+    >>> SpatialDropout2D(0.5, seed=0)(np.ones((1, 1, 2, 4)), training=True)
+    array([[[[2., 2., 2., 0.],
+             [2., 2., 2., 0.]]]], dtype=float32)
+    """
+
+
+class SpatialDropout3D(SpatialDropout):
+    """y = x * k, where k drops a channel of a volume as a whole, or keeps it as a whole.
+
+        x, y: (N, D, H, W, C)    k: (N, 1, 1, 1, C), 1 / (1 - rate) or 0 as in `Dropout`
+
+    In training dx = dy * k, with the k of the forward pass; in inference y = x.
+
+    Parameters
+    ----------
+    rate, data_format, seed, name, dtype, **kwargs
+        As in `SpatialDropout2D`.
+
+    Raises
+    ------
+    ValueError
+        Where `rate` is not from 0 to 1, or the input has not four axes besides the batch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import SpatialDropout3D
+    >>> SpatialDropout3D(0.5, seed=0)(np.ones((1, 1, 1, 1, 4)), training=True)
+    array([[[[[2., 2., 2., 0.]]]]], dtype=float32)
+    """
+
+    axes = 3
+
+
+class GaussianDropout(Multiplied):
+    """y = x * k, where k is normal with mean 1 and variance rate / (1 - rate): that of `Dropout`.
+
+        x, y, k: (N, ...)
+
+    In training each entry draws its own k, which is a constant to the derivative:
+
+        dx = dy * k
+
+    In inference y = x.
+
+    Parameters
+    ----------
+    rate : float
+        From 0 to below 1, where the variance would be infinite.
+    seed : int, optional
+        Of the layer's generator. Default: from `utils.set_random_seed`.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where `rate` is not from 0 to below 1.
+
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov: Dropout: a simple way to prevent
+    neural networks from overfitting, 2014, section 10.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import GaussianDropout
+    >>> y = GaussianDropout(0.5, seed=0)(np.ones((100, 100)), training=True)
+    >>> bool(abs(y.mean() - 1) < 0.03), bool(abs(y.std() - 1) < 0.03)
+    (True, True)
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = below_one(rate, "GaussianDropout")
+        self.seed = seed
+
+    def draw(self, x):
+        k = self.rng.standard_normal(x.shape, np.float32).astype(x.dtype, copy=False)
+        k *= math.sqrt(self.rate / (1 - self.rate))
+        k += 1
+        return k
+
+
+class GaussianNoise(Layer):
+    """y = x + stddev * e, where each entry draws its own e, normal with mean 0 and variance 1.
+
+    In training, and in inference y = x. The noise does not depend on x, so in both
+
+        dx = dy
+
+    Parameters
+    ----------
+    stddev : float
+        Standard deviation of the noise, from 0 to 1.
+    seed : int, optional
+        Of the layer's generator. Default: from `utils.set_random_seed`.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where `stddev` is not from 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import GaussianNoise
+    >>> y = GaussianNoise(0.1, seed=0)(np.ones((100, 100)), training=True)
+    >>> bool(abs(y.mean() - 1) < 0.003), bool(abs(y.std() - 0.1) < 0.003)
+    (True, True)
+    """
+
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.stddev = fraction(stddev, "GaussianNoise", "stddev")
+        self.seed = seed
+
+    def forward(self, x, ctx=INFERENCE):
+        if not ctx.training or self.stddev == 0:
+            return x, None
+        y = self.rng.standard_normal(x.shape, np.float32).astype(x.dtype, copy=False)
+        y *= self.stddev
+        y += x
+        return y, None
+
+    def backward(self, dy, cache):
+        return dy
+
+
+class AlphaDropout(Layer):
+    """y = a (x k + s (1 - k)) + b, where k is 1 with probability 1 - rate, else 0.
+
+        x, y: (N, ...)    k: (N, ...), or noise_shape
+
+    What is dropped becomes s = -1.758, where `SELU` ends to the left. a and b give x of mean 0 and
+    variance 1 back its mean and variance (the derivation page has the steps):
+
+        a = ((1 - rate) (1 + rate s²))^(-1/2)        b = -a s rate
+
+    In training, with k a constant to the derivative,
+
+        dx = a dy * k
+
+    In inference y = x.
+
+    Parameters
+    ----------
+    rate : float
+        Probability that an entry is dropped, from 0 to below 1.
+    noise_shape : tuple of int or None, optional
+        Shape of k, as in `Dropout`.
+    seed : int, optional
+        Of the layer's generator. Default: from `utils.set_random_seed`.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where `rate` is not from 0 to below 1, or `noise_shape` does not fit the input.
+
+    References
+    ----------
+    Klambauer, Unterthiner, Mayr, Hochreiter: Self-normalizing neural networks, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import AlphaDropout
+    >>> x = np.random.default_rng(0).normal(size=(100, 100))
+    >>> y = AlphaDropout(0.5, seed=0)(x, training=True)
+    >>> bool(abs(y.mean()) < 0.03), bool(abs(y.std() - 1) < 0.03)
+    (True, True)
+    """
+
+    def __init__(self, rate: float, noise_shape=None, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = below_one(rate, "AlphaDropout")
+        self.noise_shape = noise_shape_of(noise_shape, "AlphaDropout")
+        self.seed = seed
+
+    def build(self, input_shape):
+        self.check_input(input_shape)
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        check_noise_shape(self, self.noise_shape, shape)
 
     def forward(self, x, ctx=INFERENCE):
         if not ctx.training or self.rate == 0:
             return x, None
-        shape = x.shape
-        if self.noise_shape is not None:
-            shape = tuple(
-                n if k is None else k for k, n in zip(self.noise_shape, x.shape, strict=True)
-            )
-        kept = self.rng.random(shape, np.float32) >= self.rate
-        scale = 1 / (1 - self.rate) if self.rate < 1 else 0.0
-        k = np.multiply(kept, scale, dtype=x.dtype)
-        return x * k, k
+        a = ((1 - self.rate) * (1 + self.rate * SATURATED**2)) ** -0.5
+        b = -a * SATURATED * self.rate
+        shape = noise_shape_for(x.shape, self.noise_shape)
+        k = (self.rng.random(shape, np.float32) >= self.rate).astype(x.dtype)
+        k *= a  # of what is kept; where it is 0, y = a s + b
+        y = x * k
+        y += np.where(k == 0, x.dtype.type(a * SATURATED + b), x.dtype.type(b))
+        return y, k
 
     def backward(self, dy, k):
         return dy if k is None else dy * k
+
+
+class ActivityRegularization(Layer):
+    """y = x, and the loss grows by (l1 Σ |x| + l2 Σ x²) / batch size.
+
+        dx = dy + (l1 sign(x) + 2 l2 x) / batch size
+
+    The penalty is the layer's `activity_regularizer`, which containers apply.
+
+    Parameters
+    ----------
+    l1, l2 : float, default 0
+        Not negative.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where a factor is negative or not finite.
+
+    Examples
+    --------
+    >>> from backprop.layers import ActivityRegularization
+    >>> ActivityRegularization(l2=0.5).activity_regularizer
+    L1L2(l2=0.5)
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs):
+        super().__init__(activity_regularizer=L1L2(l1=l1, l2=l2), **kwargs)
+        self.l1 = l1
+        self.l2 = l2
+
+    def forward(self, x, ctx=INFERENCE):
+        return x, None
+
+    def backward(self, dy, cache):
+        return dy
+
+
+SATURATED = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # of SELU
+
+
+def below_one(rate, who: str) -> float:
+    rate = fraction(rate, who, "rate")
+    if rate == 1:
+        raise ValueError(f"{who} expects rate to be below 1, where nothing would be left, got 1")
+    return rate
+
+
+def noise_shape_of(noise_shape, who: str):
+    if noise_shape is None:
+        return None
+    return tuple(None if n is None else integer(n, who, "noise_shape") for n in noise_shape)
+
+
+def check_noise_shape(layer: Layer, noise_shape, shape) -> None:
+    noise = shape if noise_shape is None else noise_shape
+    if len(noise) != len(shape) or any(
+        None not in (k, n) and k not in (1, n) for k, n in zip(noise, shape, strict=True)
+    ):
+        raise ValueError(
+            f"{layer!r} expects noise_shape to be, along each axis, 1, None or the input's "
+            f"length, and got an input of {show_shape(shape[1:])}"
+        )
+
+
+def noise_shape_for(shape, noise_shape):
+    """The shape of what is drawn for an input."""
+    if noise_shape is None:
+        return shape
+    return tuple(n if k is None else k for k, n in zip(noise_shape, shape, strict=True))

@@ -23,22 +23,31 @@ Shape = tuple[Any, ...]  # lengths, None where unknown
 class Windows:
     """Windows of `size` pixels that lie `dilation` apart, one every `strides` pixels.
 
-    They slide along axes 1 and 2 of an image. With n pixels along an axis and a window that spans
-    dilation * (size - 1) + 1 of them, there are
+    They slide along the axes behind the batch, as many as `size` has numbers: the steps of a
+    sequence, the rows and columns of an image, the three axes of a volume. With n pixels along an
+    axis and a window that spans dilation * (size - 1) + 1 of them, there are
 
         valid    floor((n - span) / stride) + 1 windows, all inside the image
         same     ceil(n / stride) windows, over an image with a margin; the larger half is behind it
+        causal   ceil(n / stride) windows, over an image with a margin in front of it alone
     """
 
     size: tuple[int, ...]
     strides: tuple[int, ...]
     padding: str = "valid"
-    dilation: tuple[int, ...] = (1, 1)
+    dilation: tuple[int, ...] = ()  # 1 along every axis
+
+    def __post_init__(self):
+        object.__setattr__(self, "dilation", self.dilation or (1,) * len(self.size))
+
+    @property
+    def spans(self) -> tuple[int, ...]:
+        """Pixels from the first to the last of a window, along each axis."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.size, self.dilation, strict=True))
 
     def counts(self, sizes: Shape) -> Shape:
         """Number of windows along each axis of an image of these sizes; below 1 if none fits."""
-        spans = [d * (k - 1) + 1 for k, d in zip(self.size, self.dilation, strict=True)]
-        lost = [span - 1 if self.padding == "valid" else 0 for span in spans]
+        lost = [span - 1 if self.padding == "valid" else 0 for span in self.spans]
         return tuple(
             None if n is None else (n - m - 1) // s + 1
             for n, m, s in zip(sizes, lost, self.strides, strict=True)
@@ -46,46 +55,51 @@ class Windows:
 
     def margins(self, sizes: tuple[int, ...]) -> list[tuple[int, int]]:
         """Pixels to put before and behind the image along each axis."""
+        if self.padding == "causal":
+            return [(span - 1, 0) for span in self.spans]
         found = []
-        for n, windows, k, s, d in zip(
-            sizes, self.counts(sizes), self.size, self.strides, self.dilation, strict=True
+        for n, windows, span, s in zip(
+            sizes, self.counts(sizes), self.spans, self.strides, strict=True
         ):
-            total = max((windows - 1) * s + d * (k - 1) + 1 - n, 0)
+            total = max((windows - 1) * s + span - n, 0)
             found.append((total // 2, total - total // 2))
         return found
 
     def pad(self, x: Array, fill: float = 0.0) -> Array:
         """`x` with its margins; `x` itself where it needs none."""
-        margins = self.margins(x.shape[1:3])
+        axes = len(self.size)
+        margins = self.margins(x.shape[1 : 1 + axes])
         if not any(map(any, margins)):
             return x
-        return np.pad(x, [(0, 0), *margins, *[(0, 0)] * (x.ndim - 3)], constant_values=fill)
+        rest = [(0, 0)] * (x.ndim - 1 - axes)
+        return np.pad(x, [(0, 0), *margins, *rest], constant_values=fill)
 
     def crop(self, padded: Array, sizes: tuple[int, ...]) -> Array:
         """The image of these sizes inside what `pad` returned: a view."""
-        (top, _), (left, _) = self.margins(sizes)
-        return padded[:, top : top + sizes[0], left : left + sizes[1]]
+        before = (first for first, _ in self.margins(sizes))
+        return padded[:, *(slice(b, b + n) for b, n in zip(before, sizes, strict=True))]
 
     def patches(self, padded: Array) -> Array:
-        """All pixels of every window, (N, windows, windows, ..., size, size, last axis): a view."""
-        spans = [d * (k - 1) + 1 for k, d in zip(self.size, self.dilation, strict=True)]
-        (sh, sw), (dh, dw) = self.strides, self.dilation
-        view = sliding_window_view(padded, spans, axis=(1, 2))[:, ::sh, ::sw, ..., ::dh, ::dw]
-        return np.moveaxis(view, (-2, -1), (-3, -2))
+        """All pixels of every window, (N, windows ..., ..., size ..., last axis): a view."""
+        axes = range(1, 1 + len(self.size))
+        view = sliding_window_view(padded, self.spans, axis=tuple(axes))
+        view = view[:, *(slice(None, None, s) for s in self.strides)]
+        view = view[..., *(slice(None, None, d) for d in self.dilation)]
+        return np.moveaxis(view, -1 - len(self.size), -1)
 
     def pixels(self, padded: Array) -> Iterator[Array]:
-        """For each place (u, v) in a window, row by row: that pixel of every window, a view."""
-        spans = [d * (k - 1) + 1 for k, d in zip(self.size, self.dilation, strict=True)]
-        (h, w), (sh, sw), (dh, dw) = padded.shape[1:3], self.strides, self.dilation
-        for u, v in product(range(self.size[0]), range(self.size[1])):
-            top, left = u * dh, v * dw
-            yield padded[:, top : h - spans[0] + top + 1 : sh, left : w - spans[1] + left + 1 : sw]
+        """For each place in a window, row by row: that pixel of every window, a view."""
+        room = [n - span + 1 for n, span in zip(padded.shape[1:], self.spans, strict=False)]
+        for place in product(*map(range, self.size)):
+            first = [u * d for u, d in zip(place, self.dilation, strict=True)]
+            yield padded[
+                :, *(slice(f, f + n, s) for f, n, s in zip(first, room, self.strides, strict=True))
+            ]
 
 
-def standard_padding(padding: Any, who: str) -> str:
-    return one_of(
-        padding.lower() if isinstance(padding, str) else padding, ("valid", "same"), who, "padding"
-    )
+def standard_padding(padding: Any, who: str, choices: tuple = ("valid", "same")) -> str:
+    """`padding` in small letters, if it is one of the choices."""
+    return one_of(padding.lower() if isinstance(padding, str) else padding, choices, who, "padding")
 
 
 def standard_format(data_format: Any, who: str) -> str:

@@ -158,6 +158,8 @@ def drawn_for(bug: Bug) -> Any:
         return shapes(1, 3, **options).map(lambda shape: (*shape[:-1], 2 * shape[-1]))
     if bug.inputs == "images":
         return images(**options)
+    if bug.inputs == "volumes":
+        return shapes(4, 4, **options)
     if bug.inputs == "sequences":
         return sequences(**options)
     if bug.inputs == "holes":

@@ -127,10 +127,11 @@ def test_an_unknown_length_stays_unknown():
         ("Flatten", ("channels_first",)),
         ("Reshape", ((4, -1),)),
         ("Permute", ((2, 3, 1),)),
+        ("RepeatVector", (3,)),
     ],
 )
 def test_agrees_with_keras(name, arguments):
-    x = drawn((2, 3, 2, 4))
+    x = drawn((2, 3) if name == "RepeatVector" else (2, 3, 2, 4))
     with keras_in("float64") as keras:
         wanted = np.asarray(getattr(keras.layers, name)(*arguments, dtype="float64")(x))
 

@@ -6,10 +6,12 @@ A class may have several rows. A class of the registries without a row fails `te
 
 import numpy as np
 import reference
+from convolution_cases import rows as convolution
 from hypothesis import strategies as st
 
 from backprop import layers as L
 from backprop import losses
+from backprop.initializers import Constant
 from backprop.testing import (
     LAWS,
     arrays,
@@ -36,6 +38,7 @@ def overflows(why):
     return {"expected_failures": {"extreme_input_gives_finite_results": why}}
 
 
+MOVES = "training_moves_buffers_alike"
 KINKS = "slopes_at_kinks_are_subgradients"
 # at x = 0 the slope of PReLU, and of ReLU with options, is 0: that of the two rectifiers that they
 # sum, as in Keras; so whether it lies between those on its sides depends on the case
@@ -131,38 +134,107 @@ def dense(x, kernel, bias=None):
     return reference.dense(x, kernel, np.zeros(kernel.shape[1]) if bias is None else bias)
 
 
-def conv2d(x, layer, kernel, bias=None):
-    bias = np.zeros(layer.filters) if bias is None else bias
-    x = x if layer.data_format == "channels_last" else np.moveaxis(x, 1, -1)
-    y = reference.conv2d(
-        x, kernel, bias, layer.strides, layer.padding, layer.dilation_rate, layer.groups
-    )
-    return y if layer.data_format == "channels_last" else np.moveaxis(y, -1, 1)
+def channels_last(x, layer, naive):
+    """What a naive version that knows channels-last alone makes of x, in the layer's format."""
+    if layer.data_format == "channels_last":
+        return naive(x)
+    return np.moveaxis(naive(np.moveaxis(x, 1, -1)), -1, 1)
 
 
-def pooled_by(of_window):
-    def pool(x, layer):
-        x = x if layer.data_format == "channels_last" else np.moveaxis(x, 1, -1)
-        y = reference.pool2d(x, layer.pool_size, layer.strides, layer.padding, of_window)
-        return y if layer.data_format == "channels_last" else np.moveaxis(y, -1, 1)
-
-    return pool
+def average(window):
+    return sum(window) / len(window)
 
 
-def windows(make, of_window, tags=()):
+def cubes(config, dims, min_side, max_side):
+    """Sequences, images or volumes."""
+    if dims == 2:
+        return images(min_side, max_side, (1, 2), data_format=config.get("data_format"))
+    return shapes(dims + 1, dims + 1, min_side=min_side, max_side=max_side, batch=(1, 2))
+
+
+def windows(make, of_window, dims, tags=()):
+    def pooled(x, layer):
+        def naive(x):
+            options = layer.pool_size, layer.strides, layer.padding
+            return reference.pool(x, reference.sliding(x.shape[1:-1], *options), of_window)
+
+        return channels_last(x, layer, naive)
+
     configs = {
-        "pool_size": [1, 2, 3, (2, 3)],
-        "strides": st.none() | strides(dims=2),
+        "pool_size": {1: [1, 2, 3], 2: [1, 2, 3, (2, 3)], 3: [1, 2, (1, 2, 2)]}[dims],
+        "strides": st.none() | strides(dims=dims),
         "padding": paddings(),
+        "data_format": ["channels_last", "channels_first"],
+    }
+    least, most = {1: (3, 6), 2: (3, 6), 3: (2, 3)}[dims]
+    return {
+        "layer": make,
+        "configs": configs,
+        "inputs": lambda config: cubes(config, dims, least, most),
+        "reference": pooled,
+        "tags": tags,
+    }
+
+
+def adaptive(make, of_window, dims, tags=()):
+    def pooled(x, layer):
+        def naive(x):
+            places = reference.adaptive(x.shape[1:-1], layer.output_size)
+            return reference.pool(x, places, of_window)
+
+        return channels_last(x, layer, naive)
+
+    configs = {
+        "output_size": [1, 2, 3, 4] if dims < 3 else [1, 2, (1, 2, 3)],
         "data_format": ["channels_last", "channels_first"],
     }
     return {
         "layer": make,
         "configs": configs,
-        "inputs": lambda config: images(3, 6, (1, 2), data_format=config["data_format"]),
-        "reference": pooled_by(of_window),
+        "inputs": lambda config: cubes(config, dims, 1, 5 if dims < 3 else 3),
+        "reference": pooled,
         "tags": tags,
     }
+
+
+def all_places(make, of_window, dims, tags=()):
+    def pooled(x, layer):
+        def naive(x):
+            places = [[range(n)] for n in x.shape[1:-1]]
+            return reference.pool(x, places, of_window)
+
+        y = channels_last(x, layer, naive)
+        return y if layer.keepdims else y.reshape(len(y), -1)
+
+    return {
+        "layer": make,
+        "configs": {"keepdims": [False, True], "data_format": [None, "channels_first"]},
+        "inputs": lambda config: cubes(config, dims, 1, 4 if dims < 3 else 3),
+        "reference": pooled,
+        "tags": tags,
+    }
+
+
+def resized(make, naive, argument, attribute, dims, values, least=1):
+    configs = {argument: values}
+    if make not in (L.Cropping1D, L.UpSampling1D):
+        configs["data_format"] = ["channels_last", "channels_first"]
+    return {
+        "layer": make,
+        "configs": configs,
+        "inputs": lambda config: cubes(config, dims, least, least + (2 if dims < 3 else 1)),
+        "reference": lambda x, layer: channels_last(
+            x, layer, lambda x: naive(x, getattr(layer, attribute))
+        ),
+    }
+
+
+PADDINGS = {
+    1: [0, 1, (1, 2), (2, 0)],
+    2: [1, (0, 2), ((1, 0), (2, 1))],
+    3: [1, (0, 1, 2), ((1, 0), (0, 0), (2, 1))],
+}
+SIZES = {1: [1, 2, 3], 2: [1, 2, (2, 3)], 3: [2, (1, 2, 3)]}
 
 
 def recurrent(make, naive, **more):
@@ -222,6 +294,144 @@ def batch_norm(x, layer, training, mask, moving_mean, moving_variance):
     return y, {"moving_mean": mean, "moving_variance": variance}
 
 
+def group_norm(x, layer, gamma=None, beta=None):
+    x = np.moveaxis(x, layer.axis, -1)
+    n = x.shape[-1]
+    gamma = np.ones(n) if gamma is None else gamma
+    beta = np.zeros(n) if beta is None else beta
+    groups = n if layer.groups == -1 else layer.groups
+    y = reference.group_norm(x, gamma, beta, layer.epsilon, groups)
+    return np.moveaxis(y, -1, layer.axis)
+
+
+def spectral(x, layer, training, kernel, bias, vector_u):
+    """A dense layer of which the kernel is divided by its norm, and u as it is left behind."""
+    u = vector_u[0] / np.linalg.norm(vector_u)
+    if training:
+        sigma, u = reference.power_iteration(kernel, u, layer.power_iterations)
+        vector_u = u[None]
+    else:
+        sigma = np.linalg.norm(kernel @ u)
+    return np.tanh(reference.dense(x, kernel / sigma, bias)), {"vector_u": vector_u}
+
+
+def shared_noise(x, layer, training):
+    """Dropout of whole channels, one at a time."""
+    if not training:
+        return x
+    first = getattr(layer, "data_format", None) == "channels_first"
+    y = np.moveaxis(x, 1, -1).copy() if first else x.copy()
+    kept = layer.rng.random((len(y), y.shape[-1]), np.float32)
+    for n, c in np.ndindex(kept.shape):
+        y[n, ..., c] *= 0 if kept[n, c] < layer.rate else 1 / (1 - layer.rate)
+    return np.moveaxis(y, -1, 1) if first else y
+
+
+def alpha_dropout(x, layer, training):
+    if not training:
+        return x
+    s, rate = -1.0507009873554805 * 1.6732632423543772, layer.rate
+    a = 1 / np.sqrt((1 - rate) * (1 + rate * s**2))
+    kept = layer.rng.random(x.shape, np.float32) >= rate
+    return a * np.where(kept, x, s) - a * s * rate
+
+
+def noisy(by):
+    """`by(x, e, layer)` for normal e, in training."""
+
+    def noise(x, layer, training):
+        return by(x, layer.rng.standard_normal(x.shape, np.float32), layer) if training else x
+
+    return noise
+
+
+def with_channels_last(naive):
+    """A reference for images that have their channels at the end; in inference y = x."""
+
+    def change(x, layer, training):
+        if not training:
+            return x
+        if getattr(layer, "data_format", "channels_last") == "channels_last":
+            return naive(x, layer)
+        return np.moveaxis(naive(np.moveaxis(x, 1, -1), layer), -1, 1)
+
+    return change
+
+
+def flip(x, layer):
+    y = x.copy()
+    for n, draw in enumerate(layer.rng.random(len(x))):
+        for i, j in np.ndindex(x.shape[1:3]):
+            p = x.shape[1] - 1 - i if "vertical" in layer.mode else i
+            q = x.shape[2] - 1 - j if "horizontal" in layer.mode else j
+            y[n, i, j] = x[n, p, q] if draw <= 0.5 else x[n, i, j]
+    return y
+
+
+def translation(x, layer):
+    v = layer.rng.uniform(*layer.height_factor, len(x)) * x.shape[1]
+    h = layer.rng.uniform(*layer.width_factor, len(x)) * x.shape[2]
+    return reference.moved(x, lambda n, i, j: (i - v[n], j - h[n]), layer)
+
+
+def rotation(x, layer):
+    t = layer.rng.uniform(*layer.factor, len(x)) * 2 * np.pi
+    ci, cj = (x.shape[1] - 1) / 2, (x.shape[2] - 1) / 2
+
+    def place(n, i, j):
+        i, j, cos, sin = i - ci, j - cj, np.cos(t[n]), np.sin(t[n])
+        return ci + i * cos + j * sin, cj + j * cos - i * sin
+
+    return reference.moved(x, place, layer)
+
+
+def zoom(x, layer):
+    v = 1 + layer.rng.uniform(*layer.height_factor, len(x))
+    h = v if layer.width_factor is None else 1 + layer.rng.uniform(*layer.width_factor, len(x))
+    ci, cj = (x.shape[1] - 1) / 2, (x.shape[2] - 1) / 2
+    return reference.moved(x, lambda n, i, j: (ci + v[n] * (i - ci), cj + h[n] * (j - cj)), layer)
+
+
+def contrast(x, layer):
+    y = np.zeros(x.shape)
+    factors = layer.rng.uniform(1 - layer.factor[0], 1 + layer.factor[1], len(x))
+    for n, c in np.ndindex(len(x), x.shape[-1]):
+        mean = sum(x[n, :, :, c].ravel()) / x[n, :, :, c].size
+        for i, j in np.ndindex(x.shape[1:3]):
+            v = (x[n, i, j, c] - mean) * factors[n] + mean
+            y[n, i, j, c] = min(max(v, layer.value_range[0]), layer.value_range[1])
+    return y
+
+
+def brightness(x, layer):
+    low, high = layer.value_range
+    added = layer.rng.uniform(*layer.factor, len(x)) * (high - low)
+    return np.array(
+        [np.minimum(np.maximum(v + b, low), high) for v, b in zip(x, added, strict=True)]
+    )
+
+
+def augmented(make, naive, tags=(), **configs):
+    return {
+        "layer": make,
+        "configs": configs,
+        "inputs": lambda config: images(
+            4, 5, data_format=config.get("data_format", "channels_last"), kinds=("generic",)
+        ),
+        "tags": ["stochastic", *tags],
+        "reference": with_channels_last(naive),
+    }
+
+
+FORMATS = ["channels_last", "channels_first"]
+BORDERS = {
+    "fill_mode": ["reflect", "wrap", "constant", "nearest"],
+    "interpolation": ["bilinear", "nearest"],
+    "fill_value": [0.0, 1.5],
+    "data_format": FORMATS,
+}
+
+
 def attention(x, layer, mask):
     weights = layer.get_weights()
     return reference.self_attention(x, *weights, mask, layer.use_causal_mask)
@@ -242,40 +452,27 @@ LAYERS = {
             "tags": ["piecewise"],
         },
     ],
-    "Conv2D": [
-        {
-            "layer": lambda groups, filters, **config: L.Conv2D(
-                groups * filters, groups=groups, **config
-            ),
-            "configs": {
-                "groups": [1, 2],
-                "filters": [1, 2],
-                "kernel_size": [1, 2, 3, (2, 3), (3, 1)],
-                "strides": strides(2, dims=2),
-                "padding": paddings(),
-                "use_bias": [True, False],
-                "data_format": ["channels_last", "channels_first"],
-            },
-            "inputs": lambda config: images(
-                3, 5, 2 * config["groups"], data_format=config["data_format"]
-            ),
-            "reference": conv2d,
-        },
-        {
-            "layer": L.Conv2D,
-            "configs": {
-                "filters": [1, 2],
-                "kernel_size": [2, (1, 2)],
-                "dilation_rate": [2, (1, 2)],
-                "padding": paddings(),
-                "activation": ["tanh", "relu"],
-            },
-            "inputs": images(3, 5),
-            "tags": ["piecewise"],
-        },
-    ],
-    "MaxPooling2D": [windows(L.MaxPooling2D, max, tags=["piecewise"])],
-    "AveragePooling2D": [windows(L.AveragePooling2D, lambda window: sum(window) / len(window))],
+    "Conv1D": convolution("Conv1D"),
+    "Conv2D": convolution("Conv2D"),
+    "Conv3D": convolution("Conv3D"),
+    "Conv1DTranspose": convolution("Conv1DTranspose"),
+    "Conv2DTranspose": convolution("Conv2DTranspose"),
+    "DepthwiseConv1D": convolution("DepthwiseConv1D"),
+    "DepthwiseConv2D": convolution("DepthwiseConv2D"),
+    "SeparableConv1D": convolution("SeparableConv1D"),
+    "SeparableConv2D": convolution("SeparableConv2D"),
+    "MaxPooling1D": [windows(L.MaxPooling1D, max, 1, tags=["piecewise"])],
+    "MaxPooling2D": [windows(L.MaxPooling2D, max, 2, tags=["piecewise"])],
+    "MaxPooling3D": [windows(L.MaxPooling3D, max, 3, tags=["piecewise"])],
+    "AveragePooling1D": [windows(L.AveragePooling1D, average, 1)],
+    "AveragePooling2D": [windows(L.AveragePooling2D, average, 2)],
+    "AveragePooling3D": [windows(L.AveragePooling3D, average, 3)],
+    "AdaptiveMaxPooling1D": [adaptive(L.AdaptiveMaxPooling1D, max, 1, tags=["piecewise"])],
+    "AdaptiveMaxPooling2D": [adaptive(L.AdaptiveMaxPooling2D, max, 2, tags=["piecewise"])],
+    "AdaptiveMaxPooling3D": [adaptive(L.AdaptiveMaxPooling3D, max, 3, tags=["piecewise"])],
+    "AdaptiveAveragePooling1D": [adaptive(L.AdaptiveAveragePooling1D, average, 1)],
+    "AdaptiveAveragePooling2D": [adaptive(L.AdaptiveAveragePooling2D, average, 2)],
+    "AdaptiveAveragePooling3D": [adaptive(L.AdaptiveAveragePooling3D, average, 3)],
     "GlobalAveragePooling1D": [
         {
             "layer": L.GlobalAveragePooling1D,
@@ -288,21 +485,11 @@ LAYERS = {
             "inputs": shapes(2, 2),
         },
     ],
-    "GlobalAveragePooling2D": [
-        {
-            "layer": L.GlobalAveragePooling2D,
-            "configs": {"keepdims": [False, True], "data_format": [None, "channels_first"]},
-            "inputs": images(),
-        }
-    ],
-    "GlobalMaxPooling2D": [
-        {
-            "layer": L.GlobalMaxPooling2D,
-            "configs": {"keepdims": [False, True], "data_format": [None, "channels_first"]},
-            "inputs": images(),
-            "tags": ["piecewise"],
-        }
-    ],
+    "GlobalAveragePooling2D": [all_places(L.GlobalAveragePooling2D, average, 2)],
+    "GlobalAveragePooling3D": [all_places(L.GlobalAveragePooling3D, average, 3)],
+    "GlobalMaxPooling1D": [all_places(L.GlobalMaxPooling1D, max, 1, tags=["piecewise"])],
+    "GlobalMaxPooling2D": [all_places(L.GlobalMaxPooling2D, max, 2, tags=["piecewise"])],
+    "GlobalMaxPooling3D": [all_places(L.GlobalMaxPooling3D, max, 3, tags=["piecewise"])],
     "BatchNormalization": [
         {
             "layer": L.BatchNormalization,
@@ -342,6 +529,118 @@ LAYERS = {
             ),
         },
     ],
+    "GroupNormalization": [
+        {
+            "layer": L.GroupNormalization,
+            "configs": {
+                "groups": [1, 2, -1],
+                "center": [True, False],
+                "scale": [True, False],
+                "epsilon": [1e-3, 1e-5],
+            },
+            "inputs": shapes(1, 3).map(lambda shape: (*shape[:-1], 2 * shape[-1])),
+            "reference": group_norm,
+        },
+        {
+            "layer": L.GroupNormalization,
+            "configs": {"groups": [1, 3], "axis": [1, -2]},
+            "inputs": st.tuples(st.integers(1, 3), st.just(3), st.integers(1, 3)),
+            "reference": group_norm,
+        },
+    ],
+    "RMSNormalization": [
+        {
+            "layer": L.RMSNormalization,
+            "configs": {"epsilon": [1e-6, 1e-3]},
+            "inputs": arrays(FEATURES, kinds=("generic",)),  # steep at 0, where epsilon is small
+            "reference": lambda x, layer, scale: reference.rms_norm(x, scale, layer.epsilon),
+        },
+        {
+            "layer": L.RMSNormalization,
+            "configs": {"axis": [1, (1, 2), [2, 1]], "epsilon": 1e-3},
+            "inputs": shapes(2, 3),
+        },
+    ],
+    "UnitNormalization": [
+        {
+            "layer": L.UnitNormalization,
+            "inputs": arrays(shapes(1, 3, min_side=2), kinds=("generic",)),  # jumps at 0
+            "reference": reference.unit_norm,
+        },
+        {
+            "layer": L.UnitNormalization,
+            "configs": {"axis": [1, (1, 2), [-1, 1]]},
+            "inputs": arrays(shapes(2, 3, min_side=2), kinds=("generic",)),
+        },
+    ],
+    "SpectralNormalization": [
+        {  # u and v are constants to its gradient, which they are where the iteration has converged
+            "layer": lambda units, use_bias: L.SpectralNormalization(
+                L.Dense(units, "tanh", use_bias, kernel_initializer=Constant(10.0)), 8
+            ),
+            "configs": {"units": [1, 2, 3], "use_bias": [True, False]},
+            "inputs": FEATURES,
+            "laws": [law.__name__ for law in LAWS["v1"] if law.__name__ != MOVES],  # at rest
+        },
+        {  # and not where it has not, as in Keras
+            "layer": lambda power_iterations: L.SpectralNormalization(
+                L.Dense(3, "tanh"), power_iterations
+            ),
+            "configs": {"power_iterations": [1, 2]},
+            "inputs": shapes(1, 2, min_side=3),
+            "reference": spectral,
+            "expected_failures": {
+                "gradients_match_finite_differences": "u and v count as constants, as in Keras"
+            },
+        },
+        {
+            "layer": lambda: L.SpectralNormalization(
+                L.Conv2D(2, 2, kernel_initializer=Constant(10.0)), 8
+            ),
+            "inputs": images(2, 4, 2),
+            "laws": [law.__name__ for law in LAWS["v1"] if law.__name__ != MOVES],
+        },
+        {
+            "layer": lambda: L.SpectralNormalization(
+                L.Embedding(5, 3, embeddings_initializer=Constant(10.0), mask_zero=True), 8
+            ),
+            "inputs": tokens(5),
+            "tags": ["integer_input"],
+            "laws": [law.__name__ for law in LAWS["v1"] if law.__name__ != MOVES],
+        },
+    ],
+    "Normalization": [
+        {
+            "layer": L.Normalization,
+            "configs": {"axis": [-1, None, 1, (1, 2), [2, 1]], "invert": [False, True]},
+            "inputs": shapes(2, 3),
+            "tags": ["constant_buffers"],
+        },
+        {
+            "layer": lambda invert: L.Normalization(mean=1.5, variance=4.0, invert=invert),
+            "configs": {"invert": [False, True]},
+            "inputs": FEATURES,
+            "reference": lambda x, invert: x * 2 + 1.5 if invert else (x - 1.5) / 2,
+        },
+        {
+            "layer": lambda: L.Normalization((1, 2), mean=[1.0, -1.0], variance=[0.25, 0.01]),
+            "inputs": arrays(st.tuples(st.integers(1, 3), st.integers(1, 3), st.just(2))),
+            "reference": lambda x: (x - [1.0, -1.0]) / [0.5, 0.1],
+        },
+    ],
+    "Rescaling": [
+        {
+            "layer": L.Rescaling,
+            "configs": {"scale": [2.0, -0.3], "offset": [0.0, 1.3]},
+            "inputs": FEATURES,
+            "reference": lambda x, scale, offset: x * scale + offset,
+        },
+        {
+            "layer": lambda: L.Rescaling([0.7, -2.0], offset=[[1.0], [0.5], [0.25]]),
+            "inputs": arrays(st.tuples(st.integers(1, 3), st.just(3), st.just(2))),
+            "reference": lambda x: x * [0.7, -2.0] + [[1.0], [0.5], [0.25]],
+        },
+    ],
     "Dropout": [
         {
             "layer": L.Dropout,
@@ -355,6 +654,130 @@ LAYERS = {
             "inputs": shapes(2, 2),
             "tags": ["stochastic"],
         },
+    ],
+    "SpatialDropout1D": [
+        {
+            "layer": L.SpatialDropout1D,
+            "configs": {"rate": [0.2, 0.6], "seed": [None, 3]},
+            "inputs": shapes(2, 2),
+            "tags": ["stochastic"],
+            "reference": shared_noise,
+        }
+    ],
+    "SpatialDropout2D": [
+        {
+            "layer": L.SpatialDropout2D,
+            "configs": {"rate": [0.2, 0.6], "data_format": FORMATS},
+            "inputs": shapes(3, 3),
+            "tags": ["stochastic"],
+            "reference": shared_noise,
+        }
+    ],
+    "SpatialDropout3D": [
+        {
+            "layer": L.SpatialDropout3D,
+            "configs": {"rate": [0.2, 0.6], "data_format": FORMATS},
+            "inputs": shapes(4, 4, max_side=3),
+            "tags": ["stochastic"],
+            "reference": shared_noise,
+        }
+    ],
+    "GaussianDropout": [
+        {
+            "layer": L.GaussianDropout,
+            "configs": {"rate": [0.2, 0.6], "seed": [None, 3]},
+            "inputs": FEATURES,
+            "tags": ["stochastic"],
+            "reference": noisy(
+                lambda x, e, layer: x * (1 + e * np.sqrt(layer.rate / (1 - layer.rate)))
+            ),
+        }
+    ],
+    "GaussianNoise": [
+        {
+            "layer": L.GaussianNoise,
+            "configs": {"stddev": [0.2, 1.0], "seed": [None, 3]},
+            "inputs": FEATURES,
+            "tags": ["stochastic"],
+            "reference": noisy(lambda x, e, layer: x + layer.stddev * e),
+        }
+    ],
+    "AlphaDropout": [
+        {
+            "layer": L.AlphaDropout,
+            "configs": {"rate": [0.2, 0.6], "seed": [None, 3]},
+            "inputs": FEATURES,
+            "tags": ["stochastic"],
+            "reference": alpha_dropout,
+        },
+        {
+            "layer": L.AlphaDropout,
+            "configs": {"rate": 0.5, "noise_shape": [(None, 1, None), (1, None, None)]},
+            "inputs": shapes(2, 2),
+            "tags": ["stochastic"],
+        },
+    ],
+    "ActivityRegularization": [
+        {
+            "layer": L.ActivityRegularization,
+            "configs": {"l1": [0.0, 0.3], "l2": [0.0, 0.2]},
+            "inputs": FEATURES,
+            "reference": lambda x: x,
+        },
+        {
+            "layer": lambda l1, l2: L.Chain([L.Dense(2), L.ActivityRegularization(l1, l2)]),
+            "configs": {"l1": [0.0, 0.3], "l2": [0.0, 0.2]},
+            "inputs": ROWS,
+            "tags": ["piecewise"],
+        },
+    ],
+    "RandomFlip": [
+        augmented(
+            L.RandomFlip,
+            flip,
+            mode=["horizontal_and_vertical", "horizontal", "vertical"],
+            data_format=FORMATS,
+        )
+    ],
+    "RandomTranslation": [
+        augmented(
+            L.RandomTranslation,
+            translation,
+            height_factor=[0.0, 0.4, (-1.0, -0.5)],
+            width_factor=[0.3, (0.5, 1.0)],
+            **BORDERS,
+        )
+    ],
+    "RandomRotation": [
+        augmented(L.RandomRotation, rotation, factor=[0.2, 1.0, (0.0, 0.3)], **BORDERS)
+    ],
+    "RandomZoom": [
+        augmented(
+            L.RandomZoom,
+            zoom,
+            height_factor=[0.8, (-0.9, 0.0), (-0.5, 1.0)],
+            width_factor=[None, 0.7],
+            **BORDERS,
+        )
+    ],
+    "RandomContrast": [
+        augmented(
+            L.RandomContrast,
+            contrast,
+            ["piecewise"],
+            factor=[0.5, (0.0, 1.0)],
+            value_range=[(-20.0, 20.0), (-1.2, 0.9)],
+            data_format=FORMATS,
+        )
+    ],
+    "RandomBrightness": [
+        augmented(
+            L.RandomBrightness,
+            brightness,
+            ["piecewise"],
+            factor=[0.3, (0.1, 0.2)],
+            value_range=[(-20.0, 20.0), (-1.2, 0.9)],
+        )
     ],
     "Embedding": [
         {
@@ -408,6 +831,37 @@ LAYERS = {
             "reference": lambda x, n: np.stack([x] * n, 1),
         }
     ],
+    "ZeroPadding1D": [
+        resized(L.ZeroPadding1D, reference.padded, "padding", "sides", 1, PADDINGS[1])
+    ],
+    "ZeroPadding2D": [
+        resized(L.ZeroPadding2D, reference.padded, "padding", "sides", 2, PADDINGS[2])
+    ],
+    "ZeroPadding3D": [
+        resized(L.ZeroPadding3D, reference.padded, "padding", "sides", 3, PADDINGS[3])
+    ],
+    "Cropping1D": [
+        resized(L.Cropping1D, reference.cropped, "cropping", "sides", 1, PADDINGS[1], least=4)
+    ],
+    "Cropping2D": [
+        resized(L.Cropping2D, reference.cropped, "cropping", "sides", 2, PADDINGS[2], least=5)
+    ],
+    "Cropping3D": [
+        resized(L.Cropping3D, reference.cropped, "cropping", "sides", 3, PADDINGS[3], least=5)
+    ],
+    "UpSampling1D": [resized(L.UpSampling1D, reference.repeated, "size", "size", 1, SIZES[1])],
+    "UpSampling2D": [
+        resized(L.UpSampling2D, reference.repeated, "size", "size", 2, SIZES[2]),
+        resized(
+            lambda **config: L.UpSampling2D(**config, interpolation="bilinear"),
+            reference.bilinear,
+            "size",
+            "size",
+            2,
+            SIZES[2],
+        ),
+    ],
+    "UpSampling3D": [resized(L.UpSampling3D, reference.repeated, "size", "size", 3, SIZES[3])],
     "SimpleRNN": recurrent(L.SimpleRNN, reference.simple_rnn),
     "LSTM": recurrent(L.LSTM, reference.lstm),
     "GRU": recurrent(L.GRU, reference.gru, reset_after=[True, False]),

@@ -20,6 +20,7 @@ from __future__ import annotations
 from backprop.config import nearest
 from backprop.testing.bugs import (
     attention,
+    augmentation,
     containers,
     convolution,
     dtype,
@@ -30,7 +31,9 @@ from backprop.testing.bugs import (
     noise,
     normalization,
     pooling,
+    preprocessing,
     recurrent,
+    resizing,
     state,
 )
 from backprop.testing.bugs.bank import INPUTS, KINDS, VERDICTS, Bug, planted_in
@@ -44,11 +47,14 @@ FAMILIES = (
     normalization,
     convolution,
     pooling,
+    resizing,
     embedding,
     recurrent,
     attention,
     noise,
     containers,
+    augmentation,
+    preprocessing,
     state,
     dtype,
 )

@@ -54,6 +54,7 @@ INPUTS = {
     "wide": "(N, ...), of numbers up to 20 and more",
     "halves": "(N, ..., 2n), of two to four axes",
     "images": "(N, H, W, C)",
+    "volumes": "(N, D, H, W, C)",
     "sequences": "(N, T, n)",
     "holes": "(N, T, n), where the first of n numbers is 0.3",
     "tokens": "(N, T) of integers below 5, with duplicates; 0 may be padding",

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from backprop.layers.convolution import Conv2D
-from backprop.layers.windows import channels_back, channels_last
+from backprop.layers.convolution import (
+    Conv1D,
+    Conv1DTranspose,
+    Conv2D,
+    Conv2DTranspose,
+    Conv3D,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
+from backprop.layers.convolution.products import (
+    by_group,
+    correlate,
+    input_gradient,
+    kernel_gradient,
+    rows_by_group,
+)
+from backprop.layers.convolution.transposed import tail_of
+from backprop.layers.windows import Windows, channels_last
 from backprop.linalg import sum_rows
 from backprop.testing.bugs.bank import bug, normal
 
@@ -18,6 +37,11 @@ conv = partial(
     inputs="images",
     config={"filters": 2, "kernel_size": 3, "strides": 2},
 )
+line = partial(bug, options={"features": 2, "steps": (3, 6)}, x=normal(2, 5, 2), inputs="sequences")
+volume = partial(
+    bug, options={"min_side": 2, "max_side": 3}, x=normal(2, 3, 3, 3, 1), inputs="volumes"
+)
+image = partial(bug, options={"min_side": 3, "channels": 2}, x=normal(2, 5, 4, 2), inputs="images")
 
 
 class Scattering(Conv2D):
@@ -25,15 +49,17 @@ class Scattering(Conv2D):
     multiplies dz.
     """
 
-    def backward(self, dy, cache):
-        x = cache[0]
-        dz = self._set_gradients(dy, cache)
-        dpatches = (dz @ self._by_group(self.kernel_back()).swapaxes(1, 2)).swapaxes(0, 1)
-        counts = self.windows.counts(x.shape[1:3])
+    def linear_backward(self, dz, cache, dx):
+        x = cache
+        kernel_gradient(x, dz, self.windows, self.dkernel, self.groups)
+        if not dx:
+            return None
         h, w, c, _ = self.kernel.shape
-        padded = self.windows.pad(np.zeros_like(self._split(x)))
-        self.scatter(padded, dpatches.reshape(len(x), *counts, self.groups, h * w, c))
-        return channels_back(self.crop(padded, x.shape[1:3]).reshape(x.shape), self.data_format)
+        kernel = by_group(self.kernel_back(), self.groups)
+        dpatches = (rows_by_group(dz, self.groups) @ kernel.swapaxes(1, 2)).swapaxes(0, 1)
+        padded = self.windows.pad(np.zeros((*x.shape[:3], self.groups, c), dz.dtype))
+        self.scatter(padded, dpatches.reshape(*dz.shape[:3], self.groups, h * w, c))
+        return self.crop(padded, x.shape[1:3]).reshape(x.shape)
 
     def kernel_back(self):
         return self.kernel
@@ -140,33 +166,31 @@ class ConvForgetsTheMarginGoingBack(Scattering):
 class ConvBiasCountsOnePixel(Conv2D):
     """dbias is summed over the batch and not over the pixels."""
 
-    def _set_gradients(self, dy, cache):
-        found = super()._set_gradients(dy, cache)
+    def _dz(self, dy, a):
+        dz = super()._dz(dy, a)
         if self.use_bias:
-            dz = channels_last(self.activation.backward(dy, cache[1]), self.data_format)
             self.dbias = dz[:, 0, 0].sum(0)
-        return found
+        return dz
 
 
 @conv("V")
 class ConvAveragesItsKernelGradientOverPixels(Conv2D):
     """dkernel is divided by the number of windows."""
 
-    def _set_gradients(self, dy, cache):
-        dz = super()._set_gradients(dy, cache)
-        rows, columns = self.windows.counts(cache[0].shape[1:3])
-        self.dkernel /= max(rows * columns, 1)
-        return dz
+    def linear_backward(self, dz, cache, dx):
+        found = super().linear_backward(dz, cache, dx)
+        self.dkernel /= max(dz.shape[1] * dz.shape[2], 1)
+        return found
 
 
 @conv("V")
 class ConvTransposesItsKernelGradient(Conv2D):
     """dkernel has rows and columns exchanged, which fits where the window is square."""
 
-    def _set_gradients(self, dy, cache):
-        dz = super()._set_gradients(dy, cache)
+    def linear_backward(self, dz, cache, dx):
+        found = super().linear_backward(dz, cache, dx)
         self.dkernel = self.dkernel.swapaxes(0, 1).copy()
-        return dz
+        return found
 
 
 @conv(
@@ -179,12 +203,12 @@ class ConvTransposesItsKernelGradient(Conv2D):
 class ConvMixesUpItsGroups(Conv2D):
     """dkernel takes the filters of a group to lie groups apart, where they lie side by side."""
 
-    def _set_gradients(self, dy, cache):
-        dz = super()._set_gradients(dy, cache)
+    def linear_backward(self, dz, cache, dx):
+        found = super().linear_backward(dz, cache, dx)
         size = self.filters // self.groups
         mixed = self.dkernel.reshape(*self.dkernel.shape[:3], self.groups, size).swapaxes(3, 4)
         self.dkernel = mixed.reshape(self.dkernel.shape).copy()
-        return dz
+        return found
 
 
 @conv(
@@ -229,8 +253,226 @@ class ConvLosesPixelsThatNoWindowReaches(Scattering):
 class ConvSumsItsBiasWithoutTheActivation(Conv2D):
     """dbias = Σ dy, where it is Σ dz behind the activation."""
 
-    def _set_gradients(self, dy, cache):
-        found = super()._set_gradients(dy, cache)
+    def _dz(self, dy, a):
+        dz = super()._dz(dy, a)
         if self.use_bias:
             self.dbias = sum_rows(channels_last(dy, self.data_format))
+        return dz
+
+
+# ------------------------------------------------------------------------------ one axis, and three
+
+
+@line("V", config={"filters": 2, "kernel_size": 3, "padding": "causal"})
+class CausalConvCentresItsWindowsGoingBack(Conv1D):
+    """dx is cut out as if half of the margin stood in front, where all of it does."""
+
+    def linear_backward(self, dz, cache, dx):
+        found = super().linear_backward(dz, cache, dx)
+        if dx and self.padding == "causal":
+            centred = replace(self.windows, padding="same")
+            return input_gradient(dz, self.kernel, centred, cache.shape[1:-1], self.groups)
+        return found
+
+
+class WindowsAhead(Windows):
+    """The margin of causal windows behind the sequence."""
+
+    def margins(self, sizes):
+        return [(behind, before) for before, behind in super().margins(sizes)]
+
+
+@line("L", config={"filters": 2, "kernel_size": 2, "padding": "causal"}, reference=True)
+class CausalConvSeesTheFuture(Conv1D):
+    """The margin stands behind the sequence, going forth and back: y depends on later steps."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        own = self.windows
+        self.windows = WindowsAhead(own.size, own.strides, own.padding, own.dilation)
+
+
+@volume("V", config={"filters": 2, "kernel_size": 2})
+class ConvOfVolumesExchangesDepthAndHeight(Conv3D):
+    """dkernel has depth and height exchanged, which fits where the window is a cube."""
+
+    def linear_backward(self, dz, cache, dx):
+        found = super().linear_backward(dz, cache, dx)
+        self.dkernel = self.dkernel.swapaxes(0, 1).copy()
+        return found
+
+
+@volume("V", config={"filters": 2, "kernel_size": (1, 1, 2)})
+class ConvOfVolumesLosesItsLastPlane(Conv3D):
+    """dx is 0 in the last plane, as by a loop that ends one too early."""
+
+    def linear_backward(self, dz, cache, dx):
+        found = super().linear_backward(dz, cache, dx)
+        if found is not None:
+            found[:, -1] = 0
+        return found
+
+
+@volume("V", config={"filters": 2, "kernel_size": 2})
+class ConvOfVolumesSumsItsBiasOverOnePlane(Conv3D):
+    """dbias is summed over batch, height and width, for the first plane alone."""
+
+    def _dz(self, dy, a):
+        dz = super()._dz(dy, a)
+        if self.use_bias:
+            self.dbias = sum_rows(dz[:, 0])
+        return dz
+
+
+# --------------------------------------------------------------------------------------- transposed
+
+
+@image("V", config={"filters": 2, "kernel_size": 3, "strides": 2})
+class TransposedConvFlipsItsKernelGoingBack(Conv2DTranspose):
+    """dx uses the kernel turned by 180°, as textbooks do to write it as a convolution again."""
+
+    def linear_backward(self, dz, cache, dx):
+        super().linear_backward(dz, cache, False)
+        if dx:
+            return correlate(dz, np.ascontiguousarray(self.kernel[::-1, ::-1]), self.windows)
+
+
+@image(
+    "C",
+    config={
+        "filters": 2,
+        "kernel_size": 3,
+        "strides": 2,
+        "padding": "same",
+        "output_padding": 0,
+    },
+    varies={"output_padding": (None, 0, 1)},
+)
+class TransposedConvForgetsItsOutputPaddingGoingBack(Conv2DTranspose):
+    """dx reads the windows where they would lie without output_padding, which moves the margin."""
+
+    def linear_backward(self, dz, cache, dx):
+        super().linear_backward(dz, cache, False)
+        if dx:
+            tails = (
+                tail_of(span, s, self.padding, None)
+                for span, s in zip(self.windows.spans, self.strides, strict=True)
+            )
+            plain = replace(self.windows, tail=tuple(tails))
+            sizes = dz.shape[1:-1]
+            lost = [
+                a - b
+                for (a, _), (b, _) in zip(
+                    self.windows.margins(sizes), plain.margins(sizes), strict=True
+                )
+            ]
+            return correlate(np.roll(dz, lost, axis=(1, 2)), self.kernel, self.windows)
+
+
+@image("V", config={"filters": 2, "kernel_size": 2, "strides": 2})
+class TransposedConvExchangesItsChannels(Conv2DTranspose):
+    """dkernel has the channels of x and the filters exchanged, as in an ordinary convolution; as
+    many of both hide the shape.
+    """
+
+    def linear_backward(self, dz, cache, dx):
+        found = super().linear_backward(dz, cache, dx)
+        self.dkernel = self.dkernel.swapaxes(-1, -2).copy()
+        return found
+
+
+@line("V", config={"filters": 2, "kernel_size": 1, "strides": 2})
+class TransposedConvBiasSkipsWhatNoWindowPaints(Conv1DTranspose):
+    """dbias leaves out the steps of y between the windows, which hold the bias alone."""
+
+    def _dz(self, dy, a):
+        dz = super()._dz(dy, a)
+        if self.use_bias:
+            self.dbias = sum(map(sum_rows, self.windows.pixels(self.windows.pad(dz))))
+        return dz
+
+
+# ------------------------------------------------------------------------ depthwise and separable
+
+
+@image("V", config={"kernel_size": 2})
+class DepthwiseConvSumsOverItsChannels(DepthwiseConv2D):
+    """dx of each channel is that of all channels together, as in an ordinary convolution."""
+
+    def linear_backward(self, dz, cache, dx):
+        found = super().linear_backward(dz, cache, dx)
+        if found is not None:
+            found[...] = found.sum(-1, keepdims=True)
+        return found
+
+
+@image("C", config={"kernel_size": 2, "depth_multiplier": 2}, varies={"depth_multiplier": (1, 2)})
+class DepthwiseConvMixesUpItsMultiplier(DepthwiseConv2D):
+    """dkernel takes the channels of y to lie kernel by kernel, where they lie channel by
+    channel.
+    """
+
+    def linear_backward(self, dz, cache, dx):
+        found = super().linear_backward(dz, cache, dx)
+        *size, c, m = self.dkernel.shape
+        mixed = self.dkernel.reshape(*size, m, c).swapaxes(-1, -2)
+        self.dkernel = mixed.copy()
+        return found
+
+
+@line("C", config={"kernel_size": 2, "depth_multiplier": 2}, varies={"depth_multiplier": (1, 2)})
+class DepthwiseConvTakesOneKernelForEachChannel(DepthwiseConv1D):
+    """dx takes the first kernel of each channel alone, where all of them read it."""
+
+    def linear_backward(self, dz, cache, dx):
+        m = self.depth_multiplier
+        found = super().linear_backward(dz, cache, dx)
+        if not dx:
+            return found
+        first = np.where(np.arange(dz.shape[-1]) % m == 0, dz, dz.dtype.type(0))
+        kept = self.dkernel.copy()
+        found = super().linear_backward(first, cache, True)
+        self.dkernel = kept
+        return found
+
+
+@image("V", config={"filters": 2, "kernel_size": 2})
+class SeparableConvLosesItsDepthwiseGradient(SeparableConv2D):
+    """The gradient of the depthwise kernel stays 0: the chain ends at the pointwise one."""
+
+    def linear_backward(self, dz, cache, dx):
+        found = super().linear_backward(dz, cache, dx)
+        self.ddepthwise_kernel = np.zeros_like(self.ddepthwise_kernel)
+        return found
+
+
+@line("V", config={"filters": 2, "kernel_size": 2})
+class SeparableConvDoesNotTransposeItsPointwiseKernel(SeparableConv1D):
+    """dh = dz · pointwise, where it is dz · pointwiseᵀ; as many filters as channels hide it."""
+
+    def linear_backward(self, dz, cache, dx):
+        gradient = self.dpointwise_kernel
+        super().linear_backward(dz, cache, False)
+        kept, kernel = gradient.copy(), self.pointwise_kernel.copy()
+        self.pointwise_kernel = kernel.swapaxes(-1, -2)
+        found = super().linear_backward(dz, cache, dx)
+        self.pointwise_kernel, self.dpointwise_kernel = kernel, kept
+        return found
+
+
+@image("V", config={"filters": 3, "kernel_size": 2, "depth_multiplier": 2})
+class SeparableConvForgetsAKernelGoingBack(SeparableConv2D):
+    """dx goes back through the first of the depthwise kernels of each channel alone."""
+
+    def linear_backward(self, dz, cache, dx):
+        super().linear_backward(dz, cache, False)
+        if not dx:
+            return None
+        kept = [p.gradient.copy() for p in self.arrays()]
+        kernel = self.depthwise_kernel.copy()
+        self.depthwise_kernel[..., 1:] = 0
+        found = super().linear_backward(dz, cache, True)
+        self.depthwise_kernel = kernel
+        for p, gradient in zip(self.arrays(), kept, strict=True):
+            p.gradient[...] = gradient
         return found

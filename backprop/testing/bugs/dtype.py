@@ -56,8 +56,8 @@ class DropoutDrawsDoubles(Dropout):
 class AveragePoolCountsInDoubles(AveragePooling2D):
     """The number of pixels in a window is float64, and so becomes dx."""
 
-    def backward(self, dy, shape):
-        return super().backward(dy * np.ones((1, 1, 1, 1)), shape)
+    def backward(self, dy, axes):
+        return super().backward(dy * np.ones((1, 1, 1, 1)), axes)
 
 
 @bug("D", x=normal(4, 3), y_true=normal(4, 3, seed=1), inputs="targets")

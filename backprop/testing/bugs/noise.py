@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import INFERENCE, TRAINING
-from backprop.layers.noise import Dropout
+from backprop.layers.containers import Chain
+from backprop.layers.noise import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
+from backprop.regularizers import L1L2
 from backprop.testing.bugs.bank import bug, normal
 
 drop = partial(
@@ -128,3 +138,98 @@ class DropoutKeepsItsMaskAsBooleans(Dropout):
     def backward(self, dy, k):
         scale = 1 / (1 - self.rate) if self.rate < 1 else 0.0
         return dy if k is None else dy * np.multiply(k, scale, dtype=dy.dtype)
+
+
+# ------------------------------------------------------------------------------- noise of all kinds
+
+
+@drop("L", x=normal(3, 4, 2), inputs="sequences", config={"rate": 0.4, "seed": 0}, reference=True)
+class SpatialDropoutDropsSteps(SpatialDropout1D):
+    """What is dropped together is a step with all its channels, not a channel at all steps."""
+
+    def draw(self, x):
+        return self.dropped((len(x), x.shape[1], 1), x.dtype)
+
+
+@drop("C", x=normal(2, 3, 4, 2), inputs="images", config={"rate": 0.4, "seed": 0})
+class SpatialDropoutForgetsItsMaskGoingBack(SpatialDropout2D):
+    """dx = dy / (1 - rate), also where the channel was dropped."""
+
+    def backward(self, dy, k):
+        return dy if k is None else dy * dy.dtype.type(1 / (1 - self.rate))
+
+
+@drop("V", x=normal(2, 3, 4, 2), inputs="images", config={"rate": 0.4, "seed": 0})
+class SpatialDropoutAppliesItsMaskTwice(SpatialDropout2D):
+    """dx = dy k², so what is kept grows by 1 / (1 - rate) twice."""
+
+    def backward(self, dy, k):
+        return dy if k is None else dy * k * k
+
+
+@drop("V")
+class GaussianDropoutDrawsAgainGoingBack(GaussianDropout):
+    """backward multiplies by noise of its own."""
+
+    def backward(self, dy, k):
+        return dy if k is None else dy * self.draw(dy)
+
+
+@drop("V")
+class GaussianDropoutTakesItsNoiseForAddition(GaussianDropout):
+    """dx = dy, as if the noise had been added."""
+
+    def backward(self, dy, k):
+        return dy
+
+
+@drop("V", config={"stddev": 0.4, "seed": 0})
+class GaussianNoiseScalesGoingBack(GaussianNoise):
+    """dx = stddev dy in training."""
+
+    def forward(self, x, ctx=INFERENCE) -> Any:
+        return super().forward(x, ctx)[0], ctx.training
+
+    def backward(self, dy, cache):
+        return dy * dy.dtype.type(self.stddev) if cache else dy
+
+
+@drop("L", config={"stddev": 0.4, "seed": 0})
+class GaussianNoiseStaysInInference(GaussianNoise):
+    """Inference adds noise as training does."""
+
+    def forward(self, x, ctx=INFERENCE):
+        return super().forward(x, TRAINING)
+
+
+@drop("V")
+class AlphaDropoutForgetsItsScaleGoingBack(AlphaDropout):
+    """dx = dy where x was kept, without the factor a."""
+
+    def backward(self, dy, k):
+        return dy if k is None else dy * (k > 0)
+
+
+@drop("V", reference=True)
+class AlphaDropoutDropsToZero(AlphaDropout):
+    """What is dropped becomes b and not a s + b: mean and variance are not kept."""
+
+    def forward(self, x, ctx=INFERENCE) -> Any:
+        y, k = super().forward(x, ctx)
+        return y if k is None else np.where(k == 0, 0, y), k
+
+
+class HalvedL2(L1L2):
+    """The penalty of L1L2 with a derivative that is wrong in its second part."""
+
+    def gradient(self, w):
+        return self.l1 * np.sign(w) + self.l2 * w
+
+
+@bug("V", x=normal(5, 4), inputs="rows", config={"l2": 0.5}, inside=lambda layer: Chain([layer]))
+class ActivityRegularizationForgetsTheTwo(ActivityRegularization):
+    """The gradient of l2 Σ x² is taken for l2 x."""
+
+    def __init__(self, l1=0.0, l2=0.0, **kwargs):
+        super().__init__(l1, l2, **kwargs)
+        self.activity_regularizer = HalvedL2(l1, l2)

@@ -9,9 +9,17 @@ import numpy as np
 
 from backprop.initializers import RandomUniform
 from backprop.layer import INFERENCE
-from backprop.layers.normalization import BatchNormalization, LayerNormalization
+from backprop.layers.dense import Dense
+from backprop.layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    SpectralNormalization,
+    UnitNormalization,
+)
 from backprop.linalg import mean, rows, sum_rows
-from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
+from backprop.testing.bugs.bank import Layers, behind_embedding, bug, integers, normal
 
 GAMMA = {"gamma_initializer": RandomUniform(0.5, 1.5, seed=0)}  # at gamma = 1 much is invisible
 
@@ -23,8 +31,8 @@ class Reversed(BatchNormalization):
     """dx by parts that a mistake can replace: `through(dy, xhat, p)` is what r multiplies."""
 
     def backward(self, dy, cache):
-        xhat, r, p = cache
-        dy = dy.swapaxes(self.axis, -1)
+        d, r, p = cache
+        xhat, dy = d * r, dy.swapaxes(self.axis, -1)
         if self.scale:
             self.dgamma = sum_rows(dy * xhat)
         if self.center:
@@ -49,10 +57,10 @@ class BatchNormForgetsGamma(BatchNormalization):
     """dx lacks the factor gamma; at gamma = 1, where training starts, nothing shows."""
 
     def backward(self, dy, cache):
-        xhat, r, p = cache
         gamma = self.gamma if self.scale else 1
-        return super().backward(dy, (xhat, r, p)) / np.expand_dims(
-            np.broadcast_to(gamma, xhat.shape[-1:]), tuple(range(1, dy.ndim - self.axis % dy.ndim))
+        return super().backward(dy, cache) / np.expand_dims(
+            np.broadcast_to(gamma, cache[0].shape[-1:]),
+            tuple(range(1, dy.ndim - self.axis % dy.ndim)),
         )
 
 
@@ -250,10 +258,10 @@ class BatchNormReadsItsMovingVarianceGoingBack(BatchNormalization):
     """In inference r is computed again in backward, from a variance that may have moved."""
 
     def backward(self, dy, cache):
-        xhat, r, p = cache
+        d, r, p = cache
         if p is None:
             r = 1 / np.sqrt(self.moving_variance + self.epsilon)
-        return super().backward(dy, (xhat, r, p))
+        return super().backward(dy, (d, r, p))
 
 
 @batch("L")
@@ -263,24 +271,21 @@ class BatchNormCachesAViewOfItsMovingVariance(BatchNormalization):
     """
 
     def forward(self, x, ctx=INFERENCE) -> Any:
-        y, (xhat, r, p) = super().forward(x, ctx)
-        return y, (xhat, self.moving_variance[...] if p is None else r, p)
+        y, (d, r, p) = super().forward(x, ctx)
+        return y, (d, self.moving_variance[...] if p is None else r, p)
 
     def backward(self, dy, cache):
-        xhat, r, p = cache
-        return super().backward(dy, (xhat, 1 / np.sqrt(r + self.epsilon) if p is None else r, p))
+        d, r, p = cache
+        return super().backward(dy, (d, 1 / np.sqrt(r + self.epsilon) if p is None else r, p))
 
 
 @batch("D")
-class BatchNormSubtractsSquares(BatchNormalization):
-    """var = mean(x²) - mean(x)², which cancels where the mean is large."""
+class BatchNormKeepsItsRootInDouble(BatchNormalization):
+    """r is kept in float64, so that in inference the dx of float32 is float64."""
 
-    def _centred(self, x, real):
-        xhat, _, p = super()._centred(x, real)
-        q = np.broadcast_to(p, x.shape)
-        where = x if real is None else np.where(real, x, 0)
-        average = sum_rows(q * where)
-        return xhat, sum_rows(q * where * where) - average * average, p
+    def forward(self, x, ctx=INFERENCE) -> Any:
+        y, (d, r, p) = super().forward(x, ctx)
+        return y, (d, r.astype(np.float64), p)
 
 
 @batch("V", verdict="equivalent", source="Caffe 3878")
@@ -288,10 +293,10 @@ class BatchNormLeavesOutTheSumOfDeviations(BatchNormalization):
     """The paper's long form, without the term with Σ (x - mean), which is 0."""
 
     def backward(self, dy, cache):
-        xhat, r, p = cache
+        d, r, p = cache
         if p is None:
             return super().backward(dy, cache)
-        dy = dy.swapaxes(self.axis, -1)
+        xhat, dy = d * r, dy.swapaxes(self.axis, -1)
         if self.scale:
             self.dgamma = sum_rows(dy * xhat)
         if self.center:
@@ -309,7 +314,8 @@ class BatchNormSumsByEinsum(Reversed):
     def backward(self, dy, cache):
         dx = super().backward(dy, cache)
         if self.scale:
-            self.dgamma = np.einsum("rc,rc->c", rows(dy.swapaxes(self.axis, -1)), rows(cache[0]))
+            d, r, _ = cache
+            self.dgamma = np.einsum("rc,rc->c", rows(dy.swapaxes(self.axis, -1)), rows(d * r))
         return dx
 
 
@@ -431,3 +437,141 @@ class LayerNormTransposesTheGradientOfGamma(LayerNormalization):
         if self.scale and self.dgamma.ndim == 2:
             self.dgamma = self.dgamma.T.copy()
         return dx
+
+
+# ----------------------------------------------------------------- the normalizations without beta
+
+
+@row("V", config={})
+class RmsNormTakesItsRootForAConstant(RMSNormalization):
+    """dx = r dx̂: the path through the mean square is left out."""
+
+    def backward(self, dy, cache):
+        super().backward(dy, cache)
+        return cache[1] * dy * self.scale.reshape(self.shape)
+
+
+@row("V", config={})
+class RmsNormScalesTooLate(RMSNormalization):
+    """scale multiplies what the mean has left of dy; scale = 1, where training starts, hides it."""
+
+    def backward(self, dy, cache):
+        super().backward(dy, cache)
+        xhat, r = cache
+        return self.scale.reshape(self.shape) * r * (dy - xhat * mean(dy * xhat, self.axes))
+
+
+unit = partial(  # at 0 y jumps
+    bug,
+    x=normal(4, 5),
+    inputs="floats",
+    options={"min_side": 2},
+    tags=("piecewise",),
+    spared=("slopes_at_kinks_are_subgradients",),
+)
+
+
+@unit("V")
+class UnitNormTakesTheLengthForAConstant(UnitNormalization):
+    """dx = dy / |x|: along x, where y does not move, something is left."""
+
+    def backward(self, dy, cache):
+        return cache[1] * dy
+
+
+@unit("V")
+class UnitNormProjectsByX(UnitNormalization):
+    """dx = r (dy - x Σ dy y), with x in the place of y."""
+
+    def backward(self, dy, cache):
+        y, r, _ = cache
+        return r * (dy - y / r * (dy * y).sum(self.axes, keepdims=True))
+
+
+# ----------------------------------------------------------------------------- GroupNormalization
+
+group = partial(
+    bug, x=normal(4, 6), inputs="halves", config=GAMMA | {"groups": 2}, varies={"axis": (-1,)}
+)
+
+
+@group("V")
+class GroupNormAveragesOverAllGroups(GroupNormalization):
+    """The means in dx run over all channels of a sample, where they run over those of a group."""
+
+    def backward(self, dy, cache):
+        super().backward(dy, cache)
+        xhat, r = cache
+        dxhat = self._grouped(self.gamma * dy)
+        dx = r * (dxhat - mean(dxhat, (1, 2, 3)) - xhat * mean(dxhat * xhat, (1, 2, 3)))
+        return dx.reshape(dy.shape)
+
+
+@group("V")
+class GroupNormInterleavesItsGroups(GroupNormalization):
+    """Going back every second channel makes a group, where forward takes neighbours."""
+
+    def backward(self, dy, cache):
+        super().backward(dy, cache)
+        xhat, r = cache
+        dxhat = self._grouped(self.gamma * dy)
+        n, places, groups, k = dxhat.shape
+        mixed = dxhat.reshape(n, places, k, groups).swapaxes(2, 3)
+        dx = r * (dxhat - mean(mixed, (1, 3)) - xhat * mean(dxhat * xhat, (1, 3)))
+        return dx.reshape(dy.shape)
+
+
+@group("C")
+class GroupNormForgetsThePlaces(GroupNormalization):
+    """With images the means in dx run over the channels of a pixel and not over the pixels."""
+
+    def backward(self, dy, cache):
+        super().backward(dy, cache)
+        xhat, r = cache
+        dxhat = self._grouped(self.gamma * dy)
+        dx = r * (dxhat - mean(dxhat, 3) - xhat * mean(dxhat * xhat, 3))
+        return dx.reshape(dy.shape)
+
+
+# -------------------------------------------------------------------------- SpectralNormalization
+
+
+def steep():
+    """A dense layer whose kernel has one singular value far above the others: one pass settles u,
+    so that its gradient is exact."""
+    return Dense(3, "tanh", kernel_initializer="ones")
+
+
+spectral = partial(
+    bug,
+    x=normal(5, 4),
+    inputs="rows",
+    config={"layer": Layers(steep), "power_iterations": 12},
+    spared=("training_moves_buffers_alike",),
+)
+
+
+@spectral("V")
+class SpectralNormTakesSigmaForAConstant(SpectralNormalization):
+    """dW = dV / σ: the path through σ is left out."""
+
+    def _through_sigma(self, cache):
+        d = self.layer.dkernel
+        d /= cache[-1]
+
+
+@spectral("V")
+class SpectralNormForgetsSigmaGoingBack(SpectralNormalization):
+    """dW = dV, the gradient of the divided kernel."""
+
+    def _through_sigma(self, cache):
+        pass
+
+
+@spectral("L", reference=True)
+class SpectralNormDividesByTheFrobeniusNorm(SpectralNormalization):
+    """σ is the root of the sum of all squares, the largest singular value's upper bound."""
+
+    def _singular(self, w, training):
+        v, u, _ = super()._singular(w, training)
+        return v, u, np.sqrt((w * w).sum())

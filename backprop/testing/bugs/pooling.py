@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from backprop.layer import INFERENCE
 from backprop.layers.pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveMaxPooling2D,
+    AveragePooling1D,
     AveragePooling2D,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
     GlobalMaxPooling2D,
+    MaxPooling1D,
     MaxPooling2D,
 )
-from backprop.layers.windows import channels_back, channels_last, shape_last
+from backprop.layers.pooling.axes import along_axis, at, largest
+from backprop.layers.windows import shape_last
 from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
 
 pool = partial(
@@ -27,20 +36,37 @@ pool = partial(
     tags=("piecewise",),
 )
 overlapping = partial(pool, varies={"strides": (None, 1)})
+steps = partial(
+    bug,
+    x=normal(2, 5, 2),
+    inputs="sequences",
+    config={"pool_size": 2},
+    options={"steps": (2, 5)},
+    tags=("piecewise",),
+)
+
+
+def zeros(dy, axis, along):
+    return np.zeros((*dy.shape[:axis], along.n, *dy.shape[axis + 1 :]), dy.dtype)
 
 
 class Paying(MaxPooling2D):
-    """dx by a part that a mistake can replace: `pay` gives the winners their dy."""
+    """dx by a part that a mistake can replace: `pay` gives an axis' winners their dy."""
 
     def backward(self, dy, cache):
-        winner, shape = cache
-        dx = self.windows.pad(np.zeros(shape, dy.dtype))
-        self.pay(dx, channels_last(dy, self.data_format), winner)
-        return channels_back(self.windows.crop(dx, shape[1:3]), self.data_format)
+        for axis, along, winner in reversed(cache):
+            dx = zeros(dy, axis, along)
+            parts = [
+                (k, at(dx, axis, pixels), at(dy, axis, windows), at(winner, axis, windows))
+                for k, windows, pixels in along.links
+            ]
+            self.pay(parts)
+            dy = dx
+        return dy
 
-    def pay(self, dx, dy, winner):
-        for k, dpixel in enumerate(self.windows.pixels(dx)):
-            dpixel += dy * (winner == k)
+    def pay(self, parts):
+        for k, dpixel, d, won in parts:
+            dpixel += d * (won == k)
 
 
 @pool("P", source="Theano 5248")
@@ -48,17 +74,22 @@ class MaxPoolPaysAllTies(MaxPooling2D):
     """Every pixel that equals the maximum receives dy in full, where one does."""
 
     def forward(self, x, ctx=INFERENCE) -> Any:
-        y, (_, shape) = super().forward(x, ctx)
-        return y, (x, y, shape)
+        cache = []
+        for axis, along in reversed(self.axes(x.shape)):
+            y, _ = largest(x, axis, along)
+            cache.append((axis, along, x, y))
+            x = y
+        return x, cache
 
     def backward(self, dy, cache):
-        x, y, shape = cache
-        x, y, dy = (channels_last(v, self.data_format) for v in (x, y, dy))
-        dx = self.windows.pad(np.zeros(shape, dy.dtype))
-        pixels = self.windows.pixels(self.windows.pad(x, -np.inf))
-        for pixel, dpixel in zip(pixels, self.windows.pixels(dx), strict=True):
-            dpixel += dy * (pixel == y)
-        return channels_back(self.windows.crop(dx, shape[1:3]), self.data_format)
+        for axis, along, x, y in reversed(cache):
+            dx = zeros(dy, axis, along)
+            for _, windows, pixels in along.links:
+                best, pixel = at(y, axis, windows), at(x, axis, pixels)
+                dpixel = at(dx, axis, pixels)
+                dpixel += at(dy, axis, windows) * (pixel == best)
+            dy = dx
+        return dy
 
 
 @pool("P", verdict="choice")
@@ -66,50 +97,66 @@ class MaxPoolLetsTheLastTieWin(MaxPooling2D):
     """Among equals the last pixel receives dy: as good a subgradient as the documented first."""
 
     def forward(self, x, ctx=INFERENCE) -> Any:
-        y, (_, shape) = super().forward(x, ctx)
-        x = channels_last(x, self.data_format)
-        top = channels_last(y, self.data_format)
-        winner = np.zeros(top.shape, np.intp)
-        for k, pixel in enumerate(self.windows.pixels(self.windows.pad(x, -np.inf))):
-            np.copyto(winner, k, where=pixel >= top)
-        return y, (winner, shape)
+        cache = []
+        for axis, along in reversed(self.axes(x.shape)):
+            y, winner = largest(x, axis, along)
+            for k, windows, pixels in along.links:
+                tied = at(x, axis, pixels) >= at(y, axis, windows)
+                np.copyto(at(winner, axis, windows), k, where=tied)
+            cache.append((axis, along, winner))
+            x = y
+        return x, cache
 
 
 @overlapping("C")
 class MaxPoolAssignsWhereWindowsOverlap(Paying):
     """dx is assigned, so a pixel that won several windows is paid once."""
 
-    def pay(self, dx, dy, winner):
-        for k, dpixel in enumerate(self.windows.pixels(dx)):
-            np.copyto(dpixel, dy, where=winner == k)
+    def pay(self, parts):
+        for k, dpixel, d, won in parts:
+            np.copyto(dpixel, d, where=won == k)
 
 
 @pool("V")
 class MaxPoolReturnsInsideOfTheLoop(Paying):
     """Only windows won by their first pixel pass anything on."""
 
-    def pay(self, dx, dy, winner):
-        for k, dpixel in enumerate(self.windows.pixels(dx)):
-            dpixel += dy * (winner == k)
-            return
+    def pay(self, parts):
+        super().pay(parts[:1])
 
 
 @pool("V")
-class MaxPoolPaysByColumns(Paying):
-    """The winner's number counts columns first, where it counts rows first."""
+class MaxPoolCountsFromTheOtherEnd(Paying):
+    """The winner's number is counted from the end of the window, where forward counts from its
+    start.
+    """
 
-    def pay(self, dx, dy, winner):
-        h, w = self.pool_size
-        super().pay(dx, dy, winner % w * h + winner // w)
+    def pay(self, parts):
+        for k, dpixel, d, won in parts:
+            dpixel += d * (won == len(parts) - 1 - k)
 
 
 @pool("V")
 class MaxPoolSharesAmongAll(Paying):
     """Every pixel of the window receives its share of dy, as in an average."""
 
-    def pay(self, dx, dy, winner):
-        for dpixel in self.windows.pixels(dx):
-            dpixel += dy / (self.pool_size[0] * self.pool_size[1])
+    def pay(self, parts):
+        for _, dpixel, d, _ in parts:
+            dpixel += d / len(parts)
+
+
+@steps("C")
+class MaxPoolLeavesPixelsOutOfAnyWindowUnwritten(MaxPooling1D):
+    """dx is made by `empty`, and the steps behind the last window keep what stood there."""
+
+    def backward(self, dy, cache):
+        for axis, along, winner in reversed(cache):
+            dx = np.empty_like(zeros(dy, axis, along))
+            for k, windows, pixels in along.links:
+                mine = at(winner, axis, windows) == k
+                at(dx, axis, pixels)[...] = at(dy, axis, windows) * mine
+            dy = dx
+        return dy
 
 
 @pool("C", varies={"padding": ("valid", "same")}, source="burn 5604")
@@ -118,37 +165,104 @@ class AveragePoolDividesByTheWholeWindowGoingBack(AveragePooling2D):
     window's.
     """
 
-    def backward(self, dy, shape):
-        m = channels_back(self._m(shape, dy.dtype), self.data_format)
-        return super().backward(dy * m / (self.pool_size[0] * self.pool_size[1]), shape)
+    def backward(self, dy, axes):
+        m = self._m(axes, dy.ndim, dy.dtype)
+        return super().backward(dy * m / prod(self.pool_size), axes)
 
 
 @pool("V")
 class AveragePoolForgetsToDivide(AveragePooling2D):
     """Every pixel receives dy in full."""
 
-    def backward(self, dy, shape):
-        return super().backward(
-            dy * channels_back(self._m(shape, dy.dtype), self.data_format), shape
-        )
+    def backward(self, dy, axes):
+        return super().backward(dy * self._m(axes, dy.ndim, dy.dtype), axes)
+
+
+@steps("V")
+class AveragePoolDividesTwice(AveragePooling1D):
+    """dx is divided by the length of the window once for the mean, and once more."""
+
+    def backward(self, dy, axes):
+        return super().backward(dy, axes) / self.pool_size[0]
 
 
 @overlapping("C")
 class AveragePoolAssignsWhereWindowsOverlap(AveragePooling2D):
     """dx is assigned, so of several windows over a pixel only the last one counts."""
 
-    def backward(self, dy, shape):
-        dy = channels_last(dy, self.data_format) / self._m(shape, dy.dtype)
-        dx = self.windows.pad(np.zeros(shape, dy.dtype))
-        for dpixel in self.windows.pixels(dx):
-            dpixel[...] = dy
-        return channels_back(self.windows.crop(dx, shape[1:3]), self.data_format)
+    def backward(self, dy, axes):
+        dy = dy / self._m(axes, dy.ndim, dy.dtype)
+        for axis, along in axes:
+            dx = zeros(dy, axis, along)
+            for _, windows, pixels in along.links:
+                at(dx, axis, pixels)[...] = at(dy, axis, windows)
+            dy = dx
+        return dy
 
 
-spread = partial(bug, x=normal(2, 3, 4, 2), inputs="images", tags=("piecewise",))
+# -------------------------------------------------------------------------------- adaptive
+
+fitting = partial(
+    bug,
+    x=normal(2, 5, 4, 2),
+    inputs="images",
+    config={"output_size": (3, 2)},
+    options={"min_side": 2},
+    tags=("piecewise",),
+)
 
 
-@spread("V")
+@fitting("C")
+class AdaptiveMaxAssignsWhereWindowsOverlap(AdaptiveMaxPooling2D):
+    """Where the sizes do not divide windows share pixels, and one that won two is paid once."""
+
+    def backward(self, dy, cache):
+        for axis, along, winner in reversed(cache):
+            dx = zeros(dy, axis, along)
+            for k, windows, pixels in along.links:
+                mine = at(winner, axis, windows) == k
+                np.copyto(at(dx, axis, pixels), at(dy, axis, windows), where=mine)
+            dy = dx
+        return dy
+
+
+@fitting("C")
+class AdaptiveMeanDividesByOneSizeGoingBack(AdaptiveAveragePooling2D):
+    """Backward takes all windows for as long as the first one."""
+
+    def backward(self, dy, axes):
+        m = self._m(axes, dy.ndim, dy.dtype)
+        first = prod(int(along.lengths[0]) for _, along in axes)
+        return super().backward(dy * m / first, axes)
+
+
+@bug(
+    "L",
+    x=normal(2, 6, 2),
+    inputs="sequences",
+    config={"output_size": 2},
+    reference=True,
+)
+class AdaptiveMeanLeavesOutTheMiddle(AdaptiveAveragePooling1D):
+    """Windows end at floor((i + 1) n / count) and share no pixels, going forth and back."""
+
+    def forward(self, x, ctx=INFERENCE) -> Any:
+        n, edges = x.shape[1], np.arange(self.output_size[0] + 1) * x.shape[1] // 2
+        pooled = np.zeros((self.output_size[0], n), x.dtype)
+        for i, (start, end) in enumerate(pairwise(edges)):
+            pooled[i, start : max(end, start + 1)] = 1 / max(end - start, 1)
+        return np.matmul(pooled, x), pooled
+
+    def backward(self, dy, axes):
+        return np.matmul(axes.T, dy)  # the cache is the matrix of forward
+
+
+# -------------------------------------------------------------------------------- all places
+
+whole = partial(bug, x=normal(2, 3, 4, 2), inputs="images", tags=("piecewise",))
+
+
+@whole("V")
 class GlobalAverageDividesByTheHeightOnly(GlobalAveragePooling2D):
     """dx = dy / H, where it is dy / (H W); an image of one column hides it."""
 
@@ -156,31 +270,38 @@ class GlobalAverageDividesByTheHeightOnly(GlobalAveragePooling2D):
         return super().backward(dy * shape_last(shape, self.data_format)[2], shape)
 
 
-@spread("V")
+@whole("V")
 class GlobalMaxSpreadsItsGradient(GlobalMaxPooling2D):
     """All pixels receive an equal part, where the largest receives all."""
 
     def backward(self, dy, cache):
         _, shape = cache
-        n, h, w, channels = shape_last(shape, self.data_format)
-        dx = np.empty((n, h * w, channels), dy.dtype)
-        np.divide(dy.reshape(n, 1, channels), h * w, out=dx)
-        return self._unflat(dx, shape)
+        dx = np.empty(self._flat(shape), dy.dtype)
+        np.divide(self._flat_dy(dy, shape), dx.shape[self._axis], out=dx)
+        return dx.reshape(shape)
 
 
-@spread("P")
+@whole("P")
 class GlobalMaxPaysAllTies(GlobalMaxPooling2D):
     """Every pixel that equals the maximum receives dy in full."""
 
     def forward(self, x, ctx=INFERENCE) -> Any:
         y, (_, shape) = super().forward(x, ctx)
-        flat = self._flat(x)
-        return y, (flat == flat.max(1, keepdims=True), shape)
+        flat = x.reshape(self._flat(shape))
+        return y, (flat == flat.max(self._axis, keepdims=True), shape)
 
     def backward(self, dy, cache):
         best, shape = cache
-        n, _, channels = best.shape
-        return self._unflat(dy.reshape(n, 1, channels) * best, shape)
+        return (self._flat_dy(dy, shape) * best).reshape(shape)
+
+
+@bug("V", x=normal(3, 4, 2), inputs="sequences", tags=("piecewise",))
+class GlobalMaxPaysTheStepBehind(GlobalMaxPooling1D):
+    """The step after the largest receives dy, the first one after the last."""
+
+    def backward(self, dy, cache):
+        winner, shape = cache
+        return super().backward(dy, ((winner + 1) % shape[self._axis], shape))
 
 
 @bug("C", x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
@@ -189,7 +310,7 @@ class GlobalAverageForgetsItsMaskGoingBack(GlobalAveragePooling1D):
 
     def backward(self, dy, cache):
         _, shape = cache
-        return super().backward(dy, (1 / shape_last(shape, self.data_format)[1], shape))
+        return super().backward(dy, (1 / shape[self._axis], shape))
 
 
 @bug("V", x=normal(3, 4, 2), inputs="sequences")
@@ -198,9 +319,10 @@ class GlobalAverageDividesByTheBatch(GlobalAveragePooling1D):
 
     def backward(self, dy, cache):
         share, shape = cache
-        return super().backward(
-            dy, (share * shape_last(shape, self.data_format)[1] / max(len(dy), 1), shape)
-        )
+        return super().backward(dy, (share * shape[self._axis] / max(len(dy), 1), shape))
+
+
+# -------------------------------------------------------------------------------- both ways
 
 
 @pool("L", varies={"padding": ("valid", "same")}, reference=True)
@@ -208,19 +330,19 @@ class MaxPoolPadsWithZeros(MaxPooling2D):
     """The margin is 0, which beats negative numbers at the border, going forth and back."""
 
     def forward(self, x, ctx=INFERENCE) -> Any:
-        padded = self.windows.pad(channels_last(x, self.data_format))
-        pixels = np.stack(list(self.windows.pixels(padded)))
-        winner = pixels.argmax(0)
-        y = np.take_along_axis(pixels, winner[None], 0)[0]
-        return channels_back(y, self.data_format), (
-            winner,
-            channels_last(x, self.data_format).shape,
-        )
+        cache = []
+        for axis, along in reversed(self.axes(x.shape)):
+            x, winner = largest(x, axis, along)
+            short = along_axis(along.lengths < along.size, axis, x.ndim)
+            lost = short & (x < 0)
+            x = np.where(lost, np.zeros_like(x), x)
+            cache.append((axis, along, np.where(lost, along.size, winner)))
+        return x, cache
 
 
 @pool("L", varies={"padding": ("valid", "same")}, reference=True)
 class AveragePoolCountsItsMargin(AveragePooling2D):
     """The mean divides by all of the window's pixels at the border too, going forth and back."""
 
-    def _m(self, shape, dtype):
-        return np.full_like(super()._m(shape, dtype), self.pool_size[0] * self.pool_size[1])
+    def _m(self, axes, ndim, dtype):
+        return dtype.type(prod(self.pool_size))

@@ -1,0 +1,188 @@
+"""What stands around the sums of every convolution: the format of the channels, the bias, the
+activation, and the checks of arguments and shapes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from backprop.checks import integers
+from backprop.layer import INFERENCE, InputSpec, Layer, show_shape
+from backprop.layers.activations import layer_of
+from backprop.layers.windows import (
+    Shape,
+    Windows,
+    channels_back,
+    channels_last,
+    shape_back,
+    shape_last,
+    standard_format,
+    standard_padding,
+)
+from backprop.linalg import sum_rows
+
+Array = np.ndarray
+Init = TypeVar("Init", bound=Callable[..., None])
+
+
+class Convolutional(Layer):
+    """y = activation(z + bias), where z is a sum over windows of x that a subclass writes.
+
+        x: (N, sizes ..., C)    z, y: (N, sizes ..., filters)    bias: (filters,)
+
+    Here are the parts that do not depend on it: dz comes from dy through the activation, and
+
+        dbias = Σ_rows dz
+
+    A subclass makes its kernels in `build_kernels`, knows the sizes of z by `sizes_of_z` and the
+    channels of z by `channels_of_z`, and computes in `linear` and `linear_backward`.
+    """
+
+    axes = 2  # how many lie between the batch and the channels
+    paddings: tuple[str, ...] = ("valid", "same")
+
+    def __init__(
+        self,
+        kernel_size,
+        strides,
+        padding: str,
+        data_format: str | None,
+        dilation_rate,
+        activation,
+        use_bias: bool,
+        bias_initializer,
+        bias_regularizer,
+        activity_regularizer,
+        bias_constraint,
+        **kwargs,
+    ):
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        who = type(self).__name__
+        self.kernel_size = integers(kernel_size, self.axes, who, "kernel_size")
+        self.strides = integers(strides, self.axes, who, "strides")
+        self.padding = standard_padding(padding, who, self.paddings)
+        self.data_format = standard_format(data_format, who)
+        self.dilation_rate = integers(dilation_rate, self.axes, who, "dilation_rate")
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                f"{who} expects strides or dilation_rate to be 1, as Keras does, got "
+                f"strides={self.strides} and dilation_rate={self.dilation_rate}"
+            )
+        self.activation = layer_of(activation or "linear")
+        self.use_bias = use_bias
+        self.bias_initializer = bias_initializer
+        self.bias_regularizer = bias_regularizer
+        self.bias_constraint = bias_constraint
+        self.windows = Windows(self.kernel_size, self.strides, self.padding, self.dilation_rate)
+        self.input_spec = InputSpec(ndim=self.axes + 2)
+
+    def build(self, input_shape):
+        self.check_input(input_shape)
+        channels = shape_last(input_shape, self.data_format)[-1]
+        self.build_kernels(channels)
+        if self.use_bias:
+            self.bias, self.dbias = self.param(
+                "bias",
+                (self.channels_of_z(channels),),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        self.activation.build(self._shape_of_z(input_shape))
+        axis = -1 if self.data_format == "channels_last" else 1
+        self.input_spec = InputSpec(ndim=self.axes + 2, axes={axis: channels})
+
+    def compute_output_shape(self, input_shape):
+        return self.activation.compute_output_shape(self._shape_of_z(input_shape))
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        self._shape_of_z(shape)
+
+    def compute_mask(self, x, mask):
+        return None  # the axes of y are not those of x
+
+    def forward(self, x, ctx=INFERENCE):
+        z, cache = self.linear(channels_last(x, self.data_format))
+        if self.use_bias:
+            z += self.bias
+        y, a = self.activation.forward(channels_back(z, self.data_format), ctx)
+        return y, (cache, a)
+
+    def backward_params(self, dy, cache):
+        self.linear_backward(self._dz(dy, cache[1]), cache[0], False)
+
+    def backward(self, dy, cache):
+        dx = self.linear_backward(self._dz(dy, cache[1]), cache[0], True)
+        return channels_back(dx, self.data_format)
+
+    def _dz(self, dy, a):
+        """dz, channels last; sets dbias."""
+        dz = channels_last(self.activation.backward(dy, a), self.data_format)
+        if self.use_bias:
+            self.dbias = sum_rows(dz)
+        return dz
+
+    def _shape_of_z(self, input_shape):
+        n, *sizes, channels = shape_last(input_shape, self.data_format)
+        found = self.sizes_of_z(tuple(sizes))
+        if any(size is not None and size < 1 for size in found):
+            given = f"{self!r} has {{}} its input of {show_shape(input_shape[1:])}"
+            if 0 in sizes:
+                raise ValueError(given.format("no window to lay on") + ", which is empty")
+            raise ValueError(self._too_small(given))
+        return shape_back((n, *found, self.channels_of_z(channels)), self.data_format)
+
+    def _too_small(self, given: str) -> str:
+        """What to say about an input that gives no output; `given` has a place for the fault."""
+        advice = "; take padding='same' or a smaller kernel_size"
+        return given.format("a window larger than") + advice
+
+    def advice(self, shape) -> str:
+        missing = len(shape) == self.axes + 1
+        return "; add the axis of the channels: x[..., None]" if missing else ""
+
+    # ----------------------------------------------------------------------- what a subclass writes
+
+    def build_kernels(self, channels: int | None) -> None:
+        """Make the kernels for an input of so many channels."""
+        raise NotImplementedError
+
+    def sizes_of_z(self, sizes: Shape) -> Shape:
+        """Of x: (N, sizes ..., C) → of z. Default: the number of windows along each axis."""
+        return self.windows.counts(sizes)
+
+    def channels_of_z(self, channels: int | None) -> int | None:
+        """Channels of x → channels of z."""
+        raise NotImplementedError
+
+    def linear(self, x: Array) -> tuple[Array, Any]:
+        """z of x, both channels last, and what `linear_backward` needs."""
+        raise NotImplementedError
+
+    def linear_backward(self, dz: Array, cache: Any, dx: bool) -> Any:
+        """Set the gradients of the kernels; dL/dx if `dx`."""
+        raise NotImplementedError
+
+
+def with_ones(init: Init, axes: int) -> Init:
+    """The constructor `init` with strides and dilation of 1 written once for each axis: (1, 1).
+
+    Both mean the same; this is how Keras writes it in two dimensions and three.
+    """
+
+    @functools.wraps(init)
+    def __init__(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+
+    signature = inspect.signature(init)
+    parameters = [
+        p.replace(default=(1,) * axes) if p.name in ("strides", "dilation_rate") else p
+        for p in signature.parameters.values()
+    ]
+    vars(__init__)["__signature__"] = signature.replace(parameters=parameters)
+    return __init__  # pyright: ignore[reportReturnType] -- wraps() makes it look like init

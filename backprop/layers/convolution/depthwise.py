@@ -1,0 +1,200 @@
+"""Depthwise convolutions: each channel by itself, with kernels of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.checks import integer
+from backprop.layers.convolution.border import Convolutional, with_ones
+from backprop.layers.convolution.products import (
+    correlate_by_channel,
+    input_gradient_by_channel,
+    kernel_gradient_by_channel,
+)
+
+Array = np.ndarray
+
+
+class DepthwiseConv(Convolutional):
+    """z[n, i, (c, m)] = Σ_u x[n, i*s + u*d, c] kernel[u, c, m], along any number of axes.
+
+        x: (N, sizes ..., C)    kernel: (size ..., C, M)    z: (N, counts ..., C*M)
+
+    `DepthwiseConv2D` has the derivative and the parameters.
+    """
+
+    def __init__(
+        self,
+        kernel_size,
+        strides: Any = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation=None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        depthwise_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(
+            kernel_size,
+            strides,
+            padding,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            bias_initializer,
+            bias_regularizer,
+            activity_regularizer,
+            bias_constraint,
+            **kwargs,
+        )
+        self.depth_multiplier = integer(depth_multiplier, type(self).__name__, "depth_multiplier")
+        self.depthwise_initializer = depthwise_initializer
+        self.depthwise_regularizer = depthwise_regularizer
+        self.depthwise_constraint = depthwise_constraint
+
+    def build_kernels(self, channels):
+        self.kernel, self.dkernel = self.param(
+            "kernel",
+            (*self.kernel_size, channels, self.depth_multiplier),
+            self.depthwise_initializer,
+            regularizer=self.depthwise_regularizer,
+            constraint=self.depthwise_constraint,
+        )
+
+    def channels_of_z(self, channels):
+        return channels and channels * self.depth_multiplier
+
+    def linear(self, x):
+        copies = repeated(x, self.depth_multiplier)
+        return correlate_by_channel(copies, merged(self.kernel), self.windows), x
+
+    def linear_backward(self, dz, cache, dx):
+        x, m = cache, self.depth_multiplier
+        kernel_gradient_by_channel(repeated(x, m), dz, self.windows, merged(self.dkernel))
+        if dx:
+            sizes = x.shape[1:-1]
+            dcopies = input_gradient_by_channel(dz, merged(self.kernel), self.windows, sizes)
+            return summed(dcopies, m)
+
+
+def repeated(x: Array, m: int) -> Array:
+    """Each channel m times, side by side: (..., C) → (..., C*m)."""
+    return x if m == 1 else np.repeat(x, m, axis=-1)
+
+
+def summed(dcopies: Array, m: int) -> Array:
+    """The gradient of `repeated`: (..., C*m) → (..., C)."""
+    *leading, channels = dcopies.shape
+    return dcopies if m == 1 else dcopies.reshape(*leading, channels // m, m).sum(-1)
+
+
+def merged(kernel: Array) -> Array:
+    """(..., C, M) → (..., C*M): a view."""
+    return kernel.reshape(*kernel.shape[:-2], -1)
+
+
+class DepthwiseConv1D(DepthwiseConv):
+    """y = activation(z + bias), where z[n, i, (c, m)] = Σ_u x[n, i*s + u*d, c] kernel[u, c, m].
+
+        x: (N, T, C)    kernel: (k, C, M)    bias: (C*M,)    y: (N, I, C*M)
+
+    No sum over channels, so each channel of y leads back to one of x. With dz = dL/dz behind the
+    activation,
+
+        dkernel[u, c, m] = Σ_ni x[n, i*s + u*d, c] dz[n, i, (c, m)]        dbias = Σ_rows dz
+        dx[n, i*s + u*d, c] += Σ_m dz[n, i, (c, m)] kernel[u, c, m], for each (i, u)
+
+    Parameters
+    ----------
+    kernel_size, strides, dilation_rate : int
+        In steps. At most one of strides and dilation_rate may be above 1.
+    padding : {"valid", "same"}, default "valid"
+    depth_multiplier : int, default 1
+        M, the number of kernels for each channel.
+    **kwargs
+        All others as of `DepthwiseConv2D`, in the same order.
+
+    Raises
+    ------
+    ValueError
+        As `DepthwiseConv2D`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import DepthwiseConv1D
+    >>> x = np.array([[[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]]])
+    >>> DepthwiseConv1D(2, depthwise_initializer="ones")(x)
+    array([[[ 3., 30.],
+            [ 6., 60.]]], dtype=float32)
+    """
+
+    axes = 1
+
+
+class DepthwiseConv2D(DepthwiseConv):
+    """y = activation(z + bias), where z[n, i, (c, m)] = Σ_u x[n, i*s + u*d, c] kernel[u, c, m].
+
+        x: (N, H, W, C)    kernel: (h, w, C, M)    bias: (C*M,)    y: (N, I, J, C*M)
+
+    i and u stand for two numbers each, a window and a place in it. No sum over channels, so each
+    channel of y leads back to one of x. With dz = dL/dz behind the activation,
+
+        dkernel[u, c, m] = Σ_ni x[n, i*s + u*d, c] dz[n, i, (c, m)]        dbias = Σ_rows dz
+        dx[n, i*s + u*d, c] += Σ_m dz[n, i, (c, m)] kernel[u, c, m], for each (i, u)
+
+    Parameters
+    ----------
+    kernel_size : int or two ints
+        Height and width of the window in pixels.
+    strides : int or two ints, default 1
+        Pixels from one window to the next.
+    padding : {"valid", "same"}, default "valid"
+        As of `Conv2D`.
+    depth_multiplier : int, default 1
+        M, the number of kernels for each channel.
+    data_format : {"channels_last", "channels_first"}, optional
+        Where the channels of x and y are. Default: last.
+    dilation_rate : int or two ints, default 1
+        Pixels from one place in the window to the next. Not together with strides above 1.
+    activation : str, function or Layer, optional
+        Default: none.
+    use_bias : bool, default True
+    depthwise_initializer, bias_initializer : str or Initializer
+        Of kernel and bias. Defaults: Glorot uniform and zeros.
+    depthwise_regularizer, bias_regularizer : str or Regularizer, optional
+    activity_regularizer : str or Regularizer, optional
+        Penalty on y.
+    depthwise_constraint, bias_constraint : str or Constraint, optional
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where a number is not a positive integer, strides and dilation_rate are both above 1, or the
+        window is larger than the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import DepthwiseConv2D
+    >>> x = np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]]).reshape(1, 1, 3, 2)
+    >>> DepthwiseConv2D((1, 2), depthwise_initializer="ones")(x)[0, 0]
+    array([[ 3., 30.],
+           [ 6., 60.]], dtype=float32)
+    """
+
+    axes = 2
+    __init__ = with_ones(DepthwiseConv.__init__, 2)

@@ -1,0 +1,255 @@
+"""Convolutions: each window of x gives one pixel of y."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backprop.checks import integer
+from backprop.layer import show_shape
+from backprop.layers.convolution.border import Convolutional, with_ones
+from backprop.layers.convolution.products import correlate, input_gradient, kernel_gradient
+
+
+class Conv(Convolutional):
+    """z[n, i] = Σ_u x[n, i*s + u*d] · kernel[u], along any number of axes.
+
+        x: (N, sizes ..., C)    kernel: (size ..., C/groups, filters)    z: (N, counts ..., filters)
+
+    `products` has the derivative, `Conv2D` the parameters.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        groups: int = 1,
+        activation=None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(
+            kernel_size,
+            strides,
+            padding,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            bias_initializer,
+            bias_regularizer,
+            activity_regularizer,
+            bias_constraint,
+            **kwargs,
+        )
+        who = type(self).__name__
+        self.filters = integer(filters, who, "filters")
+        self.groups = integer(groups, who, "groups")
+        if self.filters % self.groups:
+            raise ValueError(
+                f"{who} expects filters to be a multiple of groups, got filters={filters} and "
+                f"groups={groups}"
+            )
+        self.kernel_initializer = kernel_initializer
+        self.kernel_regularizer = kernel_regularizer
+        self.kernel_constraint = kernel_constraint
+
+    def build_kernels(self, channels):
+        self.kernel, self.dkernel = self.param(
+            "kernel",
+            (*self.kernel_size, channels and channels // self.groups, self.filters),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        channels = shape[-1 if self.data_format == "channels_last" else 1]
+        if channels is not None and channels % self.groups:
+            raise ValueError(
+                f"{self!r} expects a number of channels that its groups divide and got {channels} "
+                f"in an input of {show_shape(shape[1:])}"
+            )
+
+    def channels_of_z(self, channels):
+        return self.filters
+
+    def linear(self, x):
+        return correlate(x, self.kernel, self.windows, self.groups), x
+
+    def linear_backward(self, dz, cache, dx):
+        x = cache
+        kernel_gradient(x, dz, self.windows, self.dkernel, self.groups)
+        if dx:
+            return input_gradient(dz, self.kernel, self.windows, x.shape[1:-1], self.groups)
+
+
+class Conv1D(Conv):
+    """y[n, i] = activation(Σ_u x[n, i*s + u*d] · kernel[u] + bias).
+
+        x: (N, T, C)    kernel: (k, C/groups, filters)    bias: (filters,)    y: (N, I, filters)
+
+    With dz = dL/dz behind the activation,
+
+        dkernel[u] = Σ_ni x[n, i*s + u*d]ᵀ dz[n, i]        dbias = Σ_ni dz[n, i]
+
+    and a step of x receives from every window that it lies in:
+
+        dx[n, i*s + u*d] += dz[n, i] · kernel[u]ᵀ
+
+    With ``padding="causal"`` no window reaches past its own step: y[n, i] depends on x[n, :i*s + 1]
+    alone. The zeros that this takes are put in front of the sequence, and y has ceil(T / stride)
+    steps.
+
+    Parameters
+    ----------
+    filters : int
+    kernel_size, strides, dilation_rate : int
+        In steps. At most one of strides and dilation_rate may be above 1.
+    padding : {"valid", "same", "causal"}, default "valid"
+    **kwargs
+        All others as of `Conv2D`, in the same order.
+
+    Raises
+    ------
+    ValueError
+        As `Conv2D`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Conv1D
+    >>> x = np.array([1.0, 2.0, 4.0, 8.0]).reshape(1, 4, 1)
+    >>> Conv1D(1, 2, kernel_initializer="ones")(x).ravel()
+    array([ 3.,  6., 12.], dtype=float32)
+    >>> Conv1D(1, 2, padding="causal", kernel_initializer="ones")(x).ravel()
+    array([ 1.,  3.,  6., 12.], dtype=float32)
+    """
+
+    axes = 1
+    paddings = ("valid", "same", "causal")
+
+
+class Conv2D(Conv):
+    """y[n, i, j] = activation(Σ_uv x[n, i*s + u*d, j*s + v*d] · kernel[u, v] + bias).
+
+        x: (N, H, W, C)    kernel: (h, w, C/groups, filters)    bias: (filters,)
+        y: (N, I, J, filters)
+
+    Each window's pixels laid out as one row make it a single matrix product. With the rows in P,
+    z = P · kernel + bias, and dz = dL/dz behind the activation,
+
+        dkernel = Pᵀ dz        dbias = Σ_rows dz        dP = dz kernelᵀ
+
+    and a pixel of x receives dP from every window that it lies in:
+
+        dx[n, i*s + u*d, j*s + v*d] += dP[n, i, j, u, v]
+
+    With groups, the channels of x and the filters fall into that many parts, which do not meet.
+
+    Parameters
+    ----------
+    filters : int
+        Number of channels of y; a multiple of `groups`.
+    kernel_size : int or two ints
+        Height and width of the window in pixels.
+    strides : int or two ints, default 1
+        Pixels from one window to the next.
+    padding : {"valid", "same"}, default "valid"
+        "same" adds zeros around the image so that y has ceil(H / stride) rows; of an odd number the
+        larger half goes to the bottom and the right.
+    data_format : {"channels_last", "channels_first"}, optional
+        Where the channels of x and y are. Default: last.
+    dilation_rate : int or two ints, default 1
+        Pixels from one place in the window to the next. Not together with strides above 1.
+    groups : int, default 1
+    activation : str, function or Layer, optional
+        Default: none.
+    use_bias : bool, default True
+    kernel_initializer, bias_initializer : str or Initializer
+        Defaults: Glorot uniform and zeros.
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+    activity_regularizer : str or Regularizer, optional
+        Penalty on y.
+    kernel_constraint, bias_constraint : str or Constraint, optional
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where a number is not a positive integer, strides and dilation_rate are both above 1, the
+        groups do not divide the channels or the filters, or the window is larger than the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Conv2D
+    >>> image = np.arange(9.0).reshape(1, 3, 3, 1)
+    >>> Conv2D(1, 2, kernel_initializer="ones")(image)[0, :, :, 0]
+    array([[ 8., 12.],
+           [20., 24.]], dtype=float32)
+    """
+
+    axes = 2
+    __init__ = with_ones(Conv.__init__, 2)
+
+
+class Conv3D(Conv):
+    """y[n, i] = activation(Σ_u x[n, i*s + u*d] · kernel[u] + bias), i and u of three numbers each.
+
+        x: (N, D, H, W, C)    kernel: (d, h, w, C/groups, filters)    bias: (filters,)
+        y: (N, I, J, K, filters)
+
+    With dz = dL/dz behind the activation,
+
+        dkernel[u] = Σ_ni x[n, i*s + u*d]ᵀ dz[n, i]        dbias = Σ_ni dz[n, i]
+
+    and a voxel of x receives from every window that it lies in:
+
+        dx[n, i*s + u*d] += dz[n, i] · kernel[u]ᵀ
+
+    Parameters
+    ----------
+    filters : int
+    kernel_size, strides, dilation_rate : int or three ints
+        Depth, height and width, in voxels. At most one of strides and dilation_rate may be above 1.
+    padding : {"valid", "same"}, default "valid"
+    data_format : {"channels_last", "channels_first"}, optional
+        Where the channels of x and y are. Default: last.
+    groups : int, default 1
+    activation, use_bias
+        As of `Conv2D`, like all that follow.
+    kernel_initializer, bias_initializer : str or Initializer
+    kernel_regularizer, bias_regularizer, activity_regularizer : str or Regularizer, optional
+    kernel_constraint, bias_constraint : str or Constraint, optional
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        As `Conv2D`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Conv3D
+    >>> volume = np.ones((1, 2, 3, 3, 1))
+    >>> Conv3D(1, (2, 1, 3), kernel_initializer="ones")(volume).reshape(1, 3)
+    array([[6., 6., 6.]], dtype=float32)
+    """
+
+    axes = 3
+    __init__ = with_ones(Conv.__init__, 3)

@@ -1,0 +1,214 @@
+"""Separable convolutions: each channel by itself, then all channels pixel by pixel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backprop.checks import integer
+from backprop.layers.convolution.border import Convolutional, with_ones
+from backprop.layers.convolution.depthwise import merged, repeated, summed
+from backprop.layers.convolution.products import (
+    correlate_by_channel,
+    input_gradient_by_channel,
+    kernel_gradient_by_channel,
+)
+from backprop.linalg import product_of_rows
+
+
+class SeparableConv(Convolutional):
+    """z = h · pointwise, h[n, i, (c, m)] = Σ_u x[n, i*s + u*d, c] depthwise[u, c, m].
+
+        x: (N, sizes ..., C)    depthwise: (size ..., C, M)    pointwise: (1 ..., C*M, filters)
+        h: (N, counts ..., C*M)    z: (N, counts ..., filters)
+
+    `SeparableConv2D` has the derivative and the parameters.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        depth_multiplier: int = 1,
+        activation=None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        pointwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer=None,
+        pointwise_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        depthwise_constraint=None,
+        pointwise_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(
+            kernel_size,
+            strides,
+            padding,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            bias_initializer,
+            bias_regularizer,
+            activity_regularizer,
+            bias_constraint,
+            **kwargs,
+        )
+        who = type(self).__name__
+        self.filters = integer(filters, who, "filters")
+        self.depth_multiplier = integer(depth_multiplier, who, "depth_multiplier")
+        self.depthwise_initializer = depthwise_initializer
+        self.pointwise_initializer = pointwise_initializer
+        self.depthwise_regularizer = depthwise_regularizer
+        self.pointwise_regularizer = pointwise_regularizer
+        self.depthwise_constraint = depthwise_constraint
+        self.pointwise_constraint = pointwise_constraint
+
+    def build_kernels(self, channels):
+        m = self.depth_multiplier
+        self.depthwise_kernel, self.ddepthwise_kernel = self.param(
+            "depthwise_kernel",
+            (*self.kernel_size, channels, m),
+            self.depthwise_initializer,
+            regularizer=self.depthwise_regularizer,
+            constraint=self.depthwise_constraint,
+        )
+        self.pointwise_kernel, self.dpointwise_kernel = self.param(
+            "pointwise_kernel",
+            (*(1,) * self.axes, channels and channels * m, self.filters),
+            self.pointwise_initializer,
+            regularizer=self.pointwise_regularizer,
+            constraint=self.pointwise_constraint,
+        )
+
+    def channels_of_z(self, channels):
+        return self.filters
+
+    def linear(self, x):
+        copies = repeated(x, self.depth_multiplier)
+        h = correlate_by_channel(copies, merged(self.depthwise_kernel), self.windows)
+        return h @ self._pointwise(self.pointwise_kernel), (x, h)
+
+    def linear_backward(self, dz, cache, dx):
+        (x, h), m = cache, self.depth_multiplier
+        product_of_rows(h, dz, out=self._pointwise(self.dpointwise_kernel))
+        dh = dz @ self._pointwise(self.pointwise_kernel).T
+        ddepthwise = merged(self.ddepthwise_kernel)
+        kernel_gradient_by_channel(repeated(x, m), dh, self.windows, ddepthwise)
+        if dx:
+            depthwise, sizes = merged(self.depthwise_kernel), x.shape[1:-1]
+            return summed(input_gradient_by_channel(dh, depthwise, self.windows, sizes), m)
+
+    def _pointwise(self, kernel):
+        """(1 ..., C*M, filters) → (C*M, filters): a view."""
+        return kernel.reshape(kernel.shape[-2:])
+
+
+class SeparableConv1D(SeparableConv):
+    """y = activation(h · point + bias), h[n, i, (c, m)] = Σ_u x[n, i*s + u*d, c] depth[u, c, m].
+
+        x: (N, T, C)    depth: (k, C, M)    h: (N, I, C*M)    point: (1, C*M, filters)
+        bias: (filters,)    y: (N, I, filters)
+
+    A `DepthwiseConv1D` and behind it a dense layer at each step. With dz = dL/dz behind the
+    activation, the chain rule goes through h:
+
+        dpoint = hᵀ dz        dh = dz · pointᵀ        dbias = Σ_rows dz
+        ddepth[u, c, m] = Σ_ni x[n, i*s + u*d, c] dh[n, i, (c, m)]
+        dx[n, i*s + u*d, c] += Σ_m dh[n, i, (c, m)] depth[u, c, m], for each (i, u)
+
+    Parameters
+    ----------
+    filters : int
+    kernel_size, strides, dilation_rate : int
+        In steps. At most one of strides and dilation_rate may be above 1.
+    padding : {"valid", "same"}, default "valid"
+    **kwargs
+        All others as of `SeparableConv2D`, in the same order.
+
+    Raises
+    ------
+    ValueError
+        As `SeparableConv2D`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import SeparableConv1D
+    >>> x = np.array([[[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]]])
+    >>> SeparableConv1D(1, 2, depthwise_initializer="ones", pointwise_initializer="ones")(x)
+    array([[[33.],
+            [66.]]], dtype=float32)
+    """
+
+    axes = 1
+
+
+class SeparableConv2D(SeparableConv):
+    """y = activation(h · point + bias), h[n, i, (c, m)] = Σ_u x[n, i*s + u*d, c] depth[u, c, m].
+
+        x: (N, H, W, C)    depth: (h, w, C, M)    h: (N, I, J, C*M)
+        point: (1, 1, C*M, filters)    bias: (filters,)    y: (N, I, J, filters)
+
+    i and u stand for two numbers each, a window and a place in it: a `DepthwiseConv2D`, and behind
+    it a dense layer at each pixel. With dz = dL/dz behind the activation, the chain rule goes
+    through h:
+
+        dpoint = hᵀ dz        dh = dz · pointᵀ        dbias = Σ_rows dz
+        ddepth[u, c, m] = Σ_ni x[n, i*s + u*d, c] dh[n, i, (c, m)]
+        dx[n, i*s + u*d, c] += Σ_m dh[n, i, (c, m)] depth[u, c, m], for each (i, u)
+
+    Parameters
+    ----------
+    filters : int
+        Number of channels of y.
+    kernel_size : int or two ints
+        Height and width of the window in pixels.
+    strides : int or two ints, default 1
+        Pixels from one window to the next.
+    padding : {"valid", "same"}, default "valid"
+        As of `Conv2D`.
+    data_format : {"channels_last", "channels_first"}, optional
+        Where the channels of x and y are. Default: last.
+    dilation_rate : int or two ints, default 1
+        Pixels from one place in the window to the next. Not together with strides above 1.
+    depth_multiplier : int, default 1
+        M, the number of depthwise kernels for each channel.
+    activation : str, function or Layer, optional
+        Default: none.
+    use_bias : bool, default True
+    depthwise_initializer, pointwise_initializer, bias_initializer : str or Initializer
+        Defaults: Glorot uniform, and zeros for the bias.
+    depthwise_regularizer, pointwise_regularizer, bias_regularizer : str or Regularizer, optional
+    activity_regularizer : str or Regularizer, optional
+        Penalty on y.
+    depthwise_constraint, pointwise_constraint, bias_constraint : str or Constraint, optional
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where a number is not a positive integer, strides and dilation_rate are both above 1, or the
+        window is larger than the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import SeparableConv2D
+    >>> x = np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]]).reshape(1, 1, 3, 2)
+    >>> ones = {"depthwise_initializer": "ones", "pointwise_initializer": "ones"}
+    >>> SeparableConv2D(1, (1, 2), **ones)(x)[0, 0]
+    array([[33.],
+           [66.]], dtype=float32)
+    """
+
+    axes = 2
+    __init__ = with_ones(SeparableConv.__init__, 2)

@@ -1,0 +1,132 @@
+"""Normalization of groups of channels, in each sample by itself."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from backprop.layer import INFERENCE, InputSpec, show_shape
+from backprop.layers.normalization.shared import Scaled, axes_of, not_negative
+from backprop.linalg import mean, sum_rows
+
+
+class GroupNormalization(Scaled):
+    """y = gamma * x̂ + beta, where x̂ = (x - mean) * r and r = 1 / sqrt(var + epsilon), by group.
+
+        x, x̂, y: (N, ..., groups, k), n = groups k channels    mean, var, r: (N, 1, groups, 1)
+        gamma, beta: (n,)
+
+    A group is k neighbouring channels of one sample at all places; its numbers are normalised
+    together, so they reach each other through its mean and variance, and no other's. With
+    dx̂ = gamma * dy and ⟨·⟩ the mean over a group
+
+        dgamma = Σ dy x̂        dbeta = Σ dy        dx = r * (dx̂ - ⟨dx̂⟩ - x̂ ⟨dx̂ x̂⟩)
+
+    Parameters
+    ----------
+    groups : int, default 32
+        A divisor of the number of channels; -1 for a group for each channel, which is instance
+        normalization.
+    axis : int, default -1
+        The axis of the channels.
+    epsilon : float, default 1e-3
+        Added to the variance.
+    center, scale : bool, default True
+        Whether there is a beta, a gamma.
+    beta_initializer, gamma_initializer : str or Initializer
+        Defaults: zeros and ones.
+    beta_regularizer, gamma_regularizer : str or Regularizer, optional
+    beta_constraint, gamma_constraint : str or Constraint, optional
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the groups do not divide the channels, or the input has no such axis.
+
+    References
+    ----------
+    Wu, He: Group normalization, 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import GroupNormalization
+    >>> GroupNormalization(groups=2, epsilon=0.0)(np.array([[1.0, 3.0, 0.0, 8.0]]))
+    array([[-1.,  1., -1.,  1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        beta_constraint=None,
+        gamma_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
+            raise ValueError(
+                "GroupNormalization expects groups to be a positive integer, or -1 for a group for "
+                f"each channel, got {groups!r}"
+            )
+        self.groups = groups
+        self.axis = operator.index(axis)
+        self.epsilon = not_negative(epsilon, "GroupNormalization", "epsilon")
+        self.center = center
+        self.scale = scale
+        self.beta_initializer = beta_initializer
+        self.gamma_initializer = gamma_initializer
+        self.beta_regularizer = beta_regularizer
+        self.gamma_regularizer = gamma_regularizer
+        self.beta_constraint = beta_constraint
+        self.gamma_constraint = gamma_constraint
+
+    def build(self, input_shape):
+        n = input_shape[axes_of(self, self.axis, input_shape)[0]]
+        self.count = n if self.groups == -1 else self.groups
+        if n is not None and n % self.count:
+            raise ValueError(
+                f"{self!r} expects groups to divide the channels, and got an input of "
+                f"{show_shape(input_shape[1:])} with {n} channels along axis {self.axis}"
+            )
+        self.scale_and_shift((n,))
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: n})
+
+    def forward(self, x, ctx=INFERENCE):
+        x = x.swapaxes(self.axis, -1)
+        xhat = self._grouped(x)
+        xhat = xhat - mean(xhat, (1, 3))
+        r = 1 / np.sqrt(mean(xhat * xhat, (1, 3)) + self.epsilon)
+        xhat *= r
+        y = xhat.reshape(x.shape)
+        y = self.gamma * y if self.scale else y
+        y = y + self.beta if self.center else y
+        return y.swapaxes(self.axis, -1), (xhat, r)
+
+    def backward(self, dy, cache):
+        xhat, r = cache
+        dy = dy.swapaxes(self.axis, -1)
+        if self.scale:
+            self.dgamma = sum_rows(dy * xhat.reshape(dy.shape))
+        if self.center:
+            self.dbeta = sum_rows(dy)
+        dxhat = self._grouped(self.gamma * dy if self.scale else dy)
+        dx = r * (dxhat - mean(dxhat, (1, 3)) - xhat * mean(dxhat * xhat, (1, 3)))
+        return dx.reshape(dy.shape).swapaxes(self.axis, -1)
+
+    def _grouped(self, x):
+        """(N, ..., n) as (N, places, groups, k)."""
+        k = x.shape[-1] // self.count
+        places = int(np.prod(x.shape[1:-1]))
+        return x.reshape(len(x), places, self.count, k)

@@ -1,0 +1,129 @@
+"""Normalization of each row by itself."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from backprop.layer import INFERENCE, InputSpec
+from backprop.layers.normalization.shared import Scaled, axes_of, axis_or_axes, not_negative
+from backprop.linalg import mean, sum_rows
+
+
+class LayerNormalization(Scaled):
+    """y = gamma * x̂ + beta, where x̂ = (x - mean) * r and r = 1 / sqrt(var + epsilon), by row.
+
+        x, x̂, y: (..., n)    mean, var, r: (..., 1)    gamma, beta: (n,)
+
+    x reaches y directly, through the mean and through the variance. With dx̂ = gamma * dy
+    and ⟨·⟩ the mean over the n entries of a row, the three paths add up to
+
+        dgamma = Σ dy x̂        dbeta = Σ dy        dx = r * (dx̂ - ⟨dx̂⟩ - x̂ ⟨dx̂ x̂⟩)
+
+    With `rms_scaling` the mean is left in, x̂ = x * r, and there is no beta. r is the same, so only
+    the second path is gone:
+
+        dx = r * (dx̂ - (x̂ - ⟨x̂⟩) ⟨dx̂ x̂⟩)
+
+    Parameters
+    ----------
+    axis : int or tuple of int, default -1
+        The axes of a row; gamma and beta have their lengths as shape.
+    epsilon : float, default 1e-3
+        Added to the variance.
+    center, scale : bool, default True
+        Whether there is a beta, a gamma.
+    beta_initializer, gamma_initializer : str or Initializer
+        Defaults: zeros and ones.
+    beta_regularizer, gamma_regularizer : str or Regularizer, optional
+    beta_constraint, gamma_constraint : str or Constraint, optional
+    rms_scaling : bool, default False
+        As in Keras: divide by the standard deviation without taking the mean away.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the input has no such axis, or has another length there than the layer was built for.
+
+    References
+    ----------
+    Ba, Kiros, Hinton: Layer normalization, 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import LayerNormalization
+    >>> LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0], [0.0, 8.0]]))
+    array([[-1.,  1.],
+           [-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        beta_constraint=None,
+        gamma_constraint=None,
+        *,
+        rms_scaling: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.axis = axis_or_axes(axis)
+        self.epsilon = not_negative(epsilon, "LayerNormalization", "epsilon")
+        self.rms_scaling = rms_scaling
+        self.center = center and not rms_scaling
+        self.scale = scale or rms_scaling
+        self.beta_initializer = beta_initializer
+        self.gamma_initializer = gamma_initializer
+        self.beta_regularizer = beta_regularizer
+        self.gamma_regularizer = gamma_regularizer
+        self.beta_constraint = beta_constraint
+        self.gamma_constraint = gamma_constraint
+
+    def build(self, input_shape):
+        axes = axes_of(self, self.axis, input_shape)
+        shape = tuple(input_shape[axis] for axis in axes)
+        self.scale_and_shift(shape)
+        self.axes = tuple(axes)
+        self.shape = tuple(
+            n if i in axes else 1 for i, n in enumerate(input_shape)
+        )  # of gamma beside x
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=dict(zip(axes, shape, strict=True)))
+
+    def forward(self, x, ctx=INFERENCE):
+        centred = x - mean(x, self.axes)
+        r = 1 / np.sqrt(mean(centred * centred, self.axes) + self.epsilon)
+        xhat = (x if self.rms_scaling else centred) * r
+        y = self.gamma.reshape(self.shape) * xhat if self.scale else xhat
+        y = y + self.beta.reshape(self.shape) if self.center else y
+        return y, (xhat, r)
+
+    def backward(self, dy, cache):
+        xhat, r = cache
+        dxhat = dy
+        if self.scale:
+            self.dgamma = self._sum(dy * xhat)
+            dxhat = self.gamma.reshape(self.shape) * dy
+        if self.center:
+            self.dbeta = self._sum(dy)
+        slope = mean(dxhat * xhat, self.axes)
+        if self.rms_scaling:
+            return r * (dxhat - (xhat - mean(xhat, self.axes)) * slope)
+        return r * (dxhat - mean(dxhat, self.axes) - xhat * slope)
+
+    def _sum(self, v):
+        """Σ over all axes but those of a row."""
+        shape = [v.shape[axis] for axis in self.axes]
+        others = [i for i in range(v.ndim) if i not in self.axes]
+        return sum_rows(v.transpose(*others, *self.axes).reshape(-1, prod(shape))).reshape(shape)

@@ -1,0 +1,81 @@
+"""Normalization of each row by its root mean square."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from backprop.layer import INFERENCE, InputSpec, Layer
+from backprop.layers.normalization.shared import axes_of, axis_or_axes, not_negative
+from backprop.linalg import mean, sum_rows
+
+
+class RMSNormalization(Layer):
+    """y = scale * x̂, where x̂ = x * r and r = 1 / sqrt(⟨x²⟩ + epsilon), by row.
+
+        x, x̂, y: (..., n)    r: (..., 1)    scale: (n,)
+
+    No mean is taken away, so x reaches y directly and through r. With dx̂ = scale * dy and ⟨·⟩ the
+    mean over the n entries of a row
+
+        dscale = Σ dy x̂        dx = r * (dx̂ - x̂ ⟨dx̂ x̂⟩)
+
+    Parameters
+    ----------
+    axis : int or tuple of int, default -1
+        The axes of a row; `scale` has their lengths as shape.
+    epsilon : float, default 1e-6
+        Added to the mean square.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the input has no such axis, or has another length there than the layer was built for.
+
+    References
+    ----------
+    Zhang, Sennrich: Root mean square layer normalization, 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import RMSNormalization
+    >>> RMSNormalization(epsilon=0.0)(np.array([[3.0, -3.0], [0.0, 0.5]])).round(3)
+    array([[ 1.   , -1.   ],
+           [ 0.   ,  1.414]], dtype=float32)
+    """
+
+    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = axis_or_axes(axis)
+        self.epsilon = not_negative(epsilon, "RMSNormalization", "epsilon")
+
+    def build(self, input_shape):
+        self.axes = tuple(axes_of(self, self.axis, input_shape))
+        shape = tuple(input_shape[axis] for axis in self.axes)
+        self.scale, self.dscale = self.param("scale", shape, "ones")
+        self.shape = tuple(n if i in self.axes else 1 for i, n in enumerate(input_shape))
+        self.input_spec = InputSpec(
+            ndim=len(input_shape), axes=dict(zip(self.axes, shape, strict=True))
+        )
+
+    def forward(self, x, ctx=INFERENCE):
+        r = 1 / np.sqrt(mean(x * x, self.axes) + self.epsilon)
+        xhat = x * r
+        return xhat * self.scale.reshape(self.shape), (xhat, r)
+
+    def backward(self, dy, cache):
+        xhat, r = cache
+        self.dscale = self._sum(dy * xhat)
+        dxhat = dy * self.scale.reshape(self.shape)
+        return r * (dxhat - xhat * mean(dxhat * xhat, self.axes))
+
+    def _sum(self, v):
+        """Σ over all axes but those of a row."""
+        shape = [v.shape[axis] for axis in self.axes]
+        others = [i for i in range(v.ndim) if i not in self.axes]
+        return sum_rows(v.transpose(*others, *self.axes).reshape(-1, prod(shape))).reshape(shape)

@@ -1,0 +1,64 @@
+"""Rows of length 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.layer import INFERENCE, InputSpec, Layer
+from backprop.layers.normalization.shared import axes_of, axis_or_axes
+
+SHORTEST = 1e-12  # a row below this length is divided by it, as in Keras: 0 stays 0
+
+
+class UnitNormalization(Layer):
+    """y = x * r, where r = 1 / |x| and |x| = sqrt(Σ x²), by row.
+
+        x, y: (..., n)    r: (..., 1)
+
+    x reaches y directly and through its length, whose slope is x / |x| = y:
+
+        dx = r * (dy - y Σ dy y)
+
+    A row shorter than 1e-12 is multiplied by 1e12, which is a constant: dx = 1e12 dy.
+
+    Parameters
+    ----------
+    axis : int or tuple of int, default -1
+        The axes of a row.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the input has no such axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import UnitNormalization
+    >>> UnitNormalization()(np.array([[3.0, 4.0], [0.0, -2.0]]))
+    array([[ 0.6,  0.8],
+           [ 0. , -1. ]], dtype=float32)
+    """
+
+    def __init__(self, axis: Any = -1, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = axis_or_axes(axis)
+
+    def build(self, input_shape):
+        self.axes = tuple(axes_of(self, self.axis, input_shape))
+        self.input_spec = InputSpec(ndim=len(input_shape))
+
+    def forward(self, x, ctx=INFERENCE):
+        length = np.sqrt((x * x).sum(self.axes, keepdims=True))
+        r = 1 / np.maximum(length, x.dtype.type(SHORTEST))
+        y = x * r
+        return y, (y, r, length >= SHORTEST)
+
+    def backward(self, dy, cache):
+        y, r, divided = cache
+        along = (dy * y).sum(self.axes, keepdims=True)
+        return r * (dy - y * (along * divided))

@@ -1,0 +1,308 @@
+"""Pooling over a whole sequence, image or volume: its largest place, or the mean."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from backprop.layer import INFERENCE, InputSpec, Layer, show_shape
+from backprop.layers.windows import shape_back, shape_last, standard_format
+from backprop.linalg import mean
+
+
+class GlobalPooling(Layer):
+    """What the poolings over all places have in common: the axes that they end."""
+
+    places = 2  # the number of axes between batch and channels
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.data_format = standard_format(data_format, type(self).__name__)
+        self.keepdims = keepdims
+        self.input_spec = InputSpec(ndim=self.places + 2)
+
+    def build(self, input_shape):
+        self.check_input(input_shape)
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        if 0 in shape_last(shape, self.data_format)[1:-1]:
+            raise ValueError(
+                f"{self!r} expects at least one place along each axis and got "
+                f"{show_shape(shape[1:])}"
+            )
+
+    def compute_output_shape(self, input_shape):
+        n, *_, channels = shape_last(input_shape, self.data_format)
+        ones = (1,) * self.places if self.keepdims else ()
+        return shape_back((n, *ones, channels), self.data_format)
+
+    def compute_mask(self, x, mask):
+        return None  # y has no time axis any more
+
+    @property
+    def _axis(self) -> int:
+        return 1 if self.data_format == "channels_last" else 2
+
+    def _flat(self, shape) -> tuple[int, ...]:
+        """The shape with all places on one axis, which is `_axis`."""
+        n, *sizes, channels = shape_last(shape, self.data_format)
+        return shape_back((n, prod(sizes), channels), self.data_format)
+
+    def _flat_dy(self, dy, shape):
+        """dy with an axis of length 1 where x has its places."""
+        n, *_, channels = shape_last(shape, self.data_format)
+        return dy.reshape(shape_back((n, 1, channels), self.data_format))
+
+
+class GlobalAverage(GlobalPooling):
+    """y = the mean over all places."""
+
+    def forward(self, x, ctx=INFERENCE):
+        y = mean(x.reshape(self._flat(x.shape)), self._axis)
+        return y.reshape(self.compute_output_shape(x.shape)), x.shape
+
+    def backward(self, dy, shape):
+        flat = self._flat(shape)
+        dx = np.empty(flat, dy.dtype)
+        np.divide(self._flat_dy(dy, shape), flat[self._axis], out=dx)
+        return dx.reshape(shape)
+
+
+class GlobalMax(GlobalPooling):
+    """y = the largest of all places."""
+
+    def forward(self, x, ctx=INFERENCE):
+        flat = x.reshape(self._flat(x.shape))
+        winner = flat.argmax(self._axis, keepdims=True)
+        y = np.take_along_axis(flat, winner, self._axis)
+        return y.reshape(self.compute_output_shape(x.shape)), (winner, x.shape)
+
+    def backward(self, dy, cache):
+        winner, shape = cache
+        dx = np.zeros(self._flat(shape), dy.dtype)
+        np.put_along_axis(dx, winner, self._flat_dy(dy, shape), self._axis)
+        return dx.reshape(shape)
+
+
+class GlobalAveragePooling1D(GlobalPooling):
+    """y[n, c] = Σ_t w[n, t] x[n, t, c] / Σ_t w[n, t].
+
+        x: (N, T, C)    w: (N, T), 1 at a real step and 0 at a masked one    y: (N, C)
+
+    Each step moves y by its share of the weight; a sequence without any real step gives y = 0:
+
+        dx[n, t, c] = dy[n, c] w[n, t] / Σ_t w[n, t]
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    keepdims : bool, default False
+        Keep the axis of the steps, with length 1.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the sequence has no step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import GlobalAveragePooling1D
+    >>> x = np.array([[[1.0], [3.0], [8.0]]])
+    >>> GlobalAveragePooling1D()(x)
+    array([[4.]], dtype=float32)
+    >>> GlobalAveragePooling1D()(x, mask=np.array([[True, True, False]]))
+    array([[2.]], dtype=float32)
+    """
+
+    places = 1
+
+    def forward(self, x, ctx=INFERENCE):
+        if ctx.mask is None:
+            y, share = mean(x, self._axis), 1 / x.shape[self._axis]
+        else:
+            real = np.expand_dims(ctx.mask, 3 - self._axis)
+            w = real.astype(x.dtype)
+            share = w / np.maximum(w.sum(self._axis, keepdims=True), 1)
+            # `where`: whatever stands at a masked step
+            y = np.sum(x * share, axis=self._axis, where=real)
+        return y.reshape(self.compute_output_shape(x.shape)), (share, x.shape)
+
+    def backward(self, dy, cache):
+        share, shape = cache
+        dx = np.empty(shape, dy.dtype)
+        np.multiply(self._flat_dy(dy, shape), share, out=dx)
+        return dx
+
+
+class GlobalAveragePooling2D(GlobalAverage):
+    """y[n, c] = mean of x[n, i, j, c] over all pixels (i, j).
+
+        x: (N, H, W, C)    y: (N, C)
+
+    Each of the H*W pixels moves y by the same share:
+
+        dx[n, i, j, c] = dy[n, c] / (H*W)
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    keepdims : bool, default False
+        Keep the axes of the pixels, with length 1.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the image has no pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import GlobalAveragePooling2D
+    >>> GlobalAveragePooling2D()(np.arange(8.0).reshape(1, 2, 2, 2))
+    array([[3., 4.]], dtype=float32)
+    """
+
+
+class GlobalAveragePooling3D(GlobalAverage):
+    """y[n, c] = mean of x[n, h, i, j, c] over all places (h, i, j).
+
+        x: (N, D, H, W, C)    y: (N, C)
+
+    Each of the D*H*W places moves y by the same share:
+
+        dx[n, h, i, j, c] = dy[n, c] / (D*H*W)
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    keepdims : bool, default False
+        Keep the axes of the places, with length 1.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the volume has no place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import GlobalAveragePooling3D
+    >>> GlobalAveragePooling3D()(np.arange(16.0).reshape(1, 2, 2, 2, 2))
+    array([[7., 8.]], dtype=float32)
+    """
+
+    places = 3
+
+
+class GlobalMaxPooling1D(GlobalMax):
+    """y[n, c] = max of x[n, t, c] over all steps t.
+
+        x: (N, T, C)    y: (N, C)
+
+    Only the step that won moves y, so it alone receives dy; among equals the first one wins:
+
+        dx[n, t, c] = dy[n, c]    where t won, else 0
+
+    A mask is not looked at, as in Keras: a masked step can win.
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    keepdims : bool, default False
+        Keep the axis of the steps, with length 1.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the sequence has no step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import GlobalMaxPooling1D
+    >>> GlobalMaxPooling1D()(np.array([[[1.0, 5.0], [3.0, 2.0]]]))
+    array([[3., 5.]], dtype=float32)
+    """
+
+    places = 1
+
+
+class GlobalMaxPooling2D(GlobalMax):
+    """y[n, c] = max of x[n, i, j, c] over all pixels (i, j).
+
+        x: (N, H, W, C)    y: (N, C)
+
+    Only the pixel that won moves y, so it alone receives dy; among equals the first one wins:
+
+        dx[n, i, j, c] = dy[n, c]    where (i, j) won, else 0
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    keepdims : bool, default False
+        Keep the axes of the pixels, with length 1.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the image has no pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import GlobalMaxPooling2D
+    >>> GlobalMaxPooling2D()(np.arange(8.0).reshape(1, 2, 2, 2))
+    array([[6., 7.]], dtype=float32)
+    """
+
+
+class GlobalMaxPooling3D(GlobalMax):
+    """y[n, c] = max of x[n, h, i, j, c] over all places (h, i, j).
+
+        x: (N, D, H, W, C)    y: (N, C)
+
+    Only the place that won moves y, so it alone receives dy; among equals the first one wins:
+
+        dx[n, h, i, j, c] = dy[n, c]    where (h, i, j) won, else 0
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    keepdims : bool, default False
+        Keep the axes of the places, with length 1.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the volume has no place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import GlobalMaxPooling3D
+    >>> GlobalMaxPooling3D()(np.arange(16.0).reshape(1, 2, 2, 2, 2))
+    array([[14., 15.]], dtype=float32)
+    """
+
+    places = 3

@@ -1,0 +1,327 @@
+"""Pooling over windows that slide: the largest pixel of each, or the mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backprop.checks import integers
+from backprop.layer import InputSpec, show_shape
+from backprop.layers.pooling.axes import evenly
+from backprop.layers.pooling.boxes import MaxOverAxes, MeanOverAxes, OverAxes
+from backprop.layers.windows import (
+    Windows,
+    shape_back,
+    shape_last,
+    standard_format,
+    standard_padding,
+)
+
+
+class Windowed(OverAxes):
+    """What the poolings over windows that slide have in common: the windows."""
+
+    def __init__(
+        self,
+        pool_size,
+        strides=None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        who, n = type(self).__name__, self.places
+        self.pool_size = integers(pool_size, n, who, "pool_size")
+        self.strides = integers(self.pool_size if strides is None else strides, n, who, "strides")
+        self.padding = standard_padding(padding, who)
+        self.data_format = standard_format(data_format, who)
+        self.windows = Windows(self.pool_size, self.strides, self.padding)
+        self.input_spec = InputSpec(ndim=n + 2)
+
+    def compute_output_shape(self, input_shape):
+        n, *sizes, channels = shape_last(input_shape, self.data_format)
+        counts = self.windows.counts(tuple(sizes))
+        if any(count is not None and count < 1 for count in counts):
+            raise ValueError(
+                f"{self!r} has a window larger than its input of {show_shape(input_shape[1:])}; "
+                "take padding='same' or a smaller pool_size"
+            )
+        return shape_back((n, *counts, channels), self.data_format)
+
+    def lay(self, sizes):
+        counts, margins = self.windows.counts(sizes), self.windows.margins(sizes)
+        return [
+            evenly(n, size, stride, count, before)
+            for n, size, stride, count, (before, _) in zip(
+                sizes, self.pool_size, self.strides, counts, margins, strict=True
+            )
+        ]
+
+
+class MaxPooling1D(Windowed, MaxOverAxes):
+    """y[n, i, c] = max of x[n, i*s + u, c] over the window's u.
+
+        x: (N, T, C)    y: (N, I, C)
+
+    Only the step that won a window moves its y, so it alone receives that dy; among equals the
+    first one wins:
+
+        dx[n, i*s + u, c] += dy[n, i, c]    where u won window i
+
+    Parameters
+    ----------
+    pool_size : int, default 2
+        Length of the window in steps.
+    strides : int, optional
+        Steps from one window to the next. Default: `pool_size`.
+    padding : {"valid", "same"}, default "valid"
+        "same" lets windows reach over both ends, so that y has ceil(T / stride) steps.
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    name : str, optional
+    **kwargs
+        `trainable`, `dtype` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the window is larger than the sequence.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import MaxPooling1D
+    >>> MaxPooling1D()(np.array([[[1.0], [3.0], [2.0], [0.0]]]))[0, :, 0]
+    array([3., 2.], dtype=float32)
+    """
+
+    places = 1
+
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides=None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+
+
+class MaxPooling2D(Windowed, MaxOverAxes):
+    """y[n, i, j, c] = max of x[n, i*s + u, j*s + v, c] over the window's (u, v).
+
+        x: (N, H, W, C)    y: (N, I, J, C)
+
+    Only the pixel that won a window moves its y, so it alone receives that dy; among equals the
+    first one wins:
+
+        dx[n, i*s + u, j*s + v, c] += dy[n, i, j, c]    where (u, v) won window (i, j)
+
+    Parameters
+    ----------
+    pool_size : int or two ints, default 2
+        Height and width of the window in pixels.
+    strides : int or two ints, optional
+        Pixels from one window to the next. Default: `pool_size`.
+    padding : {"valid", "same"}, default "valid"
+        "same" lets windows reach over the border, so that y has ceil(H / stride) rows.
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    name : str, optional
+    **kwargs
+        `trainable`, `dtype` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the window is larger than the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import MaxPooling2D
+    >>> MaxPooling2D()(np.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
+    array([[ 5.,  7.],
+           [13., 15.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        pool_size: Any = (2, 2),
+        strides=None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+
+
+class MaxPooling3D(Windowed, MaxOverAxes):
+    """y[n, h, i, j, c] = max of x[n, h*s + t, i*s + u, j*s + v, c] over the window's (t, u, v).
+
+        x: (N, D, H, W, C)    y: (N, D', H', W', C)
+
+    Only the place that won a window moves its y, so it alone receives that dy; among equals the
+    first one wins:
+
+        dx[n, h*s + t, i*s + u, j*s + v, c] += dy[n, h, i, j, c]    where (t, u, v) won
+
+    Parameters
+    ----------
+    pool_size : int or three ints, default 2
+        Depth, height and width of the window.
+    strides : int or three ints, optional
+        From one window to the next. Default: `pool_size`.
+    padding : {"valid", "same"}, default "valid"
+        "same" lets windows reach over the border, so that y has ceil(D / stride) layers.
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    name : str, optional
+    **kwargs
+        `trainable`, `dtype` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the window is larger than the volume.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import MaxPooling3D
+    >>> MaxPooling3D()(np.arange(16.0).reshape(1, 2, 2, 4, 1)).ravel()
+    array([13., 15.], dtype=float32)
+    """
+
+    places = 3
+
+    def __init__(
+        self,
+        pool_size: Any = (2, 2, 2),
+        strides=None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+
+
+class AveragePooling1D(Windowed, MeanOverAxes):
+    """y[n, i, c] = Σ_u x[n, i*s + u, c] / m[i], over the window's u.
+
+        x: (N, T, C)    m: (I, 1)    y: (N, I, C)
+
+    m counts those of the window's steps that lie in the sequence, and each of them moves y by
+    1 / m:
+
+        dx[n, i*s + u, c] += dy[n, i, c] / m[i]
+
+    Parameters
+    ----------
+    pool_size : int
+        Length of the window in steps.
+    strides : int, optional
+        Steps from one window to the next. Default: `pool_size`.
+    padding : {"valid", "same"}, default "valid"
+        "same" lets windows reach over both ends, so that y has ceil(T / stride) steps.
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    name : str, optional
+    **kwargs
+        `trainable`, `dtype` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the window is larger than the sequence.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import AveragePooling1D
+    >>> AveragePooling1D(2)(np.array([[[1.0], [3.0], [2.0], [0.0]]]))[0, :, 0]
+    array([2., 1.], dtype=float32)
+    """
+
+    places = 1
+
+
+class AveragePooling2D(Windowed, MeanOverAxes):
+    """y[n, i, j, c] = Σ_uv x[n, i*s + u, j*s + v, c] / m[i, j], over the window's (u, v).
+
+        x: (N, H, W, C)    m: (I, J, 1)    y: (N, I, J, C)
+
+    m counts those of the window's pixels that lie in the image, and each of them moves y by 1 / m:
+
+        dx[n, i*s + u, j*s + v, c] += dy[n, i, j, c] / m[i, j]
+
+    Parameters
+    ----------
+    pool_size : int or two ints
+        Height and width of the window in pixels.
+    strides : int or two ints, optional
+        Pixels from one window to the next. Default: `pool_size`.
+    padding : {"valid", "same"}, default "valid"
+        "same" lets windows reach over the border, so that y has ceil(H / stride) rows.
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    name : str, optional
+    **kwargs
+        `trainable`, `dtype` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the window is larger than the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import AveragePooling2D
+    >>> AveragePooling2D(2)(np.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
+    array([[ 2.5,  4.5],
+           [10.5, 12.5]], dtype=float32)
+    """
+
+
+class AveragePooling3D(Windowed, MeanOverAxes):
+    """y[n, h, i, j, c] = Σ_tuv x[n, h*s + t, i*s + u, j*s + v, c] / m[h, i, j], over the window.
+
+        x: (N, D, H, W, C)    m: (D', H', W', 1)    y: (N, D', H', W', C)
+
+    m counts those of the window's places that lie in the volume, and each of them moves y by 1 / m:
+
+        dx[n, h*s + t, i*s + u, j*s + v, c] += dy[n, h, i, j, c] / m[h, i, j]
+
+    Parameters
+    ----------
+    pool_size : int or three ints
+        Depth, height and width of the window.
+    strides : int or three ints, optional
+        From one window to the next. Default: `pool_size`.
+    padding : {"valid", "same"}, default "valid"
+        "same" lets windows reach over the border, so that y has ceil(D / stride) layers.
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    name : str, optional
+    **kwargs
+        `trainable`, `dtype` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where the window is larger than the volume.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import AveragePooling3D
+    >>> AveragePooling3D(2)(np.arange(16.0).reshape(1, 2, 2, 4, 1)).ravel()
+    array([6.5, 8.5], dtype=float32)
+    """
+
+    places = 3

@@ -1,0 +1,246 @@
+"""Layers that bring data to a common scale, by numbers that are given or learned from the data."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from backprop.layer import INFERENCE, Layer, show_shape
+
+LEAST = 1e-7  # of a standard deviation, as in Keras: what never varies is not divided by 0
+
+
+class Normalization(Layer):
+    """y = (x - mean) / s, where s = max(sqrt(variance), 1e-7); with `invert`, y = mean + x s.
+
+        x, y: (N, ...)    mean, variance: of the lengths of `axis`
+
+    mean and variance are those of the data that `adapt` was given, or arguments: constants, so
+
+        dx = dy / s, and with `invert` dx = dy s
+
+    Parameters
+    ----------
+    axis : int, tuple of int or None, default -1
+        The axes that keep a mean and a variance for each place; over all others they are taken.
+        None: one mean and variance for everything.
+    mean, variance : float or array_like, optional
+        Instead of `adapt`; both or none. They are broadcast to the lengths of `axis`.
+    invert : bool, default False
+        Undo the normalization.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where one of `mean` and `variance` is given without the other, a variance is negative, or
+        they do not fit the input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Normalization
+    >>> norm = Normalization()
+    >>> norm.adapt(np.array([[0.0, 7.0], [2.0, 9.0]]))
+    >>> norm(np.array([[0.0, 8.0], [4.0, 9.0]]))
+    array([[-1.,  0.],
+           [ 3.,  1.]], dtype=float32)
+    >>> Normalization(mean=3.0, variance=4.0)(np.array([[1.0, 5.0]]))
+    array([[-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(
+        self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if axis is None:
+            axis = ()
+        self.axis = (
+            tuple(map(operator.index, axis))
+            if isinstance(axis, list | tuple)
+            else (operator.index(axis),)
+        )
+        if (mean is None) != (variance is None):
+            raise ValueError(
+                "Normalization expects mean and variance together, or neither and a call of adapt, "
+                f"got mean={mean!r}, variance={variance!r}"
+            )
+        self.given = mean is not None
+        self.given_mean = np.asarray(0.0 if mean is None else mean, np.float64)
+        self.given_variance = np.asarray(1.0 if variance is None else variance, np.float64)
+        if not (self.given_variance >= 0).all():
+            raise ValueError(f"Normalization expects variance not to be negative, got {variance!r}")
+        self.invert = invert
+
+    def build(self, input_shape):
+        ndim = len(input_shape)
+        self.axes = tuple(sorted(a % ndim for a in self.axis if -ndim <= a < ndim))
+        if len(set(self.axes)) < len(self.axis) or 0 in self.axes:
+            raise ValueError(
+                f"{self!r} expects inputs with its axes {self.axis}, each once and beside the "
+                f"batch, and got {show_shape(input_shape[1:])}"
+            )
+        self.lengths = tuple(input_shape[a] for a in self.axes)
+        if self.given:
+            self.mean = self._fitting(self.given_mean)
+            self.variance = self._fitting(self.given_variance)
+        else:
+            self.mean = self.buffer("mean", self.lengths, 0.0)
+            self.variance = self.buffer("variance", self.lengths, 1.0)
+            self.buffer("count", (), 0.0)  # stands in Keras' list of weights, and is 0 there too
+        self.ndim = ndim
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        if self.built and (
+            len(shape) != self.ndim
+            or any(None not in (n, shape[a]) and n != shape[a] for a, n in self._kept())
+        ):
+            kept = ", ".join(f"{n} along axis {a}" for a, n in self._kept())
+            raise ValueError(
+                f"{self!r} was built for inputs with {self.ndim - 1} axes besides the batch"
+                f"{kept and ' and ' + kept}, and got {show_shape(shape[1:])}"
+            )
+
+    def adapt(self, data: Any) -> None:
+        """Set mean and variance to those of the data; what `adapt` was given before is forgotten.
+
+        Parameters
+        ----------
+        data : ndarray, data frame, or iterable of batches
+            Batches may be pairs of x and y, of which x counts. They are joined in float64.
+
+        Raises
+        ------
+        ValueError
+            Where mean and variance were given to the constructor, the data are empty, not finite
+            or of another shape than before.
+        """
+        if self.given:
+            raise ValueError(f"{self!r} was given its mean and variance; leave them out to adapt")
+        rows, mean, square = 0, np.float64(0.0), np.float64(0.0)
+        for x in batches_of(data):
+            if not self.built:
+                self.build((None, *x.shape[1:]))
+            self.check_input(x.shape)
+            over = tuple(i for i in range(x.ndim) if i not in self.axes)
+            n = x.size // max(int(np.prod(self.lengths)), 1)
+            if not n:
+                continue
+            # Chan, Golub, LeVeque, 1979: squares about each mean, and what lies between the means
+            there = x.mean(over)
+            apart = there - mean
+            square = square + x.var(over) * n + apart * apart * (rows * n / (rows + n))
+            mean = mean + apart * (n / (rows + n))
+            rows += n
+        if not rows:
+            raise ValueError(f"{self!r}.adapt() was given no data")
+        if not np.isfinite(square).all():
+            raise ValueError(f"{self!r}.adapt() was given data that hold NaN or infinity")
+        self.mean = mean
+        self.variance = square / rows
+
+    def forward(self, x, ctx=INFERENCE):
+        mean, s = self._beside(self.mean, x), self._beside(self.variance, x)
+        s = np.maximum(np.sqrt(s), s.dtype.type(LEAST))
+        return (x * s + mean if self.invert else (x - mean) / s), s
+
+    def backward(self, dy, s):
+        return dy * s if self.invert else dy / s
+
+    def _kept(self):
+        return list(zip(self.axes, self.lengths, strict=True))
+
+    def _fitting(self, value):
+        try:
+            return np.broadcast_to(value, self.lengths)
+        except ValueError:
+            raise ValueError(
+                f"{self!r} expects mean and variance that broadcast to {self.lengths}, the lengths "
+                f"of its axes {self.axis}, and got {value.shape}"
+            ) from None
+
+    def _beside(self, value, x):
+        """mean or variance in the shape and dtype that goes with x."""
+        shape = [n if i in self.axes else 1 for i, n in enumerate(x.shape)]
+        return np.asarray(value).astype(x.dtype, copy=False).reshape(shape)
+
+
+class Rescaling(Layer):
+    """y = x * scale + offset.
+
+        x, y: (N, ...)    scale, offset: numbers, or arrays that broadcast to a sample
+
+    Both are constants:
+
+        dx = dy * scale
+
+    Parameters
+    ----------
+    scale, offset : float or array_like
+        The offset is 0 unless it is given.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        Where an array does not broadcast to the input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Rescaling
+    >>> Rescaling(1 / 127.5, offset=-1)(np.array([[0, 255]]))
+    array([[-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = np.asarray(scale, np.float64)
+        self.offset = np.asarray(offset, np.float64)
+
+    def build(self, input_shape):
+        self.check_input(input_shape)
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        for name, value in (("scale", self.scale), ("offset", self.offset)):
+            there = shape[1:][len(shape) - 1 - value.ndim :] if value.ndim < len(shape) else None
+            if there is None or any(
+                n is not None and k not in (1, n) for k, n in zip(value.shape, there, strict=True)
+            ):
+                raise ValueError(
+                    f"{self!r} expects a {name} of shape {value.shape} to broadcast to a sample, "
+                    f"and got {show_shape(shape[1:])}"
+                )
+
+    def forward(self, x, ctx=INFERENCE):
+        y = x * self.scale.astype(x.dtype)
+        y += self.offset.astype(x.dtype)
+        return y, None
+
+    def backward(self, dy, cache):
+        return dy * self.scale.astype(dy.dtype)
+
+
+def batches_of(data: Any) -> Iterator[np.ndarray]:
+    """Arrays in float64: an array or a data frame as one, else one for each batch."""
+    if hasattr(data, "__array__"):
+        data = [data]
+    elif not isinstance(data, Iterable) or isinstance(data, str):
+        raise TypeError(
+            f"adapt() expects an array or an iterable of batches, got {type(data).__name__}"
+        )
+    for batch in data:
+        x = batch[0] if isinstance(batch, tuple) else batch
+        x = np.asarray(x)
+        if x.dtype.kind not in "fiub" or not x.ndim:
+            raise TypeError(
+                f"adapt() expects batches of numbers, got {type(batch).__name__} of dtype {x.dtype}"
+            )
+        yield x.astype(np.float64, copy=False)

@@ -1,0 +1,31 @@
+"""What the layers that lengthen or shorten axes have in common."""
+
+from __future__ import annotations
+
+from backprop.layer import Layer, Shape
+from backprop.layers.windows import shape_back, shape_last
+
+
+class Resizing(Layer):
+    """What these layers have in common: they change the length of each axis by itself."""
+
+    places = 2  # the number of axes between batch and channels
+    data_format = "channels_last"
+
+    def build(self, input_shape):
+        self.check_input(input_shape)
+
+    def resized(self, sizes: Shape) -> Shape:
+        """The lengths of y's axes from those of x; for a subclass to say."""
+        raise NotImplementedError
+
+    def compute_output_shape(self, input_shape):
+        n, *sizes, channels = shape_last(input_shape, self.data_format)
+        return shape_back((n, *self.resized(tuple(sizes)), channels), self.data_format)
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        self.compute_output_shape(shape)
+
+    def compute_mask(self, x, mask):
+        return None  # the axes of y are not those of x

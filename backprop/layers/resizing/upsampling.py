@@ -1,0 +1,231 @@
+"""Larger sequences, images and volumes: entries repeated, or interpolated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.checks import integers, one_of
+from backprop.layer import INFERENCE, Array, InputSpec, Shape
+from backprop.layers.resizing.shared import Resizing
+from backprop.layers.windows import shape_back, shape_last, standard_format
+
+
+class UpSampling(Resizing):
+    """y = x with its entries repeated along each axis."""
+
+    size: tuple[int, ...]
+
+    def resized(self, sizes):
+        return tuple(None if n is None else n * f for n, f in zip(sizes, self.size, strict=True))
+
+    def forward(self, x, ctx=INFERENCE):
+        y = np.empty(self._blocks(x.shape), x.dtype)
+        y[...] = x.reshape(self._blocks(x.shape, ones=True))
+        return y.reshape(self.compute_output_shape(x.shape)), x.shape
+
+    def backward(self, dy, shape):
+        first = 2 if self.data_format == "channels_last" else 3
+        copies = tuple(range(first, first + 2 * self.places, 2))
+        return dy.reshape(self._blocks(shape)).sum(copies)
+
+    def _blocks(self, shape: Shape, ones: bool = False) -> Shape:
+        """The shape of y with the copies of an entry on an axis of their own, behind each axis."""
+        n, *sizes, channels = shape_last(shape, self.data_format)
+        blocks = [m for n, f in zip(sizes, self.size, strict=True) for m in (n, 1 if ones else f)]
+        return shape_back((n, *blocks, channels), self.data_format)
+
+
+class UpSampling1D(UpSampling):
+    """y[n, t, c] = x[n, t // size, c].
+
+        x: (N, T, C)    y: (N, T * size, C)
+
+    Each step moves all of its copies, so it receives the sum of theirs:
+
+        dx[n, t, c] = Σ_r dy[n, t * size + r, c]    over r = 0 ... size - 1
+
+    Parameters
+    ----------
+    size : int, default 2
+        Number of copies of each step.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import UpSampling1D
+    >>> UpSampling1D(3)(np.array([[[1.0], [2.0]]]))[0, :, 0]
+    array([1., 1., 1., 2., 2., 2.], dtype=float32)
+    """
+
+    places = 1
+
+    def __init__(self, size: int = 2, **kwargs):
+        super().__init__(**kwargs)
+        self.size = integers(size, 1, "UpSampling1D", "size")
+        self.input_spec = InputSpec(ndim=3)
+
+
+class UpSampling2D(UpSampling):
+    """y[n, a, b, c] = x at (a / f, b / g), the nearest pixel or a mean of the four around it.
+
+        x: (N, H, W, C)    f, g: size    y: (N, H*f, W*g, C)
+
+    nearest: each pixel moves all of its copies, so it receives the sum of theirs:
+
+        y[n, a, b, c] = x[n, a // f, b // g, c]
+        dx[n, i, j, c] = Σ_rs dy[n, i*f + r, j*g + s, c]
+
+    bilinear: one axis after the other. Pixels are areas and not points, so pixel a = i*f + r of y
+    lies at i + t with t = (r + 1/2) / f - 1/2, between pixel i and the next one (the one before,
+    where t < 0), which takes part with the share |t|. At the border the last pixel stands in for
+    the missing one. Each pixel of y pays the two in the shares in which it is made of them:
+
+        y[a] = (1 - |t|) x[i] + |t| x[i ± 1]
+        dx[i] += (1 - |t|) dy[a]        dx[i ± 1] += |t| dy[a]
+
+    Parameters
+    ----------
+    size : int or two ints, default 2
+        How much higher and wider y is.
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    interpolation : {"nearest", "bilinear"}, default "nearest"
+        Keras' "bicubic", "lanczos3" and "lanczos5" are not offered: Keras computes them in another
+        way on each of its engines.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import UpSampling2D
+    >>> x = np.array([1.0, 5.0]).reshape(1, 1, 2, 1)
+    >>> UpSampling2D()(x)[0, :, :, 0]
+    array([[1., 1., 5., 5.],
+           [1., 1., 5., 5.]], dtype=float32)
+    >>> UpSampling2D((1, 2), interpolation="bilinear")(x)[0, :, :, 0]
+    array([[1., 2., 4., 5.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        size: Any = (2, 2),
+        data_format: str | None = None,
+        interpolation: str = "nearest",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        who = "UpSampling2D"
+        self.size = integers(size, 2, who, "size")
+        self.data_format = standard_format(data_format, who)
+        lower = interpolation.lower() if isinstance(interpolation, str) else interpolation
+        if lower in ("bicubic", "lanczos3", "lanczos5"):
+            raise ValueError(
+                f"{who} does not offer interpolation={interpolation!r}, which Keras computes in "
+                "another way on each of its engines; take 'bilinear' or 'nearest'"
+            )
+        self.interpolation = one_of(lower, ("nearest", "bilinear"), who, "interpolation")
+        self.input_spec = InputSpec(ndim=4)
+
+    def forward(self, x, ctx=INFERENCE):
+        if self.interpolation == "nearest":
+            return super().forward(x, ctx)
+        y = x
+        for axis, factor in self._stretches():
+            y = stretch(y, axis, factor)
+        return y, x.shape
+
+    def backward(self, dy, shape):
+        if self.interpolation == "nearest":
+            return super().backward(dy, shape)
+        for axis, factor in reversed(self._stretches()):
+            dy = shrink(dy, axis, factor)
+        return dy
+
+    def _stretches(self):
+        return list(enumerate(self.size, 1 if self.data_format == "channels_last" else 2))
+
+
+class UpSampling3D(UpSampling):
+    """y[n, a, b, d, c] = x[n, a // e, b // f, d // g, c].
+
+        x: (N, D, H, W, C)    e, f, g: size    y: (N, D*e, H*f, W*g, C)
+
+    Each place moves all of its copies, so it receives the sum of theirs:
+
+        dx[n, h, i, j, c] = Σ_qrs dy[n, h*e + q, i*f + r, j*g + s, c]
+
+    Parameters
+    ----------
+    size : int or three ints, default 2
+        Number of copies along each axis.
+    data_format : {"channels_last", "channels_first"}, optional
+        Default: last.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import UpSampling3D
+    >>> UpSampling3D((1, 2, 3))(np.ones((5, 4, 4, 4, 2))).shape
+    (5, 4, 8, 12, 2)
+    """
+
+    places = 3
+
+    def __init__(self, size: Any = (2, 2, 2), data_format: str | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.size = integers(size, 3, "UpSampling3D", "size")
+        self.data_format = standard_format(data_format, "UpSampling3D")
+        self.input_spec = InputSpec(ndim=5)
+
+
+# ------------------------------------------------------------------------------------ interpolation
+
+
+def stretch(x: Array, axis: int, factor: int) -> Array:
+    """x made longer by linear interpolation.
+
+    Pixels are areas: pixel a of y covers the part (a + 1/2) / factor - 1/2 of x, in pixels of x
+    from their centres. For a = i factor + r that is i + t with t = (r + 1/2) / factor - 1/2, which
+    lies between pixel i and its neighbour on one side; beyond the border the last pixel goes on.
+    """
+    y = np.empty((*x.shape[:axis], x.shape[axis] * factor, *x.shape[axis + 1 :]), x.dtype)
+    for r, share, inner, beside, edge in phases(axis, factor):
+        part = y[at(axis, slice(r, None, factor))]
+        np.multiply(x, 1 - share, out=part)
+        part[inner] += share * x[beside]
+        part[edge] += share * x[edge]
+    return y
+
+
+def shrink(dy: Array, axis: int, factor: int) -> Array:
+    """dx of `stretch`: each pixel of y pays both of those that it lies between."""
+    dx = np.zeros((*dy.shape[:axis], dy.shape[axis] // factor, *dy.shape[axis + 1 :]), dy.dtype)
+    for r, share, inner, beside, edge in phases(axis, factor):
+        part = dy[at(axis, slice(r, None, factor))]
+        dx += (1 - share) * part
+        dx[beside] += share * part[inner]
+        dx[edge] += share * part[edge]
+    return dx
+
+
+def phases(axis: int, factor: int):
+    """For each r: the neighbour's share, the pixels that have this neighbour, their neighbours, and
+    the pixel at the border that has none."""
+    for r in range(factor):
+        t = (r + 0.5) / factor - 0.5
+        low, high = at(axis, slice(None, -1)), at(axis, slice(1, None))
+        if t < 0:
+            yield r, -t, high, low, at(axis, slice(None, 1))
+        else:
+            yield r, t, low, high, at(axis, slice(-1, None))
+
+
+def at(axis: int, part: slice) -> tuple[slice, ...]:
+    return (slice(None),) * axis + (part,)
