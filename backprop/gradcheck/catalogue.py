@@ -51,6 +51,7 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     "AdaptiveMaxPooling1D": [(lambda: L.AdaptiveMaxPooling1D(2), SEQUENCE)],
     "AdaptiveMaxPooling2D": [(lambda: L.AdaptiveMaxPooling2D(2), IMAGE)],
     "AdaptiveMaxPooling3D": [(lambda: L.AdaptiveMaxPooling3D(2), VOLUME)],
+    "AlphaDropout": [(lambda: L.AlphaDropout(0.3), ROWS)],
     "AveragePooling1D": [
         (lambda: L.AveragePooling1D(2), SEQUENCE),
         (lambda: L.AveragePooling1D(3, strides=2, padding="same"), SEQUENCE),
@@ -105,12 +106,15 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.GRU(4, reset_after=False, return_sequences=True), SEQUENCE),
         (lambda: L.GRU(3, dropout=0.3, recurrent_dropout=0.2, go_backwards=True), SEQUENCE),
     ],
+    "GaussianDropout": [(lambda: L.GaussianDropout(0.3), ROWS)],
+    "GaussianNoise": [(lambda: L.GaussianNoise(0.5), ROWS)],
     "GlobalAveragePooling1D": [(lambda: L.GlobalAveragePooling1D(), SEQUENCE)],
     "GlobalAveragePooling2D": [(lambda: L.GlobalAveragePooling2D(), IMAGE)],
     "GlobalAveragePooling3D": [(lambda: L.GlobalAveragePooling3D(), VOLUME)],
     "GlobalMaxPooling1D": [(lambda: L.GlobalMaxPooling1D(), SEQUENCE)],
     "GlobalMaxPooling2D": [(lambda: L.GlobalMaxPooling2D(), IMAGE)],
     "GlobalMaxPooling3D": [(lambda: L.GlobalMaxPooling3D(), VOLUME)],
+    "GroupNormalization": [(lambda: L.GroupNormalization(3), (4, 5, 6))],
     "InputLayer": [(lambda: L.InputLayer((6,)), ROWS)],
     "LSTM": [
         (lambda: L.LSTM(4), SEQUENCE),
@@ -143,7 +147,14 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")], join="multiply"), ROWS),
     ],
     "Permute": [(lambda: L.Permute((2, 1)), SEQUENCE)],
+    "RandomBrightness": [(lambda: L.RandomBrightness(0.2, (-3.0, 3.0)), IMAGE)],
+    "RandomContrast": [(lambda: L.RandomContrast(0.5, (-3.0, 3.0)), IMAGE)],
+    "RandomFlip": [(lambda: L.RandomFlip(), IMAGE)],
+    "RandomRotation": [(lambda: L.RandomRotation(0.2), IMAGE)],
+    "RandomTranslation": [(lambda: L.RandomTranslation(0.2, 0.3), IMAGE)],
+    "RandomZoom": [(lambda: L.RandomZoom(0.2), IMAGE)],
     "RepeatVector": [(lambda: L.RepeatVector(3), ROWS)],
+    "Rescaling": [(lambda: L.Rescaling(0.5, 1.0), ROWS)],
     "Reshape": [(lambda: L.Reshape((3, 2)), ROWS)],
     "Residual": [(lambda: L.Residual([L.Dense(6, "tanh")]), ROWS)],
     "SeparableConv1D": [(lambda: L.SeparableConv1D(4, 3, padding="same"), SEQUENCE)],
@@ -153,6 +164,13 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     "SimpleRNN": [
         (lambda: L.SimpleRNN(4), SEQUENCE),
         (lambda: L.SimpleRNN(4, "relu", return_sequences=True), SEQUENCE),
+    ],
+    "SpatialDropout1D": [(lambda: L.SpatialDropout1D(0.4), SEQUENCE)],
+    "SpatialDropout2D": [(lambda: L.SpatialDropout2D(0.4), IMAGE)],
+    "SpatialDropout3D": [(lambda: L.SpatialDropout3D(0.4), VOLUME)],
+    "SpectralNormalization": [
+        # many iterations: with few, σ is not yet the function that is differentiated
+        (lambda: L.SpectralNormalization(L.Dense(4, "tanh", kernel_initializer="ones"), 40), ROWS)
     ],
     "Threshold": [(lambda: L.Threshold(0.1, 0.5), ROWS)],
     "UpSampling1D": [(lambda: L.UpSampling1D(), SEQUENCE)],

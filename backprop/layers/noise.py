@@ -309,6 +309,8 @@ class GaussianDropout(Multiplied):
 class GaussianNoise(Layer):
     """y = x + stddev * e, where each entry draws its own e, normal with mean 0 and variance 1.
 
+        x, y: (...)
+
     In training, and in inference y = x. The noise does not depend on x, so in both
 
         dx = dy
@@ -430,6 +432,8 @@ class AlphaDropout(Layer):
 
 class ActivityRegularization(Layer):
     """y = x, and the loss grows by (l1 Σ |x| + l2 Σ x²) / batch size.
+
+        x, y: (N, ...)
 
         dx = dy + (l1 sign(x) + 2 l2 x) / batch size
 
