@@ -144,7 +144,7 @@ class BrightnessForgetsToClipGoingBack(RandomBrightness):
         return dy
 
 
-@picture("V", config={"factor": 0.3, **WIDE}, reference=True)
+@picture("L", config={"factor": 0.3, **WIDE}, reference=True)
 class BrightnessDrawsOnceForTheBatch(RandomBrightness):
     """One draw is added to all images, where each has its own."""
 

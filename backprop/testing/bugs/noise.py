@@ -210,7 +210,7 @@ class AlphaDropoutForgetsItsScaleGoingBack(AlphaDropout):
         return dy if k is None else dy * (k > 0)
 
 
-@drop("V", reference=True)
+@drop("L", reference=True)
 class AlphaDropoutDropsToZero(AlphaDropout):
     """What is dropped becomes b and not a s + b: mean and variance are not kept."""
 

@@ -28,7 +28,7 @@ class NormalizationReversesItsInverseAsItself(Normalization):
         return dy / s
 
 
-@known("V", reference=True)
+@known("L", reference=True)
 class NormalizationForgetsTheRoot(Normalization):
     """y = (x - mean) / variance, forwards and back."""
 
