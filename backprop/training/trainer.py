@@ -134,15 +134,16 @@ class Trainer:
         seen = (x.shape[1:], y.shape[1:], None if w is None else w.shape[1:])
         # a vector is new when a layer is
         known = self.model.built and self.model.parameters is self._prepared
-        if not known:
-            keep_freed_memory()
         if not known or seen != self._rehearsed:
             self.reader.forget()
             self.model.build((None, *x.shape[1:]))
         data.check()
-        self.rehearse(x, y, w)
+        if seen != self._rehearsed:
+            self.rehearse(x, y, w)
+            self._rehearsed = seen
         parameters = self.model.parameters
         if not known:
+            keep_freed_memory()
             self._prepared = parameters
             self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
             self._penalised = any(layer.penalises for layer in self.model.walk())
@@ -160,16 +161,12 @@ class Trainer:
     def rehearse(self, x: Any, y: Array, w: Array | None) -> None:
         """Compute the loss and the metrics of made-up predictions: what does not fit is an error
         now, and not after a step."""
-        seen = (x.shape[1:], y.shape[1:], None if w is None else w.shape[1:])
-        if seen == self._rehearsed:
-            return
         shape = self.model.compute_output_shape(tuple(x.shape))
         with np.errstate(all="ignore"):
             y_pred = np.full([1 if n is None else n for n in shape], 0.5, self.model.dtype)
             if None not in shape:
                 self.loss.forward(y, y_pred, w)
             self.metrics.build(y.shape, shape, (y, y_pred, w) if None not in shape else None)
-        self._rehearsed = seen
 
     # ------------------------------------------------------------------ fit, evaluate, predict
 
