@@ -95,6 +95,7 @@ class Layer(Configurable):
     """
 
     integer_input = False  # an Embedding's: not cast to the model's dtype
+    divides_batches = False  # whether it has threads of its own work on parts of a batch
     sparse_input = False  # whether x may be a SciPy CSR matrix; a model makes others dense
     changes_mask = False  # whether compute_mask is overridden
     input_spec: InputSpec | None = None

@@ -18,6 +18,7 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 QUICK = {
     "activations.py": (["--quick"], "relu"),
     "convergence.py": (["--quick", "--peers", "sklearn"], "apart"),
+    "convolution.py": (["--quick"], "largest error"),
     "digits.py": (["--epochs", "1", "--seeds", "1", "--libraries", "backprop"], "mean"),
     "footprint.py": (["--quick", "--rows", "mlp-digits", "--peers", "autograd"], "installed mb"),
     "gradcheck.py": (["--quick"], "undecided"),

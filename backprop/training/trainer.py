@@ -14,6 +14,7 @@ from backprop import losses, optimizers, random
 from backprop.callbacks import CallbackList, History
 from backprop.checks import fraction, integer
 from backprop.layer import PREDICT, TRAINING, Array, Context
+from backprop.parallel import blas
 from backprop.training.data import ArrayData, IterableData, as_data, check_class_weight, located
 from backprop.training.options import (
     at_least_one,
@@ -97,8 +98,15 @@ class Trainer:
     def train_step(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
         """One optimisation step on a batch that `Reader` has prepared; the outcome is that of
         before the step."""
-        outcome = self.gradients(x, y, sample_weight)
-        self.optimizer.step(self.model.parameters)
+        if not self._divides:
+            outcome = self.gradients(x, y, sample_weight)
+            self.optimizer.step(self.model.parameters)
+            return outcome
+        # from the first layer to the update: a product on BLAS' threads in between would leave them
+        # turning on the cores that the next layer's threads need
+        with blas().held():
+            outcome = self.gradients(x, y, sample_weight)
+            self.optimizer.step(self.model.parameters)
         return outcome
 
     def gradients(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
@@ -147,6 +155,7 @@ class Trainer:
             self._prepared = parameters
             self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
             self._penalised = any(layer.penalises for layer in self.model.walk())
+            self._divides = any(layer.divides_batches for layer in self.model.walk())
         self._fused = self._after_softmax if self.model.ends_in_softmax else None
         if training:
             parameters.refresh()

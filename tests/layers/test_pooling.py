@@ -208,7 +208,7 @@ def test_where_no_backward_pass_follows_no_winners_are_kept():
     y, cache = layer.forward(x, Context(backward=False))
 
     np.testing.assert_array_equal(y, layer.forward(x)[0])
-    assert all(winner is None for _, _, winner in cache)
+    assert all(winner is None for _, winners in cache[1] for _, _, winner in winners)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

@@ -12,8 +12,11 @@ import numpy as np
 
 from backprop.layer import INFERENCE, Array, Context, Layer
 from backprop.linalg import zeros
+from backprop.parallel import share
 
 SMALL = 8192  # elements; below, one more pass over an array costs less than the set-up of clip
+LARGE = 1 << 18  # elements that are worth a thread
+BLOCK = 1 << 16  # elements at a time, which stay in a core's cache
 
 
 class FromOutput(Layer):
@@ -68,7 +71,36 @@ def positive(x: Array, out: Array | None = None) -> Array:
     """max(x, 0), in the faster of two spellings for its size."""
     if x.size < SMALL:
         return np.maximum(x, zeros(x.shape, x.dtype), out=out)
-    return x.clip(0, np.inf, out=out)
+    if x.size < LARGE:
+        return x.clip(0, np.inf, out=out)
+    out = np.empty_like(x) if out is None else out
+    share(
+        lambda part: x[part].clip(0, np.inf, out=out[part]), len(x), worth_a_thread(x), follow=True
+    )
+    return out
+
+
+def gated_by(y: Array, dy: Array) -> Array:
+    """dy where y is above 0, and 0 elsewhere."""
+    if dy.size < LARGE:
+        dx = np.greater(y, zeros((), y.dtype)).astype(dy.dtype)
+        dx *= dy
+        return dx
+    dx = np.empty_like(dy)
+
+    def work(part: slice) -> None:
+        step = max(BLOCK * len(dy) // dy.size, 1)
+        for i in range(part.start, part.stop, step):
+            at = slice(i, min(i + step, part.stop))
+            np.multiply(np.greater(y[at], 0).astype(dy.dtype), dy[at], out=dx[at])
+
+    share(work, len(dy), worth_a_thread(dy), follow=True)
+    return dx
+
+
+def worth_a_thread(x: Array) -> int:
+    """So many rows hold `LARGE` numbers."""
+    return LARGE * len(x) // x.size + 1
 
 
 def negative(x: Array) -> Array:

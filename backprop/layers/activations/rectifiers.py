@@ -10,12 +10,13 @@ from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.activations.elementwise import (
     FromInput,
     FromOutput,
+    gated_by,
     negative,
     number,
     positive,
     step,
 )
-from backprop.linalg import unbroadcast, zeros
+from backprop.linalg import unbroadcast
 
 
 class Linear(Layer):
@@ -105,9 +106,7 @@ class ReLU(FromOutput):
     def backward(self, dy, cache):
         if not self.plain:
             return super().backward(dy, cache)
-        dx = np.greater(cache, zeros((), cache.dtype)).astype(dy.dtype)
-        dx *= dy
-        return dx
+        return gated_by(cache, dy)
 
     def value(self, x):
         if self._leaky:

@@ -12,7 +12,8 @@ import numpy as np
 
 from backprop.checks import integers
 from backprop.layer import INFERENCE, InputSpec, Layer, show_shape
-from backprop.layers.activations import layer_of
+from backprop.layers.activations import Linear, ReLU, layer_of
+from backprop.layers.activations.elementwise import positive
 from backprop.layers.windows import (
     Shape,
     Windows,
@@ -42,6 +43,7 @@ class Convolutional(Layer):
     channels of z by `channels_of_z`, and computes in `linear` and `linear_backward`.
     """
 
+    divides_batches = True
     axes = 2  # how many lie between the batch and the channels
     paddings: tuple[str, ...] = ("valid", "same")
 
@@ -107,11 +109,22 @@ class Convolutional(Layer):
         return None  # the axes of y are not those of x
 
     def forward(self, x, ctx=INFERENCE):
-        z, cache = self.linear(channels_last(x, self.data_format))
+        z, cache = self.linear(channels_last(x, self.data_format), self.finish)
+        z = channels_back(z, self.data_format)
+        kind = type(self.activation)
+        if kind is Linear:
+            return z, (cache, None)
+        if kind is ReLU and self.activation.plain:  # which `finish` has done, and keeps y
+            return z, (cache, z)
+        y, a = self.activation.forward(z, ctx)
+        return y, (cache, a)
+
+    def finish(self, z: Array) -> None:
+        """Turn the sums for some images, channels last, into z + bias, and into y for a ReLU."""
         if self.use_bias:
             z += self.bias
-        y, a = self.activation.forward(channels_back(z, self.data_format), ctx)
-        return y, (cache, a)
+        if type(self.activation) is ReLU and self.activation.plain:
+            positive(z, out=z)
 
     def backward_params(self, dy, cache):
         self.linear_backward(self._dz(dy, cache[1]), cache[0], False)
@@ -160,8 +173,11 @@ class Convolutional(Layer):
         """Channels of x → channels of z."""
         raise NotImplementedError
 
-    def linear(self, x: Array) -> tuple[Array, Any]:
-        """z of x, both channels last, and what `linear_backward` needs."""
+    def linear(self, x: Array, finish: Callable[[Array], None]) -> tuple[Array, Any]:
+        """The sums, channels last like x, and what `linear_backward` needs.
+
+        `finish` must see each image of the sums once, all at a time or some.
+        """
         raise NotImplementedError
 
     def linear_backward(self, dz: Array, cache: Any, dx: bool) -> Any:

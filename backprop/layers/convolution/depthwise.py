@@ -75,9 +75,11 @@ class DepthwiseConv(Convolutional):
     def channels_of_z(self, channels):
         return channels and channels * self.depth_multiplier
 
-    def linear(self, x):
+    def linear(self, x, finish):
         copies = repeated(x, self.depth_multiplier)
-        return correlate_by_channel(copies, merged(self.kernel), self.windows), x
+        z = correlate_by_channel(copies, merged(self.kernel), self.windows)
+        finish(z)
+        return z, x
 
     def linear_backward(self, dz, cache, dx):
         x, m = cache, self.depth_multiplier

@@ -7,7 +7,7 @@ from typing import Any
 from backprop.checks import integer
 from backprop.layer import show_shape
 from backprop.layers.convolution.border import Convolutional, with_ones
-from backprop.layers.convolution.products import correlate, input_gradient, kernel_gradient
+from backprop.layers.convolution.products import correlate, gradients
 
 
 class Conv(Convolutional):
@@ -85,14 +85,12 @@ class Conv(Convolutional):
     def channels_of_z(self, channels):
         return self.filters
 
-    def linear(self, x):
-        return correlate(x, self.kernel, self.windows, self.groups), x
+    def linear(self, x, finish):
+        return correlate(x, self.kernel, self.windows, self.groups, finish), x
 
     def linear_backward(self, dz, cache, dx):
         x = cache
-        kernel_gradient(x, dz, self.windows, self.dkernel, self.groups)
-        if dx:
-            return input_gradient(dz, self.kernel, self.windows, x.shape[1:-1], self.groups)
+        return gradients(x, dz, self.kernel, self.windows, self.dkernel, self.groups, dx)
 
 
 class Conv1D(Conv):

@@ -11,56 +11,179 @@ pixels of each window laid out as a row of P, all three are matrix products:
 
     z = P · K        dP = dz Kᵀ        dK = Pᵀ dz
 
+P is many times as large as x, so it is made for some images at a time, few enough that it does not
+leave the cache between the copy and the product; and each thread takes a part of the batch. Where
+the stride is 1, dx is itself a correlation, of dz with the kernel turned round.
+
+Windows of 3 x 3 pixels with stride 1 need only 16 products for every 36 of these: in float32 they
+go to `winograd`.
+
 The functions that end in `_by_channel` have a kernel for each channel, K: (size ..., C), and sum
-over u alone. Matrices of one column would be slow, so they go through the window place by place.
+over u alone. Matrices of one column would be slow, so they go through the window place by place,
+with some images at a time that stay in a core's cache for all places. The passes are too short for
+several threads, which would wait for Python's lock more often than they work.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from math import prod
 
 import numpy as np
 
+from backprop.layers.convolution import winograd
 from backprop.layers.windows import Windows
 from backprop.linalg import rows, sum_rows
+from backprop.parallel import share
 
 Array = np.ndarray
 
+BLOCK = 1 << 21  # numbers of P at a time, 8 MB of float32
+WORK = 1 << 23  # products that are worth a thread
+PIXELS = 1 << 16  # numbers of z at a time, by channel: 256 KB of float32
+FEW = 16  # channels: with less, the transforms take longer than the products that they save
 
-def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
-    """z from x and K."""
-    z = patches(x, windows, groups) @ by_group(kernel, groups)
-    counts = windows.counts(x.shape[1:-1])
-    return z.swapaxes(0, 1).reshape(len(x), *counts, kernel.shape[-1])
+
+def correlate(
+    x: Array,
+    kernel: Array,
+    windows: Windows,
+    groups: int = 1,
+    finish: Callable[[Array], None] | None = None,
+) -> Array:
+    """z from x and K. `finish` may change z: it gets some images at a time, still in the cache."""
+    sizes = x.shape[1:-1]
+    z = np.empty((len(x), *windows.counts(sizes), kernel.shape[-1]), x.dtype)
+    if suits_winograd(x, kernel, windows, groups):
+        winograd.correlate(x, kernel, z, before(windows, sizes), finish)
+        return z
+
+    def work(part: slice) -> None:
+        for images in blocks(part, z, kernel):
+            p = patches(x[images], windows, groups)
+            np.matmul(p, by_group(kernel, groups), out=rows_by_group(z[images], groups))
+            if finish is not None:
+                finish(z[images])
+
+    share(work, len(z), worth_a_thread(z, kernel))
+    return z
+
+
+def gradients(
+    x: Array, dz: Array, kernel: Array, windows: Windows, out: Array, groups: int, dx: bool
+) -> Array | None:
+    """dK, written to `out`, and dx if it is wanted."""
+    if suits_winograd(x, kernel, windows, groups):
+        found = np.empty_like(x) if dx else None
+        winograd.gradients(x, dz, kernel, out, found, before(windows, x.shape[1:-1]))
+        return found
+    kernel_gradient(x, dz, windows, out, groups)
+    return input_gradient(dz, kernel, windows, x.shape[1:-1], groups) if dx else None
 
 
 def input_gradient(
     dz: Array, kernel: Array, windows: Windows, sizes: tuple[int, ...], groups: int = 1
 ) -> Array:
     """dx from dz and K; `sizes` are those of x."""
-    n, *counts, _ = dz.shape
+    if max(windows.strides) == 1:
+        return correlate_turned(dz, kernel, windows, sizes, groups)
     *_, c, filters = kernel.shape
-    dz = rows_by_group(dz, groups)
-    padded = windows.pad(np.zeros((n, *sizes, groups, c), dz.dtype))
-    # one place at a time: dP as a whole would be many times as large as dz, and leave the cache
-    transposed = kernel.reshape(-1, c, groups, filters // groups).transpose(0, 2, 3, 1)
-    for pixel, weights in zip(windows.pixels(padded), transposed, strict=True):
-        pixel += (dz @ weights).swapaxes(0, 1).reshape(n, *counts, groups, c)
-    return windows.crop(padded, sizes).reshape(n, *sizes, groups * c)
+    dx = np.empty((len(dz), *sizes, groups * c), dz.dtype)
+    transposed = kernel.reshape(-1, c, groups, filters // groups).transpose(2, 3, 0, 1)
+    transposed = transposed.reshape(groups, filters // groups, -1)  # (groups, filters, places * C)
+
+    def work(part: slice) -> None:
+        for images in blocks(part, dz, kernel):
+            d = dz[images]
+            n, *counts, _ = d.shape
+            dp = (rows_by_group(d, groups) @ transposed).reshape(groups, n, *counts, -1, c)
+            padded = windows.pad(np.zeros((n, *sizes, groups, c), d.dtype))
+            for place, pixel in enumerate(windows.pixels(padded)):
+                pixel += np.moveaxis(dp[..., place, :], 0, -2)
+            dx[images] = windows.crop(padded, sizes).reshape(n, *sizes, groups * c)
+
+    share(work, len(dz), worth_a_thread(dz, kernel))
+    return dx
+
+
+def correlate_turned(
+    dz: Array, kernel: Array, windows: Windows, sizes: tuple[int, ...], groups: int
+) -> Array:
+    """dx[p] = Σ_u dz[p - u*d] · K[u]ᵀ, which is `input_gradient` for a stride of 1."""
+    *size, c, filters = kernel.shape
+    turned = np.flip(kernel, tuple(range(len(size)))).reshape(*size, c, groups, filters // groups)
+    turned = np.moveaxis(turned, -1, -3).swapaxes(-1, -2).reshape(*size, filters // groups, -1)
+    margins = [(0, 0)]
+    for n, count, span, (first, _) in zip(
+        sizes, dz.shape[1:-1], windows.spans, windows.margins(sizes), strict=True
+    ):
+        margins.append((span - 1 - first, n + first - count))
+    dz = np.pad(dz, [*margins, (0, 0)])
+    return correlate(
+        dz, turned, Windows(tuple(size), windows.strides, "valid", windows.dilation), groups
+    )
 
 
 def kernel_gradient(x: Array, dz: Array, windows: Windows, out: Array, groups: int = 1) -> None:
     """dK from x and dz, written to `out`."""
-    p = patches(x, windows, groups)
-    np.matmul(p.swapaxes(1, 2), rows_by_group(dz, groups), out=by_group(out, groups))
+    shape = by_group(out, groups).shape
+
+    def work(part: slice) -> Array:
+        total = np.zeros(shape, out.dtype)
+        for images in blocks(part, dz, out):
+            p = patches(x[images], windows, groups)
+            total += p.swapaxes(1, 2) @ rows_by_group(dz[images], groups)
+        return total
+
+    by_group(out, groups)[...] = np.sum(share(work, len(dz), worth_a_thread(dz, out)), 0)
+
+
+def suits_winograd(x: Array, kernel: Array, windows: Windows, groups: int) -> bool:
+    """Whether 3 x 3 windows of float32, one at each pixel, see enough channels to be worth it."""
+    return (
+        x.dtype == kernel.dtype == np.float32
+        and windows.size == (3, 3)
+        and windows.strides == windows.dilation == (1, 1)
+        and groups == 1
+        and min(kernel.shape[2:]) >= FEW
+    )
+
+
+def before(windows: Windows, sizes: tuple[int, ...]) -> winograd.Before:
+    """How many zeros lie in front of an image of two axes."""
+    (top, _), (left, _) = windows.margins(sizes)
+    return top, left
+
+
+def blocks(part: slice, z: Array, kernel: Array) -> Iterator[slice]:
+    """The images of a part of the batch, as many at a time as make `BLOCK` numbers of P."""
+    numbers = prod(z.shape[1:-1]) * prod(kernel.shape[:-1])
+    step = max(BLOCK // max(numbers, 1), 1)
+    for i in range(part.start, part.stop, step):
+        yield slice(i, min(i + step, part.stop))
+
+
+def few(z: Array) -> Iterator[slice]:
+    """The images, so many at a time that their z has about `PIXELS` numbers."""
+    step = max(PIXELS // max(prod(z.shape[1:]), 1), 1)
+    for i in range(0, len(z), step):
+        yield slice(i, i + step)
+
+
+def worth_a_thread(z: Array, kernel: Array) -> int:
+    """So many images make `WORK` products."""
+    return WORK // max(prod(z.shape[1:-1]) * kernel.size, 1) + 1
 
 
 def correlate_by_channel(x: Array, kernel: Array, windows: Windows) -> Array:
     """z from x and K: (size ..., C)."""
     z = np.zeros((len(x), *windows.counts(x.shape[1:-1]), x.shape[-1]), x.dtype)
     weights = along_rows(kernel, z.shape[-2])
-    for pixel, weight in zip(windows.pixels(windows.pad(x)), weights, strict=True):
-        z += pixel * weight
+    for images in few(z):
+        total = z[images]
+        term = np.empty_like(total)
+        for pixel, weight in zip(windows.pixels(windows.pad(x[images])), weights, strict=True):
+            total += np.multiply(pixel, weight, out=term)
     return z
 
 
@@ -68,17 +191,27 @@ def input_gradient_by_channel(
     dz: Array, kernel: Array, windows: Windows, sizes: tuple[int, ...]
 ) -> Array:
     """dx from dz and K: (size ..., C)."""
-    padded = windows.pad(np.zeros((len(dz), *sizes, dz.shape[-1]), dz.dtype))
+    dx = np.empty((len(dz), *sizes, dz.shape[-1]), dz.dtype)
     weights = along_rows(kernel, dz.shape[-2])
-    for pixel, weight in zip(windows.pixels(padded), weights, strict=True):
-        pixel += dz * weight
-    return windows.crop(padded, sizes)
+    for images in few(dz):
+        d = dz[images]
+        padded, term = windows.pad(np.zeros((len(d), *dx.shape[1:]), d.dtype)), np.empty_like(d)
+        for pixel, weight in zip(windows.pixels(padded), weights, strict=True):
+            pixel += np.multiply(d, weight, out=term)
+        dx[images] = windows.crop(padded, sizes)
+    return dx
 
 
 def kernel_gradient_by_channel(x: Array, dz: Array, windows: Windows, out: Array) -> None:
     """dK: (size ..., C) from x and dz, written to `out`."""
-    for pixel, gradient in zip(windows.pixels(windows.pad(x)), rows(out), strict=True):
-        gradient[...] = sum_rows(pixel * dz)
+    width = dz.shape[-2] * dz.shape[-1]  # a row of pixels: the longer, the faster its sums
+    total = np.zeros((prod(windows.size), width), out.dtype)
+    for images in few(dz):
+        d = dz[images]
+        term = np.empty_like(d)
+        for place, pixel in enumerate(windows.pixels(windows.pad(x[images]))):
+            total[place] += sum_rows(np.multiply(pixel, d, out=term).reshape(-1, width))
+    rows(out)[...] = total.reshape(len(total), dz.shape[-2], -1).sum(1)
 
 
 def patches(x: Array, windows: Windows, groups: int) -> Array:

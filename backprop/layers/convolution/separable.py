@@ -91,10 +91,12 @@ class SeparableConv(Convolutional):
     def channels_of_z(self, channels):
         return self.filters
 
-    def linear(self, x):
+    def linear(self, x, finish):
         copies = repeated(x, self.depth_multiplier)
         h = correlate_by_channel(copies, merged(self.depthwise_kernel), self.windows)
-        return h @ self._pointwise(self.pointwise_kernel), (x, h)
+        z = h @ self._pointwise(self.pointwise_kernel)
+        finish(z)
+        return z, (x, h)
 
     def linear_backward(self, dz, cache, dx):
         (x, h), m = cache, self.depth_multiplier

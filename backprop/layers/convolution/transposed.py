@@ -115,9 +115,10 @@ class ConvTranspose(Convolutional):
     def channels_of_z(self, channels):
         return self.filters
 
-    def linear(self, x):
-        sizes = self.windows.sizes(x.shape[1:-1])
-        return input_gradient(x, self.kernel, self.windows, sizes), x
+    def linear(self, x, finish):
+        z = input_gradient(x, self.kernel, self.windows, self.windows.sizes(x.shape[1:-1]))
+        finish(z)
+        return z, x
 
     def linear_backward(self, dz, cache, dx):
         x = cache

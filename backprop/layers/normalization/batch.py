@@ -12,6 +12,7 @@ from backprop.checks import fraction
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.normalization.shared import Scaled, axes_of, not_negative, stretched
 from backprop.linalg import sum_rows
+from backprop.parallel import share
 
 
 class BatchNormalization(Scaled):
@@ -153,7 +154,8 @@ class BatchNormalization(Scaled):
 
     def _sums(self, dy, d, r):
         """dgamma and dbeta: what dx needs of all rows, and the gradients where they are trained."""
-        dgamma, dbeta = sum_of_products(dy, d) * r, sum_rows(dy)
+        products, dbeta = sums(dy, d)
+        dgamma = products * r
         if self.scale:
             self.dgamma = dgamma
         if self.center:
@@ -194,12 +196,18 @@ def tiles(x):
     return x.reshape(-1 if x.size else 0, k * n), k
 
 
-def blocks(t):
-    """Slices of the rows of t, of about BLOCK numbers, and memory of that size."""
+def blocks(t, part):
+    """Slices of some rows of t, of about BLOCK numbers, and memory of that size."""
     step = max(BLOCK // max(t.shape[1], 1), 1)
     room = np.empty((min(step, len(t)), t.shape[1]), t.dtype)
-    for i in range(0, len(t), step):
-        yield slice(i, i + step), room[: len(t) - i]
+    for i in range(part.start, part.stop, step):
+        stop = min(i + step, part.stop)
+        yield slice(i, stop), room[: stop - i]
+
+
+def over_rows(work, t):
+    """What `work` returns for parts of the rows of t."""
+    return share(work, len(t), 4 * BLOCK // max(t.shape[1], 1) + 1, follow=True)
 
 
 def folded(sums, k):
@@ -210,24 +218,33 @@ def folded(sums, k):
 def centred(x, m):
     """x - mean, and mean and variance of each channel over all m rows."""
     t, k = tiles(x)
-    mean = folded(sum_rows(t), k) / m
-    d, squares, wide = np.empty(t.shape, t.dtype), np.zeros(t.shape[1], t.dtype), np.tile(mean, k)
-    for at, square in blocks(t):
-        here = d[at]
-        np.subtract(t[at], wide, out=here)
-        np.multiply(here, here, out=square)
-        squares += sum_rows(square)
-    return d.reshape(x.shape), mean, folded(squares, k) / m
+    mean = folded(np.sum(over_rows(lambda part: sum_rows(t[part]), t), 0), k) / m
+    d, wide = np.empty(t.shape, t.dtype), np.tile(mean, k)
+
+    def work(part):
+        squares = np.zeros(t.shape[1], t.dtype)
+        for at, square in blocks(t, part):
+            here = np.subtract(t[at], wide, out=d[at])
+            squares += sum_rows(np.multiply(here, here, out=square))
+        return squares
+
+    return d.reshape(x.shape), mean, folded(np.sum(over_rows(work, t), 0), k) / m
 
 
-def sum_of_products(x, z):
-    """Σ x z over all rows."""
+def sums(x, z):
+    """Σ x z and Σ x over all rows."""
     t, k = tiles(x)
-    total, z = np.zeros(t.shape[1], t.dtype), z.reshape(t.shape)
-    for at, product in blocks(t):
-        np.multiply(t[at], z[at], out=product)
-        total += sum_rows(product)
-    return folded(total, k)
+    z = z.reshape(t.shape)
+
+    def work(part):
+        total = np.zeros((2, t.shape[1]), t.dtype)
+        for at, product in blocks(t, part):
+            total[0] += sum_rows(np.multiply(t[at], z[at], out=product))
+            total[1] += sum_rows(t[at])
+        return total
+
+    products, plain = np.sum(over_rows(work, t), 0)
+    return folded(products, k), folded(plain, k)
 
 
 def weighted(x, a, c=None, z: Any = None, b: Any = None):
@@ -236,12 +253,14 @@ def weighted(x, a, c=None, z: Any = None, b: Any = None):
     y, a = np.empty(t.shape, t.dtype), np.tile(a, k)
     z, b = (None, None) if z is None else (z.reshape(t.shape), np.tile(b, k))
     c = None if c is None else np.tile(c, k)
-    for at, product in blocks(t):
-        here = y[at]
-        np.multiply(t[at], a, out=here)
-        if z is not None:
-            np.multiply(z[at], b, out=product)
-            here += product
-        if c is not None:
-            here += c
+
+    def work(part):
+        for at, product in blocks(t, part):
+            here = np.multiply(t[at], a, out=y[at])
+            if z is not None:
+                here += np.multiply(z[at], b, out=product)
+            if c is not None:
+                here += c
+
+    over_rows(work, t)
     return y.reshape(x.shape)

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from math import prod
 
 import numpy as np
 
-from backprop.layer import INFERENCE, Layer, Shape
+from backprop.layer import INFERENCE, Array, Layer, Shape
 from backprop.layers.pooling.axes import Along, along_axis, largest, pay, spread, total
 from backprop.layers.windows import shape_last
+from backprop.parallel import share
 
 Axes = list[tuple[int, Along]]  # the number of each axis, and the windows along it
+
+
+BLOCK = 1 << 18  # numbers at a time, so that the second axis finds the first one's in the cache
+
+
+def blocks(part: slice, x) -> Iterator[slice]:
+    """The images of a part of the batch, about `BLOCK` numbers at a time; at least one slice."""
+    step = max(BLOCK * len(x) // max(x.size, 1), 1)
+    for i in range(part.start, max(part.stop, part.start + 1), step):
+        yield slice(i, min(i + step, part.stop))
+
+
+def worth_a_thread(x) -> int:
+    """So many images hold `BLOCK` numbers."""
+    return BLOCK * len(x) // max(x.size, 1) + 1
 
 
 class OverAxes(Layer):
@@ -49,17 +67,41 @@ class OverAxes(Layer):
 
 
 class MaxOverAxes(OverAxes):
-    """y = the largest pixel of each window, axis by axis."""
+    """y = the largest pixel of each window, axis by axis, with some images at a time."""
 
     def forward(self, x, ctx=INFERENCE):
-        y, winners = x, []
-        for axis, along in reversed(self.axes(x.shape)):
-            y, winner = largest(y, axis, along, keep=ctx.backward)
-            winners.append((axis, along, winner))
-        return y, winners
+        axes = self.axes(x.shape)[::-1]
+
+        def work(part: slice) -> list:
+            return [(at, *self.pool(x[at], axes, ctx.backward)) for at in blocks(part, x)]
+
+        pieces = chain.from_iterable(share(work, len(x), worth_a_thread(x), follow=True))
+        images, ys, winners = zip(*pieces, strict=True)
+        y = ys[0] if len(ys) == 1 else np.concatenate(ys)
+        return y, (x.shape, list(zip(images, winners, strict=True)))
 
     def backward(self, dy, cache):
-        for axis, along, winner in reversed(cache):
+        shape, pieces = cache
+        dx = np.empty(shape, dy.dtype)
+
+        def work(part: slice) -> None:
+            for images, winners in pieces[part]:
+                dx[images] = self.pay(dy[images], winners)
+
+        share(work, len(pieces), follow=True)
+        return dx
+
+    def pool(self, x: Array, axes: Axes, keep: bool) -> tuple[Array, list]:
+        """y of some images, and the winners along each axis."""
+        winners = []
+        for axis, along in axes:
+            x, winner = largest(x, axis, along, keep)
+            winners.append((axis, along, winner))
+        return x, winners
+
+    def pay(self, dy: Array, winners: list) -> Array:
+        """dx of some images."""
+        for axis, along, winner in reversed(winners):
             dy = pay(dy, axis, along, winner)
         return dy
 

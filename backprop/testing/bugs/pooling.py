@@ -51,20 +51,20 @@ def zeros(dy, axis, along):
 
 
 class Paying(MaxPooling2D):
-    """dx by a part that a mistake can replace: `pay` gives an axis' winners their dy."""
+    """dx by a part that a mistake can replace: `give` gives an axis' winners their dy."""
 
-    def backward(self, dy, cache):
-        for axis, along, winner in reversed(cache):
+    def pay(self, dy, winners):
+        for axis, along, winner in reversed(winners):
             dx = zeros(dy, axis, along)
             parts = [
                 (k, at(dx, axis, pixels), at(dy, axis, windows), at(winner, axis, windows))
                 for k, windows, pixels in along.links
             ]
-            self.pay(parts)
+            self.give(parts)
             dy = dx
         return dy
 
-    def pay(self, parts):
+    def give(self, parts):
         for k, dpixel, d, won in parts:
             dpixel += d * (won == k)
 
@@ -73,16 +73,16 @@ class Paying(MaxPooling2D):
 class MaxPoolPaysAllTies(MaxPooling2D):
     """Every pixel that equals the maximum receives dy in full, where one does."""
 
-    def forward(self, x, ctx=INFERENCE) -> Any:
-        cache = []
-        for axis, along in reversed(self.axes(x.shape)):
+    def pool(self, x, axes, keep):
+        winners = []
+        for axis, along in axes:
             y, _ = largest(x, axis, along)
-            cache.append((axis, along, x, y))
+            winners.append((axis, along, x, y))
             x = y
-        return x, cache
+        return x, winners
 
-    def backward(self, dy, cache):
-        for axis, along, x, y in reversed(cache):
+    def pay(self, dy, winners):
+        for axis, along, x, y in reversed(winners):
             dx = zeros(dy, axis, along)
             for _, windows, pixels in along.links:
                 best, pixel = at(y, axis, windows), at(x, axis, pixels)
@@ -96,23 +96,23 @@ class MaxPoolPaysAllTies(MaxPooling2D):
 class MaxPoolLetsTheLastTieWin(MaxPooling2D):
     """Among equals the last pixel receives dy: as good a subgradient as the documented first."""
 
-    def forward(self, x, ctx=INFERENCE) -> Any:
-        cache = []
-        for axis, along in reversed(self.axes(x.shape)):
+    def pool(self, x, axes, keep):
+        winners = []
+        for axis, along in axes:
             y, winner = largest(x, axis, along)
             for k, windows, pixels in along.links:
                 tied = at(x, axis, pixels) >= at(y, axis, windows)
                 np.copyto(at(winner, axis, windows), k, where=tied)
-            cache.append((axis, along, winner))
+            winners.append((axis, along, winner))
             x = y
-        return x, cache
+        return x, winners
 
 
 @overlapping("C")
 class MaxPoolAssignsWhereWindowsOverlap(Paying):
     """dx is assigned, so a pixel that won several windows is paid once."""
 
-    def pay(self, parts):
+    def give(self, parts):
         for k, dpixel, d, won in parts:
             np.copyto(dpixel, d, where=won == k)
 
@@ -121,8 +121,8 @@ class MaxPoolAssignsWhereWindowsOverlap(Paying):
 class MaxPoolReturnsInsideOfTheLoop(Paying):
     """Only windows won by their first pixel pass anything on."""
 
-    def pay(self, parts):
-        super().pay(parts[:1])
+    def give(self, parts):
+        super().give(parts[:1])
 
 
 @pool("V")
@@ -131,7 +131,7 @@ class MaxPoolCountsFromTheOtherEnd(Paying):
     start.
     """
 
-    def pay(self, parts):
+    def give(self, parts):
         for k, dpixel, d, won in parts:
             dpixel += d * (won == len(parts) - 1 - k)
 
@@ -140,7 +140,7 @@ class MaxPoolCountsFromTheOtherEnd(Paying):
 class MaxPoolSharesAmongAll(Paying):
     """Every pixel of the window receives its share of dy, as in an average."""
 
-    def pay(self, parts):
+    def give(self, parts):
         for _, dpixel, d, _ in parts:
             dpixel += d / len(parts)
 
@@ -149,8 +149,8 @@ class MaxPoolSharesAmongAll(Paying):
 class MaxPoolLeavesPixelsOutOfAnyWindowUnwritten(MaxPooling1D):
     """dx is made by `empty`, and the steps behind the last window keep what stood there."""
 
-    def backward(self, dy, cache):
-        for axis, along, winner in reversed(cache):
+    def pay(self, dy, winners):
+        for axis, along, winner in reversed(winners):
             dx = np.empty_like(zeros(dy, axis, along))
             for k, windows, pixels in along.links:
                 mine = at(winner, axis, windows) == k
@@ -216,8 +216,8 @@ fitting = partial(
 class AdaptiveMaxAssignsWhereWindowsOverlap(AdaptiveMaxPooling2D):
     """Where the sizes do not divide windows share pixels, and one that won two is paid once."""
 
-    def backward(self, dy, cache):
-        for axis, along, winner in reversed(cache):
+    def pay(self, dy, winners):
+        for axis, along, winner in reversed(winners):
             dx = zeros(dy, axis, along)
             for k, windows, pixels in along.links:
                 mine = at(winner, axis, windows) == k
@@ -329,15 +329,15 @@ class GlobalAverageDividesByTheBatch(GlobalAveragePooling1D):
 class MaxPoolPadsWithZeros(MaxPooling2D):
     """The margin is 0, which beats negative numbers at the border, going forth and back."""
 
-    def forward(self, x, ctx=INFERENCE) -> Any:
-        cache = []
-        for axis, along in reversed(self.axes(x.shape)):
+    def pool(self, x, axes, keep):
+        winners = []
+        for axis, along in axes:
             x, winner = largest(x, axis, along)
             short = along_axis(along.lengths < along.size, axis, x.ndim)
             lost = short & (x < 0)
             x = np.where(lost, np.zeros_like(x), x)
-            cache.append((axis, along, np.where(lost, along.size, winner)))
-        return x, cache
+            winners.append((axis, along, np.where(lost, along.size, winner)))
+        return x, winners
 
 
 @pool("L", varies={"padding": ("valid", "same")}, reference=True)

@@ -1,0 +1,151 @@
+"""One job in parts on several threads, with BLAS' own threads kept out of the way.
+
+A product uses all cores by itself, what is around it does not: NumPy adds, rectifies and
+exponentiates on one. It lets go of Python's lock meanwhile, so threads that each take a part of the
+batch run side by side. BLAS is held to one thread for the time: its own would wait for the next
+product, turning, on the cores that ours need.
+
+To wake a thread takes about 50 microseconds, and so does every meeting of two at Python's lock. So
+parts are worth it that work for a millisecond, in calls of a tenth of one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from functools import cache
+from itertools import pairwise
+from threading import Lock
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+in_part = ContextVar("in_part", default=False)  # whether this thread works on a part already
+
+
+def share(
+    work: Callable[[slice], Result], n: int, least: int = 1, *, follow: bool = False
+) -> list[Result]:
+    """[work(part) for the parts of range(n)], side by side: one part for each thread that BLAS has.
+
+    Parameters
+    ----------
+    work : callable
+        Takes a slice of range(n). It must not write what another part reads or writes. What it
+        shares out in turn stays on its own thread.
+    n : int
+    least : int, default 1
+        A part has at least so many.
+    follow : bool, default False
+        Only where BLAS is held already: its threads are in the way for a while after a product, and
+        a pass over an array is too short to be worth that.
+
+    Examples
+    --------
+    >>> from backprop.parallel import share
+    >>> sum(share(lambda part: sum(range(100)[part]), 100))
+    4950
+    """
+    count = n // max(least, 1)
+    if count > 1 and not in_part.get() and (blas().is_held or not follow):
+        count = min(count, blas().threads)
+    else:
+        count = 1
+    if count == 1:
+        return [work(slice(0, n))]
+    ends = [n * i // count for i in range(count + 1)]
+    return run([lambda part=slice(*pair): work(part) for pair in pairwise(ends)])
+
+
+def run(tasks: list[Callable[[], Result]]) -> list[Result]:
+    """What the tasks return, the first on the caller's thread, each other on one of its own; an
+    error of any is raised when all have ended."""
+    first, *others = tasks
+
+    def alone(task: Callable[[], Result]) -> Result:
+        in_part.set(True)
+        return task()
+
+    with blas().held():
+        # each in a copy of the caller's context, which holds NumPy's errstate
+        later = [threads(len(others)).submit(copy_context().run, alone, task) for task in others]
+        try:
+            found = [copy_context().run(alone, first)]
+        finally:
+            wait(later)
+    return found + [task.result() for task in later]
+
+
+def both(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
+    """What the two functions return, run at the same time."""
+    one, other = run([first, second])
+    return one, other
+
+
+def pays() -> bool:
+    """Whether `run` has a second thread: BLAS has more than one, and this is not a part already."""
+    return not in_part.get() and blas().threads > 1
+
+
+class Blas:
+    """The BLAS libraries of this process, which all of its threads share."""
+
+    def __init__(self):
+        from threadpoolctl import ThreadpoolController  # here: few need it, and it takes a while
+
+        self._libraries = ThreadpoolController().select(user_api="blas")
+        self._lock = Lock()
+        self._holders = 0
+        self._limits: Any = None
+
+    @property
+    def threads(self) -> int:
+        """As many as BLAS may use while nobody holds it: `OPENBLAS_NUM_THREADS` and
+        `threadpoolctl.threadpool_limits` set it, and `share` takes no more than that."""
+        limits = self._limits
+        if limits is not None:
+            return limits.get_original_num_threads()["blas"] or 1
+        return min((library.num_threads for library in self._libraries.lib_controllers), default=1)
+
+    @property
+    def is_held(self) -> bool:
+        return self._limits is not None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """One thread for each product, until the last of all holders lets go."""
+        with self._lock:
+            if not self._holders:
+                self._limits = self._libraries.limit(limits=1)
+            self._holders += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders -= 1
+                if not self._holders:
+                    self._limits.restore_original_limits()
+                    self._limits = None
+
+
+@cache
+def blas() -> Blas:
+    return Blas()
+
+
+@cache
+def threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max(count, 1), "backprop")
+
+
+def forget() -> None:
+    """Start anew in a forked process, which has none of its parent's threads and holds nothing."""
+    threads.cache_clear()
+    blas.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget)
