@@ -98,6 +98,7 @@ class Layer(Configurable):
     divides_batches = False  # whether it has threads of its own work on parts of a batch
     sparse_input = False  # whether x may be a SciPy CSR matrix; a model makes others dense
     changes_mask = False  # whether compute_mask is overridden
+    time_local = False  # whether y at a time step is that of x at this step alone, in inference
     input_spec: InputSpec | None = None
     dtype: np.dtype | None = None
     built = False
@@ -178,6 +179,21 @@ class Layer(Configurable):
     def compute_mask(self, x: Array, mask: Array | None, /) -> Array | None:
         """The mask of `y`. Default: that of `x`."""
         return mask
+
+    def step(self, x: Array, memory: Any, /) -> tuple[Array, Any]:
+        """`x`, further time steps of a sequence → `(y, memory)`, in inference.
+
+        `memory` is what an earlier `step` of the same sequence returned, None at its beginning; it
+        is not changed, so that a sequence can be continued in two ways.
+        """
+        if not self.time_local:
+            raise TypeError(f"{self!r} cannot go step by step: run the whole sequence by forward")
+        return self.forward(x, PREDICT)[0], None
+
+    @property
+    def can_step(self) -> bool:
+        """Whether y of a whole sequence is that of one `step` after the other."""
+        return self.time_local
 
     @property
     def ends_in_softmax(self) -> bool:

@@ -408,6 +408,66 @@ class Sequential(Chain):
         """y for x, as one batch."""
         return (self.trainer or Trainer(self)).predict_batch(x)
 
+    def generate(
+        self,
+        prompt,
+        n: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed=None,
+    ) -> Array:
+        """Continue sequences by n tokens each, for a model that predicts the next one: integers
+        (N, T) → logits, or a softmax, of shape (N, T, vocabulary).
+
+        Parameters
+        ----------
+        prompt : array_like of int, (T,) or (N, T)
+            What to continue; at least one token. Sequences of a batch have one length.
+        n : int
+            How many tokens to append to each.
+        temperature : float, default 1.0
+            What the logits are divided by: less is safer, more is more varied, 0 takes the
+            likeliest token each time.
+        top_k : int, optional
+            Choose among the k likeliest tokens only.
+        top_p : float, optional
+            Choose among the fewest tokens that hold the share `top_p` of the probability.
+        seed : int, optional
+            Of the choices. Default: from `utils.set_random_seed`.
+
+        Returns
+        -------
+        ndarray of int, (T + n,) or (N, T + n)
+            The prompt and what follows it.
+
+        Raises
+        ------
+        TypeError
+            Where the prompt does not hold integers.
+        ValueError
+            For a token outside of the vocabulary, more steps than there are learnt positions, an
+            option out of its range, or a model that does not predict a token for each step.
+
+        Notes
+        -----
+        Where every layer can go step by step, as causal attention, recurrent layers and what works
+        on each step by itself can, a new token costs one row, and what the layers need of the
+        earlier ones is remembered. Otherwise, as with convolutions, the sequence is computed again.
+
+        Examples
+        --------
+        >>> import backprop as bp
+        >>> bp.utils.set_random_seed(0)
+        >>> layers = [bp.layers.Embedding(9, 4), bp.layers.Dense(9)]
+        >>> model = bp.Sequential([bp.Input((None,)), *layers])
+        >>> model.generate([1, 2, 3], 4, temperature=0).shape
+        (7,)
+        """
+        from backprop.generation import generate
+
+        return generate(self, prompt, n, temperature, top_k, top_p, seed)
+
     def train_on_batch(
         self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
     ):

@@ -1,6 +1,6 @@
 """Naive versions of layers, in loops that follow the formula; the fast ones must agree."""
 
-from itertools import product
+from itertools import groupby, product
 
 import numpy as np
 
@@ -287,6 +287,35 @@ def gru(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False):
     return y
 
 
+def bidirectional(loop, x, forward, backward, mask, sequences):
+    """What a loop says of x read forwards and backwards; with all outputs 0 where x is masked."""
+    f, b = loop(x, *forward, mask), loop(x, *backward, mask, True)
+    if not sequences:
+        return f[:, -1], b[:, -1]
+    b = b[:, ::-1].copy()
+    if mask is not None:
+        f[~mask], b[~mask] = 0, 0
+    return f, b
+
+
+def conv_lstm(x, kernel, recurrent_kernel, bias, layer, mask=None):
+    """All h of an LSTM of convolutions, in the order of processing."""
+    no_bias, ones = np.zeros(len(bias)), (1,) * (x.ndim - 3)
+    around = (layer.strides, layer.padding, layer.dilation_rate, 1)
+    seen = [convolution(x[:, t], kernel, bias, *around) for t in range(x.shape[1])]
+    h, c = (np.zeros((*seen[0].shape[:-1], len(bias) // 4)) for _ in range(2))
+    y = []
+    for t in order_of_time(x.shape[1], layer.go_backwards):
+        z = seen[t] + convolution(h, recurrent_kernel, no_bias, ones, "same", ones, 1)
+        i, f, g, o = np.split(z, 4, axis=-1)
+        c_new = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        real = np.ones(len(x), bool) if mask is None else mask[:, t]
+        for n in np.flatnonzero(real):
+            c[n], h[n] = c_new[n], (sigmoid(o) * np.tanh(c_new))[n]
+        y.append(h.copy())
+    return np.stack(y, axis=1)
+
+
 def simple_rnn(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False):
     """All h of a recurrent layer with tanh, in the order of processing."""
     y = np.zeros((len(x), x.shape[1], len(recurrent_kernel)))
@@ -299,26 +328,54 @@ def simple_rnn(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False)
     return y
 
 
-def self_attention(x, query, bq, key, bk, value, bv, output, bo, mask=None, causal=False):
-    """Attention of one query at a time; a query that sees no key sees them all evenly."""
+def self_attention(
+    x, query, bq, key, bk, value, bv, output, bo, mask=None, causal=False, window=None, gate=None,
+    rotary=False,
+):  # fmt: skip
+    """Attention of one query at a time; a query that sees no key sees them all evenly.
+
+    Where there are fewer keys than queries, neighbours share one. `gate` is a kernel and a bias.
+    """
     y = np.zeros((*x.shape[:2], output.shape[-1]))
     for n in range(len(x)):
         for t in range(x.shape[1]):
             y[n, t] = bo
             for h in range(query.shape[1]):
-                q = x[n, t] @ query[:, h] + bq[h]
+                g = h * key.shape[1] // query.shape[1]
+                q = turned_vector(x[n, t] @ query[:, h] + bq[h], t if rotary else 0)
                 weights, values = [], []
                 for s in range(x.shape[1]):
-                    k = x[n, s] @ key[:, h] + bk[h]
+                    k = turned_vector(x[n, s] @ key[:, g] + bk[g], s if rotary else 0)
                     hidden = mask is not None and not (mask[n, t] and mask[n, s])
                     hidden = hidden or (causal and s > t)
+                    hidden = hidden or (window is not None and abs(s - t) >= window)
                     weights.append(0.0 if hidden else np.exp(q @ k / np.sqrt(len(q))))
-                    values.append(x[n, s] @ value[:, h] + bv[h])
+                    values.append(x[n, s] @ value[:, g] + bv[g])
                 if not any(weights):
                     weights = [1.0] * len(weights)
                 o = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+                if gate is not None:
+                    o = o * sigmoid(x[n, t] @ gate[0][:, h] + gate[1][h])
                 y[n, t] += o @ output[h]
     return y
+
+
+def turned_vector(v, t, wavelength=10000):
+    """Rotary positions: entries i and i + n/2 as a point of the plane, turned about the origin."""
+    y, half = v.copy(), len(v) // 2
+    for i in range(half):
+        point = complex(v[i], v[i + half]) * np.exp(1j * t * wavelength ** (-2 * i / len(v)))
+        y[i], y[i + half] = point.real, point.imag
+    return y
+
+
+def sine_positions(steps, d, wavelength=10000):
+    e = np.zeros((steps, d))
+    for t in range(steps):
+        for i in range(d):
+            a = t / wavelength ** ((i - i % 2) / d)
+            e[t, i] = np.cos(a) if i % 2 else np.sin(a)
+    return e
 
 
 # -------------------------------------------------------------------------------------------------
@@ -414,3 +471,17 @@ def moved(x, place, layer):
             x[n], *place(n, i, j), layer.interpolation, layer.fill_mode, layer.fill_value
         )
     return y
+
+
+def ctc(y_true, y_pred, sample_weight=None, mask=None):
+    """-log of the summed probability of all k^t alignments that spell y_true, one by one."""
+    values = []
+    for i, labels in enumerate(y_true):
+        z = y_pred[i] if mask is None else y_pred[i][mask[i]]
+        q = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+        total = 0.0
+        for alignment in product(range(z.shape[-1]), repeat=len(z)):
+            if [k for k, _ in groupby(alignment) if k] == [k for k in labels if k]:
+                total += np.prod([q[t, k] for t, k in enumerate(alignment)])
+        values.append(-np.log(total))
+    return np.array(values) * (1 if sample_weight is None else sample_weight)

@@ -1,5 +1,5 @@
 """Small real data that ship inside the package; nothing is ever downloaded."""
 
-from backprop.datasets import digits
+from backprop.datasets import cmudict, digits
 
-__all__ = ["digits"]
+__all__ = ["cmudict", "digits"]

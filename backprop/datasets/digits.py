@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from backprop import checks
+from backprop.datasets.shipped import unpacked
 
 Array = np.ndarray
 
@@ -62,17 +63,7 @@ def load_data(test_every: int = 5) -> tuple[tuple[Array, Array], tuple[Array, Ar
 
 def read() -> Array:
     """All rows of the file: 64 pixels and the label, after its checksum has been compared."""
-    # imported here: importing the package should not pay for what only this function needs
-    import gzip
-    import hashlib
     import io
-    from importlib.resources import files
 
-    packed = files("backprop.datasets").joinpath("data", "digits.csv.gz").read_bytes()
-    found = hashlib.sha256(packed).hexdigest()
-    if found != SHA256:
-        raise OSError(
-            f"digits.csv.gz inside backprop is damaged: its SHA-256 should begin with "
-            f"{SHA256[:12]} and begins with {found[:12]}; install backprop again"
-        )
-    return np.loadtxt(io.BytesIO(gzip.decompress(packed)), dtype=np.uint8, delimiter=",")
+    text = unpacked("digits.csv.gz", SHA256)
+    return np.loadtxt(io.BytesIO(text), dtype=np.uint8, delimiter=",")

@@ -18,6 +18,7 @@ from backprop.gradcheck.report import Report
 
 ROWS, SEQUENCE, IMAGE, HALVES = (5, 6), (3, 4, 6), (2, 6, 5, 3), (4, 8)
 VOLUME = (2, 4, 3, 5, 2)
+FILM = (2, 3, 3, 4, 2)
 Config = dict[str, Any]
 L = layers
 
@@ -68,6 +69,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.BatchNormalization(), ROWS),
         (lambda: L.BatchNormalization(), IMAGE),
     ],
+    "Bidirectional": [
+        (lambda: L.Bidirectional(L.LSTM(3)), SEQUENCE),
+        (lambda: L.Bidirectional(L.GRU(3, return_sequences=True), "mul"), SEQUENCE),
+    ],
     "Chain": [(lambda: L.Chain([L.Dense(3, "tanh"), L.Dense(2)]), ROWS)],
     "Conv1D": [
         (lambda: L.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="tanh"), SEQUENCE),
@@ -84,6 +89,12 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.Conv2DTranspose(4, 3, 2, padding="same", output_padding=(0, 1)), IMAGE),
     ],
     "Conv3D": [(lambda: L.Conv3D(4, (2, 3, 2), strides=(1, 2, 2), padding="same"), VOLUME)],
+    "ConvLSTM1D": [(lambda: L.ConvLSTM1D(2, 2, return_sequences=True), IMAGE)],
+    "ConvLSTM2D": [
+        (lambda: L.ConvLSTM2D(2, 2), FILM),
+        (lambda: L.ConvLSTM2D(2, (1, 2), 2, "same", dropout=0.3, recurrent_dropout=0.2), FILM),
+    ],
+    "ConvLSTM3D": [(lambda: L.ConvLSTM3D(2, (1, 2, 1)), (*FILM, 1))],
     "Cropping1D": [(lambda: L.Cropping1D(1), SEQUENCE)],
     "Cropping2D": [(lambda: L.Cropping2D(1), IMAGE)],
     "Cropping3D": [(lambda: L.Cropping3D(1), VOLUME)],
@@ -138,6 +149,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.MaxPooling3D(2), VOLUME),
         (lambda: L.MaxPooling3D(2, strides=1, padding="same"), VOLUME),
     ],
+    "GroupQueryAttention": [
+        (lambda: L.GroupQueryAttention(2, 4, 2, use_gate=True), SEQUENCE),
+        (lambda: L.GroupQueryAttention(2, 4, 1, 0.2, use_causal_mask=True, rotary=True), SEQUENCE),
+    ],
     "MultiHeadAttention": [
         (lambda: L.MultiHeadAttention(2, 3), SEQUENCE),
         (lambda: L.MultiHeadAttention(2, 3, use_causal_mask=True, dropout=0.2), SEQUENCE),
@@ -147,6 +162,7 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")], join="multiply"), ROWS),
     ],
     "Permute": [(lambda: L.Permute((2, 1)), SEQUENCE)],
+    "PositionEmbedding": [(lambda: L.PositionEmbedding(5), SEQUENCE)],
     "RandomBrightness": [(lambda: L.RandomBrightness(0.2, (-3.0, 3.0)), IMAGE)],
     "RandomContrast": [(lambda: L.RandomContrast(0.5, (-3.0, 3.0)), IMAGE)],
     "RandomFlip": [(lambda: L.RandomFlip(), IMAGE)],
@@ -157,6 +173,7 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     "Rescaling": [(lambda: L.Rescaling(0.5, 1.0), ROWS)],
     "Reshape": [(lambda: L.Reshape((3, 2)), ROWS)],
     "Residual": [(lambda: L.Residual([L.Dense(6, "tanh")]), ROWS)],
+    "RotaryEmbedding": [(lambda: L.RotaryEmbedding(), SEQUENCE)],
     "SeparableConv1D": [(lambda: L.SeparableConv1D(4, 3, padding="same"), SEQUENCE)],
     "SeparableConv2D": [
         (lambda: L.SeparableConv2D(4, 3, strides=2, depth_multiplier=2, activation="tanh"), IMAGE)
@@ -165,6 +182,7 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.SimpleRNN(4), SEQUENCE),
         (lambda: L.SimpleRNN(4, "relu", return_sequences=True), SEQUENCE),
     ],
+    "SinePositionEncoding": [(lambda: L.SinePositionEncoding(), SEQUENCE)],
     "SpatialDropout1D": [(lambda: L.SpatialDropout1D(0.4), SEQUENCE)],
     "SpatialDropout2D": [(lambda: L.SpatialDropout2D(0.4), IMAGE)],
     "SpatialDropout3D": [(lambda: L.SpatialDropout3D(0.4), VOLUME)],
@@ -173,6 +191,14 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.SpectralNormalization(L.Dense(4, "tanh", kernel_initializer="ones"), 40), ROWS)
     ],
     "Threshold": [(lambda: L.Threshold(0.1, 0.5), ROWS)],
+    "TimeDistributed": [
+        (lambda: L.TimeDistributed(L.Dense(4, "tanh")), SEQUENCE),
+        (lambda: L.TimeDistributed(L.BatchNormalization()), SEQUENCE),
+    ],
+    "TransformerBlock": [
+        (lambda: L.TransformerBlock(5, 2, activation="tanh"), SEQUENCE),
+        (lambda: L.TransformerBlock(5, 2, 0.2, "gelu", normalize_first=True), SEQUENCE),
+    ],
     "UpSampling1D": [(lambda: L.UpSampling1D(), SEQUENCE)],
     "UpSampling2D": [
         (lambda: L.UpSampling2D(), IMAGE),
@@ -203,6 +229,11 @@ def tokens(below: int, shape: tuple[int, ...]) -> Callable[[np.random.Generator]
 def pair_for(name: str) -> Callable[[np.random.Generator, int, int], tuple[Any, Any]]:
     if name.startswith("Sparse") or name == "CategoricalGeneralizedCrossEntropy":
         return lambda rng, n, k: (rng.integers(0, k, n), shares(rng, n, k))
+    if name == "CTC":  # n sequences of 5 steps, which spell two labels and padding
+        return lambda rng, n, k: (
+            np.pad(rng.integers(1, k, (n, 2)), ((0, 0), (0, 1))),
+            rng.standard_normal((n, 5, k)),
+        )
     if name.startswith("Binary"):
         return lambda rng, n, k: (rng.integers(0, 2, (n, k)), rng.uniform(0.1, 0.9, (n, k)))
     if name.startswith(("Categorical", "KL")) and "Hinge" not in name:

@@ -41,7 +41,13 @@ from backprop.layers.activations import (
     TanhShrink,
     Threshold,
 )
-from backprop.layers.attention import MultiHeadAttention
+from backprop.layers.attention import (
+    GroupQueryAttention,
+    MultiHeadAttention,
+    PositionEmbedding,
+    RotaryEmbedding,
+    SinePositionEncoding,
+)
 from backprop.layers.augmentation import (
     RandomBrightness,
     RandomContrast,
@@ -123,7 +129,16 @@ from backprop.layers.pooling import (
     MaxPooling3D,
 )
 from backprop.layers.preprocessing import Normalization, Rescaling
-from backprop.layers.recurrent import GRU, LSTM, SimpleRNN
+from backprop.layers.recurrent import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    ConvLSTM1D,
+    ConvLSTM2D,
+    ConvLSTM3D,
+    SimpleRNN,
+    TimeDistributed,
+)
 from backprop.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from backprop.layers.resizing import (
     Cropping1D,
@@ -136,6 +151,8 @@ from backprop.layers.resizing import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from backprop.layers.text import IntegerLookup, StringLookup, TextVectorization
+from backprop.layers.transformer import TransformerBlock
 
 __all__ = [
     "CELU",
@@ -161,12 +178,16 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "Chain",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
     "Conv3D",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -197,6 +218,7 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
     "HardShrink",
     "HardSiLU",
     "HardSigmoid",
@@ -204,6 +226,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "IntegerLookup",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
@@ -223,6 +246,7 @@ __all__ = [
     "PReLU",
     "Parallel",
     "Permute",
+    "PositionEmbedding",
     "RMSNormalization",
     "RandomBrightness",
     "RandomContrast",
@@ -236,6 +260,7 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "Residual",
+    "RotaryEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
@@ -243,6 +268,7 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "SimpleRNN",
+    "SinePositionEncoding",
     "SoftShrink",
     "Softmax",
     "Softplus",
@@ -255,9 +281,13 @@ __all__ = [
     "SpatialDropout3D",
     "SpectralNormalization",
     "Squareplus",
+    "StringLookup",
     "Tanh",
     "TanhShrink",
+    "TextVectorization",
     "Threshold",
+    "TimeDistributed",
+    "TransformerBlock",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
@@ -268,6 +298,8 @@ __all__ = [
     "deserialize",
     "serialize",
 ]
+
+BEFORE_A_MODEL = ("IntegerLookup", "StringLookup", "TextVectorization")  # they are no layers
 
 SHORT = (
     "AvgPool1D",
@@ -298,7 +330,7 @@ registry = Registry(
         for v in map(globals().get, __all__)
         if isinstance(v, type) and issubclass(v, Layer) and v is not Layer
     ],
-    aliases={name: globals()[name] for name in SHORT},
+    aliases={name: globals()[name] for name in SHORT + BEFORE_A_MODEL},
 )
 registry.base = Layer
 

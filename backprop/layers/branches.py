@@ -106,8 +106,19 @@ class Parallel(Container):
         y, cache = getattr(self, f"_{self.join}")(outputs)
         return y, (caches, cache), np.logical_and.reduce(masks) if masks else None
 
+    @property
+    def can_step(self):
+        in_place = self.join != "concat" or self.axis == -1  # and not along the time
+        return in_place and all(branch.can_step for branch in self.branches)
+
+    def step(self, x, memory) -> Any:
+        before = memory or [None] * len(self.branches)
+        found = [b.step(x, m) for b, m in zip(self.branches, before, strict=True)]
+        y, _ = getattr(self, f"_{self.join}")([y for y, _ in found])
+        return y, [m for _, m in found]
+
     def backward(self, dy, cache) -> Any:
-        return sum(self._reverse(dy, cache, Layer.backward.__name__))
+        return add(self._reverse(dy, cache, Layer.backward.__name__))
 
     def backward_params(self, dy, cache):
         self._reverse(dy, cache, Layer.backward_params.__name__)
@@ -134,7 +145,7 @@ class Parallel(Container):
         return dy[tuple(place)]
 
     def _add(self, outputs):
-        return sum(outputs[1:], start=outputs[0].copy()), None
+        return add(outputs), None
 
     def _add_backward(self, dy, _, i):
         return dy
@@ -158,6 +169,16 @@ class Parallel(Container):
 
     def _maximum_backward(self, dy, winner, i):
         return dy * (winner == i)
+
+
+def add(arrays: list[Array]) -> Array:
+    """Their sum, an array of its own."""
+    if len(arrays) == 1:
+        return arrays[0].copy()
+    total = arrays[0] + arrays[1]
+    for array in arrays[2:]:
+        total += array
+    return total
 
 
 class Residual(Parallel):
@@ -202,6 +223,14 @@ class Residual(Parallel):
         z, branches, mask = super().propagate(x, ctx)
         y, a = self.activation.forward(z, ctx)
         return y, (branches, a), mask
+
+    @property
+    def can_step(self):
+        return super().can_step and self.activation.time_local
+
+    def step(self, x, memory):
+        z, memory = super().step(x, memory)
+        return self.activation.step(z, None)[0], memory
 
     def _reverse(self, dy, cache, call):
         branches, a = cache

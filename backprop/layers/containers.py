@@ -151,8 +151,8 @@ class Chain(Container):
         """Put a layer at the end. A chain that was built is built again; its layers keep values."""
         if not isinstance(layer, Layer):
             raise TypeError(
-                f"{type(self).__name__} is made of layers and got {show_item(layer)}; an "
-                "activation or a function becomes a layer by Activation('relu')"
+                f"{type(self).__name__} is made of layers and got {show_item(layer)}; "
+                + getattr(layer, "advice_to_containers", ACTIVATION_BY_NAME)
             )
         if isinstance(layer, InputLayer):
             if self._entries:
@@ -292,6 +292,17 @@ class Chain(Container):
             add_up(again)
         return dy
 
+    @property
+    def can_step(self):
+        return self.built and all(step.can_step for step in self._steps)
+
+    def step(self, x, memory):
+        after = []
+        for step, before in zip(self._steps, memory or [None] * len(self._steps), strict=True):
+            x, found = step.step(x, before)
+            after.append(found)
+        return x, after
+
     def parts(self):
         return "layer", self.layers
 
@@ -317,6 +328,9 @@ def add_up(places: list[tuple[Parameter, Array]]) -> None:
             begun.add(id(p))
 
 
+ACTIVATION_BY_NAME = "an activation or a function becomes a layer by Activation('relu')"
+
+
 def show_item(item: Any) -> str:
     return f"{type(item).__name__} {item!r}"
 
@@ -328,6 +342,8 @@ class ActivityPenalty(Layer):
 
     A container puts it behind a layer that has an `activity_regularizer`.
     """
+
+    time_local = True
 
     def __init__(self, regularizer, **kwargs):
         super().__init__(**kwargs)

@@ -98,6 +98,8 @@ class Dense(Layer):
                 constraint=self.bias_constraint,
             )
         self.activation.build((*input_shape[:-1], self.units))
+        # a subclass with a forward of its own may couple time steps
+        self.time_local = type(self).forward is Dense.forward and self.activation.time_local
         self.input_spec = InputSpec(min_ndim=2, axes={-1: n})
 
     def compute_output_shape(self, input_shape):

@@ -75,6 +75,7 @@ class Embedding(Layer):
         self.embeddings_constraint = embeddings_constraint
         self.mask_zero = mask_zero
         self.changes_mask = mask_zero
+        self.time_local = not mask_zero  # a mask concerns the steps of other layers
         self._given: Any = None if weights is None else self._one_matrix(weights)
 
     def build(self, input_shape):
@@ -95,16 +96,10 @@ class Embedding(Layer):
 
     def forward(self, x, ctx=INFERENCE):
         ids = self._indices(x)
-        return self.embeddings[ids], (ids, x.shape)
+        return self.embeddings.take(ids, axis=0), (ids, x.shape)  # twice as fast as [ids]
 
     def backward_params(self, dy, cache):
-        from scipy.sparse import csc_array  # here, because it takes longer to import than NumPy
-
-        ids, _ = cache
-        n = ids.size
-        ones = np.ones(n, dy.dtype)
-        places = csc_array((ones, ids.ravel(), np.arange(n + 1)), shape=(self.input_dim, n))
-        self.dembeddings = places @ rows(dy)
+        sum_at(cache[0].ravel(), rows(dy), out=self.dembeddings)
 
     def backward(self, dy, cache):
         self.backward_params(dy, cache)
@@ -148,6 +143,27 @@ class Embedding(Layer):
             "weights", None
         )  # a configuration says how to build; the values are saved as values
         return config
+
+
+def sum_at(ids, dy, out) -> None:
+    """out[k] = Σ dy[t] over the places t where ids[t] = k, for out: (V, D), ids: (T,), dy: (T, D).
+
+    It is the product S dy. What SciPy runs for it adds to an array that it is given, and so needs
+    neither a second array as large as the table nor a pass to copy it: benchmarks/embedding.py.
+    """
+    from scipy.sparse import csc_array  # here, because it takes longer to import than NumPy
+
+    try:
+        from scipy.sparse._sparsetools import csc_matvecs  # not public, so it may be gone one day
+    except ImportError:
+        csc_matvecs = None
+    t = len(ids)
+    ones, ends = np.ones(t, dy.dtype), np.arange(t + 1)
+    if csc_matvecs is None or dy.dtype != out.dtype or not out.flags.c_contiguous:
+        out[...] = csc_array((ones, ids, ends), shape=(len(out), t)) @ dy
+        return
+    out.fill(0)
+    csc_matvecs(len(out), t, out.shape[1], ends, ids, ones, dy.ravel(), out.reshape(-1))
 
 
 class Masking(Layer):

@@ -16,6 +16,7 @@ class Multiplied(Layer):
     """y = x * k in training, for a random k that its subclasses draw: then dx = dy * k."""
 
     rate: float
+    time_local = True
 
     def draw(self, x):
         """k, of a shape that broadcasts to that of x."""

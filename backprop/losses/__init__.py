@@ -12,6 +12,7 @@ from backprop.losses.classification import (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
 )
+from backprop.losses.ctc import CTC
 from backprop.losses.focal import (
     BinaryFocalCrossentropy,
     CategoricalFocalCrossentropy,
@@ -25,6 +26,7 @@ from backprop.losses.functions import (
     categorical_generalized_cross_entropy,
     categorical_hinge,
     cosine_similarity,
+    ctc,
     hinge,
     huber,
     kl_divergence,
@@ -51,6 +53,7 @@ from backprop.losses.regression import (
 )
 
 __all__ = [
+    "CTC",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
@@ -77,6 +80,7 @@ __all__ = [
     "categorical_generalized_cross_entropy",
     "categorical_hinge",
     "cosine_similarity",
+    "ctc",
     "deserialize",
     "get",
     "hinge",
@@ -114,6 +118,7 @@ REGISTRY = Registry(
         CategoricalGeneralizedCrossEntropy,
         KLDivergence,
         Poisson,
+        CTC,
     ],
     {
         "mse": MeanSquaredError,

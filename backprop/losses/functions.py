@@ -16,6 +16,7 @@ from backprop.losses.classification import (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
 )
+from backprop.losses.ctc import CTC
 from backprop.losses.focal import (
     BinaryFocalCrossentropy,
     CategoricalFocalCrossentropy,
@@ -292,3 +293,16 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
     [1.0]
     """
     return CategoricalGeneralizedCrossEntropy(q).per_sample(y_true, y_pred)
+
+
+def ctc(y_true: Any, y_pred: Any, zero_infinity: bool = False) -> Array:
+    """-log of the probability that logits (n, t, k) spell the labels (n, u); see `CTC`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.losses import ctc
+    >>> ctc([[1], [2]], np.zeros((2, 1, 4))).round(6).tolist()
+    [1.386294, 1.386294]
+    """
+    return CTC(zero_infinity=zero_infinity).per_sample(y_true, y_pred)

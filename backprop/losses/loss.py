@@ -113,6 +113,11 @@ class Loss(Layer):
         """Which values count; None for all. A loss that ignores some labels overrides it."""
         return None
 
+    def measure(self, y_true: Array, y_pred: Array, mask: Any) -> tuple[Array, Any, Any]:
+        """`values`, and the mask that is to weigh them. A loss with one value for all steps
+        of a sequence overrides it, as their mask is no weight there."""
+        return *self.values(y_true, y_pred), mask
+
     def after_softmax(self) -> Loss | None:
         """This loss of a softmax's output, whose `backward` gives dL/dz, z the softmax' input.
         None where the loss knows no shorter way than through the softmax's own derivative."""
@@ -147,7 +152,7 @@ class Loss(Layer):
         y_pred = np.asarray(y_pred)
         shape, dtype = y_pred.shape, y_pred.dtype
         y_true, y_pred = self.align(np.asarray(y_true), self.cast(y_pred))
-        values, cache = self.values(y_true, y_pred)
+        values, cache, mask = self.measure(y_true, y_pred, mask)
         inner, w, total_weight = values.shape, None, values.size
         valid = self.valid(y_true)
         if valid is not None:

@@ -24,7 +24,17 @@ import numpy as np
 
 from backprop.gradcheck import gradcheck
 from backprop.layer import Context
-from backprop.testing import PROFILES, arrays, check_layer, images, pairs, sequences, shapes, tokens
+from backprop.testing import (
+    PROFILES,
+    arrays,
+    check_layer,
+    images,
+    label_sequences,
+    pairs,
+    sequences,
+    shapes,
+    tokens,
+)
 from backprop.testing.bugs import BANK, KINDS, Bug, find
 from backprop.testing.case import Case, OfOneInput
 from backprop.testing.kit import LAWS
@@ -117,7 +127,7 @@ def tried(
         "configs": {name: list(values) for name, values in bug.varies.items()} or None,
         "tags": bug.tags,
         "profile": profile,
-        "reference": Reference(bug) if bug.reference else None,
+        "reference": (ReferenceLoss if bug.is_loss else Reference)(bug) if bug.reference else None,
     }
 
     def make(**config: Any) -> Any:
@@ -145,6 +155,17 @@ class Reference:
         return y, {p.name: p.value for p in correct.arrays() if p.gradient is None}
 
 
+class ReferenceLoss:
+    """The value of the loss without the mistake."""
+
+    def __init__(self, bug: Bug):
+        self.bug = bug
+
+    def __call__(self, y_true: Any, y_pred: Any, layer: Any, sample_weight: Any, mask: Any) -> Any:
+        correct = self.bug.make_correct(**{name: getattr(layer, name) for name in self.bug.varies})
+        return correct.forward(y_true, y_pred, sample_weight, mask)[0]
+
+
 def drawn_for(bug: Bug) -> Any:
     """The strategy for a bug's inputs."""
     options = dict(bug.options)
@@ -168,6 +189,8 @@ def drawn_for(bug: Bug) -> Any:
         return pairs(*bug.pair, weighted=False, **options).map(exact)
     if bug.inputs == "tied":
         return pairs(*bug.pair, weighted=False, **options).map(tied)
+    if bug.inputs == "labels":
+        return label_sequences(**options)
     if bug.inputs == "tokens":
         return tokens(5, **options)
     return pairs(*bug.pair, **options)

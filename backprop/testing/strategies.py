@@ -9,6 +9,7 @@ derivative is to be checked at.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -348,6 +349,57 @@ def pairs(
     if not weighted:
         return t, p
     return t, p, *draw(weights_and_masks(t.shape if y_true == "labels" else shape[:-1], seed + 2))
+
+
+@st.composite
+def label_sequences(
+    draw: Any,
+    steps: int | tuple[int, int] = (1, 5),
+    classes: int | tuple[int, int] = (2, 4),
+    *,
+    batch: int | tuple[int, int] = (1, 3),
+    weighted: bool = True,
+    spellable: bool = True,
+) -> Any:
+    """`(y_true, y_pred)` for `CTC`, or `(y_true, y_pred, sample_weight, mask)`: the labels of each
+    sequence, some of them repeated, zeros behind them, and steps enough to spell them.
+
+    Parameters
+    ----------
+    steps, classes, batch : int or pair of int
+        t, k and n of `y_pred`, or their bounds. Class 0 is the blank.
+    weighted : bool, default True
+        Whether to draw weights for samples and masks for steps too.
+    spellable : bool, default True
+        Whether every sequence has steps enough for its labels.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from backprop.testing import label_sequences
+    >>> y_true, y_pred, weights, mask = find(label_sequences(), lambda drawn: True)
+    >>> y_true.tolist(), y_pred.shape
+    ([[1, 0]], (1, 1, 2))
+    """
+    n, t, k = draw(between(batch)), draw(between(steps)), draw(between(classes))
+    seed = draw(SEEDS)
+    rng = np.random.default_rng(seed)
+    mask = draw(st.none() | masks((n, t))) if weighted else None
+    rooms = np.full(n, t) if mask is None else mask.sum(1)
+    spelt = []
+    for i, room in enumerate(rooms if spellable else rng.integers(1, 2 * t + 1, n)):
+        labels = list(rng.integers(1, k, rng.integers(i == 0, room + 1)))
+        while len(labels) + sum(a == b for a, b in pairwise(labels)) > room:
+            labels.pop()  # a blank between equal ones takes a step
+        spelt.append(labels)
+    # the first row is padded, so that a column more is a mistake
+    y_true = np.zeros((n, max(len(spelt[0]) + 1, *map(len, spelt))), np.int64)
+    for row, labels in zip(y_true, spelt, strict=True):
+        row[: len(labels)] = labels
+    y_pred = numbers((n, t, k), draw(st.sampled_from(KINDS)), seed + 1)
+    if not weighted:
+        return y_true, y_pred
+    return y_true, y_pred, rng.uniform(0.5, 2.0, n) if draw(st.booleans()) else None, mask
 
 
 def predictions(shape: tuple[int, ...], kind: str, numbers_kind: str, seed: int) -> Array:

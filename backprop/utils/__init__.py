@@ -12,12 +12,14 @@ from backprop.saving import (
 )
 from backprop.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from backprop.utils.arrays import normalize, split_dataset, to_categorical
+from backprop.utils.ctc import ctc_decode
 from backprop.utils.sequences import pad_sequences, timeseries_dataset_from_array
 
 CustomObjectScope = custom_object_scope
 
 __all__ = [
     "CustomObjectScope",
+    "ctc_decode",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",

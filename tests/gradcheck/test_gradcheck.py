@@ -67,6 +67,8 @@ def targets(loss, rng, n=6, k=4):
     name = type(loss).__name__
     if name.startswith("Sparse") or name == "CategoricalGeneralizedCrossEntropy":
         return rng.integers(0, k, n), k
+    if name == "CTC":
+        return np.pad(rng.integers(1, k, (n, 2)), ((0, 0), (0, 1))), k
     if name.startswith("Binary"):
         return rng.integers(0, 2, (n, k)), k
     if "Hinge" in name and name != "CategoricalHinge":
@@ -82,10 +84,11 @@ def test_every_loss_passes_through_a_compiled_model(name):
     rng = np.random.default_rng(1)
     loss = losses.REGISTRY.classes[name]()
     y, k = targets(loss, rng)
-    model = bp.Sequential([bp.Input((5,)), Dense(4, "tanh"), Dense(k, "softmax")])
+    shape = (5, 5) if name == "CTC" else (5,)
+    model = bp.Sequential([bp.Input(shape), Dense(4, "tanh"), Dense(k, "softmax")])
     model.compile("sgd", loss)
 
-    report = gradcheck(model, rng.standard_normal((6, 5)), y)
+    report = gradcheck(model, rng.standard_normal((6, *shape)), y)
 
     assert report, report
 

@@ -1,4 +1,4 @@
-"""MultiHeadAttention."""
+"""MultiHeadAttention and GroupQueryAttention."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backprop.layer import TRAINING, Context
-from backprop.layers.attention import MultiHeadAttention
+from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention
+from backprop.layers.attention.heads import exponentials
 
 
 @st.composite
@@ -112,6 +113,90 @@ def test_large_scores_do_not_overflow():
     x = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32) * 1e8
 
     assert np.isfinite(MultiHeadAttention(2, 3)(x)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shift", [0.0, 29.0, 31.0, -29.0, -40.0, -200.0, 1e4, -1e4])
+def test_scores_of_every_size_have_the_same_softmax(shift, dtype):
+    s = np.random.default_rng(0).uniform(-1, 1, (2, 1, 1, 3, 4))
+    wanted = np.exp(s) / np.exp(s).sum(-1, keepdims=True)
+    s = (s + shift).astype(dtype)
+    before = s.copy()
+
+    e, total = exponentials(s)
+
+    tol = 1e-11 if dtype == "float64" else 1e-5 + 1e-7 * abs(shift)
+    np.testing.assert_allclose(e / total, wanted, rtol=tol)
+    np.testing.assert_array_equal(s, before)
+
+
+@pytest.mark.parametrize("large", [0.0, 500.0])
+def test_rows_differ_in_size_and_keys_may_be_unseen(large):
+    s = np.array([[0.5, -np.inf, -0.5], [large, 0.0, -np.inf], [-large, -large, -large]])
+    s = np.concatenate([s, np.full((1, 3), -np.inf)])[None, None, None]
+    e, total = exponentials(s)
+
+    for i, row in enumerate(s[0, 0, 0, :3]):
+        weights = np.exp(row - row.max())
+        np.testing.assert_allclose(e[0, 0, 0, i] / total[0, 0, 0, i], weights / weights.sum())
+    assert not e[0, 0, 0, 3].any()
+    assert total[0, 0, 0, 3] == 0  # nothing is seen
+
+
+def test_scores_on_request_are_the_weights_of_the_values():
+    x = np.random.default_rng(0).standard_normal((2, 5, 4))
+    layer = drawn(MultiHeadAttention(2, 3, use_causal_mask=True, dtype="float64"), x)
+    y, p = layer(x, return_attention_scores=True)
+    v = layer.value.forward(x)[0]
+    o = np.einsum("nhts,nshk->nthk", p, v)
+
+    np.testing.assert_allclose(p.sum(-1), 1, rtol=1e-13)
+    assert not np.triu(p, 1).any()
+    np.testing.assert_allclose(layer.output.forward(o)[0], y, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["multi-head", "grouped"])
+@pytest.mark.parametrize("options", [{}, {"sliding_window": 2}, {"rotary": True, "use_gate": True}])
+def test_steps_are_the_whole(kind, options):
+    x = np.random.default_rng(0).standard_normal((2, 6, 4))
+    options = {"use_causal_mask": True, "dropout": 0.3, "dtype": "float64"} | options
+    if kind == "grouped":
+        layer = drawn(GroupQueryAttention(2, 4, 2, **options), x)
+    else:
+        layer = drawn(MultiHeadAttention(2, 4, value_dim=3, **options), x)
+    parts, memory = [], None
+    for start, stop in [(0, 1), (1, 4), (4, 6)]:
+        y, memory = layer.step(x[:, start:stop], memory)
+        parts.append(y)
+
+    assert layer.can_step
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), layer(x), rtol=1e-12, atol=1e-12)
+
+
+def test_as_many_groups_as_heads_are_multi_head_attention():
+    x = np.random.default_rng(0).standard_normal((2, 5, 4))
+    many = drawn(MultiHeadAttention(3, 2, dtype="float64"), x)
+    grouped = drawn(GroupQueryAttention(2, 3, 3, dtype="float64"), x)
+
+    np.testing.assert_array_equal(grouped(x), many(x))
+
+
+def test_a_group_is_multi_head_attention_with_its_key_repeated():
+    x, dy = np.random.default_rng(0).standard_normal((2, 2, 5, 4))
+    grouped = drawn(GroupQueryAttention(2, 6, 2, dtype="float64"), x)
+    many = MultiHeadAttention(6, 2, dtype="float64")
+    many.build((None, 5, 4))
+    weights = grouped.get_weights()
+    for i in (2, 4):  # the kernels of key and value, and their biases
+        weights[i], weights[i + 1] = weights[i].repeat(3, 1), weights[i + 1].repeat(3, 0)
+    many.set_weights(weights)
+    y, cache = grouped.forward(x)
+    wanted, peer = many.forward(x)
+    np.testing.assert_allclose(y, wanted, rtol=1e-13)
+    np.testing.assert_allclose(grouped.backward(dy, cache), many.backward(dy, peer), rtol=1e-11)
+    for name in ("key", "value"):
+        ours, theirs = getattr(grouped, name).dkernel, getattr(many, name).dkernel
+        np.testing.assert_allclose(ours, theirs.reshape(4, 2, 3, 2).sum(2), rtol=1e-11)
 
 
 # ---------------------------------------------------------------------------------- gradients
@@ -232,8 +317,24 @@ def test_arguments_out_of_range_are_refused(options, message):
         MultiHeadAttention(**{"num_heads": 1, "key_dim": 2} | options)
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GroupQueryAttention(0, 2, 1), "head_dim to be a positive integer, got 0"),
+        (lambda: GroupQueryAttention(2, 0, 1), "num_query_heads to be a positive integer, got 0"),
+        (lambda: GroupQueryAttention(2, 2, 0), "num_key_value_heads to be a positive integer"),
+        (lambda: GroupQueryAttention(2, 4, 3), "to divide num_query_heads, .* got 3 and 4"),
+        (lambda: GroupQueryAttention(2, 2, 1, sliding_window=0), "sliding_window to be a pos"),
+        (lambda: GroupQueryAttention(2, 2, 1, flash_attention=True), "names a kernel of Keras"),
+    ],
+)
+def test_groups_that_do_not_fit_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
 def test_what_keras_has_and_this_layer_has_not_is_named():
-    with pytest.raises(TypeError, match="no argument 'flash_attention'"):
+    with pytest.raises(ValueError, match="names a kernel of Keras"):
         MultiHeadAttention(1, 2, flash_attention=True)
     with pytest.raises(TypeError, match="takes one array"):
         MultiHeadAttention(1, 2)(np.zeros((1, 2, 3)), np.zeros((1, 2, 3)))

@@ -7,7 +7,9 @@ from finite_differences import assert_gradients
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backprop import Sequential
 from backprop.layer import Context
+from backprop.layers import Dense, Flatten
 from backprop.layers.embedding import Embedding, Masking
 
 TABLE = np.array([[0.0, 0.5], [1.0, 2.0], [3.0, 4.0]])
@@ -58,6 +60,34 @@ def test_embedding_gradient_is_the_loops(x):
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])  # the layer is of float64
+@pytest.mark.parametrize("shape", [(0,), (7,), (3, 4), (2, 2, 3)])
+def test_embedding_gradient_is_the_loops_in_whatever_dtype_it_comes(shape, dtype):
+    x = np.random.default_rng(0).integers(0, 5, shape)
+    layer = build(Embedding(5, 3, dtype="float64"), x)
+    dy = np.random.default_rng(1).standard_normal((*shape, 3)).astype(dtype)
+    layer.dembeddings = np.full((5, 3), 7.0)
+
+    layer.backward_params(dy, layer.forward(x)[1])
+
+    rtol = 1e-6 if dtype == "float32" else 1e-13
+    np.testing.assert_allclose(
+        layer.dembeddings, reference.embedding_gradient(x, dy, 5), rtol=rtol, atol=rtol
+    )
+
+
+def test_a_gradient_does_without_what_scipy_keeps_to_itself(monkeypatch):
+    from scipy.sparse import _sparsetools
+
+    x, dy = np.array([[1, 1, 0]]), np.array([[[1.0], [2.0], [4.0]]], np.float32)
+    layer = build(Embedding(3, 1), x)
+    monkeypatch.delattr(_sparsetools, "csc_matvecs")
+
+    layer.backward_params(dy, layer.forward(x)[1])
+
+    np.testing.assert_array_equal(layer.dembeddings, [[4], [3], [0]])
+
+
 def test_a_gradient_is_set_and_not_added():
     layer = build(Embedding(3, 2), np.zeros((1, 1), int))
     for _ in range(2):
@@ -95,6 +125,22 @@ def test_integers_out_of_range_are_refused(bad):
 def test_fractions_are_refused(bad):
     with pytest.raises(ValueError, match=f"expects integers and got {bad}"):
         Embedding(3, 2)(np.array([[0, bad]]))
+
+
+@pytest.mark.parametrize("token", [-1, 3])
+def test_training_begins_with_no_token_out_of_range(token):
+    x = np.zeros((100, 2), int)
+    x[-1, 1] = token  # in the last batch
+    model = Sequential([Embedding(3, 2), Flatten(), Dense(1)])
+    model.compile("sgd", "mse")
+    model.build((None, 2))
+    before = model.get_weights()
+
+    with pytest.raises(ValueError, match=f"expects integers from 0 to 2 and got .*{token}"):
+        model.fit(x, np.ones(100), batch_size=10, verbose=0)
+
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
 
 
 def test_text_is_refused():

@@ -1,6 +1,5 @@
 """LSTM, GRU and SimpleRNN."""
 
-import copy
 import functools
 
 import numpy as np
@@ -241,7 +240,7 @@ def test_a_feature_is_dropped_at_all_steps_of_a_sequence():
 def test_gates_have_dropout_of_their_own_where_there_is_recurrent_dropout(recurrent_dropout):
     layer = LSTM(2, dropout=0.5, recurrent_dropout=recurrent_dropout)
 
-    masks = layer._draw(0.5, 50, np.zeros((3, 4, 50)), TRAINING)
+    masks = layer.draw(0.5, (3, 50), np.dtype("float64"), TRAINING)
 
     assert masks.shape == (4 if recurrent_dropout else 1, 3, 50)
     assert set(np.unique(masks)) == {0, 2}
@@ -255,58 +254,6 @@ def test_dropout_keeps_the_mean():
     layer.set_weights([np.ones((3, 1)), [[0.0]], [0.0]])
 
     assert abs(layer(x, training=True).mean() - 3) < 0.06  # four standard errors
-
-
-# ---------------------------------------------------------------------------------- states
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_stateful_layer_goes_on_where_it_stopped(kind):
-    x = np.random.default_rng(0).standard_normal((2, 6, 3))
-    whole = drawn(kind(4, return_sequences=True, dtype="float64"), x)
-    parts = kind(4, return_sequences=True, stateful=True, dtype="float64")
-    parts.build(x.shape)
-    parts.set_weights([*whole.get_weights(), parts.carry])
-
-    halves = [parts(x[:, :3]), parts(x[:, 3:])]
-    parts.reset_state()
-    again = parts(x[:, :3])
-
-    np.testing.assert_allclose(np.concatenate(halves, axis=1), whole(x), rtol=1e-13)
-    np.testing.assert_array_equal(again, halves[0])
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_gradients_from_a_state_that_was_kept(kind):
-    x = np.random.default_rng(0).standard_normal((2, 3, 3))
-    layer = kind(2, stateful=True, dtype="float64")
-    layer(x)
-    carry = layer.carry.copy()
-    assert carry.any()
-
-    assert_gradients(layer, x)
-
-    np.testing.assert_array_equal(layer.carry, carry)
-
-
-def test_a_stateful_layer_wants_batches_of_one_size():
-    layer = LSTM(2, stateful=True)
-    with pytest.raises(ValueError, match="size of the batch must be known"):
-        layer.build((None, 3, 2))
-    assert not layer.built
-    layer(np.zeros((4, 3, 2)))
-    with pytest.raises(ValueError, match="keeps the states of 4 sequences and got a batch of 5"):
-        layer(np.zeros((5, 3, 2)))
-
-
-def test_the_state_is_part_of_a_copy():
-    layer = LSTM(2, stateful=True)
-    layer(np.ones((1, 3, 2)))
-    twin = copy.deepcopy(layer)
-    layer.reset_states()
-
-    assert twin.carry.any()
-    assert not layer.carry.any()
 
 
 # ---------------------------------------------------------------------------------- the rest
@@ -431,15 +378,3 @@ def test_a_gru_that_resets_before_is_keras(data, options):
     assume(len(x))
     layer = drawn(GRU(**options, reset_after=False, dtype="float64"), x)
     assert_keras_agrees(layer, x, mask, 1e-6)
-
-
-def test_states_are_kept_as_in_keras():
-    keras = pytest.importorskip("keras", reason="Keras is not installed: no peer to compare with")
-    x = np.random.default_rng(0).standard_normal((3, 4, 2)).astype("float32")
-    layer, peer = LSTM(2, stateful=True), keras.layers.LSTM(2, stateful=True)
-    layer.build(x.shape)
-    peer.build(x.shape)
-    peer.set_weights([p.value for p in layer.arrays() if p.gradient is not None])
-
-    for _ in range(3):
-        np.testing.assert_allclose(layer(x), peer(x), rtol=2e-5)

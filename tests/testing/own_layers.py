@@ -16,6 +16,7 @@ from backprop.testing import (
     LAWS,
     arrays,
     images,
+    label_sequences,
     paddings,
     pairs,
     sequences,
@@ -272,6 +273,76 @@ def recurrent(make, naive, **more):
     ]
 
 
+def with_steps_of(axes):
+    """x: (N, T, sizes ..., C) of so many axes, and a mask or None."""
+    shape = st.tuples(st.integers(1, 2), st.integers(1, 3), *[st.integers(2, 3)] * axes)
+    return shape.flatmap(
+        lambda s: st.tuples(
+            arrays((*s, 2)), st.none() | arrays(s[:2]).map(lambda numbers: numbers > 0)
+        )
+    )
+
+
+def films(x, layer, kernel, recurrent_kernel, bias, mask):
+    y = reference.conv_lstm(x, kernel, recurrent_kernel, bias, layer, mask)
+    return y if layer.return_sequences else y[:, -1]
+
+
+def conv_lstm(make, axes):
+    """A row with a naive loop to compare with, and one with dropout and states that are kept."""
+    options = {
+        "filters": [1, 2],
+        "kernel_size": [1, 2],
+        "padding": ["valid", "same"],
+        "return_sequences": [False, True],
+        "go_backwards": [False, True],
+    }
+    return [
+        {
+            "layer": make,
+            "configs": options,
+            "inputs": with_steps_of(axes),
+            "reference": films,
+        },
+        {
+            "layer": make,
+            "configs": {
+                "filters": 2,
+                "kernel_size": 2,
+                "strides": [1, 2],
+                "activation": ["tanh", "softsign"],
+                "use_bias": [False, True],
+                "data_format": [None, "channels_first"],
+                "return_sequences": [False, True],
+                "padding": "same",
+            },
+            "inputs": with_steps_of(axes),
+        },
+        {
+            "layer": make,
+            "configs": {"filters": 1, "kernel_size": 2, "dropout": 0.3, "recurrent_dropout": 0.3},
+            "inputs": with_steps_of(axes).map(lambda case: case[0]),
+            "tags": ["stochastic"],
+        },
+        {
+            "layer": make,
+            "configs": {"filters": 1, "kernel_size": 2, "stateful": True},
+            "inputs": with_steps_of(axes).map(lambda case: case[0]),
+            "tags": ["stateful"],
+        },
+    ]
+
+
+def both_directions(x, layer, mask):
+    forward, backward = (part.weights for part in (layer.forward_layer, layer.backward_layer))
+    f, b = reference.bidirectional(
+        reference.gru, x, forward, backward, mask, layer.return_sequences
+    )
+    if layer.merge_mode == "concat":
+        return np.concatenate([f, b], axis=-1)
+    return {"sum": f + b, "ave": (f + b) / 2, "mul": f * b}[layer.merge_mode]
+
+
 def batch_norm(x, layer, training, mask, moving_mean, moving_variance):
     """y, and what a pass leaves in the moving statistics, channel by channel."""
     mean, variance = moving_mean.copy(), moving_variance.copy()
@@ -433,8 +504,15 @@ BORDERS = {
 
 
 def attention(x, layer, mask):
-    weights = layer.get_weights()
-    return reference.self_attention(x, *weights, mask, layer.use_causal_mask)
+    weights, gate = layer.get_weights(), None
+    if layer.use_gate:
+        gate = [weights.pop(4), weights.pop(4)]
+    causal, window, rotary = layer.use_causal_mask, layer.sliding_window, layer.rotary is not None
+    return reference.self_attention(x, *weights, mask, causal, window, gate, rotary)
+
+
+def learned_positions(x, embeddings):
+    return np.array([[v + embeddings[t] for t, v in enumerate(sequence)] for sequence in x])
 
 
 LAYERS = {
@@ -865,6 +943,65 @@ LAYERS = {
     "SimpleRNN": recurrent(L.SimpleRNN, reference.simple_rnn),
     "LSTM": recurrent(L.LSTM, reference.lstm),
     "GRU": recurrent(L.GRU, reference.gru, reset_after=[True, False]),
+    "ConvLSTM1D": conv_lstm(L.ConvLSTM1D, 1),
+    "ConvLSTM2D": conv_lstm(L.ConvLSTM2D, 2),
+    "ConvLSTM3D": conv_lstm(L.ConvLSTM3D, 3)[:2],
+    "Bidirectional": [
+        {
+            "layer": lambda units, sequences, merge_mode: L.Bidirectional(
+                L.GRU(units, return_sequences=sequences), merge_mode
+            ),
+            "configs": {
+                "units": [1, 2],
+                "sequences": [False, True],
+                "merge_mode": ["concat", "sum", "ave", "mul"],
+            },
+            "inputs": sequences(steps=(1, 4), masked=True, allow_empty=True),
+            "reference": both_directions,
+        },
+        {
+            "layer": lambda units: L.Bidirectional(
+                L.LSTM(units, dropout=0.3),
+                backward_layer=L.SimpleRNN(2, go_backwards=True, recurrent_dropout=0.3),
+            ),
+            "configs": {"units": [1, 2]},
+            "inputs": sequences(steps=(1, 3)),
+            "tags": ["stochastic"],
+        },
+        {
+            "layer": lambda: L.Bidirectional(L.LSTM(2, stateful=True)),
+            "inputs": sequences(steps=(1, 3)),
+            "tags": ["stateful"],
+        },
+    ],
+    "TimeDistributed": [
+        {
+            "layer": lambda units: L.TimeDistributed(L.Dense(units, "tanh")),
+            "configs": {"units": [1, 3]},
+            "inputs": sequences(steps=(1, 4), masked=True, allow_empty=True),
+            "reference": lambda x, kernel, bias: np.stack(
+                [np.tanh(x[:, t] @ kernel + bias) for t in range(x.shape[1])], axis=1
+            ),
+        },
+        {
+            "layer": lambda: L.TimeDistributed(L.Conv1D(2, 2)),
+            "inputs": shapes(3, 3, min_side=2, max_side=3, batch=(1, 2)),
+        },
+        {
+            "layer": lambda: L.TimeDistributed(L.Chain([L.Masking(), L.GRU(2)])),
+            "inputs": shapes(3, 3, max_side=3, batch=(1, 2)),
+            "tags": ["piecewise"],
+        },
+        {
+            "layer": lambda: L.TimeDistributed(L.BatchNormalization()),
+            "inputs": sequences(steps=(1, 3), batch=(2, 4), masked=True),
+            "tags": ["couples_rows"],
+        },
+        {
+            "layer": lambda: L.TimeDistributed(L.Chain([L.Dense(2, activity_regularizer="l2")])),
+            "inputs": sequences(steps=(1, 3)),
+        },
+    ],
     "MultiHeadAttention": [
         {
             "layer": L.MultiHeadAttention,
@@ -881,6 +1018,91 @@ LAYERS = {
         {
             "layer": lambda: L.MultiHeadAttention(2, 2, dropout=0.4, use_bias=False),
             "inputs": sequences(steps=(2, 4), masked=True),
+            "tags": ["stochastic"],
+        },
+        {
+            "layer": lambda **options: L.MultiHeadAttention(2, 2, **options),
+            "configs": {
+                "use_gate": [True, False],
+                "sliding_window": [None, 1, 2],
+                "rotary": [False, True],
+            },
+            "inputs": sequences(steps=(1, 4), masked=True, allow_empty=True),
+            "reference": attention,
+        },
+    ],
+    "GroupQueryAttention": [
+        {
+            "layer": lambda heads, **options: L.GroupQueryAttention(2, *heads, **options),
+            "configs": {
+                "heads": [(1, 1), (2, 1), (3, 3), (4, 2)],
+                "use_causal_mask": [False, True],
+                "use_gate": [False, True],
+                "rotary": [False, True],
+            },
+            "inputs": sequences(steps=(1, 4), masked=True, allow_empty=True),
+            "reference": attention,
+        },
+        {
+            "layer": lambda: L.GroupQueryAttention(2, 4, 2, dropout=0.4, use_bias=False),
+            "inputs": sequences(steps=(2, 4), masked=True),
+            "tags": ["stochastic"],
+        },
+    ],
+    "SinePositionEncoding": [
+        {
+            "layer": L.SinePositionEncoding,
+            "configs": {"max_wavelength": [10000, 7.5]},
+            "inputs": shapes(2, 2),
+            "reference": lambda x, layer: (
+                x + reference.sine_positions(*x.shape[1:], layer.max_wavelength)
+            ),
+        }
+    ],
+    "PositionEmbedding": [
+        {
+            "layer": L.PositionEmbedding,
+            "configs": {"sequence_length": [4, 7]},
+            "inputs": sequences(steps=(1, 4), allow_empty=True),
+            "reference": learned_positions,
+        }
+    ],
+    "RotaryEmbedding": [
+        {
+            "layer": L.RotaryEmbedding,
+            "configs": {"max_wavelength": [10000, 7.5], "scaling_factor": [1.0, 3.0]},
+            "inputs": arrays(
+                st.tuples(st.integers(1, 3), st.integers(1, 4), st.sampled_from([2, 4, 6]))
+            ),
+            "reference": lambda x, layer: np.array(
+                [
+                    [
+                        reference.turned_vector(v, t / layer.scaling_factor, layer.max_wavelength)
+                        for t, v in enumerate(sequence)
+                    ]
+                    for sequence in x
+                ]
+            ),
+        },
+        {
+            "layer": L.RotaryEmbedding,
+            "configs": {"sequence_axis": [1, 2]},
+            "inputs": arrays(st.tuples(*[st.integers(1, 3)] * 3, st.sampled_from([2, 4]))),
+        },
+    ],
+    "TransformerBlock": [
+        {
+            "layer": lambda **options: L.TransformerBlock(3, 2, activation="tanh", **options),
+            "configs": {
+                "normalize_first": [False, True],
+                "num_key_value_heads": [None, 1],
+                "use_causal_mask": [False, True],
+            },
+            "inputs": arrays(st.tuples(st.integers(1, 3), st.integers(1, 3), st.just(4))),
+        },
+        {
+            "layer": lambda: L.TransformerBlock(3, 1, 0.3, "tanh", rotary=True),
+            "inputs": arrays(st.tuples(st.integers(1, 3), st.integers(2, 3), st.just(4))),
             "tags": ["stochastic"],
         },
     ],
@@ -1071,6 +1293,22 @@ LOSSES = {
     "CategoricalHinge": [loss(losses.CategoricalHinge, "one_hot", tags=["piecewise"])],
     "KLDivergence": [loss(losses.KLDivergence, "probabilities", "distributions")],
     "Poisson": [loss(losses.Poisson, "positive", "positive")],
+    "CTC": [
+        {
+            "layer": losses.CTC,
+            "configs": MEAN | {"zero_infinity": [False, True]},
+            "inputs": label_sequences(),
+        },
+        {
+            "layer": lambda: losses.CTC(reduction="none"),
+            "inputs": label_sequences(),
+            "reference": reference.ctc,
+        },
+        {
+            "layer": lambda: losses.CTC(zero_infinity=True),
+            "inputs": label_sequences(spellable=False),
+        },
+    ],
 }
 
 TABLE = ACTIVATIONS | LAYERS | CONTAINERS | LOSSES

@@ -223,6 +223,7 @@ class GLU(Layer):
 
     def build(self, input_shape):
         self.compute_output_shape(input_shape)
+        self.time_local = self.axis in (-1, len(input_shape) - 1)
 
     def compute_output_shape(self, input_shape):
         n = len(input_shape)

@@ -170,6 +170,7 @@ class Activation(Layer):
 
     def build(self, input_shape):
         self.activation.build(input_shape)
+        self.time_local = self.activation.time_local
 
     def compute_output_shape(self, input_shape):
         return self.activation.compute_output_shape(input_shape)

@@ -31,6 +31,7 @@ class AlongAxis(Layer):
         if isinstance(axis, list | tuple) and len(axis) == 1:
             axis = axis[0]
         self.axis = tuple(axis) if isinstance(axis, list | tuple) else axis
+        self.time_local = self.axis == -1
 
     def build(self, input_shape):
         self.check_input(input_shape)

@@ -12,7 +12,6 @@ from backprop.checks import fraction
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.normalization.shared import Scaled, axes_of, not_negative, stretched
 from backprop.linalg import sum_rows
-from backprop.parallel import share
 
 
 class BatchNormalization(Scaled):
@@ -185,7 +184,7 @@ class BatchNormalization(Scaled):
 # row of 64 channels is too short for NumPy to be fast along it; as all rows are treated alike, some
 # of them are taken as one.
 
-BLOCK = 1 << 16  # numbers at a time: 256 KB of float32
+BLOCK = 1 << 17  # numbers at a time: 512 KB of float32
 LONG = 1 << 13  # numbers in a row that is long enough
 
 
@@ -196,18 +195,12 @@ def tiles(x):
     return x.reshape(-1 if x.size else 0, k * n), k
 
 
-def blocks(t, part):
-    """Slices of some rows of t, of about BLOCK numbers, and memory of that size."""
+def blocks(t):
+    """Slices of the rows of t, of about BLOCK numbers, and memory of that size."""
     step = max(BLOCK // max(t.shape[1], 1), 1)
     room = np.empty((min(step, len(t)), t.shape[1]), t.dtype)
-    for i in range(part.start, part.stop, step):
-        stop = min(i + step, part.stop)
-        yield slice(i, stop), room[: stop - i]
-
-
-def over_rows(work, t):
-    """What `work` returns for parts of the rows of t."""
-    return share(work, len(t), 4 * BLOCK // max(t.shape[1], 1) + 1, follow=True)
+    for i in range(0, len(t), step):
+        yield slice(i, i + step), room[: len(t) - i]
 
 
 def folded(sums, k):
@@ -218,32 +211,21 @@ def folded(sums, k):
 def centred(x, m):
     """x - mean, and mean and variance of each channel over all m rows."""
     t, k = tiles(x)
-    mean = folded(np.sum(over_rows(lambda part: sum_rows(t[part]), t), 0), k) / m
-    d, wide = np.empty(t.shape, t.dtype), np.tile(mean, k)
-
-    def work(part):
-        squares = np.zeros(t.shape[1], t.dtype)
-        for at, square in blocks(t, part):
-            here = np.subtract(t[at], wide, out=d[at])
-            squares += sum_rows(np.multiply(here, here, out=square))
-        return squares
-
-    return d.reshape(x.shape), mean, folded(np.sum(over_rows(work, t), 0), k) / m
+    mean = folded(sum_rows(t), k) / m
+    d, squares, wide = np.empty(t.shape, t.dtype), np.zeros(t.shape[1], t.dtype), np.tile(mean, k)
+    for at, square in blocks(t):
+        here = np.subtract(t[at], wide, out=d[at])
+        squares += sum_rows(np.multiply(here, here, out=square))
+    return d.reshape(x.shape), mean, folded(squares, k) / m
 
 
 def sums(x, z):
     """Σ x z and Σ x over all rows."""
     t, k = tiles(x)
-    z = z.reshape(t.shape)
-
-    def work(part):
-        total = np.zeros((2, t.shape[1]), t.dtype)
-        for at, product in blocks(t, part):
-            total[0] += sum_rows(np.multiply(t[at], z[at], out=product))
-            total[1] += sum_rows(t[at])
-        return total
-
-    products, plain = np.sum(over_rows(work, t), 0)
+    products, plain, z = *np.zeros((2, t.shape[1]), t.dtype), z.reshape(t.shape)
+    for at, product in blocks(t):
+        products += sum_rows(np.multiply(t[at], z[at], out=product))
+        plain += sum_rows(t[at])
     return folded(products, k), folded(plain, k)
 
 
@@ -253,14 +235,10 @@ def weighted(x, a, c=None, z: Any = None, b: Any = None):
     y, a = np.empty(t.shape, t.dtype), np.tile(a, k)
     z, b = (None, None) if z is None else (z.reshape(t.shape), np.tile(b, k))
     c = None if c is None else np.tile(c, k)
-
-    def work(part):
-        for at, product in blocks(t, part):
-            here = np.multiply(t[at], a, out=y[at])
-            if z is not None:
-                here += np.multiply(z[at], b, out=product)
-            if c is not None:
-                here += c
-
-    over_rows(work, t)
+    for at, product in blocks(t):
+        here = np.multiply(t[at], a, out=y[at])
+        if z is not None:
+            here += np.multiply(z[at], b, out=product)
+        if c is not None:
+            here += c
     return y.reshape(x.shape)

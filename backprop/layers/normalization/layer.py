@@ -9,7 +9,7 @@ import numpy as np
 
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.normalization.shared import Scaled, axes_of, axis_or_axes, not_negative
-from backprop.linalg import mean, sum_rows
+from backprop.linalg import mean, rows, sum_last, sum_rows
 
 
 class LayerNormalization(Scaled):
@@ -96,17 +96,19 @@ class LayerNormalization(Scaled):
         shape = tuple(input_shape[axis] for axis in axes)
         self.scale_and_shift(shape)
         self.axes = tuple(axes)
+        self.time_local = self.axes == (len(input_shape) - 1,)
         self.shape = tuple(
             n if i in axes else 1 for i, n in enumerate(input_shape)
         )  # of gamma beside x
         self.input_spec = InputSpec(ndim=len(input_shape), axes=dict(zip(axes, shape, strict=True)))
 
     def forward(self, x, ctx=INFERENCE):
-        centred = x - mean(x, self.axes)
-        r = 1 / np.sqrt(mean(centred * centred, self.axes) + self.epsilon)
-        xhat = (x if self.rms_scaling else centred) * r
-        y = self.gamma.reshape(self.shape) * xhat if self.scale else xhat
-        y = y + self.beta.reshape(self.shape) if self.center else y
+        centred = x - self._mean(x)
+        r = 1 / np.sqrt(self._mean_product(centred, centred) + self.epsilon)
+        xhat = np.multiply(x if self.rms_scaling else centred, r, out=centred)
+        y = xhat * self.gamma.reshape(self.shape) if self.scale else xhat.copy()
+        if self.center:
+            y += self.beta.reshape(self.shape)
         return y, (xhat, r)
 
     def backward(self, dy, cache):
@@ -114,13 +116,29 @@ class LayerNormalization(Scaled):
         dxhat = dy
         if self.scale:
             self.dgamma = self._sum(dy * xhat)
-            dxhat = self.gamma.reshape(self.shape) * dy
+            dxhat = dy * self.gamma.reshape(self.shape)
         if self.center:
             self.dbeta = self._sum(dy)
-        slope = mean(dxhat * xhat, self.axes)
+        slope = self._mean_product(dxhat, xhat)
         if self.rms_scaling:
-            return r * (dxhat - (xhat - mean(xhat, self.axes)) * slope)
-        return r * (dxhat - mean(dxhat, self.axes) - xhat * slope)
+            dx = dxhat - (xhat - self._mean(xhat)) * slope
+        else:
+            dx = dxhat - self._mean(dxhat)
+            dx -= xhat * slope
+        dx *= r
+        return dx
+
+    def _mean(self, v):
+        """⟨v⟩, which stays as an axis or axes of length one."""
+        if not self.time_local:
+            return mean(v, self.axes)
+        return sum_last(rows(v)).reshape(*v.shape[:-1], 1) * v.dtype.type(1 / max(v.shape[-1], 1))
+
+    def _mean_product(self, a, b):
+        """⟨a b⟩, without the array of their products where the row is the last axis."""
+        if not self.time_local:
+            return mean(a * b, self.axes)
+        return np.vecdot(a, b)[..., None] * a.dtype.type(1 / max(a.shape[-1], 1))
 
     def _sum(self, v):
         """Σ over all axes but those of a row."""

@@ -57,6 +57,7 @@ class RMSNormalization(Layer):
     def build(self, input_shape):
         self.axes = tuple(axes_of(self, self.axis, input_shape))
         shape = tuple(input_shape[axis] for axis in self.axes)
+        self.time_local = self.axes == (len(input_shape) - 1,)
         self.scale, self.dscale = self.param("scale", shape, "ones")
         self.shape = tuple(n if i in self.axes else 1 for i, n in enumerate(input_shape))
         self.input_spec = InputSpec(

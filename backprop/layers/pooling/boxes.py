@@ -16,7 +16,7 @@ from backprop.parallel import share
 Axes = list[tuple[int, Along]]  # the number of each axis, and the windows along it
 
 
-BLOCK = 1 << 18  # numbers at a time, so that the second axis finds the first one's in the cache
+BLOCK = 1 << 19  # numbers at a time, so that the second axis finds the first one's in the cache
 
 
 def blocks(part: slice, x) -> Iterator[slice]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from backprop.layer import INFERENCE, InputSpec, Layer, show_shape
 from backprop.layers.windows import shape_back, shape_last, standard_format
-from backprop.linalg import mean
+from backprop.linalg import ones, sum_last
 
 
 class GlobalPooling(Layer):
@@ -56,11 +56,18 @@ class GlobalPooling(Layer):
         return dy.reshape(shape_back((n, 1, channels), self.data_format))
 
 
+def sum_places(x, axis: int):
+    """Σ over the places: (N, P, C) or, with axis 2, (N, C, P) → (N, C)."""
+    # a product with ones is several times faster than sum(1): benchmarks/embedding.py
+    return np.matmul(ones(x.shape[1], x.dtype), x) if axis == 1 else sum_last(x)
+
+
 class GlobalAverage(GlobalPooling):
     """y = the mean over all places."""
 
     def forward(self, x, ctx=INFERENCE):
-        y = mean(x.reshape(self._flat(x.shape)), self._axis)
+        flat = x.reshape(self._flat(x.shape))
+        y = sum_places(flat, self._axis) * (1 / flat.shape[self._axis])
         return y.reshape(self.compute_output_shape(x.shape)), x.shape
 
     def backward(self, dy, shape):
@@ -124,7 +131,8 @@ class GlobalAveragePooling1D(GlobalPooling):
 
     def forward(self, x, ctx=INFERENCE):
         if ctx.mask is None:
-            y, share = mean(x, self._axis), 1 / x.shape[self._axis]
+            share = 1 / x.shape[self._axis]
+            y = sum_places(x, self._axis) * share
         else:
             real = np.expand_dims(ctx.mask, 3 - self._axis)
             w = real.astype(x.dtype)

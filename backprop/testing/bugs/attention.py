@@ -1,10 +1,21 @@
-"""Mistakes in attention: the scale, the softmax, the three ways of x, heads, masks and dropout."""
+"""Mistakes in attention: the scale, the softmax, the three ways of x, heads and their groups,
+masks, dropout, the gate, and positions."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from backprop.layers.attention import MultiHeadAttention
+import numpy as np
+
+from backprop.layers.attention import (
+    GroupQueryAttention,
+    MultiHeadAttention,
+    PositionEmbedding,
+    RotaryEmbedding,
+    SelfAttention,
+)
+from backprop.layers.containers import Chain
+from backprop.layers.dense import Dense
 from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
 
 attention = partial(
@@ -15,32 +26,35 @@ attention = partial(
 )
 
 
-class Attending(MultiHeadAttention):
-    """The way back by parts that a mistake can replace."""
+class ByParts(SelfAttention):
+    """The way back by parts that a mistake can replace; p = e / total."""
 
-    def backward(self, dy, cache):
-        x, q, k, v, p, visible, drop, o = cache
-        do = self.output.backward(dy, o).swapaxes(1, 2)
-        dv = self.values_back(do, p, drop)
-        ds = self.scores_back(do @ v.swapaxes(-1, -2), p, visible, drop)
-        dq, dk = self.products_back(ds, q, k)
-        dq, dk, dv = (d.swapaxes(1, 2) for d in (dq, dk, dv))
-        return self.inputs_back(dq, dk, dv, x)
+    def backward_attend(self, do, q, k, v, found, hidden, into):
+        dq, dk, dv = into
+        p, do = found.e / found.total, self.by_head(do)
+        dv[...] = self.values_back(do, p, found.drop).sum(2, keepdims=True)
+        ds = self.scores_back(do @ v.swapaxes(-1, -2), p, hidden, found.drop)
+        dq[...], each = self.products_back(ds, q, k)
+        dk[...] = self.keys_back(each)
 
     def values_back(self, do, p, drop):
         return (p if drop is None else p * drop).swapaxes(-1, -2) @ do
 
-    def scores_back(self, dp, p, visible, drop):
+    def scores_back(self, dp, p, hidden, drop):
         if drop is not None:
             dp = dp * drop
         ds = p * (dp - (dp * p).sum(-1, keepdims=True))
-        return ds if visible is None else ds * visible
+        return ds if hidden is None else ds * (1 - hidden)
 
     def products_back(self, ds, q, k):
-        return ds @ k * self._scale(q), ds.swapaxes(-1, -2) @ q
+        return ds @ k, ds.swapaxes(-1, -2) @ q
 
-    def inputs_back(self, dq, dk, dv, x):
-        return self.query.backward(dq, x) + self.key.backward(dk, x) + self.value.backward(dv, x)
+    def keys_back(self, each):
+        return each.sum(2, keepdims=True)
+
+
+class Attending(ByParts, MultiHeadAttention):
+    """The same parts in as many groups as heads."""
 
 
 @attention("V", verdict="equivalent")
@@ -53,7 +67,8 @@ class AttentionForgetsTheScaleOfTheQueries(Attending):
     """dq lacks 1 / √key_dim; key_dim = 1 hides it."""
 
     def products_back(self, ds, q, k):
-        return ds @ k, ds.swapaxes(-1, -2) @ q
+        dq, dk = super().products_back(ds, q, k)
+        return dq * self.key_dim**0.5, dk
 
 
 @attention("V")
@@ -62,7 +77,7 @@ class AttentionScalesTheKeysTwice(Attending):
 
     def products_back(self, ds, q, k):
         dq, dk = super().products_back(ds, q, k)
-        return dq, dk * self._scale(q)
+        return dq, dk * self.key_dim**-0.5
 
 
 @attention("V")
@@ -78,7 +93,7 @@ class AttentionForgetsToTransposeItsScores(Attending):
     """dk = ds q, where it is dsᵀ q: in self-attention the scores are square."""
 
     def products_back(self, ds, q, k):
-        return ds @ k * self._scale(q), ds @ q
+        return ds @ k, ds @ q
 
 
 @attention("V")
@@ -93,28 +108,29 @@ class AttentionForgetsToTransposeItsWeights(Attending):
 class AttentionForgetsTheSumOfItsSoftmax(Attending):
     """ds = p dp, without Σ dp p."""
 
-    def scores_back(self, dp, p, visible, drop):
+    def scores_back(self, dp, p, hidden, drop):
         ds = p * (dp if drop is None else dp * drop)
-        return ds if visible is None else ds * visible
+        return ds if hidden is None else ds * (1 - hidden)
 
 
 @attention("V")
 class AttentionSumsItsSoftmaxOverTheQueries(Attending):
     """The sum in ds runs over the queries, where it runs over the keys."""
 
-    def scores_back(self, dp, p, visible, drop):
+    def scores_back(self, dp, p, hidden, drop):
         dp = dp if drop is None else dp * drop
         ds = p * (dp - (dp * p).sum(-2, keepdims=True))
-        return ds if visible is None else ds * visible
+        return ds if hidden is None else ds * (1 - hidden)
 
 
 @attention("V")
 class AttentionForgetsOneOfItsThreeWays(Attending):
     """dx lacks what came back through the values."""
 
-    def inputs_back(self, dq, dk, dv, x):
-        dx = super().inputs_back(dq, dk, dv, x)
-        return dx - self.value.backward(dv, x)
+    def backward_project(self, dz, x, joined):
+        dx = super().backward_project(dz.copy(), x, joined)
+        values = self.value.matrix.shape[1]
+        return dx - (dz[:, -values:] @ self.value.matrix.T).reshape(x.shape)
 
 
 @attention("V")
@@ -129,18 +145,18 @@ class AttentionMixesUpItsHeads(Attending):
 class AttentionForgetsDropoutInItsScores(Attending):
     """dp is not multiplied by what p was."""
 
-    def scores_back(self, dp, p, visible, drop):
-        return super().scores_back(dp, p, visible, None)
+    def scores_back(self, dp, p, hidden, drop):
+        return super().scores_back(dp, p, hidden, None)
 
 
 @attention("C", varies={"dropout": (0.4,)}, tags=("stochastic",), source="apex 816")
 class AttentionScalesItsDropoutByItsRate(Attending):
     """Going back, what was kept is multiplied by 1 / rate, where it is 1 / (1 - rate)."""
 
-    def scores_back(self, dp, p, visible, drop):
+    def scores_back(self, dp, p, hidden, drop):
         if drop is not None:
             drop = drop * ((1 - self.dropout) / self.dropout)
-        return super().scores_back(dp, p, visible, drop)
+        return super().scores_back(dp, p, hidden, drop)
 
 
 @attention("C", varies={"dropout": (0.5,)}, tags=("stochastic",))
@@ -155,7 +171,7 @@ class AttentionForgetsDropoutInItsValues(Attending):
 class AttentionTrainsQueriesThatSeeNothing(Attending):
     """A masked query has equal weights that are constants, and ds treats them as a softmax."""
 
-    def scores_back(self, dp, p, visible, drop):
+    def scores_back(self, dp, p, hidden, drop):
         return super().scores_back(dp, p, None, drop)
 
 
@@ -167,6 +183,179 @@ class AttentionTrustsItsZeros(Attending):
     is ds.
     """
 
-    def scores_back(self, dp, p, visible, drop):
-        hidden_from_all = None if visible is None or visible.any(-1).all() else visible
-        return super().scores_back(dp, p, hidden_from_all, drop)
+    def scores_back(self, dp, p, hidden, drop):
+        return super().scores_back(
+            dp, p, hidden if hidden is not None and hidden.any() else None, drop
+        )
+
+
+# ------------------------------------------------------------------------- the sum of the softmax
+
+
+@attention("C", varies={"dropout": (0.5,)}, tags=("stochastic",))
+class AttentionSumsItsSoftmaxWithoutDropout(Attending):
+    """The slope of the softmax is Σ dp p with dp as it was before dropout."""
+
+    def scores_back(self, dp, p, hidden, drop):
+        kept = dp if drop is None else dp * drop
+        ds = p * (kept - (dp * p).sum(-1, keepdims=True))
+        return ds if hidden is None else ds * (1 - hidden)
+
+
+class Summing(MultiHeadAttention):
+    """The layer's own way back, whose sum over the keys is one over the features."""
+
+    def backward_attend(self, do, q, k, v, found, hidden, into):
+        super().backward_attend(do, q, k, v, self.found(found), hidden, into)
+
+    def found(self, found):
+        return found
+
+
+@attention("V", verdict="equivalent")
+class AttentionSumsOverItsFeatures(Summing):
+    """Σ_keys dp p = Σ_features do o."""
+
+
+@attention("V")
+class AttentionDividesItsOutputAgain(Summing):
+    """Σ do o takes an o that was divided by the total twice."""
+
+    def found(self, found):
+        total = found.total[..., 0].transpose(0, 3, 1, 2).reshape(*found.o.shape[:3], 1)
+        return found._replace(o=found.o / total)
+
+
+# ------------------------------------------------------------------------------------------- gate
+
+gated = partial(attention, config={"num_heads": 2, "key_dim": 3, "use_gate": True})
+
+
+@gated("V")
+class GateForgetsItsSlope(MultiHeadAttention):
+    """The gate passes do o on as it is, without σ' = g (1 - g)."""
+
+    def backward(self, dy, cache):
+        x, joined, q, k, v, gate, found, hidden, o = cache
+        do = self.output.backward(dy, o)
+        dz = np.empty((x.shape[0] * x.shape[1], joined[0].shape[1]), dy.dtype)
+        dq, dk, dv, dgate = self.parts(dz, x.shape)
+        assert dgate is not None
+        dgate[...] = do * found.o
+        self.backward_attend(do * gate, q, k, v, found, hidden, (dq, dk, dv))
+        return self.backward_project(dz, x, joined)
+
+
+@gated("V")
+class GateUsesItsOwnProduct(MultiHeadAttention):
+    """dgate takes o behind the gate, where it is o before it."""
+
+    def backward(self, dy, cache):
+        *before, gate, found, hidden, o = cache
+        return super().backward(dy, (*before, gate, found._replace(o=o), hidden, o))
+
+
+# ----------------------------------------------------------------------------------------- groups
+
+grouped = partial(
+    bug,
+    x=normal(2, 3, 4),
+    inputs="sequences",
+    config={"head_dim": 2, "num_query_heads": 4, "num_key_value_heads": 2},
+)
+
+
+class Grouped(ByParts, GroupQueryAttention):
+    """The same parts in fewer groups."""
+
+
+@grouped("V", verdict="equivalent")
+class GroupsAddUp(Grouped):
+    """A key's gradient is the sum over its queries."""
+
+
+@grouped("V")
+class GroupsForgetToAddUp(Grouped):
+    """A key takes the gradient of the first of its queries; as many keys as queries hide it."""
+
+    def keys_back(self, each):
+        return each[:, :, :1]
+
+
+@grouped("V")
+class GroupsAverage(Grouped):
+    """A key takes the mean over its queries, where it is the sum."""
+
+    def keys_back(self, each):
+        return each.mean(2, keepdims=True)
+
+
+@grouped("V")
+class GroupsAreInterleaved(GroupQueryAttention):
+    """Going back, query h belongs to group h mod groups; forward it was ⌊h / queries⌋."""
+
+    def backward_attend(self, do, q, k, v, found, hidden, into):
+        n, steps, heads, size = do.shape
+        queries = heads // self.groups
+        do = do.reshape(n, steps, queries, self.groups, size).swapaxes(2, 3)
+        do = do.reshape(n, steps, heads, size)
+        super().backward_attend(do, q, k, v, found, hidden, into)
+
+
+# -------------------------------------------------------------------------------------- positions
+
+places = partial(bug, x=normal(2, 3, 4), inputs="sequences", config={"sequence_length": 5})
+
+
+@places("V")
+class PositionsAverageOverTheBatch(PositionEmbedding):
+    """A place takes the mean over the sequences, where it is the sum; a batch of one hides it."""
+
+    def backward_params(self, dy, cache):
+        super().backward_params(dy, cache)
+        self.dembeddings = self.dembeddings / max(len(dy), 1)
+
+
+@places("L")
+class PositionsBehindTheLastStepKeepTheirGradient(PositionEmbedding):
+    """Places that a shorter sequence does not reach keep the gradient of an earlier one."""
+
+    def backward_params(self, dy, cache):
+        np.sum(dy, axis=0, out=self.dembeddings[: dy.shape[1]])
+
+
+@places("V")
+class PositionsGoToTheLastPlaces(PositionEmbedding):
+    """The gradient of a sequence that is shorter than the places is put at their end."""
+
+    def backward_params(self, dy, cache):
+        super().backward_params(dy, cache)
+        self.dembeddings = self.dembeddings[::-1].copy()
+
+
+def behind_pairs(layer):
+    """The layer behind one that makes two pairs of features of any number of them."""
+    return Chain([Dense(4), layer])
+
+
+turning = partial(bug, x=normal(2, 3, 4), inputs="sequences", config={}, inside=behind_pairs)
+
+
+@turning("V")
+class RotaryTurnsOnAndNotBack(RotaryEmbedding):
+    """dx is dy turned by the same angle, where it is turned back; a single step hides it."""
+
+    def backward(self, dy, cache):
+        return self.turn(dy)
+
+
+@turning("V")
+class RotaryPairsNeighbours(RotaryEmbedding):
+    """Going back, the pairs are (2i, 2i + 1), where they were (i, i + n/2); n = 2 hides it."""
+
+    def backward(self, dy, cache):
+        half = dy.shape[-1] // 2
+        order = np.arange(2 * half).reshape(half, 2).T.ravel()
+        dx = np.empty_like(dy)
+        dx[..., order] = self.turn(dy[..., order], back=True)
+        return dx

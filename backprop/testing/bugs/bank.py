@@ -58,6 +58,7 @@ INPUTS = {
     "sequences": "(N, T, n)",
     "holes": "(N, T, n), where the first of n numbers is 0.3",
     "tokens": "(N, T) of integers below 5, with duplicates; 0 may be padding",
+    "labels": "logits (N, T, k), and labels that they may spell, with weights and masks",
     "targets": "y_pred, and y_true to go with it, with weights and masks",
     "tied": "the same, with few different predictions",
     "exact": "the same, where every second prediction is right",

@@ -4,12 +4,23 @@ forgotten.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from backprop.layers.recurrent import GRU, LSTM, SimpleRNN, project_backward
-from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
+from backprop.layers.dense import Dense
+from backprop.layers.normalization import BatchNormalization
+from backprop.layers.recurrent import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    ConvLSTM1D,
+    SimpleRNN,
+    TimeDistributed,
+)
+from backprop.layers.recurrent.loop import multiply_back
+from backprop.testing.bugs.bank import Layers, behind_embedding, bug, integers, normal
 
 CONFIG = {"units": 2, "bias_initializer": "uniform"}
 recurrent = partial(bug, x=normal(3, 4, 3), inputs="sequences", config=CONFIG)
@@ -19,24 +30,26 @@ masked = partial(recurrent, x=integers(3, 4, 5), inputs="tokens", inside=behind_
 class Stepping(LSTM):
     """The way back through one step by parts that a mistake can replace."""
 
-    def through_h(self, dh, cache):
+    def through_h(self, t, tape, dh):
         """What dh passes to c."""
-        _, _, _, o, _, _, _, _, a_s = cache
-        return self.activation.backward(dh * o, a_s)
+        d = dh * tape.z[t, 2]
+        self._squash.back(d, tape.kept[t], tape.caches[t][2])
+        return d
 
-    def through_c(self, dc, cache):
+    def through_c(self, t, tape, dc):
         """What dc passes to the c before."""
-        return dc * cache[1]
+        return dc * tape.z[t, 1]
 
-    def step_backward(self, dstates, cache, drop):
+    def reverse(self, t, tape, dstates, dz):
         dh, dc = dstates
-        i, _, g, _, s, c_before, a_gates, a_g, _ = cache
-        dc = dc + self.through_h(dh, cache)
-        dgates = np.stack([dc * g, dc * c_before, dh * s], axis=1)
-        dgates = self.recurrent_activation.backward(dgates, a_gates)
-        dg = self.activation.backward(dc * i, a_g)
-        dz = np.concatenate([dgates[:, 0], dgates[:, 1], dg, dgates[:, 2]], axis=1)
-        return dz, [project_backward(dz, self.recurrent_kernel, drop), self.through_c(dc, cache)]
+        z, (a_gates, a_g, _) = tape.z[t], tape.caches[t]
+        i, _, _, g = z
+        dc = dc + self.through_h(t, tape, dh)
+        d = np.concatenate([dc * g, dc * tape.states[1][t], dh * tape.kept[t], dc * i])
+        dz[...] = d.reshape(dz.shape)
+        self._gate.back(dz[:3], z[:3], a_gates)
+        self._squash.back(dz[3], g, a_g)
+        return [multiply_back(tape.back, dz, tape.drop_of_h), self.through_c(t, tape, dc)]
 
 
 # ----------------------------------------------------------------------------------------- LSTM
@@ -46,9 +59,8 @@ class Stepping(LSTM):
 class LstmForgetsTheCellGradientOfTheNextStep(LSTM):
     """dc starts from 0 at every step."""
 
-    def step_backward(self, dstates, cache, drop):
-        dh, dc = dstates
-        return super().step_backward([dh, np.zeros_like(dc)], cache, drop)
+    def reverse(self, t, tape, dstates, dz):
+        return super().reverse(t, tape, [dstates[0], np.zeros_like(dstates[1])], dz)
 
 
 @recurrent("V", source="AiDotNet 722")
@@ -57,16 +69,16 @@ class LstmForgetsTheHiddenGradientOfTheNextStep(LSTM):
     it.
     """
 
-    def step_backward(self, dstates, cache, drop):
-        dz, (dh, dc) = super().step_backward(dstates, cache, drop)
-        return dz, [np.zeros_like(dh), dc]
+    def reverse(self, t, tape, dstates, dz):
+        dh, dc = super().reverse(t, tape, dstates, dz)
+        return [np.zeros_like(dh), dc]
 
 
 @recurrent("V")
 class LstmForgetsItsForgetGate(Stepping):
     """dc passes to the step before without the factor f."""
 
-    def through_c(self, dc, cache):
+    def through_c(self, t, tape, dc):
         return dc
 
 
@@ -74,17 +86,18 @@ class LstmForgetsItsForgetGate(Stepping):
 class LstmTakesTheDerivativeAtTheStateBefore(Stepping):
     """The derivative of tanh on the way from h to c is taken at c₋, where it is at c."""
 
-    def through_h(self, dh, cache):
-        _, _, _, o, _, c_before, _, _, _ = cache
-        return dh * o * (1 - np.tanh(c_before) ** 2)
+    def through_h(self, t, tape, dh):
+        return dh * tape.z[t, 2] * (1 - np.tanh(tape.states[1][t]) ** 2)
 
 
 @recurrent("V")
 class LstmForgetsItsOutputGate(Stepping):
     """dh passes to c without the factor o."""
 
-    def through_h(self, dh, cache):
-        return self.activation.backward(dh, cache[8])
+    def through_h(self, t, tape, dh):
+        d = dh.copy()
+        self._squash.back(d, tape.kept[t], tape.caches[t][2])
+        return d
 
 
 @recurrent("V", verdict="equivalent")
@@ -96,11 +109,10 @@ class LstmConcatenatesItsGates(Stepping):
 class LstmSwapsInputAndForgetGate(LSTM):
     """The parts of dz that belong to i and f are exchanged."""
 
-    def step_backward(self, dstates, cache, drop):
-        i, f, g, o, s, c_before, *activations = cache
-        dz, before = super().step_backward(dstates, (i, f, g, o, s, c_before, *activations), drop)
-        dz = dz.reshape(len(dz), 4, self.units)[:, [1, 0, 2, 3]]
-        return dz.reshape(len(dz), 4 * self.units), before
+    def reverse(self, t, tape, dstates, dz):
+        before = super().reverse(t, tape, dstates, dz)
+        dz[:2] = dz[1::-1].copy()
+        return before
 
 
 @recurrent("V")
@@ -109,37 +121,40 @@ class LstmAssignsItsWeightGradientsAtEachStep(LSTM):
     time.
     """
 
-    def recurrent_gradients(self, hs, dz, drop, caches):
-        super().recurrent_gradients(hs[:1], dz[:1], drop, caches[:1])
+    def sums(self, tape, dz):
+        [d], n = super().sums(tape, dz), len(self.kernel)
+        d[n:] = super().sums(replace(tape, v=tape.v[:2]), dz[:1])[0][n:]
+        return [d]
 
 
 @recurrent("V")
 class LstmPairsItsGradientWithTheStateAfter(LSTM):
     """drecurrent_kernel = Σ hᵀ dz, where it is Σ h₋ᵀ dz: shifted by one step."""
 
-    def recurrent_gradients(self, hs, dz, drop, caches):
-        after = np.concatenate([hs[1:], hs[-1:]])
-        super().recurrent_gradients(after, dz, drop, caches)
+    def sums(self, tape, dz):
+        v = tape.v.copy()
+        v[:-1, -self.units :] = tape.h[1:]
+        return super().sums(replace(tape, v=v), dz)
 
 
 @recurrent("C", varies={"return_sequences": (False, True)})
 class LstmCountsOnlyTheLastStepOfASequence(LSTM):
     """With return_sequences the gradients of all outputs but the last are dropped."""
 
-    def _through_time(self, dy, cache):
+    def through_time(self, dy, tape, dz):
         if self.return_sequences:
             last = np.zeros(dy.shape, dy.dtype)
             last[:, -1:] = dy[:, -1:]
             dy = last
-        return super()._through_time(dy, cache)
+        return super().through_time(dy, tape, dz)
 
 
 @recurrent("C", varies={"go_backwards": (False, True)})
 class LstmReturnsItsGradientInTheOrderOfProcessing(LSTM):
     """With go_backwards dx is not turned round."""
 
-    def backward(self, dy, cache):
-        dx = super().backward(dy, cache)
+    def backward(self, dy, tape):
+        dx = super().backward(dy, tape)
         return dx[:, ::-1] if self.go_backwards else dx
 
 
@@ -149,45 +164,45 @@ class LstmReturnsItsGradientInTheOrderOfProcessing(LSTM):
 class LstmForgetsRecurrentDropoutGoingBack(LSTM):
     """dh₋ is not multiplied by what h₋ was."""
 
-    def step_backward(self, dstates, cache, drop):
-        return super().step_backward(dstates, cache, None)
+    def reverse(self, t, tape, dstates, dz):
+        _, dc = super().reverse(t, tape, dstates, dz)
+        return [multiply_back(tape.back, dz, None), dc]
 
 
 @recurrent("C", varies={"dropout": (0.5,)}, tags=("stochastic",))
 class LstmForgetsDropoutGoingBack(LSTM):
     """dx is not multiplied by what x was."""
 
-    def backward(self, dy, cache):
-        dz = self._through_time(dy, cache)
-        return self._in_order(project_backward(dz, self.kernel, None), back=True)
+    def backward(self, dy, tape):
+        return super().backward(dy, replace(tape, drop_x=None))
 
 
 @masked("C")
 class LstmTrainsAtMaskedSteps(LSTM):
     """Going back, a masked step counts like any other."""
 
-    def _through_time(self, dy, cache):
-        xs, hs, _, drop, recurrent_drop, caches = cache
-        return super()._through_time(dy, (xs, hs, None, drop, recurrent_drop, caches))
+    def through_time(self, dy, tape, dz):
+        return super().through_time(dy, replace(tape, held=None), dz)
 
 
 @masked("C", config=CONFIG)
 class RnnLosesItsGradientAtMaskedSteps(SimpleRNN):
     """At a masked step the state's gradient is set to 0, where it passes by unchanged."""
 
-    def step_backward(self, dstates, cache, drop):
-        return super().step_backward(dstates, cache, drop)
+    def through_time(self, dy, tape, dz):
+        if tape.held is not None and not self.return_sequences:
+            dy = np.where(tape.held[-1].T, 0, dy)
+        return super().through_time(dy, tape, dz)
 
-    def _through_time(self, dy, cache):
-        xs, hs, held, drop, recurrent_drop, caches = cache
-        if held is None or self.return_sequences:
-            return super()._through_time(dy, cache)
-        gone = np.logical_or.accumulate(held[::-1])[
-            ::-1
-        ]  # from the last masked step back, nothing arrives
-        return super()._through_time(
-            np.where(gone[-1], 0, dy), (xs, hs, held, drop, recurrent_drop, caches)
-        )
+
+@recurrent("C", varies={"stateful": (True,)}, tags=("stateful",), inputs="sequences")
+class RnnStartsFromZeroWhenItGoesBack(SimpleRNN):
+    """The state that the batch before left takes part in forward and not in drecurrent_kernel."""
+
+    def sums(self, tape, dz):
+        v = tape.v.copy()
+        v[0, -self.units :] = 0
+        return super().sums(replace(tape, v=v), dz)
 
 
 # ------------------------------------------------------------------------------------------ GRU
@@ -197,39 +212,38 @@ class RnnLosesItsGradientAtMaskedSteps(SimpleRNN):
 class GruForgetsTheStateThatWasCarriedOn(GRU):
     """dh₋ lacks dh u, the part of h₋ that went through unchanged."""
 
-    def step_backward(self, dstates, cache, drop):
-        dz, (dh,) = super().step_backward(dstates, cache, drop)
-        return dz, [dh - dstates[0] * cache[1]]
+    def reverse(self, t, tape, dstates, dz):
+        carried = dstates[0] * tape.z[t, 1]
+        return [super().reverse(t, tape, dstates, dz)[0] - carried]
 
 
 @recurrent("V")
 class GruUpdateGateHasTheOppositeSign(GRU):
     """du = dh (g - h₋), as in papers whose gate is 1 - u."""
 
-    def step_backward(self, dstates, cache, drop):
-        dz, before = super().step_backward(dstates, cache, drop)
-        dz = dz.copy()
-        dz[:, : self.units] *= -1
-        return dz, before
+    def reverse(self, t, tape, dstates, dz):
+        before = super().reverse(t, tape, dstates, dz)
+        dz[1] *= -1
+        return before
 
 
 @recurrent("V")
 class GruForgetsItsResetGateInTheRecurrentGradient(GRU):
     """drecurrent_kernel takes dzg for dwg: the factor r is left out."""
 
-    def recurrent_gradients(self, hs, dz, drop, caches):
-        if not self.reset_after:
-            return super().recurrent_gradients(hs, dz, drop, caches)
-        caches = [(h, u, np.ones_like(r), *rest) for h, u, r, *rest in caches]
-        return super().recurrent_gradients(hs, dz, drop, caches)
+    def sums(self, tape, dz):
+        if self.reset_after:
+            dz = dz.copy()
+            dz[:, 3] = dz[:, 0]
+        return super().sums(tape, dz)
 
 
 @recurrent("V")
 class GruSwapsTheGradientsOfItsTwoBiases(GRU):
     """The bias of x kernel receives the gradient of the recurrent one, and the other way round."""
 
-    def recurrent_gradients(self, hs, dz, drop, caches):
-        super().recurrent_gradients(hs, dz, drop, caches)
+    def set_gradients(self, sums):
+        super().set_gradients(sums)
         if self.use_bias and self.reset_after:
             self.dbias = self.dbias[::-1].copy()
 
@@ -238,12 +252,11 @@ class GruSwapsTheGradientsOfItsTwoBiases(GRU):
 class GruForgetsWhatTheResetGateDoesBefore(GRU):
     """Without reset_after the gate r gets no gradient."""
 
-    def step_backward(self, dstates, cache, drop):
-        dz, before = super().step_backward(dstates, cache, drop)
+    def reverse(self, t, tape, dstates, dz):
+        before = super().reverse(t, tape, dstates, dz)
         if not self.reset_after:
-            dz = dz.copy()
-            dz[:, self.units : 2 * self.units] = 0
-        return dz, before
+            dz[2] = 0
+        return before
 
 
 # ------------------------------------------------------------------------------------- SimpleRNN
@@ -253,34 +266,138 @@ class GruForgetsWhatTheResetGateDoesBefore(GRU):
 class RnnGoesBackOneStepOnly(SimpleRNN):
     """dh₋ = 0: backpropagation through time is cut off after one step."""
 
-    def step_backward(self, dstates, cache, drop):
-        dz, (dh,) = super().step_backward(dstates, cache, drop)
-        return dz, [np.zeros_like(dh)]
+    def reverse(self, t, tape, dstates, dz):
+        return [np.zeros_like(super().reverse(t, tape, dstates, dz)[0])]
 
 
 @recurrent("V")
 class RnnPassesBackThroughItsKernelUntransposed(SimpleRNN):
     """dh₋ = dz recurrent_kernel, which always fits, as that kernel is square."""
 
-    def step_backward(self, dstates, cache, drop):
-        dz = self.activation.backward(dstates[0], cache)
-        return dz, [project_backward(dz, self.recurrent_kernel.T, drop)]
+    def reverse(self, t, tape, dstates, dz):
+        super().reverse(t, tape, dstates, dz)
+        return [multiply_back(self.recurrent_kernel.T, dz, tape.drop_of_h)]
 
 
 @recurrent("V")
 class RnnForgetsItsActivation(SimpleRNN):
     """dz = dh: the derivative of the activation is left out at every step."""
 
-    def step_backward(self, dstates, cache, drop):
-        dz = dstates[0]
-        return dz, [project_backward(dz, self.recurrent_kernel, drop)]
+    def reverse(self, t, tape, dstates, dz):
+        dz[0] = dstates[0]
+        return [multiply_back(self.recurrent_kernel, dz, tape.drop_of_h)]
 
 
 @recurrent("V")
 class RnnKernelGradientIsAveragedOverTime(SimpleRNN):
     """dkernel is the mean over the steps, where it is their sum."""
 
-    def _through_time(self, dy, cache):
-        dz = super()._through_time(dy, cache)
-        self.dkernel /= max(len(dz), 1)
-        return dz
+    def sums(self, tape, dz):
+        [d] = super().sums(tape, dz)
+        d[: len(self.kernel)] /= max(len(dz), 1)
+        return [d]
+
+
+# ------------------------------------------------------------------------------------ containers
+
+pattern = Layers(lambda: GRU(2, return_sequences=True, bias_initializer="uniform"))
+both = partial(bug, x=normal(3, 4, 3), inputs="sequences", config={"layer": pattern})
+
+
+@both("C", reference=True, options={"steps": (2, 4)})
+class BidirectionalTurnsNothingRound(Bidirectional):
+    """The outputs of the layer that goes backwards stand in the order of processing; its gradient
+    agrees.
+    """
+
+    def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
+        super().__init__(layer, merge_mode, weights, backward_layer, **kwargs)
+        self.backward_layer.in_order_of_x = False
+
+
+@both("V", options={"steps": (2, 4)})
+class BidirectionalDoesNotTurnItsGradientRound(Bidirectional):
+    """The layer that goes backwards receives dy in the order of x, where its outputs had been
+    turned round.
+    """
+
+    def _reverse(self, dy, cache, call):
+        dy = dy.copy()
+        half = dy.shape[-1] // 2
+        dy[..., half:] = dy[:, ::-1, half:]
+        return super()._reverse(dy, cache, call)
+
+
+@both("V")
+class BidirectionalPassesBackOneDirection(Bidirectional):
+    """dx is what the forward layer passes back, where it is the sum of both."""
+
+    def backward(self, dy, cache):
+        return self._reverse(dy, cache, "backward")[0]
+
+
+at_every_step = partial(bug, x=normal(3, 4, 3), inputs="sequences")
+
+
+@at_every_step("V", config={"layer": Layers(lambda: Dense(2, "tanh"))}, options={"steps": (2, 4)})
+class TimeDistributedTakesStepsForSequences(TimeDistributed):
+    """dx comes back with the axes of batch and time exchanged."""
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        shape = list(dx.shape)
+        shape[:2] = reversed(shape[:2])
+        return dx.reshape(shape).swapaxes(0, 1)
+
+
+@at_every_step(
+    "C",
+    config={"layer": Layers(BatchNormalization)},
+    options={"steps": (2, 4), "batch": (2, 3)},
+    tags=("couples_rows",),
+)
+class TimeDistributedKeepsTheGradientOfTheLastStep(TimeDistributed):
+    """Step by step each call sets the gradients, and those of the last call stay."""
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        if not self._folded and dy.shape[1]:
+            self.layer.backward(dy[:, -1], cache[0][-1])
+        return dx
+
+
+# -------------------------------------------------------------------------------------- ConvLSTM
+
+film = partial(
+    bug,
+    x=normal(2, 3, 4, 2),
+    inputs="images",
+    config={"filters": 2, "kernel_size": 1, "bias_initializer": "uniform"},
+    options={"min_side": 2},
+)
+
+
+@film("V")
+class ConvLstmPairsItsGradientWithTheStateAfter(ConvLSTM1D):
+    """drecurrent_kernel is taken from h, where it is from h₋: shifted by one step."""
+
+    def _gradients(self, dy, cache):
+        x, z, h, *rest = cache
+        return super()._gradients(dy, (x, z, np.concatenate([h[1:], h[-1:]]), *rest))
+
+
+@film("V")
+class ConvLstmForgetsItsMemoryGoingBack(ConvLSTM1D):
+    """df is 0: c₋ is taken for the 0 at the beginning of the sequence."""
+
+    def through_time(self, dy, cache):
+        x, z, h, c, *rest = cache
+        return super().through_time(dy, (x, z, h, np.zeros_like(c), *rest))
+
+
+@film("C", varies={"go_backwards": (False, True)})
+class ConvLstmReturnsItsGradientInTheOrderOfProcessing(ConvLSTM1D):
+    """With go_backwards dx is not turned round."""
+
+    def backward(self, dy, cache):
+        return self.in_order(super().backward(dy, cache))

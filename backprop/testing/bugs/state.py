@@ -7,7 +7,7 @@ added, rebound or left unfilled.
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -142,7 +142,7 @@ class DenseKeepsItsInput(Dense):
 class LayerNormKeepsItsDeviation(LayerNormalization):
     """1 / deviation is kept on the layer."""
 
-    def forward(self, x, ctx=INFERENCE):
+    def forward(self, x, ctx=INFERENCE) -> Any:
         y, (xhat, r) = super().forward(x, ctx)
         self.__dict__["_r"] = r
         return y, xhat

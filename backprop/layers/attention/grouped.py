@@ -1,0 +1,133 @@
+"""Attention where several heads share a key and a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backprop.checks import integer
+from backprop.layers.attention.heads import SelfAttention
+from backprop.layers.attention.rotary import RotaryEmbedding
+
+
+class GroupQueryAttention(SelfAttention):
+    """y = concat_h(softmax(q_h k_gᵀ / √head_dim) v_g) · output + bias, with g = ⌊h / queries⌋.
+
+        x: (N, T, d)    q, o: (N, groups, queries, T, head_dim)    k, v: (N, groups, 1, T, head_dim)
+        p: (N, groups, queries, T, T)    y: (N, T, d)
+
+    The heads lie in groups of queries = num_query_heads / num_key_value_heads, and each group has
+    one key and one value. Within a head all is as in `MultiHeadAttention`; a key and a value serve
+    all queries of their group, and collect from all of them:
+
+        dq = ds k / √head_dim        dk = Σ_queries dsᵀ q / √head_dim        dv = Σ_queries pᵀ do
+
+    With as many groups as heads it is `MultiHeadAttention`, with a single one multi-query
+    attention. What generation has to remember is smaller by the factor `queries`.
+
+    Parameters
+    ----------
+    head_dim : int
+        Size of each head's q, k and v.
+    num_query_heads : int
+    num_key_value_heads : int
+        The number of groups; divides `num_query_heads`.
+    dropout : float, default 0.0
+        Fraction of p that is dropped in training.
+    use_bias : bool, default True
+    sliding_window : int, optional
+        A query sees only the keys less than so many steps away. Default: all.
+    flash_attention : bool, optional
+        True is refused: it names a kernel of Keras' engines.
+    kernel_initializer, bias_initializer : str or Initializer
+        Defaults: Glorot uniform and zeros.
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+    activity_regularizer : str or Regularizer, optional
+        Penalty on y.
+    kernel_constraint, bias_constraint : str or Constraint, optional
+    use_gate : bool, default False
+        Multiply o by sigmoid(x gate + bias).
+    seed : int, optional
+    use_causal_mask : bool, default False
+        Whether a step sees only itself and the steps before. An argument of the call in Keras.
+    rotary : bool or RotaryEmbedding, default False
+        Turn q and k by their positions.
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        For a value outside of what is said above, and where the groups do not divide the heads.
+    TypeError
+        When called on several arrays: query, key and value are one array here, ``layer(x)``.
+
+    Notes
+    -----
+    The weights are Keras' in shape and order: query (d, num_query_heads, head_dim), its bias, key
+    (d, num_key_value_heads, head_dim) and its bias, gate if there is one, value, output.
+
+    Masked steps are what they are in `MultiHeadAttention`.
+
+    References
+    ----------
+    Ainslie et al.: GQA: Training generalized multi-query transformer models from multi-head
+    checkpoints, 2023.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import GroupQueryAttention
+    >>> layer = GroupQueryAttention(head_dim=4, num_query_heads=6, num_key_value_heads=2)
+    >>> y, p = layer(np.zeros((1, 5, 8)), return_attention_scores=True)
+    >>> y.shape, p.shape, layer.key.kernel.shape
+    ((1, 5, 8), (1, 6, 5, 5), (8, 2, 4))
+    """
+
+    def __init__(
+        self,
+        head_dim: int,
+        num_query_heads: int,
+        num_key_value_heads: int,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        use_gate: bool = False,
+        seed: int | None = None,
+        *,
+        use_causal_mask: bool = False,
+        rotary: bool | RotaryEmbedding = False,
+        **kwargs,
+    ):
+        who = "GroupQueryAttention"
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.head_dim = integer(head_dim, who, "head_dim")
+        self.sizes = self.head_dim, self.head_dim
+        self.num_query_heads = self.heads = integer(num_query_heads, who, "num_query_heads")
+        self.num_key_value_heads = self.groups = integer(
+            num_key_value_heads, who, "num_key_value_heads"
+        )
+        if self.heads % self.groups:
+            raise ValueError(
+                f"{who} expects num_key_value_heads to divide num_query_heads, so that each key "
+                f"serves as many queries, got {self.groups} and {self.heads}"
+            )
+        self.options = {
+            "kernel_initializer": kernel_initializer,
+            "bias_initializer": bias_initializer,
+            "kernel_regularizer": kernel_regularizer,
+            "bias_regularizer": bias_regularizer,
+            "kernel_constraint": kernel_constraint,
+            "bias_constraint": bias_constraint,
+        }
+        self.configure(
+            dropout, use_bias, sliding_window, flash_attention, use_gate, seed, use_causal_mask,
+            rotary,
+        )  # fmt: skip

@@ -1,0 +1,102 @@
+"""The dense maps of attention: from features to heads, and back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from backprop.layer import INFERENCE, Layer
+from backprop.linalg import gradients_of_affine, product_of_rows
+
+
+class Projection(Layer):
+    """y = x · kernel + bias, where · sums over the last axes of x, as many as `sizes_in` has.
+
+        x: (N, T, *sizes_in)    kernel: (*sizes_in, *sizes_out)    bias: sizes_out
+        y: (N, T, *sizes_out)
+
+    With those axes flattened it is a `Dense`, and so are its gradients:
+
+        dkernel = xᵀ dy        dbias = Σ_rows dy        dx = dy kernelᵀ
+
+    Parameters
+    ----------
+    sizes_in, sizes_out : tuple of int
+    use_bias : bool
+    kernel_initializer, bias_initializer : str or Initializer
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+    kernel_constraint, bias_constraint : str or Constraint, optional
+    **kwargs
+        `trainable`, `dtype`, `name` of every `Layer`.
+    """
+
+    def __init__(
+        self,
+        sizes_in: tuple[int, ...],
+        sizes_out: tuple[int, ...],
+        *,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.sizes_in = tuple(sizes_in)
+        self.sizes_out = tuple(sizes_out)
+        self.use_bias = use_bias
+        self.kernel_initializer = kernel_initializer
+        self.bias_initializer = bias_initializer
+        self.kernel_regularizer = kernel_regularizer
+        self.bias_regularizer = bias_regularizer
+        self.kernel_constraint = kernel_constraint
+        self.bias_constraint = bias_constraint
+
+    def build(self, input_shape):
+        self.kernel, self.dkernel = self.param(
+            "kernel",
+            (*self.sizes_in, *self.sizes_out),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        if self.use_bias:
+            self.bias, self.dbias = self.param(
+                "bias",
+                self.sizes_out,
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def forward(self, x, ctx=INFERENCE):
+        y = flat(x, self.sizes_in) @ self.matrix
+        if self.use_bias:
+            y += self.bias.ravel()
+        return y.reshape(*x.shape[:2], *self.sizes_out), x
+
+    def backward(self, dy, cache):
+        x, dy = cache, flat(dy, self.sizes_out)
+        self.set_gradients(flat(x, self.sizes_in), dy)
+        return (dy @ self.matrix.T).reshape(x.shape)
+
+    def set_gradients(self, x, dy) -> None:
+        """From the rows of x and dy."""
+        dkernel = self.dkernel.reshape(self.matrix.shape)  # a view
+        if self.use_bias:
+            gradients_of_affine(x, dy, dkernel, self.dbias.reshape(-1))
+        else:
+            product_of_rows(x, dy, out=dkernel)
+
+    @property
+    def matrix(self):
+        """The kernel as (features in, features out): a view."""
+        return self.kernel.reshape(math.prod(self.sizes_in), math.prod(self.sizes_out))
+
+
+def flat(x, sizes):
+    """(N, T, *sizes) → (N T, their product)."""
+    return x.reshape(x.shape[0] * x.shape[1], math.prod(sizes))

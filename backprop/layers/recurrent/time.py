@@ -1,0 +1,241 @@
+"""What every layer with a state shares: arguments, the order of the steps, masks, kept states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from backprop.checks import fraction
+from backprop.layer import INFERENCE, Array, Context, Layer
+from backprop.layers.activations import layer_of
+
+
+class OverTime(Layer):
+    """states[t] = step(x[t], states[t-1]), and y is the first of the states, at the end or always.
+
+        x: (N, T, ...)    y: (N, ...) or (N, T, ...)
+
+    At a masked step the states stay what they were, so their gradients pass it by unchanged.
+    """
+
+    gates = 1
+    state_count = 1
+    # of a `Bidirectional`, which sets it: with return_sequences y stands in the order of x even
+    # when going backwards
+    in_order_of_x = False
+
+    def __init__(
+        self,
+        *,
+        activation,
+        use_bias: bool,
+        kernel_initializer,
+        recurrent_initializer,
+        bias_initializer,
+        kernel_regularizer,
+        recurrent_regularizer,
+        bias_regularizer,
+        kernel_constraint,
+        recurrent_constraint,
+        bias_constraint,
+        dropout: float,
+        recurrent_dropout: float,
+        seed,
+        return_sequences: bool,
+        return_state: bool,
+        go_backwards: bool,
+        stateful: bool,
+        zero_output_for_mask: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        who = type(self).__name__
+        if return_state:
+            raise ValueError(
+                f"{who} gives one array: return_state=True is for graphs of layers, which backprop "
+                "does not have. Use return_sequences=True for the outputs of all steps, or "
+                "stateful=True, whose states are layer.carry"
+            )
+        self.activation = layer_of(activation or "linear")
+        self.use_bias = use_bias
+        self.kernel_initializer = kernel_initializer
+        self.recurrent_initializer = recurrent_initializer
+        self.bias_initializer = bias_initializer
+        self.kernel_regularizer = kernel_regularizer
+        self.recurrent_regularizer = recurrent_regularizer
+        self.bias_regularizer = bias_regularizer
+        self.kernel_constraint = kernel_constraint
+        self.recurrent_constraint = recurrent_constraint
+        self.bias_constraint = bias_constraint
+        self.dropout = fraction(dropout, who, "dropout")
+        self.recurrent_dropout = fraction(recurrent_dropout, who, "recurrent_dropout")
+        self.seed = seed
+        self.return_sequences = return_sequences
+        self.return_state = return_state
+        self.go_backwards = go_backwards
+        self.stateful = stateful
+        self.zero_output_for_mask = zero_output_for_mask
+
+    def compute_mask(self, x, mask):
+        return mask if self.return_sequences else None
+
+    # ------------------------------------------------------------------ weights
+
+    def make_weights(
+        self, kernel: Sequence[int | None], recurrent: Sequence[int], bias: Sequence[int]
+    ) -> None:
+        """The three arrays, of these shapes."""
+        self.kernel, self.dkernel = self.param(
+            "kernel",
+            kernel,
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.recurrent_kernel, self.drecurrent_kernel = self.param(
+            "recurrent_kernel",
+            recurrent,
+            self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+        )
+        if self.use_bias:
+            self.bias, self.dbias = self.param(
+                "bias",
+                bias,
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def build_activation(self, function: Layer, shape: tuple[int | None, ...]) -> None:
+        """Build one for a state of this shape, and refuse what does not fit into every step."""
+        function.build(shape)
+        if function.arrays():
+            raise ValueError(
+                f"{type(self).__name__} applies {function!r} at every step, so it may not have "
+                "parameters"
+            )
+        if tuple(function.compute_output_shape(shape)) != shape:
+            raise ValueError(
+                f"{type(self).__name__} needs an activation that keeps the shape, got {function!r}"
+            )
+
+    # ------------------------------------------------------------------ states
+
+    def __call__(
+        self,
+        x,
+        training: bool = False,
+        mask: Array | None = None,
+        initial_state: Any = None,
+    ) -> Array:
+        """y for x, from zeros, from the states that were kept, or from those that are given.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, T, ...)
+        training : bool, default False
+        mask : ndarray of bool, (N, T), optional
+        initial_state : array or list of arrays, optional
+            One for each state, such as (N, units), or `carry` of a stateful layer. For a run by
+            hand: inside a model, and for gradients, states start at zeros or are kept by
+            ``stateful=True``.
+        """
+        if self.stateful and not self.built:
+            self.build(np.shape(x))  # with the size of the batch, whose states are kept
+        if initial_state is None:
+            return super().__call__(x, training, mask)
+        x = self.cast(np.asarray(x))
+        self.build((None, *x.shape[1:]))
+        self.check_input(x.shape)
+        states = self._given_states(x, initial_state)
+        return self.run(x, Context(training, mask, backward=False), states)[0]
+
+    def run(self, x: Array, ctx: Context, states: list[Array]) -> tuple[Array, Any]:
+        """`forward` from these states, each (N, ...); a subclass writes it."""
+        raise NotImplementedError
+
+    def forward(self, x, ctx=INFERENCE):
+        return self.run(x, ctx, self._initial_states(x))
+
+    def reset_state(self) -> None:
+        """Forget what the batch before left behind; for ``stateful=True``."""
+        if self.stateful and self.built:
+            self.carry = np.zeros_like(self.carry)
+
+    reset_states = reset_state
+
+    def make_carry(self, input_shape, shape: Sequence[int | None]) -> None:
+        """Where a stateful layer keeps its states, each of this shape for each sequence."""
+        if self.stateful:
+            if input_shape[0] is None:
+                raise ValueError(
+                    f"{self!r} is stateful: the size of the batch must be known when it is built; "
+                    "say it by Input(batch_shape=(batch, time, features))"
+                )
+            self.carry = self.buffer("carry", (self.state_count, input_shape[0], *shape))
+
+    def state_shape(self) -> tuple[int, ...]:
+        """Of a state of one sequence; a subclass writes it."""
+        raise NotImplementedError
+
+    def _initial_states(self, x):
+        if not self.stateful:
+            shape = (len(x), *self.state_shape())
+            return [np.zeros(shape, x.dtype) for _ in range(self.state_count)]
+        if self.carry.shape[1] != len(x):
+            raise ValueError(
+                f"{self!r} is stateful: it keeps the states of {self.carry.shape[1]} sequences and "
+                f"got a batch of {len(x)}; give batches of one size"
+            )
+        return list(self.carry.copy())
+
+    def _given_states(self, x, given):
+        shape = (len(x), *self.state_shape())
+        one = isinstance(given, np.ndarray) and given.ndim == len(shape)
+        states = [given] if one else list(given)
+        states = [np.array(state, x.dtype) for state in states]
+        if [state.shape for state in states] != [shape] * self.state_count:
+            raise ValueError(
+                f"{self!r} expects an initial_state of {self.state_count} array"
+                f"{'s' * (self.state_count > 1)} of shape {shape}, got "
+                f"{', '.join(str(state.shape) for state in states) or 'none'}"
+            )
+        return states
+
+    # ------------------------------------------------------------------ time, masks, dropout
+
+    def in_order(self, x: Array) -> Array:
+        """(N, T, ...) in the order of processing; a view, and its own inverse."""
+        return x[:, ::-1] if self.go_backwards else x
+
+    def outputs_in_order(self, y: Array) -> Array:
+        """All outputs from the order of processing to that in which they are given, or back."""
+        return self.in_order(y) if self.in_order_of_x else y
+
+    def masked_steps(self, x: Array, ctx: Context) -> Array | None:
+        """(N, T), True where a step changes nothing, in the order of processing."""
+        if ctx.mask is None:
+            return None
+        mask = np.asarray(ctx.mask, bool)
+        if mask.shape != x.shape[:2]:
+            raise ValueError(
+                f"{self!r} expects a mask of shape {x.shape[:2]}, batch and time, got {mask.shape}"
+            )
+        return None if mask.all() else self.in_order(~mask)
+
+    def draw(self, rate: float, shape: tuple[int, ...], dtype, ctx: Context) -> Array | None:
+        """What multiplies x or h₋ of a sequence, at all its steps: (1 or gates, *shape).
+
+        With recurrent dropout each gate has a draw of its own, of both.
+        """
+        if not ctx.training or not rate:
+            return None
+        count = self.gates if self.recurrent_dropout else 1
+        kept = (self.rng.random((count, *shape)) >= rate).astype(dtype)
+        if rate < 1:  # at 1 nothing is left that could be scaled up
+            kept /= dtype.type(1 - rate)
+        return kept

@@ -1,0 +1,258 @@
+"""Text to numbers: cleaned, split into tokens, and each token looked up in a vocabulary."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Iterable
+from itertools import chain, pairwise
+from typing import Any
+
+import numpy as np
+
+from backprop import checks
+from backprop.config import get_custom_objects
+from backprop.layers.text.lookup import Lookup, strings
+from backprop.layers.text.vocabulary import Vocabulary, mode
+
+Array = np.ndarray
+Tokens = list[list[str]]
+
+LOWER = dict(zip(map(ord, string.ascii_uppercase), string.ascii_lowercase, strict=True))
+STRIP = dict.fromkeys(map(ord, string.punctuation))
+STANDARDS = {
+    "lower_and_strip_punctuation": LOWER | STRIP,
+    "lower": LOWER,
+    "strip_punctuation": STRIP,
+}
+WORD = re.compile(r"[^ \t\n\v\f\r]+")  # str.split knows more kinds of white space than Keras
+
+
+class TextVectorization(Lookup):
+    """y[n, t] = the number, in a vocabulary, of token t of text n.
+
+        x: (N,) of str    y: (N, T) of int, or (N, V) of counts, V the vocabulary's size
+
+    A text is standardized, split into tokens, and where `ngrams` says so neighbouring tokens are
+    joined; then each token is looked up. With "int", number 0 is padding and 1 all tokens that are
+    not in the vocabulary; else there is no padding, and number 0 is what is unknown. The tokens of
+    a vocabulary that `adapt` learned go from the most frequent to the least, and where they are as
+    frequent, backwards through the alphabet. Keras' layer of that name, with its numbers.
+
+    It stands before a model and not in it, because a model computes with numbers: write
+    ``model.fit(vectorize(texts), y)``. `get_config` holds the vocabulary too, as plain JSON, so
+    that is how to keep one, and `from_config` brings it back.
+
+    Parameters
+    ----------
+    max_tokens : int, optional
+        At most so many numbers, those of padding and unknown included.
+    standardize : str or callable, optional
+        "lower_and_strip_punctuation" (the default), "lower", "strip_punctuation", or None. As in
+        Keras they know ASCII only; a function gets an array of str and returns one of its
+        shape: ``np.char.lower`` for all alphabets.
+    split : str or callable, optional
+        "whitespace" (the default), "character", or None, and the last axis of x holds tokens. A
+        function gets an array of standardized texts and returns a list of tokens for each.
+    ngrams : int or tuple of int, optional
+        n: runs of one to n tokens, joined by spaces, are the tokens, first those of one. A tuple:
+        runs of these lengths, in its order.
+    output_mode : {"int", "multi_hot", "count", "tf_idf"}
+        The numbers; or for each number whether it is there, how often, and how often times its idf,
+        log(1 + texts / (1 + texts that hold it)). "one_hot" is for `StringLookup`.
+    output_sequence_length : int, optional
+        With "int", cut or fill up every text to so many numbers. Default: as long as the longest.
+    pad_to_max_tokens : bool, default False
+        Whether rows of counts have `max_tokens` entries in any case.
+    vocabulary : array-like of str, or path, optional
+        Instead of `adapt`: the tokens in order, or a text file of them, one in each line.
+    idf_weights : array-like of float, optional
+        Of the vocabulary, where `output_mode` is "tf_idf".
+    sparse : bool, default False
+        Whether counts are a SciPy CSR array, which `Dense` multiplies as it is: a text has few of
+        all tokens. Otherwise they are a plain array, as in Keras.
+    ragged : bool, default False
+        With "int", a list of arrays, each as long as its text.
+    encoding : str, default "utf-8"
+        Of texts that are given as bytes.
+    name : str, optional
+
+    Raises
+    ------
+    ValueError
+        Where an argument is out of its range, or nothing was adapted to.
+    TypeError
+        Where the input holds no strings.
+
+    Examples
+    --------
+    >>> from backprop.layers import TextVectorization
+    >>> vectorize = TextVectorization(output_sequence_length=4)
+    >>> vectorize.adapt(["foo bar", "Bar, baz!", "baz bada boom"])
+    >>> vectorize.get_vocabulary()
+    ['', '[UNK]', 'baz', 'bar', 'foo', 'boom', 'bada']
+    >>> vectorize(["foo qux bar", "qux baz"])
+    array([[4, 1, 3, 0],
+           [1, 2, 0, 0]])
+    >>> TextVectorization(vocabulary=["baz", "bar"], output_mode="count")(["bar bar baz"])
+    array([[0, 1, 2]])
+    """
+
+    def __init__(
+        self,
+        max_tokens: int | None = None,
+        standardize: str | Callable | None = "lower_and_strip_punctuation",
+        split: str | Callable | None = "whitespace",
+        ngrams: int | tuple[int, ...] | None = None,
+        output_mode: str = "int",
+        output_sequence_length: int | None = None,
+        pad_to_max_tokens: bool = False,
+        vocabulary: Any = None,
+        idf_weights: Any = None,
+        sparse: bool = False,
+        ragged: bool = False,
+        encoding: str = "utf-8",
+        name: str | None = None,
+    ):
+        who = "TextVectorization"
+        standardize, split = map(registered, (standardize, split))
+        if not callable(standardize):
+            checks.one_of(standardize, (None, *STANDARDS), who, "standardize")
+        if not callable(split):
+            checks.one_of(split, (None, "whitespace", "character"), who, "split")
+        self.standardize = standardize
+        self.split = split
+        self.ngrams = lengths_of_ngrams(ngrams)
+        self.output_mode = mode(output_mode, who)
+        checks.one_of(self.output_mode, ("int", "multi_hot", "count", "tf_idf"), who, "output_mode")
+        ints = self.output_mode == "int"
+        if output_sequence_length is not None:
+            checks.integer(output_sequence_length, who, "output_sequence_length")
+        for argument, value, wanted in (
+            ("output_sequence_length", output_sequence_length is not None, True),
+            ("ragged", ragged, True),
+            ("sparse", sparse, False),
+            ("pad_to_max_tokens", pad_to_max_tokens, False),
+        ):
+            if value and ints is not wanted:
+                raise ValueError(
+                    f"{who} has {argument} for output_mode='int' {'only' if wanted else 'not'}; "
+                    f"output_mode is {output_mode!r}"
+                )
+        self.output_sequence_length = output_sequence_length
+        self.sparse = sparse
+        self.ragged = ragged
+        self.encoding = encoding
+        self.name = name
+        self.vocabulary = Vocabulary(
+            who, self.output_mode, max_tokens, "", "[UNK]", 1, pad_to_max_tokens
+        )
+        self._begin(vocabulary, idf_weights)
+
+    def __call__(self, x: Any) -> Any:
+        """The numbers of texts.
+
+        Parameters
+        ----------
+        x : str, or array-like of str, (N,) or (N, 1)
+            Without `split`, (N, T): the tokens themselves.
+
+        Returns
+        -------
+        ndarray of int64, (N, T), or with `ragged` a list of N arrays
+            For "int". One text gives one row, (T,).
+        ndarray or csr_array, (N, V)
+            Else: int64, with "tf_idf" float32. One text gives (V,), unless sparse.
+        """
+        texts = strings(x, "TextVectorization", self.encoding)
+        documents = self._tokens(texts)
+        lengths = [len(tokens) for tokens in documents]
+        numbers = self.vocabulary.look_up(chain.from_iterable(documents))
+        ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.intp)])
+        one = texts.ndim == 0 or (texts.ndim == 1 and self.split is None)
+        if self.output_mode != "int":
+            y = self.vocabulary.encode(numbers, ends, self.sparse)
+        elif self.ragged:
+            y = [numbers[i:j][: self.output_sequence_length] for i, j in pairwise(ends)]
+        else:
+            y = padded(numbers, np.diff(ends), self.output_sequence_length)
+        return y[0] if one and not self.sparse else y
+
+    def _documents(self, batch):
+        texts = strings(batch, "TextVectorization", self.encoding)
+        # without a split a list of words is a list of documents of one word
+        return self._tokens(texts[:, None] if texts.ndim == 1 and self.split is None else texts)
+
+    def _tokens(self, texts: Array) -> Iterable[list[str]]:
+        """The tokens of each text."""
+        texts = self._standardized(texts)
+        if self.split is None:
+            found = texts.reshape(-1, texts.shape[-1] if texts.ndim else 1).tolist()
+        else:
+            if texts.ndim > 1 and texts.shape[1:] != (1,):
+                raise ValueError(
+                    "TextVectorization expects a list of texts, or an array of shape (N,) or "
+                    f"(N, 1), and got {texts.shape}; with split=None the last axis holds tokens"
+                )
+            found = self._split(texts.reshape(-1))
+        return [joined(tokens, self.ngrams) for tokens in found] if self.ngrams else found
+
+    def _standardized(self, texts: Array) -> Array:
+        if self.standardize is None:
+            return texts
+        if not isinstance(self.standardize, str):
+            done = np.asarray(self.standardize(texts.astype(str)), dtype=object)
+            if done.shape != texts.shape:
+                raise ValueError(
+                    "TextVectorization expects standardize to return as many texts as it gets, in "
+                    f"an array of {texts.shape}, and got {done.shape}"
+                )
+            return done
+        table = STANDARDS[self.standardize]
+        done = np.empty(texts.shape, object)
+        done.reshape(-1)[:] = [text.translate(table) for text in texts.flat]
+        return done
+
+    def _split(self, texts: Array) -> Tokens:
+        if self.split == "whitespace":
+            return [WORD.findall(text) for text in texts]
+        if self.split == "character":
+            return [list(text) for text in texts]
+        assert callable(self.split)
+        found = [list(tokens) for tokens in self.split(texts.astype(str))]
+        if len(found) != len(texts):
+            raise ValueError(
+                f"TextVectorization expects split to return the tokens of each of {len(texts)} "
+                f"texts, and got {len(found)} lists"
+            )
+        return [[str(token) for token in tokens] for tokens in found]
+
+
+def registered(function: Any) -> Any:
+    """The function of that registered name, as a configuration holds it; else what was given."""
+    return get_custom_objects().get(function, function) if isinstance(function, str) else function
+
+
+def lengths_of_ngrams(ngrams: Any) -> tuple[int, ...]:
+    """The lengths of the runs that become tokens; none where single tokens do."""
+    if ngrams is None:
+        return ()
+    if isinstance(ngrams, list | tuple) and ngrams:
+        return tuple(checks.integer(n, "TextVectorization", "each of ngrams") for n in ngrams)
+    return tuple(range(1, checks.integer(ngrams, "TextVectorization", "ngrams") + 1))
+
+
+def joined(tokens: list[str], lengths: tuple[int, ...]) -> list[str]:
+    """Runs of tokens of these lengths, joined by spaces."""
+    return [" ".join(tokens[i : i + n]) for n in lengths for i in range(len(tokens) - n + 1)]
+
+
+def padded(numbers: Array, lengths: Array, width: int | None) -> Array:
+    """Numbers one text after the other as rows that are filled up with 0."""
+    if width is None:
+        width = int(lengths.max(initial=0))
+    y = np.zeros((len(lengths), width), np.int64)
+    place = np.arange(len(numbers)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    kept = place < width
+    y[np.repeat(np.arange(len(lengths)), lengths)[kept], place[kept]] = numbers[kept]
+    return y

@@ -1,0 +1,246 @@
+"""The block of a transformer: attention and a perceptron, each with a way around it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from backprop.checks import fraction, integer
+from backprop.layer import InputSpec, Layer
+from backprop.layers.activations.elementwise import number
+from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention, RotaryEmbedding
+from backprop.layers.branches import Residual
+from backprop.layers.containers import Chain, Container
+from backprop.layers.dense import Dense
+from backprop.layers.noise import Dropout
+from backprop.layers.normalization import LayerNormalization
+from backprop.parallel import both, pays
+
+FORKS = 1 << 15  # numbers in x from which on a second thread is worth its hand-off
+
+
+class Halves(NamedTuple):
+    """The caches of the two halves of a batch."""
+
+    first: Any
+    second: Any
+
+
+class TransformerBlock(Container):
+    """y = norm(h + perceptron(h)), where h = norm(x + attention(x)): the post-norm block; pre-norm:
+    y = h + perceptron(norm(h)), where h = x + attention(norm(x)).
+
+        x, h, y: (N, T, d)
+
+        perceptron(h) = activation(h · kernel₁ + bias₁) · kernel₂ + bias₂, of intermediate_dim units
+
+    Nothing is derived here: the block is a `Chain` of `Residual` and the layers in them. In the
+    pre-norm block x reaches y unchanged, and so does dy dx, however many blocks there are; the
+    chain ends in a sum that a `LayerNormalization` behind the last block brings back to scale.
+
+    Parameters
+    ----------
+    intermediate_dim : int
+        Units of the perceptron's first layer; often 4 d.
+    num_heads : int
+        Divides d: each head has d / num_heads features.
+    dropout : float, default 0.0
+        Fraction that is dropped in training: of the attention's weights, and of what attention and
+        perceptron add.
+    activation : str, function or Layer, default "relu"
+    layer_norm_epsilon : float, default 1e-5
+    kernel_initializer, bias_initializer : str or Initializer
+        Of attention and perceptron. Defaults: Glorot uniform and zeros.
+    normalize_first : bool, default False
+        Pre-norm instead of post-norm.
+    num_key_value_heads : int, optional
+        Fewer keys and values than queries, see `GroupQueryAttention`. Default: `num_heads`.
+    use_causal_mask : bool, default False
+        Whether a step sees only itself and the steps before.
+    sliding_window : int, optional
+        A query sees only the keys less than so many steps away. Default: all.
+    use_bias : bool, default True
+        Whether attention and perceptron have biases.
+    rotary : bool or RotaryEmbedding, default False
+        Turn queries and keys by their positions.
+    **kwargs
+        `activity_regularizer`, `trainable`, `dtype`, `name` of every `Layer`.
+
+    Attributes
+    ----------
+    attention : MultiHeadAttention or GroupQueryAttention
+        Once the block is built.
+
+    Raises
+    ------
+    ValueError
+        Where `num_heads` does not divide d, or `num_key_value_heads` does not divide `num_heads`.
+
+    Notes
+    -----
+    The first arguments, their defaults and the numbers are those of
+    keras_hub.layers.TransformerEncoder, and of its TransformerDecoder with `use_causal_mask`.
+
+    Where BLAS has more than one thread, the halves of a large batch run on two: the samples of a
+    batch do not meet in the block. Not so in training with dropout, whose draws have an order.
+
+    References
+    ----------
+    Vaswani et al.: Attention is all you need, 2017, section 3.1. Pre-norm: Xiong et al.: On layer
+    normalization in the transformer architecture, 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import TransformerBlock
+    >>> block = TransformerBlock(32, num_heads=2, normalize_first=True, use_causal_mask=True)
+    >>> block(np.zeros((1, 5, 8))).shape
+    (1, 5, 8)
+    """
+
+    def __init__(
+        self,
+        intermediate_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        activation: Any = "relu",
+        layer_norm_epsilon: float = 1e-5,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        normalize_first: bool = False,
+        *,
+        num_key_value_heads: int | None = None,
+        use_causal_mask: bool = False,
+        sliding_window: int | None = None,
+        use_bias: bool = True,
+        rotary: bool | RotaryEmbedding = False,
+        **kwargs,
+    ):
+        who = "TransformerBlock"
+        super().__init__(**kwargs)
+        self.intermediate_dim = integer(intermediate_dim, who, "intermediate_dim")
+        self.num_heads = integer(num_heads, who, "num_heads")
+        self.dropout = fraction(dropout, who, "dropout")
+        self.divides_batches = not self.dropout
+        self.activation = activation
+        self.layer_norm_epsilon = number(layer_norm_epsilon, who, "layer_norm_epsilon", 0)
+        self.kernel_initializer = kernel_initializer
+        self.bias_initializer = bias_initializer
+        self.normalize_first = normalize_first
+        if num_key_value_heads is not None:
+            integer(num_key_value_heads, who, "num_key_value_heads")
+            if num_heads % num_key_value_heads:
+                raise ValueError(
+                    f"{who} expects num_key_value_heads to divide num_heads, got "
+                    f"{num_key_value_heads} and {num_heads}"
+                )
+        self.num_key_value_heads = num_key_value_heads
+        self.use_causal_mask = use_causal_mask
+        self.sliding_window = sliding_window
+        self.use_bias = use_bias
+        self.rotary = rotary
+        self._twin: Chain | None = None
+        self.input_spec = InputSpec(ndim=3)
+
+    def build(self, input_shape):
+        self.check_input(input_shape)
+        d = input_shape[-1]
+        if d is None or d % self.num_heads:
+            raise ValueError(
+                f"{self!r} gives each of its {self.num_heads} heads as many features, so it "
+                f"expects a multiple of {self.num_heads} of them and got {d}"
+            )
+        attention = self._attention(d // self.num_heads)
+        perceptron = [
+            Dense(self.intermediate_dim, self.activation, **self._dense()),
+            Dense(d, **self._dense()),
+        ]
+        layers = []
+        for part in ([attention], perceptron):
+            if self.dropout:
+                part = [*part, Dropout(self.dropout)]
+            norm = LayerNormalization(epsilon=self.layer_norm_epsilon)
+            layers += [Residual([norm, *part])] if self.normalize_first else [Residual(part), norm]
+        self.chain = Chain(layers)
+        self.attention = attention  # behind the chain, in whose order the weights are
+        self.build_part(self.chain, 0, input_shape)
+        self.changes_mask = self.chain.changes_mask
+        self.input_spec = InputSpec(ndim=3, axes={-1: d})
+
+    def parts(self) -> tuple[str, list[Layer]]:
+        return "part", [self.chain]
+
+    def propagate(self, x, ctx):
+        if not self._forks(x, ctx):
+            return self.chain.propagate(x, ctx)
+        half, ctxs = len(x) // 2, [ctx, ctx]
+        if ctx.mask is not None:
+            ctxs = [ctx.with_mask(ctx.mask[:half]), ctx.with_mask(ctx.mask[half:])]
+        (y, first, _), (z, second, _) = both(
+            lambda: self.chain.propagate(x[:half], ctxs[0]),
+            lambda: self.chain.propagate(x[half:], ctxs[1]),
+        )
+        return np.concatenate((y, z)), Halves(first, second), ctx.mask
+
+    def backward(self, dy, cache):
+        if not isinstance(cache, Halves):
+            return self.chain.backward(dy, cache)
+        twin, half = self._replica(), len(dy) // 2
+        dx = both(
+            lambda: self.chain.backward(dy[:half], cache.first),
+            lambda: twin.backward(dy[half:], cache.second),
+        )
+        self.chain.add_gradients(twin)
+        return np.concatenate(dx)
+
+    def backward_params(self, dy, cache):
+        if not isinstance(cache, Halves):
+            self.chain.backward_params(dy, cache)
+        else:
+            self.backward(dy, cache)
+
+    def _forks(self, x, ctx) -> bool:
+        """Whether the halves of the batch run on two threads. Dropout would draw in an order that
+        depends on them, and a penalty counts the rows of its batch."""
+        drops = ctx.training and self.dropout
+        return x.size >= FORKS and len(x) > 1 and not drops and ctx.penalties is None and pays()
+
+    def _replica(self) -> Chain:
+        """The chain with gradients of its own, made for the first batch that is run in halves."""
+        twin = self._twin or self.chain.replica()
+        self._twin = twin
+        return twin
+
+    def __getstate__(self):
+        return self.__dict__ | {"_twin": None}
+
+    def replica(self, memo=None):
+        twin = super().replica(memo)
+        twin._twin = None
+        return twin
+
+    @property
+    def can_step(self):
+        return self.built and self.chain.can_step
+
+    def step(self, x, memory):
+        return self.chain.step(x, memory)
+
+    def _attention(self, size: int):
+        options = {
+            "dropout": self.dropout,
+            "use_causal_mask": self.use_causal_mask,
+            "sliding_window": self.sliding_window,
+            "rotary": self.rotary,
+        } | self._dense()
+        if self.num_key_value_heads is None:
+            return MultiHeadAttention(self.num_heads, size, **options)
+        return GroupQueryAttention(size, self.num_heads, self.num_key_value_heads, **options)
+
+    def _dense(self) -> dict[str, Any]:
+        return {
+            "use_bias": self.use_bias,
+            "kernel_initializer": self.kernel_initializer,
+            "bias_initializer": self.bias_initializer,
+        }
