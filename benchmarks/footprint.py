@@ -1,17 +1,25 @@
 """What a library costs beside the time of a step: memory, disk, and waiting for the first step.
 
-    python benchmarks/footprint.py [--rows mlp-mnist mlp-large] [--peers backprop jax ...] [--quick]
-                                   [--json FILE]
+    python benchmarks/footprint.py [--rows mlp-mnist cnn-cifar] [--peers backprop torch ...]
+                                   [--quick] [--json FILE]
 
 Each number is of a fresh interpreter of its own:
 
     import       seconds until NumPy and the library are imported, with the part that trains
     first step   seconds from the same start until one step of mlp-digits is done
-    memory       the process' largest resident memory, in MB, at the end of some steps of a row
     installed    MB of the files of the library's distribution and of what it requires
+    own          MB of resident memory when it is imported, before it has built anything
 
-`by-hand` is a loop of NumPy calls that does the row's arithmetic with nothing in between: one
+and, for each row, after some steps of training:
+
+    peak         the process' largest resident memory, in MB, also over that of the loop by hand
+    training     what the row has added at its largest: weights, optimizer, batches, and what a step
+                 makes; the pages of the library's files, which are read as they are needed, do not
+                 count. Also over PyTorch's.
+
+`by-hand` is a loop of NumPy calls that does a perceptron's arithmetic with nothing in between: one
 vector of values, one of gradients, two of Adam's means (SGD: one of velocities), one to work in.
+PyTorch trains with its default form of the optimizer.
 """
 
 from __future__ import annotations
@@ -34,22 +42,28 @@ from shared.machine import limit_threads, processor, unset_blas_limits, version 
 
 unset_blas_limits()
 
-from shared.peers import PEERS  # noqa: E402 - the environment comes first
+from shared.peers import PEERS, NotOffered  # noqa: E402 - the environment comes first
 from shared.rows import ROWS  # noqa: E402
 
 FIRST = "mlp-digits"
+MEMORY = ["mlp-mnist", "mlp-large", "cnn-mnist", "cnn-cifar"]  # rows whose memory is shown
 
 
-def peak() -> float:
-    """The largest resident memory of this process so far, in MB."""
-    try:  # what getrusage tells includes the parent's at the time of the fork
+def memory() -> dict[str, float]:
+    """MB that this process holds, and has held at most; on Linux also how much of it is no file's.
+
+    What getrusage tells includes the parent's at the time of the fork.
+    """
+    try:
         lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
     except OSError:
         import resource
 
         found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return found / (1024 * 1024 if sys.platform == "darwin" else 1024)
+        return {"peak": found / (1024 * 1024 if sys.platform == "darwin" else 1024)}
+    names = {"VmRSS": "now", "VmHWM": "peak", "RssFile": "files"}
+    fields = (line.split() for line in lines)
+    return {names[f[0][:-1]]: int(f[1]) / 1024 for f in fields if f[0][:-1] in names}
 
 
 def child(name: str, row: str, steps: int) -> None:
@@ -57,17 +71,23 @@ def child(name: str, row: str, steps: int) -> None:
     import warnings
 
     warnings.simplefilter("ignore")
-    variants = PEERS[name].variants(ROWS[row])
-    imported = time.perf_counter() - START
-    if not variants:
-        print(json.dumps({"absent": "does not offer this row"}))
+    try:
+        variants = PEERS[name].variants(ROWS[row])
+    except NotOffered as why:
+        print(json.dumps({"absent": str(why)}))
         return
+    imported, before = time.perf_counter() - START, memory()
     variant = next(iter(variants.values()))()
     variant.run(1)
     first = time.perf_counter() - START
     if steps > 1:
         variant.run(steps - 1)
-    print(json.dumps({"import": imported, "first": first, "peak": peak()}))
+    after = memory()
+    found = {"import": imported, "first": first, "peak": after["peak"]}
+    if "files" in after:  # a file's pages stay, so that what was the most is without them the most
+        found["own"] = before["now"]
+        found["training"] = after["peak"] - after["files"] - (before["now"] - before["files"])
+    print(json.dumps(found))
 
 
 def run(name: str, row: str, steps: int) -> dict[str, Any]:
@@ -133,7 +153,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     names = [name for name in PEERS if name != "torch.compile"]
-    parser.add_argument("--rows", nargs="+", default=["mlp-mnist", "mlp-large"], choices=ROWS)
+    parser.add_argument("--rows", nargs="+", default=MEMORY, choices=ROWS)
     parser.add_argument("--peers", nargs="+", default=names, choices=PEERS)
     parser.add_argument("--rounds", type=int, default=5, help="interpreters of each side")
     parser.add_argument("--steps", type=int, default=20, help="of training, where memory is read")
@@ -180,19 +200,15 @@ def report(
         f"{processor()}, {options.threads} threads, Python {sys.version.split()[0]}, "
         + ", ".join(f"{d} {version(d)}" for d in versions)
     )
-    print(
-        f"medians of {options.rounds} fresh interpreters; memory after {options.steps} steps, with "
-        "its ratio to the loop by hand"
-    )
-    heads = "".join(f"{f'{row}, MB':>22}" for row in memory)
-    print(f"{'':18}{'import s':>10}{'first step s':>14}{'installed MB':>14}{heads}")
-    table = {}
+    print(f"medians of {options.rounds} fresh interpreters; memory after {options.steps} steps")
+    print(f"{'':18}{'import s':>10}{'first step s':>14}{'installed MB':>14}{'own MB':>9}")
+    table: dict[str, dict[str, Any]] = {}
     for name, found in starts.items():
         if not works(found):
             print(f"{name:18}  absent: {found[-1]['absent']}")
             table[name] = {"absent": found[-1]["absent"]}
             continue
-        line = {
+        line = table[name] = {
             "import_s": middle(found, "import"),
             "first_step_s": middle(found, "first"),
             "installed_mb": size(name),
@@ -201,15 +217,25 @@ def report(
             f"{name:18}{line['import_s']:10.2f}{line['first_step_s']:14.2f}"
             f"{line['installed_mb']:14.0f}"
         )
-        for row, sides in memory.items():
-            if not works(sides[name]):
-                text += f"{'absent':>22}"
-                continue
-            line[row] = middle(sides[name], "peak")
-            ratio = line[row] / middle(sides["by-hand"], "peak")
-            text += f"{line[row]:13.0f} ({ratio:5.2f}x)"
+        if "own" in found[0]:
+            line["own_mb"] = middle(found, "own")
+            text += f"{line['own_mb']:9.0f}"
         print(text)
-        table[name] = line
+    for row, sides in memory.items():
+        print(f"\n{row:18}{'peak MB':>10}{'by hand':>11}{'training MB':>14}{'torch':>11}")
+        for name, found in sides.items():
+            if not works(found):
+                print(f"{name:18}  absent: {found[-1]['absent']}")
+                continue
+            line = table[name][row] = {}
+            text = f"{name:18}"
+            for what, other, width in (("peak", "by-hand", 10), ("training", "torch", 14)):
+                if what in found[0]:
+                    line[what] = middle(found, what)
+                    text += f"{line[what]:{width}.0f}"
+                    than = sides.get(other, [{}])[0].get(what)
+                    text += f"{f'({line[what] / than:.2f}x)' if than else '':>11}"
+            print(text)
     if options.json:
         with open(options.json, "w") as file:
             json.dump(table, file, indent=1)

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from shared import machine
-from shared.peers import PEERS, Peer, Variant
+from shared.peers import PEERS, NotOffered, Peer, Variant
 
 QUIET = 0.002  # seconds between two looks at the CPU time
 PATIENCE = 1.0  # seconds to wait for a library's threads to sleep
@@ -48,6 +48,8 @@ def serve(pipe: Connection, name: str, threads: int) -> None:
 def answer(worker: Worker, request: str, arguments: list[Any]) -> tuple[str, Any]:
     try:
         return "done", getattr(worker, request)(*arguments)
+    except NotOffered as error:
+        return "failed", (str(error), "")
     except Exception as error:
         lines = "".join(traceback.format_exception(error)[-6:])
         return "failed", (f"{type(error).__name__}: {error}", lines)
@@ -136,15 +138,16 @@ class Process:
 
 
 def interleave(
-    sides: dict[Any, tuple[Process, str]], seconds: float, rounds: int
+    sides: dict[Any, tuple[Process, str]], seconds: float, rounds: int, least: int = 5
 ) -> dict[Any, list[Block]]:
-    """Blocks of about so many seconds of each side, or of ten steps if these take longer, taking
-    turns; the order turns round with every round, so that no side always follows the same other."""
+    """Blocks of about so many seconds of each side, or of `least` steps if these take longer. They
+    take turns, in an order that turns round with every round, so that no side always follows the
+    same other."""
     steps = {}
     for key, (process, variant) in sides.items():
         process.ask("run", variant, 3)
         each = process.ask("run", variant, 3).each
-        steps[key] = max(10, round(seconds / each))
+        steps[key] = max(least, round(seconds / each))
         process.ask("run", variant, steps[key])
     found: dict[Any, list[Block]] = {key: [] for key in sides}
     order = list(sides)

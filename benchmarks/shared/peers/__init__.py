@@ -1,8 +1,8 @@
 """One module for each library: how it builds a row and trains it.
 
-A module has `variants(row)`, the ways to train a row with that library, each a function that makes
-a `Variant`. A library that is missing raises ImportError there; one that cannot do a row gives no
-variant for it.
+A module has `variants(row, peer)`, the ways to train a row with that library, each a function that
+makes a `Variant`. A library that is missing raises ImportError there; one that cannot do a row
+raises `NotOffered`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Variant(Protocol):
 
     def first(self, steps: int) -> tuple[list[float], list[Array]]:
         """The first steps: their losses, and the gradients of the first, in the order and shapes of
-        `rows.weights`."""
+        those `rows.weights` that are trained."""
         ...
 
     def run(self, steps: int) -> tuple[float, int]:
@@ -30,6 +30,17 @@ class Variant(Protocol):
 
 
 Variants = dict[str, Callable[[], Variant]]
+
+
+class NotOffered(Exception):
+    """A library cannot train a row: the reason."""
+
+
+def require(row: Row, *kinds: str) -> None:
+    """Refuse a row that has layers of other kinds than these."""
+    missing = sorted(row.kinds() - set(kinds))
+    if missing:
+        raise NotOffered(f"no such layer: {', '.join(missing)}")
 
 
 @dataclass(frozen=True)

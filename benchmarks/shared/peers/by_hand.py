@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.peers import Peer, Variants
+from shared.peers import NotOffered, Peer, Variants, require
 from shared.peers.loop import Loop
 from shared.rows import SGD, Array, Row, batches, weights
 
 
 def variants(row: Row, peer: Peer) -> Variants:
+    require(row, "Dense")
+    if row.loss == "binary":
+        raise NotOffered("written for cross-entropy and the squared error")
     return {"loop": lambda: by_hand(row)}
 
 

@@ -5,11 +5,25 @@ from __future__ import annotations
 import importlib
 import os
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 
-from shared.peers import Peer, Variants
+from shared.layers import (
+    GELU,
+    Dense,
+    Embedding,
+    Layer,
+    LayerNormalization,
+    MultiHeadAttention,
+    Residual,
+    Shape,
+)
+from shared.layers import PositionEmbedding as Positions
+from shared.peers import NotOffered, Peer, Variants
 from shared.peers.loop import Loop
 from shared.rows import SGD, Array, Row, batches, epoch, weights
 
@@ -20,12 +34,15 @@ def variants(row: Row, peer: Peer) -> Variants:
 
         importlib.import_module("backprop.models")  # names load when they are first used
 
+        missing = [kind for kind in sorted(row.kinds()) if not hasattr(backprop.layers, kind)]
+        if missing:
+            raise NotOffered(f"no such layer: {', '.join(missing)}")
         found: Variants = {
             "train_step": lambda: steps(backprop, row),
             "train_on_batch": lambda: on_batch(backprop, row),
             "fit": lambda: Fit(backprop, row),
         }
-        if row.loss == "crossentropy":
+        if row.loss == "crossentropy" and not row.from_logits:
             found["train_step, logits"] = lambda: steps(backprop, row, logits=True)
         return found
     os.environ["KERAS_BACKEND"] = peer.engine
@@ -41,23 +58,101 @@ def variants(row: Row, peer: Peer) -> Variants:
 def compiled(library: Any, row: Row, logits: bool = False) -> Any:
     """The model with the row's initial weights, as a user writes it: softmax is the last layer's
     activation, unless the loss takes logits."""
-    *first, last = row.layers
-    dense = library.layers.Dense
-    activation = last.activation
+    logits = logits or row.from_logits
     loss: Any = "mse"
-    if row.loss == "crossentropy":
+    layers = row.layers
+    if row.loss == "binary":
+        loss = library.losses.BinaryCrossentropy(from_logits=True)
+    elif row.loss == "crossentropy":
         loss = library.losses.SparseCategoricalCrossentropy(from_logits=logits)
-        activation = "linear" if logits else "softmax"
-    model = library.Sequential(
-        [
-            library.Input(row.input_shape),
-            *(dense(layer.units, activation=layer.activation) for layer in first),
-            dense(last.units, activation=activation),
-        ]
-    )
+        last: Any = layers[-1]
+        layers = (*layers[:-1], last if logits else replace(last, activation="softmax"))
+    make = ours if library.__name__ == "backprop" else with_keras
+    model = make(library, layers, row.input_shape, integers=isinstance(layers[0], Embedding))
     model.set_weights(weights(row))
     model.compile(optimizer(library, row), loss)
     return model
+
+
+def plain(library: Any, layer: Layer) -> Any:
+    """The library's layer of that name, with those arguments."""
+    return getattr(library.layers, type(layer).__name__)(**vars(layer))
+
+
+@dataclass(frozen=True)
+class TransformerBlock:
+    """Ours, normalized in front."""
+
+    intermediate_dim: int
+    num_heads: int
+
+
+def ours(backprop: Any, layers: Iterable[Layer], shape: Shape, integers: bool) -> Any:
+    def made(layer: Layer) -> Any:
+        match layer:
+            case Residual():
+                return backprop.layers.Residual([made(inner) for inner in layer.layers])
+            case MultiHeadAttention():
+                return backprop.layers.MultiHeadAttention(**vars(layer), use_causal_mask=True)
+            case GELU():
+                return backprop.layers.GELU(approximate=True)
+            case TransformerBlock():
+                return backprop.layers.TransformerBlock(
+                    **vars(layer),
+                    activation=backprop.layers.GELU(approximate=True),
+                    layer_norm_epsilon=1e-3,
+                    normalize_first=True,
+                    use_causal_mask=True,
+                )
+            case _:
+                return plain(backprop, layer)
+
+    entry = backprop.Input(shape, dtype="int32" if integers else None)
+    return backprop.Sequential([entry, *map(made, with_blocks(layers))])
+
+
+def with_blocks(layers: Iterable[Layer]) -> list[Layer | TransformerBlock]:
+    """Attention and perceptron, each with a way around it, as the one layer that a user writes."""
+    found: list[Layer | TransformerBlock] = []
+    for layer in layers:
+        match found[-1:], layer:
+            case (
+                [Residual((LayerNormalization(), MultiHeadAttention(heads)))],
+                Residual((LayerNormalization(), Dense(units), GELU(), Dense())),
+            ):
+                found[-1] = TransformerBlock(units, heads)
+            case _:
+                found.append(layer)
+    return found
+
+
+def with_keras(keras: Any, layers: Iterable[Layer], shape: Shape, integers: bool) -> Any:
+    """A graph, in which a layer may be applied twice or be passed by."""
+
+    class PositionEmbedding(keras.layers.Layer):
+        """As Keras' users write it, for whom it has none."""
+
+        def build(self, input_shape):
+            self.positions = self.add_weight(shape=input_shape[1:], initializer="zeros")
+
+        def call(self, x):
+            return x + self.positions
+
+    def after(layer: Layer, x: Any) -> Any:
+        match layer:
+            case Residual():
+                return keras.layers.Add()([x, reduce(lambda y, f: after(f, y), layer.layers, x)])
+            case MultiHeadAttention():
+                return plain(keras, layer)(x, x, use_causal_mask=True)
+            case GELU():
+                return keras.layers.Activation(partial(keras.activations.gelu, approximate=True))(x)
+            case Positions():
+                return PositionEmbedding()(x)
+            case _:
+                return plain(keras, layer)(x)
+
+    entry = keras.Input(shape, dtype="int32" if integers else "float32")
+    return keras.Model(entry, reduce(lambda y, layer: after(layer, y), layers, entry))
 
 
 def optimizer(library: Any, row: Row) -> Any:

@@ -6,31 +6,32 @@ import autograd.numpy as anp
 import numpy as np
 from autograd import value_and_grad
 
-from shared.peers import Peer, Variants
+from shared.peers import Peer, Variants, require
+from shared.peers.autograd_layers import KINDS, chain
 from shared.peers.loop import Loop
 from shared.rows import SGD, Array, Row, batches, weights
 
 
 def variants(row: Row, peer: Peer) -> Variants:
+    require(row, *KINDS)
     return {"value_and_grad": lambda: taped(row)}
 
 
 def taped(row: Row) -> Loop:
     params = weights(row)
     m, v, t = ([np.zeros_like(p) for p in params] for _ in range(3))
-    every = np.arange(row.batch)
     count, last = 0, []
 
     def loss(params, x, y):
-        given = iter(params)
-        for layer in row.layers:
-            x = anp.dot(x, next(given)) + next(given)
-            if layer.activation == "relu":
-                x = anp.maximum(x, np.float32(0))
+        z = chain(row.layers, x, iter(params))
         if row.loss == "mse":
-            return anp.mean((x - y) ** 2)
-        z = x - anp.max(x, axis=1, keepdims=True)
-        return anp.mean(anp.log(anp.sum(anp.exp(z), axis=1)) - z[every, y])
+            return anp.mean((z - y) ** 2)
+        if row.loss == "binary":
+            return anp.mean(anp.logaddexp(0, z) - z * y)
+        z = anp.reshape(z, (-1, z.shape[-1]))
+        z = z - anp.max(z, axis=1, keepdims=True)
+        picked = z[anp.arange(len(z)), y.ravel()]
+        return anp.mean(anp.log(anp.sum(anp.exp(z), axis=1)) - picked)
 
     differentiated = value_and_grad(loss)
 

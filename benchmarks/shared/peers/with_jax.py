@@ -9,25 +9,31 @@ import jax.numpy as jnp
 import numpy as np
 
 from shared.peers import Peer, Variants
+from shared.peers.jax_layers import Given, chain
 from shared.peers.loop import Loop
-from shared.rows import SGD, Array, Row, batches, weights
+from shared.rows import SGD, Array, Row, batches, trained, untrained, weights
 
 
 def variants(row: Row, peer: Peer) -> Variants:
-    return {"jit": lambda: jitted(row)}
+    found: Variants = {"jit": lambda: jitted(row)}
+    if row.kinds() & {"LSTM", "GRU"}:
+        found["jit, unroll 10"] = lambda: jitted(row, unroll=10)
+    return found
 
 
-def loss_of(row: Row):
-    def loss(params, x, y):
-        given = iter(params)
-        for layer in row.layers:
-            x = x @ next(given) + next(given)
-            if layer.activation == "relu":
-                x = jax.nn.relu(x)
+def loss_of(row: Row, unroll: int):
+    """(trained, kept, x, y) → the loss, and what the weights that are not trained become."""
+
+    def loss(trained, kept, x, y):
+        given = Given(trained, kept, unroll)
+        z = chain(row.layers, x, given)
         if row.loss == "mse":
-            return jnp.mean((x - y) ** 2)
-        picked = jnp.take_along_axis(jax.nn.log_softmax(x), y[:, None], -1)
-        return -jnp.mean(picked)
+            value = jnp.mean((z - y) ** 2)
+        elif row.loss == "binary":
+            value = jnp.mean(jax.nn.softplus(z) - z * y)
+        else:
+            value = -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(z), y[..., None], -1))
+        return value, given.moved
 
     return loss
 
@@ -58,23 +64,25 @@ def update_of(row: Row):
     return adam
 
 
-def jitted(row: Row) -> Loop:
-    loss, update = loss_of(row), update_of(row)
+def jitted(row: Row, unroll: int = 1) -> Loop:
+    loss, update = loss_of(row, unroll), update_of(row)
 
-    def whole(params, state, x, y):
-        value, grads = jax.value_and_grad(loss)(params, x, y)
+    def whole(params, kept, state, x, y):
+        (value, kept), grads = jax.value_and_grad(loss, has_aux=True)(params, kept, x, y)
         params, state = update(params, state, grads)
-        return params, state, value
+        return params, kept, state, value
 
-    compiled = jax.jit(whole, donate_argnums=(0, 1))
-    params: Any = [jnp.asarray(w) for w in weights(row)]
+    compiled = jax.jit(whole, donate_argnums=(0, 1, 2))
+    initial = weights(row)
+    params: Any = [jnp.asarray(w) for w in trained(row, initial)]
+    kept: Any = [jnp.asarray(w) for w in untrained(row, initial)]
     state: Any = ([jnp.zeros_like(w) for w in params],)
     if not isinstance(row.optimizer, SGD):
         state = (*state, [jnp.zeros_like(w) for w in params], jnp.float32(0))
 
     def step(x, y):
-        nonlocal params, state
-        params, state, value = compiled(params, state, x, y)
+        nonlocal params, kept, state
+        params, kept, state, value = compiled(params, kept, state, x, y)
         return value
 
     def gradients() -> list[Array]:

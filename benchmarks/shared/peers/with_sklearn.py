@@ -12,23 +12,29 @@ from typing import Any
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from shared.peers import Peer, Variants
+from shared.layers import Dense
+from shared.peers import NotOffered, Peer, Variants, require
 from shared.peers.loop import Loop
-from shared.rows import SGD, Array, Dense, Row, batches, weights
+from shared.rows import SGD, Array, Row, batches, weights
 
 
 def variants(row: Row, peer: Peer) -> Variants:
-    hidden = row.layers[:-1]
-    fits = all(isinstance(layer, Dense) and layer.activation == "relu" for layer in hidden)
-    if not fits or (row.loss == "mse" and isinstance(row.optimizer, SGD)):
-        return {}
+    require(row, "Dense")
+    if any(layer.activation != "relu" for layer in dense(row)[:-1]):
+        raise NotOffered("one activation for all hidden layers, here ReLU")
+    if row.loss == "binary" or (row.loss == "mse" and isinstance(row.optimizer, SGD)):
+        raise NotOffered(f"no {row.loss} with {type(row.optimizer).__name__} that does this work")
     return {"partial_fit": lambda: partial_fit(row)}
+
+
+def dense(row: Row) -> list[Dense]:
+    return [layer for layer in row.layers if isinstance(layer, Dense)]
 
 
 def estimator(row: Row, scale: float) -> Any:
     how = row.optimizer
     options: dict[str, Any] = {
-        "hidden_layer_sizes": tuple(layer.units for layer in row.layers[:-1]),
+        "hidden_layer_sizes": tuple(layer.units for layer in dense(row)[:-1]),
         "alpha": 0.0,
         "batch_size": row.batch,
         "shuffle": False,
@@ -54,7 +60,7 @@ def slots(row: Row) -> tuple[str, ...]:
 def ready(row: Row, x: Array, y: Array, scale: float = 1.0) -> Any:
     """The estimator as before its first step, with the row's weights; it needs a batch to see."""
     model, start = estimator(row, scale), weights(row)
-    options = {"classes": np.arange(row.layers[-1].units)} if row.loss == "crossentropy" else {}
+    options = {"classes": np.arange(dense(row)[-1].units)} if row.loss == "crossentropy" else {}
     model.partial_fit(x, y, **options)  # makes weights and an optimizer, which are replaced
     for kernel, bias, k, b in zip(
         model.coefs_, model.intercepts_, start[::2], start[1::2], strict=True
@@ -69,7 +75,7 @@ def ready(row: Row, x: Array, y: Array, scale: float = 1.0) -> Any:
 
 
 def partial_fit(row: Row) -> Loop:
-    scale = 1.0 if row.loss == "crossentropy" else row.layers[-1].units / 2
+    scale = 1.0 if row.loss == "crossentropy" else dense(row)[-1].units / 2
     given = batches(row)
     model = ready(row, *given[0], scale)
 

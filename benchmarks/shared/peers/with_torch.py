@@ -1,8 +1,10 @@
-"""PyTorch: eager with each form of its optimizer, and compiled."""
+"""PyTorch: eager with each form of its optimizer, and compiled, in each layout of its data."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,73 +12,122 @@ from torch.nn import functional
 
 from shared.peers import Peer, Variants
 from shared.peers.loop import Loop
-from shared.rows import SGD, Array, Row, batches, weights
+from shared.peers.torch_layers import Network
+from shared.rows import SGD, Array, Row, batches
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
+@dataclass(frozen=True)
+class Way:
+    """How a user may write a row, where there is more than one way that could be the fastest.
+
+    Attributes
+    ----------
+    channels_last : bool
+        Images and kernels with the channels last in memory.
+    time_first : bool
+        Sequences as (time, batch, features).
+    bag : bool
+        An embedding and the mean of a sequence as one `EmbeddingBag`.
+    """
+
+    channels_last: bool = False
+    time_first: bool = False
+    bag: bool = False
+
+
+def ways(row: Row) -> dict[str, Way]:
+    """Each with what it adds to a variant's name."""
+    found = {"": Way()}
+    if len(row.input_shape) == 3:
+        found[", channels_last"] = Way(channels_last=True)
+    if row.kinds() & {"LSTM", "GRU"}:
+        found[", time first"] = Way(time_first=True)
+    if {"Embedding", "GlobalAveragePooling1D"} <= row.kinds():
+        found[", EmbeddingBag"] = Way(bag=True)
+    return found
+
+
+FORMS: dict[str, dict[str, bool]] = {
+    "default": {},
+    "foreach": {"foreach": True},
+    "fused": {"fused": True},
+}
+
+
 def variants(row: Row, peer: Peer) -> Variants:
-    if peer.name == "torch":
-        return {
-            "default": lambda: eager(row),
-            "foreach": lambda: eager(row, foreach=True),
-            "fused": lambda: eager(row, fused=True),
-        }
-    return {
-        "fused optimizer": lambda: compiled(row, False, fused=True),
-        "compiled optimizer": lambda: compiled(row, True),
-    }
+    torch._dynamo.reset()  # it compiles a function anew eight times, and then no more
+    found: Variants = {}
+    for name, way in ways(row).items():
+        if peer.name == "torch":
+            for form, options in FORMS.items():
+                found[form + name] = bound(eager, row, way, **options)
+        else:
+            found["fused optimizer" + name] = bound(compiled, row, way, whole=False, fused=True)
+            found["compiled optimizer" + name] = bound(compiled, row, way, whole=True)
+    return found
 
 
-def network(row: Row) -> torch.nn.Sequential:
-    """The layers, with the row's initial weights; `Linear` keeps its kernel turned."""
-    parts: list[torch.nn.Module] = []
-    n, given = row.input_shape[-1], iter(weights(row))
-    for layer in row.layers:
-        linear = torch.nn.Linear(n, layer.units)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(next(given).T))
-            linear.bias.copy_(torch.from_numpy(next(given)))
-        parts.append(linear)
-        if layer.activation == "relu":
-            parts.append(torch.nn.ReLU())
-        n = layer.units
-    return torch.nn.Sequential(*parts)
+def bound(make: Callable[..., Loop], *arguments: Any, **options: bool) -> Callable[[], Loop]:
+    return lambda: make(*arguments, **options)
 
 
-def optimizer(row: Row, model: torch.nn.Module, **form: bool) -> torch.optim.Optimizer:
+def optimizer(row: Row, model: Network, **form: bool) -> torch.optim.Optimizer:
     how = row.optimizer
     if isinstance(how, SGD):
-        return torch.optim.SGD(model.parameters(), how.lr, how.momentum, **form)
+        return torch.optim.SGD(model.trained(), how.lr, how.momentum, **form)
     betas = how.beta_1, how.beta_2
-    return torch.optim.Adam(model.parameters(), how.lr, betas, how.epsilon, **form)
+    return torch.optim.Adam(model.trained(), how.lr, betas, how.epsilon, **form)
 
 
-def tensors(row: Row) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    return [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in batches(row)]
+def network(row: Row, way: Way) -> Network:
+    model = Network(row, bag=way.bag, time_first=way.time_first)
+    return model.to(memory_format=torch.channels_last) if way.channels_last else model
 
 
-def gradients(model: torch.nn.Module) -> list[Array]:
-    found = [p.grad for p in model.parameters()]
-    return [g.numpy().T for g in found if g is not None]
+def tensors(row: Row, way: Way) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The batches in the layout that the network takes, made once."""
+
+    def laid_out(x: Array) -> torch.Tensor:
+        if x.ndim == 4:
+            order = torch.channels_last if way.channels_last else torch.contiguous_format
+            return torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=order)
+        if x.ndim == 3 and way.time_first:
+            return torch.from_numpy(x).transpose(0, 1).contiguous()
+        return torch.from_numpy(x)
+
+    found = batches(row)
+    if row.loss == "mse":  # the target is the input
+        return [(laid_out(x), laid_out(x)) for x, _ in found]
+    return [(laid_out(x), torch.from_numpy(y)) for x, y in found]
 
 
-def eager(row: Row, **form: bool) -> Loop:
-    model = network(row)
+def loss_of(row: Row) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    if row.loss == "mse":
+        return functional.mse_loss
+    if row.loss == "binary":
+        return functional.binary_cross_entropy_with_logits
+    if len(row.output_shape()) > 1:
+        return lambda z, y: functional.cross_entropy(z.flatten(0, -2), y.flatten())
+    return functional.cross_entropy
+
+
+def eager(row: Row, way: Way, **form: bool) -> Loop:
+    model, loss_is = network(row, way), loss_of(row)
     update = optimizer(row, model, **form)
-    loss_of = functional.cross_entropy if row.loss == "crossentropy" else functional.mse_loss
 
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         update.zero_grad()
-        loss = loss_of(model(x), y)
+        loss = loss_is(model(x), y)
         loss.backward()
         update.step()
         return loss.detach()
 
     return Loop(
         step,
-        tensors(row),
-        lambda: gradients(model),
+        tensors(row, way),
+        model.gradients,
         before=lambda t: move_epsilon(row, update, t),
     )
 
@@ -91,13 +142,12 @@ def move_epsilon(row: Row, update: torch.optim.Optimizer, t: int) -> None:
             group["eps"] = how.epsilon / (1 - how.beta_2**t) ** 0.5 if t else how.epsilon
 
 
-def compiled(row: Row, whole: bool, **form: bool) -> Loop:
+def compiled(row: Row, way: Way, whole: bool, **form: bool) -> Loop:
     """Forward pass and loss as one compiled function, whose backward pass is compiled too; the
     update as it is, or compiled as well."""
-    model = network(row)
+    model, loss_is = network(row, way), loss_of(row)
     update = optimizer(row, model, **form)
-    loss_of = functional.cross_entropy if row.loss == "crossentropy" else functional.mse_loss
-    forward: Any = torch.compile(lambda x, y: loss_of(model(x), y))
+    forward: Any = torch.compile(lambda x, y: loss_is(model(x), y))
     advance: Any = torch.compile(update.step) if whole else update.step
 
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -107,4 +157,4 @@ def compiled(row: Row, whole: bool, **form: bool) -> Loop:
         advance()
         return loss.detach()
 
-    return Loop(step, tensors(row), lambda: gradients(model))
+    return Loop(step, tensors(row, way), model.gradients)
