@@ -4,6 +4,7 @@ out."""
 import ast
 import contextlib
 import importlib
+import importlib.util
 import inspect
 import io
 import re
@@ -117,8 +118,20 @@ def at_least(words, least):
     return lambda text: number_behind(words, text) >= least
 
 
+def at_most(words, most):
+    return lambda text: number_behind(words, text) <= most
+
+
 def beats_principal_components(text):
     return number_behind("autoencoder", text) < 0.8 * number_behind("principal components", text)
+
+
+def the_network_beats_the_linear_function(text):
+    return number_behind("a GRU (mean of five)", text) < number_behind("same months", text)
+
+
+def it_foresees_more_than_pairs(text):
+    return number_behind("backprop", text) < number_behind("counts of pairs", text)
 
 
 def shared_encoder_helps(text):
@@ -132,18 +145,36 @@ def shared_encoder_helps(text):
 # what is to be seen in the output of each script
 CHECKS = {
     "autoencoder.py": [beats_principal_components],
-    "digits_convnet.py": [at_least("test accuracy", 0.97), lambda text: "FAIL" not in text],
+    "character_model.py": [it_foresees_more_than_pairs],
+    "digits_convnet.py": [at_least("test accuracy", 0.985), lambda text: "FAIL" not in text],
     "digits_perceptron.py": [at_least("test accuracy", 0.95)],
+    "spelling_to_sound.py": [at_most("backprop phoneme error rate", 50.0)],
     "sequence_lstm.py": [
         at_least("8 rows: test accuracy", 0.92), at_least("6 rows: test accuracy", 0.75)
     ],
     "sparse_words.py": [at_least("test accuracy", 0.95)],
+    "speech_ctc.py": [
+        at_most("bidirectional LSTM, greedy:", 8), at_most("bidirectional LSTM, beam_search:", 8)
+    ],
+    "speech_vowels.py": [at_least("backprop: test accuracy", 0.95)],
+    "time_series.py": [the_network_beats_the_linear_function],
     "two_models_share_a_layer.py": [shared_encoder_helps],
 }  # fmt: skip
 
+# scripts that would take minutes, and what makes them short
+SHORT = {
+    "character_model.py": ["--batches", "150"],
+    "spelling_to_sound.py": ["--epochs", "8", "--words", "1080"],
+}
+# packages that bring the data of a script
+NEEDS = {"speech_ctc.py": "aeon", "speech_vowels.py": "aeon", "time_series.py": "statsmodels"}
+
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=name_of)
-def test_every_script_runs_and_prints_its_figures(script, folder):
+def test_every_script_runs_and_prints_its_figures(script, folder, monkeypatch):
+    if script.name in NEEDS and importlib.util.find_spec(NEEDS[script.name]) is None:
+        pytest.skip(f"the data come with {NEEDS[script.name]}")
+    monkeypatch.setattr("sys.argv", [str(script), *SHORT.get(script.name, [])])
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         runpy.run_path(str(script), run_name="__main__")
 
