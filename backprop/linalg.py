@@ -6,9 +6,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from backprop.parallel import share
+
 Array = np.ndarray
 
 SHORT = 64  # entries of a row: below, NumPy is faster along the columns
+LARGE = 1 << 25  # multiplications in a product that two threads share
 
 
 def rows(x: Array) -> Array:
@@ -136,12 +139,25 @@ def product_of_rows(x, dy: Array, out: Array) -> None:
 
 def gradients_of_affine(x, dz: Array, dkernel: Array, dbias: Array) -> None:
     """dkernel = xᵀ dz and dbias = Σ_rows dz, for z = x kernel + bias."""
-    if type(x) is np.ndarray and x.ndim == 2 and x.dtype is dz.dtype is dkernel.dtype:
-        x.T.dot(dz, dkernel)  # what follows does the same, with more questions asked
+    if type(x) is np.ndarray and x.dtype is dz.dtype is dkernel.dtype:
+        if x.ndim != 2:
+            x, dz = rows(x), rows(dz)
+        multiply(x.T, dz, dkernel)  # what follows does the same, with more questions asked
         ones(dz.shape[0], dz.dtype).dot(dz, dbias)
     else:
         product_of_rows(x, dz, out=dkernel)
         sum_rows(dz, out=dbias)
+
+
+def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
+    """a b for matrices. Where BLAS is held to one thread, a large product is shared out by the rows
+    of a. `a` may be a SciPy sparse matrix if `out` is None; `out` must have the dtype of both."""
+    if a.size * b.shape[1] < LARGE or not isinstance(a, np.ndarray):
+        return a.dot(b) if out is None else a.dot(b, out)
+    c = np.empty((len(a), b.shape[1]), np.result_type(a, b)) if out is None else out
+    rows_worth_a_thread = LARGE // (2 * b.size) + 1
+    share(lambda part: np.matmul(a[part], b, out=c[part]), len(a), rows_worth_a_thread, follow=True)
+    return c
 
 
 def product(a: Array, b: Array, out: Array) -> None:

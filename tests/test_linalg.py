@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse, special
 
-from backprop import linalg
+from backprop import linalg, parallel
 
 dtypes = st.sampled_from([np.float32, np.float64])
 
@@ -72,3 +72,28 @@ def test_a_kernels_gradient_takes_sparse_rows_as_dense_ones():
 
     np.testing.assert_allclose(dense, x.T @ dy)
     np.testing.assert_allclose(scattered, dense)
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_large_product_is_shared_out_where_blas_is_held(monkeypatch, filled):
+    monkeypatch.setattr(linalg, "LARGE", 1)
+    monkeypatch.setattr(parallel.Blas, "threads", 3)
+    parts, share = [], parallel.share
+
+    def counted(*args, **kwargs):
+        found = share(*args, **kwargs)
+        parts.append(len(found))
+        return found
+
+    monkeypatch.setattr(linalg, "share", counted)
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((7, 4)).T, rng.standard_normal((7, 5))
+    out = np.empty((4, 5)) if filled else None
+
+    free = linalg.multiply(a, b, out)
+    with parallel.blas().held():
+        held = linalg.multiply(a, b, out)
+
+    assert parts == [1, 3] and (held is out or not filled)
+    np.testing.assert_allclose(free, a @ b)
+    np.testing.assert_allclose(held, a @ b)

@@ -8,7 +8,7 @@ from backprop.checks import integer
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.activations import Linear, ReLU, layer_of
 from backprop.layers.activations.elementwise import positive
-from backprop.linalg import gradients_of_affine, product_of_rows, rows
+from backprop.linalg import gradients_of_affine, multiply, product_of_rows, rows
 
 
 class Dense(Layer):
@@ -107,9 +107,9 @@ class Dense(Layer):
 
     def forward(self, x, ctx=INFERENCE):
         if x.ndim == 2:
-            z = x.dot(self.kernel)
+            z = multiply(x, self.kernel)
         else:
-            z = rows(x).dot(self.kernel).reshape(*x.shape[:-1], self.units)
+            z = multiply(rows(x), self.kernel).reshape(*x.shape[:-1], self.units)
         if self.use_bias:
             z += self.bias
         activation = self.activation
@@ -133,7 +133,7 @@ class Dense(Layer):
     def backward_of_product(self, dz, x):
         """dL/dz → dL/dx, where z = x · kernel + bias."""
         self._set_gradients(x, dz)
-        dx = rows(dz).dot(self.kernel.T)
+        dx = multiply(rows(dz), self.kernel.T)
         return dx if x.ndim == 2 else dx.reshape(x.shape)
 
     @property
