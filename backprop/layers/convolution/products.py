@@ -41,6 +41,7 @@ Array = np.ndarray
 BLOCK = 1 << 21  # numbers of P at a time, 8 MB of float32
 WORK = 1 << 23  # products that are worth a thread
 PIXELS = 1 << 16  # numbers of z at a time, by channel: 256 KB of float32
+NARROW = 4  # channels, up to which P is written place by place
 FEW = 16  # channels: with less, the transforms take longer than the products that they save
 
 
@@ -217,9 +218,21 @@ def kernel_gradient_by_channel(x: Array, dz: Array, windows: Windows, out: Array
 def patches(x: Array, windows: Windows, groups: int) -> Array:
     """P by groups: (groups, rows, places * C / groups), one row for each window."""
     c = x.shape[-1] // groups
+    if groups == 1 and c <= NARROW:
+        return patches_by_place(x, windows)
     p = windows.patches(windows.pad(x.reshape(*x.shape[:-1], groups, c)))
     count = prod(p.shape[: 1 + len(windows.size)])
     return p.reshape(count, groups, prod(windows.size) * c).swapaxes(0, 1)
+
+
+def patches_by_place(x: Array, windows: Windows) -> Array:
+    """P of an image of few channels, a row of whose window is a few numbers and slow to copy. So
+    Pᵀ is written, place by place and channel by channel, in stretches as long as a row of z."""
+    counts = windows.counts(x.shape[1:-1])
+    p = np.empty((prod(windows.size), x.shape[-1], len(x), *counts), x.dtype)
+    for place, pixel in zip(p, windows.pixels(windows.pad(x)), strict=True):
+        place[...] = np.moveaxis(pixel, -1, 0)
+    return p.reshape(1, len(p) * x.shape[-1], len(x) * prod(counts)).swapaxes(1, 2)
 
 
 def by_group(kernel: Array, groups: int) -> Array:
