@@ -160,13 +160,16 @@ def test_keras_does_our_work_where_layers_are_passed_by():
     assert "absent" not in run.stdout and "REFUSED" not in run.stdout
 
 
-def test_what_a_library_lacks_is_the_reason_for_its_absence(shared):
+@pytest.mark.parametrize(
+    "peer, library", [("by-hand", "numpy"), ("sklearn", "sklearn"), ("autograd", "autograd")]
+)
+def test_what_a_library_lacks_is_the_reason_for_its_absence(shared, peer, library):
     from shared.peers import PEERS, NotOffered
     from shared.rows import ROWS
 
-    for peer in ("by-hand", "sklearn", "autograd"):
-        with pytest.raises(NotOffered, match="no such layer: Conv2D, Flatten, MaxPooling2D"):
-            PEERS[peer].variants(ROWS["cnn-mnist"])
+    pytest.importorskip(library)
+    with pytest.raises(NotOffered, match="no such layer: Conv2D, Flatten, MaxPooling2D"):
+        PEERS[peer].variants(ROWS["cnn-mnist"])
 
 
 def test_weights_have_the_shapes_of_the_models(shared):
