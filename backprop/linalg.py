@@ -19,6 +19,11 @@ def rows(x: Array) -> Array:
     return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
+def rows_of(x: Array, numbers: int) -> int:
+    """How many entries along x's first axis hold about so many numbers; one at least."""
+    return max(numbers * len(x) // max(x.size, 1), 1)
+
+
 def sum_rows(x: Array, out: Array | None = None) -> Array:
     """Σ over all axes but the last: (..., n) → (n,)."""
     x = rows(x)  # a product with ones is twice as fast as sum(0)

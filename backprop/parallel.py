@@ -79,10 +79,10 @@ def run(tasks: list[Callable[[], Result]]) -> list[Result]:
     return found + [task.result() for task in later]
 
 
-def both(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
-    """What the two functions return, run at the same time."""
-    one, other = run([first, second])
-    return one, other
+def blocks(part: slice, step: int) -> Iterator[slice]:
+    """A part piece by piece, `step` at a time: what stays in a cache from one pass to the next."""
+    for i in range(part.start, part.stop, step):
+        yield slice(i, min(i + step, part.stop))
 
 
 def pays() -> bool:

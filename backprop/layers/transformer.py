@@ -15,7 +15,7 @@ from backprop.layers.containers import Chain, Container
 from backprop.layers.dense import Dense
 from backprop.layers.noise import Dropout
 from backprop.layers.normalization import LayerNormalization
-from backprop.parallel import both, pays
+from backprop.parallel import pays, run
 
 FORKS = 1 << 15  # numbers in x from which on a second thread is worth its hand-off
 
@@ -177,9 +177,11 @@ class TransformerBlock(Container):
         half, ctxs = len(x) // 2, [ctx, ctx]
         if ctx.mask is not None:
             ctxs = [ctx.with_mask(ctx.mask[:half]), ctx.with_mask(ctx.mask[half:])]
-        (y, first, _), (z, second, _) = both(
-            lambda: self.chain.propagate(x[:half], ctxs[0]),
-            lambda: self.chain.propagate(x[half:], ctxs[1]),
+        (y, first, _), (z, second, _) = run(
+            [
+                lambda: self.chain.propagate(x[:half], ctxs[0]),
+                lambda: self.chain.propagate(x[half:], ctxs[1]),
+            ]
         )
         return np.concatenate((y, z)), Halves(first, second), ctx.mask
 
@@ -187,9 +189,11 @@ class TransformerBlock(Container):
         if not isinstance(cache, Halves):
             return self.chain.backward(dy, cache)
         twin, half = self._replica(), len(dy) // 2
-        dx = both(
-            lambda: self.chain.backward(dy[:half], cache.first),
-            lambda: twin.backward(dy[half:], cache.second),
+        dx = run(
+            [
+                lambda: self.chain.backward(dy[:half], cache.first),
+                lambda: twin.backward(dy[half:], cache.second),
+            ]
         )
         self.chain.add_gradients(twin)
         return np.concatenate(dx)

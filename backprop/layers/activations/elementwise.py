@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import INFERENCE, Array, Context, Layer
-from backprop.linalg import zeros
-from backprop.parallel import share
+from backprop.linalg import rows_of, zeros
+from backprop.parallel import blocks, share
 
 SMALL = 8192  # elements; below, one more pass over an array costs less than the set-up of clip
-LARGE = 1 << 18  # elements that are worth a thread
-BLOCK = 1 << 18  # elements at a time, which stay in a core's cache
+LARGE = 1 << 18  # elements that are worth a thread, and stay in a core's cache
 
 
 class FromOutput(Layer):
@@ -87,18 +86,11 @@ def gated_by(y: Array, dy: Array) -> Array:
     dx = np.empty_like(dy)
 
     def work(part: slice) -> None:
-        step = max(BLOCK * len(dy) // dy.size, 1)
-        for i in range(part.start, part.stop, step):
-            at = slice(i, min(i + step, part.stop))
+        for at in blocks(part, rows_of(dy, LARGE)):
             np.multiply(np.greater(y[at], 0).astype(dy.dtype), dy[at], out=dx[at])
 
-    share(work, len(dy), worth_a_thread(dy), follow=True)
+    share(work, len(dy), rows_of(dy, LARGE), follow=True)
     return dx
-
-
-def worth_a_thread(x: Array) -> int:
-    """So many rows hold `LARGE` numbers."""
-    return LARGE * len(x) // x.size + 1
 
 
 def negative(x: Array) -> Array:

@@ -163,7 +163,7 @@ class Convolutional(Layer):
 
     def build_kernels(self, channels: int | None) -> None:
         """Make the kernels for an input of so many channels."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no build_kernels(self, channels): write one")
 
     def sizes_of_z(self, sizes: Shape) -> Shape:
         """Of x: (N, sizes ..., C) → of z. Default: the number of windows along each axis."""
@@ -171,18 +171,20 @@ class Convolutional(Layer):
 
     def channels_of_z(self, channels: int | None) -> int | None:
         """Channels of x → channels of z."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no channels_of_z(self, channels): write one")
 
     def linear(self, x: Array, finish: Callable[[Array], None]) -> tuple[Array, Any]:
         """The sums, channels last like x, and what `linear_backward` needs.
 
         `finish` must see each image of the sums once, all at a time or some.
         """
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no linear(self, x, finish): write one")
 
     def linear_backward(self, dz: Array, cache: Any, dx: bool) -> Any:
         """Set the gradients of the kernels; dL/dx if `dx`."""
-        raise NotImplementedError
+        raise TypeError(
+            f"{type(self).__name__} has no linear_backward(self, dz, cache, dx): write one"
+        )
 
 
 def with_ones(init: Init, axes: int) -> Init:

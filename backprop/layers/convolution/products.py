@@ -33,8 +33,8 @@ import numpy as np
 
 from backprop.layers.convolution import winograd
 from backprop.layers.windows import Windows
-from backprop.linalg import rows, sum_rows
-from backprop.parallel import share
+from backprop.linalg import rows, rows_of, sum_rows
+from backprop.parallel import blocks, share
 
 Array = np.ndarray
 
@@ -60,7 +60,7 @@ def correlate(
         return z
 
     def work(part: slice) -> None:
-        for images in blocks(part, z, kernel):
+        for images in images_of(part, z, kernel):
             p = patches(x[images], windows, groups)
             np.matmul(p, by_group(kernel, groups), out=rows_by_group(z[images], groups))
             if finish is not None:
@@ -94,7 +94,7 @@ def input_gradient(
     transposed = transposed.reshape(groups, filters // groups, -1)  # (groups, filters, places * C)
 
     def work(part: slice) -> None:
-        for images in blocks(part, dz, kernel):
+        for images in images_of(part, dz, kernel):
             d = dz[images]
             n, *counts, _ = d.shape
             dp = (rows_by_group(d, groups) @ transposed).reshape(groups, n, *counts, -1, c)
@@ -131,7 +131,7 @@ def kernel_gradient(x: Array, dz: Array, windows: Windows, out: Array, groups: i
 
     def work(part: slice) -> Array:
         total = np.zeros(shape, out.dtype)
-        for images in blocks(part, dz, out):
+        for images in images_of(part, dz, out):
             p = patches(x[images], windows, groups)
             total += p.swapaxes(1, 2) @ rows_by_group(dz[images], groups)
         return total
@@ -156,19 +156,15 @@ def before(windows: Windows, sizes: tuple[int, ...]) -> winograd.Before:
     return top, left
 
 
-def blocks(part: slice, z: Array, kernel: Array) -> Iterator[slice]:
+def images_of(part: slice, z: Array, kernel: Array) -> Iterator[slice]:
     """The images of a part of the batch, as many at a time as make `BLOCK` numbers of P."""
     numbers = prod(z.shape[1:-1]) * prod(kernel.shape[:-1])
-    step = max(BLOCK // max(numbers, 1), 1)
-    for i in range(part.start, part.stop, step):
-        yield slice(i, min(i + step, part.stop))
+    return blocks(part, max(BLOCK // max(numbers, 1), 1))
 
 
 def few(z: Array) -> Iterator[slice]:
     """The images, so many at a time that their z has about `PIXELS` numbers."""
-    step = max(PIXELS // max(prod(z.shape[1:]), 1), 1)
-    for i in range(0, len(z), step):
-        yield slice(i, i + step)
+    return blocks(slice(0, len(z)), rows_of(z, PIXELS))
 
 
 def worth_a_thread(z: Array, kernel: Array) -> int:

@@ -38,7 +38,7 @@ from math import prod
 
 import numpy as np
 
-from backprop.parallel import share
+from backprop.parallel import blocks, share
 
 Array = np.ndarray
 Before = tuple[int, int]  # zeros in front of the first row and the first column
@@ -88,18 +88,19 @@ def gradients(
         room, du, some = Room(x.dtype), np.zeros_like(u), np.empty_like(u)
         for images in tiles.blocks(part):
             d = tiles.load(x[images], before, room)
-            dd = room("dd", *d.shape)
-            dd[...] = 0
+            dd = None if dx is None else room("dd", *d.shape)
+            if dd is not None:
+                dd[...] = 0
             for rows in tiles.steps():
                 v = transform(under(d, rows), room)
                 dy = room("y", 2, rows.stop - rows.start, 2, *v.shape[3:5], dz.shape[-1])
                 split(dz[images, 2 * rows.start : 2 * rows.stop], dy)
                 dm = outputs_backward(dy, room)
                 du += np.matmul(by_value(v).swapaxes(1, 2), by_value(dm), out=some)
-                if dx is not None:
+                if dd is not None:
                     np.matmul(by_value(dm), ut, out=by_value(v))
                     transform_backward(v, under(dd, rows), room)
-            if dx is not None:
+            if dd is not None and dx is not None:
                 join(dd, dx[images], before)
         return du
 
@@ -133,13 +134,11 @@ class Tiles:
 
     def blocks(self, part: slice) -> Iterator[slice]:
         """The images of a part of the batch, some at a time."""
-        for i in range(part.start, part.stop, self.images):
-            yield slice(i, min(i + self.images, part.stop))
+        return blocks(part, self.images)
 
     def steps(self) -> Iterator[slice]:
         """The rows of tiles, some at a time."""
-        for i in range(0, self.rows, self.step):
-            yield slice(i, min(i + self.step, self.rows))
+        return blocks(slice(0, self.rows), self.step)
 
     def load(self, x: Array, before: Before, room: Room) -> Array:
         """The pixels of all tiles, with zeros around the image."""

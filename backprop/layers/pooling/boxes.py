@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
 from math import prod
 
@@ -11,24 +10,13 @@ import numpy as np
 from backprop.layer import INFERENCE, Array, Layer, Shape
 from backprop.layers.pooling.axes import Along, along_axis, largest, pay, spread, total
 from backprop.layers.windows import shape_last
-from backprop.parallel import share
+from backprop.linalg import rows_of
+from backprop.parallel import blocks, share
 
 Axes = list[tuple[int, Along]]  # the number of each axis, and the windows along it
 
 
 BLOCK = 1 << 19  # numbers at a time, so that the second axis finds the first one's in the cache
-
-
-def blocks(part: slice, x) -> Iterator[slice]:
-    """The images of a part of the batch, about `BLOCK` numbers at a time; at least one slice."""
-    step = max(BLOCK * len(x) // max(x.size, 1), 1)
-    for i in range(part.start, max(part.stop, part.start + 1), step):
-        yield slice(i, min(i + step, part.stop))
-
-
-def worth_a_thread(x) -> int:
-    """So many images hold `BLOCK` numbers."""
-    return BLOCK * len(x) // max(x.size, 1) + 1
 
 
 class OverAxes(Layer):
@@ -46,7 +34,7 @@ class OverAxes(Layer):
 
     def lay(self, sizes: Shape) -> list[Along]:
         """The windows along each axis of an image of these lengths; for a subclass to say."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no lay(self, sizes): write one")
 
     def axes(self, shape: Shape) -> Axes:
         """The windows in an input of this shape."""
@@ -73,9 +61,10 @@ class MaxOverAxes(OverAxes):
         axes = self.axes(x.shape)[::-1]
 
         def work(part: slice) -> list:
-            return [(at, *self.pool(x[at], axes, ctx.backward)) for at in blocks(part, x)]
+            pieces = list(blocks(part, rows_of(x, BLOCK))) or [part]  # an empty batch has a y too
+            return [(at, *self.pool(x[at], axes, ctx.backward)) for at in pieces]
 
-        pieces = chain.from_iterable(share(work, len(x), worth_a_thread(x), follow=True))
+        pieces = chain.from_iterable(share(work, len(x), rows_of(x, BLOCK), follow=True))
         images, ys, winners = zip(*pieces, strict=True)
         y = ys[0] if len(ys) == 1 else np.concatenate(ys)
         return y, (x.shape, list(zip(images, winners, strict=True)))

@@ -7,7 +7,7 @@ the batch: so a gate is a stretch of memory of its own, and all that is done to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any
@@ -181,7 +181,7 @@ class Recurrent(OverTime):
                 self._walk(tape, at, ctx)
 
         if ctx.backward and steps > STRETCH and tape.z.size >= LARGE and parallel.pays():
-            parallel.both(loop, look)
+            parallel.run([loop, look])
         else:
             for at in stretches:
                 self._see_inputs(tape, at)
@@ -313,7 +313,8 @@ class Recurrent(OverTime):
                 total = part if not total else [a + b for a, b in zip(total, part, strict=True)]
             return total
 
-        self.set_gradients(parallel.both(loop, add_up)[1])
+        tasks: list[Callable[[], Any]] = [loop, add_up]
+        self.set_gradients(parallel.run(tasks)[1])
 
     def backward(self, dy, tape):
         dz = self._gradients(dy, tape)

@@ -156,7 +156,7 @@ class OverTime(Layer):
 
     def run(self, x: Array, ctx: Context, states: list[Array]) -> tuple[Array, Any]:
         """`forward` from these states, each (N, ...); a subclass writes it."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no run(self, x, ctx, states): write one")
 
     def forward(self, x, ctx=INFERENCE):
         return self.run(x, ctx, self._initial_states(x))
@@ -180,7 +180,7 @@ class OverTime(Layer):
 
     def state_shape(self) -> tuple[int, ...]:
         """Of a state of one sequence; a subclass writes it."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no state_shape(self): write one")
 
     def _initial_states(self, x):
         if not self.stateful:

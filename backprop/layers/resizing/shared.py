@@ -17,7 +17,7 @@ class Resizing(Layer):
 
     def resized(self, sizes: Shape) -> Shape:
         """The lengths of y's axes from those of x; for a subclass to say."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no resized(self, sizes): write one")
 
     def compute_output_shape(self, input_shape):
         n, *sizes, channels = shape_last(input_shape, self.data_format)

@@ -68,7 +68,7 @@ class Lookup(Configurable):
         )
 
     def _documents(self, batch: Any) -> Iterable[list[Any]]:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no _documents(self, batch): write one")
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
         """Give it its tokens.
@@ -242,7 +242,7 @@ class Table(Lookup):
         return x.reshape(len(x), -1).tolist() if x.ndim else [[x.item()]]
 
     def _array(self, x: Any) -> Array:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no _array(self, x): write one")
 
 
 class StringLookup(Table):
