@@ -11,7 +11,8 @@ import numpy as np
 from backprop.checks import fraction
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.normalization.shared import Scaled, axes_of, not_negative, stretched
-from backprop.linalg import sum_rows
+from backprop.linalg import rows_of, sum_rows
+from backprop.parallel import blocks, share
 
 
 class BatchNormalization(Scaled):
@@ -128,32 +129,33 @@ class BatchNormalization(Scaled):
         real = None if ctx.mask is None else stretched(ctx.mask, x.shape).swapaxes(self.axis, -1)
         x = np.ascontiguousarray(x.swapaxes(self.axis, -1))
         if ctx.training and self.trainable:
-            d, var, p = self._centred(x, real)
+            mean, var, p = self._moments(x, real)
         else:
-            d, var, p = x - self.moving_mean, self.moving_variance, None
+            mean, var, p = self.moving_mean.copy(), self.moving_variance, None
         r = 1 / np.sqrt(var + self.epsilon)
-        y = weighted(d, self.gamma * r if self.scale else r, self.beta if self.center else None)
-        return y.swapaxes(self.axis, -1), (d, r, p)
+        a = self.gamma * r if self.scale else r
+        y = affine(x, mean, a, self.beta if self.center else None)
+        return y.swapaxes(self.axis, -1), (x, mean, r, p)
 
     def backward(self, dy, cache):
-        d, r, p = cache
+        x, mean, r, p = cache
         dy = np.ascontiguousarray(dy.swapaxes(self.axis, -1))
-        dgamma, dbeta = self._sums(dy, d, r)
+        dgamma, dbeta = self._sums(dy, x, mean, r)
         a = self.gamma * r if self.scale else r
         if p is None:
             dx = dy * a
         elif np.ndim(p) == 0:
-            dx = weighted(dy, a, -p * a * dbeta, d, -p * a * r * dgamma)
+            dx = affine(x, mean, -p * a * r * dgamma, -p * a * dbeta, dy, a)
         else:
-            dx = a * (dy - p * (dbeta + d * (r * dgamma)))
+            dx = a * (dy - p * (dbeta + (x - mean) * (r * dgamma)))
         return dx.swapaxes(self.axis, -1)
 
     def backward_params(self, dy, cache):
-        self._sums(np.ascontiguousarray(dy.swapaxes(self.axis, -1)), *cache[:2])
+        self._sums(np.ascontiguousarray(dy.swapaxes(self.axis, -1)), *cache[:3])
 
-    def _sums(self, dy, d, r):
+    def _sums(self, dy, x, mean, r):
         """dgamma and dbeta: what dx needs of all rows, and the gradients where they are trained."""
-        products, dbeta = sums(dy, d)
+        products, dbeta = sums(dy, x, mean)
         dgamma = products * r
         if self.scale:
             self.dgamma = dgamma
@@ -161,30 +163,28 @@ class BatchNormalization(Scaled):
             self.dbeta = dbeta
         return dgamma, dbeta
 
-    def _centred(self, x, real):
-        """d = x - mean, var and p of a batch, whose statistics move the moving ones."""
+    def _moments(self, x, real):
+        """Mean, variance and p of a batch, whose statistics move the moving ones."""
         if real is None:
-            m = max(x.size // x.shape[-1], 1)
-            d, mean, var = centred(x, m)
-            p = 1 / m
+            mean, var = moments(x)
+            p = 1 / max(x.size // x.shape[-1], 1)
         else:  # whatever stands in a masked row does not count, be it infinite
             m = np.maximum(sum_rows(real.astype(x.dtype)), 1)
             mean = sum_rows(np.where(real, x, 0)) / m
-            d, p = x - mean, real / m
-            var = sum_rows(np.where(real, d, 0) ** 2) / m
+            var = sum_rows(np.where(real, x - mean, 0) ** 2) / m
+            p = real / m
         if x.size:
             self.moving_mean = self.momentum * self.moving_mean + (1 - self.momentum) * mean
             self.moving_variance = self.momentum * self.moving_variance + (1 - self.momentum) * var
-        return d, var, p
+        return mean, var, p
 
 
-# Images have more numbers than fit into a cache, and a pass over them costs more than what is
-# computed in it. So they are walked over in blocks that stay in the cache for all operations on
-# them, and backward is left with x - mean alone: x̂ is never formed, its r goes into the factors. A
-# row of 64 channels is too short for NumPy to be fast along it; as all rows are treated alike, some
-# of them are taken as one.
+# Images have more numbers than fit into a cache, and to read them takes longer than what is made of
+# them. So they are walked over in blocks, each of which is there for all operations on it, and
+# nothing is kept but x. A row of 64 channels is too short for NumPy to be fast along it; as all
+# rows are treated alike, some of them are taken as one.
 
-BLOCK = 1 << 17  # numbers at a time: 512 KB of float32
+BLOCK = 1 << 19  # numbers at a time: long calls, and a fraction of a thread's share of L3
 LONG = 1 << 13  # numbers in a row that is long enough
 
 
@@ -195,50 +195,74 @@ def tiles(x):
     return x.reshape(-1 if x.size else 0, k * n), k
 
 
-def blocks(t):
-    """Slices of the rows of t, of about BLOCK numbers, and memory of that size."""
-    step = max(BLOCK // max(t.shape[1], 1), 1)
-    room = np.empty((min(step, len(t)), t.shape[1]), t.dtype)
-    for i in range(0, len(t), step):
-        yield slice(i, i + step), room[: len(t) - i]
+def walk(work, t):
+    """[work(slice of t's rows, memory of that size) for each], about BLOCK numbers at a time."""
+    step = rows_of(t, BLOCK)
+
+    def some(part):
+        room = np.empty((min(step, len(t)), t.shape[1]), t.dtype)
+        return [work(at, room[: at.stop - at.start]) for at in blocks(part, step)]
+
+    return [found for part in share(some, len(t), step, follow=True) for found in part]
 
 
-def folded(sums, k):
-    """Sums over tiles, as sums over rows."""
-    return sums if k == 1 else sum_rows(sums.reshape(k, -1))
+def folded(sums, n):
+    """Sums of blocks over tiles, as sums over rows: (blocks, k n) → (n,)."""
+    return sums.reshape(sums.size // n, n).sum(0)
 
 
-def centred(x, m):
-    """x - mean, and mean and variance of each channel over all m rows."""
+def moments(x):
+    """Mean and variance of each channel over all m rows.
+
+    x is read once. Each block b gives the sum of its m_b rows, and the squares around its own mean:
+
+        Σ (x - mean)² = Σ_b (Σ (x - mean_b)² + m_b (mean_b - mean)²)
+
+    Source: T. Chan, G. Golub and R. LeVeque, "Algorithms for Computing the Sample Variance", 1983.
+    """
+    (t, k), n = tiles(x), x.shape[-1]
+    m = max(x.size // n, 1)
+
+    def work(at, room):
+        total = sum_rows(t[at])
+        d = np.subtract(t[at], total / len(room), out=room)
+        return len(room), total, sum_rows(np.multiply(d, d, out=d))
+
+    found = walk(work, t)
+    counts = np.array([count for count, *_ in found], x.dtype).reshape(-1, 1, 1)
+    both = np.array([both for _, *both in found], x.dtype).reshape(-1, 2, k, n)
+    totals, squares = both[:, 0], both[:, 1]
+    mean = totals.sum((0, 1)) / m
+    return mean, (squares + counts * (totals / counts - mean) ** 2).sum((0, 1)) / m
+
+
+def sums(dy, x, mean):
+    """Σ dy (x - mean) and Σ dy over all rows."""
+    t, k = tiles(dy)
+    z, wide = tiles(x)[0], np.tile(mean, k)
+
+    def work(at, room):
+        d = np.subtract(z[at], wide, out=room)
+        return sum_rows(np.multiply(t[at], d, out=d)), sum_rows(t[at])
+
+    found = np.array(walk(work, t), x.dtype).reshape(-1, 2, t.shape[1])
+    return folded(found[:, 0], x.shape[-1]), folded(found[:, 1], x.shape[-1])
+
+
+def affine(x, mean, a, c=None, z: Any = None, b: Any = None):
+    """(x - mean) * a, + c, + z * b, by channel."""
     t, k = tiles(x)
-    mean = folded(sum_rows(t), k) / m
-    d, squares, wide = np.empty(t.shape, t.dtype), np.zeros(t.shape[1], t.dtype), np.tile(mean, k)
-    for at, square in blocks(t):
-        here = np.subtract(t[at], wide, out=d[at])
-        squares += sum_rows(np.multiply(here, here, out=square))
-    return d.reshape(x.shape), mean, folded(squares, k) / m
-
-
-def sums(x, z):
-    """Σ x z and Σ x over all rows."""
-    t, k = tiles(x)
-    products, plain, z = *np.zeros((2, t.shape[1]), t.dtype), z.reshape(t.shape)
-    for at, product in blocks(t):
-        products += sum_rows(np.multiply(t[at], z[at], out=product))
-        plain += sum_rows(t[at])
-    return folded(products, k), folded(plain, k)
-
-
-def weighted(x, a, c=None, z: Any = None, b: Any = None):
-    """x * a, + z * b, + c, by channel."""
-    t, k = tiles(x)
-    y, a = np.empty(t.shape, t.dtype), np.tile(a, k)
-    z, b = (None, None) if z is None else (z.reshape(t.shape), np.tile(b, k))
+    y, mean, a = np.empty(t.shape, t.dtype), np.tile(mean, k), np.tile(a, k)
     c = None if c is None else np.tile(c, k)
-    for at, product in blocks(t):
-        here = np.multiply(t[at], a, out=y[at])
-        if z is not None:
-            here += np.multiply(z[at], b, out=product)
+    z, b = (None, None) if z is None else (z.reshape(t.shape), np.tile(b, k))
+
+    def work(at, room):
+        here = np.subtract(t[at], mean, out=y[at])
+        here *= a
         if c is not None:
             here += c
+        if z is not None:
+            here += np.multiply(z[at], b, out=room)
+
+    walk(work, t)
     return y.reshape(x.shape)

@@ -31,8 +31,8 @@ class Reversed(BatchNormalization):
     """dx by parts that a mistake can replace: `through(dy, xhat, p)` is what r multiplies."""
 
     def backward(self, dy, cache):
-        d, r, p = cache
-        xhat, dy = d * r, dy.swapaxes(self.axis, -1)
+        x, mean, r, p = cache
+        xhat, dy = (x - mean) * r, dy.swapaxes(self.axis, -1)
         if self.scale:
             self.dgamma = sum_rows(dy * xhat)
         if self.center:
@@ -188,9 +188,9 @@ class BatchNormLearnsInInference(BatchNormalization):
 class BatchNormNeverMovesItsMean(BatchNormalization):
     """The moving mean stays at 0, and inference subtracts that."""
 
-    def _centred(self, x, real):
+    def _moments(self, x, real):
         before = self.moving_mean.copy()
-        result = super()._centred(x, real)
+        result = super()._moments(x, real)
         self.moving_mean = before
         return result
 
@@ -201,9 +201,9 @@ class BatchNormTakesItsMomentumForTheOthers(BatchNormalization):
     batch is all that is remembered.
     """
 
-    def _centred(self, x, real):
+    def _moments(self, x, real):
         self.momentum = 1 - self.momentum
-        result = super()._centred(x, real)
+        result = super()._moments(x, real)
         self.momentum = 1 - self.momentum
         return result
 
@@ -212,10 +212,10 @@ class BatchNormTakesItsMomentumForTheOthers(BatchNormalization):
 class BatchNormRemembersTheUnbiasedVariance(BatchNormalization):
     """The moving variance moves towards Σ (x - mean)² / (m - 1), where Keras divides by m."""
 
-    def _centred(self, x, real):
+    def _moments(self, x, real):
         m = x.size // max(x.shape[-1], 1)
         before = self.momentum * self.moving_variance
-        result = super()._centred(x, real)
+        result = super()._moments(x, real)
         if real is None and m > 1:
             self.moving_variance = before + (self.moving_variance - before) * m / (m - 1)
         return result
@@ -227,10 +227,10 @@ class BatchNormCountsItsBatchesOnTheSide(BatchNormalization):
     starts to count afresh.
     """
 
-    def _centred(self, x, real):
+    def _moments(self, x, real):
         k = self.__dict__["_batches"] = self.__dict__.get("_batches", 0) + 1
         before = self.moving_mean.copy()
-        result = super()._centred(x, real)
+        result = super()._moments(x, real)
         step = (self.moving_mean - self.momentum * before) / (1 - self.momentum) - before
         self.moving_mean = before + step / k
         return result
@@ -258,10 +258,10 @@ class BatchNormReadsItsMovingVarianceGoingBack(BatchNormalization):
     """In inference r is computed again in backward, from a variance that may have moved."""
 
     def backward(self, dy, cache):
-        d, r, p = cache
+        x, mean, r, p = cache
         if p is None:
             r = 1 / np.sqrt(self.moving_variance + self.epsilon)
-        return super().backward(dy, (d, r, p))
+        return super().backward(dy, (x, mean, r, p))
 
 
 @batch("L")
@@ -271,12 +271,13 @@ class BatchNormCachesAViewOfItsMovingVariance(BatchNormalization):
     """
 
     def forward(self, x, ctx=INFERENCE) -> Any:
-        y, (d, r, p) = super().forward(x, ctx)
-        return y, (d, self.moving_variance[...] if p is None else r, p)
+        y, (x, mean, r, p) = super().forward(x, ctx)
+        return y, (x, mean, self.moving_variance[...] if p is None else r, p)
 
     def backward(self, dy, cache):
-        d, r, p = cache
-        return super().backward(dy, (d, 1 / np.sqrt(r + self.epsilon) if p is None else r, p))
+        x, mean, r, p = cache
+        r = 1 / np.sqrt(r + self.epsilon) if p is None else r
+        return super().backward(dy, (x, mean, r, p))
 
 
 @batch("D")
@@ -284,8 +285,8 @@ class BatchNormKeepsItsRootInDouble(BatchNormalization):
     """r is kept in float64, so that in inference the dx of float32 is float64."""
 
     def forward(self, x, ctx=INFERENCE) -> Any:
-        y, (d, r, p) = super().forward(x, ctx)
-        return y, (d, r.astype(np.float64), p)
+        y, (x, mean, r, p) = super().forward(x, ctx)
+        return y, (x, mean, r.astype(np.float64), p)
 
 
 @batch("V", verdict="equivalent", source="Caffe 3878")
@@ -293,10 +294,10 @@ class BatchNormLeavesOutTheSumOfDeviations(BatchNormalization):
     """The paper's long form, without the term with Σ (x - mean), which is 0."""
 
     def backward(self, dy, cache):
-        d, r, p = cache
+        x, mean, r, p = cache
         if p is None:
             return super().backward(dy, cache)
-        xhat, dy = d * r, dy.swapaxes(self.axis, -1)
+        xhat, dy = (x - mean) * r, dy.swapaxes(self.axis, -1)
         if self.scale:
             self.dgamma = sum_rows(dy * xhat)
         if self.center:
@@ -314,8 +315,9 @@ class BatchNormSumsByEinsum(Reversed):
     def backward(self, dy, cache):
         dx = super().backward(dy, cache)
         if self.scale:
-            d, r, _ = cache
-            self.dgamma = np.einsum("rc,rc->c", rows(dy.swapaxes(self.axis, -1)), rows(d * r))
+            x, mean, r, _ = cache
+            xhat = (x - mean) * r
+            self.dgamma = np.einsum("rc,rc->c", rows(dy.swapaxes(self.axis, -1)), rows(xhat))
         return dx
 
 
@@ -323,15 +325,14 @@ class BatchNormSumsByEinsum(Reversed):
 class BatchNormTakesTheMeanOfMeans(BatchNormalization):
     """The batch's mean is taken axis by axis."""
 
-    def _centred(self, x, real):
+    def _moments(self, x, real):
         if real is not None or not x.size:
-            return super()._centred(x, real)
-        _, _, p = super()._centred(x, real)
+            return super()._moments(x, real)
+        _, _, p = super()._moments(x, real)
         average = x
         while average.ndim > 1:
             average = average.mean(0)
-        xhat = x - average
-        return xhat, np.square(xhat).mean(tuple(range(x.ndim - 1))), p
+        return average, np.square(x - average).mean(tuple(range(x.ndim - 1))), p
 
 
 # ----------------------------------------------------------------------------- LayerNormalization
