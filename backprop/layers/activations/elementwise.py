@@ -87,7 +87,7 @@ def gated_by(y: Array, dy: Array) -> Array:
 
     def work(part: slice) -> None:
         for at in blocks(part, rows_of(dy, LARGE)):
-            np.multiply(np.greater(y[at], 0).astype(dy.dtype), dy[at], out=dx[at])
+            np.multiply(dy[at], np.greater(y[at], 0), out=dx[at])
 
     share(work, len(dy), rows_of(dy, LARGE), follow=True)
     return dx
