@@ -1,8 +1,10 @@
-"""Convolutions of 3 x 3 by Winograd's products, against the plain sums that they replace.
+"""Convolutions by Winograd's products, against the plain sums that they replace.
 
 `gradcheck` works in float64, where layers take the plain path. The functions themselves take any
 type, so here they are held to the plain sums in float64, and to finite differences by way of them.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from hypothesis import strategies as st
 from backprop import parallel
 from backprop.gradcheck import gradcheck
 from backprop.layer import Layer
-from backprop.layers import Conv2D, Conv2DTranspose
-from backprop.layers.convolution import products, winograd
+from backprop.layers import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
+from backprop.layers.convolution import products, tiles, toom_cook, winograd
 from backprop.layers.windows import Windows
 
 
@@ -21,50 +23,64 @@ def drawn(*shape, seed=0, dtype=np.float64):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-def windows(padding):
-    return Windows((3, 3), (1, 1), padding)
+SAME = Windows((3, 3), (1, 1), "same")
 
 
-def by_winograd(x, kernel, padding, finish=None):
-    lay = windows(padding)
-    z = np.full((len(x), *lay.counts(x.shape[1:-1]), kernel.shape[-1]), np.nan, x.dtype)
-    winograd.correlate(x, kernel, z, products.before(lay, x.shape[1:-1]), finish)
+def by_winograd(x, kernel, windows, finish=None):
+    shape = len(x), *windows.counts(x.shape[1:-1]), kernel.shape[-1]
+    z = np.full(shape, np.nan, x.dtype)
+    winograd.correlate(x, kernel, z, windows, finish)
     return z
 
 
-def gradients_by_winograd(x, dz, kernel, padding):
+def gradients_by_winograd(x, dz, kernel, windows):
     dkernel, dx = np.full_like(kernel, np.nan), np.full_like(x, np.nan)
-    before = products.before(windows(padding), x.shape[1:-1])
-    winograd.gradients(x, dz, kernel, dkernel, dx, before)
+    winograd.gradients(x, dz, kernel, dkernel, dx, windows)
     return dkernel, dx
 
 
-SIZES = st.tuples(st.integers(0, 5), st.integers(3, 9), st.integers(3, 9))
+@st.composite
+def cases(draw):
+    """x, a kernel, or one for each channel, and windows."""
+    axes = draw(st.integers(1, 3))
+    each = st.lists(st.integers(2, 5 if axes < 3 else 3), min_size=axes, max_size=axes)
+    size, stride = tuple(draw(each)), draw(st.integers(1, 3))
+    more = st.lists(st.integers(0, 7 if axes < 3 else 2), min_size=axes, max_size=axes)
+    sizes = [k + n for k, n in zip(size, draw(more), strict=True)]
+    padding = draw(st.sampled_from(["valid", "same"] + ["causal"] * (axes == 1)))
+    channels, filters = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    kernel = (channels,) if draw(st.booleans()) else (channels, filters)
+    x = drawn(draw(st.integers(0, 5)), *sizes, channels)
+    return x, drawn(*size, *kernel, seed=1), Windows(size, (stride,) * axes, padding)
 
 
-@given(SIZES, st.integers(1, 5), st.integers(1, 5), st.sampled_from(["valid", "same"]))
-def test_the_sums_are_the_plain_ones(sizes, channels, filters, padding):
-    x, kernel = drawn(*sizes, channels), drawn(3, 3, channels, filters, seed=1)
+@given(cases())
+def test_the_sums_are_the_plain_ones(case):
+    x, kernel, windows = case
+    by_channel = kernel.ndim < x.ndim
+    plain = products.correlate_by_channel if by_channel else products.correlate
 
-    z = by_winograd(x, kernel, padding)
+    z = by_winograd(x, kernel, windows)
 
-    np.testing.assert_allclose(z, products.correlate(x, kernel, windows(padding)), atol=1e-12)
+    np.testing.assert_allclose(z, plain(x, kernel, windows), atol=1e-11)
 
 
-@given(SIZES, st.integers(1, 5), st.integers(1, 5), st.sampled_from(["valid", "same"]))
-def test_the_gradients_are_those_of_the_plain_sums(sizes, channels, filters, padding):
-    lay = windows(padding)
-    x, kernel = drawn(*sizes, channels), drawn(3, 3, channels, filters, seed=1)
-    dz = drawn(len(x), *lay.counts(x.shape[1:-1]), filters, seed=2)
+@given(cases())
+def test_the_gradients_are_those_of_the_plain_sums(case):
+    x, kernel, windows = case
+    dz = drawn(len(x), *windows.counts(x.shape[1:-1]), kernel.shape[-1], seed=2)
 
-    dkernel, dx = gradients_by_winograd(x, dz, kernel, padding)
+    dkernel, dx = gradients_by_winograd(x, dz, kernel, windows)
 
-    expected = np.empty_like(kernel)
-    products.kernel_gradient(x, dz, lay, expected)
-    np.testing.assert_allclose(dkernel, expected, atol=1e-11)
-    np.testing.assert_allclose(
-        dx, products.input_gradient(dz, kernel, lay, x.shape[1:-1]), atol=1e-12
-    )
+    expected, sizes = np.empty_like(kernel), x.shape[1:-1]
+    if kernel.ndim < x.ndim:
+        products.kernel_gradient_by_channel(x, dz, windows, expected)
+        expected_dx = products.input_gradient_by_channel(dz, kernel, windows, sizes)
+    else:
+        products.kernel_gradient(x, dz, windows, expected)
+        expected_dx = products.input_gradient(dz, kernel, windows, sizes)
+    np.testing.assert_allclose(dkernel, expected, atol=1e-10)
+    np.testing.assert_allclose(dx, expected_dx, atol=1e-11)
 
 
 class Winograd(Layer):
@@ -74,10 +90,10 @@ class Winograd(Layer):
         self.kernel, self.dkernel = self.param("kernel", (3, 3, input_shape[-1], 3))
 
     def forward(self, x, ctx=None):
-        return by_winograd(x, self.kernel, "same"), x
+        return by_winograd(x, self.kernel, SAME), x
 
     def backward(self, dy, x):
-        dkernel, dx = gradients_by_winograd(x, dy, self.kernel, "same")
+        dkernel, dx = gradients_by_winograd(x, dy, self.kernel, SAME)
         self.dkernel = dkernel
         return dx
 
@@ -87,55 +103,71 @@ def test_the_checker_certifies_it():
 
 
 def test_the_checker_would_see_a_wrong_transform(monkeypatch):
-    wrong = winograd.G.copy()
-    wrong[1, 2] = -0.5
     back = winograd.transform_kernel_backward
 
-    def broken(du):
-        with monkeypatch.context() as patch:
-            patch.setattr(winograd, "G", wrong)
-            return back(du)
+    def broken(du, tiles):
+        wrong = du.copy()
+        wrong[7] *= -1
+        return back(wrong, tiles)
 
     monkeypatch.setattr(winograd, "transform_kernel_backward", broken)
 
     assert gradcheck(Winograd(), drawn(2, 5, 4, 2)).verdict == "fail"
 
 
-@pytest.mark.parametrize("images, numbers", [(2, 1), (3, 60), (100, 1 << 20)])
-def test_blocks_and_steps_change_nothing(monkeypatch, images, numbers):
-    x, kernel = drawn(5, 9, 8, 3), drawn(3, 3, 3, 4, seed=1)
-    expected = products.correlate(x, kernel, windows("same"))
-    monkeypatch.setattr(winograd, "LONG", images * 3)
-    monkeypatch.setattr(winograd, "NUMBERS", numbers)
-    monkeypatch.setattr(winograd, "TILES", 1)
+@pytest.mark.parametrize("r", toom_cook.SIZES)
+def test_the_transform_of_the_pixels_is_exact_in_float32(r):
+    """Its numbers are whole multiples of 1/16, so none is rounded."""
+    d = toom_cook.toom_cook(toom_cook.OUTPUTS, r).d
 
-    np.testing.assert_allclose(by_winograd(x, kernel, "same"), expected, atol=1e-12)
+    np.testing.assert_array_equal(d * 16, np.round(d * 16))
+
+
+@pytest.mark.parametrize("count, m", [(1, 1), (3, 3), (4, 4), (5, 3), (6, 3), (7, 4), (8, 4)])
+def test_a_tile_has_as_many_outputs_as_take_the_fewest_products(count, m):
+    assert toom_cook.outputs_of(count, 3, 1) == m
+
+
+@pytest.mark.parametrize("images, numbers", [(2, 1), (3, 60), (100, 1 << 20)])
+def test_blocks_change_nothing(monkeypatch, images, numbers):
+    x, kernel = drawn(5, 19, 8, 3), drawn(3, 3, 3, 4, seed=1)
+    dz = drawn(5, 19, 8, 4, seed=2)
+    expected = by_winograd(x, kernel, SAME), *gradients_by_winograd(x, dz, kernel, SAME)
+    monkeypatch.setattr(tiles, "LONG", images * 3)
+    monkeypatch.setattr(tiles, "NUMBERS", numbers)
+    monkeypatch.setattr(tiles, "TILES", 1)
+
+    found = by_winograd(x, kernel, SAME), *gradients_by_winograd(x, dz, kernel, SAME)
+
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-11)
 
 
 def test_threads_change_nothing(monkeypatch):
     x, kernel, dz = drawn(5, 9, 8, 3), drawn(3, 3, 3, 4, seed=1), drawn(5, 9, 8, 4, seed=2)
-    alone = by_winograd(x, kernel, "same"), *gradients_by_winograd(x, dz, kernel, "same")
+    alone = by_winograd(x, kernel, SAME), *gradients_by_winograd(x, dz, kernel, SAME)
     monkeypatch.setattr(parallel.Blas, "threads", 3)
     monkeypatch.setattr(winograd, "WORK", 1)
 
-    several = by_winograd(x, kernel, "same"), *gradients_by_winograd(x, dz, kernel, "same")
+    several = by_winograd(x, kernel, SAME), *gradients_by_winograd(x, dz, kernel, SAME)
 
     for one, other in zip(several, alone, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
-def test_every_image_is_finished_once(monkeypatch):
-    monkeypatch.setattr(winograd, "LONG", 4)
-    monkeypatch.setattr(winograd, "NUMBERS", 1)
-    monkeypatch.setattr(winograd, "TILES", 1)
-    x, kernel = drawn(5, 6, 6, 2), drawn(3, 3, 2, 2, seed=1)
+def test_every_pixel_is_finished_once(monkeypatch):
+    monkeypatch.setattr(tiles, "LONG", 4)
+    monkeypatch.setattr(tiles, "NUMBERS", 1)
+    monkeypatch.setattr(tiles, "TILES", 1)
+    x, kernel = drawn(5, 11, 6, 2), drawn(3, 3, 2, 2, seed=1)
+    valid = replace(SAME, padding="valid")
 
     def finish(z):
         z += 1
 
-    z = by_winograd(x, kernel, "valid", finish)
+    z = by_winograd(x, kernel, valid, finish)
 
-    np.testing.assert_allclose(z, products.correlate(x, kernel, windows("valid")) + 1, atol=1e-12)
+    np.testing.assert_allclose(z, products.correlate(x, kernel, valid) + 1, atol=1e-12)
 
 
 # ------------------------------------------------------------------------------------ in the layers
@@ -154,12 +186,25 @@ def called(monkeypatch):
     return found
 
 
+KINDS = {
+    "Conv1D": lambda **options: Conv1D(20, 5, **options),
+    "Conv2D": lambda **options: Conv2D(20, 3, **options),
+    "Conv2D, 5 x 5": lambda **options: Conv2D(20, 5, **options),
+    "Conv2D, 5 x 5, strides": lambda **options: Conv2D(20, 5, strides=2, **options),
+    "Conv2DTranspose": lambda **options: Conv2DTranspose(20, 3, **options),
+    "DepthwiseConv2D": lambda **options: DepthwiseConv2D(3, depth_multiplier=2, **options),
+    "SeparableConv2D": lambda **options: SeparableConv2D(20, 3, **options),
+}
+
+
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("kind", [Conv2D, Conv2DTranspose])
-def test_layers_of_float32_agree_with_those_of_float64(called, kind, data_format):
+@pytest.mark.parametrize("name", KINDS)
+def test_layers_of_float32_agree_with_those_of_float64(called, name, data_format, monkeypatch):
+    monkeypatch.setattr(winograd, "WORK", 1)
     options = {"padding": "same", "activation": "relu", "data_format": data_format}
-    fine, coarse = (kind(20, 3, dtype=dtype, **options) for dtype in ("float64", "float32"))
-    x = drawn(3, *((16, 7, 8) if data_format == "channels_first" else (7, 8, 16)))
+    fine, coarse = (KINDS[name](dtype=dtype, **options) for dtype in ("float64", "float32"))
+    sizes = (11,) if name == "Conv1D" else (11, 16)
+    x = drawn(9, *((16, *sizes) if data_format == "channels_first" else (*sizes, 16)))
     for layer in (fine, coarse):
         layer.build((None, *x.shape[1:]))
     coarse.set_weights(fine.get_weights())
@@ -172,16 +217,16 @@ def test_layers_of_float32_agree_with_those_of_float64(called, kind, data_format
     dx32 = coarse.backward(dy.astype(np.float32), cache32)
 
     assert called and set(called) == {np.dtype(np.float32)}
-    found = (y32, dx32, coarse.dkernel, coarse.dbias)
-    for one, other in zip(found, (y, dx, fine.dkernel, fine.dbias), strict=True):
+    found = (y32, dx32, *(p.gradient for p in coarse.arrays()))
+    for one, other in zip(found, (y, dx, *(p.gradient for p in fine.arrays())), strict=True):
         assert one.dtype == np.float32
-        np.testing.assert_allclose(one, other, atol=3e-6 * np.abs(other).max())
+        np.testing.assert_allclose(one, other, atol=2e-5 * np.abs(other).max())
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"kernel_size": 5},
+        {"kernel_size": 6},
         {"kernel_size": 3, "strides": 2},
         {"kernel_size": 3, "dilation_rate": 2},
         {"kernel_size": 3, "groups": 2},
@@ -190,15 +235,26 @@ def test_layers_of_float32_agree_with_those_of_float64(called, kind, data_format
 def test_other_windows_take_the_plain_sums(called, options):
     layer = Conv2D(32, **options)
 
-    layer(drawn(1, 9, 9, 32, dtype=np.float32))
+    layer(drawn(9, 19, 19, 32, dtype=np.float32))
 
     assert called == []
 
 
-def test_with_512_channels_float32_errs_by_less_than_1e_4_of_the_largest_output():
-    x, kernel = drawn(1, 14, 14, 512), drawn(3, 3, 512, 64, seed=1)
-    expected = products.correlate(x, kernel, windows("same"))
+def test_a_small_batch_takes_the_plain_sums(called):
+    layer = Conv2D(32, 3)
 
-    z = by_winograd(x.astype(np.float32), kernel.astype(np.float32), "same")
+    layer(drawn(1, 9, 9, 32, dtype=np.float32))
+    assert called == []
+    layer(drawn(99, 9, 9, 32, dtype=np.float32))
+    assert len(called) == 1
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_with_512_channels_float32_errs_by_less_than_1e_4_of_the_largest_output(size):
+    x, kernel = drawn(1, 16, 16, 512), drawn(size, size, 512, 64, seed=1)
+    windows = Windows((size, size), (1, 1), "same")
+    expected = products.correlate(x, kernel, windows)
+
+    z = by_winograd(x.astype(np.float32), kernel.astype(np.float32), windows)
 
     assert np.abs(z - expected).max() < 1e-4 * np.abs(expected).max()

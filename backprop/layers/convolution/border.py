@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from backprop.checks import integers
-from backprop.layer import INFERENCE, InputSpec, Layer, show_shape
+from backprop.layer import INFERENCE, Context, InputSpec, Layer, show_shape
 from backprop.layers.activations import Linear, ReLU, layer_of
 from backprop.layers.activations.elementwise import positive
 from backprop.layers.windows import (
@@ -109,7 +109,7 @@ class Convolutional(Layer):
         return None  # the axes of y are not those of x
 
     def forward(self, x, ctx=INFERENCE):
-        z, cache = self.linear(channels_last(x, self.data_format), self.finish)
+        z, cache = self.linear(channels_last(x, self.data_format), ctx, self.finish)
         z = channels_back(z, self.data_format)
         kind = type(self.activation)
         if kind is Linear:
@@ -122,7 +122,7 @@ class Convolutional(Layer):
     def finish(self, z: Array) -> None:
         """Turn the sums for some images, channels last, into z + bias, and into y for a ReLU."""
         if self.use_bias:
-            z += self.bias
+            z += np.repeat(self.bias[None], z.shape[-2], axis=0)  # NumPy adds rows as long
         if type(self.activation) is ReLU and self.activation.plain:
             positive(z, out=z)
 
@@ -173,12 +173,12 @@ class Convolutional(Layer):
         """Channels of x → channels of z."""
         raise TypeError(f"{type(self).__name__} has no channels_of_z(self, channels): write one")
 
-    def linear(self, x: Array, finish: Callable[[Array], None]) -> tuple[Array, Any]:
+    def linear(self, x: Array, ctx: Context, finish: Callable[[Array], None]) -> tuple[Array, Any]:
         """The sums, channels last like x, and what `linear_backward` needs.
 
-        `finish` must see each image of the sums once, all at a time or some.
+        `finish` must see each number of the sums once, all at a time or some.
         """
-        raise TypeError(f"{type(self).__name__} has no linear(self, x, finish): write one")
+        raise TypeError(f"{type(self).__name__} has no linear(self, x, ctx, finish): write one")
 
     def linear_backward(self, dz: Array, cache: Any, dx: bool) -> Any:
         """Set the gradients of the kernels; dL/dx if `dx`."""

@@ -10,8 +10,7 @@ from backprop.checks import integer
 from backprop.layers.convolution.border import Convolutional, with_ones
 from backprop.layers.convolution.products import (
     correlate_by_channel,
-    input_gradient_by_channel,
-    kernel_gradient_by_channel,
+    gradients_by_channel,
 )
 
 Array = np.ndarray
@@ -75,19 +74,15 @@ class DepthwiseConv(Convolutional):
     def channels_of_z(self, channels):
         return channels and channels * self.depth_multiplier
 
-    def linear(self, x, finish):
+    def linear(self, x, ctx, finish):
         copies = repeated(x, self.depth_multiplier)
-        z = correlate_by_channel(copies, merged(self.kernel), self.windows)
-        finish(z)
-        return z, x
+        return correlate_by_channel(copies, merged(self.kernel), self.windows, finish), x
 
     def linear_backward(self, dz, cache, dx):
         x, m = cache, self.depth_multiplier
-        kernel_gradient_by_channel(repeated(x, m), dz, self.windows, merged(self.dkernel))
-        if dx:
-            sizes = x.shape[1:-1]
-            dcopies = input_gradient_by_channel(dz, merged(self.kernel), self.windows, sizes)
-            return summed(dcopies, m)
+        kernel, dkernel = merged(self.kernel), merged(self.dkernel)
+        dcopies = gradients_by_channel(repeated(x, m), dz, kernel, self.windows, dkernel, dx)
+        return None if dcopies is None else summed(dcopies, m)
 
 
 def repeated(x: Array, m: int) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 from backprop.checks import integer
 from backprop.layer import show_shape
 from backprop.layers.convolution.border import Convolutional, with_ones
-from backprop.layers.convolution.products import correlate, gradients
+from backprop.layers.convolution.products import correlate, gradients, room_to_keep
 
 
 class Conv(Convolutional):
@@ -85,12 +85,16 @@ class Conv(Convolutional):
     def channels_of_z(self, channels):
         return self.filters
 
-    def linear(self, x, finish):
-        return correlate(x, self.kernel, self.windows, self.groups, finish), x
+    def linear(self, x, ctx, finish):
+        kept = None
+        if ctx.backward:
+            kept = room_to_keep(x, self.kernel, self.windows, self.groups)
+        z = correlate(x, self.kernel, self.windows, self.groups, finish, kept)
+        return z, (x, kept)
 
     def linear_backward(self, dz, cache, dx):
-        x = cache
-        return gradients(x, dz, self.kernel, self.windows, self.dkernel, self.groups, dx)
+        x, kept = cache
+        return gradients(x, dz, self.kernel, self.windows, self.dkernel, self.groups, dx, kept)
 
 
 class Conv1D(Conv):

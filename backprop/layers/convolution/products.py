@@ -15,8 +15,8 @@ P is many times as large as x, so it is made for some images at a time, few enou
 leave the cache between the copy and the product; and each thread takes a part of the batch. Where
 the stride is 1, dx is itself a correlation, of dz with the kernel turned round.
 
-Windows of 3 x 3 pixels with stride 1 need only 16 products for every 36 of these: in float32 they
-go to `winograd`.
+Small windows need but a quarter of these products, or less, where they lie next to each other: in
+float32 they go to `winograd`.
 
 The functions that end in `_by_channel` have a kernel for each channel, K: (size ..., C), and sum
 over u alone. Matrices of one column would be slow, so they go through the window place by place,
@@ -39,6 +39,7 @@ from backprop.parallel import blocks, share
 Array = np.ndarray
 
 BLOCK = 1 << 21  # numbers of P at a time, 8 MB of float32
+KEPT = 3  # times as large as x, P is kept for backward: windows that hardly overlap
 WORK = 1 << 23  # products that are worth a thread
 PIXELS = 1 << 16  # numbers of z at a time, by channel: 256 KB of float32
 NARROW = 4  # channels, up to which P is written place by place
@@ -51,17 +52,22 @@ def correlate(
     windows: Windows,
     groups: int = 1,
     finish: Callable[[Array], None] | None = None,
+    kept: Array | None = None,
 ) -> Array:
-    """z from x and K. `finish` may change z: it gets some images at a time, still in the cache."""
+    """z from x and K. `finish` may change z: it gets some images at a time, still in the cache.
+
+    P is written to `kept`, where `room_to_keep` gave some.
+    """
     sizes = x.shape[1:-1]
     z = np.empty((len(x), *windows.counts(sizes), kernel.shape[-1]), x.dtype)
     if suits_winograd(x, kernel, windows, groups):
-        winograd.correlate(x, kernel, z, before(windows, sizes), finish)
+        winograd.correlate(x, kernel, z, windows, finish)
         return z
 
     def work(part: slice) -> None:
         for images in images_of(part, z, kernel):
-            p = patches(x[images], windows, groups)
+            out = None if kept is None else kept[images]
+            p = patches(x[images], windows, groups, out)
             np.matmul(p, by_group(kernel, groups), out=rows_by_group(z[images], groups))
             if finish is not None:
                 finish(z[images])
@@ -70,15 +76,31 @@ def correlate(
     return z
 
 
+def room_to_keep(x: Array, kernel: Array, windows: Windows, groups: int) -> Array | None:
+    """Memory for P, (N, windows ..., places * C), if it is worth to keep it for `gradients`."""
+    shape = len(x), *windows.counts(x.shape[1:-1]), prod(kernel.shape[:-1])
+    suits = groups == 1 and x.shape[-1] > NARROW and prod(windows.size) > 1
+    if not suits or prod(shape) > KEPT * x.size or suits_winograd(x, kernel, windows, groups):
+        return None
+    return np.empty(shape, x.dtype)
+
+
 def gradients(
-    x: Array, dz: Array, kernel: Array, windows: Windows, out: Array, groups: int, dx: bool
+    x: Array,
+    dz: Array,
+    kernel: Array,
+    windows: Windows,
+    out: Array,
+    groups: int,
+    dx: bool,
+    kept: Array | None = None,
 ) -> Array | None:
-    """dK, written to `out`, and dx if it is wanted."""
+    """dK, written to `out`, and dx if it is wanted; `kept` is what `correlate` wrote there."""
     if suits_winograd(x, kernel, windows, groups):
         found = np.empty_like(x) if dx else None
-        winograd.gradients(x, dz, kernel, out, found, before(windows, x.shape[1:-1]))
+        winograd.gradients(x, dz, kernel, out, found, windows)
         return found
-    kernel_gradient(x, dz, windows, out, groups)
+    kernel_gradient(x, dz, windows, out, groups, kept)
     return input_gradient(dz, kernel, windows, x.shape[1:-1], groups) if dx else None
 
 
@@ -125,35 +147,31 @@ def correlate_turned(
     )
 
 
-def kernel_gradient(x: Array, dz: Array, windows: Windows, out: Array, groups: int = 1) -> None:
-    """dK from x and dz, written to `out`."""
+def kernel_gradient(
+    x: Array, dz: Array, windows: Windows, out: Array, groups: int = 1, kept: Array | None = None
+) -> None:
+    """dK from x, or P where it was kept, and dz; written to `out`."""
     shape = by_group(out, groups).shape
 
     def work(part: slice) -> Array:
         total = np.zeros(shape, out.dtype)
         for images in images_of(part, dz, out):
-            p = patches(x[images], windows, groups)
+            p = patches(x[images], windows, groups) if kept is None else rows(kept[images])[None]
             total += p.swapaxes(1, 2) @ rows_by_group(dz[images], groups)
         return total
 
     by_group(out, groups)[...] = np.sum(share(work, len(dz), worth_a_thread(dz, out)), 0)
 
 
-def suits_winograd(x: Array, kernel: Array, windows: Windows, groups: int) -> bool:
-    """Whether 3 x 3 windows of float32, one at each pixel, see enough channels to be worth it."""
+def suits_winograd(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> bool:
+    """Whether windows of float32, one at each pixel, see enough channels to be worth it."""
+    channels = kernel.shape[len(windows.size) :]
     return (
         x.dtype == kernel.dtype == np.float32
-        and windows.size == (3, 3)
-        and windows.strides == windows.dilation == (1, 1)
         and groups == 1
-        and min(kernel.shape[2:]) >= FEW
+        and (len(channels) == 1 or min(channels) >= FEW)
+        and winograd.suits(x, kernel, windows)
     )
-
-
-def before(windows: Windows, sizes: tuple[int, ...]) -> winograd.Before:
-    """How many zeros lie in front of an image of two axes."""
-    (top, _), (left, _) = windows.margins(sizes)
-    return top, left
 
 
 def images_of(part: slice, z: Array, kernel: Array) -> Iterator[slice]:
@@ -172,16 +190,37 @@ def worth_a_thread(z: Array, kernel: Array) -> int:
     return WORK // max(prod(z.shape[1:-1]) * kernel.size, 1) + 1
 
 
-def correlate_by_channel(x: Array, kernel: Array, windows: Windows) -> Array:
-    """z from x and K: (size ..., C)."""
-    z = np.zeros((len(x), *windows.counts(x.shape[1:-1]), x.shape[-1]), x.dtype)
+def correlate_by_channel(
+    x: Array, kernel: Array, windows: Windows, finish: Callable[[Array], None] | None = None
+) -> Array:
+    """z from x and K: (size ..., C). `finish` may change z: it gets some images at a time."""
+    sizes = x.shape[1:-1]
+    z = np.empty((len(x), *windows.counts(sizes), x.shape[-1]), x.dtype)
+    if suits_winograd(x, kernel, windows):
+        winograd.correlate(x, kernel, z, windows, finish)
+        return z
     weights = along_rows(kernel, z.shape[-2])
     for images in few(z):
         total = z[images]
+        total[...] = 0
         term = np.empty_like(total)
         for pixel, weight in zip(windows.pixels(windows.pad(x[images])), weights, strict=True):
             total += np.multiply(pixel, weight, out=term)
+        if finish is not None:
+            finish(total)
     return z
+
+
+def gradients_by_channel(
+    x: Array, dz: Array, kernel: Array, windows: Windows, out: Array, dx: bool
+) -> Array | None:
+    """dK: (size ..., C), written to `out`, and dx if it is wanted."""
+    if suits_winograd(x, kernel, windows):
+        found = np.empty_like(x) if dx else None
+        winograd.gradients(x, dz, kernel, out, found, windows)
+        return found
+    kernel_gradient_by_channel(x, dz, windows, out)
+    return input_gradient_by_channel(dz, kernel, windows, x.shape[1:-1]) if dx else None
 
 
 def input_gradient_by_channel(
@@ -211,11 +250,16 @@ def kernel_gradient_by_channel(x: Array, dz: Array, windows: Windows, out: Array
     rows(out)[...] = total.reshape(len(total), dz.shape[-2], -1).sum(1)
 
 
-def patches(x: Array, windows: Windows, groups: int) -> Array:
-    """P by groups: (groups, rows, places * C / groups), one row for each window."""
+def patches(x: Array, windows: Windows, groups: int, out: Array | None = None) -> Array:
+    """P by groups: (groups, rows, places * C / groups), one row for each window; for one group it
+    may be written to `out`, (N, windows ..., places * C)."""
     c = x.shape[-1] // groups
     if groups == 1 and c <= NARROW:
         return patches_by_place(x, windows)
+    if out is not None:
+        p = windows.patches(windows.pad(x))
+        np.copyto(out.reshape(p.shape), p)
+        return rows(out)[None]
     p = windows.patches(windows.pad(x.reshape(*x.shape[:-1], groups, c)))
     count = prod(p.shape[: 1 + len(windows.size)])
     return p.reshape(count, groups, prod(windows.size) * c).swapaxes(0, 1)

@@ -9,8 +9,7 @@ from backprop.layers.convolution.border import Convolutional, with_ones
 from backprop.layers.convolution.depthwise import merged, repeated, summed
 from backprop.layers.convolution.products import (
     correlate_by_channel,
-    input_gradient_by_channel,
-    kernel_gradient_by_channel,
+    gradients_by_channel,
 )
 from backprop.linalg import product_of_rows
 
@@ -91,7 +90,7 @@ class SeparableConv(Convolutional):
     def channels_of_z(self, channels):
         return self.filters
 
-    def linear(self, x, finish):
+    def linear(self, x, ctx, finish):
         copies = repeated(x, self.depth_multiplier)
         h = correlate_by_channel(copies, merged(self.depthwise_kernel), self.windows)
         z = h @ self._pointwise(self.pointwise_kernel)
@@ -102,11 +101,9 @@ class SeparableConv(Convolutional):
         (x, h), m = cache, self.depth_multiplier
         product_of_rows(h, dz, out=self._pointwise(self.dpointwise_kernel))
         dh = dz @ self._pointwise(self.pointwise_kernel).T
-        ddepthwise = merged(self.ddepthwise_kernel)
-        kernel_gradient_by_channel(repeated(x, m), dh, self.windows, ddepthwise)
-        if dx:
-            depthwise, sizes = merged(self.depthwise_kernel), x.shape[1:-1]
-            return summed(input_gradient_by_channel(dh, depthwise, self.windows, sizes), m)
+        kernel, dkernel = merged(self.depthwise_kernel), merged(self.ddepthwise_kernel)
+        dcopies = gradients_by_channel(repeated(x, m), dh, kernel, self.windows, dkernel, dx)
+        return None if dcopies is None else summed(dcopies, m)
 
     def _pointwise(self, kernel):
         """(1 ..., C*M, filters) → (C*M, filters): a view."""

@@ -115,7 +115,7 @@ class ConvTranspose(Convolutional):
     def channels_of_z(self, channels):
         return self.filters
 
-    def linear(self, x, finish):
+    def linear(self, x, ctx, finish):
         z = input_gradient(x, self.kernel, self.windows, self.windows.sizes(x.shape[1:-1]))
         finish(z)
         return z, x

@@ -50,7 +50,7 @@ class Scattering(Conv2D):
     """
 
     def linear_backward(self, dz, cache, dx):
-        x = cache
+        x, _ = cache
         kernel_gradient(x, dz, self.windows, self.dkernel, self.groups)
         if not dx:
             return None
@@ -271,7 +271,7 @@ class CausalConvCentresItsWindowsGoingBack(Conv1D):
         found = super().linear_backward(dz, cache, dx)
         if dx and self.padding == "causal":
             centred = replace(self.windows, padding="same")
-            return input_gradient(dz, self.kernel, centred, cache.shape[1:-1], self.groups)
+            return input_gradient(dz, self.kernel, centred, cache[0].shape[1:-1], self.groups)
         return found
 
 
