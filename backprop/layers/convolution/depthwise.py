@@ -183,6 +183,10 @@ class DepthwiseConv2D(DepthwiseConv):
         Where a number is not a positive integer, strides and dilation_rate are both above 1, or the
         window is larger than the image.
 
+    Notes
+    -----
+    In float32, windows of two to five pixels go by Winograd's method, as those of `Conv2D`.
+
     Examples
     --------
     >>> import numpy as np
