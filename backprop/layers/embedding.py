@@ -99,6 +99,8 @@ class Embedding(Layer):
         return self.embeddings.take(ids, axis=0), (ids, x.shape)  # twice as fast as [ids]
 
     def backward_params(self, dy, cache):
+        if dy.size and dy.ndim > 2 and dy.strides[-2] == 0:  # the same for all steps: a mean's
+            dy = dy[..., 0, :]
         sum_at(cache[0].ravel(), rows(dy), out=self.dembeddings)
 
     def backward(self, dy, cache):
@@ -146,7 +148,8 @@ class Embedding(Layer):
 
 
 def sum_at(ids, dy, out) -> None:
-    """out[k] = Σ dy[t] over the places t where ids[t] = k, for out: (V, D), ids: (T,), dy: (T, D).
+    """out[k] = Σ dy[t] over the places t where ids[t] = k, for out: (V, D), ids: (T,), dy: (T, D);
+    dy[t] may also count for several ids, which stand side by side.
 
     It is the product S dy. What SciPy runs for it adds to an array that it is given, and so needs
     neither a second array as large as the table nor a pass to copy it: benchmarks/embedding.py.
@@ -157,8 +160,8 @@ def sum_at(ids, dy, out) -> None:
         from scipy.sparse._sparsetools import csc_matvecs  # not public, so it may be gone one day
     except ImportError:
         csc_matvecs = None
-    t = len(ids)
-    ones, ends = np.ones(t, dy.dtype), np.arange(t + 1)
+    t = len(dy)
+    ones, ends = np.ones(len(ids), dy.dtype), np.arange(t + 1) * (len(ids) // max(t, 1))
     if csc_matvecs is None or dy.dtype != out.dtype or not out.flags.c_contiguous:
         out[...] = csc_array((ones, ids, ends), shape=(len(out), t)) @ dy
         return

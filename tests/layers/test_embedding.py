@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from backprop import Sequential
 from backprop.layer import Context
-from backprop.layers import Dense, Flatten
+from backprop.layers import Dense, Flatten, embedding
 from backprop.layers.embedding import Embedding, Masking
 
 TABLE = np.array([[0.0, 0.5], [1.0, 2.0], [3.0, 4.0]])
@@ -230,3 +230,21 @@ def test_masking_hides_what_is_not_finite():
 def build(layer, x):
     layer.build((None, *x.shape[1:]))
     return layer
+
+
+def test_a_gradient_that_is_the_same_for_all_steps_is_not_written_out(monkeypatch):
+    layer, x = Embedding(7, 3), np.random.default_rng(0).integers(0, 7, (4, 5))
+    layer.build((None, 5))
+    _, cache = layer.forward(x)
+    dy = np.random.default_rng(1).standard_normal((4, 1, 3)).astype(np.float32)
+    layer.backward_params(np.repeat(dy, 5, axis=1), cache)
+    expected = layer.dembeddings.copy()
+    seen, whole = [], embedding.sum_at
+    monkeypatch.setattr(
+        embedding, "sum_at", lambda ids, dy, out: (seen.append(len(dy)), whole(ids, dy, out))
+    )
+
+    layer.backward_params(np.broadcast_to(dy, (4, 5, 3)), cache)
+
+    assert seen == [4]
+    np.testing.assert_allclose(layer.dembeddings, expected, rtol=1e-6)

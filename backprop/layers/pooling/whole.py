@@ -143,9 +143,8 @@ class GlobalAveragePooling1D(GlobalPooling):
 
     def backward(self, dy, cache):
         share, shape = cache
-        dx = np.empty(shape, dy.dtype)
-        np.multiply(self._flat_dy(dy, shape), share, out=dx)
-        return dx
+        dy = self._flat_dy(dy, shape)
+        return np.broadcast_to(dy * share, shape)  # without a mask a view, the same for all steps
 
 
 class GlobalAveragePooling2D(GlobalAverage):
