@@ -7,7 +7,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,7 @@ class Trainer:
         self._rehearsed: tuple | None = None
         self._prepared: Any = None
         self._warned = False
+        self._divides = False
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_prepared": None}
@@ -100,16 +101,16 @@ class Trainer:
     def train_step(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
         """One optimisation step on a batch that `Reader` has prepared; the outcome is that of
         before the step."""
-        if not self._divides:
-            outcome = self.gradients(x, y, sample_weight)
-            self.optimizer.step(self.model.parameters)
-            return outcome
-        # from the first layer to the update: a product on BLAS' threads in between would leave them
-        # turning on the cores that the next layer's threads need
-        with blas().held():
+        with self._threads():
             outcome = self.gradients(x, y, sample_weight)
             self.optimizer.step(self.model.parameters)
         return outcome
+
+    def _threads(self) -> AbstractContextManager:
+        """BLAS held to one thread for a whole step where layers have threads of their own: a
+        product on BLAS' in between would leave them turning on the cores that the next layer's
+        threads need."""
+        return blas().held() if self._divides else nullcontext()
 
     def gradients(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
         """Forward, loss, backward, regularize: every gradient of the model is set."""
@@ -153,11 +154,10 @@ class Trainer:
             self._rehearsed = seen
         parameters = self.model.parameters
         if not known:
-            keep_freed_memory()
+            self._settle()
             self._prepared = parameters
             self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
             self._penalised = any(layer.penalises for layer in self.model.walk())
-            self._divides = any(layer.divides_batches for layer in self.model.walk())
         self._fused = self._after_softmax if self.model.ends_in_softmax else None
         if training:
             parameters.refresh()
@@ -168,6 +168,11 @@ class Trainer:
                     f"{self.model.name} has no trainable weights: training will not change it",
                     stacklevel=4,
                 )
+
+    def _settle(self) -> None:
+        """See to memory and threads before many batches."""
+        keep_freed_memory()
+        self._divides = any(layer.divides_batches for layer in self.model.walk())
 
     def rehearse(self, x: Any, y: Array, w: Array | None) -> None:
         """Compute the loss and the metrics of made-up predictions: what does not fit is an error
@@ -425,8 +430,9 @@ class Trainer:
         """The loss on one batch in inference."""
         penalties: list = []
         ctx = Context(backward=False, penalties=penalties) if self._penalised else PREDICT
-        y_pred, _, mask = self.model.propagate(x, ctx)
-        value, _ = self.loss.forward(y, y_pred, sample_weight, mask)
+        with self._threads():
+            y_pred, _, mask = self.model.propagate(x, ctx)
+            value, _ = self.loss.forward(y, y_pred, sample_weight, mask)
         penalties += [p.regularizer(p.value) for p in self._regularized]
         return value * self.loss_weight + sum(penalties), y_pred, mask
 
@@ -451,12 +457,14 @@ class Trainer:
         self.model.check_input(x.shape)
         if batch_size is None and steps is None and isinstance(data, ArrayData):
             data.batch_size = rows_at_once(self.model, x.shape)
+        self._settle()
         run = self._run_list(callbacks, verbose, steps or data.steps)
         run.on_predict_begin()
         outputs = []
         for step, (x, _, _) in enumerate(data.batches(0, 0, steps)):
             run.on_predict_batch_begin(step)
-            outputs.append(self.model.forward(x, PREDICT)[0])
+            with self._threads():
+                outputs.append(self.model.forward(x, PREDICT)[0])
             run.on_predict_batch_end(step, {"outputs": outputs[-1]})
         run.on_predict_end()
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
