@@ -1,10 +1,13 @@
 """Activations within the loop over time, written over what they are applied to.
 
-    value(z, out)          out = f(z); returns what `back` needs besides f(z)
-    back(d, y, kept)       d *= f'(z), where y = f(z)
+    value(z, out)          out = f(z); returns what going back needs besides f(z)
+    slope(y, out)          out = f'(z) where it follows from y = f(z), else 1
+    rest(d, kept)          d, which has been multiplied by the slope, becomes the gradient of z
+    back(d, y, kept)       both of them: d *= f'(z)
 
-z: any shape. The sigmoid and tanh of a gate are a few passes over
-memory that is in the cache anyway; every other activation runs as the layer that it is.
+z: any shape. The sigmoid and tanh of a gate are a few passes over memory that is in the cache
+anyway, and their slopes can be had for many steps at once; every other activation runs as the layer
+that it is, step by step.
 """
 
 from __future__ import annotations
@@ -24,6 +27,13 @@ class InPlaceTanh:
     def value(self, z: Array, out: Array) -> None:
         np.tanh(z, out=out)
 
+    def slope(self, y: Array, out: Array) -> None:
+        np.multiply(y, y, out=out)
+        np.subtract(1, out, out=out)
+
+    def rest(self, d: Array, kept: None) -> None:
+        pass
+
     def back(self, d: Array, y: Array, kept: None) -> None:
         slope = y * y
         np.subtract(1, slope, out=slope)
@@ -41,6 +51,13 @@ class InPlaceSigmoid:
         np.tanh(out, out=out)
         out *= 0.5
         out += 0.5
+
+    def slope(self, y: Array, out: Array) -> None:
+        np.subtract(1, y, out=out)
+        out *= y
+
+    def rest(self, d: Array, kept: None) -> None:
+        pass
 
     def back(self, d: Array, y: Array, kept: None) -> None:
         slope = 1 - y
@@ -61,8 +78,14 @@ class InPlaceLayer:
         out[...] = y.swapaxes(self.axis, -1)
         return kept
 
-    def back(self, d: Array, y: Array, kept: Any) -> None:
+    def slope(self, y: Array, out: Array) -> None:
+        out[...] = 1
+
+    def rest(self, d: Array, kept: Any) -> None:
         d[...] = self.layer.backward(d.swapaxes(self.axis, -1), kept).swapaxes(self.axis, -1)
+
+    def back(self, d: Array, y: Array, kept: Any) -> None:
+        self.rest(d, kept)
 
 
 InPlace = InPlaceTanh | InPlaceSigmoid | InPlaceLayer

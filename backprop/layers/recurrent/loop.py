@@ -19,8 +19,10 @@ from backprop.checks import integer, one_of
 from backprop.layer import PREDICT, Array, InputSpec
 from backprop.layers.recurrent.inplace import InPlace, in_place
 from backprop.layers.recurrent.time import OverTime
+from backprop.linalg import rows_of
 
 STRETCH = 20  # steps that are one piece of work beside the loop
+TOGETHER = 1 << 18  # numbers in dz of the steps that look back together
 LARGE = 1 << 17  # numbers in z from which on a second thread pays
 FEW_TERMS = 1_000_000  # of a product that is run without copies of its factors
 
@@ -51,8 +53,13 @@ class Tape:
         What has multiplied x; with dropout of x alone.
     held : ndarray of bool (T, 1, N), optional
         Where a step is masked.
+    room : ndarray
+        Where a step puts its products.
     caches : list
         What the activations keep of each step.
+    ready : ndarray
+        What `look_back` leaves for some steps, from the step `first` on.
+    first : int
     """
 
     v: Array
@@ -66,7 +73,10 @@ class Tape:
     drop_in: Array | None = None
     drop_x: Array | None = None
     held: Array | None = None
+    room: Any = None
     caches: list[Any] = field(default_factory=list)
+    ready: Any = None
+    first: int = 0
 
     def __post_init__(self):
         self.h = self.states[0]
@@ -95,6 +105,7 @@ class Recurrent(OverTime):
 
         prepare(tape)                          the kernels as its steps multiply with them
         advance(t, tape)                       states[t + 1] from states[t]
+        look_back(at, tape, dz)                what several steps need for it, perhaps nothing
         reverse(t, tape, dstates, dz)          dz of the step, and dstates of the step before
         sums(tape, dz)                         what the gradients need: sums over time, one product
         set_gradients(sums)                    the gradients
@@ -147,6 +158,10 @@ class Recurrent(OverTime):
 
     def advance(self, t: int, tape: Tape) -> Any:
         raise TypeError(f"{type(self).__name__} has no advance(self, t, tape): write one")
+
+    def look_back(self, at: slice, tape: Tape, dz: Array) -> None:
+        """What can be done for some steps together before they are reversed one by one. What this
+        leaves in dz is there when `reverse` is called."""
 
     def reverse(self, t: int, tape: Tape, dstates: list[Array], dz: Array) -> list[Array]:
         raise TypeError(f"{type(self).__name__} has no reverse(self, t, tape, dstates, dz)")
@@ -262,7 +277,11 @@ class Recurrent(OverTime):
             if self.zero_output_for_mask and tape.held is not None:
                 dys *= ~tape.held
         passing: list[Array] = []
+        together, end = rows_of(dz, TOGETHER), steps
         for t in reversed(range(steps)):
+            if t + 1 == end:
+                end = max(t + 1 - together, 0)
+                self.look_back(slice(end, t + 1), tape, dz[end : t + 1])
             if dys is not None:
                 dstates[0] += dys[t]
             if tape.held is not None:
@@ -300,21 +319,25 @@ class Recurrent(OverTime):
             try:
                 end = len(dz)
                 for t in self.through_time(dy, tape, dz):
-                    if end - t >= STRETCH or t == 0:
+                    if end - t >= STRETCH and t > 0:
                         done.put(slice(t, end))
                         end = t
             finally:
                 done.put(None)
+            return sums(slice(0, end))
 
         def add_up():
-            total: list[Array] = []
+            total = sums(done.get())
             for at in iter(done.get, None):
-                part = self.sums(tape.part(at), dz[at])
-                total = part if not total else [a + b for a, b in zip(total, part, strict=True)]
+                total = [a + b for a, b in zip(total, sums(at), strict=True)]
             return total
 
+        def sums(at):
+            return self.sums(tape.part(at), dz[at])
+
         tasks: list[Callable[[], Any]] = [loop, add_up]
-        self.set_gradients(parallel.run(tasks)[1])
+        parts = parallel.run(tasks)
+        self.set_gradients([a + b for a, b in zip(*parts, strict=True)])
 
     def backward(self, dy, tape):
         dz = self._gradients(dy, tape)
@@ -359,10 +382,10 @@ def gates_of(kernel: Array, order: list[int]) -> Array:
     return kernel.reshape(len(kernel), len(order), -1)[:, order].reshape(kernel.shape)
 
 
-def seen(weights: Array, v: Array, drop: Array | None) -> Array:
+def seen(weights: Array, v: Array, drop: Array | None, out: Array | None = None) -> Array:
     """weights[g] v of each gate: (gates, units, m) · (m, N); with dropout, of the v that each
     sees."""
-    return weights @ (v if drop is None else v * drop)
+    return np.matmul(weights, v if drop is None else v * drop, out=out)
 
 
 def multiply_back(kernel: Array, dz: Array, drop: Array | None) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 
 from backprop.checks import one_of
 from backprop.layers.activations import layer_of
-from backprop.layers.recurrent.inplace import InPlace, in_place
+from backprop.layers.recurrent.inplace import InPlace, InPlaceSigmoid, InPlaceTanh, in_place
 from backprop.layers.recurrent.loop import (
     Recurrent,
     Tape,
@@ -20,9 +20,9 @@ from backprop.layers.recurrent.loop import (
     sum_over_time,
 )
 
-# Keras' order of the gates is i f g o. Within the loop those of one activation lie side by side:
-# i f o g. The list leads from either order to the other.
-ORDER = [0, 1, 3, 2]
+# Keras' order of the gates is i f g o. Within the loop it is o i f g: those of one activation lie
+# side by side, and so do those that dc reaches.
+FROM_KERAS, TO_KERAS = [3, 0, 1, 2], [1, 2, 3, 0]
 
 
 class LSTM(Recurrent):
@@ -171,56 +171,80 @@ class LSTM(Recurrent):
     def build(self, input_shape):
         super().build(input_shape)
         self._gate: InPlace = in_place(self.recurrent_activation)
+        # σ(z) = (1 + tanh(z / 2)) / 2: with kernels that give z / 2, one tanh does for all gates.
+        # Not in float64, as `InPlaceSigmoid` says
+        joint = type(self._gate) is InPlaceSigmoid and type(self._squash) is InPlaceTanh
+        self._one_tanh = joint and self.kernel.dtype != np.float64
         if self.use_bias and self.unit_forget_bias:
             self.bias[self.units : 2 * self.units] = 1
 
     def prepare(self, tape: Tape):
-        tape.of_x = stacked([self.kernel, self.bias_row()], ORDER)
-        tape.of_h = stacked([self.recurrent_kernel], ORDER)
-        tape.back = in_stripes(gates_of(self.recurrent_kernel, ORDER), tape.v.shape[-1])
+        tape.of_x = stacked([self.kernel, self.bias_row()], FROM_KERAS)
+        tape.of_h = stacked([self.recurrent_kernel], FROM_KERAS)
+        tape.back = in_stripes(gates_of(self.recurrent_kernel, FROM_KERAS), tape.v.shape[-1])
         if tape.drop is not None:
-            tape.drop = tape.drop[ORDER]
+            tape.drop = tape.drop[FROM_KERAS]
             tape.drop_in = tape.drop[:, : -self.units]
+        if self._one_tanh:
+            tape.of_x[:3] *= 0.5
+            tape.of_h[:3] *= 0.5
         tape.kept = np.empty_like(tape.z[:, 0])  # activation(c)
+        tape.room = np.empty(tape.z.shape[1:], tape.z.dtype)
 
     def advance(self, t, tape):
         z, s = tape.z[t % len(tape.z)], tape.kept[t % len(tape.z)]
         c_before, c = tape.states[1][t], tape.states[1][t + 1]
-        z += seen(tape.of_h, tape.h[t], tape.drop_of_h)
-        a_gates = self._gate.value(z[:3], out=z[:3])
-        a_g = self._squash.value(z[3], out=z[3])
-        i, f, o, g = z
+        z += seen(tape.of_h, tape.h[t], tape.drop_of_h, out=tape.room)
+        o, i, f, g = z
+        a_gates, a_g = self._squash_gates(z)
         np.multiply(f, c_before, out=c)
-        c += i * g
+        c += np.multiply(i, g, out=s)
         a_s = self._squash.value(c, out=s)
         np.multiply(o, s, out=tape.h[t + 1])
         return a_gates, a_g, a_s
 
+    def _squash_gates(self, z):
+        gates, g = z[:3], z[3]
+        if not self._one_tanh:
+            return self._gate.value(gates, out=gates), self._squash.value(g, out=g)
+        np.tanh(z, out=z)
+        gates *= 0.5
+        gates += 0.5
+        return None, None
+
+    def look_back(self, at, tape, dz):
+        """The part of dz that does not depend on dh and dc, and of what dh adds to dc."""
+        o, i, _, g = z = tape.z[at].swapaxes(0, 1)
+        s, c_before, dz = tape.kept[at], tape.states[1][at], dz.swapaxes(0, 1)
+        self._gate.slope(z[:3], out=dz[:3])
+        self._squash.slope(g, out=dz[3])
+        for slope, factor in zip(dz, (s, g, c_before, i), strict=True):
+            slope *= factor
+        tape.ready, tape.first = np.empty_like(s), at.start
+        self._squash.slope(s, out=tape.ready)
+        tape.ready *= o
+
     def reverse(self, t, tape, dstates, dz):
         dh, dc = dstates
-        z, s, c_before = tape.z[t], tape.kept[t], tape.states[1][t]
-        i, f, o, g = z
         a_gates, a_g, a_s = tape.caches[t]
-        through_h = dh * o
-        self._squash.back(through_h, s, a_s)
+        through_h = dh * tape.ready[t - tape.first]
+        self._squash.rest(through_h, a_s)
         dc += through_h
-        np.multiply(dc, g, out=dz[0])
-        np.multiply(dc, c_before, out=dz[1])
-        np.multiply(dh, s, out=dz[2])
-        np.multiply(dc, i, out=dz[3])
-        self._gate.back(dz[:3], z[:3], a_gates)
-        self._squash.back(dz[3], g, a_g)
-        dc *= f
+        np.multiply(dz[0], dh, out=dz[0])
+        np.multiply(dz[1:], dc, out=dz[1:])
+        self._gate.rest(dz[:3], a_gates)
+        self._squash.rest(dz[3], a_g)
+        dc *= tape.z[t, 2]
         return [multiply_back(tape.back, dz, tape.drop_of_h), dc]
 
     def sums(self, tape, dz):
         return [sum_over_time(tape.v[:-1], dz, tape.drop)]
 
     def set_gradients(self, sums):
-        d, n = sums[0][:, ORDER].reshape(-1, 4 * self.units), len(self.kernel)
+        d, n = sums[0][:, TO_KERAS].reshape(-1, 4 * self.units), len(self.kernel)
         self.dkernel, self.drecurrent_kernel = d[:n], d[n + 1 :]
         if self.use_bias:
             self.dbias = d[n]
 
     def input_gradients(self, tape, dz):
-        return multiply_back(gates_of(self.kernel, ORDER), dz, tape.drop_of_x)
+        return multiply_back(gates_of(self.kernel, FROM_KERAS), dz, tape.drop_of_x)

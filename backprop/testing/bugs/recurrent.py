@@ -32,20 +32,20 @@ class Stepping(LSTM):
 
     def through_h(self, t, tape, dh):
         """What dh passes to c."""
-        d = dh * tape.z[t, 2]
+        d = dh * tape.z[t, 0]
         self._squash.back(d, tape.kept[t], tape.caches[t][2])
         return d
 
     def through_c(self, t, tape, dc):
         """What dc passes to the c before."""
-        return dc * tape.z[t, 1]
+        return dc * tape.z[t, 2]
 
     def reverse(self, t, tape, dstates, dz):
         dh, dc = dstates
         z, (a_gates, a_g, _) = tape.z[t], tape.caches[t]
-        i, _, _, g = z
+        _, i, _, g = z
         dc = dc + self.through_h(t, tape, dh)
-        d = np.concatenate([dc * g, dc * tape.states[1][t], dh * tape.kept[t], dc * i])
+        d = np.concatenate([dh * tape.kept[t], dc * g, dc * tape.states[1][t], dc * i])
         dz[...] = d.reshape(dz.shape)
         self._gate.back(dz[:3], z[:3], a_gates)
         self._squash.back(dz[3], g, a_g)
@@ -87,7 +87,7 @@ class LstmTakesTheDerivativeAtTheStateBefore(Stepping):
     """The derivative of tanh on the way from h to c is taken at c₋, where it is at c."""
 
     def through_h(self, t, tape, dh):
-        return dh * tape.z[t, 2] * (1 - np.tanh(tape.states[1][t]) ** 2)
+        return dh * tape.z[t, 0] * (1 - np.tanh(tape.states[1][t]) ** 2)
 
 
 @recurrent("V")
@@ -111,7 +111,7 @@ class LstmSwapsInputAndForgetGate(LSTM):
 
     def reverse(self, t, tape, dstates, dz):
         before = super().reverse(t, tape, dstates, dz)
-        dz[:2] = dz[1::-1].copy()
+        dz[1:3] = dz[2:0:-1].copy()
         return before
 
 
