@@ -179,14 +179,14 @@ class Recurrent(OverTime):
 
     def run(self, x, ctx, states):
         tape = self._tape(x, ctx, states)
-        steps = x.shape[1]
+        steps, x = x.shape[1], self.in_order(x).transpose(1, 2, 0)
         stretches = [slice(t, min(t + STRETCH, steps)) for t in range(0, steps, STRETCH)]
         seen: SimpleQueue[slice | None] = SimpleQueue()
 
         def look():
             try:
                 for at in stretches:
-                    self._see_inputs(tape, at)
+                    self._see_inputs(tape, at, x)
                     seen.put(at)
             finally:
                 seen.put(None)
@@ -199,17 +199,22 @@ class Recurrent(OverTime):
             parallel.run([loop, look])
         else:
             for at in stretches:
-                self._see_inputs(tape, at)
+                self._see_inputs(tape, at, x)
                 self._walk(tape, at, ctx)
         if self.stateful:
             self.carry = np.stack([state[-1].T for state in tape.states])
         return self._output(tape), tape
 
-    def _see_inputs(self, tape, at):
-        """The part of z that comes from x and the bias, for some steps."""
-        v = tape.v[at, None, : tape.of_x.shape[2]]
+    def _see_inputs(self, tape, at, x):
+        """x: (T, n, N) and 1 of some steps into v, and z's part that comes from them."""
+        v = tape.v[at, : tape.of_x.shape[2]]
+        v[:, :-1] = x[at]
+        v[:, -1] = 1
+        if tape.drop_x is not None:
+            v[:, :-1] *= tape.drop_x
         begin = at.start % len(tape.z)
         out = tape.z[begin : begin + at.stop - at.start, : len(tape.of_x)]
+        v = v[:, None]
         np.matmul(tape.of_x, v if tape.drop_in is None else v * tape.drop_in, out=out)
 
     def _walk(self, tape, at, ctx):
@@ -225,8 +230,6 @@ class Recurrent(OverTime):
     def _tape(self, x, ctx, states):
         (batch, steps, n), dtype = x.shape, x.dtype
         v = np.empty((steps + 1, n + 1 + self.units, batch), dtype)
-        v[:-1, :n] = self.in_order(x).transpose(1, 2, 0)
-        v[:, n] = 1
         shape = (steps + 1, self.units, batch)
         found = [v[:, n + 1 :], *(np.empty(shape, dtype) for _ in states[1:])]
         for state, start in zip(found, states, strict=True):
@@ -242,7 +245,7 @@ class Recurrent(OverTime):
         return tape
 
     def _drop(self, tape, n, ctx):
-        """Dropout of x alone is done once for all steps; the rest is left to the steps."""
+        """Dropout of x alone is done before the steps; the rest is left to them."""
         v, batch, dtype = tape.v, tape.v.shape[-1], tape.v.dtype
         drop = self.draw(self.dropout, (batch, n), dtype, ctx)
         recurrent = self.draw(self.recurrent_dropout, (batch, self.units), dtype, ctx)
@@ -253,7 +256,6 @@ class Recurrent(OverTime):
                 tape.drop[:, :n] = drop.swapaxes(1, 2)
         elif drop is not None:
             tape.drop_x = drop[0].T
-            v[:-1, :n] *= tape.drop_x
 
     def _output(self, tape):
         if not self.return_sequences:
