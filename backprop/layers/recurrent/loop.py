@@ -22,6 +22,7 @@ from backprop.layers.recurrent.time import OverTime
 from backprop.linalg import rows_of
 
 STRETCH = 20  # steps that are one piece of work beside the loop
+FIRST = 5  # of them make a piece of their own, as the loop waits for the first piece
 TOGETHER = 1 << 18  # numbers in dz of the steps that look back together
 LARGE = 1 << 17  # numbers in z from which on a second thread pays
 FEW_TERMS = 1_000_000  # of a product that is run without copies of its factors
@@ -185,7 +186,7 @@ class Recurrent(OverTime):
 
         def look():
             try:
-                for at in stretches:
+                for at in [slice(0, FIRST), slice(FIRST, STRETCH), *stretches[1:]]:
                     self._see_inputs(tape, at, x)
                     seen.put(at)
             finally:
