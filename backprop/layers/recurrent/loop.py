@@ -8,6 +8,7 @@ the batch: so a gate is a stretch of memory of its own, and all that is done to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any
@@ -270,6 +271,7 @@ class Recurrent(OverTime):
         """Write dz of all steps, from the last to the first, each of which it yields when it is
         done; dy is that of the last h, or of all.
         """
+        tape = copy(tape)  # what `look_back` leaves on it is of this pass alone
         steps, batch = len(dz), dz.shape[-1]
         dstates = [np.zeros((self.units, batch), dy.dtype) for _ in range(self.state_count)]
         dys = None
