@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -170,7 +171,7 @@ class Trainer:
                 )
 
     def _settle(self) -> None:
-        """See to memory and threads before many batches."""
+        """Have freed memory kept, and find out whether layers have threads of their own."""
         keep_freed_memory()
         self._divides = any(layer.divides_batches for layer in self.model.walk())
 
@@ -581,6 +582,7 @@ def rows_at_once(model: Any, shape: tuple[int, ...]) -> int:
     return min(max((1 << 20) // max(widest, 1), 32), 4096)
 
 
+@cache
 def keep_freed_memory() -> None:
     """Let the memory that a step frees serve the next one.
 

@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras_parity import close, keras_in
 
+from backprop import parallel
 from backprop.initializers import RandomUniform
 from backprop.layer import TRAINING, Context
 from backprop.layers import BatchNormalization, Chain, Conv2D, Dense, LayerNormalization
+from backprop.layers.normalization import batch
 
 shapes = st.lists(st.integers(1, 4), min_size=2, max_size=4).map(tuple)
 random = {"beta_initializer": "random_normal", "gamma_initializer": "random_normal"}
@@ -99,6 +101,37 @@ def test_inference_uses_and_keeps_the_moving_statistics():
 
     np.testing.assert_allclose(layer(np.array([[3.0, 1.0]])), [[2.0, 0.0]])
     np.testing.assert_array_equal(layer.moving_mean, [1.0, 1.0])
+
+
+@pytest.mark.parametrize("block", [1, 40])
+def test_blocks_and_threads_change_nothing(monkeypatch, block):
+    x, dy = drawn((9, 5, 3)) + 1e6, drawn((9, 5, 3), seed=1)
+    layer = BatchNormalization(**random, dtype="float64")
+    layer.build((None, 5, 3))
+    y, cache = layer.forward(x, TRAINING)
+    expected = y, layer.backward(dy, cache), layer.dgamma.copy(), layer.dbeta.copy()
+    monkeypatch.setattr(batch, "BLOCK", block)
+    monkeypatch.setattr(batch, "LONG", 4)
+    monkeypatch.setattr(parallel.Blas, "threads", 3)
+
+    with parallel.blas().held():
+        y, cache = layer.forward(x, TRAINING)
+        found = y, layer.backward(dy, cache), layer.dgamma, layer.dbeta
+
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-7)
+
+
+def test_an_infinity_in_a_masked_row_reaches_no_gradient():
+    layer, x = BatchNormalization(), drawn((4, 3), dtype=np.float32)
+    x[1] = np.inf
+    layer.build((None, 3))
+
+    _, cache = layer.forward(x, Context(True, np.array([True, False, True, True])))
+    dx = layer.backward(np.ones_like(x), cache)
+
+    assert np.isfinite(dx).all()
+    assert np.isfinite(layer.dgamma).all()
 
 
 def test_masked_rows_move_no_statistics_whatever_stands_there():

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from backprop import parallel
 from backprop.gradcheck import gradcheck
-from backprop.layer import Layer
+from backprop.layer import PREDICT, Layer
 from backprop.layers import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
 from backprop.layers.convolution import products, tiles, toom_cook, winograd
 from backprop.layers.windows import Windows
+from backprop.utils import set_random_seed
 
 
 def drawn(*shape, seed=0, dtype=np.float64):
@@ -44,14 +45,15 @@ def cases(draw):
     """x, a kernel, or one for each channel, and windows."""
     axes = draw(st.integers(1, 3))
     each = st.lists(st.integers(2, 5 if axes < 3 else 3), min_size=axes, max_size=axes)
-    size, stride = tuple(draw(each)), draw(st.integers(1, 3))
-    more = st.lists(st.integers(0, 7 if axes < 3 else 2), min_size=axes, max_size=axes)
+    size = tuple(draw(each))
+    strides = tuple(draw(st.lists(st.integers(1, 3), min_size=axes, max_size=axes)))
+    more = st.lists(st.integers(0, 14 if axes < 3 else 2), min_size=axes, max_size=axes)
     sizes = [k + n for k, n in zip(size, draw(more), strict=True)]
     padding = draw(st.sampled_from(["valid", "same"] + ["causal"] * (axes == 1)))
     channels, filters = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     kernel = (channels,) if draw(st.booleans()) else (channels, filters)
     x = drawn(draw(st.integers(0, 5)), *sizes, channels)
-    return x, drawn(*size, *kernel, seed=1), Windows(size, (stride,) * axes, padding)
+    return x, drawn(*size, *kernel, seed=1), Windows(size, strides, padding)
 
 
 @given(cases())
@@ -116,9 +118,10 @@ def test_the_checker_would_see_a_wrong_transform(monkeypatch):
 
 
 @pytest.mark.parametrize("r", toom_cook.SIZES)
-def test_the_transform_of_the_pixels_is_exact_in_float32(r):
+@pytest.mark.parametrize("m", range(1, toom_cook.OUTPUTS + 1))
+def test_the_transform_of_the_pixels_is_exact_in_float32(m, r):
     """Its numbers are whole multiples of 1/16, so none is rounded."""
-    d = toom_cook.toom_cook(toom_cook.OUTPUTS, r).d
+    d = toom_cook.toom_cook(m, r).d
 
     np.testing.assert_array_equal(d * 16, np.round(d * 16))
 
@@ -175,14 +178,18 @@ def test_every_pixel_is_finished_once(monkeypatch):
 
 @pytest.fixture
 def called(monkeypatch):
-    """How often the sums went through Winograd's products."""
-    found, correlate = [], winograd.correlate
+    """The types of what went through Winograd's products, forward and back."""
+    found = []
 
-    def counted(x, *args):
-        found.append(x.dtype)
-        return correlate(x, *args)
+    def counted(function):
+        def run(x, *args):
+            found.append((function.__name__, x.dtype))
+            return function(x, *args)
 
-    monkeypatch.setattr(winograd, "correlate", counted)
+        return run
+
+    for function in (winograd.correlate, winograd.gradients):
+        monkeypatch.setattr(winograd, function.__name__, counted(function))
     return found
 
 
@@ -191,6 +198,7 @@ KINDS = {
     "Conv2D": lambda **options: Conv2D(20, 3, **options),
     "Conv2D, 5 x 5": lambda **options: Conv2D(20, 5, **options),
     "Conv2D, 5 x 5, strides": lambda **options: Conv2D(20, 5, strides=2, **options),
+    "Conv2D, 5 x 2, strides": lambda **options: Conv2D(20, (5, 2), strides=(1, 3), **options),
     "Conv2DTranspose": lambda **options: Conv2DTranspose(20, 3, **options),
     "DepthwiseConv2D": lambda **options: DepthwiseConv2D(3, depth_multiplier=2, **options),
     "SeparableConv2D": lambda **options: SeparableConv2D(20, 3, **options),
@@ -201,6 +209,7 @@ KINDS = {
 @pytest.mark.parametrize("name", KINDS)
 def test_layers_of_float32_agree_with_those_of_float64(called, name, data_format, monkeypatch):
     monkeypatch.setattr(winograd, "WORK", 1)
+    set_random_seed(0)
     options = {"padding": "same", "activation": "relu", "data_format": data_format}
     fine, coarse = (KINDS[name](dtype=dtype, **options) for dtype in ("float64", "float32"))
     sizes = (11,) if name == "Conv1D" else (11, 16)
@@ -216,7 +225,9 @@ def test_layers_of_float32_agree_with_those_of_float64(called, name, data_format
     y32, cache32 = coarse.forward(x.astype(np.float32))
     dx32 = coarse.backward(dy.astype(np.float32), cache32)
 
-    assert called and set(called) == {np.dtype(np.float32)}
+    assert {dtype for _, dtype in called} == {np.dtype(np.float32)}
+    assert "correlate" in dict(called)
+    assert "gradients" in dict(called) or name == "Conv2DTranspose"
     found = (y32, dx32, *(p.gradient for p in coarse.arrays()))
     for one, other in zip(found, (y, dx, *(p.gradient for p in fine.arrays())), strict=True):
         assert one.dtype == np.float32
@@ -246,7 +257,34 @@ def test_a_small_batch_takes_the_plain_sums(called):
     layer(drawn(1, 9, 9, 32, dtype=np.float32))
     assert called == []
     layer(drawn(99, 9, 9, 32, dtype=np.float32))
-    assert len(called) == 1
+    assert called == [("correlate", np.float32)]
+
+
+def test_an_output_gradient_of_another_type_is_converted(monkeypatch):
+    monkeypatch.setattr(winograd, "WORK", 1)
+    layer, x = Conv2D(16, 3), drawn(9, 9, 9, 16, dtype=np.float32)
+    layer.build((None, 9, 9, 16))
+    y, cache = layer.forward(x)
+    dy = np.random.default_rng(1).integers(-3, 4, y.shape)
+
+    found = layer.backward(dy.astype(np.int32), cache)
+
+    np.testing.assert_array_equal(found, layer.backward(dy.astype(np.float32), cache))
+
+
+def test_patches_that_are_kept_are_those_of_x():
+    layer, x = Conv2D(8, 3, strides=2, padding="same"), drawn(5, 9, 11, 6, dtype=np.float32)
+    layer.build((None, 9, 11, 6))
+    y, cache = layer.forward(x)
+    _, without = layer.forward(x, PREDICT)
+    dy = drawn(*y.shape, seed=1, dtype=np.float32)
+    dx = layer.backward(dy, cache)
+    dkernel = layer.dkernel.copy()
+
+    assert cache[0][1] is not None
+    assert without[0][1] is None
+    np.testing.assert_array_equal(layer.backward(dy, without), dx)
+    np.testing.assert_allclose(layer.dkernel, dkernel, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [3, 5])

@@ -14,6 +14,7 @@ import pytest
 import backprop as bp
 from backprop.callbacks import BackupAndRestore, Callback, LambdaCallback
 from backprop.gradcheck import gradcheck
+from backprop.layer import Layer
 from backprop.layers import (
     LSTM,
     Activation,
@@ -26,6 +27,7 @@ from backprop.layers import (
     GlobalAveragePooling1D,
     Residual,
 )
+from backprop.parallel import blas
 from backprop.training.checkpoint import load_checkpoint, save_checkpoint
 
 RNG = np.random.default_rng(0)
@@ -879,3 +881,37 @@ def test_a_checkpoint_of_another_optimizer_or_other_metrics_changes_nothing(tmp_
         np.testing.assert_array_equal(model.get_weights()[0], before[0])
         assert model.trainer.results() == results
         np.testing.assert_equal(model.optimizer.get_state(), moments)
+
+
+class Looking(Layer):
+    """y = x; notes whether BLAS is held meanwhile, and fails on a large number."""
+
+    def __init__(self, divides_batches):
+        super().__init__()
+        self.divides_batches = divides_batches
+        self.seen = set()
+
+    def forward(self, x, ctx=None):
+        self.seen.add(blas().is_held)
+        if x.max() > 1e6:
+            raise ArithmeticError("too large")
+        return x, None
+
+    def backward(self, dy, cache):
+        self.seen.add(blas().is_held)
+        return dy
+
+
+@pytest.mark.parametrize("divides", [False, True])
+def test_blas_is_held_for_whole_steps_where_a_layer_has_threads(divides):
+    look = Looking(divides)
+    model = make([look, Dense(1)])
+
+    for run in (model.fit, model.evaluate, lambda x, y, verbose: model.predict(x, verbose=verbose)):
+        look.seen.clear()
+        run(X, Y, verbose=0)
+        assert look.seen == {divides}
+
+    with pytest.raises(ArithmeticError):
+        model.predict(np.full_like(X, 1e7), verbose=0)
+    assert not blas().is_held

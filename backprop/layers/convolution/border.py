@@ -27,6 +27,8 @@ from backprop.layers.windows import (
 from backprop.linalg import sum_rows
 
 Array = np.ndarray
+LONG = 1 << 14  # numbers
+
 Init = TypeVar("Init", bound=Callable[..., None])
 
 
@@ -120,9 +122,9 @@ class Convolutional(Layer):
         return y, (cache, a)
 
     def finish(self, z: Array) -> None:
-        """Turn the sums for some images, channels last, into z + bias, and into y for a ReLU."""
+        """Turn some of the sums, channels last, into z + bias, and into y for a ReLU."""
         if self.use_bias:
-            z += np.repeat(self.bias[None], z.shape[-2], axis=0)  # NumPy adds rows as long
+            z += long_rows(self.bias, z.shape[-2])
         if type(self.activation) is ReLU and self.activation.plain:
             positive(z, out=z)
 
@@ -176,7 +178,8 @@ class Convolutional(Layer):
     def linear(self, x: Array, ctx: Context, finish: Callable[[Array], None]) -> tuple[Array, Any]:
         """The sums, channels last like x, and what `linear_backward` needs.
 
-        `finish` must see each number of the sums once, all at a time or some.
+        `finish` must be given each number of the sums once, in arrays (..., channels); other
+        numbers may be beside them.
         """
         raise TypeError(f"{type(self).__name__} has no linear(self, x, ctx, finish): write one")
 
@@ -185,6 +188,12 @@ class Convolutional(Layer):
         raise TypeError(
             f"{type(self).__name__} has no linear_backward(self, dz, cache, dx): write one"
         )
+
+
+def long_rows(bias: Array, n: int) -> Array:
+    """The bias n times, below each other, as far as that makes a row of z long: NumPy adds row by
+    row, and is slow where rows are short."""
+    return np.repeat(bias[None], n, axis=0) if n * bias.size <= LONG else bias
 
 
 def with_ones(init: Init, axes: int) -> Init:

@@ -198,8 +198,9 @@ class Conv2D(Conv):
     -----
     In float32, windows of two to five pixels take fewer products, by Winograd's method, where there
     are enough of them and of channels. Its rounding errors reach 5e-6 of the largest output for
-    3 x 3 and 2e-5 for 5 x 5 (`benchmarks/convolution.py`), and an infinity or NaN in x reaches
-    outputs up to three pixels beyond its windows. In float64 the sums are as they stand above.
+    3 x 3, 2e-5 for 5 x 5 and 5e-5 for 5 x 5 x 5 (`benchmarks/convolution.py`), and an infinity or
+    NaN in x reaches outputs up to three pixels beyond its windows. In float64 the sums are as they
+    stand above.
 
     Examples
     --------

@@ -15,8 +15,8 @@ P is many times as large as x, so it is made for some images at a time, few enou
 leave the cache between the copy and the product; and each thread takes a part of the batch. Where
 the stride is 1, dx is itself a correlation, of dz with the kernel turned round.
 
-Small windows need but a quarter of these products, or less, where they lie next to each other: in
-float32 they go to `winograd`.
+Small windows need half of these products or fewer, the more axes the fewer: in float32 they go to
+`winograd`.
 
 The functions that end in `_by_channel` have a kernel for each channel, K: (size ..., C), and sum
 over u alone. Matrices of one column would be slow, so they go through the window place by place,
@@ -54,7 +54,7 @@ def correlate(
     finish: Callable[[Array], None] | None = None,
     kept: Array | None = None,
 ) -> Array:
-    """z from x and K. `finish` may change z: it gets some images at a time, still in the cache.
+    """z from x and K. What `finish` may do is said in `winograd.correlate`.
 
     P is written to `kept`, where `room_to_keep` gave some.
     """
@@ -164,7 +164,7 @@ def kernel_gradient(
 
 
 def suits_winograd(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> bool:
-    """Whether windows of float32, one at each pixel, see enough channels to be worth it."""
+    """Whether these are windows of float32, of enough channels, that `winograd` takes."""
     channels = kernel.shape[len(windows.size) :]
     return (
         x.dtype == kernel.dtype == np.float32
@@ -193,7 +193,7 @@ def worth_a_thread(z: Array, kernel: Array) -> int:
 def correlate_by_channel(
     x: Array, kernel: Array, windows: Windows, finish: Callable[[Array], None] | None = None
 ) -> Array:
-    """z from x and K: (size ..., C). `finish` may change z: it gets some images at a time."""
+    """z from x and K: (size ..., C)."""
     sizes = x.shape[1:-1]
     z = np.empty((len(x), *windows.counts(sizes), x.shape[-1]), x.dtype)
     if suits_winograd(x, kernel, windows):

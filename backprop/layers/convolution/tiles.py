@@ -30,7 +30,7 @@ NUMBERS = 1 << 14  # of each value, in V and M together, where that makes more t
 class Room:
     """Arrays by name, over memory that is used again for each block."""
 
-    def __init__(self, dtype):
+    def __init__(self, dtype: np.dtype):
         self.dtype, self.memory = dtype, {}
 
     def __call__(self, name: str | int, *shape: int) -> Array:
@@ -153,7 +153,7 @@ class Side:
 
 def copy_pixels(x: Array, out: Array) -> None:
     """out = x, with the channels of a pixel as one item that NumPy copies in one go."""
-    if x.strides[-1] == out.strides[-1] == x.itemsize:
+    if x.dtype == out.dtype and x.strides[-1] == out.strides[-1] == x.itemsize:
         item = f"V{x.shape[-1] * x.itemsize}"
         x, out = x.view(item), out.view(item)
     np.copyto(out, x)

@@ -19,7 +19,7 @@ class Matrices(NamedTuple):
     """z = Aᵀ (G k ⊙ D d), as `winograd` derives it."""
 
     a: Array  # (values, m)
-    d: Array  # (values, pixels of x that m outputs see)
+    d: Array  # (values, pixels of x)
     g: Array  # (values, r)
 
     @property
@@ -55,15 +55,17 @@ def toom_cook(m: int, r: int) -> Matrices:
 def matrices(m: int, r: int, stride: int, dtype: np.dtype) -> Matrices:
     """Those of windows that lie `stride` apart.
 
-    Of the taps of the kernel, every such one sees every such pixel, as if windows lay next to each
-    other. The values of all these sums stand below each other, and A adds up.
+    Every `stride`-th tap sees every `stride`-th pixel, as if the windows lay next to each other.
+    The values of all these sums stand below each other, and A adds up. The pixels of a tile go up
+    to the next one, though no window may see the last.
     """
     a, d, g = [], [], []
+    pixels = (m - 1) * stride + max(r, stride)
     for place in range(min(stride, r)):
         taps = range(place, r, stride)
         one = toom_cook(m, len(taps))
         a.append(one.a)
-        d.append(np.zeros((len(one.d), (m - 1) * stride + r)))
+        d.append(np.zeros((len(one.d), pixels)))
         d[-1][:, place : place + stride * len(one.d) : stride] = one.d
         g.append(np.zeros((len(one.g), r)))
         g[-1][:, taps] = one.g

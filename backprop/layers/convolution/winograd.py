@@ -6,14 +6,15 @@ its highest coefficient. With a row of powers for each point,
 
     V = vander(points, m + r - 1)        A = vander(points, m)        G = vander(points, r)
 
-G k ⊙ A z are the values of the product of k and z, and V⁻¹ (G k ⊙ A z) its coefficients. The
-transpose of this, as a map of z, is the correlation with k:
+G k ⊙ A e are the values of the product of k and e, and V⁻¹ (G k ⊙ A e) its coefficients. The
+transpose of this, as a map of e, is the correlation with k:
 
     z = Aᵀ (G k ⊙ D d)        D = V⁻ᵀ        d: m + r - 1 pixels of x, m further for each tile
 
-The denominators of D belong to points, so G takes them, and D is exact. With two axes U = G K Gᵀ
-and V = D d Dᵀ. The sums over channels are a matrix product for each of the values, with a row for
-each tile. All of it is linear, so the gradients take the same steps backwards:
+The row of V⁻ᵀ for the point t has the denominator Π (t - s) over all other points s. That of G is
+divided by it instead, and D has multiples of 1/16, which are exact. With two axes
+U = G K Gᵀ and V = D d Dᵀ. The sums over channels are a matrix product for each of the values, with
+a row for each tile. All of it is linear, so the gradients take the same steps backwards:
 
     M = V U        dU = Vᵀ dM, dK = Gᵀ dU G        dV = dM Uᵀ
     z = Aᵀ M A     dM = A dz Aᵀ                    dx += Dᵀ dV D
@@ -23,11 +24,11 @@ With a kernel for each channel, M = V ⊙ U.
 Windows that lie two pixels apart are two sums, of the even taps over the even pixels and of the odd
 ones over the odd: the matrices of both stand below each other (`toom_cook`). How A, D and their
 transposes are applied to all tiles is in `tiles`. Backward computes V again: that takes less time
-than to write and read it, and V is more than twice as large as x.
+than to write and read it, and V is one and a half to eight times as large as x.
 
-The values between are larger than those of the plain sum, and float32 loses three to five bits more
-(`benchmarks/convolution.py`); an infinity or NaN reaches all outputs of its tiles. float64 never
-comes here.
+The values between are larger than those of the plain sum, and float32 loses more bits: one to four
+with 3 x 3, up to five with 5 x 5, seven with 5 x 5 x 5 (`benchmarks/convolution.py`). An infinity
+or NaN reaches all outputs of its tiles. float64 never comes here.
 
 Sources: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2015; for the
 points, B. Barabasz, A. Anderson, K. Soodhalter and D. Gregg, "Error Analysis and Improving the
@@ -49,12 +50,12 @@ from backprop.parallel import share
 
 Array = np.ndarray
 
-GAIN = 1.9  # times as many products of the plain sum are worth the transforms
-WORK = 1 << 18  # numbers of V and M that are worth them, and a thread
+GAIN = 1.9  # so many times fewer products pay for the transforms
+WORK = 1 << 18  # so many numbers of V and M pay for the transforms, or for a thread
 
 
 def suits(x: Array, kernel: Array, windows: Windows) -> bool:
-    """Whether these windows take that much less products this way, and are many enough."""
+    """Whether this way saves enough products, and there are enough of them."""
     counts = windows.counts(x.shape[1:-1])
     if max(windows.dilation) > 1 or min(counts) < 1 or any(r not in SIZES for r in windows.size):
         return False
@@ -81,8 +82,8 @@ def correlate(
         x: (N, sizes ..., C)    z: (N, counts ..., filters), written
         kernel: (size ..., C, filters), or (size ..., C) with one for each channel
 
-    `finish` may change the sums: it gets each once, some at a time with the channels last, and
-    others that are no pixel of z.
+    `finish` may change the sums. It is given arrays (..., channels) with each number of z once, in
+    any order of the other axes, perhaps beside numbers that are not in z.
     """
     tiles = Tiles(x, z, windows, is_by_channel(kernel, windows))
     u = transform_kernel(kernel, tiles)
@@ -97,7 +98,8 @@ def correlate(
                 finish(block.z.pixels)
             block.z.write(z, images)
 
-    share(work, len(x), WORK // tiles.numbers + 1)
+    with np.errstate(invalid="ignore"):  # 0 * ∞, where x has an infinity
+        share(work, len(x), WORK // tiles.numbers + 1)
 
 
 def gradients(
@@ -125,7 +127,8 @@ def gradients(
                 block.x.write(dx, images)
         return total
 
-    du = np.sum(share(work, len(x), WORK // tiles.numbers + 1), 0)
+    with np.errstate(invalid="ignore"):
+        du = np.sum(share(work, len(x), WORK // tiles.numbers + 1), 0)
     dkernel[...] = transform_kernel_backward(du, tiles).reshape(kernel.shape)
 
 

@@ -135,6 +135,8 @@ class BatchNormalization(Scaled):
         r = 1 / np.sqrt(var + self.epsilon)
         a = self.gamma * r if self.scale else r
         y = affine(x, mean, a, self.beta if self.center else None)
+        if real is not None:  # backward multiplies a masked row by 0
+            x = np.where(real | np.isfinite(x), x, mean)
         return y.swapaxes(self.axis, -1), (x, mean, r, p)
 
     def backward(self, dy, cache):
