@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 
 from backprop.checks import one_of
 
@@ -67,12 +67,17 @@ class Windows:
 
     def pad(self, x: Array, fill: float = 0.0) -> Array:
         """`x` with its margins; `x` itself where it needs none."""
-        axes = len(self.size)
-        margins = self.margins(x.shape[1 : 1 + axes])
+        sizes = x.shape[1 : 1 + len(self.size)]
+        margins = self.margins(sizes)
         if not any(map(any, margins)):
             return x
-        rest = [(0, 0)] * (x.ndim - 1 - axes)
-        return np.pad(x, [(0, 0), *margins, *rest], constant_values=fill)
+        lengths = [b + n + a for n, (b, a) in zip(sizes, margins, strict=True)]
+        padded = np.empty((len(x), *lengths, *x.shape[1 + len(sizes) :]), x.dtype)
+        for axis, (n, (before, _)) in enumerate(zip(sizes, margins, strict=True), 1):
+            along = padded.swapaxes(0, axis)
+            along[:before] = along[before + n :] = fill
+        self.crop(padded, sizes)[...] = x
+        return padded
 
     def crop(self, padded: Array, sizes: tuple[int, ...]) -> Array:
         """The image of these sizes inside what `pad` returned: a view."""
@@ -81,11 +86,21 @@ class Windows:
 
     def patches(self, padded: Array) -> Array:
         """All pixels of every window, (N, windows ..., ..., size ..., last axis): a view."""
-        axes = range(1, 1 + len(self.size))
-        view = sliding_window_view(padded, self.spans, axis=tuple(axes))
-        view = view[:, *(slice(None, None, s) for s in self.strides)]
-        view = view[..., *(slice(None, None, d) for d in self.dilation)]
-        return np.moveaxis(view, -1 - len(self.size), -1)
+        n, *lengths, last = padded.shape
+        axes = len(self.size)
+        counts = [
+            (length - span) // stride + 1
+            for length, span, stride in zip(lengths, self.spans, self.strides, strict=False)
+        ]
+        first, *steps, number = padded.strides
+        across = (step * s for step, s in zip(steps, self.strides, strict=False))
+        within = (step * d for step, d in zip(steps, self.dilation, strict=False))
+        return as_strided(
+            padded,
+            (n, *counts, *lengths[axes:], *self.size, last),
+            (first, *across, *steps[axes:], *within, number),
+            writeable=False,
+        )
 
     def pixels(self, padded: Array) -> Iterator[Array]:
         """For each place in a window, row by row: that pixel of every window, a view."""
