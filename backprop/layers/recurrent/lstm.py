@@ -171,12 +171,15 @@ class LSTM(Recurrent):
     def build(self, input_shape):
         super().build(input_shape)
         self._gate: InPlace = in_place(self.recurrent_activation)
-        # σ(z) = (1 + tanh(z / 2)) / 2: with kernels that give z / 2, one tanh does for all gates.
-        # Not in float64, as `InPlaceSigmoid` says
-        joint = type(self._gate) is InPlaceSigmoid and type(self._squash) is InPlaceTanh
-        self._one_tanh = joint and self.kernel.dtype != np.float64
+        kinds = type(self._gate), type(self._squash)
+        self._tanh_and_sigmoid = kinds == (InPlaceSigmoid, InPlaceTanh)
         if self.use_bias and self.unit_forget_bias:
             self.bias[self.units : 2 * self.units] = 1
+
+    def _takes_one_tanh(self, dtype: np.dtype) -> bool:
+        """σ(z) = (1 + tanh(z / 2)) / 2: with kernels that give z / 2, one tanh does for all gates;
+        not in float64, as `InPlaceSigmoid` says."""
+        return self._tanh_and_sigmoid and dtype != np.float64
 
     def prepare(self, tape: Tape):
         tape.of_x = stacked([self.kernel, self.bias_row()], FROM_KERAS)
@@ -185,7 +188,7 @@ class LSTM(Recurrent):
         if tape.drop is not None:
             tape.drop = tape.drop[FROM_KERAS]
             tape.drop_in = tape.drop[:, : -self.units]
-        if self._one_tanh:
+        if self._takes_one_tanh(tape.z.dtype):
             tape.of_x[:3] *= 0.5
             tape.of_h[:3] *= 0.5
         tape.kept = np.empty_like(tape.z[:, 0])  # activation(c)
@@ -205,7 +208,7 @@ class LSTM(Recurrent):
 
     def _squash_gates(self, z):
         gates, g = z[:3], z[3]
-        if not self._one_tanh:
+        if not self._takes_one_tanh(z.dtype):
             return self._gate.value(gates, out=gates), self._squash.value(g, out=g)
         np.tanh(z, out=z)
         gates *= 0.5
