@@ -65,14 +65,17 @@ class Windows:
             found.append((total // 2, total - total // 2))
         return found
 
+    def padded(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        """The sizes of the image with its margins."""
+        return tuple(b + n + a for n, (b, a) in zip(sizes, self.margins(sizes), strict=True))
+
     def pad(self, x: Array, fill: float = 0.0) -> Array:
         """`x` with its margins; `x` itself where it needs none."""
         sizes = x.shape[1 : 1 + len(self.size)]
         margins = self.margins(sizes)
         if not any(map(any, margins)):
             return x
-        lengths = [b + n + a for n, (b, a) in zip(sizes, margins, strict=True)]
-        padded = np.empty((len(x), *lengths, *x.shape[1 + len(sizes) :]), x.dtype)
+        padded = np.empty((len(x), *self.padded(sizes), *x.shape[1 + len(sizes) :]), x.dtype)
         for axis, (n, (before, _)) in enumerate(zip(sizes, margins, strict=True), 1):
             along = padded.swapaxes(0, axis)
             along[:before] = along[before + n :] = fill

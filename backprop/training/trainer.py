@@ -587,9 +587,8 @@ def keep_freed_memory() -> None:
     """Let the memory that a step frees serve the next one.
 
     The malloc of glibc returns free memory to the system, beyond some megabytes at first and 64 MiB
-    at most; each step then waits for the same pages again: 50 ms of system time in one of a network
-    for 32 images of 32 x 32. So it is told to keep all, but blocks of more than 32 MiB. Elsewhere,
-    and where a limit was set by hand, this does nothing.
+    at most; each step then waits for the same pages again. So it is told to keep all, but blocks of
+    more than 32 MiB. Elsewhere, and where a limit was set by hand, this does nothing.
     """
     if not {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"} & set(os.environ):
         try:

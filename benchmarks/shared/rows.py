@@ -161,7 +161,8 @@ ROWS = {
         perceptron("mlp-large", (784, 1024, 1024, 1024, 10), 256, 8),
         perceptron("mlp-wide-sgd", (784, 2048, 2048, 10), 512, 8, optimizer=SGD()),
         perceptron("autoencoder", (784, 256, 64, 256, 784), 256, 32, loss="mse"),
-        # Rounding decides which of two nearly equal pixels wins a maximum or passes a ReLU.
+        # Rounding decides which of two nearly equal pixels wins a maximum: one that is not that of
+        # float64 changes the gradients in front of it by 1.3e-3.
         classifier(
             "cnn-mnist",
             (28, 28, 1),
@@ -174,7 +175,7 @@ ROWS = {
             ),
             batch=64,
             fit_steps=8,
-            gradient_tolerance=5e-3,
+            gradient_tolerance=2e-3,
         ),
         # And gradients that batch normalization leaves are sums that nearly cancel: of PyTorch's
         # own two layouts one has them 4e-3 from their values in float64, the other 1e-5.

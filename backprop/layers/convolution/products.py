@@ -120,7 +120,7 @@ def input_gradient(
             d = dz[images]
             n, *counts, _ = d.shape
             dp = (rows_by_group(d, groups) @ transposed).reshape(groups, n, *counts, -1, c)
-            padded = windows.pad(np.zeros((n, *sizes, groups, c), d.dtype))
+            padded = np.zeros((n, *windows.padded(sizes), groups, c), d.dtype)
             for place, pixel in enumerate(windows.pixels(padded)):
                 pixel += np.moveaxis(dp[..., place, :], 0, -2)
             dx[images] = windows.crop(padded, sizes).reshape(n, *sizes, groups * c)
@@ -231,7 +231,8 @@ def input_gradient_by_channel(
     weights = along_rows(kernel, dz.shape[-2])
     for images in few(dz):
         d = dz[images]
-        padded, term = windows.pad(np.zeros((len(d), *dx.shape[1:]), d.dtype)), np.empty_like(d)
+        padded = np.zeros((len(d), *windows.padded(sizes), d.shape[-1]), d.dtype)
+        term = np.empty_like(d)
         for pixel, weight in zip(windows.pixels(padded), weights, strict=True):
             pixel += np.multiply(d, weight, out=term)
         dx[images] = windows.crop(padded, sizes)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backprop.layers.convolution.toom_cook import matrices, outputs_of
+from backprop.layers.convolution.toom_cook import kernel_matrix, matrices, outputs_of
 from backprop.layers.windows import Windows
 from backprop.parallel import blocks
 
@@ -176,19 +176,18 @@ class Tiles:
         self.dtype, self.x, self.z = x.dtype, x.shape[1:], z.shape[1:]
         self.before = [first for first, _ in windows.margins(x.shape[1:-1])]
         self.strides = windows.strides
-        axes = list(zip(z.shape[1:-1], windows.size, windows.strides, strict=True))
-        self.matrices = [matrices(outputs_of(*axis), *axis[1:], x.dtype) for axis in axes]
-        self.counts = [
-            -(-count // one.outputs) for (count, *_), one in zip(axes, self.matrices, strict=True)
-        ]
+        each = zip(z.shape[1:-1], windows.size, windows.strides, strict=True)
+        axes = tuple((outputs_of(count, r, s), r, s) for count, r, s in each)
+        self.matrices = [matrices(*axis, x.dtype) for axis in axes]
+        self.g = kernel_matrix(axes, x.dtype)
+        self.counts = [-(-n // m) for n, (m, _, _) in zip(z.shape[1:-1], axes, strict=True)]
         channels, filters = x.shape[-1], z.shape[-1]
         longer = 2 if by_channel else 1  # passes over V and M are shorter than products
         at_once = longer * max(NUMBERS // (channels + filters), TILES)
         small = at_once // prod(self.counts)  # images that are not worth a block each
         self.images = max(longer * LONG // min(channels, filters), small, 1)
         self.rows = max(at_once // (self.images * prod(self.counts[1:])), 1)
-        values = prod(len(one.a) for one in self.matrices)
-        self.numbers = values * prod(self.counts) * (channels + filters)  # of V and M, an image
+        self.numbers = len(self.g) * prod(self.counts) * (channels + filters)  # V and M, an image
 
     def blocks(self, part: slice) -> Iterator[tuple[slice, Block]]:
         """Those of some images, with the images of each."""

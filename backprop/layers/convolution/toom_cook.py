@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, reduce
 from math import prod
 from typing import NamedTuple
 
@@ -70,6 +70,12 @@ def matrices(m: int, r: int, stride: int, dtype: np.dtype) -> Matrices:
         g.append(np.zeros((len(one.g), r)))
         g[-1][:, taps] = one.g
     return Matrices(*(np.ascontiguousarray(np.vstack(x), dtype) for x in (a, d, g)))
+
+
+@cache
+def kernel_matrix(axes: tuple[tuple[int, int, int], ...], dtype: np.dtype) -> Array:
+    """G of all axes at once, each of which is (m, r, stride): (values, places of the window)."""
+    return reduce(np.kron, (matrices(*axis, dtype).g for axis in axes))
 
 
 def outputs_of(count: int, r: int, stride: int) -> int:

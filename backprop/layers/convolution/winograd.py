@@ -38,7 +38,6 @@ Accuracy of Winograd Convolution for Deep Neural Networks", 2020.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
 from math import prod
 
 import numpy as np
@@ -139,15 +138,13 @@ def is_by_channel(kernel: Array, windows: Windows) -> bool:
 
 def transform_kernel(kernel: Array, tiles: Tiles) -> Array:
     """U = G K Gᵀ: (size ..., C, filters) → (values, C, filters)."""
-    g = reduce(np.kron, (one.g for one in tiles.matrices))
-    rest = kernel.shape[len(tiles.matrices) :]
+    g, rest = tiles.g, kernel.shape[len(tiles.matrices) :]
     return (g @ kernel.reshape(g.shape[1], -1)).reshape(len(g), *rest)
 
 
 def transform_kernel_backward(du: Array, tiles: Tiles) -> Array:
     """dK = Gᵀ dU G, the places of the window as one axis."""
-    g = reduce(np.kron, (one.g for one in tiles.matrices))
-    return g.T @ du.reshape(len(g), -1)
+    return tiles.g.T @ du.reshape(len(du), -1)
 
 
 def multiply(v: Side, u: Array, m: Side) -> None:

@@ -21,7 +21,22 @@ from backprop.layers.activations import Sigmoid, Tanh
 from backprop.linalg import sigmoid
 
 
-class InPlaceTanh:
+class BySlope:
+    """What goes back by its slope alone."""
+
+    def slope(self, y: Array, out: Array) -> None:
+        raise TypeError(f"{type(self).__name__} has no slope(self, y, out): write one")
+
+    def rest(self, d: Array, kept: None) -> None:
+        pass
+
+    def back(self, d: Array, y: Array, kept: None) -> None:
+        slope = np.empty_like(y)
+        self.slope(y, slope)
+        d *= slope
+
+
+class InPlaceTanh(BySlope):
     """y = tanh(z), and f'(z) = 1 - y²."""
 
     def value(self, z: Array, out: Array) -> None:
@@ -31,16 +46,8 @@ class InPlaceTanh:
         np.multiply(y, y, out=out)
         np.subtract(1, out, out=out)
 
-    def rest(self, d: Array, kept: None) -> None:
-        pass
 
-    def back(self, d: Array, y: Array, kept: None) -> None:
-        slope = y * y
-        np.subtract(1, slope, out=slope)
-        d *= slope
-
-
-class InPlaceSigmoid:
+class InPlaceSigmoid(BySlope):
     """y = (1 + tanh(z / 2)) / 2, and f'(z) = y (1 - y)."""
 
     def value(self, z: Array, out: Array) -> None:
@@ -55,14 +62,6 @@ class InPlaceSigmoid:
     def slope(self, y: Array, out: Array) -> None:
         np.subtract(1, y, out=out)
         out *= y
-
-    def rest(self, d: Array, kept: None) -> None:
-        pass
-
-    def back(self, d: Array, y: Array, kept: None) -> None:
-        slope = 1 - y
-        slope *= y
-        d *= slope
 
 
 class InPlaceLayer:
