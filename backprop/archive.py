@@ -20,9 +20,10 @@ import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from backprop.config import nearest
 
 Array = np.ndarray
 FORMAT = "backprop"
+# the native file first; the others are Keras'
+MODEL_FILES = (".npz", ".keras")
+WEIGHT_FILES = (".npz", ".weights.h5")
 VERSION = 1
 HEADER = "header"
 MAGIC = b"\x93NUMPY\x01\x00"
@@ -72,7 +76,7 @@ def write(
     OSError
         The file cannot be written.
     """
-    target = Path(os.path.realpath(npz_path(path)))
+    path = npz_path(path)
     arrays = {name: np.asarray(a, order="C") for name, a in arrays.items()}
     for name, a in arrays.items():
         if UNSAFE.search(name) or name == HEADER:
@@ -86,16 +90,27 @@ def write(
         {"format": FORMAT, "version": VERSION, "kind": kind, **header, "manifest": manifest}
     )
     members = {HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in members.items():
+            info = zipfile.ZipInfo(f"{name}.npy")  # without the time: same model, same file
+            with archive.open(info, "w", force_zip64=True) as member:
+                member.write(npy_head(array.dtype.str, array.shape))
+                member.write(raw(array))
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of the one at `path` when the block ends; where
+    anything fails, what was there before is still there.
+
+    Where `path` is a symbolic link, the file that it leads to is replaced.
+    """
+    target = Path(os.path.realpath(path))
     # a name of its own, so that neither a second writer nor what a crash left is in the way
     temporary = target.with_name(f".backprop-{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for name, array in members.items():
-                    info = zipfile.ZipInfo(f"{name}.npy")  # without the time: same model, same file
-                    with archive.open(info, "w", force_zip64=True) as member:
-                        member.write(npy_head(array.dtype.str, array.shape))
-                        member.write(raw(array))
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if target.exists():
@@ -161,12 +176,31 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def npz_path(path: str | os.PathLike) -> Path:
+def existing(path: str | os.PathLike) -> Path:
+    """The path, if it is that of a file."""
     path = Path(path)
-    if path.suffix != ".npz":
+    if not path.exists():
+        near = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else ()
+        raise FileNotFoundError(
+            f"no file {str(path)!r}{nearest(path.name, [p.name for p in near])}"
+        )
+    if not path.is_file():
+        raise OSError(f"{str(path)!r} is a folder or a device, and a file was expected")
+    return path
+
+
+def npz_path(path: str | os.PathLike) -> Path:
+    """The path, if it is that of a file of this library."""
+    return known_path(path, (".npz",))
+
+
+def known_path(path: str | os.PathLike, endings: tuple[str, ...]) -> Path:
+    """The path, if it has one of the endings."""
+    path = Path(path)
+    if not path.name.endswith(endings):
         raise ValueError(
-            f"backprop writes and reads .npz files, got {str(path)!r}: name it "
-            f"{path.stem + '.npz'!r}"
+            f"backprop writes and reads {' and '.join(endings)} files, got {str(path)!r}: name it "
+            f"{path.stem.removesuffix('.weights') + endings[0]!r}"
         )
     return path
 
@@ -184,14 +218,7 @@ def read(
     ValueError
         The file is not of this library, is damaged, or is of another kind.
     """
-    path = npz_path(path)
-    if not path.exists():
-        near = path.parent.glob("*.npz") if path.parent.is_dir() else ()
-        raise FileNotFoundError(
-            f"no file {str(path)!r}{nearest(path.name, [p.name for p in near])}"
-        )
-    if not path.is_file():
-        raise OSError(f"{str(path)!r} is a folder or a device, and a file was expected")
+    path = existing(npz_path(path))
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
             return read_members(archive, kinds, os.fstat(file.fileno()).st_size)

@@ -1,4 +1,6 @@
-"""Models and weights in one ``.npz`` file: JSON and arrays, no pickle, classes from an allow-list.
+"""Models and weights in one file: JSON and arrays, no pickle, classes from an allow-list.
+
+The native format is ``.npz``; ``.keras`` and ``.weights.h5`` are Keras' own (`backprop.interop`).
 
 A model file holds the configuration, the weights and buffers, the generators, how the model was
 compiled and the optimizer's variables. Classes are found by name among the library's own and those
@@ -10,7 +12,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,7 +68,8 @@ def save_model(
     ----------
     model : Sequential
     filepath : path
-        Ends in ``.npz``.
+        Ends in ``.npz``, or in ``.keras`` for a file that Keras opens (which needs the extra
+        `interop`, and does not hold the generators of dropout and the like).
     overwrite : bool, default True
         Without it an existing file is an error.
     zipped : bool, optional
@@ -81,8 +86,8 @@ def save_model(
     TypeError
         An argument of a layer, an optimizer or a metric cannot be written.
     ValueError
-        The model is not built, a function in it has no name, or the file's name does not end in
-        ``.npz``.
+        The model is not built, a function in it has no name, the file's name has another ending, or
+        something in the model is unknown to Keras, whose file it is to be.
 
     Examples
     --------
@@ -96,20 +101,39 @@ def save_model(
     Sequential([InputLayer([2]), Dense(1)], name='sequential', dtype='float32')
     """
     if zipped is False:
-        raise ValueError(
-            "zipped=False, a directory of files, is not offered: a model is one .npz file"
-        )
-    refuse_overwriting(filepath, overwrite)
+        raise ValueError("zipped=False, a directory of files, is not offered: a model is one file")
+    path = refuse_overwriting(filepath, overwrite, archive.MODEL_FILES)
     if not model.built:
         raise ValueError(
             f"{model.name} is not built yet, so there are no weights to save: give it an Input or "
             "fit it"
         )
+    if path.suffix == ".keras":
+        write_keras_model(model, path, extra)
+        return
     header, arrays = model_state(model)
     header["model"] = serialize(model)
     header["compile"] = compile_config(model)
     header["extra"] = dict(extra or {})
-    archive.write(filepath, "model", header, arrays)
+    archive.write(path, "model", header, arrays)
+
+
+def write_keras_model(model: Any, path: Path, extra: Mapping[str, Any] | None) -> None:
+    from backprop.interop import keras_files
+
+    if extra:
+        raise ValueError(f"a file of Keras has no place for {sorted(extra)}: save it as .npz")
+    compiled = compile_config(model)
+    if compiled is not None:
+        if compiled.pop("without_weight_decay"):
+            warnings.warn(
+                "a file of Keras does not say which weights are left out of the weight decay: call "
+                "exclude_from_weight_decay() after loading it",
+                stacklevel=4,
+            )
+        del compiled["seed"]
+        compiled |= {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": "auto"}
+    keras_files.write_model(model, path, compiled)
 
 
 def compile_config(model: Any) -> dict[str, Any] | None:
@@ -148,6 +172,7 @@ def load_model(
     Parameters
     ----------
     filepath : path
+        An ``.npz`` file, or a ``.keras`` file of this library or of Keras.
     custom_objects : mapping of str to class or function, optional
         Classes and functions of one's own that the file names.
     compile : bool, default True
@@ -174,18 +199,51 @@ def read_model(
     compile: bool = True,
 ) -> tuple[Any, dict[str, Any]]:
     """The model of a file, and what was kept beside it as `extra`."""
+    if archive.known_path(filepath, archive.MODEL_FILES).suffix == ".keras":
+        return read_keras_model(filepath, custom_objects, compile), {}
     header, arrays = archive.read(filepath, ("model",))
     size = sum(a.size for name, a in arrays.items() if name.startswith("weights/"))
-    try:
-        # nothing is taken from the process' seeds: the generators come from the file
-        with custom_object_scope(custom_objects or {}), at_most(size), own_seeds(0):
-            model = deserialize(header["model"])
-            if not hasattr(model, "compile"):
-                raise ValueError(f"it holds {model!r}, which is no model")
-            if compile and header["compile"]:
-                recompile(model, header["compile"])
-            set_model_state(model, header, arrays)
+    # nothing is taken from the process' seeds: the generators come from the file
+    with (
+        describing(filepath),
+        custom_object_scope(custom_objects or {}),
+        at_most(size),
+        own_seeds(0),
+    ):
+        model = model_of(header["model"])
+        if compile and header["compile"]:
+            recompile(model, header["compile"])
+        set_model_state(model, header, arrays)
         return model, dict(header["extra"])
+
+
+def read_keras_model(
+    filepath: str | os.PathLike, custom_objects: Mapping[str, Any] | None, compile: bool
+) -> Any:
+    from backprop.interop import keras_files
+
+    config, compiled, contents = keras_files.read_model(archive.existing(filepath))
+    size = len(contents) // 4  # so many numbers of float32, at the most
+    with describing(filepath), custom_object_scope(custom_objects or {}), at_most(size):
+        model = model_of(config)
+        if compile and compiled:
+            recompile(model, compiled)
+        keras_files.read_weights(model, contents, optimizer=compile)
+    return model
+
+
+def model_of(config: Any) -> Any:
+    model = deserialize(config)
+    if not hasattr(model, "compile"):
+        raise ValueError(f"it holds {model!r}, which is no model")
+    return model
+
+
+@contextmanager
+def describing(filepath: str | os.PathLike) -> Iterator[None]:
+    """Whatever is wrong with a file's contents as a ValueError that names the file."""
+    try:
+        yield
     except OSError:
         raise
     except ValueError as error:
@@ -199,20 +257,22 @@ def read_model(
 def recompile(model: Any, settings: Mapping[str, Any]) -> None:
     """Compile as `compile_config` says."""
     plain, weighted = (
-        [own(m) for m in deserialize(settings[k])] for k in ("metrics", "weighted_metrics")
+        [own(m) for m in deserialize(settings.get(k)) or []]
+        for k in ("metrics", "weighted_metrics")
     )
     model.compile(
         optimizer=deserialize(settings["optimizer"]),
         loss=deserialize(settings["loss"]),
         metrics=plain,
         weighted_metrics=weighted,
-        loss_weights=settings["loss_weights"],
+        loss_weights=settings.get("loss_weights"),
     )
     parameters = trainable(model)
-    excluded = [parameters[i] for i in settings["without_weight_decay"]]
+    excluded = [parameters[i] for i in settings.get("without_weight_decay", ())]
     if excluded:
         model.optimizer.exclude_from_weight_decay(excluded)
-    model.trainer.seed = whole(settings["seed"])
+    if "seed" in settings:
+        model.trainer.seed = whole(settings["seed"])
 
 
 def own(metric: Any) -> Any:
@@ -228,12 +288,17 @@ def whole(seed: Any) -> int:
 
 
 def save_weights(model: Any, filepath: str | os.PathLike, overwrite: bool = True) -> None:
-    """Write the weights and buffers of a model to one ``.npz`` file."""
-    refuse_overwriting(filepath, overwrite)
+    """Write the weights and buffers of a model to one file, ``.npz`` or Keras' ``.weights.h5``."""
+    path = refuse_overwriting(filepath, overwrite, archive.WEIGHT_FILES)
     if not model.built:
         raise ValueError(f"{model.name} is not built yet, so there are no weights to save")
+    if path.suffix == ".h5":
+        from backprop.interop import keras_files
+
+        keras_files.write_weights(model, path)
+        return
     arrays = {f"weights/{name}": p.value for name, p in weight_names(model).items()}
-    archive.write(filepath, "weights", {}, arrays)
+    archive.write(path, "weights", {}, arrays)
 
 
 def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = False) -> None:
@@ -244,7 +309,8 @@ def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = 
     model : Sequential
         Built.
     filepath : path
-        Of `save_weights`, `save_model` or a checkpoint.
+        Of `save_weights`, `save_model` or a checkpoint; a ``.weights.h5`` or ``.keras`` file of
+        Keras.
     skip_mismatch : bool, default False
         Take what fits, with a warning that names the rest. Weights meet in their order, or by the
         names of their layers where there are more in the one than in the other.
@@ -262,6 +328,10 @@ def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = 
             f"{model.name} is not built yet: give it an Input or build((None, ...)) before loading "
             "weights"
         )
+    if archive.known_path(filepath, (*archive.WEIGHT_FILES, ".keras")).suffix != ".npz":
+        left_out = load_keras_weights(model, filepath, skip_mismatch)
+        warn_left_out(left_out)
+        return
     _, arrays = archive.read(filepath, ("weights", "model", "checkpoint"))
     given = {name: a for name, a in arrays.items() if name.startswith("weights/")}
     if not skip_mismatch:
@@ -276,9 +346,24 @@ def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = 
         values = [a.astype(p.value.dtype) for p, a in pairs]
     for (p, _), value in zip(pairs, values, strict=True):
         p.value[...] = value
+    warn_left_out(left_out)
+
+
+def load_keras_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool) -> list[str]:
+    from backprop.interop import keras_files
+
+    with describing(filepath):
+        contents = keras_files.weights_of(archive.existing(filepath))
+        if skip_mismatch:
+            return keras_files.read_matching_weights(model, contents)
+        keras_files.read_weights(model, contents, optimizer=False)
+    return []
+
+
+def warn_left_out(left_out: list[str]) -> None:
     if left_out:
         warnings.warn(
-            f"load_weights() left out what does not fit: {'; '.join(left_out)}", stacklevel=3
+            f"load_weights() left out what does not fit: {'; '.join(left_out)}", stacklevel=4
         )
 
 
@@ -302,12 +387,15 @@ def matched(model: Any, given: Mapping[str, Array]) -> tuple[list[tuple[Any, Arr
     return pairs, left_out
 
 
-def refuse_overwriting(filepath: str | os.PathLike, overwrite: bool) -> None:
-    path = archive.npz_path(filepath)
+def refuse_overwriting(
+    filepath: str | os.PathLike, overwrite: bool, endings: tuple[str, ...]
+) -> Path:
+    path = archive.known_path(filepath, endings)
     if not overwrite and path.exists():
         raise FileExistsError(f"{str(path)!r} exists; pass overwrite=True to replace it")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to save in")
+    return path
 
 
 def serialize_keras_object(obj: Any) -> Any:

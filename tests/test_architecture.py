@@ -22,9 +22,10 @@ LINES = [
     ["activations", "layers", "losses", "metrics"],
     ["optimizers", "gradcheck", "training.reader", "training.data", "datasets"],
     ["callbacks", "training"],
+    ["interop"],
     ["saving", "summary", "generation"],
     ["models", "utils"],
-    ["testing", "diagnostics", "interop", "tabular"],
+    ["testing", "diagnostics", "tabular"],
     ["cli"],
     ["__main__"],
 ]

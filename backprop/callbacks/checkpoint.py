@@ -79,14 +79,15 @@ class ModelCheckpoint(MonitorCallback):
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
     ):
-        from backprop.archive import npz_path
+        from backprop.archive import MODEL_FILES, WEIGHT_FILES, known_path
 
         super().__init__(monitor, mode, initial_value_threshold)
         check_save_freq("ModelCheckpoint", save_freq)
         self.filepath = os.fspath(filepath)
         if not self.filepath:
             raise ValueError("ModelCheckpoint expects the path of a file and got an empty one")
-        npz_path(self.filepath)  # an error now, and not after an epoch of training
+        # an error now, and not after an epoch of training
+        known_path(self.filepath, WEIGHT_FILES if save_weights_only else MODEL_FILES)
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only

@@ -129,8 +129,8 @@ def test_a_folder_in_the_place_of_the_file_is_an_error(tmp_path, fake_model):
 
 
 def test_a_file_of_another_kind_is_an_error_before_training():
-    with pytest.raises(ValueError, match=r"got 'best.keras': name it 'best.npz'"):
-        ModelCheckpoint("best.keras")
+    with pytest.raises(ValueError, match=r"got 'best.h5': name it 'best.npz'"):
+        ModelCheckpoint("best.h5")
 
 
 @pytest.mark.parametrize("cls", [ModelCheckpoint, BackupAndRestore])

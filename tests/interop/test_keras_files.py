@@ -1,0 +1,478 @@
+"""Keras' own files: it opens ours, we open its, training goes on, and nothing is trusted."""
+
+import importlib
+import inspect
+import io
+import json
+import re
+import zipfile
+from unittest import mock
+
+import numpy as np
+import pytest
+from keras_parity import keras_in
+from layer_examples import example
+
+import backprop as bp
+from backprop.config import FAMILIES, signature_of
+from backprop.interop.keras_configs import OUR_ARGUMENTS, OURS, name_in_keras
+from backprop.layers import registry
+from backprop.optimizers import registry as optimizers
+
+h5py = pytest.importorskip("h5py")
+
+OTHER_NUMBERS = {"Sparsemax"}  # mended here: it sums to 1
+WRITTEN = sorted(set(registry.classes) - set(OURS) - OTHER_NUMBERS - {"InputLayer", "Threshold"})
+
+
+@pytest.fixture
+def keras():
+    with keras_in("float32") as found:
+        yield found
+
+
+def data():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(48, 6, 4)).astype("float32"), rng.integers(0, 3, 48)
+
+
+def network(library, optimizer="adam"):
+    """The same network in either library."""
+    layers = library.layers
+    model = library.Sequential(
+        [
+            library.Input((6, 4)),
+            layers.Conv1D(3, 2, activation="relu", kernel_regularizer="l2"),
+            layers.BatchNormalization(),
+            layers.Bidirectional(layers.GRU(3, return_sequences=True)),
+            layers.TimeDistributed(layers.Dense(3)),
+            library.Sequential([layers.Dense(4, activation="tanh"), layers.LayerNormalization()]),
+            layers.LSTM(4),
+            layers.Dropout(0.2),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def trained(path, optimizer="adam"):
+    x, y = data()
+    bp.utils.set_random_seed(0)
+    model = network(bp, optimizer)
+    model.fit(x, y, verbose=0)
+    model.save(path)
+    return model
+
+
+def members(path):
+    with zipfile.ZipFile(path) as zipped:
+        return {name: zipped.read(name) for name in zipped.namelist()}
+
+
+def rewrite(path, changed, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as zipped:
+        for name, contents in changed.items():
+            zipped.writestr(name, contents)
+
+
+# ------------------------------------------------------------------------------------- both ways
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_keras_opens_each_layer_and_gives_it_back(name, keras, tmp_path):
+    layer, x = example(name)
+    dtype = "int32" if layer.integer_input else "float32"
+    model = bp.Sequential([bp.Input(x.shape[1:], dtype=dtype), layer])
+    expected = model.predict(x, verbose=0)
+    model.save(tmp_path / "ours.keras")
+
+    theirs = keras.saving.load_model(tmp_path / "ours.keras")
+    theirs.save(tmp_path / "theirs.keras")
+    back = bp.models.load_model(tmp_path / "theirs.keras")
+
+    found = theirs.predict(x, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(back.predict(x, verbose=0), expected, rtol=2e-5, atol=2e-6)
+    np.testing.assert_array_equal(
+        bp.models.load_model(tmp_path / "ours.keras").predict(x, verbose=0), expected
+    )
+
+
+@pytest.mark.parametrize(
+    "optimizer", [name for name in sorted(optimizers.classes) if name not in OURS]
+)
+def test_the_optimizer_goes_on_where_it_was(optimizer, keras, tmp_path):
+    x, y = data()
+    model = trained(tmp_path / "ours.keras", optimizers.classes[optimizer](0.01))
+
+    theirs = keras.saving.load_model(tmp_path / "ours.keras")
+    theirs.save(tmp_path / "theirs.keras")
+    back = bp.models.load_model(tmp_path / "theirs.keras")
+
+    assert type(back.optimizer) is type(model.optimizer)
+    for ours, other in zip(model.optimizer.variables, theirs.optimizer.variables, strict=True):
+        np.testing.assert_allclose(ours, np.asarray(other), rtol=1e-6)
+    expected = model.layers[-1].kernel.copy()
+    for m in (model, back):
+        m.layers[-2].rng.bit_generator.state = np.random.default_rng(1).bit_generator.state
+        m.train_on_batch(x, y)
+    assert not np.array_equal(model.layers[-1].kernel, expected)
+    np.testing.assert_allclose(back.layers[-1].kernel, model.layers[-1].kernel, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")  # of a new one
+def test_weights_files_go_both_ways(keras, tmp_path):
+    model, x = trained(tmp_path / "m.keras"), data()[0]
+    model.save_weights(tmp_path / "ours.weights.h5")
+
+    theirs = network(keras)
+    theirs.load_weights(tmp_path / "ours.weights.h5")
+    theirs.save_weights(tmp_path / "theirs.weights.h5")
+    back = network(bp)
+    back.load_weights(tmp_path / "theirs.weights.h5")
+
+    np.testing.assert_allclose(np.asarray(theirs(x)), model.predict(x, verbose=0), atol=1e-6)
+    for ours, other in zip(model.get_weights(), back.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, other)
+
+
+def test_a_model_without_an_input_layer_is_built_in_keras_too(keras, tmp_path):
+    x = np.ones((2, 3), "float32")
+    model = bp.Sequential([bp.layers.Chain([bp.layers.Dense(2, "silu"), bp.layers.SiLU()])])
+    expected = model.predict(x, verbose=0)
+    model.save(tmp_path / "m.keras")
+
+    theirs = keras.saving.load_model(tmp_path / "m.keras")
+
+    np.testing.assert_allclose(np.asarray(theirs(x)), expected, rtol=1e-6)
+
+
+def test_float64_stays_float64(keras, tmp_path):
+    model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(2)], dtype="float64")
+    model.save(tmp_path / "m.keras")
+
+    back = bp.models.load_model(tmp_path / "m.keras")
+
+    assert back.dtype == np.float64
+    np.testing.assert_array_equal(back.get_weights()[0], model.get_weights()[0])
+
+
+def test_how_a_model_was_compiled_is_kept(tmp_path):
+    trained(tmp_path / "m.keras", bp.optimizers.SGD(0.1, momentum=0.9))
+
+    with_it = bp.models.load_model(tmp_path / "m.keras")
+    without = bp.models.load_model(tmp_path / "m.keras", compile=False)
+
+    assert sorted(with_it.evaluate(*data(), verbose=0, return_dict=True)) == ["accuracy", "loss"]
+    assert with_it.optimizer.momentum == 0.9
+    assert without.optimizer is None
+
+
+def test_a_checkpoint_may_be_a_file_of_keras(keras, tmp_path):
+    x, y = data()
+    path = str(tmp_path / "at_{epoch}.keras")
+    network(bp).fit(x, y, epochs=2, verbose=0, callbacks=[bp.callbacks.ModelCheckpoint(path)])
+
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["at_1.keras", "at_2.keras"]
+    assert keras.saving.load_model(tmp_path / "at_2.keras").count_params() > 0
+
+
+# ------------------------------------------------------------------------------- what has no place
+
+
+@pytest.mark.parametrize("name", sorted(OURS.keys() & registry.classes.keys()))
+def test_layers_that_keras_does_not_know_are_refused_by_name(name, tmp_path):
+    layer, x = example(name)
+    model = bp.Sequential([bp.Input(x.shape[1:]), layer])
+
+    with pytest.raises(ValueError, match=f"^{name} cannot be written to a file of Keras"):
+        model.save(tmp_path / "m.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_arguments_that_keras_does_not_know_are_refused(tmp_path):
+    model = bp.Sequential([bp.Input((3,)), bp.layers.LayerNormalization(rms_scaling=True)])
+    with pytest.raises(ValueError, match=r"LayerNormalization\(rms_scaling=True\) cannot"):
+        model.save(tmp_path / "m.keras")
+
+    model = bp.Sequential([bp.Input((3,)), bp.layers.Threshold(0.1, 0.5)])
+    with pytest.raises(ValueError, match=r"Threshold\(.* cannot be written"):
+        model.save(tmp_path / "m.keras")
+
+    twice = bp.layers.Dense(3)
+    model = bp.Sequential([bp.Input((3,)), twice, twice])
+    with pytest.raises(ValueError, match="one layer twice"):
+        model.save(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        *("constraints", "initializers", "layers", "losses", "metrics"),
+        *("optimizers", "optimizers.schedules", "regularizers"),
+    ],
+)
+def test_every_class_is_keras_or_listed(family, keras):
+    theirs = importlib.import_module(f"keras.{family}")
+    importlib.import_module(f"backprop.{family}")
+    for name, cls in FAMILIES[family].classes.items():
+        other = getattr(theirs, name_in_keras(cls), None)
+        if family == "layers" and name_in_keras(cls) == "Sequential":
+            other = keras.Sequential
+        assert (other is None) <= (name in OURS), name
+        if other is None or name in OURS or name_in_keras(cls) != name:
+            continue
+        extra = set(signature_of(cls)[0]) - keras_arguments(other) - {"input_dim", "input_shape"}
+        private = {"branches", "join", "axis"} if name == "Bidirectional" else set()
+        assert extra - private == OUR_ARGUMENTS.get(name, set()), name
+
+
+def keras_arguments(cls):
+    found = set()
+    for base in cls.__mro__:
+        if "__init__" in base.__dict__:
+            parameters = inspect.signature(base.__init__).parameters.values()
+            found |= {p.name for p in parameters}
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+    return found
+
+
+def test_exclusions_from_the_weight_decay_are_said_to_be_lost(tmp_path):
+    model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(2)])
+    model.compile(bp.optimizers.AdamW(0.1), "mse")
+    model.optimizer.exclude_from_weight_decay(var_names=["bias"])
+    with pytest.warns(UserWarning, match="exclude_from_weight_decay"):
+        model.save(tmp_path / "m.keras")
+
+
+def test_without_h5py_the_extra_is_named(tmp_path):
+    model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(2)])
+    with (
+        mock.patch.dict("sys.modules", {"h5py": None}),
+        pytest.raises(ImportError, match=r"backprop\[interop\]"),
+    ):
+        model.save(tmp_path / "m.keras")
+
+
+def test_other_endings_are_refused_with_those_that_are_known(tmp_path):
+    model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"\.npz and \.keras"):
+        model.save(tmp_path / "m.h5")
+    with pytest.raises(ValueError, match=r"\.npz and \.weights\.h5"):
+        model.save_weights(tmp_path / "m.h5")
+    with pytest.raises(FileNotFoundError, match="no file"):
+        bp.models.load_model(tmp_path / "gone.keras")
+
+
+# --------------------------------------------------------------------------------------- distrust
+
+
+def broken(path, change):
+    """The file with one member changed by a function of its contents."""
+    held = members(path)
+    rewrite(path, change(held))
+
+
+def with_config(edit):
+    def change(held):
+        config = json.loads(held["config.json"])
+        edit(config)
+        return held | {"config.json": json.dumps(config).encode()}
+
+    return change
+
+
+def with_weights(edit):
+    def change(held):
+        buffer = io.BytesIO(held["model.weights.h5"])
+        with h5py.File(buffer, "r+") as file:
+            edit(file)
+        return held | {"model.weights.h5": buffer.getvalue()}
+
+    return change
+
+
+def code(config):
+    config["config"]["layers"][1] = {
+        "module": "keras.layers",
+        "class_name": "Lambda",
+        "config": {"function": {"class_name": "__lambda__", "config": {"code": "4wEAAAA="}}},
+    }
+
+
+def stranger(config):
+    config["config"]["layers"][1] |= {"class_name": "system", "module": "os"}
+
+
+def graph(config):
+    config["class_name"] = "Functional"
+
+
+def half(config):
+    config["config"]["layers"][1]["config"]["dtype"] = {
+        "class_name": "DTypePolicy",
+        "config": {"name": "mixed_float16"},
+    }
+
+
+def huge(config):
+    config["config"]["layers"][-1]["config"]["units"] = 10**12
+
+
+def link(file):
+    del file["layers/dense/vars/0"]
+    file["layers/dense/vars/0"] = h5py.SoftLink("/layers/dense/vars/1")
+
+
+def elsewhere(file):
+    del file["layers/dense/vars/0"]
+    file["layers/dense/vars/0"] = h5py.ExternalLink("/etc/hostname", "x")
+
+
+def compressed(file):
+    value = file["layers/dense/vars/0"][()]
+    del file["layers/dense/vars/0"]
+    file.create_dataset("layers/dense/vars/0", data=value, compression="gzip")
+
+
+def hollow(file):
+    del file["layers/dense/vars/0"]
+    file.create_dataset("layers/dense/vars/0", shape=(4, 3), chunks=(1, 1), dtype="f4")
+
+
+def outside(file):
+    del file["layers/dense/vars/0"]
+    file.create_dataset(
+        "layers/dense/vars/0", shape=(4, 3), dtype="f4", external=[("/etc/hostname", 0, 48)]
+    )
+
+
+def other_shape(file):
+    del file["layers/dense/vars/0"]
+    file["layers/dense/vars/0"] = np.zeros((3, 4), "f4")
+
+
+def text(file):
+    del file["layers/dense/vars/0"]
+    file["layers/dense/vars/0"] = "text"
+
+
+def missing(file):
+    del file["layers/dense"]
+
+
+def further(file):
+    file["layers/dense_7/vars/0"] = np.zeros(3, "f4")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (with_config(code), "code"),
+        (with_config(stranger), "system"),
+        (with_config(graph), "graph"),
+        (with_config(half), "mixed_float16"),
+        (with_config(huge), "more"),
+        (with_config(lambda c: c.pop("config")), "describes Sequential by None"),
+        (with_weights(link), "link"),
+        (with_weights(elsewhere), "link"),
+        (with_weights(compressed), "compressed"),
+        (with_weights(hollow), "compressed or not whole"),
+        (with_weights(outside), "another file"),
+        (with_weights(other_shape), r"\(3, 4\)"),
+        (with_weights(text), "dtype"),
+        (with_weights(missing), "nothing"),
+        (with_weights(further), "dense_7"),
+        (lambda held: held | {"../x": b""}, r"\.\./x"),
+        (lambda held: held | {"config.json": b"[" * 100_000}, "damaged"),
+        (lambda held: held | {"config.json": b"\xff"}, "damaged"),
+        (lambda held: held | {"model.weights.h5": b"nothing" * 10_000}, "HDF5"),
+        (lambda held: {"metadata.json": b"{}"}, "config.json"),
+    ],
+)
+def test_a_file_that_nobody_wrote_on_purpose_is_refused(change, message, tmp_path):
+    path = tmp_path / "m.keras"
+    trained(path)
+    broken(path, change)
+
+    with pytest.raises(ValueError, match=message) as error:
+        bp.models.load_model(path)
+    assert str(path) in str(error.value)
+
+
+def test_compressed_and_doubled_members_are_refused(tmp_path):
+    path = tmp_path / "m.keras"
+    trained(path)
+    held = members(path)
+
+    rewrite(path, held, zipfile.ZIP_DEFLATED)
+    with pytest.raises(ValueError, match="compressed"):
+        bp.models.load_model(path)
+
+    rewrite(path, held)
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as zipped:
+        zipped.writestr("config.json", held["config.json"])
+    with pytest.raises(ValueError, match="same name"):
+        bp.models.load_model(path)
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5"])
+def test_damage_is_an_error_that_names_the_file_or_nothing_at_all(name, tmp_path):
+    path = tmp_path / name
+    model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(2)])
+    model.save(path) if name == "m.keras" else model.save_weights(path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for trial in range(60):
+        found = bytearray(whole)
+        if trial % 2:
+            found[rng.integers(len(found))] ^= 1 << rng.integers(8)
+        else:
+            found = found[: rng.integers(len(found))]
+        path.write_bytes(found)
+        before = model.get_weights()
+        try:
+            bp.models.load_model(path) if name == "m.keras" else model.load_weights(path)
+        except ValueError as error:
+            assert re.search(re.escape(name), str(error))
+            for ours, was in zip(model.get_weights(), before, strict=True):
+                np.testing.assert_array_equal(ours, was)
+
+
+def test_nothing_changes_where_weights_do_not_fit(tmp_path):
+    trained(tmp_path / "m.keras").save_weights(tmp_path / "m.weights.h5")
+    model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(2)])
+    before = model.get_weights()
+
+    with pytest.raises(ValueError, match="are not those of"):
+        model.load_weights(tmp_path / "m.weights.h5")
+
+    for ours, was in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, was)
+
+
+def test_what_fits_can_be_taken_alone(tmp_path):
+    first = bp.Sequential([bp.Input((3,)), bp.layers.Dense(4), bp.layers.Dense(2)])
+    second = bp.Sequential([bp.Input((3,)), bp.layers.Dense(4), bp.layers.Dense(5)])
+    first.save_weights(tmp_path / "m.weights.h5")
+    before = second.layers[1].get_weights()
+
+    with pytest.warns(UserWarning, match=r"dense_1/kernel \(4, 5\), in the file \(4, 2\)"):
+        second.load_weights(tmp_path / "m.weights.h5", skip_mismatch=True)
+
+    np.testing.assert_array_equal(second.layers[0].kernel, first.layers[0].kernel)
+    np.testing.assert_array_equal(second.layers[1].kernel, before[0])
+
+
+def test_a_failed_write_leaves_the_file_that_was_there(tmp_path):
+    path = tmp_path / "m.keras"
+    trained(path)
+    before = path.read_bytes()
+
+    with mock.patch("os.fsync", side_effect=OSError("full")), pytest.raises(OSError, match="full"):
+        trained(path)
+
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["m.keras"]
