@@ -1,0 +1,155 @@
+"""F = (1 + β²) precision · recall / (β² precision + recall): one number for both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop import checks
+from backprop.losses.loss import leading
+from backprop.metrics.metric import Metric
+
+Array = np.ndarray
+EPSILON = 1e-7
+AVERAGES = (None, "micro", "macro", "weighted")
+
+
+class FBetaScore(Metric):
+    """result = (1 + β²) precision · recall / (β² precision + recall) of each class, then averaged.
+
+        y_true, y_pred: (n, classes)    precision = tp / (tp + fp)    recall = tp / (tp + fn)
+
+    Denominators have 1e-7 added, as Keras' have.
+
+    Parameters
+    ----------
+    average : {None, "micro", "macro", "weighted"}, optional
+        None is a score for each class, (classes,); "micro" counts all classes as one, "macro" is
+        the mean over the classes, "weighted" the mean weighted by how often each is true.
+    beta : float, default 1.0
+        How many times as much recall counts as precision.
+    threshold : float, optional
+        In (0, 1]: foreseen are the classes above it. Default: the likeliest class alone.
+    name : str, default "fbeta_score"
+    dtype : str, optional
+        Of the result.
+
+    Raises
+    ------
+    ValueError
+        For an option out of its range, or arrays that are not (n, classes).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.array([[1, 1, 1], [1, 0, 0], [1, 1, 0]])
+    >>> p = np.array([[0.2, 0.6, 0.7], [0.2, 0.6, 0.6], [0.6, 0.8, 0.0]])
+    >>> FBetaScore(beta=2.0, threshold=0.5)(y, p).round(4)
+    array([0.3846, 0.9091, 0.8333])
+    """
+
+    direction = "up"
+
+    def __init__(
+        self,
+        average: str | None = None,
+        beta: float = 1.0,
+        threshold: float | None = None,
+        name: str | None = "fbeta_score",
+        dtype=None,
+    ):
+        super().__init__(dtype, name)
+        who = type(self).__name__
+        self.average = checks.one_of(average, AVERAGES, who, "average")
+        if isinstance(beta, bool) or not isinstance(beta, int | float) or not beta > 0:
+            raise ValueError(f"{who} expects beta to be a positive number, got {beta!r}")
+        if threshold is not None and not 0 < threshold <= 1:
+            raise ValueError(f"{who} expects threshold above 0 and up to 1, got {threshold!r}")
+        self.beta = beta
+        self.threshold = threshold
+
+    def build(self, classes: int) -> None:
+        self.true_positives = self.add_variable((classes,), name="true_positives")
+        self.false_positives = self.add_variable((classes,), name="false_positives")
+        self.false_negatives = self.add_variable((classes,), name="false_negatives")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch: one-hot or several labels and predictions, (n, classes)."""
+        y, p = np.asarray(y_true, np.float64), np.asarray(y_pred)
+        if p.ndim != 2 or y.shape != p.shape:
+            raise ValueError(
+                f"{self!r} expects y_true and y_pred of one shape (n, classes), got {y.shape} and "
+                f"{p.shape}; of class numbers make rows by utils.to_categorical(y)"
+            )
+        if not self.variables:
+            self.build(p.shape[1])
+        elif p.shape[1:] != self.true_positives.shape:
+            raise ValueError(
+                f"{self!r} has seen {self.true_positives.size} classes and got {p.shape[1]}"
+            )
+        w = np.asarray(1.0 if sample_weight is None else sample_weight, np.float64)
+        w = leading(w, p.shape)
+        foreseen = self._foreseen(p)
+        self.true_positives += (w * foreseen * y).sum(0)
+        self.false_positives += (w * foreseen * (1 - y)).sum(0)
+        self.false_negatives += (w * (1 - foreseen) * y).sum(0)
+
+    def _foreseen(self, p: Array) -> Array:
+        """1 where a class is foreseen; a row of zeros foresees none."""
+        if self.threshold is not None:
+            return (p > self.threshold).astype(np.float64)
+        return ((p >= p.max(-1, keepdims=True)) & (abs(p) > 1e-9)).astype(np.float64)
+
+    def result(self) -> Any:
+        """The score so far."""
+        if not self.variables:
+            return self.cast(0.0)
+        tp, fp, fn = (
+            np.asarray(v) for v in (self.true_positives, self.false_positives, self.false_negatives)
+        )
+        if self.average == "micro":
+            tp, fp, fn = tp.sum(), fp.sum(), fn.sum()
+        precision, recall = tp / (tp + fp + EPSILON), tp / (tp + fn + EPSILON)
+        square = self.beta**2
+        score = (1 + square) * precision * recall / (square * precision + recall + EPSILON)
+        if self.average == "weighted":
+            return self.cast(np.sum(score * (tp + fn)) / (np.sum(tp + fn) + EPSILON))
+        return self.cast(score if self.average is None else np.mean(score))
+
+
+class F1Score(FBetaScore):
+    """result = 2 precision · recall / (precision + recall) of each class, then averaged.
+
+        y_true, y_pred: (n, classes)
+
+    `FBetaScore` with β = 1.
+
+    Parameters
+    ----------
+    average : {None, "micro", "macro", "weighted"}, optional
+        None is a score for each class, (classes,); "micro" counts all classes as one, "macro" is
+        the mean over the classes, "weighted" the mean weighted by how often each is true.
+    threshold : float, optional
+        In (0, 1]: foreseen are the classes above it. Default: the likeliest class alone.
+    name : str, default "f1_score"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.array([[1, 1, 1], [1, 0, 0], [1, 1, 0]])
+    >>> p = np.array([[0.2, 0.6, 0.7], [0.2, 0.6, 0.6], [0.6, 0.8, 0.0]])
+    >>> F1Score(threshold=0.5)(y, p).round(4)
+    array([0.5   , 0.8   , 0.6667])
+    """
+
+    def __init__(
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str | None = "f1_score",
+        dtype=None,
+    ):
+        super().__init__(average, 1.0, threshold, name, dtype)

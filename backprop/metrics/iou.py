@@ -1,0 +1,253 @@
+"""IoU = |A ∩ B| / |A ∪ B| of where a class is and where it was foreseen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from backprop import checks
+from backprop.metrics.matrix import Confusion
+
+EPSILON = 1e-7
+
+
+class IoU(Confusion):
+    """result = mean over classes of tp / (tp + fp + fn), the intersection over the union.
+
+        y_true, y_pred: (n, ...), class numbers, or (n, ..., classes)
+
+    Classes that are neither true nor foreseen anywhere are left out of the mean. Denominators have
+    1e-7 added, as Keras' have. Labels that are no class, such as 255 for "nothing", do not count.
+
+    Parameters
+    ----------
+    num_classes : int
+    target_class_ids : list of int
+        The classes of the mean.
+    name : str, default "io_u"
+    dtype : str, optional
+        Of the result.
+    ignore_class : int, optional
+        A label that does not count.
+    sparse_y_true, sparse_y_pred : bool, default True
+        Whether they are class numbers; else they have a score for each class along `axis`.
+    axis : int, default -1
+
+    Raises
+    ------
+    ValueError
+        For a class that is out of range, or arrays that do not fit.
+
+    Examples
+    --------
+    >>> round(IoU(2, target_class_ids=[0])([0, 0, 1, 1], [0, 1, 0, 1]), 4)
+    0.3333
+    """
+
+    direction = "up"
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Sequence[int],
+        name: str | None = None,
+        dtype=None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ):
+        super().__init__(dtype, name)
+        who = type(self).__name__
+        self.num_classes = checks.integer(num_classes, who, "num_classes")
+        self.target_class_ids = [checks.integer(i, who, "a class", 0) for i in target_class_ids]
+        if not self.target_class_ids or max(self.target_class_ids) >= num_classes:
+            raise ValueError(
+                f"{who} expects target_class_ids from 0 to {num_classes - 1}, got "
+                f"{target_class_ids!r}"
+            )
+        self.ignore_class = ignore_class
+        self.sparse_y_true = sparse_y_true
+        self.sparse_y_pred = sparse_y_pred
+        self.axis = axis
+        self.keep(num_classes)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch."""
+        y, p = np.asarray(y_true), np.asarray(y_pred)
+        y = y if self.sparse_y_true else y.argmax(self.axis)
+        p = p if self.sparse_y_pred else p.argmax(self.axis)
+        if y.size != p.size:
+            raise ValueError(
+                f"{self!r} expects a class for each prediction, got shapes {np.shape(y_true)} and "
+                f"{np.shape(y_pred)}"
+            )
+        shape = min(y.shape, p.shape, key=len)  # one of them may have a last axis of length 1
+        # as whole numbers: predictions may come as floats
+        y, p = (a.reshape(shape).astype(np.int64) for a in (y, p))
+        self.tally(y, p, sample_weight)
+
+    def result(self) -> Any:
+        """The mean so far."""
+        m = np.asarray(self.total_cm)
+        tp = np.diag(m)[self.target_class_ids]
+        union = (m.sum(0) + m.sum(1) - np.diag(m))[self.target_class_ids]
+        seen = union > 1e-9
+        return self.cast(np.sum(tp[seen] / (union[seen] + EPSILON)) / (seen.sum() + EPSILON))
+
+
+class BinaryIoU(IoU):
+    """result = mean over classes 0 and 1 of tp / (tp + fp + fn), where p >= threshold is class 1.
+
+        y_true, y_pred: (n, ...)
+
+    Parameters
+    ----------
+    target_class_ids : list of int, default (0, 1)
+        The classes of the mean.
+    threshold : float, default 0.5
+    name : str, default "binary_io_u"
+    dtype : str, optional
+        Of the result.
+
+    Examples
+    --------
+    >>> round(BinaryIoU(threshold=0.3)([0, 1, 0, 1], [0.1, 0.2, 0.4, 0.7]), 4)
+    0.3333
+    """
+
+    def __init__(
+        self,
+        target_class_ids: Sequence[int] = (0, 1),
+        threshold: float = 0.5,
+        name: str | None = None,
+        dtype=None,
+    ):
+        super().__init__(2, target_class_ids, name, dtype)
+        self.threshold = threshold
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch: labels of 0 and 1 and predictions."""
+        p = np.asarray(y_pred)
+        least = p.dtype.type(self.threshold) if p.dtype.kind == "f" else self.threshold
+        super().update_state(y_true, p >= least, sample_weight)
+
+
+class MeanIoU(IoU):
+    """result = mean over all classes of tp / (tp + fp + fn).
+
+        y_true, y_pred: (n, ...), class numbers, or (n, ..., classes)
+
+    Parameters
+    ----------
+    num_classes : int
+    name : str, default "mean_io_u"
+    dtype : str, optional
+        Of the result.
+    ignore_class : int, optional
+        A label that does not count.
+    sparse_y_true, sparse_y_pred : bool, default True
+        Whether they are class numbers; else they have a score for each class along `axis`.
+    axis : int, default -1
+
+    Examples
+    --------
+    >>> round(MeanIoU(2)([0, 0, 1, 1], [0, 1, 0, 1]), 4)
+    0.3333
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype=None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ):
+        classes = range(checks.integer(num_classes, type(self).__name__, "num_classes"))
+        super().__init__(
+            num_classes, classes, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
+        )
+
+
+class OneHotIoU(IoU):
+    """result = mean over classes of tp / (tp + fp + fn), of one-hot labels.
+
+        y_true, y_pred: (n, ..., classes)
+
+    Parameters
+    ----------
+    num_classes : int
+    target_class_ids : list of int
+        The classes of the mean.
+    name : str, default "one_hot_io_u"
+    dtype : str, optional
+        Of the result.
+    ignore_class : int, optional
+        A label that does not count.
+    sparse_y_pred : bool, default False
+        Whether predictions are class numbers.
+    axis : int, default -1
+        Where the classes are.
+
+    Examples
+    --------
+    >>> y, p = [[1, 0], [0, 1], [0, 1]], [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]
+    >>> round(OneHotIoU(2, target_class_ids=[1])(y, p), 4)
+    0.5
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Sequence[int],
+        name: str | None = None,
+        dtype=None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ):
+        super().__init__(
+            num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis
+        )
+
+
+class OneHotMeanIoU(MeanIoU):
+    """result = mean over all classes of tp / (tp + fp + fn), of one-hot labels.
+
+        y_true, y_pred: (n, ..., classes)
+
+    Parameters
+    ----------
+    num_classes : int
+    name : str, default "one_hot_mean_io_u"
+    dtype : str, optional
+        Of the result.
+    ignore_class : int, optional
+        A label that does not count.
+    sparse_y_pred : bool, default False
+        Whether predictions are class numbers.
+    axis : int, default -1
+        Where the classes are.
+
+    Examples
+    --------
+    >>> y, p = [[1, 0], [0, 1], [0, 1]], [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]
+    >>> round(OneHotMeanIoU(2)(y, p), 4)
+    0.5
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype=None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ):
+        super().__init__(num_classes, name, dtype, ignore_class, False, sparse_y_pred, axis)

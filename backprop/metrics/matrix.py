@@ -1,0 +1,169 @@
+"""M[i, j] = Σ w [y_true = i] [y_pred = j]: the confusion matrix, and what is read off it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from backprop import checks
+from backprop.losses.loss import leading
+from backprop.metrics.metric import Metric
+from backprop.metrics.outcomes import ratio
+
+Array = np.ndarray
+
+
+class Confusion(Metric):
+    """A metric that keeps a confusion matrix: rows are what is true, columns what was foreseen."""
+
+    ignore_class: int | None = None
+
+    def keep(self, classes: int) -> None:
+        """Make the matrix."""
+        self.total_cm = self.add_variable((classes, classes), name="total_cm")
+
+    def tally(self, true: Array, foreseen: Array, sample_weight: Any) -> None:
+        """Add class numbers, of one shape. Those that are no class of the matrix are left out."""
+        n = self.total_cm.shape[0]
+        if true.shape != foreseen.shape:
+            raise ValueError(
+                f"{self!r} expects a class for each prediction, got {true.shape} and "
+                f"{foreseen.shape}"
+            )
+        w = None
+        if sample_weight is not None:
+            w = np.asarray(sample_weight, np.float64)
+            w = w[..., 0] if w.ndim == true.ndim + 1 and w.shape[-1] == 1 else w
+            w = np.broadcast_to(leading(w, true.shape), true.shape).reshape(-1)
+        true, foreseen = true.reshape(-1), foreseen.reshape(-1)
+        kept = (true >= 0) & (true < n) & (foreseen >= 0) & (foreseen < n)
+        if self.ignore_class is not None:
+            kept &= true != self.ignore_class
+        if not kept.all():
+            true, foreseen = true[kept], foreseen[kept]
+            w = w if w is None else w[kept]
+        places = true.astype(np.intp) * n + foreseen.astype(np.intp)
+        self.total_cm += np.bincount(places, w, n * n).reshape(n, n)
+
+
+class ConfusionMatrix(Confusion):
+    """result = M, where M[i, j] counts the samples of class i that were taken for class j.
+
+        y_true: (n, ...) or (n, ..., classes)    y_pred: (n, ..., classes)    M: (classes, classes)
+
+    Keras has no such metric; the counts are those of `sklearn.metrics.confusion_matrix`.
+
+    Parameters
+    ----------
+    num_classes : int
+    normalize : {None, "true", "pred", "all"}, optional
+        Divide by the sum of each row, of each column, or of all.
+    threshold : float, default 0.5
+        Of one output for two classes: above it is class 1.
+    ignore_class : int, optional
+        A label that does not count.
+    name : str, default "confusion_matrix"
+    dtype : str, optional
+        Of the result.
+
+    Raises
+    ------
+    ValueError
+        For labels that are no class, or arrays that do not fit.
+
+    Examples
+    --------
+    >>> m = ConfusionMatrix(2)
+    >>> m([0, 1, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.1, 0.9]])
+    array([[1., 0.],
+           [1., 2.]])
+    >>> print(m.report(["cat", "dog"]))
+                  precision    recall        f1     count
+    cat              0.5000    1.0000    0.6667         1
+    dog              1.0000    0.6667    0.8000         3
+    accuracy                              0.7500         4
+    mean             0.7500    0.8333    0.7333         4
+    weighted         0.8750    0.7500    0.7667         4
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        normalize: str | None = None,
+        threshold: float = 0.5,
+        ignore_class: int | None = None,
+        name: str | None = None,
+        dtype=None,
+    ):
+        super().__init__(dtype, name)
+        who = "ConfusionMatrix"
+        self.num_classes = checks.integer(num_classes, who, "num_classes", 2)
+        self.normalize = checks.one_of(normalize, (None, "true", "pred", "all"), who, "normalize")
+        self.threshold = threshold
+        self.ignore_class = ignore_class
+        self.keep(num_classes)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch: class numbers or one-hot rows, and a score for each class (or one)."""
+        y, p = np.asarray(y_true), np.asarray(y_pred)
+        if y.ndim > 1 and y.shape == p.shape and y.shape[-1] == self.num_classes:
+            y = y.argmax(-1)
+        elif y.ndim == p.ndim and y.shape[-1:] == (1,):
+            y = y[..., 0]
+        p = self._foreseen(p, y.ndim)
+        found = y[y != self.ignore_class] if self.ignore_class is not None else y
+        if found.size and not (found.min() >= 0 and found.max() < self.num_classes):
+            raise ValueError(
+                f"{self!r} expects labels from 0 to {self.num_classes - 1}, got {found.min()} to "
+                f"{found.max()}"
+            )
+        self.tally(y, p, sample_weight)
+
+    def _foreseen(self, p: Array, ndim: int) -> Array:
+        """Class numbers of scores."""
+        if p.ndim == ndim + 1 and p.shape[-1] == self.num_classes:
+            return p.argmax(-1)
+        if self.num_classes == 2 and (p.ndim == ndim or p.shape[-1] == 1):
+            return ((p[..., 0] if p.ndim > ndim else p) > self.threshold).astype(np.intp)
+        raise ValueError(
+            f"{self!r} expects a score for each of {self.num_classes} classes, got y_pred of shape "
+            f"{p.shape}"
+        )
+
+    def result(self) -> Any:
+        """The matrix so far."""
+        m = np.asarray(self.total_cm)
+        axis = {"true": (1,), "pred": (0,), "all": (0, 1)}.get(self.normalize or "")
+        return self.cast(m if axis is None else ratio(m, m.sum(axis, keepdims=True) + 0 * m))
+
+    def report(self, names: Sequence[str] | None = None) -> str:
+        """A table of precision, recall, F1 and count of each class, with their means.
+
+        Parameters
+        ----------
+        names : list of str, optional
+            Of the classes. Default: their numbers.
+        """
+        m = np.asarray(self.total_cm)
+        names = [str(n) for n in (range(len(m)) if names is None else names)]
+        if len(names) != len(m):
+            raise ValueError(f"report() expects {len(m)} names, got {len(names)}")
+        tp, count, foreseen = np.diag(m), m.sum(1), m.sum(0)
+        table = np.stack([ratio(tp, foreseen), ratio(tp, count), ratio(2 * tp, count + foreseen)])
+        total = count.sum()
+        width = max(10, *(len(n) for n in names))
+        rows = [f"{'':{width}}{'precision':>13}{'recall':>10}{'f1':>10}{'count':>10}"]
+        for name, numbers, n in zip(names, table.T, count, strict=True):
+            rows.append(line(name, width, numbers, n))
+        accuracy = float(ratio(tp.sum(), total))
+        rows.append(f"{'accuracy':{width}}{'':>23}{accuracy:>10.4f}{total:>10g}")
+        rows.append(line("mean", width, table.mean(1), total))
+        rows.append(line("weighted", width, ratio(table @ count, total + 0 * table[:, 0]), total))
+        return "\n".join(rows)
+
+
+def line(name: str, width: int, numbers: Array, count: float) -> str:
+    precision, recall, f1 = numbers
+    return f"{name:{width}}{precision:>13.4f}{recall:>10.4f}{f1:>10.4f}{count:>10g}"
