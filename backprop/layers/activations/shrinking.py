@@ -23,11 +23,13 @@ class TanhShrink(FromOutput):
 
         dx = t² dy
 
-    Near 0 the difference is x³ / 3 and cancels. For |x| < 1 it is taken from Lambert's continued
+    Near 0 the difference is x³ / 3 and cancels. For |x| ≤ 1 it is taken from Lambert's continued
     fraction tanh x = x / (1 + x² / D), D = 3 + x² / (5 + x² / (7 + …)), all of whose terms are
     positive:
 
         y = x³ / (D + x²)
+
+    and beyond, what x and t add to their values at 1 is added to y at 1.
 
     Examples
     --------
@@ -39,7 +41,8 @@ class TanhShrink(FromOutput):
 
     def forward(self, x, ctx=INFERENCE):
         t = np.tanh(x)
-        return np.where(np.abs(x) < 1, cubic(x.clip(-1, 1)), x - t), t
+        c, top = x.clip(-1, 1), np.tanh(x.dtype.type(1))
+        return cubic(c) + (x - c) - (t - t.clip(-top, top)), t
 
     def slope(self, t):
         return t * t
