@@ -103,6 +103,27 @@ def softmax(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
     return p
 
 
+def softmax_backward(
+    dy: Array, y: Array, axis: int | tuple[int, ...] = -1, total: Array | None = None
+) -> Array:
+    """y (dy - Σ y dy / total) along `axis`: dL/dz for y = total softmax(z).
+
+    The mean of dy is subtracted twice. Where one y is nearly all of the total, its dy is nearly all
+    of the mean, and the first subtraction leaves what was rounded in it, however large dy is beside
+    the result. The second takes that out, and all of dL/dz is as near as y and dy are.
+    """
+
+    def mean(d):
+        last = axis in (-1, d.ndim - 1)
+        s = np.vecdot(y, d)[..., None] if last else (y * d).sum(axis, keepdims=True)
+        return s if total is None else s / total
+
+    d = dy - mean(dy)
+    d -= mean(d)
+    d *= y
+    return d
+
+
 def log_softmax(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """z - log Σ exp(z) along `axis`."""
     # the maximum first, so that large z do not swallow the logarithm's digits
@@ -112,17 +133,13 @@ def log_softmax(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
 
 
 def sigmoid(z: Array) -> Array:
-    """1 / (1 + exp(-z)), without overflow.
+    """1 / (1 + exp(-z)) as e / (1 + e) with e = exp(z), which is as near far below 0 as elsewhere.
 
-    In float32 as a tanh, which does not branch. Far below 0 that has only absolute accuracy, so in
-    float64, where gradients are certified, e = exp(-|z|) keeps the relative one.
+    From z = 40 on it is 1 in every digit, and e need not grow further.
     """
-    if z.dtype == np.float64:
-        return np.exp(np.minimum(z, 0)) / (1 + np.exp(-np.abs(z)))
-    s = np.tanh(0.5 * z)
-    s *= 0.5
-    s += 0.5
-    return s
+    e = np.exp(z.clip(-np.inf, 40))
+    e /= 1 + e
+    return e
 
 
 def unbroadcast(d: Array, shape: tuple[int, ...]) -> Array:

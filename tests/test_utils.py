@@ -1,6 +1,7 @@
 import itertools
 import math
 import pickle
+import random
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from backprop import utils
+from backprop import layers, utils
 
 keras = pytest.importorskip("keras", reason="parity needs Keras")
 
@@ -399,6 +400,80 @@ def test_windows_refuse_wrong_arguments(arguments, error, message):
 
 
 # ------------------------------------------------------------------------------------ other helpers
+
+
+DRAWS = {
+    "random.random": lambda: random.random(),
+    "random.sample": lambda: random.sample(range(100), 5),
+    "numpy.random.rand": lambda: np.random.rand(3).tolist(),
+    "numpy.random.permutation": lambda: np.random.permutation(9).tolist(),
+    "numpy.random.normal": lambda: np.random.normal(size=2).tolist(),
+}
+
+
+@pytest.fixture
+def global_generators():
+    """Python's and NumPy's, put back as they were."""
+    before = random.getstate(), np.random.get_state()
+    yield
+    random.setstate(before[0])
+    np.random.set_state(before[1])
+
+
+@pytest.mark.usefixtures("global_generators")
+@pytest.mark.parametrize("seed", [0, 7, np.int64(7), 2**40 + 3])
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_a_script_draws_the_same_data_after_the_same_seed(draw, seed):
+    found = []
+    for other in (1, 2):
+        random.seed(other)
+        np.random.seed(other)
+        utils.set_random_seed(seed)
+        found.append(draw())
+
+    assert found[0] == found[1]
+
+
+@pytest.mark.usefixtures("global_generators")
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_a_script_draws_what_it_draws_with_keras(draw):
+    keras.utils.set_random_seed(3)
+    theirs = draw()
+
+    utils.set_random_seed(3)
+
+    assert draw() == theirs
+
+
+@pytest.mark.usefixtures("global_generators")
+def test_a_script_and_its_layers_do_not_move_each_other():
+    weights, drawn = [], []
+    for busy in (False, True):
+        utils.set_random_seed(0)
+        if busy:
+            random.random()
+            np.random.rand(5)
+        weights.append(layers.Dense(3)(np.ones((1, 2))))
+        utils.set_random_seed(0)
+        if busy:
+            layers.Dropout(0.5)(np.ones((4, 4)), training=True)
+        drawn.append(np.random.rand(3))
+
+    np.testing.assert_array_equal(*weights)
+    np.testing.assert_array_equal(*drawn)
+
+
+@pytest.mark.usefixtures("global_generators")
+def test_a_seed_that_is_refused_changes_nothing():
+    utils.set_random_seed(5)
+    expected = random.random(), np.random.rand()
+    utils.set_random_seed(5)
+
+    for wrong in (-1, 1.5, True, None):
+        with pytest.raises(ValueError, match="not negative"):
+            utils.set_random_seed(wrong)
+
+    assert (random.random(), np.random.rand()) == expected
 
 
 def test_the_seed_and_the_scopes_are_those_of_the_core():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from backprop.layer import INFERENCE, Layer, show_shape
+from backprop.linalg import rows_of
 
 LEAST = 1e-7  # of a standard deviation, as in Keras: what never varies is not divided by 0
 
@@ -78,13 +81,8 @@ class Normalization(Layer):
 
     def build(self, input_shape):
         ndim = len(input_shape)
-        self.axes = tuple(sorted(a % ndim for a in self.axis if -ndim <= a < ndim))
-        if len(set(self.axes)) < len(self.axis) or 0 in self.axes:
-            raise ValueError(
-                f"{self!r} expects inputs with its axes {self.axis}, each once and beside the "
-                f"batch, and got {show_shape(input_shape[1:])}"
-            )
-        self.lengths = tuple(input_shape[a] for a in self.axes)
+        self.kept = tuple(sorted(self.axis, key=lambda a: a % ndim))
+        self.lengths = tuple(input_shape[a] for a in self.axes(ndim))
         if self.given:
             self.mean = self._fitting(self.given_mean)
             self.variance = self._fitting(self.given_variance)
@@ -92,26 +90,38 @@ class Normalization(Layer):
             self.mean = self.buffer("mean", self.lengths, 0.0)
             self.variance = self.buffer("variance", self.lengths, 1.0)
             self.buffer("count", (), 0.0)  # stands in Keras' list of weights, and is 0 there too
-        self.ndim = ndim
 
     def check_input(self, shape):
         super().check_input(shape)
-        if self.built and (
-            len(shape) != self.ndim
-            or any(None not in (n, shape[a]) and n != shape[a] for a, n in self._kept())
-        ):
-            kept = ", ".join(f"{n} along axis {a}" for a, n in self._kept())
+        if not self.built:
+            return
+        found = [shape[a] for a in self.axes(len(shape))]
+        if any(None not in (m, n) and m != n for m, n in zip(found, self.lengths, strict=True)):
+            places = zip(self.kept, self.lengths, strict=True)
+            kept = ", ".join(f"{n} along axis {a}" for a, n in places)
             raise ValueError(
-                f"{self!r} was built for inputs with {self.ndim - 1} axes besides the batch"
-                f"{kept and ' and ' + kept}, and got {show_shape(shape[1:])}"
+                f"{self!r} was built for inputs with {kept}, and got {show_shape(shape[1:])}"
             )
+
+    def axes(self, ndim: int) -> tuple[int, ...]:
+        """Which of `ndim` axes keep a mean for each place, in their order."""
+        kept = tuple(a % ndim for a in self.kept if -ndim <= a < ndim)
+        if len(kept) < len(self.kept) or any(a >= b for a, b in pairwise((0, *kept))):
+            advice = (
+                "; give x an axis of features, x[:, None], or pass axis=None" if ndim == 1 else ""
+            )
+            raise ValueError(
+                f"{self!r} expects inputs with its axes {self.axis}, each once and beside the "
+                f"batch, and got {ndim - 1} axes beside it{advice}"
+            )
+        return kept
 
     def adapt(self, data: Any) -> None:
         """Set mean and variance to those of the data; what `adapt` was given before is forgotten.
 
         Parameters
         ----------
-        data : ndarray, data frame, or iterable of batches
+        data : array_like, data frame, SciPy sparse matrix, or iterable of batches
             Batches may be pairs of x and y, of which x counts. They are joined in float64.
 
         Raises
@@ -122,26 +132,26 @@ class Normalization(Layer):
         """
         if self.given:
             raise ValueError(f"{self!r} was given its mean and variance; leave them out to adapt")
-        rows, mean, square = 0, np.float64(0.0), np.float64(0.0)
+        rows, origin, mean, square = 0, None, np.float64(0.0), np.float64(0.0)
         for x in batches_of(data):
-            if not self.built:
-                self.build((None, *x.shape[1:]))
-            self.check_input(x.shape)
-            over = tuple(i for i in range(x.ndim) if i not in self.axes)
-            n = x.size // max(int(np.prod(self.lengths)), 1)
-            if not n:
+            x = self._places(x)
+            n = len(x)
+            if not x.size:
                 continue
-            # Chan, Golub, LeVeque, 1979: squares about each mean, and what lies between the means
-            there = x.mean(over)
-            apart = there - mean
-            square = square + x.var(over) * n + apart * apart * (rows * n / (rows + n))
-            mean = mean + apart * (n / (rows + n))
+            if origin is None:  # seen from a first value a large mean takes no digits
+                origin = x[0]
+            with np.errstate(invalid="ignore", over="ignore"):  # reported below
+                x = x - origin
+                # Chan, Golub, LeVeque, 1979: squares about each mean, and between the means
+                apart = x.mean(0) - mean
+                square = square + x.var(0) * n + apart * apart * (rows * n / (rows + n))
+                mean = mean + apart * (n / (rows + n))
             rows += n
         if not rows:
             raise ValueError(f"{self!r}.adapt() was given no data")
         if not np.isfinite(square).all():
             raise ValueError(f"{self!r}.adapt() was given data that hold NaN or infinity")
-        self.mean = mean
+        self.mean = origin + mean
         self.variance = square / rows
 
     def forward(self, x, ctx=INFERENCE):
@@ -152,8 +162,14 @@ class Normalization(Layer):
     def backward(self, dy, s):
         return dy * s if self.invert else dy / s
 
-    def _kept(self):
-        return list(zip(self.axes, self.lengths, strict=True))
+    def _places(self, x):
+        """x with one row of all that shares a mean: (rows, *lengths)."""
+        if not self.built:
+            self.build((None, *x.shape[1:]))
+        self.check_input(x.shape)
+        kept = self.axes(x.ndim)
+        x = np.moveaxis(x, kept, range(x.ndim - len(kept), x.ndim))
+        return x.reshape(math.prod(x.shape[: x.ndim - len(kept)]), *x.shape[x.ndim - len(kept) :])
 
     def _fitting(self, value):
         try:
@@ -166,7 +182,8 @@ class Normalization(Layer):
 
     def _beside(self, value, x):
         """mean or variance in the shape and dtype that goes with x."""
-        shape = [n if i in self.axes else 1 for i, n in enumerate(x.shape)]
+        kept = self.axes(x.ndim)
+        shape = [n if i in kept else 1 for i, n in enumerate(x.shape)]
         return np.asarray(value).astype(x.dtype, copy=False).reshape(shape)
 
 
@@ -229,8 +246,14 @@ class Rescaling(Layer):
 
 
 def batches_of(data: Any) -> Iterator[np.ndarray]:
-    """Arrays in float64: an array or a data frame as one, else one for each batch."""
-    if hasattr(data, "__array__"):
+    """Arrays in float64: an array, a nested list of numbers or a data frame as one, a sparse matrix
+    in parts of its rows, else one for each batch.
+    """
+    if hasattr(data, "toarray"):
+        rows = data.tocsr()
+        step = rows_of(np.broadcast_to(0, rows.shape), 1 << 20)
+        data = (rows[i : i + step].toarray() for i in range(0, rows.shape[0], step))
+    elif hasattr(data, "__array__") or is_nested(data):
         data = [data]
     elif not isinstance(data, Iterable) or isinstance(data, str):
         raise TypeError(
@@ -244,3 +267,12 @@ def batches_of(data: Any) -> Iterator[np.ndarray]:
                 f"adapt() expects batches of numbers, got {type(batch).__name__} of dtype {x.dtype}"
             )
         yield x.astype(np.float64, copy=False)
+
+
+def is_nested(data: Any) -> bool:
+    """Whether data are lists of lists of numbers, with no array in them that could be a batch."""
+    if not isinstance(data, list):
+        return False
+    while isinstance(data, list) and data:
+        data = data[0]
+    return isinstance(data, int | float | np.generic)

@@ -133,8 +133,8 @@ class CategoricalCrossentropy(Loss):
     from_logits : bool, default False
         Whether `y_pred` holds logits. Prefer it: it is exact for every logit.
     label_smoothing : float in [0, 1], default 0.0
-        Labels are drawn to the mean: t = (1 - label_smoothing) y_true + label_smoothing / m, where
-        m is the length of the last axis (as in Keras, also where `axis` is another).
+        Labels are drawn to the mean: t = (1 - label_smoothing) y_true + label_smoothing / k, with
+        the k classes along `axis`. (Keras up to 3.15 divides by the length of the last axis.)
     axis : int, default -1
         Along which the classes lie.
     reduction : str, default "sum_over_batch_size"
@@ -169,10 +169,8 @@ class CategoricalCrossentropy(Loss):
         self.axis = axis_number(self, axis)
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
-        t, y_pred = (
-            last(smooth(y_true, self.label_smoothing, y_true.shape[-1]), self.axis),
-            last(y_pred, self.axis),
-        )
+        t, y_pred = last(y_true, self.axis), last(y_pred, self.axis)
+        t = smooth(t, self.label_smoothing, t.shape[-1])
         if self.from_logits:
             z, e, s = exponentials(y_pred)
             total = sum_last(t)

@@ -172,10 +172,8 @@ class CategoricalFocalCrossentropy(Loss):
         self.axis = axis_number(self, axis)
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
-        t, y_pred = (
-            last(smooth(y_true, self.label_smoothing, y_true.shape[-1]), self.axis),
-            last(y_pred, self.axis),
-        )
+        t, y_pred = last(y_true, self.axis), last(y_pred, self.axis)
+        t = smooth(t, self.label_smoothing, t.shape[-1])
         if self.from_logits:
             _, q, s = exponentials(y_pred)
             q /= s[..., None]

@@ -105,7 +105,8 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
 
     Returns
     -------
-    ndarray, (n, ...)
+    ndarray, of the shape of y_true, without a last axis of length 1
+        As in Keras: (n,) also for y_true (n, 1) and y_pred (n, 1, classes).
 
     Examples
     --------
@@ -113,8 +114,9 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     array([0., 1.])
     """
     y_pred = np.asarray(y_pred)
-    y_true = labels(y_true, y_pred, "sparse_categorical_accuracy")
-    return as_values(y_true == y_pred.argmax(-1), y_pred)
+    numbers = labels(y_true, y_pred, "sparse_categorical_accuracy")
+    values = as_values(numbers == y_pred.argmax(-1), y_pred).reshape(np.shape(y_true))
+    return values[..., 0] if values.ndim > 1 and values.shape[-1] == 1 else values
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
@@ -158,7 +160,7 @@ def sparse_top_k_categorical_accuracy(
 
     Returns
     -------
-    ndarray, (n, ...)
+    ndarray, of the shape of y_true
 
     Examples
     --------
@@ -168,10 +170,12 @@ def sparse_top_k_categorical_accuracy(
     array([0., 1.], dtype=float32)
     """
     y_pred = np.asarray(y_pred)
-    y_true = labels(y_true, y_pred, "sparse_top_k_categorical_accuracy")
+    numbers = labels(y_true, y_pred, "sparse_top_k_categorical_accuracy")
     if from_sorted_ids:
-        return as_values((y_true[..., None] == y_pred[..., :k]).any(-1), y_pred)
-    return as_values(in_top_k(y_true, y_pred, k), y_pred)
+        within = (numbers[..., None] == y_pred[..., :k]).any(-1)
+    else:
+        within = in_top_k(numbers, y_pred, k)
+    return as_values(within, y_pred).reshape(np.shape(y_true))
 
 
 def in_top_k(labels: Array, scores: Array, k: int) -> Array:

@@ -185,6 +185,13 @@ class R2Score(Metric):
 
         y_true, y_pred: (n, outputs)    w: (n,) or (n, outputs)
 
+    With regressors, each output's R² is adjusted before they are aggregated, for what p regressors
+    gain by chance:
+
+        1 - (1 - R²) (N - 1) / (N - p - 1)
+
+    N = Σ w is the number of samples, where a sample of weight 2 counts as two.
+
     The spread about the mean is itself a stream. With c the weights' sum, m the mean and s the
     spread of what was seen, and c', m', s' those of a new batch,
 
@@ -199,8 +206,8 @@ class R2Score(Metric):
     "uniform_average"
         Mean over the outputs, mean weighted by their spread, or no aggregation: (outputs,).
     num_regressors : int, default 0
-        Independent regressors p: the result is then adjusted, 1 - (1 - R²) (N - 1) / (N - p - 1),
-        where N counts all elements seen, as in Keras.
+        Independent regressors p: the result is then the adjusted R². (In Keras up to 3.15 N counts
+        elements instead of samples, and no weights.)
     name : str, default "r2_score"
     dtype : str, optional
         Of the result.
@@ -208,12 +215,16 @@ class R2Score(Metric):
     Raises
     ------
     ValueError
-        When y_true or y_pred does not have two axes.
+        When y_true or y_pred has more than two axes.
 
     Warns
     -----
     UserWarning
-        When there are too few samples to adjust the score; it is then not adjusted.
+        When there are too few samples to adjust the score, N ≤ p + 1; it is then not adjusted.
+
+    References
+    ----------
+    Theil: Economic forecasts and policy, 1961, section 6.2, for the adjusted R².
 
     Examples
     --------
@@ -238,7 +249,6 @@ class R2Score(Metric):
             class_aggregation, self.AGGREGATIONS, "R2Score", "class_aggregation"
         )
         self.num_regressors = checks.integer(num_regressors, "R2Score", "num_regressors", least=0)
-        self.num_samples = self.add_variable(name="num_samples")
         self.count: Array | None = None
 
     def build(self, outputs: int) -> None:
@@ -248,12 +258,16 @@ class R2Score(Metric):
         self.residual = self.add_variable((outputs,), name="residual")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch: targets and outputs, (n, outputs), and weights (), (n,) or (n, outputs)."""
+        """Add a batch: targets and outputs, (n,) or (n, outputs), and weights (), (n,) or (n,
+        outputs)."""
         y_true, y_pred = align(y_true, y_pred, "R2Score")
-        if y_pred.ndim != 2:
+        if y_pred.ndim not in (1, 2):
             raise ValueError(
-                f"R2Score expects arrays (n, outputs), got {y_true.shape} and {y_pred.shape}"
+                f"R2Score expects arrays (n,) or (n, outputs), got {y_true.shape} and "
+                f"{y_pred.shape}"
             )
+        if y_pred.ndim == 1:
+            y_true, y_pred = y_true[:, None], y_pred[:, None]
         if self.count is None:
             self.build(y_pred.shape[-1])
         assert self.count is not None
@@ -269,7 +283,6 @@ class R2Score(Metric):
         )
         self.mean += divide((mean - self.mean) * count, both)
         self.count += count
-        self.num_samples += y.size
 
     def result(self) -> Any:
         """R² so far; NaN where no weight was seen, 0 for a constant target that is missed."""
@@ -278,28 +291,26 @@ class R2Score(Metric):
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = 1 - self.residual / self.spread
         scores[np.isinf(scores)] = 0
-        if self.class_aggregation is None:
-            return self.cast(self.adjust(scores))
-        weights = None if self.class_aggregation == "uniform_average" else self.spread
-        total = len(scores) if weights is None else weights.sum()
-        return self.cast(
-            self.adjust(
-                (scores if weights is None else scores * weights).sum() / total if total else np.nan
-            )
-        )
+        scores = self.adjusted(scores)
+        if self.class_aggregation == "uniform_average":
+            scores = scores.mean()
+        elif self.class_aggregation == "variance_weighted_average":
+            total = self.spread.sum()
+            scores = (scores * self.spread).sum() / total if total else np.nan
+        return self.cast(scores)
 
-    def adjust(self, score: Any) -> Any:
-        p, n = self.num_regressors, float(self.num_samples)
-        if p == 0:
-            return score
-        if p >= n - 1:
+    def adjusted(self, scores: Array) -> Array:
+        p, n = self.num_regressors, np.asarray(self.count)
+        if not p:
+            return scores
+        few = n <= p + 1
+        if few.any():
             warnings.warn(
-                f"R2Score(num_regressors={p}) has seen {n:.0f} samples, too few to adjust the "
+                f"R2Score(num_regressors={p}) has seen {n.min():g} samples, too few to adjust the "
                 "score; it is the plain one",
                 stacklevel=3,
             )
-            return score
-        return 1 - (1 - score) * (n - 1) / (n - p - 1)
+        return 1 - (1 - scores) * np.divide(n - 1, n - p - 1, out=np.ones_like(n), where=~few)
 
 
 def divide(a: Array, b: Array) -> Array:

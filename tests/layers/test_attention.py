@@ -375,3 +375,77 @@ def test_values_are_keras(dropout, data, options):
 def keras_mask(mask):
     """What Keras derives by itself from the masks of query and value, as an attention mask."""
     return {} if mask is None else {"attention_mask": mask[:, :, None] & mask[:, None, :]}
+
+
+# ------------------------------------------------------------------------------ where it saturates
+
+
+def exact_dquery(layer, x, dy, hidden=None):
+    """dL/d(query kernel) with ds_i = Σ_j p_i p_j (dp_i - dp_j), in float64: nothing cancels but
+    what is given.
+    """
+    q, k, v, out = (
+        f.kernel.astype(np.float64) for f in (layer.query, layer.key, layer.value, layer.output)
+    )
+    x, dy = x.astype(np.float64), dy.astype(np.float64)
+    group = q.shape[1] // k.shape[1]
+    dq = np.zeros_like(q)
+    for h in range(q.shape[1]):
+        keys, values = x @ k[:, h // group], x @ v[:, h // group]
+        s = (x @ q[:, h]) @ keys.swapaxes(1, 2) * q.shape[2] ** -0.5
+        if hidden is not None:
+            s = np.where(hidden, -np.inf, s)
+        p = np.exp(s - s.max(-1, keepdims=True))
+        p /= p.sum(-1, keepdims=True)
+        dp = (dy @ out[h].T) @ values.swapaxes(1, 2)
+        pairs = p[..., :, None] * p[..., None, :] * (dp[..., :, None] - dp[..., None, :])
+        dq[:, h] = np.einsum("ntd,ntk->dk", x, pairs.sum(-1) @ keys) * q.shape[2] ** -0.5
+    return dq
+
+
+SATURATED = [
+    MultiHeadAttention(2, 4),
+    MultiHeadAttention(2, 4, use_causal_mask=True),
+    MultiHeadAttention(3, 2, value_dim=5, use_bias=False),
+    GroupQueryAttention(4, 4, 2),
+    GroupQueryAttention(4, 4, 1),
+]
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1, 10, 30, 100, 1000])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layer", SATURATED, ids=repr)
+def test_a_saturated_softmax_passes_no_more_on_than_it_should(layer, dtype, scale):
+    layer = type(layer).from_config({**layer.get_config(), "dtype": dtype})
+    rng = np.random.default_rng(0)
+    x, dy = scale * rng.standard_normal((2, 6, 8)), rng.standard_normal((2, 6, 8))
+    x, dy = x.astype(dtype), dy.astype(dtype)
+    layer.build((None, None, 8))
+    hidden = np.triu(np.ones((6, 6), bool), 1) if layer.use_causal_mask else None
+    exact = exact_dquery(layer, x, dy, hidden)
+    top = np.abs(exact).max()
+
+    _, cache = layer.forward(x, TRAINING)
+    layer.backward(dy, cache)
+
+    # a score's rounding, scale² eps, is what p and so all of it may be off by
+    eps = np.finfo(dtype).eps
+    assert np.abs(layer.query.dkernel - exact).max() <= (30 * eps * (1 + 2 * scale**2)) * top
+
+
+@pytest.mark.parametrize("layer", SATURATED, ids=repr)
+def test_backward_is_linear_in_dy_where_the_softmax_saturates(layer):
+    layer = type(layer).from_config(layer.get_config())
+    rng = np.random.default_rng(0)
+    x = (100 * rng.standard_normal((2, 6, 8))).astype(np.float32)
+    first, second = rng.standard_normal((2, 2, 6, 8)).astype(np.float32)
+    layer.build((None, None, 8))
+    found = []
+    for dy in (first, second, first + second):
+        _, cache = layer.forward(x, TRAINING)
+        layer.backward(dy, cache)
+        found.append(layer.query.dkernel.astype(np.float64))
+
+    np.testing.assert_allclose(
+        found[0] + found[1], found[2], rtol=1e-3, atol=1e-3 * abs(found[2]).max()
+    )

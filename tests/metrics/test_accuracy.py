@@ -105,6 +105,47 @@ def test_functions_return_values_by_sample():
     )
 
 
+SHAPES = [
+    ((4,), (4, 3)),
+    ((4, 1), (4, 3)),
+    ((4, 1), (4, 1, 3)),
+    ((4, 1, 1), (4, 1, 3)),
+    ((4, 2), (4, 2, 3)),
+    ((4, 2, 1), (4, 2, 3)),
+    ((4, 2, 1), (4, 2, 1, 3)),
+    ((1,), (1, 3)),
+    ((1, 1), (1, 3)),
+    ((4, 1), (4, 1, 1)),
+]
+
+
+@pytest.mark.parametrize(("true", "pred"), SHAPES)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sparse_categorical_accuracy", {}),
+        ("sparse_top_k_categorical_accuracy", {"k": 1}),
+        ("sparse_top_k_categorical_accuracy", {"k": 1, "from_sorted_ids": True}),
+        ("categorical_accuracy", {}),
+        ("top_k_categorical_accuracy", {"k": 1}),
+    ],
+)
+def test_functions_return_the_shapes_of_keras(name, options, true, pred):
+    keras = pytest.importorskip("keras", reason="Keras is the peer that is compared with")
+    rng = np.random.default_rng(0)
+    y_true, y_pred = rng.integers(0, pred[-1], true), rng.random(pred).astype(np.float32)
+    if not name.startswith("sparse"):
+        y_true = np.eye(pred[-1])[rng.integers(0, pred[-1], pred[:-1])]
+    if "from_sorted_ids" in options:
+        y_pred = np.argsort(-y_pred, -1).astype(np.float32)
+
+    values = getattr(metrics, name)(y_true, y_pred, **options)
+
+    theirs = np.asarray(getattr(keras.metrics, name)(y_true, y_pred, **options))
+    assert values.shape == theirs.shape
+    np.testing.assert_array_equal(values, theirs)
+
+
 def test_predictions_at_the_threshold_count_as_zero():
     np.testing.assert_array_equal(metrics.binary_accuracy([0, 1], [0.5, 0.5]), [1, 0])
     np.testing.assert_array_equal(metrics.binary_accuracy([0, 1], [0.1, 0.1], threshold=0), [0, 1])

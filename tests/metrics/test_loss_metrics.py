@@ -129,15 +129,25 @@ def test_r2_agrees_with_keras(seed, dtype, aggregation, regressors, weighted):
     mine = metrics.R2Score(aggregation, regressors)
     theirs = keras.metrics.R2Score(aggregation, regressors, dtype=dtype)
 
+    seen = 0
     for n in (5, 3, 4):
+        seen += n
         y_true, y_pred = rng.standard_normal((2, n, 3)).astype(dtype)
         shape = {"none": None, "scalar": (), "sample": (n,), "full": (n, 3)}[weighted]
         weights = None if shape is None else rng.uniform(0.1, 2, shape).astype(dtype)
         mine.update_state(y_true, y_pred, weights)
         theirs.update_state(y_true, y_pred, weights)
 
+    right = np.asarray(theirs.result())
+    if regressors:  # Keras counts elements for samples, and no weights: the adjustment is redone
+        elements, samples = seen * 3, 1.0 * np.asarray(mine.count)
+        plain = 1 - (1 - right) * (elements - regressors - 1) / (elements - 1)
+        by_output = (samples - 1) / (samples - regressors - 1)
+        if weighted == "full" and aggregation is not None:
+            return  # each output has a factor of its own, and Keras has aggregated them
+        right = 1 - (1 - plain) * (by_output if aggregation is None else by_output[0])
     # Keras keeps these sums in float32 whatever the dtype
-    np.testing.assert_allclose(mine.result(), theirs.result(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(mine.result(), right, rtol=1e-4, atol=1e-4)
 
 
 def test_r2_agrees_with_scikit_learn():
@@ -193,12 +203,77 @@ def test_r2_warns_where_it_cannot_adjust():
         assert metric.result() == pytest.approx(1 - 1 / (14 / 3))
 
 
+def adjusted(score, n, p):
+    return 1 - (1 - score) * (n - 1) / (n - p - 1)
+
+
+AGGREGATIONS = {
+    None: "raw_values",
+    "uniform_average": "uniform_average",
+    "variance_weighted_average": "variance_weighted",
+}
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_the_adjusted_r2_counts_samples(aggregation, outputs):
+    r2_score = pytest.importorskip("sklearn.metrics", reason="the peer").r2_score
+    rng = np.random.default_rng(0)
+    y_true = rng.standard_normal((12, outputs))
+    y_pred = y_true + 0.5 * rng.standard_normal((12, outputs))
+    metric = metrics.R2Score(aggregation, num_regressors=4)
+
+    for i in range(12):  # one at a time
+        metric.update_state(y_true[i : i + 1], y_pred[i : i + 1])
+
+    plain = r2_score(y_true, y_pred, multioutput=AGGREGATIONS[aggregation])
+    np.testing.assert_allclose(metric.result(), adjusted(plain, 12, 4), rtol=1e-12)
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_a_weight_counts_in_the_adjusted_r2_as_so_many_samples(aggregation):
+    rng = np.random.default_rng(0)
+    y_true = rng.standard_normal((12, 3))
+    y_pred = y_true + 0.5 * rng.standard_normal((12, 3))
+    w = rng.integers(0, 4, 12)
+    weighted, repeated = (metrics.R2Score(aggregation, num_regressors=4) for _ in range(2))
+
+    weighted.update_state(y_true, y_pred, w)
+    repeated.update_state(np.repeat(y_true, w, axis=0), np.repeat(y_pred, w, axis=0))
+
+    np.testing.assert_allclose(weighted.result(), repeated.result(), rtol=1e-12)
+
+
+def test_each_output_is_adjusted_for_its_own_weights():
+    rng = np.random.default_rng(0)
+    y_true, y_pred = rng.standard_normal((2, 12, 2))
+    w = np.ones((12, 2))
+    w[:5, 1] = 0
+    metric, halves = metrics.R2Score(None, 3), [metrics.R2Score(None, 3) for _ in range(2)]
+
+    metric.update_state(y_true, y_pred, w)
+    halves[0].update_state(y_true[:, :1], y_pred[:, :1])
+    halves[1].update_state(y_true[5:, 1:], y_pred[5:, 1:])
+
+    np.testing.assert_allclose(metric.result(), np.concatenate([m.result() for m in halves]))
+
+
+@pytest.mark.parametrize("shapes", [((9,), (9,)), ((9,), (9, 1)), ((9, 1), (9,))])
+def test_a_single_output_needs_no_axis_of_its_own(shapes):
+    y_true, y_pred = np.random.default_rng(0).standard_normal((2, 9))
+    column = metrics.R2Score(num_regressors=2)(y_true[:, None], y_pred[:, None])
+
+    score = metrics.R2Score(num_regressors=2)(y_true.reshape(shapes[0]), y_pred.reshape(shapes[1]))
+
+    assert score == column
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: metrics.R2Score("mean"), "class_aggregation to be one of .* got 'mean'"),
         (lambda: metrics.R2Score(num_regressors=-1), "not negative, got -1"),
-        (lambda: metrics.R2Score()([1.0], [1.0]), r"arrays \(n, outputs\), got \(1,\)"),
+        (lambda: metrics.R2Score()([[[1.0]]], [[[1.0]]]), r"or \(n, outputs\), got \(1, 1, 1\)"),
         (lambda: metrics.RootMeanSquaredError()([[1.0]], [[[1.0, 2.0]]]), "one shape"),
     ],
 )

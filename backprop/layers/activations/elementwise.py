@@ -98,6 +98,19 @@ def negative(x: Array) -> Array:
     return x.clip(-np.inf, 0)
 
 
+def above(x: Array, t: float) -> Array:
+    """x where it exceeds t, 0 elsewhere, where -∞ counts as t: 0 times infinity is no number."""
+    y = x.clip(t, np.inf)
+    y *= x > t
+    return y
+
+
+def bounded(x: Array) -> Array:
+    """x with the largest finite numbers for infinities."""
+    top = np.finfo(x.dtype).max
+    return x.clip(-top, top)
+
+
 def step(mask: Array, high: float, low: float, dtype: np.dtype) -> Array:
     """`high` where the mask is true, `low` elsewhere; `np.where` is slow on a random mask."""
     s = mask.astype(dtype)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from backprop.layers.activations.elementwise import FromOutput, negative, number, positive, step
+from backprop.layers.activations.elementwise import (
+    FromInput,
+    FromOutput,
+    negative,
+    number,
+    positive,
+    step,
+)
 
 
 class Exponential(FromOutput):
@@ -33,14 +40,14 @@ class Exponential(FromOutput):
         return y
 
 
-class ELU(FromOutput):
+class ELU(FromInput):
     """y = x for x > 0, alpha (exp(x) - 1) for x ≤ 0.
 
         x, y: (...)
 
-    On the left the derivative alpha exp(x) is y + alpha:
+        dx = dy [x > 0] + alpha exp(x) dy [x ≤ 0]
 
-        dx = dy [x > 0] + (y + alpha) dy [x ≤ 0]
+    The slope on the left is y + alpha too, but far left that sum has lost all digits of exp(x).
 
     Parameters
     ----------
@@ -77,20 +84,17 @@ class ELU(FromOutput):
         y += positive(x)
         return y
 
-    def slope(self, y):
-        s = negative(y)
-        s += 1.0 if self.alpha == 1 else step(y > 0, 1.0, self.alpha, y.dtype)
-        return s
+    def slope(self, x):
+        s = np.exp(negative(x))
+        return s if self.alpha == 1 else s * step(x > 0, 1.0, self.alpha, x.dtype)
 
 
-class SELU(FromOutput):
+class SELU(FromInput):
     """y = λ x for x > 0, λ α (exp(x) - 1) for x ≤ 0, with λ = 1.0507… and α = 1.6733….
 
         x, y: (...)
 
-    On the left the derivative λ α exp(x) is y + λ α:
-
-        dx = λ dy [x > 0] + (y + λ α) dy [x ≤ 0]
+        dx = λ dy [x > 0] + λ α exp(x) dy [x ≤ 0]
 
     The two numbers make mean 0 and variance 1 a fixed point of a layer whose weights have variance
     1 / n: use it with the `lecun_normal` initializer.
@@ -117,20 +121,20 @@ class SELU(FromOutput):
         y *= self.scale
         return y
 
-    def slope(self, y):
-        s = negative(y)
-        s += step(y > 0, self.scale, self.scale * self.alpha, y.dtype)
+    def slope(self, x):
+        s = np.exp(negative(x))
+        s *= step(x > 0, self.scale, self.scale * self.alpha, x.dtype)
         return s
 
 
-class CELU(FromOutput):
+class CELU(FromInput):
     """y = x for x > 0, alpha (exp(x / alpha) - 1) for x ≤ 0.
 
         x, y: (...)
 
-    On the left the derivative exp(x / alpha) is y / alpha + 1, which is 1 at 0 for every alpha:
+    The derivative is exp(x / alpha) on the left, which is 1 at 0 for every alpha:
 
-        dx = (min(y, 0) / alpha + 1) dy
+        dx = exp(min(x, 0) / alpha) dy
 
     Parameters
     ----------
@@ -168,8 +172,5 @@ class CELU(FromOutput):
         y += positive(x)
         return y
 
-    def slope(self, y):
-        s = negative(y)
-        s /= self.alpha
-        s += 1
-        return s
+    def slope(self, x):
+        return np.exp(negative(x) / self.alpha)

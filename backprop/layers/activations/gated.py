@@ -17,6 +17,8 @@ from backprop.layers.activations.elementwise import (
 from backprop.layers.activations.sigmoids import hard_sigmoid
 from backprop.linalg import sigmoid
 
+LOW = 1e4  # exp(-LOW) is 0: what is below gives no more than it, and 0 times infinity is no number
+
 
 class SiLU(FromOutput):
     """y = x s, where s = sigmoid(x).
@@ -42,12 +44,15 @@ class SiLU(FromOutput):
 
     def forward(self, x, ctx=INFERENCE):
         s = sigmoid(x)
-        y = x * s
+        y = x.clip(-LOW, np.inf) * s
         return y, (s, y)
 
     def slope(self, cache):
         s, y = cache
-        return s + y * (1 - s)
+        slope = y.clip(-1, 100)  # beyond, s is 1 in every digit
+        slope *= 1 - s
+        slope += s
+        return slope
 
 
 class HardSiLU(FromInput):
@@ -74,11 +79,11 @@ class HardSiLU(FromInput):
     """
 
     def value(self, x):
-        return x * hard_sigmoid(x)
+        return x.clip(-3, np.inf) * hard_sigmoid(x)
 
     def slope(self, x):
         s = step(np.abs(x) < 3, 1 / 6, 0.0, x.dtype)
-        s *= x
+        s *= x.clip(-3, 3)
         s += hard_sigmoid(x)
         return s
 
@@ -93,8 +98,8 @@ class GELU(KeepsSlope):
     With the tail q = Φ(-|x|), which is what is computed, y = max(x, 0) - |x| q: nothing cancels, so
     that also the small values on the left keep their relative accuracy. With `approximate`,
 
-        Φ(x) ≈ h = (1 + tanh u) / 2,    u = sqrt(2/π) (x + 0.044715 x³)
-        dx = (h + x (1 - tanh² u) / 2 · u'(x)) dy,    u'(x) = sqrt(2/π) (1 + 0.134145 x²)
+        Φ(x) ≈ h = (1 + tanh u) / 2 = sigmoid(2u),    2u = sqrt(8/π) (x + 0.044715 x³)
+        dx = (h + x h (1 - h) · 2u'(x)) dy,    2u'(x) = sqrt(8/π) (1 + 0.134145 x²)
 
     Parameters
     ----------
@@ -130,25 +135,26 @@ class GELU(KeepsSlope):
         y -= a * q
         if not ctx.backward:
             return y, None
-        slope = np.copysign(0.5 - q, x)  # Φ(x) - 1/2
-        slope += 0.5
+        slope = 1 - 2 * q
+        slope *= x > 0
+        slope += q  # Φ(x), which is q for x ≤ 0
         bell *= 1 / math.sqrt(2 * math.pi)
         bell *= x.clip(-40, 40)
         slope += bell
         return y, slope
 
     def _by_tanh(self, x, ctx):
-        k = math.sqrt(2 / math.pi)
-        c = x.clip(-10, 10)  # beyond, tanh u is ±1 in every digit, and c³ must not overflow
+        k = math.sqrt(8 / math.pi)
+        c = x.clip(-22, 9)  # beyond, h is 0 or 1 in every digit, and exp(2u) must not overflow
         c2 = c * c
-        t = np.tanh(c * (k + k * 0.044715 * c2))
-        h = 0.5 * t
-        h += 0.5
-        y = x * h
+        h = np.exp(c * (k + k * 0.044715 * c2))
+        h /= 1 + h
+        y = np.maximum(x, c) * h
         if not ctx.backward:
             return y, None
-        c *= k / 2 + k * 1.5 * 0.044715 * c2
-        c *= 1 - t * t
+        c *= k + k * 3 * 0.044715 * c2
+        c *= 1 - h
+        c *= h
         h += c
         return y, h
 
@@ -176,12 +182,12 @@ class Mish(KeepsSlope):
     """
 
     def forward(self, x, ctx=INFERENCE):
-        c = x.clip(-1e4, 20)  # beyond, t is 0 or 1 in every digit, and w² must not overflow
+        c = x.clip(-LOW, 20)  # beyond, t is 0 or 1 in every digit, and w² must not overflow
         n = np.exp(c)
         w = n * (n + 2)
         r = 1 / (w + 2)
         t = w * r
-        return x * t, t + 4 * c * n * (n + 1) * r * r if ctx.backward else None
+        return np.maximum(x, c) * t, t + 4 * c * n * (n + 1) * r * r if ctx.backward else None
 
 
 class GLU(Layer):

@@ -10,6 +10,7 @@ from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.activations.elementwise import (
     FromInput,
     FromOutput,
+    above,
     gated_by,
     negative,
     number,
@@ -113,7 +114,7 @@ class ReLU(FromOutput):
     def value(self, x):
         if self._leaky:
             return leaky(x, self.negative_slope)
-        y = x * (x > self.threshold) if self.threshold else positive(x)
+        y = above(x, self.threshold) if self.threshold else positive(x)
         if self.max_value is not None:
             y = y.clip(0, self.max_value)
         if self.negative_slope:
@@ -297,4 +298,6 @@ class ReLU6(FromOutput):
 
 def leaky(x, s: float):
     """x for x ≥ 0, s x for x < 0: the larger of the two where s ≤ 1, the smaller where s > 1."""
+    if not s:  # 0 times infinity is no number
+        return positive(x)
     return (np.maximum if s <= 1 else np.minimum)(x, s * x)

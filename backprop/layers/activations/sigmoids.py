@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backprop.layer import INFERENCE
-from backprop.layers.activations.elementwise import FromInput, FromOutput, negative, step
+from backprop.layers.activations.elementwise import FromInput, FromOutput, bounded, negative, step
 from backprop.linalg import sigmoid
 
 
@@ -16,8 +16,8 @@ class Sigmoid(FromOutput):
 
         dx = y (1 - y) dy
 
-    It is computed as (tanh(x / 2) + 1) / 2, whose error is below one unit in the last place of 1: a
-    y close to 0 has that absolute error, not a relative one.
+    A y close to 0 is as near as any other. Close to 1 it is rounded to the last place of 1, and so
+    is 1 - y.
 
     Examples
     --------
@@ -161,8 +161,10 @@ class Softsign(FromOutput):
     """
 
     def forward(self, x, ctx=INFERENCE):
-        r = 1 / (1 + np.abs(x))
-        return x * r, r
+        c = bounded(x)  # infinity over infinity is no number
+        d = np.abs(c)
+        d += 1
+        return c / d, 1 / d if ctx.backward else None
 
     def slope(self, r):
         return r * r
@@ -198,10 +200,10 @@ class SparseSigmoid(FromOutput):
 
 
 def hard_sigmoid(x):
-    """x / 6 + 1/2 within [0, 1]."""
-    y = x * (1 / 6)
-    y += 0.5
-    return y.clip(0, 1)
+    """(x + 3) / 6 within [0, 1]; no digit is lost close to -3."""
+    y = (x + 3).clip(0, 6)
+    y /= 6
+    return y
 
 
 def sparse_sigmoid(x):

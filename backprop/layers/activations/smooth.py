@@ -86,10 +86,12 @@ class Squareplus(KeepsSlope):
         self.b = number(b, "Squareplus", "b", 0, above=True)
 
     def forward(self, x, ctx=INFERENCE):
-        c = x.clip(-1e15, 1e15)  # beyond, y is max(x, 0) in every digit, and c² must not overflow
+        c = x.clip(-1e15, 1e15)  # beyond, r is |x| in every digit, and c² must not overflow
         r = np.sqrt(c * c + self.b)
-        bend = self.b / 2 / (r + np.abs(c))
-        return positive(x) + bend, (positive(c) + bend) / r if ctx.backward else None
+        a = np.abs(x)
+        far = np.maximum(r, a)
+        bend = self.b / 4 / (0.5 * far + 0.5 * a)
+        return positive(x) + bend, positive(c) / r + bend / far if ctx.backward else None
 
 
 class SparsePlus(FromInput):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import INFERENCE, Array, Context, Layer, show_shape
-from backprop.linalg import log_softmax, softmax
+from backprop.linalg import log_softmax, softmax, softmax_backward
 
 
 class AlongAxis(Layer):
@@ -92,9 +92,7 @@ class Softmax(AlongAxis):
 
     def backward(self, dy, cache):
         y = cache
-        dx = y * dy
-        dx -= y * self.total(dx)
-        return dx
+        return softmax_backward(dy, y, self.axis)
 
     @property
     def ends_in_softmax(self):

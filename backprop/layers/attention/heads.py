@@ -17,7 +17,7 @@ from backprop.checks import fraction, integer
 from backprop.layer import INFERENCE, Array, InputSpec, Layer
 from backprop.layers.attention.projection import Projection, flat
 from backprop.layers.attention.rotary import RotaryEmbedding, turned
-from backprop.linalg import constant, sigmoid, sum_last, sum_rows
+from backprop.linalg import constant, sigmoid, softmax_backward, sum_last, sum_rows
 
 SAFE = 30.0  # scores between -SAFE and SAFE have exponentials that can be summed as they are
 
@@ -169,15 +169,12 @@ class SelfAttention(Layer):
         """Write dq, dk and dv for do: (N, T, heads, value_dim)."""
         dq, dk, dv = into
         e, total, drop = found.e, found.total, found.drop
-        do, o = self.by_head(do), self.by_head(found.o)
-        slope = np.vecdot(do, o)[..., None] / total  # Σ_keys dp p, as Σ do o; all is over total
-        do = do / total
+        do = self.by_head(do) / total
         sum_into(dv, (e if drop is None else e * drop).swapaxes(-1, -2), do)
         ds = do @ np.ascontiguousarray(v.swapaxes(-1, -2))
         if drop is not None:
             ds *= drop
-        ds -= slope
-        ds *= e
+        ds = softmax_backward(ds, e, total=total)
         if hidden is not None:
             ds *= 1 - hidden
         np.matmul(ds, k, out=dq)

@@ -18,10 +18,9 @@ class MultiHeadAttention(SelfAttention):
         q = x query + bias        k = x key + bias        v = x value + bias
         s = q kᵀ / √key_dim        p = softmax(s), over the keys        o = p v
 
-    With do = dy outputᵀ, o = p v is a product and softmax has its derivative row by row; the sum in
-    it runs over the keys, and is a shorter one over the features, since o = p v:
+    With do = dy outputᵀ, o = p v is a product and softmax has its derivative row by row:
 
-        dv = pᵀ do        dp = do vᵀ        ds = p (dp - Σ_keys dp p) = p (dp - Σ do o)
+        dv = pᵀ do        dp = do vᵀ        ds = p (dp - Σ_keys dp p)
         dq = ds k / √key_dim        dk = dsᵀ q / √key_dim
 
     x went three ways, and came back on all of them:

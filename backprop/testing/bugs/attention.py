@@ -202,14 +202,19 @@ class AttentionSumsItsSoftmaxWithoutDropout(Attending):
         return ds if hidden is None else ds * (1 - hidden)
 
 
-class Summing(MultiHeadAttention):
-    """The layer's own way back, whose sum over the keys is one over the features."""
+class Summing(Attending):
+    """The way back whose sum over the keys is one over the features: Σ dp p = Σ do o."""
 
     def backward_attend(self, do, q, k, v, found, hidden, into):
-        super().backward_attend(do, q, k, v, self.found(found), hidden, into)
+        dq, dk, dv = into
+        p, do, o = found.e / found.total, self.by_head(do), self.by_head(self.seen(found))
+        dv[...] = self.values_back(do, p, found.drop)
+        dp = do @ v.swapaxes(-1, -2)
+        ds = p * ((dp if found.drop is None else dp * found.drop) - (do * o).sum(-1, keepdims=True))
+        dq[...], dk[...] = self.products_back(ds if hidden is None else ds * (1 - hidden), q, k)
 
-    def found(self, found):
-        return found
+    def seen(self, found):
+        return found.o
 
 
 @attention("V", verdict="equivalent")
@@ -221,9 +226,9 @@ class AttentionSumsOverItsFeatures(Summing):
 class AttentionDividesItsOutputAgain(Summing):
     """Σ do o takes an o that was divided by the total twice."""
 
-    def found(self, found):
+    def seen(self, found):
         total = found.total[..., 0].transpose(0, 3, 1, 2).reshape(*found.o.shape[:3], 1)
-        return found._replace(o=found.o / total)
+        return found.o / total
 
 
 # ------------------------------------------------------------------------------------------- gate

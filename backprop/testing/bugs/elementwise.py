@@ -187,8 +187,8 @@ class ExponentialIgnoresTheUpstreamGradient(Exponential):
 class EluForgetsAlpha(ELU):
     """The slope on the left is y + 1, where it is y + alpha; alpha = 1 hides it."""
 
-    def slope(self, y):
-        return negative(y) + 1
+    def slope(self, x):
+        return negative(self.value(x)) + 1
 
 
 @elementwise("V")
@@ -197,25 +197,26 @@ class EluTakesTheExponentialOfY(ELU):
     variable.
     """
 
-    def slope(self, y):
-        return np.where(y > 0, y.dtype.type(1), y.dtype.type(self.alpha) * np.exp(negative(y)))
+    def slope(self, x):
+        s = np.exp(negative(self.value(x)))
+        return np.where(x > 0, s.dtype.type(1), s.dtype.type(self.alpha) * s)
 
 
 @elementwise("V", config={"alpha": 2.0})
 class CeluForgetsTheInnerDerivative(CELU):
     """The slope on the left has the factor 1 / alpha of the exponent left out, and is y + 1."""
 
-    def slope(self, y):
-        return negative(y) + 1
+    def slope(self, x):
+        return negative(self.value(x)) + 1
 
 
 @elementwise("T")
 class SeluRoundsItsConstantsGoingBack(SELU):
     """The slope uses 1.0507 and 1.6733; the value has all digits."""
 
-    def slope(self, y):
-        s = negative(y)
-        s += step(y > 0, 1.0507, 1.0507 * 1.6733, y.dtype)
+    def slope(self, x):
+        s = negative(self.value(x))
+        s += step(x > 0, 1.0507, 1.0507 * 1.6733, x.dtype)
         return s
 
 
