@@ -1,17 +1,19 @@
 """The state of a run as one object: saved and restored bit for bit.
 
-What decides how a run goes on is the values and buffers, the optimizer's moments, the generators,
-the position (epoch and step), the seed of the order, and the sums of the loss and the metrics of
-the epoch so far.
+What decides how a run goes on is the values and buffers, the states that layers carry on, the
+optimizer's moments, the generators, the position (epoch and step), the seed of the order, and the
+sums of the loss and the metrics of the epoch so far.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from backprop import archive
+from backprop.parameters import Parameter
 
 Array = np.ndarray
 
@@ -30,21 +32,45 @@ def model_state(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def weight_names(model: Any) -> dict[str, Any]:
-    """The model's arrays by names that say whose they are: ``"2/dense_1/kernel"``."""
-    names = {}
-    for i, p in enumerate(model.arrays()):
-        names[f"{i}/{p.path}"] = p
-    return names
+    """The model's weights by names that say whose they are: ``"2/dense_1/kernel"``."""
+    return named(model.arrays())
+
+
+def named(arrays: Iterable[Parameter]) -> dict[str, Any]:
+    return {f"{i}/{p.path}": p for i, p in enumerate(arrays)}
+
+
+def path_of(name: str) -> str:
+    """``"weights/2/dense_1/kernel"`` → ``"dense_1/kernel"``."""
+    return name.split("/", 2)[-1]
+
+
+def weights_and_states(
+    model: Any, arrays: Mapping[str, Array]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The weights of a file for a model, and the states that its layers carried on.
+
+    Files of before states were told from weights have them among the weights, as "carry".
+    """
+    weights, states = (
+        {name: a for name, a in arrays.items() if name.startswith(f"{kind}/")}
+        for kind in ("weights", "states")
+    )
+    own = [p.path for p in model.arrays()]
+    if len(weights) != len(own):
+        carried = [n for n in weights if n.endswith("/carry") and path_of(n) not in own]
+        states |= {name: weights.pop(name) for name in carried}
+    return weights, states
 
 
 def generator_state(layer: Any) -> dict[str, Any] | None:
     return None if layer._rng is None else layer._rng.bit_generator.state
 
 
-def check_weights(model: Any, arrays: dict[str, Array]) -> None:
-    """Raise unless the arrays are those of the model."""
+def check_weights(model: Any, weights: Mapping[str, Array]) -> None:
+    """Raise unless the weights of a file are those of the model."""
     wanted = {f"weights/{name}": p.shape for name, p in weight_names(model).items()}
-    given = {name: a.shape for name, a in arrays.items() if name.startswith("weights/")}
+    given = {name: a.shape for name, a in weights.items()}
     if sorted(wanted.values()) != sorted(given.values()) or len(wanted) != len(given):
         raise ValueError(f"it holds {describe(given)} where {model.name} has {describe(wanted)}")
     for (name, shape), (other, found) in zip(wanted.items(), given.items(), strict=True):
@@ -58,10 +84,23 @@ def describe(shapes: dict[str, tuple]) -> str:
     return f"{len(shapes)} weights of {sum(int(np.prod(s)) for s in shapes.values()):,} numbers"
 
 
+def check_states(model: Any, states: Mapping[str, Array]) -> None:
+    """Raise unless the states of a file, if it has any, are those that the model's layers keep."""
+    wanted = [p.shape for p in model.states_kept()]
+    given = [a.shape for a in states.values()]
+    if given and given != wanted:
+        raise ValueError(
+            f"its layers carry on states of shapes {given} where those of {model.name} have "
+            f"{wanted}: a run goes on with batches of the size that it had"
+        )
+
+
 def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Put a state into a model of the same layers; everything is checked before anything
     changes."""
-    check_weights(model, arrays)
+    weights, states = weights_and_states(model, arrays)
+    check_weights(model, weights)
+    check_states(model, states)
     generators = header.get("generators") or []
     layers = list(model.walk())
     if len(generators) != len(layers):
@@ -79,9 +118,11 @@ def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]
         if not optimizer.built:
             optimizer.build(model.parameters)
         optimizer.set_state(store)
-    given = [a for name, a in arrays.items() if name.startswith("weights/")]
-    for p, value in zip(model.arrays(), given, strict=True):
+    for p, value in zip(model.arrays(), weights.values(), strict=True):
         p.value[...] = value
+    if states:
+        for p, value in zip(model.states_kept(), states.values(), strict=True):
+            p.value[...] = value
     for layer, rng in zip(layers, fresh, strict=True):
         if rng is not None:
             layer._rng = rng
@@ -110,6 +151,7 @@ def save_checkpoint(model: Any, path: Any, epoch: int, step: int) -> None:
     """
     trainer = model.trainer
     header, arrays = model_state(model)
+    arrays |= {f"states/{name}": p.value for name, p in named(model.states_kept()).items()}
     for i, sums in enumerate(trainer.metrics.state()):
         arrays |= {f"metrics/{i}/{k}": value for k, value in enumerate(sums)}
     arrays["loss"] = np.array([trainer._loss_sum, trainer._loss_rows])
