@@ -1,13 +1,13 @@
 """The state of a run as one object: saved and restored bit for bit.
 
 What decides how a run goes on is the values and buffers, the states that layers carry on, the
-optimizer's moments, the generators, the position (epoch and step), the seed of the order, and the
-sums of the loss and the metrics of the epoch so far.
+optimizer's moments, the generators, the position (epoch and step), the seed of the order, the sums
+of the loss and the metrics of the epoch so far, and what the callbacks have counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -137,7 +137,13 @@ def generator_from(state: dict[str, Any]) -> np.random.Generator:
     return rng
 
 
-def save_checkpoint(model: Any, path: Any, epoch: int, step: int) -> None:
+def save_checkpoint(
+    model: Any,
+    path: Any,
+    epoch: int,
+    step: int,
+    counted: tuple[list[Any], Mapping[str, Array]] = ([], {}),
+) -> None:
     """Write the state of the run to one file.
 
     Parameters
@@ -148,10 +154,14 @@ def save_checkpoint(model: Any, path: Any, epoch: int, step: int) -> None:
         Ends in ``.npz``.
     epoch, step : int
         Where to go on: the epoch, counted from 0, and how many of its batches are done.
+    counted : (list, mapping of str to ndarray), optional
+        What the callbacks of the run have counted, as `callbacks.state.collect` returns it.
     """
     trainer = model.trainer
     header, arrays = model_state(model)
     arrays |= {f"states/{name}": p.value for name, p in named(model.states_kept()).items()}
+    header["callbacks"] = counted[0]
+    arrays |= counted[1]
     for i, sums in enumerate(trainer.metrics.state()):
         arrays |= {f"metrics/{i}/{k}": value for k, value in enumerate(sums)}
     arrays["loss"] = np.array([trainer._loss_sum, trainer._loss_rows])
@@ -160,22 +170,41 @@ def save_checkpoint(model: Any, path: Any, epoch: int, step: int) -> None:
         "step": int(step),
         "seed": trainer.seed,
         "metrics": metric_names(trainer),
-        "history": getattr(model.history, "history", None),
     }
     archive.write(path, "checkpoint", header, arrays)
 
 
-def load_checkpoint(model: Any, path: Any) -> tuple[int, int]:
+def load_checkpoint(
+    model: Any, path: Any, take: Callable[[Any, Mapping[str, Array]], Callable] | None = None
+) -> tuple[int, int]:
     """Put a saved run into a model that was compiled alike; returns the epoch and the step to go on
-    with. Everything is checked before anything changes."""
+    with. Nothing changes unless all of it fits.
+
+    Parameters
+    ----------
+    model : Sequential
+        Compiled and built.
+    path : path
+    take : callable, optional
+        Given what the callbacks had counted, as it was saved; returns a function that undoes what
+        it has done.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is damaged, or of another run.
+    """
     header, arrays = archive.read(path, ("checkpoint",))
     trainer = model.trainer
     try:
         run = header["run"]
         epoch, step, seed = (int(run[name]) for name in ("epoch", "step", "seed"))
-        names, history = list(run["metrics"]), run["history"]
+        names = list(run["metrics"])
         loss_sum, loss_rows = (float(v) for v in arrays["loss"])
-    except (KeyError, TypeError, ValueError) as error:
+        counted = header.get("callbacks") or history_alone(run)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} is damaged: its state of the run: {error!r}") from error
     if names != metric_names(trainer):
         raise ValueError(
@@ -193,13 +222,23 @@ def load_checkpoint(model: Any, path: Any) -> tuple[int, int]:
             raise ValueError(
                 f"{str(path)!r} is of a run in which the metric {name} has other shapes"
             )
-    set_model_state(model, header, arrays)
+    # first, as it can be taken back: the model is not set before all of it has been checked
+    undo = take(counted, arrays) if take is not None else lambda: None
+    try:
+        set_model_state(model, header, arrays)
+    except ValueError:
+        undo()
+        raise
     trainer.metrics.set_state(sums)
     trainer._loss_sum, trainer._loss_rows = loss_sum, loss_rows
     trainer.epoch, trainer.step, trainer.seed = epoch, step, seed
-    if history and model.history is not None:
-        model.history.history = history
     return epoch, step
+
+
+def history_alone(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The states of the callbacks in a file of before they were part of a run."""
+    history = run.get("history")
+    return [{"class": "History", "state": {"history": history}}] if history else []
 
 
 def metric_names(trainer: Any) -> list[str]:
