@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from backprop.callbacks.callback import BatchLogs, Callback, Logs, lazy
+from backprop.callbacks.console import say
 from backprop.callbacks.monitor import MonitorCallback
 from backprop.callbacks.state import collect, restore
 from backprop.config import Configurable, nearest
@@ -268,9 +269,10 @@ class BackupAndRestore(Configurable, Callback):
             try:
                 self._load(self._latest)
                 return
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
                 if not os.path.exists(self._previous):
                     raise
+                say(f"BackupAndRestore tries the backup before the last, as {error}")
         # the last one is damaged, or the machine stopped between putting it aside and writing the
         # next
         if os.path.exists(self._previous):

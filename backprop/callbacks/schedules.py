@@ -20,14 +20,13 @@ from backprop.config import Configurable
 
 
 def check_settable(callback: Callback) -> None:
-    """Raise if the model's optimizer has a schedule, which no callback may replace by a number."""
+    """Raise if the optimizer's rate cannot be set, as where it has a schedule: now, and not after
+    an epoch of training."""
     optimizer = callback.model.optimizer
-    schedule = getattr(optimizer, "learning_rate_schedule", None)
-    if schedule is not None:
-        raise TypeError(
-            f"{type(callback).__name__} sets the learning rate, and that of {optimizer!r} follows "
-            "a schedule: give the optimizer a number, or leave the callback out"
-        )
+    try:
+        optimizer.learning_rate = float(optimizer.learning_rate)
+    except TypeError as error:
+        raise TypeError(f"{type(callback).__name__} sets the learning rate: {error}") from None
 
 
 class LearningRateScheduler(Configurable, Callback):
@@ -146,8 +145,8 @@ class ReduceLROnPlateau(MonitorCallback):
     Raises
     ------
     ValueError
-        If `factor` is not less than 1, or `mode` is unknown; before training, if ``"auto"`` cannot
-        tell.
+        If `factor` is not less than 1, `patience`, `cooldown` or `min_lr` negative, or `mode`
+        unknown; before training, if ``"auto"`` cannot tell.
     TypeError
         Before training, if the optimizer has a schedule of its own.
 
@@ -182,6 +181,11 @@ class ReduceLROnPlateau(MonitorCallback):
                 "ReduceLROnPlateau expects a factor of at least 0 and less than 1 "
                 f"and got {factor!r}"
             )
+        for name, value in (("patience", patience), ("cooldown", cooldown), ("min_lr", min_lr)):
+            if value < 0:
+                raise ValueError(
+                    f"ReduceLROnPlateau expects {name} of at least 0 and got {value!r}"
+                )
         self.factor = factor
         self.patience = patience
         self.verbose = verbose

@@ -206,6 +206,60 @@ def test_a_plateau_reduces_the_rate():
     assert model.optimizer.learning_rate == pytest.approx(0.025)
 
 
+@pytest.mark.parametrize(
+    "callback",
+    [
+        LearningRateScheduler(lambda epoch, lr: lr),
+        ReduceLROnPlateau("loss"),
+        bp.callbacks.LambdaCallback(
+            on_train_begin=lambda logs: setattr(owner.optimizer, "learning_rate", 0.5)
+        ),
+    ],
+    ids=["scheduler", "plateau", "function"],
+)
+@pytest.mark.parametrize("optimizer", [bp.optimizers.SGD, bp.optimizers.Adam])
+def test_a_callback_that_would_discard_a_schedule_is_an_error_before_training(callback, optimizer):
+    global owner
+    schedule = bp.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
+    model = owner = make(optimizer(schedule))
+    before = model.get_weights()
+
+    with pytest.raises(TypeError, match="has a schedule for its learning_rate"):
+        fit(model, [callback])
+
+    assert model.optimizer.iterations == 0
+    assert model.optimizer.learning_rate == 0.1
+    np.testing.assert_equal(model.get_weights(), before)
+
+
+def test_a_callback_may_set_another_schedule():
+    model = make("sgd")
+    later = bp.optimizers.schedules.InverseTimeDecay(0.1, 5, 1.0)
+    fit(
+        model,
+        [
+            bp.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs: setattr(model.optimizer, "learning_rate", later)
+            )
+        ],
+    )
+
+    assert model.optimizer.learning_rate == 0.1 / 4  # after 15 steps
+
+
+@pytest.mark.parametrize(
+    "callback", [LearningRateScheduler(lambda e: 0.1), ReduceLROnPlateau("loss")]
+)
+def test_an_optimizer_without_a_rate_is_an_error_before_training(callback):
+    model = make("lbfgs", dropout=0.0)
+    before = model.get_weights()
+
+    with pytest.raises(AttributeError, match="LBFGS has no learning_rate"):
+        fit(model, [callback], batch_size=None)
+
+    np.testing.assert_equal(model.get_weights(), before)
+
+
 def test_a_csv_log_has_what_the_history_has(tmp_path):
     history = fit(make(), [CSVLogger(tmp_path / "log.csv")])
     with open(tmp_path / "log.csv", newline="") as file:
