@@ -85,7 +85,10 @@ class Callback:
     model: Any = None
     runs_last: bool | int = False
     remembers: tuple[str, ...] = ()
-    companions: CallbackList | None = None  # the list that it runs in
+    companions: CallbackList | None = None  # where it runs last, the list that it runs in
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"companions": None}  # a copy runs in another list
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Told once, before a run, what the run is."""
@@ -272,7 +275,8 @@ class CallbackList(Callback):
     def _arrange(self) -> None:
         self.callbacks.sort(key=lambda callback: callback.runs_last)  # else the order stays
         for callback in self.callbacks:
-            callback.companions = self
+            if callback.runs_last:
+                callback.companions = self
         self._find_listeners()
 
     def _find_listeners(self) -> None:
@@ -375,6 +379,8 @@ def flatten(callbacks: Any) -> list[Callback]:
     """One callback, none, or lists of lists of them, as a flat list."""
     if callbacks is None:
         return []
+    if type(callbacks) is CallbackList:
+        return list(callbacks.callbacks)
     if isinstance(callbacks, list | tuple):
         return [c for item in callbacks for c in flatten(item)]
     if isinstance(callbacks, type):

@@ -101,6 +101,7 @@ class ModelCheckpoint(MonitorCallback):
         self._postponed: int | None = None  # the batch that was to be compared, from 1
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._postponed = None
         if self.save_best_only:
             super().on_train_begin(logs)
 
@@ -256,8 +257,9 @@ class BackupAndRestore(Configurable, Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._batches = 0
         collect(self._others())  # what cannot be written is an error now
+        stopped = self.model.stop_training
         self._restore()
-        if self.model.stop_training:  # by a callback that had stopped the run before
+        if self.model.stop_training and not stopped:  # by a callback that had ended the run before
             self.model.trainer.epoch = (self.params or {}).get("epochs", self.model.trainer.epoch)
             self.model.trainer.step = 0
 

@@ -6,6 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -132,9 +133,15 @@ class CSVLogger(Configurable, Callback):
         if not rows:
             self._write(self._path, "w", table)
             return
-        beside = f"{self._path}.tmp"  # then in its place: a crash leaves the one or the other
-        self._write(beside, "w", table)
-        os.replace(beside, self._path)
+        # beside the file, then in its place: a crash leaves the one or the other
+        beside = f"{self._path}.{os.urandom(4).hex()}.tmp"
+        try:
+            self._write(beside, "w", table)
+            os.chmod(beside, os.stat(self._path).st_mode)
+            os.replace(beside, self._path)
+        finally:
+            with suppress(FileNotFoundError):  # it is in its place
+                os.remove(beside)
 
     def _write(self, path: str, mode: str, rows: list[list[Any]]) -> None:
         import csv

@@ -417,3 +417,19 @@ def test_an_idle_callback_has_no_state():
     assert Callback().get_state() == {}
     with pytest.raises(ValueError, match="TerminateOnNaN remembers nothing and was given count"):
         TerminateOnNaN().set_state({"count": 1})
+
+
+def test_callbacks_in_a_list_of_their_own_are_restored_too(tmp_path):
+    folder = killed(tmp_path, [CallbackList([CountsBatches()])])
+    counts = CountsBatches()
+    run(make(), CallbackList([BackupAndRestore(folder), counts]))
+
+    assert counts.batches == BATCHES * EPOCHS
+
+
+def test_a_stop_before_the_first_batch_is_not_taken_for_a_finished_run(tmp_path):
+    stop = LambdaCallback(on_train_begin=lambda logs: setattr(model, "stop_training", True))
+    model = make()
+    history = run(model, [stop, BackupAndRestore(tmp_path / "b")])
+
+    assert history.epoch == [0]
