@@ -38,7 +38,7 @@ import numpy as np
 from backprop import constraints, initializers, random, regularizers
 from backprop.config import Configurable, snake_case
 from backprop.input_spec import InputSpec, Shape, show_shape
-from backprop.parameters import Parameter, spend
+from backprop.parameters import Parameter, State, spend
 
 Array = np.ndarray
 
@@ -240,7 +240,7 @@ class Layer(Configurable):
         return value, gradient
 
     def buffer(self, name: str, shape: Iterable[int | None], fill: Any = 0.0) -> Array:
-        """Make an array that is saved with the model and never trained; `fill` is a number or an
+        """Make a weight that is saved with the model and never trained; `fill` is a number or an
         initializer."""
         if isinstance(fill, int | float):
             fill = initializers.Constant(fill)
@@ -248,7 +248,43 @@ class Layer(Configurable):
         self._parameters[name] = Parameter(self, name, value, None)
         return value
 
-    def _fresh(self, name: str, shape: Iterable[int | None], initializer) -> Array:
+    def state(self, name: str, shape: Iterable[int | None], fill: float = 0.0) -> Array:
+        """Make an array that is carried from one call to the next; to be called in `build`.
+
+        It is part of a run, and so of its checkpoints, but no weight: not counted, not saved with
+        the model, and of any size without a model of other batches having other weights.
+
+        Parameters
+        ----------
+        name : str
+            Unlike every other array of the layer.
+        shape : tuple of int
+        fill : float, default 0
+            What it holds at first, and after `reset_state`.
+
+        Returns
+        -------
+        ndarray
+            Assign it to an attribute: ``self.carry = self.state("carry", (8, 3))``. From then on an
+            assignment to the attribute copies into the array.
+        """
+        value = np.zeros(self._declare(name, shape), self.dtype or np.float32)
+        self._parameters[name] = found = State(self, name, value, fill)
+        if fill:  # memory that is never written to costs nothing, however much a file declares
+            found.reset()
+        return value
+
+    def reset_state(self) -> None:
+        """Fill the states of this layer, and of those in it, anew: forget what came before."""
+        for state in self.states_kept():
+            state.reset()
+
+    def reset_states(self) -> None:
+        """Another name of `reset_state`."""
+        self.reset_state()
+
+    def _declare(self, name: str, shape: Iterable[int | None]) -> tuple[int, ...]:
+        """The shape of a new array, checked."""
         if name in self._parameters:
             raise ValueError(f"{self!r} already has an array named {name!r}")
         shape = tuple(shape)
@@ -256,7 +292,11 @@ class Layer(Configurable):
             raise ValueError(
                 f"{self!r} cannot size {name!r} {shape}: the input's shape must be known there"
             )
-        spend(math.prod(n or 0 for n in shape), f"{self!r} declares {name!r}")
+        return shape  # type: ignore[return-value] - no None is in it
+
+    def _fresh(self, name: str, shape: Iterable[int | None], initializer) -> Array:
+        shape = self._declare(name, shape)
+        spend(math.prod(shape), f"{self!r} declares {name!r}")
         value = initializers.get(initializer)(shape, dtype=self.dtype or np.float32, rng=self.rng)
         value = np.asarray(value, dtype=self.dtype or np.float32, order="C")  # 0-d stays 0-d
         if value.shape != shape:
@@ -359,9 +399,19 @@ class Layer(Configurable):
             yield from layer._descend()
 
     def arrays(self) -> list[Parameter]:
-        """All parameters and buffers of this layer and the layers in it, in Keras' order."""
+        """The weights, parameters and buffers, of this layer and the layers in it, in Keras'
+        order."""
         return [
-            p for layer in self.walk() for p in sorted(layer._parameters.values(), key=is_buffer)
+            p
+            for layer in self.walk()
+            for p in sorted(layer._parameters.values(), key=is_buffer)
+            if not isinstance(p, State)
+        ]
+
+    def states_kept(self) -> list[State]:
+        """What this layer and the layers in it carry from one call to the next."""
+        return [
+            p for layer in self.walk() for p in layer._parameters.values() if isinstance(p, State)
         ]
 
     @property

@@ -24,7 +24,7 @@ Array = np.ndarray
 
 
 class Parameter:
-    """A trainable array of a layer (or a buffer: an array that is saved and never trained).
+    """A trainable array of a layer (or a buffer: a weight that is saved and never trained).
 
     Attributes
     ----------
@@ -103,6 +103,9 @@ class Parameter:
         """A parameter of `layer` with this value and a gradient of its own."""
         own = None if self.gradient is None else np.zeros_like(self.gradient)
         twin = Parameter(layer, self.name, self.value, own, self.regularizer, self.constraint)
+        return self._stood_for_by(twin)
+
+    def _stood_for_by(self, twin: Parameter) -> Parameter:
         self.replicas.add(twin)
         return twin
 
@@ -119,7 +122,27 @@ class Parameter:
         self.replicas = weakref.WeakSet(state["replicas"])
 
     def __repr__(self) -> str:
-        return f"<Parameter {self.path} {self.shape} {self.value.dtype}>"
+        return f"<{type(self).__name__} {self.path} {self.shape} {self.value.dtype}>"
+
+
+class State(Parameter):
+    """What a layer carries from one call to the next: a part of a run, and no weight of the layer.
+
+    Attributes
+    ----------
+    fill : float
+        What it is filled with at first, and by `reset`.
+    """
+
+    def __init__(self, layer, name: str, value: Array, fill: float):
+        super().__init__(layer, name, value, None)
+        self.fill = fill
+
+    def reset(self) -> None:
+        self.value[...] = self.fill
+
+    def replica(self, layer) -> Parameter:
+        return self._stood_for_by(State(layer, self.name, self.value, self.fill))
 
 
 class Memory:

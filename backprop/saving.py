@@ -3,9 +3,9 @@
 The native format is ``.npz``; ``.keras`` and ``.weights.h5`` are Keras' own (`backprop.interop`).
 
 A model file holds the configuration, the weights and buffers, the generators, how the model was
-compiled and the optimizer's variables. Classes are found by name among the library's own and those
-registered or passed in `custom_objects`; nothing is imported by name and no code in the file can
-run.
+compiled and the optimizer's variables; not what stateful layers carry on, which belongs to a run.
+Classes are found by name among the library's own and those registered or passed in
+`custom_objects`; nothing is imported by name and no code in the file can run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,14 @@ from backprop.config import (
 )
 from backprop.parameters import at_most
 from backprop.random import own_seeds
-from backprop.training.checkpoint import check_weights, model_state, set_model_state, weight_names
+from backprop.training.checkpoint import (
+    check_weights,
+    model_state,
+    path_of,
+    set_model_state,
+    weight_names,
+    weights_and_states,
+)
 
 __all__ = [
     "CustomObjectScope",
@@ -333,7 +340,7 @@ def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = 
         warn_left_out(left_out)
         return
     _, arrays = archive.read(filepath, ("weights", "model", "checkpoint"))
-    given = {name: a for name, a in arrays.items() if name.startswith("weights/")}
+    given, _ = weights_and_states(model, arrays)
     if not skip_mismatch:
         try:
             check_weights(model, given)
@@ -373,7 +380,7 @@ def matched(model: Any, given: Mapping[str, Array]) -> tuple[list[tuple[Any, Arr
     if len(given) == len(wanted):
         partners = dict(zip(wanted, given.values(), strict=True))
     else:
-        by_path = {name.split("/", 2)[2]: a for name, a in given.items() if name.count("/") >= 2}
+        by_path = {path_of(name): a for name, a in given.items()}
         partners = {name: by_path.get(p.path) for name, p in wanted.items()}
     pairs, left_out = [], []
     for name, p in wanted.items():

@@ -101,9 +101,14 @@ def randomise(layer: Layer, rng) -> None:
             p.value[...] += 0.3 * rng.standard_normal(p.shape)
 
 
+def moved_by_passes(layer: Layer):
+    """Buffers, and what the layer carries from call to call."""
+    return [*(p for p in layer.arrays() if p.gradient is None), *layer.states_kept()]
+
+
 def snapshot(layer: Layer):
     values = [p.value.copy() for p in layer.arrays() if p.gradient is not None]
-    buffers = [p.value.copy() for p in layer.arrays() if p.gradient is None]
+    buffers = [p.value.copy() for p in moved_by_passes(layer)]
     return values, buffers, [copy.deepcopy(part.rng.bit_generator.state) for part in layer.walk()]
 
 
@@ -111,7 +116,7 @@ def restore(layer: Layer, saved) -> None:
     values, buffers, states = saved
     for p, value in zip([p for p in layer.arrays() if p.gradient is not None], values, strict=True):
         p.value[...] = value
-    for p, value in zip([p for p in layer.arrays() if p.gradient is None], buffers, strict=True):
+    for p, value in zip(moved_by_passes(layer), buffers, strict=True):
         p.value[...] = value
     for part, state in zip(layer.walk(), states, strict=True):
         part.rng.bit_generator.state = state

@@ -13,6 +13,7 @@ from layer_examples import example
 
 import backprop as bp
 from backprop import archive, layers, optimizers, random, saving
+from backprop.config import serialize
 from backprop.layer import INFERENCE, Layer
 from backprop.layers import (
     GRU,
@@ -811,3 +812,66 @@ def test_a_damaged_file_changes_no_model(path):
 
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+# ---------------------------------------------------------- files of before states were no weights
+
+
+def stateful():
+    return bp.Sequential(
+        [
+            bp.Input(batch_shape=(4, 3, 2)),
+            layers.LSTM(3, stateful=True),
+            Dense(2),
+            layers.BatchNormalization(),
+        ]
+    )
+
+
+def with_the_carry_among_the_weights(model, path, kind):
+    """A file as it was written when a state was a weight: "carry", behind those of its layer."""
+    header, arrays = saving.model_state(model)
+    names = [p.path for p in model.arrays()]
+    values = [p.value for p in model.arrays()]
+    (carry,) = model.states_kept()
+    names.insert(3, carry.path)
+    values.insert(3, carry.value)
+    arrays = {f"weights/{i}/{n}": v for i, (n, v) in enumerate(zip(names, values, strict=True))}
+    header |= {"model": serialize(model), "compile": None, "extra": {}}
+    archive.write(path, kind, header if kind == "model" else {}, arrays)
+
+
+@pytest.mark.parametrize("kind", ["model", "weights"])
+@pytest.mark.parametrize("skip_mismatch", [False, True])
+def test_an_older_file_with_states_among_its_weights_can_be_read(path, kind, skip_mismatch):
+    old, new = stateful(), stateful()
+    old(np.ones((4, 3, 2)))
+    with_the_carry_among_the_weights(old, path, kind)
+
+    new.load_weights(path, skip_mismatch=skip_mismatch)
+
+    assert_same_weights(new, old)
+    assert not new.states_kept()[0].value.any()
+
+
+def test_a_model_of_an_older_file_goes_on_where_it_was(path):
+    old = stateful()
+    old(np.ones((4, 3, 2)))
+    with_the_carry_among_the_weights(old, path, "model")
+
+    loaded = saving.load_model(path)
+
+    assert_same_weights(loaded, old)
+    np.testing.assert_array_equal(loaded.states_kept()[0].value, old.states_kept()[0].value)
+
+
+def test_a_weight_that_is_called_carry_stays_a_weight(path):
+    class Carrying(Layer):
+        def build(self, input_shape):
+            self.carry, self.dcarry = self.param("carry", (3,))
+
+    model, other = (bp.Sequential([bp.Input((2,)), Carrying()]) for _ in range(2))
+    model.save_weights(path)
+    other.load_weights(path)
+
+    assert_same_weights(other, model)

@@ -50,9 +50,12 @@ class Callback:
         The model that is trained. Setting ``self.model.stop_training = True`` ends the run after
         the batch in hand.
 
-    runs_last : bool, default False
+    runs_last : bool or int, default False
         True, on a class, for callbacks that must see what all others have done, wherever they stand
-        in the list.
+        in the list. `BackupAndRestore` has 2: it sees what these have done too.
+    remembers : tuple of str
+        On a class, the names of the attributes that it counts with. They are the state of the
+        callback in the state of a run: `get_state` returns them, `set_state` sets them.
 
     Examples
     --------
@@ -64,12 +67,28 @@ class Callback:
     ...     def on_epoch_end(self, epoch, logs=None):
     ...         if logs["accuracy"] >= self.accuracy:
     ...             self.model.stop_training = True
+
+    One that counts, and goes on counting when an interrupted run goes on:
+
+    >>> class CountBatches(Callback):
+    ...     remembers = ("batches",)
+    ...
+    ...     def on_train_begin(self, logs=None):
+    ...         self.batches = 0
+    ...
+    ...     def on_train_batch_end(self, batch, logs=None):
+    ...         self.batches += 1
     """
 
     # on the class, so that a subclass may leave super().__init__() out
     params: Mapping[str, Any] | None = None
     model: Any = None
-    runs_last: bool = False
+    runs_last: bool | int = False
+    remembers: tuple[str, ...] = ()
+    companions: CallbackList | None = None  # where it runs last, the list that it runs in
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"companions": None}  # a copy runs in another list
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Told once, before a run, what the run is."""
@@ -78,6 +97,33 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Told once, before a run, which model it is for."""
         self.model = model
+
+    def get_state(self) -> dict[str, Any]:
+        """What it has counted, for the state of a run: `BackupAndRestore` keeps it.
+
+        Numbers, text, None, arrays, and lists and dictionaries of these, by name; nothing for a
+        callback that decides anew at each call. Asked for before the first epoch too.
+        """
+        return {name: getattr(self, name) for name in self.remembers}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` returned in an interrupted run.
+
+        Called after `on_train_begin`. An epoch that goes on in its middle begins again: its
+        `on_epoch_begin` is called a second time.
+
+        Raises
+        ------
+        ValueError
+            If it is not the state of such a callback.
+        """
+        if state.keys() != set(self.remembers):
+            raise ValueError(
+                f"{type(self).__name__} remembers {', '.join(self.remembers) or 'nothing'} and was "
+                f"given {', '.join(state) or 'nothing'}"
+            )
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""
@@ -228,6 +274,9 @@ class CallbackList(Callback):
 
     def _arrange(self) -> None:
         self.callbacks.sort(key=lambda callback: callback.runs_last)  # else the order stays
+        for callback in self.callbacks:
+            if callback.runs_last:
+                callback.companions = self
         self._find_listeners()
 
     def _find_listeners(self) -> None:
@@ -330,6 +379,8 @@ def flatten(callbacks: Any) -> list[Callback]:
     """One callback, none, or lists of lists of them, as a flat list."""
     if callbacks is None:
         return []
+    if type(callbacks) is CallbackList:
+        return list(callbacks.callbacks)
     if isinstance(callbacks, list | tuple):
         return [c for item in callbacks for c in flatten(item)]
     if isinstance(callbacks, type):

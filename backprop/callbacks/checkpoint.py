@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-import numpy as np
-
 from backprop.callbacks.callback import BatchLogs, Callback, Logs, lazy
+from backprop.callbacks.console import say
 from backprop.callbacks.monitor import MonitorCallback
+from backprop.callbacks.state import collect, restore
 from backprop.config import Configurable, nearest
 
 
@@ -43,7 +44,8 @@ class ModelCheckpoint(MonitorCallback):
         Whether less or more is better; ``"auto"`` knows it for the loss and the library's metrics.
     save_freq : "epoch" or int, default "epoch"
         A number counts batches. What the logs say in the middle of an epoch are means over a part
-        of it.
+        of it; where they lack `monitor`, as they lack all of the validation, what is due is
+        compared at the end of the epoch instead.
     initial_value_threshold : float, optional
         A value that has to be beaten before anything is saved as the best.
 
@@ -59,7 +61,8 @@ class ModelCheckpoint(MonitorCallback):
     Warns
     -----
     UserWarning
-        Once in a run, if the logs have no `monitor`; every model is saved then.
+        Once in a run, if the logs have no `monitor`: every model is saved then, until there is one
+        that is the best. Once, if it is compared at another time than `save_freq` says.
 
     Examples
     --------
@@ -67,6 +70,8 @@ class ModelCheckpoint(MonitorCallback):
     >>> ModelCheckpoint("best.npz", monitor="val_accuracy", save_best_only=True)
     ModelCheckpoint('best.npz', monitor='val_accuracy', save_best_only=True)
     """
+
+    remembers = ("_batches", "_postponed", "best")
 
     def __init__(
         self,
@@ -94,27 +99,44 @@ class ModelCheckpoint(MonitorCallback):
         self.save_freq = save_freq
         self._epoch = 0
         self._batches = 0  # since the last time
+        self._postponed: int | None = None  # the batch that was to be compared, from 1
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._warned = False
+        self._postponed = None
+        if self.save_best_only:
+            super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        logs = logs or {}
         if self.save_freq == "epoch":
-            self._save(epoch, logs or {})
+            self._save(epoch, logs)
+        elif self._postponed is not None:
+            self._save(epoch, {"batch": self._postponed} | logs)
+            self._postponed = None
 
     @lazy
     def on_train_batch_end(self, batch: int, logs: BatchLogs = None) -> None:
         self._batches += 1
-        if self._batches == self.save_freq:
-            self._batches = 0
-            self._save(
-                self._epoch, {"batch": batch + 1} | ((logs() if callable(logs) else logs) or {})
+        if self._batches != self.save_freq:
+            return
+        self._batches = 0
+        logs = (logs() if callable(logs) else logs) or {}
+        if self.save_best_only and self.monitor not in logs:
+            self._postponed = batch + 1
+            self.warn_once(
+                f"{self.monitor!r}, which the logs of a batch lack: what is due after "
+                f"{self.save_freq} batches is compared at the end of the epoch instead. There is "
+                f"{', '.join(logs) or 'nothing'}"
             )
+        else:
+            self._save(self._epoch, {"batch": batch + 1} | logs)
 
     def _save(self, epoch: int, logs: Logs) -> None:
+        if self.save_best_only and self.is_due_later(logs):
+            return
         path = self.path(epoch, logs)
         if not self._wanted(epoch, logs, path):
             return
@@ -133,6 +155,11 @@ class ModelCheckpoint(MonitorCallback):
         fields = {"epoch": epoch + 1} | logs
         try:
             return self.filepath.format(**fields)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"ModelCheckpoint cannot make a name of {self.filepath!r}: {error}; there is "
+                f"{', '.join(f'{name}={value!r}' for name, value in fields.items())}"
+            ) from None
         except (KeyError, IndexError) as error:
             name = error.args[0] if isinstance(error, KeyError) else ""
             raise KeyError(
@@ -145,10 +172,8 @@ class ModelCheckpoint(MonitorCallback):
             self._report(epoch, f"saving model to {path}")
             return True
         value = self.monitored(logs)
-        if (
-            value is None or np.ndim(value) > 0
-        ):  # nothing that could be compared: rather too many files than none
-            return True
+        if value is None:  # nothing to compare: rather too many files than none, but not the best's
+            return self.best is None
         best = "None" if self.best is None else f"{self.best:.5f}"
         if not self.is_improvement(value, self.best):
             self._report(epoch, f"{self.monitor} did not improve from {best}")
@@ -167,13 +192,16 @@ class ModelCheckpoint(MonitorCallback):
 class BackupAndRestore(Configurable, Callback):
     """Back up a run, and go on with it where it was interrupted.
 
-    It is called after all other callbacks, so that a backup has what they did at an epoch's end.
+    It is called after all other callbacks, wherever it stands in the list, so that a backup has
+    what they did at an epoch's end.
 
     Start the same script again: `fit` goes on after the last backup and ends with the weights that
     it would have had without the interruption, bit for bit. A run that ends deletes its backup.
 
-    The model, the optimizer, the generators, the position and the history are backed up. What other
-    callbacks have counted is not, as in Keras: the patience of an `EarlyStopping` begins anew.
+    The model, the optimizer, the generators, the position, the history and what the other callbacks
+    have counted are backed up: the best value of a `ModelCheckpoint`, the patience and the best
+    weights of an `EarlyStopping`, the rows of a `CSVLogger`. A callback of one's own takes part by
+    `Callback.remembers`, or by its methods `get_state` and `set_state`.
 
     Parameters
     ----------
@@ -190,7 +218,14 @@ class BackupAndRestore(Configurable, Callback):
     ------
     ValueError
         If `backup_dir` is empty or `save_freq` neither of the above; at the start of a run, if the
-        backup is of another model or cannot be read.
+        backup is of another model, or of callbacks that watch something else, or cannot be read.
+    TypeError
+        At the start of a run, if the state of a callback cannot be written.
+
+    Warns
+    -----
+    UserWarning
+        At the start of a run that goes on, if callbacks that count are gone or new.
 
     Examples
     --------
@@ -199,7 +234,7 @@ class BackupAndRestore(Configurable, Callback):
     BackupAndRestore('backup', save_freq=100)
     """
 
-    runs_last = True
+    runs_last = 2
 
     def __init__(
         self,
@@ -221,13 +256,26 @@ class BackupAndRestore(Configurable, Callback):
         self._batches = 0  # since the last time
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._batches = 0
+        collect(self._others())  # what cannot be written is an error now
+        stopped = self.model.stop_training
+        self._restore()
+        if self.model.stop_training and not stopped:  # by a callback that had ended the run before
+            self.model.trainer.epoch = (self.params or {}).get("epochs", self.model.trainer.epoch)
+            self.model.trainer.step = 0
+
+    def _others(self) -> list[Callback]:
+        return [] if self.companions is None else self.companions.callbacks
+
+    def _restore(self) -> None:
         if os.path.exists(self._latest):
             try:
                 self._load(self._latest)
                 return
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
                 if not os.path.exists(self._previous):
                     raise
+                say(f"BackupAndRestore tries the backup before the last, as {error}")
         # the last one is damaged, or the machine stopped between putting it aside and writing the
         # next
         if os.path.exists(self._previous):
@@ -236,7 +284,7 @@ class BackupAndRestore(Configurable, Callback):
     def _load(self, path: str) -> None:
         from backprop.training.checkpoint import load_checkpoint
 
-        load_checkpoint(self.model, path)
+        load_checkpoint(self.model, path, partial(restore, self._others()))
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -258,7 +306,7 @@ class BackupAndRestore(Configurable, Callback):
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._latest):
             os.replace(self._latest, self._previous)
-        save_checkpoint(self.model, self._latest, epoch, batch)
+        save_checkpoint(self.model, self._latest, epoch, batch, collect(self._others()))
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if not self.delete_checkpoint:

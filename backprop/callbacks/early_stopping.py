@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from backprop.callbacks.callback import Logs
 from backprop.callbacks.console import say
@@ -35,7 +38,8 @@ class EarlyStopping(MonitorCallback):
     Raises
     ------
     ValueError
-        If `mode` is unknown, `patience` or `start_from_epoch` negative.
+        If `mode` is unknown, `patience` or `start_from_epoch` negative; before training, if
+        ``"auto"`` cannot tell.
 
     Warns
     -----
@@ -56,6 +60,8 @@ class EarlyStopping(MonitorCallback):
     >>> EarlyStopping(patience=5, restore_best_weights=True)
     EarlyStopping(patience=5, restore_best_weights=True)
     """
+
+    remembers = ("best", "best_epoch", "best_weights", "stopped_epoch", "wait")
 
     def __init__(
         self,
@@ -87,8 +93,18 @@ class EarlyStopping(MonitorCallback):
         self.best_weights: list[Any] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        super().on_train_begin(logs)
         self._reset()  # one object may serve several runs
-        self._warned = False
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        kept = state.get("best_weights")
+        if kept is not None:
+            wanted = [np.shape(w) for w in self.model.get_weights()]
+            if [np.shape(w) for w in kept] != wanted:
+                raise ValueError("its best weights are not of the shapes of this model's")
+        super().set_state(state)
+        if self.stopped_epoch and self.wait >= self.patience:
+            self.model.stop_training = True  # it was stopped, and then interrupted
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         value = self.monitored(logs)

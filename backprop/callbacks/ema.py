@@ -32,9 +32,26 @@ class SwapEMAWeights(Configurable, Callback):
     SwapEMAWeights()
     """
 
+    remembers = ("kept",)
+
     def __init__(self, swap_on_epoch: bool = False):
         self.swap_on_epoch = swap_on_epoch
         self._kept: list[tuple[Any, Any]] | None = None  # parameters, and the values that train
+
+    @property
+    def kept(self) -> list[Any] | None:
+        """The values that train, while the averages are in their place."""
+        return None if self._kept is None else [value for _, value in self._kept]
+
+    @kept.setter
+    def kept(self, values: list[Any] | None) -> None:
+        if values is None:
+            self._kept = None
+            return
+        trained = [p for p in self.model.parameters.parameters if p.trainable]
+        if [p.shape for p in trained] != [value.shape for value in values]:
+            raise ValueError("the values that train are not of the shapes of this model's")
+        self._kept = list(zip(trained, values, strict=True))
 
     def _swap_in(self) -> None:
         optimizer = self.model.optimizer

@@ -13,7 +13,7 @@ class History(Callback):
     history : dict of str to list of float
         One value an epoch: ``history.history["val_loss"][-1]``.
     epoch : list of int
-        The epochs of the last run, from 0.
+        The epochs of the last run, from 0; those before an interruption are not among them.
     params : dict
         ``"epochs"``, ``"steps"`` and ``"verbose"`` of the run.
 
@@ -26,6 +26,8 @@ class History(Callback):
     >>> [round(loss, 2) for loss in run.history.history["loss"]]
     [1.0, 0.5, 0.33]
     """
+
+    remembers = ("history",)
 
     def __init__(self):
         self.history: dict[str, list] = {}

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
+from backprop.callbacks.monitor import validated
 from backprop.config import Configurable, nearest
 
 
 class CSVLogger(Configurable, Callback):
     """Write the logs of every epoch into a CSV file, one row an epoch; each row is on disk at once.
 
-    The columns are ``epoch`` and the logs of the first epoch, sorted. If those have no validation
-    results (they may come later, with ``validation_freq``), each gets a ``val_`` column too. What
-    is missing in an epoch is written as ``NA``.
+    The columns are ``epoch`` and the logs of the first epoch, sorted by name; where a validation is
+    to come in a later one, by `validation_freq`, each has a ``val_`` column too. What comes for the
+    first time later, or in a run that is appended, is a new column: the file is written again, as a
+    whole. What is missing in an epoch stands there as ``NA``.
 
     Parameters
     ----------
@@ -27,14 +31,20 @@ class CSVLogger(Configurable, Callback):
         Missing folders are made.
     separator : str, default ","
     append : bool, default False
-        Whether an existing file is continued, with its columns, or overwritten.
+        Whether an existing file is continued, with its columns, or overwritten with the first row.
 
     Raises
     ------
     ValueError
-        If `separator` is not one character.
+        If `separator` is not one character; before training, if the file to append to is none of a
+        `CSVLogger` with this separator.
     OSError
         Before training, if the file cannot be written.
+
+    Warns
+    -----
+    UserWarning
+        At the end of a run that was appended, if columns of the file got no value in it.
 
     Examples
     --------
@@ -42,6 +52,8 @@ class CSVLogger(Configurable, Callback):
     >>> CSVLogger("run/log.csv", append=True)
     CSVLogger('run/log.csv', append=True)
     """
+
+    remembers = ("missing", "rows")
 
     def __init__(self, filename: str | os.PathLike, separator: str = ",", append: bool = False):
         if not isinstance(separator, str) or len(separator) != 1:
@@ -52,37 +64,105 @@ class CSVLogger(Configurable, Callback):
         self.separator = separator
         self.append = append
         self.keys: list[str] | None = None
+        self.rows = 0  # of the file, that are of this run or of what it was appended to
+        self.missing: list[str] = []  # columns of the file that no epoch of this run had
+        self._begun = False  # whether the file has these rows and no others
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        import csv
-
-        self._path = os.path.abspath(self.filename)  # a run may change its folder
+        self._path = os.path.realpath(self.filename)  # a run may change its folder
         os.makedirs(os.path.dirname(self._path), exist_ok=True)
-        self.keys, self._fresh = None, True
-        with open(self._path, "a" if self.append else "w", newline=""):
+        with open(self._path, "a"):  # an error now, and not after an epoch of training
             pass
-        if self.append:
-            with open(self._path, newline="") as file:
-                header = next(csv.reader(file, delimiter=self.separator), None)
-            self._fresh = header is None
-            if header and header[0] == "epoch":
-                self.keys = header[1:]
+        # what is there is overwritten with the first row, when it is known whether the run goes on
+        self.keys, self.rows, self.missing, self._begun = None, 0, [], False
+        if self.append and os.path.getsize(self._path):
+            self.keys, rows = self._read()
+            self.rows, self.missing, self._begun = len(rows), list(self.keys), True
+            self._end_last_line()
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        super().set_state(state)
+        self._begun = False  # there may be rows of epochs that are done again
+        if self.rows:
+            self.keys, rows = self._read()
+            if len(rows) < self.rows:
+                raise ValueError(
+                    f"{self.filename!r} had {self.rows} rows at the last backup and has "
+                    f"{len(rows)}: put the file back, or delete the backup"
+                )
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        logs = logs or {}
+        new = sorted(logs.keys() - set(self.keys or ()))
+        if not self._begun or new:
+            kept = self._read()[1][: self.rows] if self.rows else []
+            self.keys = self._first_columns(logs) if self.keys is None else self.keys + new
+            self._rewrite(kept)
+            self._begun = True
+        assert self.keys is not None
+        self._write(self._path, "a", [[epoch, *(cell(logs.get(key, "NA")) for key in self.keys)]])
+        self.rows += 1
+        self.missing = [key for key in self.missing if key not in logs]
+
+    def _first_columns(self, logs: Logs) -> list[str]:
+        trainer = getattr(self.model, "trainer", None)
+        keys = sorted(logs)
+        if validated(logs) or not getattr(trainer, "validates", True):
+            return keys
+        return keys + [f"val_{key}" for key in keys]
+
+    def _read(self) -> tuple[list[str], list[list[str]]]:
+        """The columns of the file behind the first, and its rows."""
         import csv
 
-        logs = logs or {}
-        if self.keys is None:
-            self.keys = sorted(logs)
-            if not any(key.startswith("val_") for key in self.keys):
-                self.keys += [f"val_{key}" for key in self.keys]
+        with open(self._path, newline="") as file:
+            header, *rows = [*csv.reader(file, delimiter=self.separator)] or [[]]
+        if header[:1] != ["epoch"] or len(set(header)) != len(header):
+            raise ValueError(
+                f"CSVLogger cannot go on with {self.filename!r}: its first row is "
+                f"{self.separator.join(header)!r}, where the columns epoch, loss ... separated by "
+                f"{self.separator!r} were expected; choose another file, or append=False"
+            )
+        return header[1:], [row for row in rows if row]
+
+    def _rewrite(self, rows: list[list[str]]) -> None:
+        """Write the columns and these rows; what the rows lack of the columns is missing there."""
+        assert self.keys is not None
+        width = 1 + len(self.keys)
+        table = [["epoch", *self.keys], *(row + ["NA"] * (width - len(row)) for row in rows)]
+        if not rows:
+            self._write(self._path, "w", table)
+            return
+        # beside the file, then in its place: a crash leaves the one or the other
+        beside = f"{self._path}.{os.urandom(4).hex()}.tmp"
+        try:
+            self._write(beside, "w", table)
+            os.chmod(beside, os.stat(self._path).st_mode)
+            os.replace(beside, self._path)
+        finally:
+            with suppress(FileNotFoundError):  # it is in its place
+                os.remove(beside)
+
+    def _write(self, path: str, mode: str, rows: list[list[Any]]) -> None:
+        import csv
+
         # opened for each row: nothing is left open when the run ends in an exception
-        with open(self._path, "a", newline="") as file:
-            writer = csv.writer(file, delimiter=self.separator)
-            if self._fresh:
-                writer.writerow(["epoch", *self.keys])
-                self._fresh = False
-            writer.writerow([epoch, *(cell(logs.get(key, "NA")) for key in self.keys)])
+        with open(path, mode, newline="") as file:
+            csv.writer(file, delimiter=self.separator).writerows(rows)
+
+    def _end_last_line(self) -> None:
+        with open(self._path, "rb+") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) not in (b"\n", b"\r"):
+                file.write(b"\r\n")
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.missing:
+            warnings.warn(
+                f"CSVLogger: this run had no value for {', '.join(self.missing)}, of which "
+                f"{self.filename!r} has columns; NA stands there",
+                stacklevel=2,
+            )
 
 
 def cell(value: Any) -> Any:
@@ -144,7 +224,8 @@ class LambdaCallback(Callback):
     on_train_batch_begin, on_train_batch_end : callable, optional
         Called as ``f(batch, logs=logs)``.
     **kwargs
-        Functions for any other hook of `Callback`, by its name.
+        Functions for any other method of `Callback`, by its name: hooks, or `get_state` and
+        `set_state` for what the functions count.
 
     Raises
     ------
@@ -177,7 +258,7 @@ class LambdaCallback(Callback):
             "on_train_batch_begin": on_train_batch_begin,
             "on_train_batch_end": on_train_batch_end,
         } | kwargs
-        known = [name for name in vars(Callback) if name.startswith(("on_", "set_"))]
+        known = [name for name in vars(Callback) if name.startswith(("on_", "set_", "get_"))]
         for name, function in hooks.items():
             if name not in known:
                 raise TypeError(

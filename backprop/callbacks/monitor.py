@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
-from backprop.config import Configurable, snake_case
+from backprop.config import Configurable, nearest, snake_case
 
 # names of metrics and losses by what is better
 MORE = """
@@ -45,8 +48,16 @@ class MonitorCallback(Configurable, Callback):
     Raises
     ------
     ValueError
-        If `mode` is unknown; at the first epoch, if ``"auto"`` cannot tell.
+        If `mode` is unknown; before training, if ``"auto"`` cannot tell.
+
+    Warns
+    -----
+    UserWarning
+        Once in a run, if the logs have no `monitor`, or an array in its place. A validation that is
+        not due in an epoch is no reason.
     """
+
+    remembers = ("best",)
 
     def __init__(
         self,
@@ -70,9 +81,28 @@ class MonitorCallback(Configurable, Callback):
         super().set_model(model)
         self._upward = None  # another model, another metric of that name
 
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), "monitor": self.monitor}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        state = dict(state)
+        monitor = state.pop("monitor", None)
+        if monitor != self.monitor:
+            raise ValueError(
+                f"it watched {monitor!r}, and a best value of that says nothing of "
+                f"{self.monitor!r}; keep the monitor and the order of the callbacks, or delete the "
+                "backup"
+            )
+        super().set_state(state)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._warned = False
+        if self.mode == "auto":
+            self._upward = self._better_is_more()  # an error now, and not after an epoch
+
     def is_improvement(self, value: float, reference: float | None) -> bool:
         """Whether `value` is better than `reference` by more than `min_delta`."""
-        if self._upward is None:  # not before the first epoch: the model's metrics must exist
+        if self._upward is None:  # not in the constructor: the model's metrics must exist
             self._upward = self._better_is_more()
         if reference is None:
             return True
@@ -88,29 +118,58 @@ class MonitorCallback(Configurable, Callback):
         name = self.monitor.removeprefix("val_")
         upward = direction(name, self.model)
         if upward is None:
+            known = ["loss", *(metric.name for metric in every_metric(self.model))]
             raise ValueError(
                 f"{type(self).__name__} cannot tell whether less or more {self.monitor!r} is "
-                "better; say mode='min' or mode='max'"
+                f"better; say mode='min' or mode='max'{nearest(name, known)}"
             )
         return upward
 
     def monitored(self, logs: Logs | None) -> Any:
-        """The watched value; None, with a warning once in a run, where the logs lack it."""
+        """The watched value; None where the logs lack it or it is an array, which is warned of once
+        in a run unless a validation that is not due would bring it."""
         logs = logs or {}
         value = logs.get(self.monitor)
-        if value is None and not self._warned:
-            self._warned = True
-            hint = "; pass validation_data to fit()" if self.monitor.startswith("val_") else ""
-            warnings.warn(
-                f"{type(self).__name__} monitors {self.monitor!r}, which is not in the logs{hint}. "
-                f"Available: {', '.join(logs) or 'nothing'}",
-                stacklevel=2,
+        if value is None:
+            if not self.is_due_later(logs):
+                unvalidated = self.monitor.startswith("val_") and not validated(logs)
+                hint = "; pass validation_data to fit()" if unvalidated else ""
+                self.warn_once(
+                    f"{self.monitor!r}, which is not in the logs"
+                    f"{hint or nearest(self.monitor, logs)}. "
+                    f"Available: {', '.join(logs) or 'nothing'}"
+                )
+        elif np.ndim(value) > 0:
+            self.warn_once(
+                f"{self.monitor!r}, which is an array of shape {np.shape(value)}: only single "
+                "numbers can be compared"
             )
+            return None
         return value
+
+    def is_due_later(self, logs: Logs) -> bool:
+        """Whether the watched value is of the validation, and there was none in this epoch but is
+        in others."""
+        trainer = getattr(self.model, "trainer", None)
+        return (
+            self.monitor.startswith("val_")
+            and getattr(trainer, "validates", False)
+            and not validated(logs)
+        )
+
+    def warn_once(self, what: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(f"{type(self).__name__} monitors {what}", stacklevel=3)
 
     def say(self, message: str) -> None:
         """Print a line, below the progress bar where one is drawn."""
         say(message, after_bar=(self.params or {}).get("verbose") in (1, "auto"))
+
+
+def validated(logs: Logs) -> bool:
+    """Whether the logs have results of a validation."""
+    return any(name.startswith("val_") for name in logs)
 
 
 def direction(name: str, model: Any) -> bool | None:

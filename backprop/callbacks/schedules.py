@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,16 @@ from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
 from backprop.callbacks.monitor import MonitorCallback
 from backprop.config import Configurable
+
+
+def check_settable(callback: Callback) -> None:
+    """Raise if the optimizer's rate cannot be set, as where it has a schedule: now, and not after
+    an epoch of training."""
+    optimizer = callback.model.optimizer
+    try:
+        optimizer.learning_rate = float(optimizer.learning_rate)
+    except TypeError as error:
+        raise TypeError(f"{type(callback).__name__} sets the learning rate: {error}") from None
 
 
 class LearningRateScheduler(Configurable, Callback):
@@ -32,7 +43,8 @@ class LearningRateScheduler(Configurable, Callback):
     Raises
     ------
     TypeError
-        If `schedule` is not callable or returns something that is not a number.
+        If `schedule` is not callable or returns something that is not a number; before training, if
+        the optimizer has a schedule of its own.
     ValueError
         If it returns a number that is not finite, or negative.
 
@@ -44,6 +56,8 @@ class LearningRateScheduler(Configurable, Callback):
     (0.1, 0.05)
     """
 
+    remembers = ("begun",)
+
     def __init__(self, schedule: Callable[..., float], verbose: int = 0):
         if not callable(schedule):
             raise TypeError(
@@ -52,6 +66,16 @@ class LearningRateScheduler(Configurable, Callback):
             )
         self.schedule = schedule
         self.verbose = verbose
+        self.begun: int | None = None  # the epoch that it has set the rate for
+        self._resumed = False
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        check_settable(self)
+        self.begun, self._resumed = None, False
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        super().set_state(state)
+        self._resumed = True
 
     def new_rate(self, epoch: int, learning_rate: float) -> float:
         """What the schedule makes of a learning rate, checked."""
@@ -68,6 +92,10 @@ class LearningRateScheduler(Configurable, Callback):
         return float(rate)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        goes_on = self._resumed and epoch == self.begun
+        self.begun, self._resumed = epoch, False
+        if goes_on:  # in its middle, with the rate that was set at its beginning
+            return
         optimizer = self.model.optimizer
         rate = self.new_rate(epoch, float(optimizer.learning_rate))
         optimizer.learning_rate = rate
@@ -117,7 +145,10 @@ class ReduceLROnPlateau(MonitorCallback):
     Raises
     ------
     ValueError
-        If `factor` is not less than 1, or `mode` is unknown.
+        If `factor` is not less than 1, `patience`, `cooldown` or `min_lr` negative, or `mode`
+        unknown; before training, if ``"auto"`` cannot tell.
+    TypeError
+        Before training, if the optimizer has a schedule of its own.
 
     Warns
     -----
@@ -130,6 +161,8 @@ class ReduceLROnPlateau(MonitorCallback):
     >>> ReduceLROnPlateau(factor=0.2, patience=5, min_lr=0.001)
     ReduceLROnPlateau(factor=0.2, patience=5, min_lr=0.001)
     """
+
+    remembers = ("best", "cooldown_counter", "wait")
 
     def __init__(
         self,
@@ -148,6 +181,11 @@ class ReduceLROnPlateau(MonitorCallback):
                 "ReduceLROnPlateau expects a factor of at least 0 and less than 1 "
                 f"and got {factor!r}"
             )
+        for name, value in (("patience", patience), ("cooldown", cooldown), ("min_lr", min_lr)):
+            if value < 0:
+                raise ValueError(
+                    f"ReduceLROnPlateau expects {name} of at least 0 and got {value!r}"
+                )
         self.factor = factor
         self.patience = patience
         self.verbose = verbose
@@ -160,10 +198,11 @@ class ReduceLROnPlateau(MonitorCallback):
         return self.cooldown_counter > 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        super().on_train_begin(logs)
+        check_settable(self)
         self.best = None
         self.cooldown_counter = 0
         self.wait = 0
-        self._warned = False
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs

@@ -123,7 +123,7 @@ class Probe:
             self.layer.check_input(x.shape)
         x = x if integers else x.astype(self.dtype)
         self.x = x
-        arrays = self.layer.arrays()
+        arrays = [*self.layer.arrays(), *self.layer.states_kept()]
         self.parameters: list[Parameter] = [p for p in arrays if p.gradient is not None]
         self.buffers = [(p, p.value.copy()) for p in arrays if p.gradient is None]
         self.generators = [

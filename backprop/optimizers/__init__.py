@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backprop.config import Registry, custom_object_scope
+from backprop.config import Registry, custom_object_scope, get_custom_objects
 from backprop.optimizers import schedules
 from backprop.optimizers.adam import Adam, Adamax, AdamW, Nadam
 from backprop.optimizers.adaptive import Adadelta, Adagrad, RMSprop
@@ -47,7 +47,7 @@ def get(identifier: Any) -> Any:
     Parameters
     ----------
     identifier : str, mapping, type or Optimizer
-        A name or a class makes the optimizer with its default arguments.
+        A name, in any capitals, or a class makes the optimizer with its default arguments.
 
     Raises
     ------
@@ -63,10 +63,20 @@ def get(identifier: Any) -> Any:
     >>> get({"class_name": "SGD", "config": {"learning_rate": 0.1}})
     SGD(0.1)
     """
-    found = registry.get(identifier)
+    if isinstance(identifier, Mapping):
+        found = deserialize(identifier)
+    else:
+        found = registry.get(known_as(identifier))
     if found is None or isinstance(found, Optimizer):
         return found
     raise TypeError(f"an optimizer is a name, a config or an Optimizer, got {identifier!r}")
+
+
+def known_as(name: Any) -> Any:
+    """The name under which an optimizer is known that is called so in other capitals."""
+    if not isinstance(name, str) or name in registry.names or name in get_custom_objects():
+        return name
+    return name.lower() if name.lower() in registry.names else name
 
 
 def serialize(optimizer: Any) -> Any:
@@ -85,4 +95,4 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
         Classes and functions of one's own, by the names that the config uses.
     """
     with custom_object_scope(custom_objects or {}):
-        return registry.deserialize(config)
+        return registry.deserialize({**config, "class_name": known_as(config.get("class_name"))})

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.optimizers.hyperparameters import Hyperparameter
+from backprop.optimizers.hyperparameters import Flag, Hyperparameter
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.slots import Array, Numbers
 
@@ -59,6 +59,7 @@ class Adam(Optimizer):
     beta_1 = Hyperparameter("[0, 1)")
     beta_2 = Hyperparameter("[0, 1)")
     epsilon = Hyperparameter("[0, inf)")
+    amsgrad = Flag()
     scalars = ("unit_1", "unit_2")  # 1 - beta_1 and 1 - beta_2 at the last step: what M, V count in
 
     def __init__(
@@ -87,7 +88,7 @@ class Adam(Optimizer):
         return units.get(slot, 1.0)
 
     def begin(self, lr: float) -> None:
-        b1, b2, t = self.beta_1, self.beta_2, self.iterations + 1
+        b1, b2, t = self.beta_1, self.beta_2, self.updates + 1
         if 1 - b1 != self.unit_1 or 1 - b2 != self.unit_2:
             self._change_units(1 - b1, 1 - b2)
         root = math.sqrt(1 - b2)
@@ -220,7 +221,7 @@ class Adamax(Optimizer):
         np.maximum(u, t, out=u)
         np.add(u, self.epsilon, out=t)
         np.divide(m, t, out=t)
-        t *= lr / (1 - b1 ** (self.iterations + 1))
+        t *= lr / (1 - b1 ** (self.updates + 1))
         w -= t
 
 
@@ -277,7 +278,7 @@ class Nadam(Optimizer):
         return [("momentum", "velocity")]
 
     def begin(self, lr: float) -> None:
-        b1, t = self.beta_1, self.iterations + 1
+        b1, t = self.beta_1, self.updates + 1
         mu, mu_next = (b1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
         self.u_product *= mu
         self._of_g = (1 - mu) / (1 - self.u_product)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.optimizers.hyperparameters import Hyperparameter, scheduled
+from backprop.optimizers.hyperparameters import Flag, Hyperparameter, scheduled
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.slots import Array
 
@@ -47,6 +47,8 @@ class RMSprop(Optimizer):
     rho = Hyperparameter("[0, 1]")
     momentum = Hyperparameter("[0, 1]")
     epsilon = Hyperparameter("[0, inf)")
+    centered = Flag()
+    _centered: bool
 
     def __init__(
         self,
@@ -62,10 +64,9 @@ class RMSprop(Optimizer):
         self.momentum = momentum
         self.epsilon = epsilon
         self.centered = centered
-        self._keeps_momentum = scheduled(self, "momentum") or self.momentum > 0
 
     def slots(self) -> list[tuple[str, ...]]:
-        b = [("momentum",)] if self._keeps_momentum else []
+        b = [("momentum",)] if scheduled(self, "momentum") or self.momentum else []
         return [("velocity",), *b, *([("average_gradient",)] if self.centered else [])]
 
     def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
@@ -75,7 +76,7 @@ class RMSprop(Optimizer):
         t *= 1 - rho
         v *= rho
         v += t
-        if self.centered:
+        if self._centered:
             a = more.pop()
             np.multiply(g, 1 - rho, out=t)
             a *= rho

@@ -29,8 +29,8 @@ class Bookkeeping(Configurable):
 
     name: str
     learning_rate: Any
-    use_ema = False
-    gradient_accumulation_steps: int | None = None
+    use_ema: Any
+    _accumulates: int | None = None  # how many steps make an update
     _steps = 0
     _vector: ParameterVector | None = None
     _segments: list[Segment] | None = None
@@ -108,10 +108,15 @@ class Bookkeeping(Configurable):
                 self._slots, self._pending = None, pending
                 raise
 
+    def _refit(self) -> None:
+        """Have the slots that the options ask for now; one of them may have changed."""
+        if self._slots is not None and self._slots.vectors.keys() != set(self._names()):
+            self._lay_out(self._slots.entries)
+
     def _names(self) -> list[str]:
         own = [name for group in self.slots() for name in group]
         averages = [AVERAGE] if self.use_ema else []
-        return averages + ([ACCUMULATOR] if self.gradient_accumulation_steps else []) + own
+        return averages + ([ACCUMULATOR] if self._accumulates else []) + own
 
     def _arrange(self, parameters: ParameterVector, segments: list[Segment]) -> None:
         """What `step` goes over, until layers are frozen, unfrozen or added."""

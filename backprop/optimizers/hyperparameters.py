@@ -4,7 +4,8 @@
         momentum = Hyperparameter("[0, 1]")
 
 Reading ``optimizer.momentum`` gives the number at the present step; assigning takes a number or a
-function, checks it, and is seen by `get_config` and `repr`.
+function, checks it, and is seen by `get_config` and `repr`. A function is not replaced by a number:
+who sets a rate would undo a schedule that somebody else has chosen.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from backprop import checks
 from backprop.optimizers import schedules
+from backprop.optimizers.readings import Rate, reading
 
 
 class Hyperparameter:
@@ -42,6 +45,10 @@ class Hyperparameter:
     def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
         if optimizer is None:
             return self
+        return self.now(optimizer)
+
+    def now(self, optimizer: Any) -> Any:
+        """The number at the present step, or None."""
         try:
             value = optimizer.__dict__[self.slot]
         except KeyError:
@@ -52,8 +59,14 @@ class Hyperparameter:
 
     def __set__(self, optimizer: Any, value: Any) -> None:
         value = self.checked(value, type(optimizer).__name__)
+        if callable(optimizer.__dict__.get(self.slot)) and not callable(value):
+            raise TypeError(
+                f"{optimizer!r} has a schedule for its {self.name}, which {value!r} would discard; "
+                "assign another schedule, or make the optimizer with a number"
+            )
         optimizer._arguments[self.name] = value
         optimizer.__dict__[self.slot] = of_step(value)
+        optimizer._refit()
 
     def checked(self, value: Any, who: str) -> Any:
         if isinstance(value, str):  # a function of the user's own, as a config names it
@@ -80,6 +93,81 @@ class Hyperparameter:
         above = self.low <= value if self.interval[0] == "[" else self.low < value
         below = value <= self.high if self.interval[-1] == "]" else value < self.high
         return above and below
+
+
+class LearningRate(Hyperparameter):
+    """A hyper-parameter that is read as a `Rate`."""
+
+    def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
+        if optimizer is None:
+            return self
+        return reading(Rate, self.now(optimizer), optimizer, self.name)
+
+
+class Clip(Hyperparameter):
+    """The bound of one way to clip gradients, of which an optimizer has at most one.
+
+    Parameters
+    ----------
+    interval : str
+    others : str
+        Names of the other ways.
+    """
+
+    def __init__(self, interval: str, *others: str):
+        super().__init__(interval, optional=True)
+        self.others = others
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        taken = [name for name in self.others if optimizer.__dict__.get(f"_{name}") is not None]
+        if value is not None and taken:
+            who, *names = type(optimizer).__name__, *sorted((self.name, *self.others))
+            raise ValueError(
+                f"{who} expects at most one of {', '.join(names)}, and got {self.name}={value!r} "
+                f"beside {taken[0]}={getattr(optimizer, taken[0])!r}; set that to None first"
+            )
+        super().__set__(optimizer, value)
+
+
+class Flag:
+    """An option that is on or off, and that slots may depend on.
+
+    A step reads ``optimizer._name``, which costs no call.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.slot = f"_{name}"
+
+    def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
+        return self if optimizer is None else optimizer.__dict__.get(self.slot, False)
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        optimizer.__dict__[self.slot] = value
+        optimizer._refit()
+
+
+class Whole:
+    """An option that is a whole number or None.
+
+    Parameters
+    ----------
+    least : int, default 1
+    """
+
+    def __init__(self, least: int = 1):
+        self.least = least
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.slot = f"_{name}"
+
+    def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
+        return self if optimizer is None else optimizer.__dict__.get(self.slot)
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        if value is not None:
+            checks.integer(value, type(optimizer).__name__, self.name, least=self.least)
+        optimizer.__dict__[self.slot] = value
 
 
 def scheduled(optimizer: Any, name: str) -> bool:

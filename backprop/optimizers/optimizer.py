@@ -32,9 +32,10 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
-from backprop.config import snake_case
+from backprop.config import signature_of, snake_case
 from backprop.optimizers.bookkeeping import Bookkeeping
-from backprop.optimizers.hyperparameters import Hyperparameter
+from backprop.optimizers.hyperparameters import Clip, Flag, Hyperparameter, LearningRate, Whole
+from backprop.optimizers.readings import Count, reading
 from backprop.optimizers.slots import ACCUMULATOR, Array, Block, Stretch
 from backprop.parameters import ParameterVector
 
@@ -43,6 +44,7 @@ class Optimizer(Bookkeeping):
     """w ← update(w, g): the base class of optimizers.
 
     Any of the numbers may be a `schedules.LearningRateSchedule` or another function of the step.
+    They, and the other options, may be set later; only a schedule is not replaced by a number.
 
     Parameters
     ----------
@@ -58,8 +60,9 @@ class Optimizer(Bookkeeping):
     use_ema : bool, default False
         Keep an exponential moving average of the values.
     ema_momentum : float or schedule, default 0.99
+        Of the average, where one is kept.
     ema_overwrite_frequency : int, optional
-        Overwrite the values by their average every so many steps. Default: only in
+        With an average, overwrite the values by their average every so many steps. Default: only in
         `finalize_variable_values`.
     loss_scale_factor : None
         Keras' argument for half precision, which this library does not compute in.
@@ -70,9 +73,10 @@ class Optimizer(Bookkeeping):
 
     Attributes
     ----------
-    iterations : int
-        Number of updates. Schedules are given the number of steps, which differs from it under
-        `gradient_accumulation_steps`.
+    learning_rate, iterations
+        A float and an int that also have ``assign`` and ``numpy``, as Keras' variables do; `lr` is
+        an older name of the first. The second is the number of updates. Schedules are given the
+        number of steps, which differs from it under `gradient_accumulation_steps`.
     built : bool
     full_batch : bool
         Whether it has `minimize` instead of `step`, as `LBFGS` has.
@@ -80,7 +84,8 @@ class Optimizer(Bookkeeping):
     Raises
     ------
     TypeError
-        If a hyper-parameter is neither a number nor a function.
+        If a hyper-parameter is neither a number nor a function; if a number is assigned where there
+        is a schedule.
     ValueError
         If one is out of its range, or several ways to clip are asked for at once.
 
@@ -98,15 +103,24 @@ class Optimizer(Bookkeeping):
     """
 
     full_batch = False
+    _use_ema: bool
 
-    learning_rate = Hyperparameter()
+    learning_rate = LearningRate()
     weight_decay = Hyperparameter("[0, inf)", optional=True)
-    clipnorm = Hyperparameter("(0, inf)", optional=True)
-    clipvalue = Hyperparameter("(0, inf)", optional=True)
-    global_clipnorm = Hyperparameter("(0, inf)", optional=True)
+    clipnorm = Clip("(0, inf)", "clipvalue", "global_clipnorm")
+    clipvalue = Clip("(0, inf)", "clipnorm", "global_clipnorm")
+    global_clipnorm = Clip("(0, inf)", "clipnorm", "clipvalue")
+    use_ema = Flag()
     ema_momentum = Hyperparameter("[0, 1]")
+    ema_overwrite_frequency = Whole()
 
-    ema_overwrite_frequency: int | None = None
+    def __new__(cls, *args, **kwargs):
+        known = signature_of(cls)[0]
+        for name in kwargs.keys() - known.keys():
+            successor, hint = RETIRED.get(name, (None, ""))
+            if successor in known:
+                raise TypeError(f"{cls.__name__}() has no argument {name!r}: {hint}")
+        return super().__new__(cls, *args, **kwargs)
 
     def __init__(
         self,
@@ -131,21 +145,12 @@ class Optimizer(Bookkeeping):
         self.global_clipnorm = global_clipnorm
         self.use_ema = use_ema
         self.ema_momentum = ema_momentum
-        if sum(clip is not None for clip in (clipnorm, clipvalue, global_clipnorm)) > 1:
-            raise ValueError(
-                f"{who} expects at most one of clipnorm, clipvalue and global_clipnorm, got "
-                f"clipnorm={clipnorm}, clipvalue={clipvalue}, global_clipnorm={global_clipnorm}"
-            )
-        if ema_overwrite_frequency is not None:
-            checks.integer(ema_overwrite_frequency, who, "ema_overwrite_frequency")
         self.ema_overwrite_frequency = ema_overwrite_frequency
         if loss_scale_factor is not None:
             raise ValueError(
                 f"{who} got loss_scale_factor={loss_scale_factor!r}: scaling the loss is for half "
                 "precision, and backprop computes in float32 and float64; leave it out"
             )
-        if gradient_accumulation_steps is not None:
-            checks.integer(gradient_accumulation_steps, who, "gradient_accumulation_steps", least=2)
         self.gradient_accumulation_steps = gradient_accumulation_steps
 
     def __init_subclass__(cls, **kwargs):
@@ -180,13 +185,42 @@ class Optimizer(Bookkeeping):
     # ----------------------------------------------------------------------------------- steps
 
     @property
+    def lr(self) -> float:
+        """An older name of `learning_rate`."""
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, learning_rate: Any) -> None:
+        self.learning_rate = learning_rate
+
+    @property
+    def updates(self) -> int:
+        """`iterations`, as a plain int."""
+        return self._steps // (self._accumulates or 1)
+
+    @property
     def iterations(self) -> int:
-        return self._steps // (self.gradient_accumulation_steps or 1)
+        return reading(Count, self.updates, self, "iterations")
 
     @iterations.setter
     def iterations(self, iterations: int) -> None:
         iterations = checks.integer(iterations, type(self).__name__, "iterations", least=0)
-        self._steps = iterations * (self.gradient_accumulation_steps or 1)
+        self._steps = iterations * (self._accumulates or 1)
+
+    @property
+    def gradient_accumulation_steps(self) -> int | None:
+        return self._accumulates
+
+    @gradient_accumulation_steps.setter
+    def gradient_accumulation_steps(self, steps: int | None) -> None:
+        if steps is not None:
+            checks.integer(steps, type(self).__name__, "gradient_accumulation_steps", least=2)
+        iterations = self.updates
+        self._accumulates = steps
+        self.iterations = iterations  # what was gathered for the next one is left out
+        if self._slots is not None:
+            self._slots.clear(ACCUMULATOR)
+        self._refit()
 
     def step(self, parameters: ParameterVector) -> None:
         """One step from the gradients in `parameters`, which are left as they are."""
@@ -252,12 +286,12 @@ class Optimizer(Bookkeeping):
         return self.iterations
 
     def _advance(self, stretches: list[Stretch], gradients: list[Array]) -> None:
-        if self.gradient_accumulation_steps is not None:
+        if self._accumulates is not None:
             gradients = self._accumulate(stretches, gradients)
         if gradients:
             if self._clips():
                 gradients = self._clip(stretches, gradients)
-            lr, decay = self.learning_rate, self.weight_decay
+            lr, decay = LEARNING_RATE.now(self), self.weight_decay
             rate = lr * decay if decay else 0.0
             self.begin(lr)
             for s, g in zip(stretches, gradients, strict=True):
@@ -266,7 +300,7 @@ class Optimizer(Bookkeeping):
                         self._decay(block, rate)
                     part = g if block.here is ... else g[block.here]
                     self.update(block.values, part, lr, *block.work)
-        if self.use_ema:
+        if self._use_ema:
             self._move_averages(stretches)
         for s in stretches:
             for entry in s.constrained:
@@ -276,15 +310,14 @@ class Optimizer(Bookkeeping):
 
     def _accumulate(self, stretches: list[Stretch], gradients: list[Array]) -> list[Array]:
         """The mean gradients if enough have been gathered, else none."""
-        n = self.gradient_accumulation_steps
+        n = self._accumulates
         assert n is not None and self._slots is not None
         for s, g in zip(stretches, gradients, strict=True):
             s.slots[ACCUMULATOR] += g
         if (self._steps + 1) % n:
             return []
         gradients = [s.slots[ACCUMULATOR] / n for s in stretches]
-        for vector in self._slots.vectors[ACCUMULATOR].values():
-            vector[...] = 0
+        self._slots.clear(ACCUMULATOR)
         return gradients
 
     def _clips(self) -> bool:
@@ -320,10 +353,10 @@ class Optimizer(Bookkeeping):
             w -= t
 
     def _move_averages(self, stretches: list[Stretch]) -> None:
-        first = self.iterations == 0
+        first = self.updates == 0
         momentum = self.ema_momentum
         every = self.ema_overwrite_frequency
-        overwrite = every is not None and (self.iterations + 1) % every == 0
+        overwrite = every is not None and (self.updates + 1) % every == 0
         for block in (block for s in stretches for block in s.blocks):
             average, w, t = block.average, block.values, block.work[-1]
             assert average is not None
@@ -335,6 +368,23 @@ class Optimizer(Bookkeeping):
                 average += t
             if overwrite:
                 w[...] = average
+
+
+LEARNING_RATE: Hyperparameter = Optimizer.__dict__["learning_rate"]
+# arguments of older versions of Keras and of other libraries
+RETIRED = {
+    "lr": ("learning_rate", "it is called learning_rate"),
+    "eps": ("epsilon", "it is called epsilon"),
+    "beta1": ("beta_1", "it is called beta_1"),
+    "beta2": ("beta_2", "it is called beta_2"),
+    "betas": ("beta_1", "they are called beta_1 and beta_2"),
+    "alpha": ("rho", "it is called rho"),
+    "decay": (
+        "learning_rate",
+        "a rate that falls is a schedule: learning_rate=schedules.InverseTimeDecay(learning_rate, "
+        "decay_steps=1, decay_rate=decay); decay of the weights is called weight_decay",
+    ),
+}
 
 
 def norm(g: Array) -> float:

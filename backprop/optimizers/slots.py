@@ -205,6 +205,11 @@ class Slots:
             part[...] = vector[offset : offset + entry.size].reshape(entry.shape)
             offset += entry.size
 
+    def clear(self, name: str) -> None:
+        """Fill a vector, if there is one, with zeros."""
+        for vector in self.vectors.get(name, {}).values():
+            vector[...] = 0
+
     def take_over(self, other: Slots) -> None:
         """Copy the parts of the parameters that both know."""
         for entry in self.entries:

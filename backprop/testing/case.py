@@ -194,7 +194,9 @@ class Subject:
             self.layer: Any = built(case, self.dtype) if layer is None else layer
             self.generators = [part.rng.bit_generator for part in self.layer.walk()]
         self.parameters = [p for p in self.layer.arrays() if p.gradient is not None]
-        self.buffers = [p for p in self.layer.arrays() if p.gradient is None]
+        self.arrays = [*self.layer.arrays(), *self.layer.states_kept()]
+        # what passes move: buffers, and what the layer carries on
+        self.buffers = [p for p in self.arrays if p.gradient is None]
         self.note()
         if layer is None and generic:
             self.leave_special_values()
@@ -276,7 +278,7 @@ class Subject:
 
     def adopt(self, other: Subject) -> None:
         """Take the values and buffers of a subject of another dtype."""
-        for mine, its in zip(self.layer.arrays(), other.layer.arrays(), strict=True):
+        for mine, its in zip(self.arrays, other.arrays, strict=True):
             mine.value[...] = its.value
         self.note()
 

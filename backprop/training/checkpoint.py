@@ -1,17 +1,19 @@
 """The state of a run as one object: saved and restored bit for bit.
 
-What decides how a run goes on is the values and buffers, the optimizer's moments, the generators,
-the position (epoch and step), the seed of the order, and the sums of the loss and the metrics of
-the epoch so far.
+What decides how a run goes on is the values and buffers, the states that layers carry on, the
+optimizer's moments, the generators, the position (epoch and step), the seed of the order, the sums
+of the loss and the metrics of the epoch so far, and what the callbacks have counted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from backprop import archive
+from backprop.parameters import Parameter
 
 Array = np.ndarray
 
@@ -30,21 +32,45 @@ def model_state(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def weight_names(model: Any) -> dict[str, Any]:
-    """The model's arrays by names that say whose they are: ``"2/dense_1/kernel"``."""
-    names = {}
-    for i, p in enumerate(model.arrays()):
-        names[f"{i}/{p.path}"] = p
-    return names
+    """The model's weights by names that say whose they are: ``"2/dense_1/kernel"``."""
+    return named(model.arrays())
+
+
+def named(arrays: Iterable[Parameter]) -> dict[str, Any]:
+    return {f"{i}/{p.path}": p for i, p in enumerate(arrays)}
+
+
+def path_of(name: str) -> str:
+    """``"weights/2/dense_1/kernel"`` → ``"dense_1/kernel"``."""
+    return name.split("/", 2)[-1]
+
+
+def weights_and_states(
+    model: Any, arrays: Mapping[str, Array]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The weights of a file for a model, and the states that its layers carried on.
+
+    Files of before states were told from weights have them among the weights, as "carry".
+    """
+    weights, states = (
+        {name: a for name, a in arrays.items() if name.startswith(f"{kind}/")}
+        for kind in ("weights", "states")
+    )
+    own = [p.path for p in model.arrays()]
+    if len(weights) != len(own):
+        carried = [n for n in weights if n.endswith("/carry") and path_of(n) not in own]
+        states |= {name: weights.pop(name) for name in carried}
+    return weights, states
 
 
 def generator_state(layer: Any) -> dict[str, Any] | None:
     return None if layer._rng is None else layer._rng.bit_generator.state
 
 
-def check_weights(model: Any, arrays: dict[str, Array]) -> None:
-    """Raise unless the arrays are those of the model."""
+def check_weights(model: Any, weights: Mapping[str, Array]) -> None:
+    """Raise unless the weights of a file are those of the model."""
     wanted = {f"weights/{name}": p.shape for name, p in weight_names(model).items()}
-    given = {name: a.shape for name, a in arrays.items() if name.startswith("weights/")}
+    given = {name: a.shape for name, a in weights.items()}
     if sorted(wanted.values()) != sorted(given.values()) or len(wanted) != len(given):
         raise ValueError(f"it holds {describe(given)} where {model.name} has {describe(wanted)}")
     for (name, shape), (other, found) in zip(wanted.items(), given.items(), strict=True):
@@ -58,10 +84,23 @@ def describe(shapes: dict[str, tuple]) -> str:
     return f"{len(shapes)} weights of {sum(int(np.prod(s)) for s in shapes.values()):,} numbers"
 
 
+def check_states(model: Any, states: Mapping[str, Array]) -> None:
+    """Raise unless the states of a file, if it has any, are those that the model's layers keep."""
+    wanted = [p.shape for p in model.states_kept()]
+    given = [a.shape for a in states.values()]
+    if given and given != wanted:
+        raise ValueError(
+            f"its layers carry on states of shapes {given} where those of {model.name} have "
+            f"{wanted}: a run goes on with batches of the size that it had"
+        )
+
+
 def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Put a state into a model of the same layers; everything is checked before anything
     changes."""
-    check_weights(model, arrays)
+    weights, states = weights_and_states(model, arrays)
+    check_weights(model, weights)
+    check_states(model, states)
     generators = header.get("generators") or []
     layers = list(model.walk())
     if len(generators) != len(layers):
@@ -79,9 +118,11 @@ def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]
         if not optimizer.built:
             optimizer.build(model.parameters)
         optimizer.set_state(store)
-    given = [a for name, a in arrays.items() if name.startswith("weights/")]
-    for p, value in zip(model.arrays(), given, strict=True):
+    for p, value in zip(model.arrays(), weights.values(), strict=True):
         p.value[...] = value
+    if states:
+        for p, value in zip(model.states_kept(), states.values(), strict=True):
+            p.value[...] = value
     for layer, rng in zip(layers, fresh, strict=True):
         if rng is not None:
             layer._rng = rng
@@ -96,7 +137,13 @@ def generator_from(state: dict[str, Any]) -> np.random.Generator:
     return rng
 
 
-def save_checkpoint(model: Any, path: Any, epoch: int, step: int) -> None:
+def save_checkpoint(
+    model: Any,
+    path: Any,
+    epoch: int,
+    step: int,
+    counted: tuple[list[Any], Mapping[str, Array]] = ([], {}),
+) -> None:
     """Write the state of the run to one file.
 
     Parameters
@@ -107,9 +154,14 @@ def save_checkpoint(model: Any, path: Any, epoch: int, step: int) -> None:
         Ends in ``.npz``.
     epoch, step : int
         Where to go on: the epoch, counted from 0, and how many of its batches are done.
+    counted : (list, mapping of str to ndarray), optional
+        What the callbacks of the run have counted, as `callbacks.state.collect` returns it.
     """
     trainer = model.trainer
     header, arrays = model_state(model)
+    arrays |= {f"states/{name}": p.value for name, p in named(model.states_kept()).items()}
+    header["callbacks"] = counted[0]
+    arrays |= counted[1]
     for i, sums in enumerate(trainer.metrics.state()):
         arrays |= {f"metrics/{i}/{k}": value for k, value in enumerate(sums)}
     arrays["loss"] = np.array([trainer._loss_sum, trainer._loss_rows])
@@ -118,22 +170,41 @@ def save_checkpoint(model: Any, path: Any, epoch: int, step: int) -> None:
         "step": int(step),
         "seed": trainer.seed,
         "metrics": metric_names(trainer),
-        "history": getattr(model.history, "history", None),
     }
     archive.write(path, "checkpoint", header, arrays)
 
 
-def load_checkpoint(model: Any, path: Any) -> tuple[int, int]:
+def load_checkpoint(
+    model: Any, path: Any, take: Callable[[Any, Mapping[str, Array]], Callable] | None = None
+) -> tuple[int, int]:
     """Put a saved run into a model that was compiled alike; returns the epoch and the step to go on
-    with. Everything is checked before anything changes."""
+    with. Nothing changes unless all of it fits.
+
+    Parameters
+    ----------
+    model : Sequential
+        Compiled and built.
+    path : path
+    take : callable, optional
+        Given what the callbacks had counted, as it was saved; returns a function that undoes what
+        it has done.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is damaged, or of another run.
+    """
     header, arrays = archive.read(path, ("checkpoint",))
     trainer = model.trainer
     try:
         run = header["run"]
         epoch, step, seed = (int(run[name]) for name in ("epoch", "step", "seed"))
-        names, history = list(run["metrics"]), run["history"]
+        names = list(run["metrics"])
         loss_sum, loss_rows = (float(v) for v in arrays["loss"])
-    except (KeyError, TypeError, ValueError) as error:
+        counted = header.get("callbacks") or history_alone(run)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} is damaged: its state of the run: {error!r}") from error
     if names != metric_names(trainer):
         raise ValueError(
@@ -151,13 +222,23 @@ def load_checkpoint(model: Any, path: Any) -> tuple[int, int]:
             raise ValueError(
                 f"{str(path)!r} is of a run in which the metric {name} has other shapes"
             )
-    set_model_state(model, header, arrays)
+    # first, as it can be taken back: the model is not set before all of it has been checked
+    undo = take(counted, arrays) if take is not None else lambda: None
+    try:
+        set_model_state(model, header, arrays)
+    except ValueError:
+        undo()
+        raise
     trainer.metrics.set_state(sums)
     trainer._loss_sum, trainer._loss_rows = loss_sum, loss_rows
     trainer.epoch, trainer.step, trainer.seed = epoch, step, seed
-    if history and model.history is not None:
-        model.history.history = history
     return epoch, step
+
+
+def history_alone(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The states of the callbacks in a file of before they were part of a run."""
+    history = run.get("history")
+    return [{"class": "History", "state": {"history": history}}] if history else []
 
 
 def metric_names(trainer: Any) -> list[str]:

@@ -93,6 +93,7 @@ class Trainer:
         self._prepared: Any = None
         self._warned = False
         self._divides = False
+        self.validates = False  # whether the run has a validation, in some of its epochs
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_prepared": None}
@@ -230,6 +231,7 @@ class Trainer:
         validation = self._validation(
             data, validation_data, validation_split, validation_batch_size, batch_size
         )
+        self.validates = validation is not None
         if validation is not None:
             check_frequency(validation_freq)
             rounds = sum(due(epoch, validation_freq) for epoch in range(initial_epoch, epochs))

@@ -1,8 +1,12 @@
 """Callback and CallbackList: which hooks are called, when, with what."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
+import backprop as bp
 import backprop.callbacks
 from backprop.callbacks import (
     Callback,
@@ -239,3 +243,16 @@ def test_the_batch_hooks_are_called_as_keras_calls_them(fake_model):
 
     assert ours == theirs
     assert len(ours) == 14
+
+
+def test_a_callback_and_its_model_can_be_copied_after_a_run_with_functions():
+    model = bp.Sequential([bp.Input((2,)), bp.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    stop, late = EarlyStopping("loss"), Callback()
+    late.runs_last = True
+    unpicklable = LambdaCallback(on_epoch_end=lambda epoch, logs: None)
+    model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[stop, late, unpicklable])
+
+    for one in (model, stop, late):
+        pickle.loads(pickle.dumps(one))
+        copy.deepcopy(one)

@@ -1,12 +1,20 @@
 """ModelCheckpoint: which files are written, when; against Keras' own on the same logs."""
 
 import os
+import warnings
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backprop.callbacks import BackupAndRestore, CallbackList, ModelCheckpoint
+from backprop.callbacks import (
+    BackupAndRestore,
+    CallbackList,
+    EarlyStopping,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+)
 
 
 def run_of(callback, model, epochs, batches):
@@ -144,3 +152,89 @@ def test_save_freq_is_an_epoch_or_a_number_of_batches(cls, save_freq):
 def test_an_empty_path_is_an_error(cls):
     with pytest.raises(ValueError, match="got an empty one"):
         cls("")
+
+
+# ---------------------------------------------------------------------- the best, and nothing else
+
+
+@pytest.mark.parametrize("save_freq", [1, 2, 3, 4])
+@pytest.mark.parametrize("monitor", ["val_loss", "val_mse", "mine"])
+def test_the_best_of_what_batches_lack_is_found_at_the_ends_of_epochs(
+    save_freq, monitor, tmp_path, fake_model
+):
+    callback = ModelCheckpoint(
+        tmp_path / "m-{epoch}-{batch}.npz",
+        monitor,
+        save_best_only=True,
+        save_freq=save_freq,
+        mode="min",
+    )
+    values = [0.5, 0.2, 0.4, 0.1, 3.0]
+    with pytest.warns(UserWarning, match=f"'{monitor}', which the logs of a batch lack") as caught:
+        saved = run_of(callback, fake_model(), [{monitor: v} for v in values], 3)
+
+    assert len(caught) == 1
+    batch = {1: [3, 3, 3], 2: [2, 3, 3], 3: [3, 3, 3], 4: [None, 1, 3]}[save_freq]
+    epochs = zip((1, 2, 4), batch, strict=True)
+    assert saved == [("model", f"m-{e}-{b}.npz") for e, b in epochs if b is not None]
+    assert callback.best == 0.1
+
+
+def test_a_metric_of_the_training_is_compared_among_batches_without_a_word(tmp_path, fake_model):
+    callback = ModelCheckpoint(tmp_path / "m.npz", "loss", save_best_only=True, save_freq=1)
+
+    assert len(run_of(callback, fake_model(), [{}, {}], 3)) == 3  # of the first epoch
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0, None, 0.5, None, None, 2.0], [float("nan"), None, 1.0, float("nan"), 0.5]]
+)
+@pytest.mark.parametrize("threshold", [None, 0.7])
+def test_an_epoch_without_the_monitor_never_takes_the_place_of_the_best(
+    values, threshold, tmp_path, fake_model
+):
+    callback = ModelCheckpoint(
+        tmp_path / "m-{epoch}.npz", save_best_only=True, initial_value_threshold=threshold
+    )
+    logs = [{"loss": 1.0} if v is None else {"loss": 1.0, "val_loss": v} for v in values]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        saved = [name for _, name in run_of(callback, fake_model(), logs, 0)]
+
+    best = None if threshold is None else threshold
+    wanted = []
+    for epoch, value in enumerate(values, start=1):
+        if value is not None and (best is None or best != best or value < best):
+            best = value
+            wanted.append(f"m-{epoch}.npz")
+    assert saved == wanted
+
+
+def test_a_monitor_that_is_an_array_is_said_to_be_none(tmp_path, fake_model):
+    callback = ModelCheckpoint(tmp_path / "m-{epoch}.npz", "iou", save_best_only=True, mode="max")
+    with pytest.warns(UserWarning, match=r"'iou', which is an array of shape \(2,\)"):
+        saved = run_of(callback, fake_model(), [{"iou": np.ones(2)}] * 2, 0)
+
+    assert len(saved) == 2
+
+
+@pytest.mark.parametrize("pattern", ["m-{loss:02d}.npz", "m-{epoch:zz}.npz", "m-{loss!q}.npz"])
+def test_a_name_that_cannot_be_made_says_of_what(pattern, tmp_path, fake_model):
+    with pytest.raises(ValueError, match=r"cannot make a name of .*epoch=1, loss=1.0"):
+        run_of(ModelCheckpoint(tmp_path / pattern), fake_model(), [{"loss": 1.0}], 0)
+
+
+@pytest.mark.parametrize("cls", [ModelCheckpoint, EarlyStopping, ReduceLROnPlateau])
+def test_a_name_that_auto_does_not_know_is_an_error_before_training(cls, tmp_path, fake_model):
+    options = {"filepath": tmp_path / "m.npz", "save_best_only": True}
+    callback = cls(monitor="val_los", **(options if cls is ModelCheckpoint else {}))
+    callback.set_model(fake_model())
+
+    with pytest.raises(ValueError, match=r"whether less or more 'val_los'.*did you mean 'loss'"):
+        callback.on_train_begin()
+
+
+def test_a_checkpoint_of_every_epoch_needs_no_monitor(tmp_path, fake_model):
+    callback = ModelCheckpoint(tmp_path / "m.npz", monitor="whatever")
+
+    assert len(run_of(callback, fake_model(), [{"loss": 1.0}] * 2, 0)) == 2

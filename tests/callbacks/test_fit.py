@@ -206,6 +206,60 @@ def test_a_plateau_reduces_the_rate():
     assert model.optimizer.learning_rate == pytest.approx(0.025)
 
 
+@pytest.mark.parametrize(
+    "callback",
+    [
+        LearningRateScheduler(lambda epoch, lr: lr),
+        ReduceLROnPlateau("loss"),
+        bp.callbacks.LambdaCallback(
+            on_train_begin=lambda logs: setattr(owner.optimizer, "learning_rate", 0.5)
+        ),
+    ],
+    ids=["scheduler", "plateau", "function"],
+)
+@pytest.mark.parametrize("optimizer", [bp.optimizers.SGD, bp.optimizers.Adam])
+def test_a_callback_that_would_discard_a_schedule_is_an_error_before_training(callback, optimizer):
+    global owner
+    schedule = bp.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
+    model = owner = make(optimizer(schedule))
+    before = model.get_weights()
+
+    with pytest.raises(TypeError, match="has a schedule for its learning_rate"):
+        fit(model, [callback])
+
+    assert model.optimizer.iterations == 0
+    assert model.optimizer.learning_rate == 0.1
+    np.testing.assert_equal(model.get_weights(), before)
+
+
+def test_a_callback_may_set_another_schedule():
+    model = make("sgd")
+    later = bp.optimizers.schedules.InverseTimeDecay(0.1, 5, 1.0)
+    fit(
+        model,
+        [
+            bp.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs: setattr(model.optimizer, "learning_rate", later)
+            )
+        ],
+    )
+
+    assert model.optimizer.learning_rate == 0.1 / 4  # after 15 steps
+
+
+@pytest.mark.parametrize(
+    "callback", [LearningRateScheduler(lambda e: 0.1), ReduceLROnPlateau("loss")]
+)
+def test_an_optimizer_without_a_rate_is_an_error_before_training(callback):
+    model = make("lbfgs", dropout=0.0)
+    before = model.get_weights()
+
+    with pytest.raises(AttributeError, match="LBFGS has no learning_rate"):
+        fit(model, [callback], batch_size=None)
+
+    np.testing.assert_equal(model.get_weights(), before)
+
+
 def test_a_csv_log_has_what_the_history_has(tmp_path):
     history = fit(make(), [CSVLogger(tmp_path / "log.csv")])
     with open(tmp_path / "log.csv", newline="") as file:
@@ -236,6 +290,58 @@ def test_a_pipe_gets_a_line_an_epoch(capsys):
         "val_loss",
         "val_mae",
     ]
+
+
+@pytest.mark.parametrize("frequency", [2, [2, 5]])
+def test_a_validation_that_is_not_due_is_no_missing_monitor(frequency, tmp_path):
+    stop, plateau = EarlyStopping(patience=9), ReduceLROnPlateau()
+    best = ModelCheckpoint(tmp_path / "m-{epoch}-{val_loss:.4f}.npz", save_best_only=True)
+    log = CSVLogger(tmp_path / "log.csv")
+    history = fit(make(), [stop, plateau, best, log], epochs=6, validation_freq=frequency).history
+
+    found = history["val_loss"]
+    assert len(found) == (3 if frequency == 2 else 2)
+    assert stop.best == best.best == min(found)
+    with open(tmp_path / "log.csv", newline="") as file:
+        rows = [row["val_loss"] for row in csv.DictReader(file)]
+    assert [float(v) for v in rows if v != "NA"] == found
+    assert len(rows) == 6
+
+
+@pytest.mark.parametrize("cls", [EarlyStopping, ReduceLROnPlateau])
+def test_a_misspelt_monitor_is_named_when_validation_comes(cls):
+    callback = cls("val_mea", mode="min")
+
+    with pytest.warns(UserWarning, match="'val_mea', .* did you mean 'val_mae'"):
+        fit(make(), [callback], epochs=2, validation_freq=2)
+
+
+def test_the_log_of_a_run_without_validation_has_no_columns_for_one(tmp_path):
+    fit(make(), [CSVLogger(tmp_path / "log.csv")], epochs=1, validation_split=0.0)
+
+    assert (tmp_path / "log.csv").read_text().splitlines()[0] == "epoch,loss,mae"
+
+
+def test_the_best_among_batches_is_the_best_of_the_validation(tmp_path):
+    model, path = make(dropout=0.0), tmp_path / "best.npz"
+
+    def worsen(epoch, logs):
+        if epoch == 2:
+            model.set_weights([w + 3 for w in model.get_weights()])
+
+    with pytest.warns(UserWarning, match="compared at the end of the epoch instead"):
+        history = fit(
+            model,
+            [
+                bp.callbacks.LambdaCallback(on_epoch_begin=worsen),
+                ModelCheckpoint(path, save_best_only=True, save_freq=4),
+            ],
+            epochs=5,
+        ).history
+
+    loaded = bp.models.load_model(path)
+    found, _ = loaded.evaluate(X[40:], Y[40:], verbose=0)
+    assert found == pytest.approx(min(history["val_loss"]), rel=1e-5)
 
 
 # ---------------------------------------------------------------------------------------- resuming

@@ -1,5 +1,6 @@
 """CSVLogger, TerminateOnNaN and LambdaCallback."""
 
+import csv
 import math
 
 import numpy as np
@@ -12,7 +13,6 @@ RUNS = {
     "with validation": [{"loss": 1.0, "val_loss": 2.0}, {"loss": 0.5, "val_loss": 1.5}],
     "validation later": [{"loss": 1.0}, {"loss": 0.5, "val_loss": 1.5}],
     "a missing value": [{"loss": 1.0, "val_loss": 2.0}, {"loss": 0.5}],
-    "a new value": [{"loss": 1.0, "val_loss": 2.0}, {"loss": 0.5, "val_loss": 1.0, "new": 3.0}],
     "arrays": [{"loss": 1.0, "iou": np.array([0.25, 0.5]), "n": np.array(3.0)}],
     "text": [{"loss": 1.0, "note": 'a,"b"'}],
     "nothing": [{}, {}],
@@ -31,15 +31,98 @@ def test_the_file_is_what_keras_writes(kind, separator, tmp_path, fake_model):
     assert ours.read_bytes() == theirs.read_bytes()
 
 
+def lines(path):
+    return path.read_text().split()
+
+
 def test_appending_goes_on_in_the_columns_of_the_file(tmp_path, fake_model):
     path = tmp_path / "log.csv"
+    path.write_text("epoch,val_loss,loss\n0,2.0,1.0\n")
+    fake_model().train([CSVLogger(path, append=True)], [{"loss": 0.5, "val_loss": 1.5}])
+
+    assert lines(path) == ["epoch,val_loss,loss", "0,2.0,1.0", "0,1.5,0.5"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_what_the_file_has_no_column_for_becomes_one(separator, tmp_path, fake_model):
+    path = tmp_path / "log.csv"
+    fake_model().train([CSVLogger(path, separator)], [{"loss": 1.0, "val_loss": 2.0}] * 2)
+    second = [{"loss": 0.5, "note": 'a "b", c', "val_loss": 1.0}, {"loss": 0.4, "val_loss": 0.9}]
+    fake_model().train([CSVLogger(path, separator, append=True)], second)
+    third = [{"accuracy": 0.5, "loss": 0.25, "note": "d", "val_loss": 0.5}]
+    fake_model().train([CSVLogger(path, separator, append=True)], third)
+
+    with open(path, newline="") as file:
+        assert list(csv.reader(file, delimiter=separator)) == [
+            ["epoch", "loss", "val_loss", "note", "accuracy"],
+            ["0", "1.0", "2.0", "NA", "NA"],
+            ["1", "1.0", "2.0", "NA", "NA"],
+            ["0", "0.5", "1.0", 'a "b", c', "NA"],
+            ["1", "0.4", "0.9", "NA", "NA"],
+            ["0", "0.25", "0.5", "d", "0.5"],
+        ]
+    assert [p.name for p in tmp_path.iterdir()] == ["log.csv"]
+
+
+def test_what_comes_later_in_a_run_is_a_column_too(tmp_path, fake_model):
+    path = tmp_path / "log.csv"
+    logs = [{"loss": 1.0, "val_loss": 2.0}, {"loss": 0.5, "val_loss": 1.0, "new": 3.0}]
+    fake_model().train([CSVLogger(path)], logs)
+
+    assert lines(path) == ["epoch,loss,val_loss,new", "0,1.0,2.0,NA", "1,0.5,1.0,3.0"]
+
+
+def test_a_column_that_an_appended_run_never_fills_is_named(tmp_path, fake_model):
+    path = tmp_path / "log.csv"
+    fake_model().train([CSVLogger(path)], [{"loss": 1.0, "mae": 3.0, "val_loss": 2.0}])
+    logs = [{"loss": 0.5}, {"loss": 0.5, "val_loss": 1.0}]
+
+    with pytest.warns(UserWarning, match=r"this run had no value for mae, of which .*log.csv"):
+        fake_model().train([CSVLogger(path, append=True)], logs)
+
+    assert lines(path)[2:] == ["0,0.5,NA,NA", "1,0.5,NA,1.0"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a,b\n1,2\n", "epoch;loss\n0;1.0\n", "0,1.0\n", "epoch,loss,loss\n0,1,1\n", "\n\n"],
+)
+def test_a_file_of_another_kind_is_not_appended_to(text, tmp_path, fake_model):
+    path = tmp_path / "log.csv"
+    path.write_text(text)
+    logger = CSVLogger(path, append=True)
+
+    with pytest.raises(ValueError, match=r"cannot go on with .*log.csv.*choose another file"):
+        fake_model().train([logger], [{"loss": 1.0}])
+
+    assert path.read_text() == text
+
+
+def test_an_empty_file_is_begun(tmp_path, fake_model):
+    path = tmp_path / "log.csv"
+    path.touch()
     fake_model().train([CSVLogger(path, append=True)], [{"loss": 1.0, "val_loss": 2.0}])
-    fake_model().train([CSVLogger(path, append=True)], [{"accuracy": 0.5, "loss": 0.5}])
 
-    assert path.read_text().split() == ["epoch,loss,val_loss", "0,1.0,2.0", "0,0.5,NA"]
+    assert lines(path) == ["epoch,loss,val_loss", "0,1.0,2.0"]
 
 
-def test_without_append_the_file_is_overwritten_when_training_begins(tmp_path, fake_model):
+def test_a_last_line_without_its_end_is_not_continued(tmp_path, fake_model):
+    path = tmp_path / "log.csv"
+    path.write_text("epoch,loss\n0,1.0")
+    fake_model().train([CSVLogger(path, append=True)], [{"loss": 0.5}])
+
+    assert lines(path) == ["epoch,loss", "0,1.0", "0,0.5"]
+
+
+def test_a_run_that_begins_no_epoch_leaves_the_file_alone(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("epoch,loss\n0,1.0\n")
+    CSVLogger(path).on_train_begin()
+
+    assert lines(path) == ["epoch,loss", "0,1.0"]
+
+
+def test_without_append_the_file_is_overwritten(tmp_path, fake_model):
     path = tmp_path / "log.csv"
     logger = CSVLogger(path)
     fake_model().train([logger], [{"loss": 1.0}] * 5)

@@ -98,6 +98,12 @@ def test_a_reduction_is_announced(fake_model, capsys):
     )
 
 
+@pytest.mark.parametrize("name", ["patience", "cooldown", "min_lr"])
+def test_what_would_be_negative_is_an_error(name):
+    with pytest.raises(ValueError, match=f"expects {name} of at least 0 and got -1"):
+        ReduceLROnPlateau(**{name: -1})
+
+
 @pytest.mark.parametrize("factor", [1.0, 1.5, -0.1])
 def test_a_factor_that_does_not_reduce_is_an_error(factor):
     with pytest.raises(ValueError, match="ReduceLROnPlateau expects a factor"):

@@ -1,6 +1,7 @@
 """States of recurrent layers: where they start, where they are kept, how gradients pass them."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -10,8 +11,16 @@ from hypothesis import strategies as st
 
 import backprop as bp
 from backprop import parallel
-from backprop.layer import TRAINING, Context
-from backprop.layers import GRU, LSTM, Dense, SimpleRNN
+from backprop.layer import TRAINING, Context, Layer
+from backprop.layers import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    ConvLSTM1D,
+    Dense,
+    SimpleRNN,
+    TimeDistributed,
+)
 from backprop.layers.recurrent import loop
 from backprop.testing import masks
 
@@ -36,7 +45,7 @@ def test_a_stateful_layer_goes_on_where_it_stopped(kind):
     whole = drawn(kind(4, return_sequences=True, dtype="float64"), x)
     parts = kind(4, return_sequences=True, stateful=True, dtype="float64")
     parts.build(x.shape)
-    parts.set_weights([*whole.get_weights(), parts.carry])
+    parts.set_weights(whole.get_weights())
 
     halves = [parts(x[:, :3]), parts(x[:, 3:])]
     parts.reset_state()
@@ -101,7 +110,7 @@ def test_a_layer_starts_from_the_state_that_it_is_given(kind, stateful):
     whole = drawn(kind(4, return_sequences=True, dtype="float64"), x)
     kept = kind(4, return_sequences=True, stateful=True, dtype="float64")
     kept.build(x.shape)
-    kept.set_weights([*whole.get_weights(), kept.carry])
+    kept.set_weights(whole.get_weights())
     kept(x[:, :4])
     layer = kept if stateful else whole
 
@@ -313,3 +322,140 @@ def test_a_batch_of_another_size_is_named_in_a_model():
 
     with pytest.raises(ValueError, match=r"keeps the states of 4 sequences and got a batch of 3"):
         model.train_on_batch(np.zeros((3, 3, 2)), np.zeros((3, 1)))
+
+
+# ------------------------------------------------------------------- states are no weights
+
+
+def stacked(kind, batch, stateful=True):
+    """A model of one recurrent layer, alone, in both directions, over images, or nested."""
+    sequence = (3, 2)
+    if kind == "ConvLSTM1D":
+        sequence, layer = (3, 4, 2), ConvLSTM1D(2, 2, stateful=stateful)
+    elif kind == "Bidirectional":
+        layer = Bidirectional(LSTM(2, stateful=stateful))
+    elif kind == "TimeDistributed":
+        sequence, layer = (2, 3, 2), TimeDistributed(GRU(2, stateful=stateful))
+    elif kind == "nested":
+        layer = bp.Sequential([LSTM(2, return_sequences=True, stateful=stateful), GRU(2)])
+    else:
+        layer = getattr(bp.layers, kind)(2, stateful=stateful)
+    return bp.Sequential([bp.Input(batch_shape=(batch, *sequence)), layer, Dense(1)])
+
+
+STATEFUL = ["LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "Bidirectional", "TimeDistributed", "nested"]
+
+
+@pytest.mark.parametrize("kind", STATEFUL)
+def test_states_are_no_weights(kind):
+    kept, plain = stacked(kind, 4), stacked(kind, 4, stateful=False)
+
+    assert len(kept.states_kept()) > len(plain.states_kept()) == 0
+    assert kept.count_params() == plain.count_params()
+    assert len(kept.weights) == len(plain.weights) == len(kept.get_weights())
+    assert kept.non_trainable_weights == []
+    assert [p.path for p in kept.arrays()] == [p.path for p in plain.arrays()]
+
+
+@pytest.mark.parametrize("kind", STATEFUL)
+@pytest.mark.parametrize(
+    ("theirs", "mine"), [((8, True), (1, True)), ((8, True), (1, False)), ((1, False), (8, True))]
+)
+def test_weights_fit_whatever_the_batches_and_states_are(kind, theirs, mine, tmp_path):
+    one, other = stacked(kind, *theirs), stacked(kind, *mine)
+    one(np.ones(one.input_shape))
+    before = [p.value.copy() for p in other.states_kept()]
+
+    other.set_weights([w + 1 for w in one.get_weights()])
+    one.save_weights(tmp_path / "w.npz")
+    other.load_weights(tmp_path / "w.npz")
+
+    for a, b in zip(one.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for p, value in zip(other.states_kept(), before, strict=True):
+        np.testing.assert_array_equal(p.value, value)
+
+
+@pytest.mark.parametrize("kind", STATEFUL)
+def test_a_saved_model_starts_from_zeros(kind, tmp_path):
+    model = stacked(kind, 4)
+    model(np.ones(model.input_shape))
+    model.save(tmp_path / "m.npz")
+    loaded = bp.models.load_model(tmp_path / "m.npz")
+
+    assert all(p.value.any() for p in model.states_kept())
+    assert len(loaded.states_kept()) == len(model.states_kept())
+    assert not any(p.value.any() for p in loaded.states_kept())
+
+
+@pytest.mark.parametrize("kind", STATEFUL)
+def test_the_states_of_a_model_are_reset_at_once(kind):
+    model = stacked(kind, 4)
+    x = np.ones(model.input_shape)
+    first, then = model(x), model(x)
+    model.reset_states()
+
+    assert not np.array_equal(first, then)
+    np.testing.assert_array_equal(model(x), first)
+
+
+def test_the_states_of_a_layer_are_those_of_keras():
+    keras = pytest.importorskip("keras", reason="Keras is not installed: no peer to compare with")
+    x = normal(3, 4, 2).astype("float32")
+    for make in (
+        lambda k: k.layers.LSTM(2, stateful=True),
+        lambda k: k.layers.GRU(2, stateful=True),
+        lambda k: k.layers.Bidirectional(k.layers.LSTM(2, stateful=True)),
+    ):
+        ours, theirs = make(bp), make(keras)
+        ours.build(x.shape)
+        theirs.build(x.shape)
+        theirs.set_weights(ours.get_weights())
+        ours(x)
+        theirs(x)
+
+        assert len(ours.states) == len(theirs.states)
+        for mine, its in zip(ours.states, theirs.states, strict=True):
+            np.testing.assert_allclose(mine, np.asarray(its.value), rtol=2e-5, atol=1e-6)
+
+
+class Counter(Layer):
+    """y = x; counts the calls from 1."""
+
+    def build(self, input_shape):
+        self.calls = self.state("calls", (), 1.0)
+        self.kernel, self.dkernel = self.param("kernel", (2,))
+
+    def forward(self, x, ctx=None):
+        self.calls = self.calls + 1
+        return x.copy(), None
+
+    def backward(self, dy, cache):
+        self.dkernel = np.zeros(2)
+        return dy
+
+
+def test_a_state_of_ones_own_is_filled_copied_and_shared():
+    layer = Counter(dtype="float32")
+    for _ in range(3):
+        layer(np.zeros((1, 2)))
+    twin, wide, replica = copy.deepcopy(layer), layer.astype("float64"), layer.replica()
+    thawed = pickle.loads(pickle.dumps(layer))
+    replica(np.zeros((1, 2)))
+
+    assert layer.calls == replica.calls == 5
+    assert twin.calls == wide.calls == thawed.calls == 4
+    assert wide.calls.dtype == wide.states_kept()[0].value.dtype == np.float64
+    assert len(layer.weights) == 1
+    layer.reset_state()
+    assert layer.calls == replica.calls == 1
+    assert twin.calls == 4
+    with pytest.raises(ValueError, match=r"calls has shape \(\) and was given \(3,\)"):
+        layer.calls = np.zeros(3)
+    with pytest.raises(ValueError, match="already has an array named 'calls'"):
+        layer.state("calls", (2,))
+
+
+def test_a_state_of_unknown_size_is_refused_by_name():
+    with pytest.raises(ValueError, match="cannot size 'kept'"):
+        Counter().state("kept", (None, 3))

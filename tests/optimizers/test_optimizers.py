@@ -580,8 +580,9 @@ def test_the_config_of_a_schedule_and_of_a_changed_learning_rate():
     again.iterations = optimizer.iterations = 5
     assert again.learning_rate == optimizer.learning_rate
     assert again.beta_1 == optimizer.beta_1 == 0.7
-    again.learning_rate = 0.25
-    assert again.get_config()["learning_rate"] == 0.25
+    other = AdamW(0.1)
+    other.learning_rate = 0.25
+    assert other.get_config()["learning_rate"] == 0.25
 
 
 @pytest.mark.parametrize("name", [cls.__name__ for cls in STEPPING])

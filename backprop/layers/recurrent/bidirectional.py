@@ -136,12 +136,11 @@ class Bidirectional(Parallel):
     def compute_mask(self, x, mask):
         return mask if self.return_sequences else None
 
-    def reset_state(self) -> None:
-        """Forget what the batch before left behind; for ``stateful=True``."""
-        self.forward_layer.reset_state()
-        self.backward_layer.reset_state()
-
-    reset_states = reset_state
+    @property
+    def states(self) -> list[Array] | None:
+        """What the layers keep with ``stateful=True``, the forward layer's first; None if
+        nothing."""
+        return [*(self.forward_layer.states or ()), *(self.backward_layer.states or ())] or None
 
 
 def anew(layer: OverTime, prefix: str, backwards: bool) -> OverTime:

@@ -76,8 +76,9 @@ class LSTM(Recurrent):
         Go from the last step to the first; with `return_sequences` the outputs stand in that order.
     stateful : bool, default False
         Start each batch with the states that the one before ended with, sequence by sequence; no
-        gradient flows between batches. The states are saved with the weights; `reset_state`
-        zeroes them. Needs batches of one size, known when the layer is built.
+        gradient flows between batches. The states are no weights: a checkpoint of a run has them, a
+        saved model starts from zeros, as after `reset_state`. Needs batches of one size, known when
+        the layer is built.
     unroll : bool, default False
     use_cudnn : {"auto", True, False}
         Both choose among implementations in Keras; here there is one, so neither changes anything.

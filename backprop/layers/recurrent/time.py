@@ -161,12 +161,10 @@ class OverTime(Layer):
     def forward(self, x, ctx=INFERENCE):
         return self.run(x, ctx, self._initial_states(x))
 
-    def reset_state(self) -> None:
-        """Forget what the batch before left behind; for ``stateful=True``."""
-        if self.stateful and self.built:
-            self.carry = np.zeros_like(self.carry)
-
-    reset_states = reset_state
+    @property
+    def states(self) -> list[Array] | None:
+        """What a stateful layer keeps, an array of (N, ...) for each state; None if nothing."""
+        return list(self.carry) if self.stateful and self.built else None
 
     def make_carry(self, input_shape, shape: Sequence[int | None]) -> None:
         """Where a stateful layer keeps its states, each of this shape for each sequence."""
@@ -176,7 +174,7 @@ class OverTime(Layer):
                     f"{self!r} is stateful: the size of the batch must be known when it is built; "
                     "say it by Input(batch_shape=(batch, time, features))"
                 )
-            self.carry = self.buffer("carry", (self.state_count, input_shape[0], *shape))
+            self.carry = self.state("carry", (self.state_count, input_shape[0], *shape))
 
     def state_shape(self) -> tuple[int, ...]:
         """Of a state of one sequence; a subclass writes it."""

@@ -156,8 +156,8 @@ def treats_rows_alike(layer: Layer) -> bool:
     """
     for part in layer.walk():
         ours = type(part).__module__.partition(".")[0] == __name__.partition(".")[0]
-        buffers = any(p.gradient is None for p in part.arrays())
+        kept = part.states_kept() or any(p.gradient is None for p in part.arrays())
         drawn_for_all = getattr(part, "noise_shape", None) is not None
-        if not ours or buffers or drawn_for_all or (part.penalises and part is not layer):
+        if not ours or kept or drawn_for_all or (part.penalises and part is not layer):
             return False
     return True

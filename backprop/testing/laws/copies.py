@@ -58,9 +58,9 @@ def parameters_stay_views(case: Case) -> None:
     inside.results()  # what a first pass keeps is stale from here on
     values = model.parameters.values
     values += case.rng(11).uniform(0.1, 0.2, values.shape)
-    new = iter([p.value.copy() for p in model.arrays()])
-    for p in subject.layer.arrays():
-        p.value[...] = next(new)
+    new = [p.value.copy() for p in inside.arrays]
+    for p, value in zip(subject.arrays, new, strict=True):
+        p.value[...] = value
     wanted = subject.results()
     y, cache = inside.forward()
     model.parameters.gradients[:] = np.nan
@@ -98,7 +98,8 @@ def a_replica_shares_values_and_owns_gradients(case: Case) -> None:
     dx = twin.backward(case.dy(y), cache)
     if not all(np.isnan(p.gradient).all() for p in subject.parameters):
         raise Broken("the backward pass of a replica writes into the layer's own gradients")
-    for mine, other in zip(subject.layer.arrays(), twin.arrays(), strict=True):
+    others = [*twin.arrays(), *twin.states_kept()]
+    for mine, other in zip(subject.arrays, others, strict=True):
         if mine.size and not np.shares_memory(mine.value, other.value):
             raise Broken(f"the replica has a {mine.path} of its own, where it is to share it")
     if still is not case:

@@ -45,7 +45,7 @@ def shape_and_dtype_are_as_declared(case: Case) -> None:
                 must_be(dx, dtype, "dx", mode)
             if np.shape(dx) != case.x.shape:
                 raise Broken(f"{mode}, dx has shape {np.shape(dx)} where x has {case.x.shape}")
-            for p in subject.layer.arrays():
+            for p in subject.arrays:
                 must_be(p.value, dtype, p.path, mode)
             if dtype is np.float64 and not (training and "stochastic" in case.tags):
                 found = subject.reversed(dx)

@@ -40,7 +40,7 @@ def same_seed_same_result(case: Case) -> None:
     """
     case = replace(case, training=True)
     one, two = (Subject(case, generic=False) for _ in range(2))
-    for p, q in zip(one.layer.arrays(), two.layer.arrays(), strict=True):
+    for p, q in zip(one.arrays, two.arrays, strict=True):
         must_agree({p.path: q.value}, {p.path: p.value}, "built again after the same seed", 0.0)
     for _ in range(2):
         y, again = (np.asarray(s.forward(rewind=False)[0]) for s in (one, two))

@@ -69,7 +69,7 @@ def agrees_with_the_reference(case: Case) -> None:
 def compare_with_reference(case: Case) -> None:
     assert case.reference is not None
     subject = case.subject()
-    known: dict[str, Any] = {p.name: p.value.copy() for p in subject.layer.arrays()}
+    known: dict[str, Any] = {p.name: p.value.copy() for p in subject.arrays}
     y = np.array(subject.forward()[0])
     left = {p.name: p.value.copy() for p in subject.buffers}
     known |= dict(case.config)
