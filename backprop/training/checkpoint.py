@@ -161,4 +161,4 @@ def load_checkpoint(model: Any, path: Any) -> tuple[int, int]:
 
 
 def metric_names(trainer: Any) -> list[str]:
-    return [name for name, _, _ in trainer.metrics.items]
+    return trainer.metrics.names()

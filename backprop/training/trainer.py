@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import math
 import os
@@ -18,7 +19,15 @@ from backprop.callbacks import CallbackList, History
 from backprop.checks import fraction, integer
 from backprop.layer import PREDICT, TRAINING, Array, Context
 from backprop.parallel import blas
-from backprop.training.data import ArrayData, IterableData, as_data, check_class_weight, located
+from backprop.training.data import (
+    ArrayData,
+    IterableData,
+    as_data,
+    located,
+    pack_x_y_sample_weight,
+    unpack_x_y_sample_weight,
+)
+from backprop.training.hooks import accepts, check_hooks, hooks_of, read_logs, refuse
 from backprop.training.options import (
     at_least_one,
     check_frequency,
@@ -28,11 +37,13 @@ from backprop.training.options import (
     only,
     validation_arrays,
     verbosity,
+    warn_of_unused,
 )
 from backprop.training.reader import Reader
-from backprop.training.tracking import MetricSet, first_nonfinite
+from backprop.training.tracking import MetricSet, first_nonfinite, fresh, metrics_in
 
 Outcome = tuple[Any, Array, Array | None]  # the loss, y_pred and its mask
+Data = ArrayData | IterableData
 
 
 class Trainer:
@@ -50,7 +61,7 @@ class Trainer:
     metrics, weighted_metrics : list of str or Metric, optional
         The weighted ones are given the sample weights.
     callbacks : list of Callback, optional
-        Of every run; `fit` takes further ones.
+        Of every run; `fit`, `evaluate` and `predict` take further ones.
     loss_weight : float, default 1
         A factor on the loss; the penalties of regularizers keep their size.
 
@@ -93,9 +104,37 @@ class Trainer:
         self._prepared: Any = None
         self._warned = False
         self._divides = False
+        self._fitting = False
+        self._hooks = hooks_of(model)
+        self._own_loss = False
+        self._logs: dict[str, Any] | None = None  # of a step of the model's own
+        self._in_hand: tuple[Array, Array | None] | None = None  # y_pred and mask of this step
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_prepared": None}
+
+    def anew(self, model: Any) -> Trainer:
+        """A trainer of the same settings for a model of the same layers; the optimizer and the
+        metrics begin with nothing."""
+        optimizer = type(self.optimizer)(**self.optimizer._arguments)
+        kept = [p for p in self.model.arrays() if p.gradient is not None]
+        excluded = [i for i, p in enumerate(kept) if self.optimizer._excludes(p)]
+        if excluded:
+            parameters = [p for p in model.arrays() if p.gradient is not None]
+            optimizer.exclude_from_weight_decay([parameters[i] for i in excluded])
+        plain, weighted = (
+            [fresh(m) for m, is_weighted in self.metrics.wanted if is_weighted is kind]
+            for kind in (False, True)
+        )
+        return Trainer(
+            model,
+            copy.deepcopy(self.loss),
+            optimizer,
+            plain,
+            self.callbacks,
+            weighted_metrics=weighted,
+            loss_weight=self.loss_weight,
+        )
 
     # ------------------------------------------------------------------ one step
 
@@ -119,13 +158,14 @@ class Trainer:
         ctx = Context(training=True, penalties=[]) if self._penalised else TRAINING
         y_pred, caches, mask = model.propagate(x, ctx)
         fused = self._fused if mask is None else None
-        loss = fused or self.loss
-        value, cache = loss.forward(y, y_pred, sample_weight, mask)
-        if not math.isfinite(value):
-            self._report_nonfinite(x, value)
-        dy = loss.backward(cache)
-        if self.loss_weight != 1:
-            value, dy = value * self.loss_weight, dy * self.loss_weight
+        if self._own_loss:
+            value, dy = self._model_loss(x, y, y_pred, sample_weight, mask)
+        else:
+            loss = fused or self.loss
+            value, cache = loss.forward(y, y_pred, sample_weight, mask)
+            dy = loss.backward(cache)
+            if self.loss_weight != 1:
+                value, dy = value * self.loss_weight, dy * self.loss_weight
         if fused is None:
             model.backward_params(dy, caches)
         else:
@@ -135,23 +175,46 @@ class Trainer:
             p.gradient += p.regularizer.gradient(p.value)
         if self._penalised:
             value = value + sum(ctx.penalties or ())
+        if not math.isfinite(value):
+            self._report_nonfinite(x, y, sample_weight, value)
         return value, y_pred, mask
 
-    def prepare(self, data: ArrayData | IterableData, who: str, *, training: bool) -> None:
+    def _model_loss(self, x, y, y_pred, sample_weight, mask) -> tuple[Any, Array]:
+        """The loss that the model computes by itself, and its gradient."""
+        given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+        value = self._value_by_model(given, mask, training=True)
+        dy = np.asarray(self.model.compute_loss_gradient(**given), y_pred.dtype)
+        if dy.shape != y_pred.shape:
+            raise ValueError(
+                f"{type(self.model).__name__}.compute_loss_gradient returns dL/dy_pred, of shape "
+                f"{y_pred.shape}, and returned {dy.shape}"
+            )
+        return value, dy
+
+    def _value_by_model(self, given: dict[str, Any], mask: Array | None, training: bool) -> float:
+        compute_loss = self.model.compute_loss
+        options = {"training": training} if accepts(compute_loss, "training") else {}
+        with self._step_in_hand(given["y_pred"], mask):
+            return float(compute_loss(**given, **options))
+
+    def prepare(self, data: Data, who: str, *, training: bool) -> None:
         """Build the model for the data and check that they fit it, the loss and the metrics, before
         anything is changed."""
-        x, y, w = data.first()
-        if y is None:
+        x, y, w = batch = data.first()
+        free = data.reader.any_targets
+        if y is None and not free:
             raise ValueError(f"{who} needs y: give it beside x, or batches of (x, y)")
-        seen = (x.shape[1:], y.shape[1:], None if w is None else w.shape[1:])
+        shapes = [None if a is None else a.shape[1:] for a in batch]
+        seen = (*shapes, data.class_weight is None, free)
         # a vector is new when a layer is
         known = self.model.built and self.model.parameters is self._prepared
         if not known or seen != self._rehearsed:
-            self.reader.forget()
+            data.reader.forget()
             self.model.build((None, *x.shape[1:]))
-        data.check()
+        x, y, w = data.check(batch)
         if seen != self._rehearsed:
-            self.rehearse(x, y, w)
+            if not free:
+                self.rehearse(x, y, w)
             self._rehearsed = seen
         parameters = self.model.parameters
         if not known:
@@ -159,6 +222,7 @@ class Trainer:
             self._prepared = parameters
             self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
             self._penalised = any(layer.penalises for layer in self.model.walk())
+            self._warn_of_constant_output(x.shape)
         self._fused = self._after_softmax if self.model.ends_in_softmax else None
         if training:
             parameters.refresh()
@@ -175,13 +239,32 @@ class Trainer:
         keep_freed_memory()
         self._divides = any(layer.divides_batches for layer in self.model.walk())
 
+    def _warn_of_constant_output(self, shape: tuple[int, ...]) -> None:
+        if self.model.ends_in_softmax and self.model.compute_output_shape(shape)[-1] == 1:
+            warnings.warn(
+                f"{self.model.name} ends in a softmax over a single unit, which is 1 whatever x "
+                "is, so it cannot learn: take 'sigmoid', or one unit for each class",
+                stacklevel=5,
+            )
+
+    def _check_sizes(self, data: Data, who: str, epochs: range, steps: int | None) -> None:
+        """Raise where a batch that will be read has not the rows that a stateful layer needs."""
+        wanted = self.reader.fixed_rows
+        for i, rows in data.sizes(epochs, steps) if wanted else ():
+            if rows != wanted:
+                raise ValueError(
+                    f"{self.model.name} is stateful and keeps the states of {wanted} sequences, so "
+                    f"that every batch has {wanted} rows, and batch {i + 1} of {who} would "
+                    f"have {rows}: give batch_size={wanted}, and as many rows as fill all batches"
+                )
+
     def rehearse(self, x: Any, y: Array, w: Array | None) -> None:
         """Compute the loss and the metrics of made-up predictions: what does not fit is an error
         now, and not after a step."""
         shape = self.model.compute_output_shape(tuple(x.shape))
         with np.errstate(all="ignore"):
             y_pred = np.full([1 if n is None else n for n in shape], 0.5, self.model.dtype)
-            if None not in shape:
+            if None not in shape and self.loss is not None:
                 self.loss.forward(y, y_pred, w)
             self.metrics.build(y.shape, shape, (y, y_pred, w) if None not in shape else None)
 
@@ -208,7 +291,9 @@ class Trainer:
         validation_freq: int | list[int] = 1,
     ) -> History:
         """Train; see `Sequential.fit`."""
-        self._require("fit")
+        self._find_hooks()
+        check_hooks(self.model, self._hooks, self.optimizer.full_batch)
+        self._require("fit", "train_step")
         who = "fit()"
         epochs = integer(epochs, who, "epochs", 0)
         initial_epoch = integer(initial_epoch, who, "initial_epoch", 0)
@@ -217,7 +302,7 @@ class Trainer:
         validation_batch_size = at_least_one(validation_batch_size, who, "validation_batch_size")
         verbose = verbosity(verbose, who)
         data = as_data(
-            self.reader,
+            self._reader("train_step"),
             x,
             y,
             sample_weight,
@@ -238,12 +323,16 @@ class Trainer:
                     "validation_data is an iterator, which can be read once, and is wanted "
                     f"{rounds} times: give arrays or a list of batches, or validation_steps"
                 )
+        else:
+            warn_of_unused(validation_steps, validation_batch_size, validation_freq)
         if self.optimizer.full_batch:
             self._check_full_batch(data, batch_size, steps_per_epoch)
         self.prepare(data, who, training=True)
         if validation is not None:
             with located("validation_data"):
                 self.prepare(validation, who, training=False)
+                self._check_sizes(validation, who, range(1), validation_steps)
+        self._check_sizes(data, who, range(initial_epoch, epochs), steps_per_epoch)
 
         run = CallbackList(
             [*self.callbacks, *flat(callbacks)],
@@ -258,14 +347,24 @@ class Trainer:
         self.epoch, self.step = initial_epoch, 0
         run.on_train_begin()  # a callback may restore an interrupted run: epoch, step and seed
         data.seed = self.seed
-        if self.optimizer.full_batch:
-            logs = self._fit_full_batch(
-                run, data, epochs, validation, validation_steps, validation_freq
-            )
-        else:
-            logs = self._fit_batches(
-                run, data, epochs, steps_per_epoch, validation, validation_steps, validation_freq
-            )
+        self._fitting = True
+        try:
+            if self.optimizer.full_batch:
+                logs = self._fit_full_batch(
+                    run, data, epochs, validation, validation_steps, validation_freq
+                )
+            else:
+                logs = self._fit_batches(
+                    run,
+                    data,
+                    epochs,
+                    steps_per_epoch,
+                    validation,
+                    validation_steps,
+                    validation_freq,
+                )
+        finally:
+            self._fitting = False
         if self.optimizer.use_ema and epochs > initial_epoch:
             self.optimizer.finalize_variable_values(self.model.parameters)
         run.on_train_end(logs)
@@ -276,13 +375,11 @@ class Trainer:
         self, run, data, epochs, steps, validation, validation_steps, validation_freq
     ) -> dict[str, float]:
         logs: dict[str, float] = {}
-        first = self.epoch
+        first, train = self.epoch, self._stepper("train_step")
         for epoch in range(first, epochs):
-            if epoch > first and data.ended():
+            if epoch > first and (why := data.ended()):
                 warnings.warn(
-                    f"x ended after {epoch} of {epochs} epochs, and so does the run: an iterator "
-                    "is read once; give a list of batches, or an iterator that yields "
-                    "steps_per_epoch * epochs batches",
+                    f"x ended after {epoch} of {epochs} epochs, and so does the run: {why}",
                     stacklevel=4,
                 )
                 break
@@ -294,9 +391,9 @@ class Trainer:
             run.on_epoch_begin(epoch)
             for x, y, w in data.batches(epoch, start, steps):
                 run.on_train_batch_begin(self.step)
-                self.track(self.train_step(x, y, w), x, y, w)
+                so_far = train(x, y, w)
                 self.step += 1
-                run.on_train_batch_end(self.step - 1, self.results)
+                run.on_train_batch_end(self.step - 1, so_far)
                 if self.model.stop_training:
                     break
             logs = self._end_epoch(run, epoch, validation, validation_steps, validation_freq)
@@ -307,7 +404,7 @@ class Trainer:
     def _end_epoch(
         self, run, epoch, validation, validation_steps, validation_freq
     ) -> dict[str, float]:
-        logs = self.results()
+        logs = self.logs()
         if validation is not None and due(epoch, validation_freq):
             with self.own_tracking():
                 found = self._evaluate(run, validation, validation_steps)
@@ -342,9 +439,7 @@ class Trainer:
             self.optimizer.minimize(self.model.parameters, closure, epochs - first, iterated)
         return logs
 
-    def _check_full_batch(
-        self, data: ArrayData | IterableData, batch_size: int | None, steps: int | None
-    ) -> None:
+    def _check_full_batch(self, data: Data, batch_size: int | None, steps: int | None) -> None:
         """Raise unless all data can be had as often as wanted, and the loss of all is the mean of
         that of the batches."""
         name = type(self.optimizer).__name__
@@ -358,13 +453,15 @@ class Trainer:
             )
         if isinstance(data, ArrayData) and batch_size is None:
             data.batch_size = max(data.n, 1)
-        if self.loss.reduction not in ("mean", "sum_over_batch_size") and data.steps != 1:
+        mean = self.loss is not None and self.loss.reduction in ("mean", "sum_over_batch_size")
+        if data.steps != 1 and not (mean and "compute_loss" not in self._hooks):
             raise ValueError(
-                f"{name} adds up batches of a loss that is a mean over samples, and {self.loss!r} "
-                "is another: give all data as one batch"
+                f"{name} adds up batches of a loss that is a mean over samples, and "
+                f"{self.loss if 'compute_loss' not in self._hooks else 'compute_loss'!r} may be "
+                "another: give all data as one batch"
             )
 
-    def full_gradient(self, data: ArrayData | IterableData) -> float:
+    def full_gradient(self, data: Data) -> float:
         """The loss of all data, and its gradient in the model's vector: the batches' means,
         weighted by their rows."""
         segments = self.model.parameters.segments()
@@ -380,14 +477,14 @@ class Trainer:
             segment.gradients[...] = whole / rows
         return loss / rows
 
-    def track_full(self, data: ArrayData | IterableData, loss: float) -> None:
+    def track_full(self, data: Data, loss: float) -> None:
         """The metrics of all data at the accepted point."""
         self.reset()
-        if self.metrics:
+        self._loss_sum, self._loss_rows = loss, 1.0
+        if self.metrics or "compute_metrics" in self._hooks:
             for x, y, w in data.batches(0):
                 y_pred, _, mask = self.model.propagate(x, PREDICT)
-                self.metrics.update(y, y_pred, w, mask)
-        self._loss_sum, self._loss_rows = loss, 1.0
+                self._logs = self._metrics_by_model(x, y, y_pred, w, mask)
 
     def evaluate(
         self,
@@ -401,29 +498,30 @@ class Trainer:
         callbacks: Any = None,
     ) -> dict[str, float]:
         """Loss and metrics; see `Sequential.evaluate`."""
-        self._require("evaluate")
+        self._find_hooks()
+        self._require("evaluate", "test_step")
         who = "evaluate()"
         steps = at_least_one(steps, who, "steps")
         verbose = verbosity(verbose, who)
-        data = as_data(self.reader, x, y, sample_weight, who=who, batch_size=batch_size)
+        reader = self._reader("test_step")
+        data = as_data(reader, x, y, sample_weight, who=who, batch_size=batch_size)
         self.prepare(data, who, training=False)
+        self._check_sizes(data, who, range(1), steps)
         run = self._run_list(callbacks, verbose, steps or data.steps)
         with self.own_tracking():
             return self._evaluate(run, data, steps)
 
-    def _evaluate(
-        self, run: CallbackList, data: ArrayData | IterableData, steps: int | None
-    ) -> dict[str, float]:
+    def _evaluate(self, run: CallbackList, data: Data, steps: int | None) -> dict[str, float]:
         self.reset()
         run.on_test_begin()
-        step = -1
+        step, test = -1, self._stepper("test_step")
         for step, (x, y, w) in enumerate(data.batches(0, 0, steps)):
             run.on_test_batch_begin(step)
-            self.track(self.test_step(x, y, w), x, y, w)
-            run.on_test_batch_end(step, self.results)
+            so_far = test(x, y, w)
+            run.on_test_batch_end(step, so_far)
         if step < 0:
             raise ValueError("the data yielded no batch: there is nothing to evaluate")
-        logs = self.results()
+        logs = self.logs()
         run.on_test_end(logs)
         return logs
 
@@ -433,9 +531,13 @@ class Trainer:
         ctx = Context(backward=False, penalties=penalties) if self._penalised else PREDICT
         with self._threads():
             y_pred, _, mask = self.model.propagate(x, ctx)
-            value, _ = self.loss.forward(y, y_pred, sample_weight, mask)
+            if "compute_loss" in self._hooks:
+                given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+                value = self._value_by_model(given, mask, training=False)
+            else:
+                value = self.loss.forward(y, y_pred, sample_weight, mask)[0] * self.loss_weight
         penalties += [p.regularizer(p.value) for p in self._regularized]
-        return value * self.loss_weight + sum(penalties), y_pred, mask
+        return value + sum(penalties), y_pred, mask
 
     def predict(
         self,
@@ -447,31 +549,39 @@ class Trainer:
         callbacks: Any = None,
     ) -> Array:
         """y for x; see `Sequential.predict`."""
+        self._find_hooks()
         who = "predict()"
         steps = at_least_one(steps, who, "steps")
         verbose = verbosity(verbose, who)
         data = as_data(self.reader, x, who=who, batch_size=batch_size, targets=False)
         if isinstance(data, ArrayData) and data.n == 0:
-            return self.predict_batch(data.x)
+            return self.forward_batch(data.x)
         x = data.first()[0]
         self.model.build((None, *x.shape[1:]))
         self.model.check_input(x.shape)
+        wanted = self.reader.fixed_rows
         if batch_size is None and steps is None and isinstance(data, ArrayData):
-            data.batch_size = rows_at_once(self.model, x.shape)
+            data.batch_size = wanted or rows_at_once(self.model, x.shape)
+        self._check_sizes(data, who, range(1), steps)
         self._settle()
         run = self._run_list(callbacks, verbose, steps or data.steps)
         run.on_predict_begin()
-        outputs = []
+        forward, outputs = self._predictor(), []
         for step, (x, _, _) in enumerate(data.batches(0, 0, steps)):
             run.on_predict_batch_begin(step)
             with self._threads():
-                outputs.append(self.model.forward(x, PREDICT)[0])
+                outputs.append(forward(x))
             run.on_predict_batch_end(step, {"outputs": outputs[-1]})
         run.on_predict_end()
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def predict_batch(self, x: Any) -> Array:
-        """y for x as one batch, whatever its size."""
+        """y for x as one batch, whatever its size; see `Sequential.predict_on_batch`."""
+        self._find_hooks()
+        return self.model.predict_step((x,)) if self._own("predict_step") else self.forward_batch(x)
+
+    def forward_batch(self, x: Any) -> Array:
+        """y for x, which is checked and cast, as one batch."""
         x = self.reader.dense(self.reader.x(x, whole=False))
         self.model.build((None, *x.shape[1:]))
         self.model.check_input(x.shape)
@@ -479,26 +589,139 @@ class Trainer:
 
     def one_batch(
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, *, training: bool
-    ) -> dict:
-        """A step on one batch as the user gave it; the metrics go on from call to call until they
-        are reset."""
-        what = "train_on_batch" if training else "test_on_batch"
-        self._require(what)
-        if training and self.optimizer.full_batch:
-            raise ValueError(f"{self.optimizer!r} needs all data at once: use fit()")
-        who = f"{what}()"
-        check_class_weight(class_weight)
-        data = ArrayData(self.reader, x, y, sample_weight, who=who, class_weight=class_weight)
+    ) -> dict[str, Any]:
+        """A step on one batch as the user gave it, and the loss and the metrics of this batch."""
+        kind = "train" if training else "test"
+        what, name = f"{kind}_on_batch", f"{kind}_step"
+        self._find_hooks()
+        self._require(what, name)
+        if training:
+            if self.optimizer.full_batch:
+                raise ValueError(f"{self.optimizer!r} needs all data at once: use fit()")
+            check_hooks(self.model, self._hooks, full_batch=False)
+        x, y, w = self._one_batch(
+            self._reader(name), x, y, sample_weight, class_weight, f"{what}()", training
+        )
+        # a callback of a run may have called: the epoch's sums go on as they were
+        with self.own_tracking() if self._fitting else nullcontext():
+            self.reset()
+            self._stepper(name)(x, y, w)
+            return self.logs()
+
+    def _one_batch(self, reader, x, y, sample_weight, class_weight, who, training):
+        data = ArrayData(
+            reader, x, y, sample_weight, who=who, class_weight=class_weight, batch_size=1
+        )
         data.batch_size = max(data.n, 1)
         self.prepare(data, who, training=training)
-        x, y, w = data.first()
-        self.track(self.train_step(x, y, w) if training else self.test_step(x, y, w), x, y, w)
+        return data.first()
+
+    # ------------------------------------------------------------------ what a model has of its own
+
+    def _find_hooks(self) -> None:
+        """Take note of what the model does by itself, and refuse what would be ignored."""
+        model = self.model
+        refuse(type(model))
+        self._hooks = hooks_of(model)
+        self._own_loss = {"compute_loss", "compute_loss_gradient"} <= self._hooks
+        self.metrics.own = metrics_in(model) if self._hooks else []
+
+    def _own(self, name: str) -> bool:
+        return name in self._hooks
+
+    def _reader(self, name: str) -> Reader:
+        """Who reads data for a step; a step of the model's own takes any targets."""
+        return Reader(self.model, self.loss, any_targets=True) if self._own(name) else self.reader
+
+    def _stepper(self, name: str) -> Any:
+        """What happens to a batch: a step of the trainer's or, where a model has a say in it, of
+        the model's. It returns the logs so far, or a function that computes them."""
+        if self._hooks.isdisjoint((name, "compute_loss", "compute_metrics")):
+            step = self.train_step if name == "train_step" else self.test_step
+
+            def plain(x, y, w):
+                self.track(step(x, y, w), x, y, w)
+                return self.results
+
+            return plain
+        by_model = getattr(self.model, name)
+
+        def own(x, y, w):
+            data = pack_x_y_sample_weight(x, y, w)
+            data = data if isinstance(data, tuple) else (data,)
+            self._logs = read_logs(by_model(data), self.model, name)
+            return self._logs
+
+        return own
+
+    def default_step(self, data: Any, name: str) -> dict[str, Any]:
+        """The step that a model's own ends in: `Sequential.train_step` and `test_step`. The batch
+        is what the model has made of it, so it is checked as one that a user gives."""
+        self._require(name, "")
+        training = name == "train_step"
+        x, y, w = unpack_x_y_sample_weight(data)
+        x, y, w = self._one_batch(self.reader, x, y, w, None, f"{name}()", training)
+        value, y_pred, mask = (self.train_step if training else self.test_step)(x, y, w)
+        self._loss_sum += x.shape[0] * float(value)
+        self._loss_rows += x.shape[0]
+        return self._metrics_by_model(x, y, y_pred, w, mask)
+
+    def _metrics_by_model(self, x, y, y_pred, w, mask) -> dict[str, Any]:
+        with self._step_in_hand(y_pred, mask):
+            logs = self.model.compute_metrics(x, y, y_pred, w)
+        return read_logs(logs, self.model, "compute_metrics")
+
+    def default_metrics(self, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
+        """Update the metrics; see `Sequential.compute_metrics`."""
+        mask = self._mask_of(y_pred)
+        y, y_pred = np.asarray(y), np.asarray(y_pred)
+        self.metrics.build(y.shape, y_pred.shape)
+        self.metrics.update(y, y_pred, sample_weight, mask)
         return self.results()
+
+    def default_loss(self, y: Any, y_pred: Any, sample_weight: Any) -> float:
+        """The loss of predictions; see `Sequential.compute_loss`."""
+        self._require("compute_loss", "")
+        y_true, y_pred_ = self.loss.as_arrays(y, y_pred)
+        value = self.loss.forward(y_true, y_pred_, sample_weight, self._mask_of(y_pred))[0]
+        # the trainer adds the penalties to what a step reports
+        penalties = sum(self.model.losses) if self._in_hand is None else 0.0
+        return float(value) * self.loss_weight + float(penalties)
+
+    @contextmanager
+    def _step_in_hand(self, y_pred: Array, mask: Array | None):
+        """While the model computes by itself: whose mask it is that no argument brings."""
+        before, self._in_hand = self._in_hand, (y_pred, mask)
+        try:
+            yield
+        finally:
+            self._in_hand = before
+
+    def _mask_of(self, y_pred: Any) -> Array | None:
+        known, mask = self._in_hand or (None, None)
+        return mask if y_pred is known else None
+
+    def _predictor(self) -> Any:
+        """x → y: the model's forward pass, or its own `predict_step`."""
+        model = self.model
+        if not self._own("predict_step"):
+            return lambda x: model.forward(x, PREDICT)[0]
+
+        def own(x):
+            y = model.predict_step((x,))
+            if not isinstance(y, np.ndarray):
+                raise TypeError(
+                    f"{type(model).__name__}.predict_step returns an array, got {type(y).__name__}"
+                )
+            return y
+
+        return own
 
     # ------------------------------------------------------------------ loss and metrics so far
 
     def reset(self) -> None:
         self._loss_sum = self._loss_rows = 0.0
+        self._logs = None
         self.metrics.reset()
 
     def track(self, outcome: Outcome, x, y, sample_weight) -> None:
@@ -510,24 +733,28 @@ class Trainer:
         if self.metrics:
             self.metrics.update(y, y_pred, sample_weight, mask)
 
-    def results(self) -> dict[str, float]:
+    def results(self) -> dict[str, Any]:
         return {"loss": self._loss_sum / max(self._loss_rows, 1), **self.metrics.results()}
+
+    def logs(self) -> dict[str, Any]:
+        """What is reported: what the model's own step has returned last, or the results so far."""
+        return self.results() if self._logs is None else dict(self._logs)
 
     @contextmanager
     def own_tracking(self):
         """An evaluation leaves the sums of a training epoch as they were."""
-        kept = self._loss_sum, self._loss_rows, self.metrics.state()
+        kept = self._loss_sum, self._loss_rows, self._logs, self.metrics.state()
         try:
             yield
         finally:
-            self._loss_sum, self._loss_rows = kept[:2]
-            self.metrics.set_state(kept[2])
+            self._loss_sum, self._loss_rows, self._logs = kept[:3]
+            self.metrics.set_state(kept[3])
 
     # ------------------------------------------------------------------ helpers
 
     def _run_list(self, callbacks, verbose, steps) -> CallbackList:
         return CallbackList(
-            flat(callbacks),
+            [*self.callbacks, *flat(callbacks)],
             add_progbar=verbose != 0,
             model=self.model,
             verbose=verbose,
@@ -537,12 +764,13 @@ class Trainer:
 
     def _validation(
         self, data, validation_data, validation_split, validation_batch_size, batch_size
-    ) -> ArrayData | IterableData | None:
+    ) -> Data | None:
         if validation_data is not None:
             with located("validation_data"):
-                x, y, w = validation_arrays(validation_data)
+                reader = self._reader("test_step")
+                x, y, w = validation_arrays(validation_data, reader.any_targets)
                 size = validation_batch_size or (batch_size if y is not None else None)
-                return as_data(self.reader, x, y, w, batch_size=size)
+                return as_data(reader, x, y, w, batch_size=size)
         share = fraction(validation_split, "fit()", "validation_split")
         if not share:
             return None
@@ -552,21 +780,23 @@ class Trainer:
                 "validation_data"
             )
         rest = data.split(share)
+        rest.reader = self._reader("test_step")
         rest.batch_size = validation_batch_size or rest.batch_size
         return rest
 
-    def _require(self, what: str) -> None:
-        if self.loss is None:
+    def _require(self, what: str, name: str) -> None:
+        """Raise without a loss, unless the model has a step or a loss of its own."""
+        if self.loss is None and self._hooks.isdisjoint((name, "compute_loss")):
             raise RuntimeError(f"{what}() needs a loss: compile(loss='mse') or another")
 
-    def _report_nonfinite(self, x: Array, value: Any) -> None:
+    def _report_nonfinite(self, x: Array, y: Any, sample_weight: Any, value: Any) -> None:
         """Say once which tensor went bad first."""
         if self._warned:
             return
         self._warned = True
         warnings.warn(
             f"the loss became {value} in step {self.step + 1} of epoch {self.epoch + 1}: "
-            f"{first_nonfinite(self.model, x)}",
+            f"{first_nonfinite(self.model, self.loss, x, y, sample_weight)}",
             RuntimeWarning,
             stacklevel=5,
         )

@@ -116,11 +116,11 @@ def test_without_shuffling_fit_is_a_loop_of_train_on_batch():
     model, by_hand = make(), make()
     history = model.fit(X, Y, 8, epochs=2, shuffle=False, verbose=0).history
     for epoch in range(2):
-        by_hand.reset_metrics()
-        for i in range(0, 24, 8):
-            logs = by_hand.train_on_batch(X[i : i + 8], Y[i : i + 8], return_dict=True)
+        rows = [slice(i, i + 8) for i in range(0, 24, 8)]
+        logs = [by_hand.train_on_batch(X[r], Y[r]) for r in rows]
 
-        assert logs == {name: values[epoch] for name, values in history.items()}
+        expected = [values[epoch] for values in history.values()]
+        np.testing.assert_allclose(np.mean(logs, axis=0), expected, rtol=1e-12)
     assert_same(model, by_hand)
 
 
@@ -377,15 +377,48 @@ def test_train_on_batch_takes_a_step_and_reports_the_loss_before_it():
     np.testing.assert_allclose(model.layers[0].bias, bias - 0.1 * 2 * error.mean(0))
 
 
-def test_metrics_go_on_until_they_are_reset():
-    model = make([Dense(1)])
-    first = np.array(model.test_on_batch(X[:8], Y[:8]))
-    both = np.array(model.test_on_batch(X[8:12], Y[8:12]))
-    model.reset_metrics()
-    second = np.array(model.test_on_batch(X[8:12], Y[8:12]))
+@pytest.mark.parametrize("method", ["train_on_batch", "test_on_batch"])
+def test_a_batch_is_reported_alone(method):
+    model = make([Dense(1)], "sgd")
+    getattr(model, method)(X[:8], Y[:8])
+    error = model.predict(X[8:12], verbose=0) - Y[8:12]
+    second = getattr(model, method)(X[8:12], Y[8:12], return_dict=True)
 
-    np.testing.assert_allclose(both, (8 * first + 4 * second) / 12)
-    assert model.get_metrics_result() == dict(zip(("loss", "mae"), second, strict=True))
+    np.testing.assert_allclose(second["loss"], np.mean(error**2))
+    np.testing.assert_allclose(second["mae"], np.mean(np.abs(error)))
+    assert model.get_metrics_result() == second
+    model.reset_metrics()
+    assert model.get_metrics_result() == {"loss": 0.0, "mae": 0.0}
+
+
+@pytest.mark.parametrize("before", ["fit", "evaluate", "train_on_batch", "compute_metrics"])
+def test_sums_of_what_came_before_do_not_leak_into_a_batch(before):
+    def compute_metrics(model):
+        model.test_on_batch(X[:8], Y[:8])
+        model.compute_metrics(X, Y, Y + 100)
+
+    model = make([Dense(1)], "sgd")
+    {
+        "fit": lambda: model.fit(X, Y, 8, verbose=0),
+        "evaluate": lambda: model.evaluate(X, Y + 100, verbose=0),
+        "train_on_batch": lambda: model.train_on_batch(X, Y + 100),
+        "compute_metrics": lambda: compute_metrics(model),
+    }[before]()
+
+    np.testing.assert_allclose(
+        model.test_on_batch(X[:8], Y[:8]), model.evaluate(X[:8], Y[:8], verbose=0)
+    )
+
+
+def test_a_batch_within_a_run_leaves_the_sums_of_the_epoch_alone():
+    class Probe(Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.test_on_batch(X, Y + 100)
+
+    alone, probed = linear(), linear()
+    expected = alone.fit(X, Y, 8, epochs=2, verbose=0).history
+
+    assert probed.fit(X, Y, 8, epochs=2, verbose=0, callbacks=[Probe()]).history == expected
 
 
 def test_an_evaluation_between_batches_leaves_their_metrics_alone():
@@ -739,7 +772,7 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(tmp_path, optimizer,
     def fit(model, *callbacks):
         return model.fit(
             X, Y, 5, epochs=4, verbose=0, validation_split=0.2, callbacks=list(callbacks),
-            class_weight={0: 2.0},
+            sample_weight=np.where(Y[:, 0] > 0, 1.0, 2.0),
         )  # fmt: skip
 
     whole = make(noisy(), optimizer(), weighted_metrics=["mse"])
