@@ -12,7 +12,7 @@ from backprop.layers.containers import Chain, Input, InputLayer
 from backprop.parameters import ParameterVector
 from backprop.training.data import unpack_x_y_sample_weight
 from backprop.training.hooks import hook, refuse
-from backprop.training.tracking import metrics_in
+from backprop.training.tracking import fresh, metrics_in
 from backprop.training.trainer import Trainer
 
 
@@ -718,29 +718,46 @@ def clone_model(
         raise ValueError(
             "input_tensors, call_function and recursive are of Keras' functional API: not offered"
         )
-    twin = like(model) if clone_function is None else of_clones(model, clone_function)
+    twin = with_layers(
+        model, copies(model) if clone_function is None else clones(model, clone_function)
+    )
     if model.trainer is not None:
         twin.trainer = model.trainer.anew(twin)
     return twin
 
 
-def like(model: Sequential) -> Sequential:
-    """A model of the same configuration; own classes need not be registered for it."""
+def copies(model: Sequential) -> list[Layer]:
+    """Layers of the same configuration; own classes need not be registered for it."""
     own = {
         type(layer).__name__: type(layer)
         for layer in model.walk()
         if not type(layer).__module__.startswith("backprop.")
     }
-    return type(model).from_config(model.get_config(), own)
+    with custom_object_scope(own):
+        return deserialize(serialize(model._entries))
 
 
-def of_clones(model: Sequential, clone_function: Callable[[Layer], Layer]) -> Sequential:
-    """A model of what a function makes of each layer; one in two places is asked for once."""
-    clones = {id(layer): clone_function(layer) for layer in unique(model.layers)}
-    shape = [Input(batch_shape=model.input_shape)] if model.built else []
-    return type(model)(
-        [*shape, *(clones[id(layer)] for layer in model.layers)], name=model.name, dtype=model.dtype
-    )
+def clones(model: Sequential, clone_function: Callable[[Layer], Layer]) -> list[Layer]:
+    """What a function makes of each layer; for one in two places it is called once."""
+    made = {id(layer): clone_function(layer) for layer in unique(model.layers)}
+    shape: list[Layer] = [Input(batch_shape=model.input_shape)] if model.built else []
+    return shape + [made[id(layer)] for layer in model.layers]
+
+
+def with_layers(model: Sequential, layers: list[Layer]) -> Sequential:
+    """A model of the same class of other layers. What a constructor of its own has added is copied;
+    the constructor, which may make layers, is not called."""
+    cls = type(model)
+    twin = cls.__new__(cls)
+    Sequential.__init__(twin, layers, model.trainable, model.name, dtype=model.dtype)
+    if model.built and not twin.built:
+        twin.build(model.build_shape)
+    twin._arguments = model._arguments | {"layers": twin._entries}
+    memo: dict[int, Any] = {id(model): twin}
+    memo |= {id(old): new for old, new in zip(model.layers, twin.layers, strict=True)}
+    added = {k: v for k, v in model.__dict__.items() if k not in twin.__dict__}
+    twin.__dict__ |= {name: fresh(value, memo) for name, value in added.items()}
+    return twin
 
 
 def model_from_json(json_string: str, custom_objects=None) -> Sequential:

@@ -165,10 +165,10 @@ class ArrayData:
         self.reader.check(x, self.y if whole else y)
         if self.class_weight is None:
             return batch
-        if self.class_weight == "balanced":
+        if isinstance(self.class_weight, str):
             self.class_weight = self.reader.balanced(self.y)
         if whole:
-            self.weight = self.reader.class_weights(self.y, self.class_weight)
+            self.y, self.weight = self.reader.weigh(self.y, self.class_weight)
             self.class_weight = None
         return self.first()
 
@@ -219,7 +219,7 @@ class ArrayData:
             if self.reader.model.built:
                 self.reader.check(x, y)
                 if isinstance(self.class_weight, dict):
-                    w = self.reader.class_weights(y, self.class_weight)
+                    y, w = self.reader.weigh(y, self.class_weight)
         return x, y, w
 
 
@@ -275,7 +275,7 @@ class IterableData:
         if w is not None:
             raise two_weights()
         assert isinstance(self.class_weight, dict)
-        return x, y, self.reader.class_weights(y, self.class_weight)
+        return x, *self.reader.weigh(y, self.class_weight)
 
     def ended(self) -> str:
         """Why there can be no further epoch; nothing where there can."""
@@ -319,7 +319,7 @@ class IterableData:
         call(self.source, "on_epoch_end")
 
     def _indexed(self, epoch: int, start: int, steps: int | None) -> Iterator[tuple[int, Any]]:
-        count = self._present_length()
+        count = self._present_length(steps)
         number, begin, end = place(epoch, steps, count)
         order = range(count)
         if self.shuffle:
@@ -327,19 +327,20 @@ class IterableData:
         if steps is None:
             end = min(end, self.steps or 0)
         for i in order[begin + start : end]:
-            if i >= self._present_length():
+            if i >= self._present_length(steps):
                 return
             yield i, self.source[i]
 
-    def _present_length(self) -> int:
+    def _present_length(self, steps: int | None) -> int:
         """The number of batches now. A data set may change it; an epoch has as many as there were
         when the run began, as in Keras, or what is left of them."""
         count = length(self.source) or 0
         if count != self._length:
             self._length = count
+            reads = f"; an epoch reads {min(count, self.steps or 0)} of them"
             warnings.warn(
-                f"the data have {count} batches now and had {self.steps} when the run began; an "
-                f"epoch reads {min(count, self.steps or 0)} of them",
+                f"the data have {count} batches now and had {self.steps} when the run began"
+                f"{reads if steps is None else ''}",
                 stacklevel=3,
             )
         return count

@@ -35,11 +35,11 @@ def one_array(given: Any, name: str, declared: Shape | None, rows: int | None = 
         How many rows there are, where that is known: as many entries may be rows, and arrays that
         have as many rows are none.
     """
+    if type(given) is np.ndarray:
+        return given
     if isinstance(given, Mapping):
         raise TypeError(several(f"a dict of {', '.join(map(repr, given))}", name))
-    if not isinstance(given, list | tuple) or not given:
-        return given
-    if not all(is_array(a) and a.shape for a in given):
+    if not isinstance(given, list | tuple) or not all(is_array(a) and a.shape for a in given):
         return given
     if rows is not None and len(given) != rows and all(a.shape[0] == rows for a in given):
         whole = True
@@ -49,7 +49,7 @@ def one_array(given: Any, name: str, declared: Shape | None, rows: int | None = 
         whole = any(is_batch_of(declared, a.shape) for a in given)
     if whole and len(given) > 1:
         raise ValueError(several(f"a list of {len(given)} arrays", name))
-    return given[0] if whole else given
+    return next(iter(given)) if whole else given
 
 
 def is_batch_of(declared: Shape | None, shape: tuple[int, ...]) -> bool:
@@ -167,6 +167,13 @@ def check_finite(x: Any, name: str) -> None:
     )
 
 
+def fits(shape: tuple[int, ...], declared: Shape) -> bool:
+    """Whether a shape is one that was declared; None is free."""
+    return len(shape) == len(declared) and all(
+        want in (None, have) for have, want in zip(shape, declared, strict=True)
+    )
+
+
 class Reader:
     """Turns what a user gives into what a model takes: dtype, rank, finiteness.
 
@@ -233,17 +240,16 @@ class Reader:
             return x
         if declared is None:
             return x[:, None] if x.ndim == 1 and not self.model.integer_input else x
-        if x.ndim == len(declared) - 1 and declared[-1] == 1:
-            return x[..., None]
+        if x.ndim == len(declared) - 1:
+            if declared[-1] == 1 and fits(x.shape[1:], declared[1:-1]):
+                return x[..., None]
+            if fits(x.shape, declared[1:]):
+                raise ValueError(
+                    f"{self.model.name} takes batches, with a row for each sample, and got x of "
+                    f"shape {x.shape}, which is a single sample: give x[np.newaxis]"
+                )
         if x.ndim == len(declared) + 1 and x.shape[-1] == 1:
             return x[..., 0]
-        if x.ndim == len(declared) - 1 and all(
-            want in (None, have) for have, want in zip(x.shape, declared[1:], strict=True)
-        ):
-            raise ValueError(
-                f"{self.model.name} takes batches, with a row for each sample, and got x of shape "
-                f"{x.shape}, which is a single sample: give x[np.newaxis]"
-            )
         return x
 
     def y(self, y: Any, whole: bool = True, rows: int | None = None) -> Array | None:
@@ -294,11 +300,15 @@ class Reader:
         counted = self.loss.valid(numbers)
         return balanced(numbers if counted is None else numbers[counted])
 
-    def class_weights(self, y: Any, class_weight: dict[int, float]) -> Array:
-        """Class weights as weights of samples, or of steps; after `check`."""
-        return sample_weights(
-            *self.classes(y), class_weight, self.model.dtype or np.dtype(np.float32)
+    def weigh(self, y: Any, class_weight: dict[int, float]) -> tuple[Array, Array]:
+        """The targets, and class weights as weights of samples or of their steps; after `check`."""
+        numbers, known = self.classes(y)
+        weights = sample_weights(
+            numbers, known, class_weight, self.model.dtype or np.dtype(np.float32)
         )
+        if y.shape == numbers.shape and y.ndim > 1 and self._output_shape[-1] == 1:
+            y = y[..., None]  # as the outputs, lest a loss take the mean over the steps first
+        return y, weights
 
     def forget(self) -> None:
         """Take note that the model may have changed."""

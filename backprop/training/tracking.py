@@ -111,12 +111,14 @@ class MetricSet:
         return [metric for _, metric, _ in self.items] + self.own
 
 
-def fresh(metric: Any) -> Any:
-    """A metric as `compile` takes it, which has seen nothing."""
-    metric = copy.deepcopy(metric)
-    if isinstance(metric, metrics.Metric):
-        metric.reset_state()
-    return metric
+def fresh(value: Any, memo: dict[int, Any] | None = None) -> Any:
+    """A copy in which a metric, if it is one or a list of them, has seen nothing; `memo` says, by
+    identity, what stands for what."""
+    value = copy.deepcopy(value, memo)
+    for item in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(item, metrics.Metric):
+            item.reset_state()
+    return value
 
 
 def metrics_in(model: Any) -> list[Any]:
@@ -150,31 +152,38 @@ def first_nonfinite(model: Chain, loss: Any, x: Any, y: Any, sample_weight: Any)
                 f"the output of layer {i}, {layer!r}, is the first that holds NaN or infinity"
                 f"{reason(happened)}"
             )
-    return f"all weights and layer outputs are finite; {about_loss(loss, x, y, ctx.mask)}"
+    found = "all weights and layer outputs are finite"
+    if loss is not None and y is not None:
+        about = about_loss(loss, x, y, sample_weight, ctx.mask)
+        if about:
+            return f"{found}; the loss {type(loss).__name__} {about}"
+    with np.errstate(all="ignore"):
+        for p in model.arrays():
+            if p.regularizer is not None and not np.isfinite(
+                np.asarray(p.regularizer(p.value), p.value.dtype)
+            ):
+                return f"{found}; the penalty {p.regularizer!r} of {p.path} overflowed"
+    return f"{found}; a penalty on an activity, or what the model's compute_loss returns, is not"
 
 
-def about_loss(loss: Any, y_pred: Array, y: Any, mask: Array | None) -> str:
-    """What went wrong in a loss whose outputs are finite."""
-    penalty = "the penalties, or the loss that the model computes by itself, are not"
-    if loss is None or y is None:
-        return penalty
-    name = type(loss).__name__
+def about_loss(loss: Any, y_pred: Array, y: Any, weight: Any, mask: Array | None) -> str:
+    """What went wrong in a loss whose outputs are finite; nothing where nothing did."""
     with noted() as happened:
         y_true, aligned = loss.align(y, loss.cast(y_pred))
         values = loss.values(y_true, aligned)[0]
-        value = loss.forward(y, y_pred, None, mask)[0]
+        plain, weighted = (loss.forward(y, y_pred, w, mask)[0] for w in (None, weight))
     bad = ~np.isfinite(values)
     if bad.any():
         at = tuple(np.argwhere(bad)[0].tolist())  # where the value is, so is what it was made of
-        y_pred, y_true = (extremes(a[at] if a.ndim >= len(at) else a) for a in (aligned, y_true))
+        made_of = [extremes(a[at] if a.ndim >= len(at) else a) for a in (aligned, y_true)]
         advice = f"; {loss.domain}" if loss.domain else ""
         return (
-            f"the loss {name} is {values[at]}, first in row {at[0] if at else 0}"
-            f"{reason(happened)}, where y_pred holds {y_pred} and y {y_true}{advice}"
+            f"is {values[at]}, first in row {at[0] if at else 0}{reason(happened)}, where y_pred "
+            f"holds {made_of[0]} and y {made_of[1]}{advice}"
         )
-    if not np.isfinite(value):
-        return f"the loss {name} of each sample is finite, and their sum overflowed"
-    return f"so is the loss {name}; a weight of a sample overflowed, or {penalty}"
+    if not np.isfinite(plain):
+        return "of each sample is finite, and their sum overflowed"
+    return "" if np.isfinite(weighted) else f"overflowed with sample_weight {extremes(weight)}"
 
 
 class noted:
@@ -200,7 +209,7 @@ def reason(happened: list[str]) -> str:
 WORDS = {
     "divide by zero": "a division by zero, or the logarithm of zero",
     "invalid value": "the logarithm or root of a negative number, or infinity less infinity",
-    "overflow": "an overflow: the numbers are too large for their type",
+    "overflow": "an overflow: scaled data, a smaller learning rate or clipnorm may help",
 }
 
 

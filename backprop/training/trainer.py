@@ -21,13 +21,12 @@ from backprop.layer import PREDICT, TRAINING, Array, Context
 from backprop.parallel import blas
 from backprop.training.data import (
     ArrayData,
+    Batch,
     IterableData,
     as_data,
     located,
-    pack_x_y_sample_weight,
-    unpack_x_y_sample_weight,
 )
-from backprop.training.hooks import accepts, check_hooks, hooks_of, read_logs, refuse
+from backprop.training.hooks import check_hooks, hooks_of
 from backprop.training.options import (
     at_least_one,
     check_frequency,
@@ -40,13 +39,13 @@ from backprop.training.options import (
     warn_of_unused,
 )
 from backprop.training.reader import Reader
-from backprop.training.tracking import MetricSet, first_nonfinite, fresh, metrics_in
+from backprop.training.steps import Outcome, Steps
+from backprop.training.tracking import MetricSet, first_nonfinite, fresh
 
-Outcome = tuple[Any, Array, Array | None]  # the loss, y_pred and its mask
 Data = ArrayData | IterableData
 
 
-class Trainer:
+class Trainer(Steps):
     """Fits a model: owns the loop, the loss, the optimizer and the metrics.
 
     `Sequential.compile` makes one, and `Sequential.fit`, `evaluate` and `predict` are calls of it.
@@ -106,9 +105,6 @@ class Trainer:
         self._divides = False
         self._fitting = False
         self._hooks = hooks_of(model)
-        self._own_loss = False
-        self._logs: dict[str, Any] | None = None  # of a step of the model's own
-        self._in_hand: tuple[Array, Array | None] | None = None  # y_pred and mask of this step
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_prepared": None}
@@ -179,42 +175,28 @@ class Trainer:
             self._report_nonfinite(x, y, sample_weight, value)
         return value, y_pred, mask
 
-    def _model_loss(self, x, y, y_pred, sample_weight, mask) -> tuple[Any, Array]:
-        """The loss that the model computes by itself, and its gradient."""
-        given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
-        value = self._value_by_model(given, mask, training=True)
-        dy = np.asarray(self.model.compute_loss_gradient(**given), y_pred.dtype)
-        if dy.shape != y_pred.shape:
-            raise ValueError(
-                f"{type(self.model).__name__}.compute_loss_gradient returns dL/dy_pred, of shape "
-                f"{y_pred.shape}, and returned {dy.shape}"
-            )
-        return value, dy
-
-    def _value_by_model(self, given: dict[str, Any], mask: Array | None, training: bool) -> float:
-        compute_loss = self.model.compute_loss
-        options = {"training": training} if accepts(compute_loss, "training") else {}
-        with self._step_in_hand(given["y_pred"], mask):
-            return float(compute_loss(**given, **options))
-
-    def prepare(self, data: Data, who: str, *, training: bool) -> None:
+    def prepare(self, data: Data, who: str, *, training: bool) -> Batch:
         """Build the model for the data and check that they fit it, the loss and the metrics, before
-        anything is changed."""
+        anything is changed. Returns the first batch as it is trained on."""
         x, y, w = batch = data.first()
         free = data.reader.any_targets
         if y is None and not free:
             raise ValueError(f"{who} needs y: give it beside x, or batches of (x, y)")
-        shapes = [None if a is None else a.shape[1:] for a in batch]
-        seen = (*shapes, data.class_weight is None, free)
+        seen = (
+            x.shape[1:],
+            None if y is None else y.shape[1:],
+            data.class_weight is None if w is None else w.shape[1:],
+            free,
+        )
         # a vector is new when a layer is
         known = self.model.built and self.model.parameters is self._prepared
         if not known or seen != self._rehearsed:
             data.reader.forget()
             self.model.build((None, *x.shape[1:]))
-        x, y, w = data.check(batch)
+        batch = data.check(batch)
         if seen != self._rehearsed:
             if not free:
-                self.rehearse(x, y, w)
+                self.rehearse(*batch)
             self._rehearsed = seen
         parameters = self.model.parameters
         if not known:
@@ -222,7 +204,7 @@ class Trainer:
             self._prepared = parameters
             self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
             self._penalised = any(layer.penalises for layer in self.model.walk())
-            self._warn_of_constant_output(x.shape)
+            self._warn_of_softmax(x.shape)
         self._fused = self._after_softmax if self.model.ends_in_softmax else None
         if training:
             parameters.refresh()
@@ -233,19 +215,30 @@ class Trainer:
                     f"{self.model.name} has no trainable weights: training will not change it",
                     stacklevel=4,
                 )
+        return batch
 
     def _settle(self) -> None:
         """Have freed memory kept, and find out whether layers have threads of their own."""
         keep_freed_memory()
         self._divides = any(layer.divides_batches for layer in self.model.walk())
 
-    def _warn_of_constant_output(self, shape: tuple[int, ...]) -> None:
-        if self.model.ends_in_softmax and self.model.compute_output_shape(shape)[-1] == 1:
-            warnings.warn(
-                f"{self.model.name} ends in a softmax over a single unit, which is 1 whatever x "
-                "is, so it cannot learn: take 'sigmoid', or one unit for each class",
-                stacklevel=5,
+    def _warn_of_softmax(self, shape: tuple[int, ...]) -> None:
+        """Say where a model ends in a softmax that cannot be meant."""
+        if not self.model.ends_in_softmax:
+            return
+        advice = ""
+        if self.model.compute_output_shape(shape)[-1] == 1:
+            advice = (
+                "over a single unit, which is 1 whatever x is, so it cannot learn: take 'sigmoid', "
+                "or one unit for each class"
             )
+        elif getattr(self.loss, "from_logits", False):
+            advice = (
+                "and the loss has from_logits=True, which takes another softmax of it: leave one "
+                "of the two out"
+            )
+        if advice:
+            warnings.warn(f"{self.model.name} ends in a softmax {advice}", stacklevel=5)
 
     def _check_sizes(self, data: Data, who: str, epochs: range, steps: int | None) -> None:
         """Raise where a batch that will be read has not the rows that a stateful layer needs."""
@@ -406,9 +399,13 @@ class Trainer:
     ) -> dict[str, float]:
         logs = self.logs()
         if validation is not None and due(epoch, validation_freq):
-            with self.own_tracking():
-                found = self._evaluate(run, validation, validation_steps)
-            logs |= {f"val_{name}": value for name, value in found.items()}
+            why = validation.ended()
+            if why:
+                warnings.warn(f"epoch {epoch + 1} has no validation: {why}", stacklevel=5)
+            else:
+                with self.own_tracking():
+                    found = self._evaluate(run, validation, validation_steps)
+                logs |= {f"val_{name}": value for name, value in found.items()}
         self.epoch, self.step = epoch + 1, 0
         run.on_epoch_end(epoch, logs)
         return logs
@@ -473,6 +470,8 @@ class Trainer:
             for whole, segment in zip(total, segments, strict=True):
                 whole += n * segment.gradients.astype(np.float64)
             loss, rows = loss + n * float(value), rows + n
+        if not rows:
+            raise ValueError("the data yielded no batch: there is nothing to train on")
         for whole, segment in zip(total, segments, strict=True):
             segment.gradients[...] = whole / rows
         return loss / rows
@@ -602,143 +601,17 @@ class Trainer:
         x, y, w = self._one_batch(
             self._reader(name), x, y, sample_weight, class_weight, f"{what}()", training
         )
-        # a callback of a run may have called: the epoch's sums go on as they were
-        with self.own_tracking() if self._fitting else nullcontext():
-            self.reset()
-            self._stepper(name)(x, y, w)
-            return self.logs()
+        if not self._fitting:
+            return self._report(name, x, y, w)
+        with self.own_tracking():  # for a callback: the sums of the epoch go on as they were
+            return self._report(name, x, y, w)
 
-    def _one_batch(self, reader, x, y, sample_weight, class_weight, who, training):
-        data = ArrayData(
-            reader, x, y, sample_weight, who=who, class_weight=class_weight, batch_size=1
-        )
-        data.batch_size = max(data.n, 1)
-        self.prepare(data, who, training=training)
-        return data.first()
-
-    # ------------------------------------------------------------------ what a model has of its own
-
-    def _find_hooks(self) -> None:
-        """Take note of what the model does by itself, and refuse what would be ignored."""
-        model = self.model
-        refuse(type(model))
-        self._hooks = hooks_of(model)
-        self._own_loss = {"compute_loss", "compute_loss_gradient"} <= self._hooks
-        self.metrics.own = metrics_in(model) if self._hooks else []
-
-    def _own(self, name: str) -> bool:
-        return name in self._hooks
-
-    def _reader(self, name: str) -> Reader:
-        """Who reads data for a step; a step of the model's own takes any targets."""
-        return Reader(self.model, self.loss, any_targets=True) if self._own(name) else self.reader
-
-    def _stepper(self, name: str) -> Any:
-        """What happens to a batch: a step of the trainer's or, where a model has a say in it, of
-        the model's. It returns the logs so far, or a function that computes them."""
-        if self._hooks.isdisjoint((name, "compute_loss", "compute_metrics")):
-            step = self.train_step if name == "train_step" else self.test_step
-
-            def plain(x, y, w):
-                self.track(step(x, y, w), x, y, w)
-                return self.results
-
-            return plain
-        by_model = getattr(self.model, name)
-
-        def own(x, y, w):
-            data = pack_x_y_sample_weight(x, y, w)
-            data = data if isinstance(data, tuple) else (data,)
-            self._logs = read_logs(by_model(data), self.model, name)
-            return self._logs
-
-        return own
-
-    def default_step(self, data: Any, name: str) -> dict[str, Any]:
-        """The step that a model's own ends in: `Sequential.train_step` and `test_step`. The batch
-        is what the model has made of it, so it is checked as one that a user gives."""
-        self._require(name, "")
-        training = name == "train_step"
-        x, y, w = unpack_x_y_sample_weight(data)
-        x, y, w = self._one_batch(self.reader, x, y, w, None, f"{name}()", training)
-        value, y_pred, mask = (self.train_step if training else self.test_step)(x, y, w)
-        self._loss_sum += x.shape[0] * float(value)
-        self._loss_rows += x.shape[0]
-        return self._metrics_by_model(x, y, y_pred, w, mask)
-
-    def _metrics_by_model(self, x, y, y_pred, w, mask) -> dict[str, Any]:
-        with self._step_in_hand(y_pred, mask):
-            logs = self.model.compute_metrics(x, y, y_pred, w)
-        return read_logs(logs, self.model, "compute_metrics")
-
-    def default_metrics(self, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
-        """Update the metrics; see `Sequential.compute_metrics`."""
-        mask = self._mask_of(y_pred)
-        y, y_pred = np.asarray(y), np.asarray(y_pred)
-        self.metrics.build(y.shape, y_pred.shape)
-        self.metrics.update(y, y_pred, sample_weight, mask)
-        return self.results()
-
-    def default_loss(self, y: Any, y_pred: Any, sample_weight: Any) -> float:
-        """The loss of predictions; see `Sequential.compute_loss`."""
-        self._require("compute_loss", "")
-        y_true, y_pred_ = self.loss.as_arrays(y, y_pred)
-        value = self.loss.forward(y_true, y_pred_, sample_weight, self._mask_of(y_pred))[0]
-        # the trainer adds the penalties to what a step reports
-        penalties = sum(self.model.losses) if self._in_hand is None else 0.0
-        return float(value) * self.loss_weight + float(penalties)
-
-    @contextmanager
-    def _step_in_hand(self, y_pred: Array, mask: Array | None):
-        """While the model computes by itself: whose mask it is that no argument brings."""
-        before, self._in_hand = self._in_hand, (y_pred, mask)
-        try:
-            yield
-        finally:
-            self._in_hand = before
-
-    def _mask_of(self, y_pred: Any) -> Array | None:
-        known, mask = self._in_hand or (None, None)
-        return mask if y_pred is known else None
-
-    def _predictor(self) -> Any:
-        """x → y: the model's forward pass, or its own `predict_step`."""
-        model = self.model
-        if not self._own("predict_step"):
-            return lambda x: model.forward(x, PREDICT)[0]
-
-        def own(x):
-            y = model.predict_step((x,))
-            if not isinstance(y, np.ndarray):
-                raise TypeError(
-                    f"{type(model).__name__}.predict_step returns an array, got {type(y).__name__}"
-                )
-            return y
-
-        return own
+    def _report(self, name: str, x, y, w) -> dict[str, Any]:
+        self.reset()
+        self._stepper(name)(x, y, w)
+        return self.logs()
 
     # ------------------------------------------------------------------ loss and metrics so far
-
-    def reset(self) -> None:
-        self._loss_sum = self._loss_rows = 0.0
-        self._logs = None
-        self.metrics.reset()
-
-    def track(self, outcome: Outcome, x, y, sample_weight) -> None:
-        """Add a batch to the loss and the metrics of the epoch."""
-        value, y_pred, mask = outcome
-        n = x.shape[0]
-        self._loss_sum += n * float(value)
-        self._loss_rows += n
-        if self.metrics:
-            self.metrics.update(y, y_pred, sample_weight, mask)
-
-    def results(self) -> dict[str, Any]:
-        return {"loss": self._loss_sum / max(self._loss_rows, 1), **self.metrics.results()}
-
-    def logs(self) -> dict[str, Any]:
-        """What is reported: what the model's own step has returned last, or the results so far."""
-        return self.results() if self._logs is None else dict(self._logs)
 
     @contextmanager
     def own_tracking(self):
@@ -783,11 +656,6 @@ class Trainer:
         rest.reader = self._reader("test_step")
         rest.batch_size = validation_batch_size or rest.batch_size
         return rest
-
-    def _require(self, what: str, name: str) -> None:
-        """Raise without a loss, unless the model has a step or a loss of its own."""
-        if self.loss is None and self._hooks.isdisjoint((name, "compute_loss")):
-            raise RuntimeError(f"{what}() needs a loss: compile(loss='mse') or another")
 
     def _report_nonfinite(self, x: Array, y: Any, sample_weight: Any, value: Any) -> None:
         """Say once which tensor went bad first."""
