@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backprop.config import Registry, custom_object_scope
+from backprop.config import Registry, custom_object_scope, get_custom_objects
 from backprop.optimizers import schedules
 from backprop.optimizers.adam import Adam, Adamax, AdamW, Nadam
 from backprop.optimizers.adaptive import Adadelta, Adagrad, RMSprop
@@ -47,7 +47,7 @@ def get(identifier: Any) -> Any:
     Parameters
     ----------
     identifier : str, mapping, type or Optimizer
-        A name or a class makes the optimizer with its default arguments.
+        A name, in any capitals, or a class makes the optimizer with its default arguments.
 
     Raises
     ------
@@ -58,11 +58,14 @@ def get(identifier: Any) -> Any:
 
     Examples
     --------
-    >>> get("adam")
-    Adam()
+    >>> get("adam"), get("ADAM")
+    (Adam(), Adam())
     >>> get({"class_name": "SGD", "config": {"learning_rate": 0.1}})
     SGD(0.1)
     """
+    if isinstance(identifier, str) and identifier not in get_custom_objects():
+        lowered = identifier.lower()
+        identifier = lowered if lowered in registry.names else identifier
     found = registry.get(identifier)
     if found is None or isinstance(found, Optimizer):
         return found

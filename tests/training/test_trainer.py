@@ -948,3 +948,113 @@ def test_blas_is_held_for_whole_steps_where_a_layer_has_threads(divides):
     with pytest.raises(ArithmeticError):
         model.predict(np.full_like(X, 1e7), verbose=0)
     assert not blas().is_held
+
+
+# ------------------------------------------------------------------ stateful models
+
+
+def series(n):
+    return np.ones((n, 2, 1)), np.ones((n, 2))
+
+
+def stateful(layer=None):
+    bp.utils.set_random_seed(0)
+    layer = layer or LSTM(2, stateful=True)
+    model = bp.Sequential([bp.Input(batch_shape=(2, None, 1)), layer])
+    model.compile("sgd", "mse")
+    return model
+
+
+INCOMPLETE = {
+    "fit": (lambda m: m.fit(*series(5), batch_size=2, verbose=0), "batch 3 of fit"),
+    "too large": (lambda m: m.fit(*series(6), batch_size=3, verbose=0), "batch 1 of fit"),
+    "some steps": (
+        lambda m: m.fit(*series(5), steps_per_epoch=2, epochs=2, verbose=0),
+        "batch 3 of fit",
+    ),
+    "validation": (
+        lambda m: m.fit(*series(4), validation_data=series(3), verbose=0),
+        "validation_data: .* batch 2 of",
+    ),
+    "a split": (
+        lambda m: m.fit(*series(7), validation_split=0.4, verbose=0),
+        "validation_data: .* batch 2 of",
+    ),
+    "a list": (lambda m: m.fit([series(2), series(1)], verbose=0), "batch 2 of fit"),
+    "a list to validate": (
+        lambda m: m.fit([series(2)], validation_data=[series(2), series(3)], verbose=0),
+        "validation_data: .* batch 2 of",
+    ),
+    "evaluate": (lambda m: m.evaluate(*series(5), verbose=0), "batch 3 of evaluate"),
+    "predict": (lambda m: m.predict(series(5)[0], verbose=0), "batch 3 of predict"),
+    "predict in fours": (
+        lambda m: m.predict(series(4)[0], batch_size=4, verbose=0),
+        "batch 1 of predict",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INCOMPLETE.values(), ids=INCOMPLETE)
+def test_an_incomplete_batch_of_a_stateful_model_is_found_before_the_first_step(case):
+    use, where = case
+    model = stateful()
+    before = model.get_weights()
+    carry = model.layers[0].carry.copy()
+    with pytest.raises(ValueError, match=f"{where}.* would have . *: give batch_size=2"):
+        use(model)
+
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(model.layers[0].carry, carry)
+    assert model.optimizer.iterations == 0
+
+
+@pytest.mark.parametrize("layer", ["Bidirectional", "GRU", "chain"])
+def test_stateful_layers_are_found_wherever_they_are(layer):
+    made = {
+        "Bidirectional": lambda: bp.layers.Bidirectional(LSTM(1, stateful=True)),
+        "GRU": lambda: bp.layers.GRU(2, stateful=True),
+        "chain": lambda: bp.layers.Chain([LSTM(2, stateful=True)]),
+    }[layer]()
+    with pytest.raises(ValueError, match="every batch has 2 rows, and batch 3 of fit"):
+        stateful(made).fit(*series(5), batch_size=2, verbose=0)
+
+
+def test_batches_of_a_stateful_model_have_its_size_unless_told_otherwise():
+    x, y = series(6)
+    model, told = stateful(), stateful()
+    model.fit(x, y, shuffle=False, verbose=0)
+    told.fit(x, y, batch_size=2, shuffle=False, verbose=0)
+
+    assert_same(model, told)
+    assert model.predict(x, verbose=0).shape == (6, 2)
+    assert model.evaluate(x, y, verbose=0) > 0
+    assert model.fit(*series(5), steps_per_epoch=2, verbose=0).history["loss"]
+    assert model.predict(series(5)[0], steps=2, batch_size=2, verbose=0).shape == (4, 2)
+
+
+# ------------------------------------------------------------------ no argument is ignored
+
+
+@pytest.mark.parametrize(
+    "option", [{"validation_steps": 2}, {"validation_batch_size": 4}, {"validation_freq": 2}]
+)
+def test_options_of_a_validation_without_one_are_warned_of(option):
+    (name,) = option
+    with pytest.warns(UserWarning, match=f"{name}=. does nothing: give fit\\(\\) validation_data"):
+        linear().fit(X, Y, verbose=0, **option)
+
+
+def test_callbacks_of_a_trainer_hear_of_every_run():
+    heard = []
+    model = linear()
+    model.trainer.callbacks = [
+        LambdaCallback(on_train_begin=lambda logs: heard.append("train")),
+    ]
+    model.trainer.callbacks[0].on_test_begin = lambda logs=None: heard.append("test")
+    model.trainer.callbacks[0].on_predict_begin = lambda logs=None: heard.append("predict")
+    model.fit(X, Y, verbose=0)
+    model.evaluate(X, Y, verbose=0)
+    model.predict(X, verbose=0)
+
+    assert heard == ["train", "test", "predict"]
