@@ -19,13 +19,7 @@ from backprop.callbacks import CallbackList, History
 from backprop.checks import fraction, integer
 from backprop.layer import PREDICT, TRAINING, Array, Context
 from backprop.parallel import blas
-from backprop.training.data import (
-    ArrayData,
-    Batch,
-    IterableData,
-    as_data,
-    located,
-)
+from backprop.training.data import ArrayData, Batch, IterableData, as_data, located
 from backprop.training.hooks import check_hooks, hooks_of
 from backprop.training.options import (
     at_least_one,
@@ -450,12 +444,12 @@ class Trainer(Steps):
             )
         if isinstance(data, ArrayData) and batch_size is None:
             data.batch_size = max(data.n, 1)
-        mean = self.loss is not None and self.loss.reduction in ("mean", "sum_over_batch_size")
-        if data.steps != 1 and not (mean and "compute_loss" not in self._hooks):
+        loss = "compute_loss" if self._own("compute_loss") else self.loss
+        mean = getattr(loss, "reduction", None) in ("mean", "sum_over_batch_size")
+        if not mean and data.steps != 1:
             raise ValueError(
-                f"{name} adds up batches of a loss that is a mean over samples, and "
-                f"{self.loss if 'compute_loss' not in self._hooks else 'compute_loss'!r} may be "
-                "another: give all data as one batch"
+                f"{name} adds up batches of a loss that is a mean over samples, and {loss!r} may "
+                "be another: give all data as one batch"
             )
 
     def full_gradient(self, data: Data) -> float:
@@ -480,10 +474,14 @@ class Trainer(Steps):
         """The metrics of all data at the accepted point."""
         self.reset()
         self._loss_sum, self._loss_rows = loss, 1.0
-        if self.metrics or "compute_metrics" in self._hooks:
+        by_model = self._own("compute_metrics")
+        if self.metrics or by_model:
             for x, y, w in data.batches(0):
                 y_pred, _, mask = self.model.propagate(x, PREDICT)
-                self._logs = self._metrics_by_model(x, y, y_pred, w, mask)
+                if by_model:
+                    self._logs = self._metrics_by_model(x, y, y_pred, w, mask)
+                else:
+                    self.metrics.update(y, y_pred, w, mask)
 
     def evaluate(
         self,
