@@ -101,6 +101,7 @@ class Layer(Configurable):
     time_local = False  # whether y at a time step is that of x at this step alone, in inference
     input_spec: InputSpec | None = None
     dtype: np.dtype | None = None
+    fixed_rows: int | None = None  # how many rows every batch must have; None for any number
     built = False
     activity_regularizer: Any = None
     build_shape: Shape | None = None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-
 from backprop.config import Registry, custom_object_scope, deserialize, nearest, serialize
-from backprop.layer import Array, Layer, float_dtype
+from backprop.layer import Array, Layer, float_dtype, unique
 from backprop.layers.containers import Chain, Input, InputLayer
 from backprop.parameters import ParameterVector
+from backprop.training.data import unpack_x_y_sample_weight
+from backprop.training.hooks import hook, refuse
+from backprop.training.tracking import fresh, metrics_in
 from backprop.training.trainer import Trainer
 
 
@@ -67,6 +68,10 @@ class Sequential(Chain):
         self._vector: ParameterVector | None = None
         super().__init__(layers, trainable=trainable, name=name, dtype=dtype)
         self._build_if_declared()
+
+    def __call__(self, x, training: bool = False, mask: Array | None = None) -> Array:
+        refuse(type(self))
+        return super().__call__(x, training, mask)
 
     # ------------------------------------------------------------------ the stack of layers
 
@@ -251,9 +256,9 @@ class Sequential(Chain):
 
     @property
     def metrics(self) -> list:
-        return (
-            [] if self.trainer is None else [metric for _, metric, _ in self.trainer.metrics.items]
-        )
+        """Those of `compile`, and those that are attributes of the model."""
+        compiled = self.trainer.metrics.items if self.trainer else []
+        return [metric for _, metric, _ in compiled] + metrics_in(self)
 
     @property
     def metrics_names(self) -> list[str]:
@@ -291,7 +296,8 @@ class Sequential(Chain):
         y : array, optional
             Targets, unless they come with `x`.
         batch_size : int, default 32
-            Of arrays; an iterable has batches already. For L-BFGS the default is all rows.
+            Of arrays; an iterable has batches already. For L-BFGS the default is all rows, for a
+            stateful model the number of sequences whose states it keeps.
         epochs : int, default 1
             The number of the last epoch; see `initial_epoch`.
         verbose : {"auto", 0, 1, 2}
@@ -300,17 +306,27 @@ class Sequential(Chain):
         validation_split : float, default 0
             Share of the rows, from the end, that is kept for validation.
         validation_data : tuple or iterable, optional
-            ``(x, y)`` or ``(x, y, sample_weight)``, or an iterable of batches.
-        shuffle : bool, default True
+            ``(x, y)`` or ``(x, y, sample_weight)``, or an iterable of batches. Comes before
+            `validation_split`.
+        shuffle : bool or "batch", default True
             Anew for each epoch; the order depends only on the seed and the epoch. Batches that can
-            be read by index are shuffled as they are, those of other iterables are not.
-        class_weight : dict of int to float, optional
+            be read by index are shuffled as they are, those of other iterables are not. ``"batch"``
+            shuffles the rows within each batch, and leaves the batches where they are.
+        class_weight : dict of int to float, or "balanced", optional
+            A factor for each class in the loss of training, by the class numbers that stand in `y`,
+            or are one-hot there; those that are not named weigh 1. The loss says what the classes
+            of its targets are: one for each sample, or for each step, pixel ... of it.
+            ``"balanced"`` is n / (k n_c), as in scikit-learn, of the rows of `y` that are trained
+            on. Rows of `validation_split` are not weighed.
         sample_weight : array, optional
+            A factor for each row, or for each step of it. Those of `validation_split` keep theirs.
         initial_epoch : int, default 0
             Where to go on.
         steps_per_epoch, validation_steps : int, optional
             Batches of an epoch, of a validation. Default: all. The next epoch goes on where one of
-            some steps stopped; the end of the data ends an epoch too.
+            some steps stopped; the end of the data ends an epoch too. Of batches that are read by
+            index an epoch has as many as there were when the run began, or what is left of them:
+            the run warns when their number changes.
         validation_batch_size : int, optional
             Default: `batch_size`.
         validation_freq : int or list of int, default 1
@@ -387,6 +403,8 @@ class Sequential(Chain):
         Parameters
         ----------
         x : array, or iterable of batches
+            A list of arrays is, as in Keras, one input each, and a `Sequential` has one: a list of
+            batches holds tuples, ``[(x,), (x,)]``.
         batch_size : int, optional
             Default: as many rows as keep all arrays in a cache, from 32 to 4096; 32 with `steps`.
         verbose : {"auto", 0, 1, 2}
@@ -471,38 +489,107 @@ class Sequential(Chain):
     def train_on_batch(
         self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
     ):
-        """One optimisation step; the metrics go on until `reset_metrics`."""
+        """One optimisation step on a batch.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight
+            As `fit` takes them; all rows are one batch.
+        return_dict : bool, default False
+
+        Returns
+        -------
+        float, list or dict
+            Loss and metrics of this batch alone, before the step, as `evaluate` returns them.
+        """
         logs = self._trainer("train_on_batch").one_batch(
             x, y, sample_weight, class_weight, training=True
         )
         return present(logs, return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict: bool = False):
-        """Loss and metrics of one batch in inference; the metrics go on until `reset_metrics`."""
+        """Loss and metrics of one batch alone, in inference, as `evaluate` returns them."""
         logs = self._trainer("test_on_batch").one_batch(x, y, sample_weight, training=False)
         return present(logs, return_dict)
 
     def reset_metrics(self) -> None:
-        """Forget the loss and the metrics so far."""
+        """Forget the loss and the metrics so far. `fit`, `evaluate`, `train_on_batch` and
+        `test_on_batch` begin with it, so only `compute_metrics` by hand needs it."""
         self._trainer("reset_metrics").reset()
 
     def get_metrics_result(self) -> dict[str, float]:
-        """The loss and the metrics so far."""
+        """The loss and the metrics so far: of the last batch of `train_on_batch` or
+        `test_on_batch`, of the epoch until now within a `fit`, of its last epoch behind it."""
         return self._trainer("get_metrics_result").results()
 
+    # ------------------------------------------------------------------ hooks of a subclass
+
+    @hook
+    def train_step(self, data) -> dict[str, float]:
+        """One optimisation step on a batch of `fit` or `train_on_batch`.
+
+        For subclasses: `fit` calls it only where it is overridden. An override changes the data and
+        ends in ``super().train_step(data)``, or writes the step itself: ``self.trainer.gradients(x,
+        y, sample_weight)`` returns (loss, y_pred, mask) and sets ``self.parameters.gradients``,
+        ``self.optimizer.step(self.parameters)`` moves the weights.
+
+        Parameters
+        ----------
+        data : tuple
+            ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``; see
+            `utils.unpack_x_y_sample_weight`.
+
+        Returns
+        -------
+        dict
+            Loss and metrics of the epoch so far: what the last batch returns is the epoch's.
+        """
+        return self._trainer("train_step").default_step(data, "train_step")
+
+    @hook
+    def test_step(self, data) -> dict[str, float]:
+        """The loss and the metrics of a batch of `evaluate`, of a validation or of
+        `test_on_batch`; for subclasses, as `train_step`."""
+        return self._trainer("test_step").default_step(data, "test_step")
+
+    @hook
+    def predict_step(self, data) -> Array:
+        """y for a batch ``(x,)`` of `predict` or `predict_on_batch`; for subclasses, as
+        `train_step`."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return (self.trainer or Trainer(self)).forward_batch(x)
+
+    @hook
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training: bool = True
     ) -> float:
-        """The loss of predictions, with the penalties on the weights."""
-        loss = self._trainer("compute_loss").loss
-        return float(loss(y, y_pred, sample_weight)) + float(sum(self.losses))
+        """The loss of predictions, with the penalties on the weights.
 
+        For subclasses: where it is overridden, it is what `evaluate` reports. To be trained on it
+        needs its gradient, `compute_loss_gradient`. Within a step the penalties are left out, as
+        the trainer adds them to what an override returns.
+        """
+        return self._trainer("compute_loss").default_loss(y, y_pred, sample_weight)
+
+    @hook
+    def compute_loss_gradient(self, x=None, y=None, y_pred=None, sample_weight=None) -> Array:
+        """dL/dy_pred, where L is what an overridden `compute_loss` returns, without penalties.
+
+        It is called after `compute_loss` of the same batch, and only where a subclass writes both.
+        """
+        raise TypeError(
+            f"{type(self).__name__} has no compute_loss_gradient(self, x, y, y_pred, "
+            "sample_weight): the trainer knows the gradient of its loss by itself"
+        )
+
+    @hook
     def compute_metrics(self, x, y, y_pred, sample_weight=None) -> dict[str, float]:
-        """Update the metrics with predictions, and return them."""
-        tracked = self._trainer("compute_metrics").metrics
-        tracked.build(np.shape(y), np.shape(y_pred))
-        tracked.update(np.asarray(y), np.asarray(y_pred), sample_weight)
-        return tracked.results()
+        """Update the metrics with predictions; returns the loss and the metrics so far.
+
+        For subclasses: where it is overridden, it makes the logs of each batch. Metrics that are
+        attributes of the model are reset by themselves, and are in what this method returns.
+        """
+        return self._trainer("compute_metrics").default_metrics(y, y_pred, sample_weight)
 
     def add_loss(self, loss) -> None:
         """Not here: a penalty needs a derivative."""
@@ -617,7 +704,7 @@ def clone_model(
     call_function=None,
     recursive: bool = False,
 ):
-    """A model of the same layers with fresh values.
+    """A model of the same layers with fresh values, compiled alike; the optimizer begins anew.
 
     Parameters
     ----------
@@ -631,12 +718,46 @@ def clone_model(
         raise ValueError(
             "input_tensors, call_function and recursive are of Keras' functional API: not offered"
         )
-    if clone_function is None:
-        return type(model).from_config(model.get_config())
-    shape = [Input(batch_shape=model.input_shape)] if model.built else []
-    return type(model)(
-        [*shape, *map(clone_function, model.layers)], name=model.name, dtype=model.dtype
+    twin = with_layers(
+        model, copies(model) if clone_function is None else clones(model, clone_function)
     )
+    if model.trainer is not None:
+        twin.trainer = model.trainer.anew(twin)
+    return twin
+
+
+def copies(model: Sequential) -> list[Layer]:
+    """Layers of the same configuration; own classes need not be registered for it."""
+    own = {
+        type(layer).__name__: type(layer)
+        for layer in model.walk()
+        if not type(layer).__module__.startswith("backprop.")
+    }
+    with custom_object_scope(own):
+        return deserialize(serialize(model._entries))
+
+
+def clones(model: Sequential, clone_function: Callable[[Layer], Layer]) -> list[Layer]:
+    """What a function makes of each layer; for one in two places it is called once."""
+    made = {id(layer): clone_function(layer) for layer in unique(model.layers)}
+    shape: list[Layer] = [Input(batch_shape=model.input_shape)] if model.built else []
+    return shape + [made[id(layer)] for layer in model.layers]
+
+
+def with_layers(model: Sequential, layers: list[Layer]) -> Sequential:
+    """A model of the same class of other layers. What a constructor of its own has added is copied;
+    the constructor, which may make layers, is not called."""
+    cls = type(model)
+    twin = cls.__new__(cls)
+    Sequential.__init__(twin, layers, model.trainable, model.name, dtype=model.dtype)
+    if model.built and not twin.built:
+        twin.build(model.build_shape)
+    twin._arguments = model._arguments | {"layers": twin._entries}
+    memo: dict[int, Any] = {id(model): twin}
+    memo |= {id(old): new for old, new in zip(model.layers, twin.layers, strict=True)}
+    added = {k: v for k, v in model.__dict__.items() if k not in twin.__dict__}
+    twin.__dict__ |= {name: fresh(value, memo) for name, value in added.items()}
+    return twin
 
 
 def model_from_json(json_string: str, custom_objects=None) -> Sequential:

@@ -20,6 +20,7 @@ LINES = [
     ["parameters"],
     ["layer"],
     ["activations", "layers", "losses", "metrics"],
+    ["training.class_weight"],
     ["optimizers", "gradcheck", "training.reader", "training.data", "datasets"],
     ["callbacks", "training"],
     ["interop"],

@@ -287,7 +287,12 @@ DATA = {
         TypeError,
         "fit() expects x to be an array, a sparse matrix",
     ),
-    "a dict": ("regression", fit({"input": X}), TypeError, "an iterable of batches, got dict"),
+    "a dict": (
+        "regression",
+        fit({"input": X}),
+        TypeError,
+        "x is a dict of 'input', which stands for several inputs, and a Sequential has one",
+    ),
     "a function": (
         "regression",
         fit(lambda: 0, None),
@@ -385,13 +390,13 @@ DATA = {
         "sparse",
         fit(y=LABELS, class_weight=[1.0, 2.0]),
         TypeError,
-        "a weight for each class, such as {0: 1.0, 1: 5.0}, got [1.0, 2.0]",
+        "{0: 1.0, 1: 5.0}, or 'balanced', got [1.0, 2.0]; write dict(enumerate(class_weight))",
     ),
     "a class' name": (
         "sparse",
         fit(y=LABELS, class_weight={"cat": 1.0}),
         ValueError,
-        "class numbers from 0 as keys, got 'cat'",
+        "class numbers as keys, as they stand in y, got 'cat'",
     ),
     "a weight of text": (
         "sparse",
@@ -423,7 +428,7 @@ DATA = {
         "regression",
         fit_batches({"x": X}),
         TypeError,
-        "batch 1 of x: x expected numbers",
+        "batch 1 of x: x is a dict of 'x', which stands for several inputs",
     ),
     "a batch of fewer targets": (
         "regression",

@@ -339,3 +339,151 @@ def test_an_activation_cannot_bring_a_penalty_that_nobody_would_apply():
 def test_an_input_spec_refuses_what_it_would_ignore(argument):
     with pytest.raises(ValueError, match="says nothing here"):
         bp.InputSpec(ndim=2, **argument)
+
+
+# ------------------------------------------------------------------ clones
+
+
+def compiled(optimizer=None, layers=None, cls=bp.Sequential, **options):
+    bp.utils.set_random_seed(0)
+    layers = layers or [bp.layers.Dense(4, "tanh"), bp.layers.Dense(1)]
+    model = cls([bp.Input((3,)), *layers])
+    model.compile(optimizer or bp.optimizers.Adam(0.1), "mse", **options)
+    return model
+
+
+ROWS = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+SUMS = ROWS.sum(1, keepdims=True)
+
+
+def test_a_clone_is_compiled_alike_and_begins_anew():
+    model = compiled(
+        metrics=["mae", bp.metrics.MeanSquaredError(name="own")],
+        weighted_metrics=["mse"],
+        loss_weights=2.0,
+    )
+    model.fit(ROWS, SUMS, epochs=2, verbose=0)
+    model.optimizer.learning_rate = 0.05
+    twin = bp.models.clone_model(model)
+
+    assert twin.optimizer.learning_rate == 0.05
+    assert twin.optimizer.iterations == 0
+    assert twin.optimizer is not model.optimizer
+    assert repr(twin.loss) == repr(model.loss)
+    twin.set_weights(model.get_weights())
+    assert twin.evaluate(ROWS, SUMS, verbose=0) == model.evaluate(ROWS, SUMS, verbose=0)
+    before = model.get_weights()
+    twin.fit(ROWS, SUMS, verbose=0)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_clone_trains_as_a_model_that_is_compiled_anew():
+    model = compiled(bp.optimizers.SGD(0.1, momentum=0.9))
+    start = model.get_weights()
+    expected = model.fit(ROWS, SUMS, epochs=3, shuffle=False, verbose=0).history
+    twin = bp.models.clone_model(model)
+    twin.set_weights(start)
+
+    assert twin.fit(ROWS, SUMS, epochs=3, shuffle=False, verbose=0).history == expected
+
+
+@pytest.mark.parametrize(
+    "rate", [lambda step: 0.1 / (1 + step), bp.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)]
+)
+def test_a_clone_keeps_a_schedule(rate):
+    twin = bp.models.clone_model(compiled(bp.optimizers.SGD(rate)))
+    twin.fit(ROWS, SUMS, epochs=3, verbose=0)
+
+    assert twin.optimizer.learning_rate == pytest.approx(float(rate(3)))
+
+
+def test_a_clone_needs_no_registration_of_own_classes():
+    class Twice(bp.layers.Layer):
+        def forward(self, x, ctx=None):
+            return 2 * x, None
+
+        def backward(self, dy, cache):
+            return 2 * dy
+
+    class Own(bp.losses.MeanSquaredError):
+        pass
+
+    layers = [Twice(), bp.layers.Residual([Twice()]), bp.layers.Dense(1)]
+    model = compiled(layers=layers, metrics=[lambda a, b: np.abs(a - b).mean(-1)])
+    model.compile("sgd", Own())
+    twin = bp.models.clone_model(model)
+
+    assert isinstance(twin.layers[0], Twice)
+    assert twin.layers[0] is not model.layers[0]
+    assert isinstance(twin.loss, Own)
+
+
+@pytest.mark.parametrize(
+    "function", [None, lambda layer: type(layer).from_config(layer.get_config())]
+)
+def test_a_layer_in_two_places_stays_one_in_a_clone(function):
+    shared = bp.layers.Dense(3, "tanh")
+    model = compiled(layers=[shared, bp.layers.Dropout(0.1), shared, bp.layers.Dense(1)])
+    twin = bp.models.clone_model(model, clone_function=function)
+
+    assert twin.layers[0] is twin.layers[2] is not shared
+    assert twin.count_params() == model.count_params()
+    assert twin.compiled
+
+
+def test_what_an_optimizer_does_not_decay_stays_so_in_a_clone():
+    model = compiled(bp.optimizers.AdamW(0.1))
+    model.optimizer.exclude_from_weight_decay([model.layers[0].bias])
+    twin = bp.models.clone_model(model)
+
+    assert [twin.optimizer._excludes(p) for p in twin.parameters.parameters] == [
+        *(False, True),
+        *(False, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "function", [None, lambda layer: type(layer).from_config(layer.get_config())]
+)
+def test_a_clone_is_of_the_models_class_whatever_its_constructor(function):
+    class Net(bp.Sequential):
+        def __init__(self, width=4):
+            super().__init__([bp.Input((3,)), bp.layers.Dense(width), bp.layers.Dense(1)])
+            self.first = self.layers[0]
+            self.seen = bp.metrics.Mean(name="seen")
+
+        def train_step(self, data):
+            self.seen.update_state([1.0])
+            return super().train_step(data) | {"seen": self.seen.result()}
+
+    model = Net(5)
+    model.compile("sgd", "mse")
+    model.fit(ROWS, SUMS, verbose=0)
+    twin = bp.models.clone_model(model, clone_function=function)
+
+    assert type(twin) is Net
+    assert twin.count_params() == model.count_params()
+    assert twin.first is twin.layers[0] is not model.first
+    assert twin.seen is not model.seen
+    assert twin.seen.result() == 0
+    assert twin.fit(ROWS, SUMS, verbose=0).history["seen"] == [1.0]
+
+
+def test_a_clone_of_what_is_not_compiled_or_not_built_is_neither():
+    assert not bp.models.clone_model(small()).compiled
+    unbuilt = bp.Sequential([bp.layers.Dense(1)])
+    unbuilt.compile("adam", "mse")
+    twin = bp.models.clone_model(unbuilt)
+
+    assert twin.compiled
+    assert not twin.built
+    assert twin.fit(ROWS, SUMS, verbose=0).history["loss"]
+    assert not bp.Sequential.from_config(compiled().get_config()).compiled
+
+
+def test_frozen_layers_stay_frozen_in_a_clone():
+    model = compiled()
+    model.layers[0].trainable = False
+
+    assert [layer.trainable for layer in bp.models.clone_model(model).layers] == [False, True]

@@ -11,11 +11,14 @@ from backprop.linalg import SHORT, max_last, multiples, rows, sigmoid, sum_last
 from backprop.losses.axes import last, mean_last, share, unlast
 from backprop.losses.labels import (
     axis_number,
+    binary_numbers,
     check_class_numbers,
     check_one_hot,
     check_probabilities,
     check_several,
     class_numbers,
+    numbered,
+    one_hot_numbers,
     smooth,
 )
 from backprop.losses.loss import EPSILON, Loss
@@ -98,6 +101,9 @@ class BinaryCrossentropy(Loss):
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         advice = "for labels of -1 and 1 use Hinge, for more classes SparseCategoricalCrossentropy"
         check_probabilities(self, y_true, advice)
+
+    def classes(self, y_true, output_shape):
+        return binary_numbers(self, y_true, output_shape, self.axis, [0, 1])
 
     def advice(self, shape: tuple[int | None, ...]) -> str:
         if len(shape) == 1 or shape[1:] == (1,):
@@ -197,6 +203,9 @@ class CategoricalCrossentropy(Loss):
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         check_several(self, output_shape, self.axis)
         check_probabilities(self, y_true, "for class numbers use SparseCategoricalCrossentropy")
+
+    def classes(self, y_true, output_shape):
+        return one_hot_numbers(y_true, self.axis)
 
 
 class SparseCategoricalCrossentropy(Loss):
@@ -312,6 +321,9 @@ class SparseCategoricalCrossentropy(Loss):
     def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         self.check_numbers(y_true)
         check_class_numbers(self, y_true, output_shape, self.axis, self.ignore_class)
+
+    def classes(self, y_true, output_shape):
+        return numbered(y_true, output_shape, self.axis)
 
 
 class SparseAfterSoftmax(Loss):

@@ -12,11 +12,14 @@ from backprop.losses.axes import last, mean_last, share, unlast
 from backprop.losses.classification import exponentials, normalise
 from backprop.losses.labels import (
     axis_number,
+    binary_numbers,
     check_class_numbers,
     check_one_hot,
     check_probabilities,
     check_several,
     class_numbers,
+    numbered,
+    one_hot_numbers,
     smooth,
 )
 from backprop.losses.loss import EPSILON, Loss
@@ -108,6 +111,9 @@ class BinaryFocalCrossentropy(Loss):
 
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         check_probabilities(self, y_true, "for more classes use CategoricalFocalCrossentropy")
+
+    def classes(self, y_true, output_shape):
+        return binary_numbers(self, y_true, output_shape, self.axis, [0, 1])
 
 
 class CategoricalFocalCrossentropy(Loss):
@@ -203,6 +209,9 @@ class CategoricalFocalCrossentropy(Loss):
         check_several(self, output_shape, self.axis)
         check_probabilities(self, y_true, "for class numbers use utils.to_categorical(y)")
 
+    def classes(self, y_true, output_shape):
+        return one_hot_numbers(y_true, self.axis)
+
 
 class CategoricalGeneralizedCrossEntropy(Loss):
     """values = (1 - p^q) / q, where p is the probability of the label.
@@ -267,6 +276,9 @@ class CategoricalGeneralizedCrossEntropy(Loss):
     def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         self.check_numbers(y_true)
         check_class_numbers(self, y_true, output_shape, -1)
+
+    def classes(self, y_true, output_shape):
+        return numbered(y_true, output_shape, -1)
 
 
 def slope(f: Array, gamma: float) -> Any:

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 
 from backprop.losses.axes import mean_last, share
-from backprop.losses.labels import check_one_hot, check_several
+from backprop.losses.labels import (
+    binary_numbers,
+    check_one_hot,
+    check_several,
+    one_hot_numbers,
+)
 from backprop.losses.loss import Loss
 
 Array = np.ndarray
@@ -62,6 +67,9 @@ class Hinge(Loss):
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         check_signs(self, y_true)
 
+    def classes(self, y_true, output_shape):
+        return binary_numbers(self, y_true, output_shape, -1, [-1, 0, 1])
+
 
 class SquaredHinge(Loss):
     """values = ⟨m²⟩ over the last axis, where m = max(1 - t y_pred, 0) and t = ±1.
@@ -111,6 +119,9 @@ class SquaredHinge(Loss):
 
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         check_signs(self, y_true)
+
+    def classes(self, y_true, output_shape):
+        return binary_numbers(self, y_true, output_shape, -1, [-1, 0, 1])
 
 
 class CategoricalHinge(Loss):
@@ -167,6 +178,9 @@ class CategoricalHinge(Loss):
 
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         check_several(self, output_shape, -1)
+
+    def classes(self, y_true, output_shape):
+        return one_hot_numbers(y_true, -1)
 
 
 def signs(y_true: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backprop.layer import show_shape
-from backprop.losses.axes import agree
+from backprop.losses.axes import agree, last
 from backprop.losses.loss import FLATTEN, Loss
 
 Array = np.ndarray
@@ -22,6 +22,39 @@ def class_numbers(y_true: Array, ndim: int, axis: int) -> Array:
     if y_true.ndim == ndim and y_true.shape[axis] == 1:
         y_true = y_true.squeeze(axis)
     return y_true.astype(np.intp, copy=False)
+
+
+def numbered(y_true: Array, output_shape: Shape, axis: int) -> tuple[Array, list[int] | None]:
+    """The classes of targets that are class numbers; see `Loss.classes`."""
+    k = output_shape[axis]
+    numbers = class_numbers(y_true, len(output_shape), axis)
+    return numbers, None if k is None else list(range(k))
+
+
+def one_hot_numbers(y_true: Array, axis: int) -> tuple[Array, list[int]]:
+    """The classes of targets that are one-hot, or soft: the likeliest; see `Loss.classes`."""
+    return y_true.argmax(axis), list(range(y_true.shape[axis]))
+
+
+def binary_numbers(
+    loss: Loss, y_true: Array, output_shape: Shape, axis: int, known: list[int]
+) -> tuple[Array, list[int]]:
+    """The classes of targets of one output a value: the labels themselves. Several outputs may
+    stand for one-hot classes; see `Loss.classes`."""
+    if y_true.ndim < len(output_shape):
+        return np.rint(y_true).astype(np.intp), known
+    if y_true.shape[axis] == 1:
+        return np.rint(y_true.squeeze(axis)).astype(np.intp), known
+    labels = last(y_true, axis)
+    ones = np.count_nonzero(np.rint(labels) == 1, axis=-1)
+    if not (ones == 1).all():
+        place = tuple(np.argwhere(ones != 1)[0].tolist())
+        raise ValueError(
+            f"class_weight needs one class a sample, and y holds {ones[place]} in row {place[0]}: "
+            f"{type(loss).__name__} of several outputs has labels of their own for them; give "
+            "sample_weight, a weight for each row"
+        )
+    return one_hot_numbers(labels, -1)
 
 
 def axis_number(loss: Loss, axis: int) -> int:

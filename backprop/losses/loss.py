@@ -76,6 +76,7 @@ class Loss(Layer):
     [[2.0], [16.0]]
     """
 
+    domain = ""  # what y_pred must be, for the report of a loss that is not finite
     reduction: str | None = "sum_over_batch_size"  # where a subclass leaves super().__init__() out
 
     def __new__(cls, *args, **kwargs):
@@ -313,6 +314,37 @@ class Loss(Layer):
 
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         """Raise where a target is outside the range that the loss is defined on."""
+
+    def classes(
+        self, y_true: Array, output_shape: tuple[int | None, ...]
+    ) -> tuple[Array, list[int] | None]:
+        """The class of each value, and which classes there are: what `class_weight` goes by.
+
+        A loss over classes overrides it; by default a loss has numbers for targets.
+
+        Parameters
+        ----------
+        y_true : ndarray, (n, ...)
+            As `check` has accepted it.
+        output_shape : tuple
+            Of the model's output, with the batch axis.
+
+        Returns
+        -------
+        numbers : ndarray of int
+            Of the shape of `values`.
+        known : list of int or None
+            All classes, where the loss or the output's shape tells.
+
+        Raises
+        ------
+        ValueError
+            If there is no class for each value.
+        """
+        raise ValueError(
+            f"class_weight needs a loss over classes, and {type(self).__name__} has none: give "
+            "sample_weight, a weight for each row"
+        )
 
     def check_numbers(self, y_true: Array) -> None:
         if y_true.dtype.kind not in "fiub":

@@ -84,6 +84,8 @@ class Poisson(Loss):
     2.0
     """
 
+    domain = "rates must be positive: end the model with 'softplus' or 'exponential'"
+
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",

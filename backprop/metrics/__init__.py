@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from backprop.config import Registry, custom_object_scope, snake_case
+from backprop.config import Registry, custom_object_scope, signature_of, snake_case
 from backprop.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -268,6 +268,12 @@ registry.names |= {
 
 ACCURACIES = (BinaryAccuracy, SparseCategoricalAccuracy, CategoricalAccuracy)
 CROSSENTROPIES = (BinaryCrossentropy, SparseCategoricalCrossentropy, CategoricalCrossentropy)
+# metrics of class numbers, of which a loss may ignore one
+SPARSE = (
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    SparseCategoricalCrossentropy,
+)
 SHORT = {
     "accuracy": ACCURACIES,
     "acc": ACCURACIES,
@@ -325,7 +331,8 @@ def resolve(
     output_shape, y_true_shape : tuple
         With the batch axis.
     loss : Loss, optional
-        Tells ``"crossentropy"`` whether the outputs are logits.
+        Tells ``"crossentropy"`` whether the outputs are logits, and every metric that is given by
+        name and has an `ignore_class` which label does not count.
 
     Examples
     --------
@@ -345,16 +352,31 @@ def resolve(
             chosen = sparse
         else:
             chosen = categorical
+        options = ignored(chosen, loss)
         if chosen in CROSSENTROPIES and getattr(loss, "from_logits", False):
-            return chosen(name=identifier, from_logits=True)
-        return chosen(name=identifier)
+            options["from_logits"] = True
+        return chosen(name=identifier, **options)
     found = get(identifier)
     if isinstance(found, Metric):
-        if isinstance(identifier, str):
-            found.name = identifier
+        if not isinstance(identifier, str):
+            return found
+        options = ignored(type(found), loss)
+        if options:
+            found = type(found)(**options)
+        found.name = identifier
         return found
     name = identifier if isinstance(identifier, str) else name_of(found)
     return MeanMetricWrapper(found, name)
+
+
+def ignored(cls: type[Metric], loss: Any) -> dict[str, Any]:
+    """The loss' `ignore_class` as an argument of a metric that takes one."""
+    label = getattr(loss, "ignore_class", None)
+    return (
+        {}
+        if label is None or "ignore_class" not in signature_of(cls)[0]
+        else {"ignore_class": label}
+    )
 
 
 def name_of(fn: Any) -> str:

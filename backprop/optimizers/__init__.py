@@ -58,8 +58,8 @@ def get(identifier: Any) -> Any:
 
     Examples
     --------
-    >>> get("adam")
-    Adam()
+    >>> get("adam"), get("ADAM")
+    (Adam(), Adam())
     >>> get({"class_name": "SGD", "config": {"learning_rate": 0.1}})
     SGD(0.1)
     """

@@ -242,4 +242,4 @@ def history_alone(run: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def metric_names(trainer: Any) -> list[str]:
-    return [name for name, _, _ in trainer.metrics.items]
+    return trainer.metrics.names()

@@ -16,26 +16,27 @@ from typing import Any
 
 import numpy as np
 
-from backprop.checks import integer
-from backprop.layer import Array, show_shape
+from backprop.checks import integer, one_of
+from backprop.layer import Array
+from backprop.training.class_weight import read_class_weight
 from backprop.training.reader import Reader, is_array, is_sparse
 
 Batch = tuple[Any, Any, Any]  # x, y, sample_weight
 
 
 def is_array_like(x: Any) -> bool:
-    """Whether `x` holds samples, not batches: arrays, frames, sparse matrices, lists of numbers."""
+    """Whether `x` holds samples, not batches: arrays, frames, sparse matrices, lists of numbers or
+    of arrays."""
     if is_array(x):
         return True
     return isinstance(x, list | tuple) and not any(is_batch(item) for item in x[:1])
 
 
 def is_batch(item: Any) -> bool:
-    """Whether an item of a list is a batch: an array, or an array and its targets."""
+    """Whether an item of a list is a batch: (x,), (x, y) or (x, y, sample_weight)."""
     if isinstance(item, tuple):
         return not all(np.isscalar(v) for v in item)
-    items = item if isinstance(item, list) else [item]
-    return any(is_array(v) and not np.isscalar(v) for v in items)
+    return isinstance(item, list) and any(is_array(v) and not np.isscalar(v) for v in item)
 
 
 def place(epoch: int, steps: int | None, total: int) -> tuple[int, int, int]:
@@ -76,10 +77,12 @@ class ArrayData:
     who : str, default "fit()"
         For error messages.
     batch_size : int, default 32
-    shuffle : bool
+    shuffle : bool or "batch"
+        ``"batch"`` shuffles the rows within each batch, and leaves the batches where they are.
     seed : int
         With the epoch's number it decides the order.
-    class_weight : mapping of int to float, optional
+    class_weight : mapping of int to float, or "balanced", optional
+        Becomes weights of samples in `check`, so it never reaches rows that were split off before.
     """
 
     once = False  # whether it can be read but once
@@ -93,22 +96,25 @@ class ArrayData:
         *,
         who: str = "fit()",
         batch_size: int | None = None,
-        shuffle: bool = False,
+        shuffle: Any = False,
         seed: int = 0,
-        class_weight: Mapping[int, float] | None = None,
+        class_weight: Any = None,
     ):
         self.reader = reader
-        self.x = reader.x(x)
-        self.y = reader.y(y)
+        self.x = reader.x(x, rows=rows_in(y))
+        self.y = reader.y(y, rows=self.x.shape[0])
         self.n = self.x.shape[0]
         if self.y is not None and len(self.y) != self.n:
             raise ValueError(
                 f"x has {self.n} rows and y has {len(self.y)}; they must have a row for each sample"
             )
         self.weight = reader.weight(sample_weight, self.n)
-        if class_weight is not None:
-            self.weight = class_weights(self.y, class_weight, self.weight, reader.model.dtype)
-        self.batch_size = integer(32 if batch_size is None else batch_size, who, "batch_size")
+        self.class_weight = read_class_weight(class_weight)
+        if self.class_weight is not None and self.weight is not None:
+            raise two_weights()
+        self.batch_size = integer(
+            reader.fixed_rows or 32 if batch_size is None else batch_size, who, "batch_size"
+        )
         self.shuffle = shuffle
         self.seed = seed
         self.who = who
@@ -127,7 +133,7 @@ class ArrayData:
                 f"{self.n - at} to validate on"
             )
         rest = object.__new__(ArrayData)
-        rest.__dict__ |= self.__dict__ | {"shuffle": False, "n": self.n - at}
+        rest.__dict__ |= self.__dict__ | {"shuffle": False, "n": self.n - at, "class_weight": None}
         for name in ("x", "y", "weight"):
             array = getattr(self, name)
             setattr(rest, name, None if array is None else array[at:])
@@ -137,7 +143,13 @@ class ArrayData:
 
     def order(self, number: int) -> Array:
         """The order of the samples in a pass over them."""
-        return np.random.default_rng([self.seed, number]).permutation(self.n)
+        rng = np.random.default_rng([self.seed, number])
+        if self.shuffle != "batch":
+            return rng.permutation(self.n)
+        rows = np.arange(self.n)
+        for i in range(0, self.n, self.batch_size):
+            rng.shuffle(rows[i : i + self.batch_size])
+        return rows
 
     def first(self) -> Batch:
         """The first samples, as a batch."""
@@ -145,14 +157,31 @@ class ArrayData:
             raise ValueError(f"{self.who} got no rows: x has shape {self.x.shape}")
         return self._read(slice(0, self.batch_size))
 
-    def check(self) -> None:
-        """Raise unless the targets fit the loss, all of them where they are in memory."""
-        x, y, _ = self.first()
-        self.reader.check(x, y if isinstance(self.y, np.memmap) else self.y)
+    def check(self, batch: Batch) -> Batch:
+        """The first batch as it is trained on. Raises unless the targets fit the loss, all of them
+        where they are in memory; then the classes' weights become weights of samples."""
+        x, y, _ = batch
+        whole = not isinstance(self.y, np.memmap)
+        self.reader.check(x, self.y if whole else y)
+        if self.class_weight is None:
+            return batch
+        if isinstance(self.class_weight, str):
+            self.class_weight = self.reader.balanced(self.y)
+        if whole:
+            self.y, self.weight = self.reader.weigh(self.y, self.class_weight)
+            self.class_weight = None
+        return self.first()
 
-    def ended(self) -> bool:
-        """Whether there can be no further epoch."""
-        return False
+    def ended(self) -> str:
+        """Why there can be no further epoch; nothing where there can."""
+        return ""
+
+    def sizes(self, epochs: range, steps: int | None = None) -> Iterator[tuple[int, int]]:
+        """Number and rows of the batches that these epochs would read first and last in a pass."""
+        places = {place(epoch, steps, self.steps)[1:] for epoch in epochs}
+        for begin, end in sorted(places):
+            for i in (begin, end - 1):
+                yield i, min(self.batch_size, self.n - i * self.batch_size)
 
     def batches(self, epoch: int, start: int = 0, steps: int | None = None) -> Iterator[Batch]:
         """The batches of an epoch, from number `start` on."""
@@ -189,6 +218,8 @@ class ArrayData:
             y = self.reader.y(np.asarray(y), whole=False)
             if self.reader.model.built:
                 self.reader.check(x, y)
+                if isinstance(self.class_weight, dict):
+                    y, w = self.reader.weigh(y, self.class_weight)
         return x, y, w
 
 
@@ -205,18 +236,23 @@ class IterableData:
         reader: Reader,
         source: Any,
         *,
-        class_weight: Mapping[int, float] | None = None,
-        shuffle: bool = False,
+        class_weight: Any = None,
+        shuffle: Any = False,
         seed: int = 0,
         targets: bool = True,
     ):
         self.reader = reader
         self.source = source
-        self.class_weight = class_weight
-        self.shuffle = shuffle
+        self.class_weight = read_class_weight(class_weight)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' counts the classes in all of y, and an iterable of "
+                "batches is read as it goes: give a weight for each class, such as {0: 1.0, 1: 5.0}"
+            )
+        self.shuffle = shuffle != "batch" and bool(shuffle)
         self.seed = seed
         self.targets = targets
-        self.steps = length(source)
+        self.steps = self._length = length(source)
         self.indexed = self.steps is not None and hasattr(source, "__getitem__")
         self.once = isinstance(source, Iterator)
         self._rest: Any = None  # an iterator: of the present pass
@@ -229,18 +265,39 @@ class IterableData:
             raise ValueError("x yielded no batch: there is nothing to read")
         return self.read(self.source[0] if self.indexed else self._peeked[0], 0)
 
-    def check(self) -> None:
-        """Raise unless the first batch fits; the others are checked as they are read."""
-        self.reader.check(*self.first()[:2])
+    def check(self, batch: Batch) -> Batch:
+        """A batch as it is trained on, with the weights of its classes. Raises unless it fits; each
+        is checked as it is read."""
+        x, y, w = batch
+        self.reader.check(x, y)
+        if self.class_weight is None:
+            return batch
+        if w is not None:
+            raise two_weights()
+        assert isinstance(self.class_weight, dict)
+        return x, *self.reader.weigh(y, self.class_weight)
 
-    def ended(self) -> bool:
-        """Whether there can be no further epoch: an iterator is read once."""
-        return self.once and not self.more()
+    def ended(self) -> str:
+        """Why there can be no further epoch; nothing where there can."""
+        if self.indexed:
+            return "" if length(self.source) else "it has no batches any more"
+        if not self.once or self.more():
+            return ""
+        return (
+            "an iterator is read once; give a list of batches, or an iterator that yields "
+            "steps_per_epoch * epochs batches"
+        )
+
+    def sizes(self, epochs: range, steps: int | None = None) -> Iterator[tuple[int, int]]:
+        """Number and rows of the batches, as far as they can be known without reading any."""
+        for i, batch in enumerate(self.source if isinstance(self.source, list | tuple) else ()):
+            x = unpack_x_y_sample_weight(batch)[0]
+            yield i, x.shape[0] if is_array(x) else len(x)
 
     def more(self) -> bool:
         """Whether the present pass has another batch."""
         if self.indexed:
-            return bool(self.steps)
+            return bool(length(self.source))
         if not self._peeked:
             if self._rest is None:
                 self._rest = iter(self.source)
@@ -255,20 +312,38 @@ class IterableData:
         for i, batch in read(epoch, start, steps):
             batch = self.read(batch, i)
             with located(f"batch {i + 1} of x"):
-                self.reader.check(*batch[:2])
+                batch = self.check(batch)
             count += 1
             yield batch
         warn_if_short(count, steps)
         call(self.source, "on_epoch_end")
 
     def _indexed(self, epoch: int, start: int, steps: int | None) -> Iterator[tuple[int, Any]]:
-        assert self.steps is not None
-        number, begin, end = place(epoch, steps, self.steps)
-        order = range(self.steps)
+        count = self._present_length(steps)
+        number, begin, end = place(epoch, steps, count)
+        order = range(count)
         if self.shuffle:
-            order = np.random.default_rng([self.seed, number]).permutation(self.steps).tolist()
+            order = np.random.default_rng([self.seed, number]).permutation(count).tolist()
+        if steps is None:
+            end = min(end, self.steps or 0)
         for i in order[begin + start : end]:
+            if i >= self._present_length(steps):
+                return
             yield i, self.source[i]
+
+    def _present_length(self, steps: int | None) -> int:
+        """The number of batches now. A data set may change it; an epoch has as many as there were
+        when the run began, as in Keras, or what is left of them."""
+        count = length(self.source) or 0
+        if count != self._length:
+            self._length = count
+            reads = f"; an epoch reads {min(count, self.steps or 0)} of them"
+            warnings.warn(
+                f"the data have {count} batches now and had {self.steps} when the run began"
+                f"{reads if steps is None else ''}",
+                stacklevel=3,
+            )
+        return count
 
     def _in_order(self, epoch: int, start: int, steps: int | None) -> Iterator[tuple[int, Any]]:
         self._go_to(epoch, start, steps)
@@ -301,21 +376,20 @@ class IterableData:
     def read(self, batch: Any, number: int) -> Batch:
         with located(f"batch {number + 1} of x"):
             x, y, w = unpack_x_y_sample_weight(batch)
-            x = self.reader.dense(self.reader.x(x, whole=False))
+            x = self.reader.dense(self.reader.x(x, whole=False, rows=rows_in(y)))
             if not self.targets:
                 return x, None, None
-            y, n = self.reader.y(y, whole=False), x.shape[0]
+            n = x.shape[0]
+            y = self.reader.y(y, whole=False, rows=n)
             if n == 0:
                 raise ValueError(f"x has no rows: its shape is {x.shape}")
-            if y is None:
+            if y is None and not self.reader.any_targets:
                 raise ValueError("y is missing: yield (x, y) or (x, y, sample_weight)")
-            if len(y) != n:
+            if y is not None and len(y) != n:
                 raise ValueError(
                     f"x has {n} rows and y has {len(y)}; they must have a row for each sample"
                 )
             w = self.reader.weight(w, n)
-            if self.class_weight is not None:
-                w = class_weights(y, self.class_weight, w, self.reader.model.dtype)
         return x, y, w
 
 
@@ -351,19 +425,17 @@ def as_data(
     who: str = "fit()",
     class_weight: Any = None,
     batch_size: int | None = None,
-    shuffle: bool = False,
+    shuffle: Any = False,
     seed: int = 0,
     targets: bool = True,
 ) -> ArrayData | IterableData:
     """What `fit`, `evaluate` and `predict` were given, as batches."""
     if x is None:
         raise ValueError(f"{who} needs x: an array or an iterable of batches")
-    check_class_weight(class_weight)
-    if (
-        isinstance(x, list | tuple) and y is not None
-    ):  # then they are no batches, which bring their y
-        x = x[0] if len(x) == 1 and is_array(x[0]) and np.ndim(x[0]) > 1 else x
-    if is_array_like(x) or (isinstance(x, list | tuple) and y is not None):
+    shuffle = one_of(shuffle, (True, False, "batch"), who, "shuffle")
+    # beside y a list holds no batches, which bring their own; a dict holds several inputs
+    listed = isinstance(x, list | tuple) and y is not None
+    if listed or is_array_like(x) or isinstance(x, Mapping):
         return ArrayData(
             reader,
             x,
@@ -375,9 +447,7 @@ def as_data(
             shuffle=shuffle,
             seed=seed,
         )
-    if isinstance(x, Mapping | str | bytes) or not (
-        isinstance(x, Iterable) or hasattr(x, "__getitem__")
-    ):
+    if isinstance(x, str | bytes) or not (isinstance(x, Iterable) or hasattr(x, "__getitem__")):
         raise TypeError(
             f"{who} expects x to be an array, a sparse matrix, a data frame or an iterable of "
             f"batches, got {type(x).__name__}"
@@ -398,45 +468,17 @@ def as_data(
     )
 
 
-def check_class_weight(class_weight: Any) -> None:
-    """Raise unless it is a mapping of class numbers to weights."""
-    if class_weight is None:
-        return
-    if not isinstance(class_weight, Mapping):
-        raise TypeError(
-            "class_weight expects a weight for each class, such as {0: 1.0, 1: 5.0}, "
-            f"got {class_weight!r}"
-        )
-    for label, weight in class_weight.items():
-        if not isinstance(label, int | np.integer) or label < 0:
-            raise ValueError(f"class_weight expects class numbers from 0 as keys, got {label!r}")
-        if not isinstance(weight, int | float | np.number) or not np.isfinite(weight):
-            raise ValueError(f"class_weight expects a number for class {label}, got {weight!r}")
+def rows_in(y: Any) -> int | None:
+    """How many rows targets have, None where that cannot be told."""
+    if hasattr(y, "shape"):
+        return y.shape[0] if y.shape else None
+    return len(y) if isinstance(y, list | tuple) else None
 
 
-def class_weights(
-    y: Array | None,
-    class_weight: Mapping[int, float],
-    sample_weight: Array | None,
-    dtype: Any = None,
-) -> Array:
-    """A weight per sample from a weight per class; classes that are not named weigh 1."""
-    if y is None:
-        raise ValueError("class_weight needs y")
-    if sample_weight is not None:
-        raise ValueError(
-            "give class_weight or sample_weight, not both: multiply them into one sample_weight"
-        )
-    if y.ndim > 2:
-        raise ValueError(
-            f"class_weight needs one class per sample, got y of shape {show_shape(y.shape)}"
-        )
-    one_hot = y.ndim == 2 and y.shape[1] > 1
-    labels = y.argmax(-1) if one_hot else np.round(y.reshape(len(y))).astype(np.int64)
-    weights = np.ones(len(y), dtype or np.float32)
-    for label, weight in class_weight.items():
-        weights[labels == label] = weight
-    return weights
+def two_weights() -> ValueError:
+    return ValueError(
+        "give class_weight or sample_weight, not both: multiply them into one sample_weight"
+    )
 
 
 def unpack_x_y_sample_weight(data: Any) -> Batch:

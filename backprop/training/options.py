@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,14 +16,14 @@ def at_least_one(value: Any, who: str, name: str) -> int | None:
     return None if value is None else integer(value, who, name)
 
 
-def validation_arrays(given: Any) -> tuple:
+def validation_arrays(given: Any, without_y: bool = False) -> tuple:
     """`(x, y, sample_weight)`, or an iterable of batches as x, and no others."""
     batches = isinstance(given, list) and any(isinstance(item, tuple) for item in given[:1])
     if isinstance(given, list | tuple) and not batches:
         x, y, w = unpack_x_y_sample_weight(given)
-        if y is not None:
+        if y is not None or without_y:
             return x, y, w
-    elif batches or not is_array_like(given):
+    elif without_y or batches or not is_array_like(given):
         return given, None, None
     raise ValueError(
         "expected (x, y), (x, y, sample_weight) or an iterable of such batches; y is missing"
@@ -62,6 +63,18 @@ def number(loss_weight: Any) -> float:
 def listed(given: Any) -> list:
     """The metrics of the one output, which Keras takes in a list of their own too."""
     return [m for item in given or () for m in (item if isinstance(item, list | tuple) else [item])]
+
+
+def warn_of_unused(steps: Any, batch_size: Any, freq: Any) -> None:
+    """Say that arguments of `fit` for a validation do nothing without one."""
+    given = {"steps": steps, "batch_size": batch_size, "freq": None if freq == 1 else freq}
+    for name, value in given.items():
+        if value is not None:
+            warnings.warn(
+                f"validation_{name}={value!r} does nothing: give fit() validation_data or "
+                "validation_split",
+                stacklevel=5,
+            )
 
 
 def flat(callbacks: Any) -> list:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from backprop.layer import Array
+from backprop.layer import Array, Shape
+from backprop.training.class_weight import balanced, sample_weights
 
 
 def is_sparse(x: Any) -> bool:
@@ -16,6 +18,64 @@ def is_sparse(x: Any) -> bool:
 
 def is_array(x: Any) -> bool:
     return hasattr(x, "shape") or hasattr(x, "to_numpy") or is_sparse(x)
+
+
+def one_array(given: Any, name: str, declared: Shape | None, rows: int | None = None) -> Any:
+    """What is given for the one input or output of a model.
+
+    A list of one array is that array, a list of several or a dict an error; a list of rows stays.
+
+    Parameters
+    ----------
+    given
+    name : {"x", "y"}
+    declared : tuple, optional
+        The shape of a batch: arrays of as many axes are no rows of it.
+    rows : int, optional
+        How many rows there are, where that is known: as many entries may be rows, and arrays that
+        have as many rows are none.
+    """
+    if type(given) is np.ndarray:
+        return given
+    if isinstance(given, Mapping):
+        raise TypeError(several(f"a dict of {', '.join(map(repr, given))}", name))
+    if not isinstance(given, list | tuple) or not all(is_array(a) and a.shape for a in given):
+        return given
+    if rows is not None and len(given) != rows and all(a.shape[0] == rows for a in given):
+        whole = True
+    elif declared is None and rows is not None:
+        whole = False
+    else:
+        whole = any(is_batch_of(declared, a.shape) for a in given)
+    if whole and len(given) > 1:
+        raise ValueError(several(f"a list of {len(given)} arrays", name))
+    return next(iter(given)) if whole else given
+
+
+def is_batch_of(declared: Shape | None, shape: tuple[int, ...]) -> bool:
+    """Whether an array of this shape holds many rows, and is not itself one of them."""
+    if declared is None:
+        return len(shape) > 1
+    column = len(shape) == len(declared) and shape[-1] == 1 and shape[:-1] == declared[1:]
+    return len(shape) >= len(declared) and not column
+
+
+def several(what: str, name: str) -> str:
+    kind, advice = SEVERAL[name]
+    return (
+        f"{name} is {what}, which stands for several {kind}s, and a Sequential has one {kind}: "
+        f"{advice}"
+    )
+
+
+SEVERAL = {
+    "x": (
+        "input",
+        "join them into one array, such as np.concatenate([a, b], axis=-1); a list of batches "
+        "holds tuples, [(x, y), (x, y)]",
+    ),
+    "y": ("output", "give the targets of that one alone"),
+}
 
 
 def numbers(x: Any, name: str) -> Any:
@@ -31,9 +91,11 @@ def numbers(x: Any, name: str) -> Any:
     if x.dtype.kind == "O":
         x = from_objects(x, name)
     if x.dtype.kind not in "fiub":
+        advice = "encode it as numbers first"
+        if name == "y" and x.dtype.kind in "US":
+            advice += ": classes, y = np.unique(y, return_inverse=True)"
         raise TypeError(
-            f"{name} expected real numbers and got an array of dtype {x.dtype}; "
-            "encode it as numbers first"
+            f"{name} expected real numbers and got an array of dtype {x.dtype}; {advice}"
         )
     if x.ndim == 0:
         raise ValueError(
@@ -105,6 +167,13 @@ def check_finite(x: Any, name: str) -> None:
     )
 
 
+def fits(shape: tuple[int, ...], declared: Shape) -> bool:
+    """Whether a shape is one that was declared; None is free."""
+    return len(shape) == len(declared) and all(
+        want in (None, have) for have, want in zip(shape, declared, strict=True)
+    )
+
+
 class Reader:
     """Turns what a user gives into what a model takes: dtype, rank, finiteness.
 
@@ -112,17 +181,31 @@ class Reader:
     ----------
     model : Chain
     loss : Loss, optional
-        Checks the targets.
+        Checks the targets, and knows the classes that `class_weight` speaks of.
+    any_targets : bool, default False
+        Leave the targets to the model: it has a step of its own that may need none, or others than
+        the loss.
     """
 
-    def __init__(self, model: Any, loss: Any = None):
+    def __init__(self, model: Any, loss: Any = None, any_targets: bool = False):
         self.model = model
         self.loss = loss
+        self.any_targets = any_targets
         self.forget()
 
-    def x(self, x: Any, whole: bool = True) -> Any:
+    @property
+    def declared(self) -> Shape | None:
+        """The shape of a batch of x, where it is known."""
+        return self.model.build_shape or self.model.declared_shape
+
+    @property
+    def fixed_rows(self) -> int | None:
+        """How many rows every batch must have, where a layer keeps a state for each of them."""
+        return next((layer.fixed_rows for layer in self.model.walk() if layer.fixed_rows), None)
+
+    def x(self, x: Any, whole: bool = True, rows: int | None = None) -> Any:
         """The inputs, of the model's dtype and rank. A whole memory map is left as it is."""
-        x = numbers(x, "x")
+        x = numbers(one_array(x, "x", self.declared, rows), "x")
         x = self.fit_rank(x)
         if isinstance(x, np.memmap) and whole:
             return x
@@ -152,22 +235,28 @@ class Reader:
 
     def fit_rank(self, x: Any) -> Any:
         """A missing or additional last axis of length one, added or taken as Keras does."""
-        declared = self.model.build_shape or self.model.declared_shape
+        declared = self.declared
         if is_sparse(x):
             return x
         if declared is None:
             return x[:, None] if x.ndim == 1 and not self.model.integer_input else x
-        if x.ndim == len(declared) - 1 and declared[-1] == 1:
-            return x[..., None]
+        if x.ndim == len(declared) - 1:
+            if declared[-1] == 1 and fits(x.shape[1:], declared[1:-1]):
+                return x[..., None]
+            if fits(x.shape, declared[1:]):
+                raise ValueError(
+                    f"{self.model.name} takes batches, with a row for each sample, and got x of "
+                    f"shape {x.shape}, which is a single sample: give x[np.newaxis]"
+                )
         if x.ndim == len(declared) + 1 and x.shape[-1] == 1:
             return x[..., 0]
         return x
 
-    def y(self, y: Any, whole: bool = True) -> Array | None:
+    def y(self, y: Any, whole: bool = True, rows: int | None = None) -> Array | None:
         """The targets: integers stay what they are, other numbers get the model's dtype."""
         if y is None:
             return None
-        y = numbers(y, "y")
+        y = numbers(one_array(y, "y", None, rows), "y")
         if isinstance(y, np.memmap) and whole:
             return y
         if is_sparse(y):
@@ -192,9 +281,36 @@ class Reader:
             self.model.check_input(x.shape)
             self._output_shape = self.model.compute_output_shape((None, *x.shape[1:]))
             self._checked = x.shape[1:]
-        if y is not None and self.loss is not None:
+        if y is not None and self.loss is not None and not self.any_targets:
             self.loss.check(y, self._output_shape)
+
+    def classes(self, y: Any) -> tuple[Array, list[int] | None]:
+        """The class of each sample, or of each step, as the loss sees the targets."""
+        if y is None:
+            raise ValueError("class_weight needs y")
+        if self.loss is None:
+            raise ValueError("class_weight needs a loss over classes, and compile() got none")
+        if self.any_targets:
+            self.loss.check(y, self._output_shape)
+        return self.loss.classes(np.asarray(y), self._output_shape)
+
+    def balanced(self, y: Any) -> dict[int, float]:
+        """The class weights under which each class of `y` counts as much as another."""
+        numbers, _ = self.classes(y)
+        counted = self.loss.valid(numbers)
+        return balanced(numbers if counted is None else numbers[counted])
+
+    def weigh(self, y: Any, class_weight: dict[int, float]) -> tuple[Array, Array]:
+        """The targets, and class weights as weights of samples or of their steps; after `check`."""
+        numbers, known = self.classes(y)
+        weights = sample_weights(
+            numbers, known, class_weight, self.model.dtype or np.dtype(np.float32)
+        )
+        if y.shape == numbers.shape and y.ndim > 1 and self._output_shape[-1] == 1:
+            y = y[..., None]  # as the outputs, lest a loss take the mean over the steps first
+        return y, weights
 
     def forget(self) -> None:
         """Take note that the model may have changed."""
         self._checked = None
+        self._output_shape: Shape = ()

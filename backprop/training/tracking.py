@@ -9,13 +9,22 @@ from typing import Any
 import numpy as np
 
 from backprop import metrics
-from backprop.layer import TRAINING, Array
+from backprop.layer import TRAINING, Array, show_shape
 from backprop.layers.containers import Chain
+from backprop.training.data import located
 from backprop.training.options import listed
 
 
 class MetricSet:
-    """The metrics of a run, resolved when the shapes are known."""
+    """The metrics of a run, resolved when the shapes are known.
+
+    Attributes
+    ----------
+    items : list of (str, Metric, bool)
+        Those of `compile`, each with its name in the logs and whether it is weighted.
+    own : list of Metric
+        Those that a model with a step of its own keeps and updates by itself.
+    """
 
     def __init__(self, plain: Iterable | None, weighted: Iterable | None, loss: Any):
         for name, given in (("metrics", plain), ("weighted_metrics", weighted)):
@@ -26,6 +35,8 @@ class MetricSet:
         self.wanted = [(m, False) for m in listed(plain)] + [(m, True) for m in listed(weighted)]
         self.loss = loss
         self.items: list[tuple[str, Any, bool]] = []
+        self.own: list[Any] = []
+        self._ignoring: set[str] = set()  # metrics that leave out the labels that the loss ignores
         for identifier, _ in self.wanted:  # a misspelt name is an error of compile, not of fit
             metrics.resolve(identifier, (None, 2), (None, 2))
 
@@ -35,15 +46,19 @@ class MetricSet:
     def build(self, y_shape, output_shape, trial: tuple | None = None) -> None:
         """Choose the metrics for these shapes, once, and try copies of them on a `trial` of
         (y, y_pred, weight)."""
-        items = self.items or self._resolve(y_shape, output_shape)
+        items, ignoring = self.items, self._ignoring
+        if not items:
+            items, ignoring = self._resolve(y_shape, output_shape)
         if trial is not None:
             y, y_pred, w = trial
-            for _, metric, weighted in items:
-                copy.deepcopy(metric).update_state(y, y_pred, w if weighted else None)
-        self.items = items
+            for name, metric, weighted in items:
+                with located(f"metric {name!r} of compile()"):
+                    copy.deepcopy(metric).update_state(y, y_pred, w if weighted else None)
+        self.items, self._ignoring = items, ignoring
 
-    def _resolve(self, y_shape, output_shape) -> list[tuple[str, Any, bool]]:
+    def _resolve(self, y_shape, output_shape) -> tuple[list[tuple[str, Any, bool]], set[str]]:
         items: list[tuple[str, Any, bool]] = []
+        ignoring = set()
         for identifier, weighted in self.wanted:
             metric = metrics.resolve(identifier, output_shape, y_shape, self.loss)
             name, k = metric.name, 0
@@ -51,47 +66,158 @@ class MetricSet:
                 k += 1
                 name = f"weighted_{metric.name}" if weighted and k == 1 else f"{metric.name}_{k}"
             items.append((name, metric, weighted))
-        return items
+            by_name = isinstance(identifier, str) and isinstance(metric, metrics.SPARSE)
+            if by_name and getattr(self.loss, "ignore_class", None) is not None:
+                ignoring.add(name)
+        return items, ignoring
 
     def update(self, y, y_pred, sample_weight, mask=None) -> None:
-        """Padding has no weight in any metric; sample weights count in the weighted ones."""
-        for _, metric, weighted in self.items:
+        """Padding has no weight in any metric; sample weights count in the weighted ones. Labels
+        that the loss ignores have none in the metrics that were chosen by name for it."""
+        valid = self._valid(y, y_pred, mask) if self._ignoring else None
+        for name, metric, weighted in self.items:
             weight = sample_weight if weighted else None
+            counted = valid if name in self._ignoring else mask
             metric.update_state(
-                y, y_pred, weight if mask is None else metrics.apply_mask(weight, mask)
+                y, y_pred, weight if counted is None else metrics.apply_mask(weight, counted)
             )
 
+    def _valid(self, y, y_pred, mask) -> Array:
+        """The mask, without the labels that the loss ignores."""
+        labels, _ = self.loss.align(y, y_pred)
+        valid = self.loss.valid(labels)
+        return valid if mask is None else valid & np.asarray(mask, bool).reshape(valid.shape)
+
     def reset(self) -> None:
-        for _, metric, _ in self.items:
+        for metric in self._all():
             metric.reset_state()
 
-    def results(self) -> dict[str, float]:
-        return {name: metric.result() for name, metric, _ in self.items}
+    def results(self) -> dict[str, Any]:
+        found = {name: metric.result() for name, metric, _ in self.items}
+        return found | {metric.name: metric.result() for metric in self.own}
+
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.items] + [metric.name for metric in self.own]
 
     def state(self) -> list[list[Array]]:
-        return [[np.array(v) for v in metric.variables] for _, metric, _ in self.items]
+        return [[np.array(v) for v in metric.variables] for metric in self._all()]
 
     def set_state(self, state: list[list[Array]]) -> None:
-        for (_, metric, _), values in zip(self.items, state, strict=False):
+        for metric, values in zip(self._all(), state, strict=False):
             for variable, value in zip(metric.variables, values, strict=True):
                 variable[...] = value
 
+    def _all(self) -> list[Any]:
+        return [metric for _, metric, _ in self.items] + self.own
 
-def first_nonfinite(model: Chain, x: Any) -> str:
-    """Which tensor is the first to hold NaN or infinity on the way from x to y."""
+
+def fresh(value: Any, memo: dict[int, Any] | None = None) -> Any:
+    """A copy in which a metric, if it is one or a list of them, has seen nothing; `memo` says, by
+    identity, what stands for what."""
+    value = copy.deepcopy(value, memo)
+    for item in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(item, metrics.Metric):
+            item.reset_state()
+    return value
+
+
+def metrics_in(model: Any) -> list[Any]:
+    """The metrics that a model holds as attributes, alone or in lists, each once."""
+    found: dict[int, Any] = {}
+    for name, value in model.__dict__.items():
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if not name.startswith("_") and isinstance(item, metrics.Metric):
+                found[id(item)] = item
+    return list(found.values())
+
+
+def first_nonfinite(model: Chain, loss: Any, x: Any, y: Any, sample_weight: Any) -> str:
+    """What is the first to hold NaN or infinity on the way from x to the loss, and why."""
     for p in model.arrays():
         if not np.isfinite(p.value).all():
             return (
                 f"the weight {p.path} holds NaN or infinity; a smaller learning rate or clipnorm "
                 "may help"
             )
+    for name, given in (("x", x), ("y", y), ("sample_weight", sample_weight)):
+        if isinstance(given, np.ndarray) and not np.isfinite(given).all():
+            return f"{name} holds NaN or infinity, in {where(given)}"
     ctx, layers = TRAINING, copy.deepcopy(model.layers)  # a look at the model must not change it
-    with np.errstate(all="ignore"):
-        for i, layer in enumerate(layers):
+    for i, layer in enumerate(layers):
+        with noted() as happened:
             x, _, mask = layer.propagate(x, ctx)
-            ctx = ctx.with_mask(mask)
-            if not np.isfinite(x).all():
-                return (
-                    f"the output of layer {i}, {layer!r}, is the first that holds NaN or infinity"
-                )
-    return "all weights and layer outputs are finite; the loss itself overflowed"
+        ctx = ctx.with_mask(mask)
+        if not np.isfinite(x).all():
+            return (
+                f"the output of layer {i}, {layer!r}, is the first that holds NaN or infinity"
+                f"{reason(happened)}"
+            )
+    found = "all weights and layer outputs are finite"
+    if loss is not None and y is not None:
+        about = about_loss(loss, x, y, sample_weight, ctx.mask)
+        if about:
+            return f"{found}; the loss {type(loss).__name__} {about}"
+    with np.errstate(all="ignore"):
+        for p in model.arrays():
+            if p.regularizer is not None and not np.isfinite(
+                np.asarray(p.regularizer(p.value), p.value.dtype)
+            ):
+                return f"{found}; the penalty {p.regularizer!r} of {p.path} overflowed"
+    return f"{found}; a penalty on an activity, or what the model's compute_loss returns, is not"
+
+
+def about_loss(loss: Any, y_pred: Array, y: Any, weight: Any, mask: Array | None) -> str:
+    """What went wrong in a loss whose outputs are finite; nothing where nothing did."""
+    with noted() as happened:
+        y_true, aligned = loss.align(y, loss.cast(y_pred))
+        values = loss.values(y_true, aligned)[0]
+        plain, weighted = (loss.forward(y, y_pred, w, mask)[0] for w in (None, weight))
+    bad = ~np.isfinite(values)
+    if bad.any():
+        at = tuple(np.argwhere(bad)[0].tolist())  # where the value is, so is what it was made of
+        made_of = [extremes(a[at] if a.ndim >= len(at) else a) for a in (aligned, y_true)]
+        advice = f"; {loss.domain}" if loss.domain else ""
+        return (
+            f"is {values[at]}, first in row {at[0] if at else 0}{reason(happened)}, where y_pred "
+            f"holds {made_of[0]} and y {made_of[1]}{advice}"
+        )
+    if not np.isfinite(plain):
+        return "of each sample is finite, and their sum overflowed"
+    return "" if np.isfinite(weighted) else f"overflowed with sample_weight {extremes(weight)}"
+
+
+class noted:
+    """A block in which NumPy tells of divisions by zero, overflows and invalid operations."""
+
+    def __enter__(self) -> list[str]:
+        self.kinds: list[str] = []
+        self.state = np.errstate(
+            divide="call", over="call", invalid="call", call=lambda kind, _: self.kinds.append(kind)
+        )
+        self.state.__enter__()
+        return self.kinds
+
+    def __exit__(self, *error: Any) -> None:
+        self.state.__exit__(*error)
+
+
+def reason(happened: list[str]) -> str:
+    """The first of what NumPy has told of, in words."""
+    return f" ({WORDS.get(happened[0], happened[0])})" if happened else ""
+
+
+WORDS = {
+    "divide by zero": "a division by zero, or the logarithm of zero",
+    "invalid value": "the logarithm or root of a negative number, or infinity less infinity",
+    "overflow": "an overflow: scaled data, a smaller learning rate or clipnorm may help",
+}
+
+
+def extremes(a: Array) -> str:
+    low, high = np.min(a), np.max(a)
+    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+
+
+def where(a: Array) -> str:
+    row = np.argwhere(~np.isfinite(a))[0].tolist()
+    return f"row {row[0]} of a batch of shape {show_shape(a.shape)}"

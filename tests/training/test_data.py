@@ -15,7 +15,6 @@ from backprop.training.data import (
     ArrayData,
     IterableData,
     Reader,
-    class_weights,
     pack_x_y_sample_weight,
     place,
     unpack_x_y_sample_weight,
@@ -210,7 +209,10 @@ def test_data_are_never_written_to():
         a.flags.writeable = False
     model = make(optimizer="sgd")
     model.fit(arrays[0], arrays[1], SIZE, sample_weight=arrays[2], epochs=2, verbose=0)
-    model.fit(arrays[0], arrays[1], SIZE, class_weight={0: 2.0}, verbose=0)
+    model.compile("sgd", "binary_crossentropy")
+    labels = (Y > 0).astype(np.float32)
+    labels.flags.writeable = False
+    model.fit(arrays[0], labels, SIZE, class_weight={0: 2.0}, verbose=0)
     model.predict(arrays[0], verbose=0)
 
     for a, original in zip(arrays, (X, Y, W), strict=True):
@@ -332,6 +334,17 @@ def test_the_order_is_a_function_of_seed_and_epoch():
         assert [len(batch) for batch in epoch] == [5, 5, 5, 5, 3]
 
 
+def test_rows_may_be_shuffled_within_their_batches():
+    data = array_data(shuffle="batch", seed=7)
+    epochs = [rows_of(data.batches(epoch)) for epoch in range(2)]
+
+    assert epochs[0] != epochs[1]
+    for epoch in epochs:
+        assert [sorted(batch) for batch in epoch] == rows_of(array_data().batches(0))
+    with pytest.raises(ValueError, match="shuffle to be one of True, False, 'batch', got 'rows'"):
+        make().fit(X, Y, shuffle="rows", verbose=0)
+
+
 def test_without_shuffling_the_order_is_the_given_one():
     assert list(itertools.chain(*rows_of(array_data().batches(4)))) == list(range(23))
 
@@ -420,7 +433,7 @@ def test_a_data_set_is_told_of_epochs_and_read_once_in_each():
     make().fit(source, epochs=2, verbose=0, shuffle=False)
 
     epoch = ["begin", 0, 1, 2, 3, 4, "end"]
-    assert source.events == [0, 0, *epoch, *epoch]  # the first batch is looked at before
+    assert source.events == [0, *epoch, *epoch]  # the first batch is looked at before
 
 
 def test_a_data_set_may_change_itself_between_epochs():
@@ -469,12 +482,183 @@ def test_predict_takes_batches_with_and_without_targets():
 
     for source in (
         iter([b[0] for b in batches_of(X)]),
-        [b[0] for b in batches_of(X)],
         batches_of(X),
         batches_of(X, Y),
         DataLoader(batches_of(X, np.full((23, 1), "text"))),  # nobody looks at them
     ):
         np.testing.assert_array_equal(model.predict(source, verbose=0), expected)
+
+
+class Changing:
+    """Batches whose number changes at the end of each epoch."""
+
+    def __init__(self, count, change):
+        self.count, self.change = count, change
+        self.read = [[]]
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, i):
+        if not 0 <= i < self.count:
+            raise IndexError(f"batch {i} of {self.count}")
+        self.read[-1].append(i)
+        return np.full((2, 4), i / 10), np.zeros((2, 1))
+
+    def on_epoch_begin(self):
+        self.read.append([])
+
+    def on_epoch_end(self):
+        self.count += self.change
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(("change", "sizes"), [(1, [3, 3, 3]), (-1, [3, 2, 1])])
+def test_a_data_set_that_changes_its_length_is_read_on(change, sizes, shuffle):
+    source = Changing(3, change)
+    with pytest.warns(UserWarning) as found:
+        history = make().fit(source, epochs=3, shuffle=shuffle, verbose=0).history
+
+    assert str(found[0].message).startswith(
+        f"the data have {3 + change} batches now and had 3 when the run began; an epoch reads"
+    )
+    assert [len(epoch) for epoch in source.read[1:]] == sizes
+    assert all(len(set(epoch)) == len(epoch) for epoch in source.read[1:])
+    assert len(history["loss"]) == 3
+    if not shuffle:
+        assert source.read[1:] == [list(range(n)) for n in sizes]
+
+
+@pytest.mark.parametrize("change", [1, -1])
+def test_a_changing_data_set_is_read_on_in_epochs_of_some_steps(change):
+    source = Changing(4, change)
+    with pytest.warns(UserWarning):
+        history = make().fit(source, epochs=3, steps_per_epoch=2, shuffle=False, verbose=0).history
+
+    assert len(history["loss"]) == 3
+
+
+def test_a_data_set_that_shrinks_to_nothing_ends_the_run():
+    source = Changing(2, -1)
+    with pytest.warns(UserWarning) as found:
+        history = make().fit(source, epochs=5, verbose=0).history
+
+    assert len(history["loss"]) == 2
+    assert "x ended after 2 of 5 epochs, and so does the run: it has no batches any more" in [
+        str(w.message) for w in found
+    ]
+
+
+def test_validation_data_may_change_their_length_too():
+    source = Changing(2, -1)
+    with pytest.warns(UserWarning) as found:
+        history = make().fit(X, Y, epochs=3, verbose=0, validation_data=source).history
+
+    last = "epoch 3 has no validation: it has no batches any more"
+    assert [str(w.message) for w in found][-1] == last
+    assert len(history["val_loss"]) == 2
+    assert len(history["loss"]) == 3
+
+
+def test_a_data_set_that_shrinks_within_an_epoch_ends_it():
+    class Shrinking(Changing):
+        def __getitem__(self, i):
+            found = super().__getitem__(i)
+            if len(self.read) > 2:
+                self.count = 2
+            return found
+
+    source = Shrinking(4, 0)
+    with pytest.warns(UserWarning, match="the data have 2 batches now and had 4"):
+        make().fit(source, epochs=3, verbose=0, shuffle=False)
+
+    assert source.read[1:] == [[0, 1, 2, 3], [0, 1], [0, 1]]
+
+
+def test_an_index_error_of_the_data_sets_own_is_not_hidden():
+    class Broken(Changing):
+        def __getitem__(self, i):
+            return [][i]
+
+    with pytest.raises(IndexError, match="list index out of range"):
+        make().fit(Broken(3, 0), verbose=0)
+
+
+# ------------------------------------------------------------------ several inputs and outputs
+
+LEFT, RIGHT = X[:, :2], X[:, 2:]
+
+
+@pytest.mark.parametrize("built", [True, False])
+@pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.parametrize(
+    "use",
+    {
+        "fit": lambda m, x: m.fit(x, Y, verbose=0),
+        "evaluate": lambda m, x: m.evaluate(x, Y, verbose=0),
+        "predict": lambda m, x: m.predict(x, verbose=0),
+        "train_on_batch": lambda m, x: m.train_on_batch(x, Y),
+        "test_on_batch": lambda m, x: m.test_on_batch(x, Y),
+        "predict_on_batch": lambda m, x: m.predict_on_batch(x),
+        "batches": lambda m, x: m.fit(iter([(x, Y)]), verbose=0),
+        "validation": lambda m, x: m.fit(X, Y, validation_data=(x, Y), verbose=0),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_several_inputs_are_refused_as_such(use, kind, built):
+    model = bp.Sequential([bp.Input((4,))] * built + [Dense(1)])
+    model.compile("sgd", "mse")
+    for parts in ([LEFT, RIGHT], [X, X], [LEFT, RIGHT, X]):
+        with pytest.raises(ValueError, match=f"x is a list of {len(parts)} arrays, which stands "):
+            use[1](model, kind(parts))
+    with pytest.raises(TypeError, match="x is a dict of 'a', 'b', which stands for several inputs"):
+        use[1](model, {"a": LEFT, "b": RIGHT})
+
+
+def test_several_outputs_are_refused_as_such():
+    for y in ([Y, Y], (Y, Y, Y)):
+        with pytest.raises(ValueError, match="which stands for several outputs"):
+            make().fit(X, y, verbose=0)
+    with pytest.raises(TypeError, match="y is a dict of 'out', which stands for several outputs"):
+        make().fit(X, {"out": Y}, verbose=0)
+
+
+def test_lists_of_rows_and_a_list_of_the_input_are_no_several_inputs():
+    model = make()
+    expected = model.predict(X, batch_size=SIZE, verbose=0)
+
+    for rows in (list(X), X.tolist(), tuple(map(tuple, X.tolist())), [X], (X,)):
+        found = model.predict(rows, batch_size=SIZE, verbose=0)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    two = model.predict(X[:2], verbose=0)
+    np.testing.assert_allclose(model.predict([X[0], X[1]], verbose=0), two, rtol=1e-6)
+    np.testing.assert_array_equal(model.evaluate(list(X), [Y]), model.evaluate(X, Y))
+
+
+def test_images_in_a_list_are_rows():
+    model = bp.Sequential([bp.Input((4, 4, 1)), bp.layers.Flatten(), Dense(1)])
+    images = RNG.normal(size=(3, 4, 4, 1)).astype(np.float32)
+    expected = model.predict(images, verbose=0)
+
+    for given_ in (list(images), list(images[..., 0])):
+        np.testing.assert_array_equal(model.predict(given_, verbose=0), expected)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 4, 1), (5, 3), (1,)])
+def test_a_single_sample_is_refused_with_the_way_to_make_it_a_batch(shape):
+    model = bp.Sequential([bp.Input(shape), bp.layers.Flatten(), Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((2, *shape), np.float32)
+    if shape == (1,):
+        assert model.predict(x[0], verbose=0).shape == (1, 1)
+        return
+    for use in (
+        lambda: model.predict(x[0], verbose=0),
+        lambda: model.evaluate(x[0], np.ones(1), verbose=0),
+        lambda: model.predict_on_batch(x[0].tolist()),
+    ):
+        with pytest.raises(ValueError, match=r"which is a single sample: give x\[np.newaxis\]"):
+            use()
 
 
 # ------------------------------------------------------------------ splitting, weights, tuples
@@ -492,15 +676,6 @@ def test_a_split_takes_the_last_rows():
         for batch_x, batch_y, batch_w in part.batches(0):
             np.testing.assert_allclose(batch_y, batch_x[:, 0] + 100)
             np.testing.assert_allclose(batch_w, batch_x[:, 0] / 10, rtol=1e-6)
-
-
-@pytest.mark.parametrize("labels", [[0, 2, 1, 0], [[0], [2], [1], [0]], [0.0, 2.0, 1.0, 0.0]])
-def test_class_weights_are_weights_of_samples(labels):
-    expected = [3.0, 0.1, 1.0, 3.0]
-
-    for y in (np.array(labels), np.eye(3)[np.array(labels).astype(int).ravel()]):
-        weights = class_weights(y, {0: 3.0, 2: 0.1}, None, np.float64)
-        np.testing.assert_array_equal(weights, expected)
 
 
 def test_class_weights_have_the_dtype_of_the_model():

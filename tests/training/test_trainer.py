@@ -116,11 +116,11 @@ def test_without_shuffling_fit_is_a_loop_of_train_on_batch():
     model, by_hand = make(), make()
     history = model.fit(X, Y, 8, epochs=2, shuffle=False, verbose=0).history
     for epoch in range(2):
-        by_hand.reset_metrics()
-        for i in range(0, 24, 8):
-            logs = by_hand.train_on_batch(X[i : i + 8], Y[i : i + 8], return_dict=True)
+        rows = [slice(i, i + 8) for i in range(0, 24, 8)]
+        logs = [by_hand.train_on_batch(X[r], Y[r]) for r in rows]
 
-        assert logs == {name: values[epoch] for name, values in history.items()}
+        expected = [values[epoch] for values in history.values()]
+        np.testing.assert_allclose(np.mean(logs, axis=0), expected, rtol=1e-12)
     assert_same(model, by_hand)
 
 
@@ -377,15 +377,48 @@ def test_train_on_batch_takes_a_step_and_reports_the_loss_before_it():
     np.testing.assert_allclose(model.layers[0].bias, bias - 0.1 * 2 * error.mean(0))
 
 
-def test_metrics_go_on_until_they_are_reset():
-    model = make([Dense(1)])
-    first = np.array(model.test_on_batch(X[:8], Y[:8]))
-    both = np.array(model.test_on_batch(X[8:12], Y[8:12]))
-    model.reset_metrics()
-    second = np.array(model.test_on_batch(X[8:12], Y[8:12]))
+@pytest.mark.parametrize("method", ["train_on_batch", "test_on_batch"])
+def test_a_batch_is_reported_alone(method):
+    model = make([Dense(1)], "sgd")
+    getattr(model, method)(X[:8], Y[:8])
+    error = model.predict(X[8:12], verbose=0) - Y[8:12]
+    second = getattr(model, method)(X[8:12], Y[8:12], return_dict=True)
 
-    np.testing.assert_allclose(both, (8 * first + 4 * second) / 12)
-    assert model.get_metrics_result() == dict(zip(("loss", "mae"), second, strict=True))
+    np.testing.assert_allclose(second["loss"], np.mean(error**2))
+    np.testing.assert_allclose(second["mae"], np.mean(np.abs(error)))
+    assert model.get_metrics_result() == second
+    model.reset_metrics()
+    assert model.get_metrics_result() == {"loss": 0.0, "mae": 0.0}
+
+
+@pytest.mark.parametrize("before", ["fit", "evaluate", "train_on_batch", "compute_metrics"])
+def test_sums_of_what_came_before_do_not_leak_into_a_batch(before):
+    def compute_metrics(model):
+        model.test_on_batch(X[:8], Y[:8])
+        model.compute_metrics(X, Y, Y + 100)
+
+    model = make([Dense(1)], "sgd")
+    {
+        "fit": lambda: model.fit(X, Y, 8, verbose=0),
+        "evaluate": lambda: model.evaluate(X, Y + 100, verbose=0),
+        "train_on_batch": lambda: model.train_on_batch(X, Y + 100),
+        "compute_metrics": lambda: compute_metrics(model),
+    }[before]()
+
+    np.testing.assert_allclose(
+        model.test_on_batch(X[:8], Y[:8]), model.evaluate(X[:8], Y[:8], verbose=0)
+    )
+
+
+def test_a_batch_within_a_run_leaves_the_sums_of_the_epoch_alone():
+    class Probe(Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.test_on_batch(X, Y + 100)
+
+    alone, probed = linear(), linear()
+    expected = alone.fit(X, Y, 8, epochs=2, verbose=0).history
+
+    assert probed.fit(X, Y, 8, epochs=2, verbose=0, callbacks=[Probe()]).history == expected
 
 
 def test_an_evaluation_between_batches_leaves_their_metrics_alone():
@@ -739,7 +772,7 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(tmp_path, optimizer,
     def fit(model, *callbacks):
         return model.fit(
             X, Y, 5, epochs=4, verbose=0, validation_split=0.2, callbacks=list(callbacks),
-            class_weight={0: 2.0},
+            sample_weight=np.where(Y[:, 0] > 0, 1.0, 2.0),
         )  # fmt: skip
 
     whole = make(noisy(), optimizer(), weighted_metrics=["mse"])
@@ -915,3 +948,113 @@ def test_blas_is_held_for_whole_steps_where_a_layer_has_threads(divides):
     with pytest.raises(ArithmeticError):
         model.predict(np.full_like(X, 1e7), verbose=0)
     assert not blas().is_held
+
+
+# ------------------------------------------------------------------ stateful models
+
+
+def series(n):
+    return np.ones((n, 2, 1)), np.ones((n, 2))
+
+
+def stateful(layer=None):
+    bp.utils.set_random_seed(0)
+    layer = layer or LSTM(2, stateful=True)
+    model = bp.Sequential([bp.Input(batch_shape=(2, None, 1)), layer])
+    model.compile("sgd", "mse")
+    return model
+
+
+INCOMPLETE = {
+    "fit": (lambda m: m.fit(*series(5), batch_size=2, verbose=0), "batch 3 of fit"),
+    "too large": (lambda m: m.fit(*series(6), batch_size=3, verbose=0), "batch 1 of fit"),
+    "some steps": (
+        lambda m: m.fit(*series(5), steps_per_epoch=2, epochs=2, verbose=0),
+        "batch 3 of fit",
+    ),
+    "validation": (
+        lambda m: m.fit(*series(4), validation_data=series(3), verbose=0),
+        "validation_data: .* batch 2 of",
+    ),
+    "a split": (
+        lambda m: m.fit(*series(7), validation_split=0.4, verbose=0),
+        "validation_data: .* batch 2 of",
+    ),
+    "a list": (lambda m: m.fit([series(2), series(1)], verbose=0), "batch 2 of fit"),
+    "a list to validate": (
+        lambda m: m.fit([series(2)], validation_data=[series(2), series(3)], verbose=0),
+        "validation_data: .* batch 2 of",
+    ),
+    "evaluate": (lambda m: m.evaluate(*series(5), verbose=0), "batch 3 of evaluate"),
+    "predict": (lambda m: m.predict(series(5)[0], verbose=0), "batch 3 of predict"),
+    "predict in fours": (
+        lambda m: m.predict(series(4)[0], batch_size=4, verbose=0),
+        "batch 1 of predict",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INCOMPLETE.values(), ids=INCOMPLETE)
+def test_an_incomplete_batch_of_a_stateful_model_is_found_before_the_first_step(case):
+    use, where = case
+    model = stateful()
+    before = model.get_weights()
+    carry = model.layers[0].carry.copy()
+    with pytest.raises(ValueError, match=f"{where}.* would have . *: give batch_size=2"):
+        use(model)
+
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(model.layers[0].carry, carry)
+    assert model.optimizer.iterations == 0
+
+
+@pytest.mark.parametrize("layer", ["Bidirectional", "GRU", "chain"])
+def test_stateful_layers_are_found_wherever_they_are(layer):
+    made = {
+        "Bidirectional": lambda: bp.layers.Bidirectional(LSTM(1, stateful=True)),
+        "GRU": lambda: bp.layers.GRU(2, stateful=True),
+        "chain": lambda: bp.layers.Chain([LSTM(2, stateful=True)]),
+    }[layer]()
+    with pytest.raises(ValueError, match="every batch has 2 rows, and batch 3 of fit"):
+        stateful(made).fit(*series(5), batch_size=2, verbose=0)
+
+
+def test_batches_of_a_stateful_model_have_its_size_unless_told_otherwise():
+    x, y = series(6)
+    model, told = stateful(), stateful()
+    model.fit(x, y, shuffle=False, verbose=0)
+    told.fit(x, y, batch_size=2, shuffle=False, verbose=0)
+
+    assert_same(model, told)
+    assert model.predict(x, verbose=0).shape == (6, 2)
+    assert model.evaluate(x, y, verbose=0) > 0
+    assert model.fit(*series(5), steps_per_epoch=2, verbose=0).history["loss"]
+    assert model.predict(series(5)[0], steps=2, batch_size=2, verbose=0).shape == (4, 2)
+
+
+# ------------------------------------------------------------------ no argument is ignored
+
+
+@pytest.mark.parametrize(
+    "option", [{"validation_steps": 2}, {"validation_batch_size": 4}, {"validation_freq": 2}]
+)
+def test_options_of_a_validation_without_one_are_warned_of(option):
+    (name,) = option
+    with pytest.warns(UserWarning, match=f"{name}=. does nothing: give fit\\(\\) validation_data"):
+        linear().fit(X, Y, verbose=0, **option)
+
+
+def test_callbacks_of_a_trainer_hear_of_every_run():
+    heard = []
+    model = linear()
+    model.trainer.callbacks = [
+        LambdaCallback(on_train_begin=lambda logs: heard.append("train")),
+    ]
+    model.trainer.callbacks[0].on_test_begin = lambda logs=None: heard.append("test")
+    model.trainer.callbacks[0].on_predict_begin = lambda logs=None: heard.append("predict")
+    model.fit(X, Y, verbose=0)
+    model.evaluate(X, Y, verbose=0)
+    model.predict(X, verbose=0)
+
+    assert heard == ["train", "test", "predict"]

@@ -166,6 +166,11 @@ class OverTime(Layer):
         """What a stateful layer keeps, an array of (N, ...) for each state; None if nothing."""
         return list(self.carry) if self.stateful and self.built else None
 
+    @property
+    def fixed_rows(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The number of sequences whose states a stateful layer keeps."""
+        return self.carry.shape[1] if self.stateful and self.built else None
+
     def make_carry(self, input_shape, shape: Sequence[int | None]) -> None:
         """Where a stateful layer keeps its states, each of this shape for each sequence."""
         if self.stateful:
