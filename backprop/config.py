@@ -21,6 +21,34 @@ from typing import Any
 
 import numpy as np
 
+from backprop.absent import face
+from backprop.defaults import (
+    backend,
+    epsilon,
+    floatx,
+    image_data_format,
+    set_epsilon,
+    set_floatx,
+    set_image_data_format,
+)
+
+__all__ = [
+    "Configurable",
+    "Registry",
+    "backend",
+    "custom_object_scope",
+    "deserialize",
+    "epsilon",
+    "floatx",
+    "get_custom_objects",
+    "image_data_format",
+    "register_keras_serializable",
+    "serialize",
+    "set_epsilon",
+    "set_floatx",
+    "set_image_data_format",
+]
+
 # what one configuration has met so far: while it is written {id: (object, its dict)}, while it is
 # read {number: object}
 _written: ContextVar[dict | None] = ContextVar("written", default=None)
@@ -441,3 +469,6 @@ def custom_object_scope(custom_objects: Mapping[str, Any]):
     finally:
         _custom_objects.clear()
         _custom_objects.update(before)
+
+
+__getattr__ = face(__name__)

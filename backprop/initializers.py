@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from backprop import checks, random
+from backprop.absent import face
 from backprop.config import Configurable, Registry, custom_object_scope
+from backprop.defaults import floatx
 
 Array = np.ndarray
 
@@ -59,7 +61,7 @@ class Initializer(Configurable):
         Parameters
         ----------
         shape : tuple of int
-        dtype : str or dtype, default float32
+        dtype : str or dtype, default `config.floatx`
         rng : numpy.random.Generator, optional
             Where to draw from when the initializer has no seed of its own. Default: a generator of
             its own, which `backprop.utils.set_random_seed` makes reproducible.
@@ -91,7 +93,7 @@ def accepting_rng(call: Callable) -> Callable:
 
 
 def float_or(dtype) -> np.dtype:
-    return np.dtype(np.float32 if dtype is None else dtype)
+    return np.dtype(floatx() if dtype is None else dtype)
 
 
 # ---------------------------------------------------------------------------- constants
@@ -737,3 +739,6 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     """The initializer that `serialize` turned into a config."""
     with custom_object_scope(custom_objects or {}):
         return registry.deserialize(config)
+
+
+__getattr__ = face(__name__)

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from backprop.absent import face
 from backprop.config import Registry, custom_object_scope, deserialize, nearest, serialize
-from backprop.layer import Array, Layer, float_dtype
+from backprop.defaults import float_dtype, floatx
+from backprop.input_spec import SymbolicArray
+from backprop.layer import Array, Layer
 from backprop.layers.containers import Chain, Input, InputLayer
 from backprop.parameters import ParameterVector
 from backprop.training.trainer import Trainer
@@ -25,7 +28,7 @@ class Sequential(Chain):
         it is built for the first data that it sees.
     trainable : bool, default True
     name : str, optional
-    dtype : {"float32", "float64"}, default "float32"
+    dtype : {"float32", "float64"}, default "float32", or what `config.set_floatx` was given
         Of all parameters and of all that is computed; inputs are cast to it once.
 
     Attributes
@@ -124,7 +127,7 @@ class Sequential(Chain):
         if not self.layers:
             raise ValueError(f"{self.name} has no layers: add() some first")
         if self.dtype is None:
-            self.dtype = float_dtype("float32")
+            self.dtype = float_dtype(floatx())
         if self.declared_shape is not None and not fits(input_shape, self.declared_shape):
             raise ValueError(
                 f"{self.name} was declared for inputs of {self.declared_shape[1:]} and got "
@@ -512,14 +515,14 @@ class Sequential(Chain):
         )
 
     @property
-    def inputs(self) -> list:
-        """The declared input, as an `Input`."""
-        return [Input(batch_shape=self.input_shape)]
+    def inputs(self) -> list[SymbolicArray]:
+        """Shape and dtype of the input, as the one of a list."""
+        return [self.input]
 
     @property
-    def outputs(self) -> list:
-        """The shape of the output, as an `Input`."""
-        return [Input(batch_shape=self.output_shape)]
+    def outputs(self) -> list[SymbolicArray]:
+        """Shape and dtype of the output, as the one of a list."""
+        return [self.output]
 
     # ------------------------------------------------------------------ configuration, files, text
 
@@ -657,3 +660,6 @@ def load_model(
     from backprop import saving
 
     return saving.load_model(filepath, custom_objects, compile, safe_mode)
+
+
+__getattr__ = face(__name__)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from backprop import archive
+from backprop.absent import face
 from backprop.config import (
     FAMILIES,
     custom_object_scope,
@@ -344,3 +345,6 @@ def get_registered_object(
         if name in known:
             return known[name]
     return None
+
+
+__getattr__ = face(__name__)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.defaults import floatx
 from backprop.layer import Array
 
 
@@ -135,7 +136,7 @@ class Reader:
     def cast(self, x: Any, name: str) -> Any:
         """Finite numbers in the model's dtype, and still finite there."""
         check_finite(x, name)
-        dtype = self.model.dtype or np.dtype(np.float32)
+        dtype = self.model.dtype or np.dtype(floatx())
         if x.dtype == dtype:
             return x
         with np.errstate(over="ignore"):
