@@ -267,17 +267,6 @@ class RandomInitializer(Initializer):
         )
 
 
-def truncated_normal_draw(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Standard normal numbers, those beyond ±2 drawn again: one in 22 is, so a few rounds do."""
-    n = math.prod(shape)
-    kept, found = [], 0
-    while found < n:
-        z = rng.standard_normal(n)
-        kept.append(z[np.abs(z) < 2])
-        found += kept[-1].size
-    return np.concatenate([*kept, np.empty(0)])[:n].reshape(shape)
-
-
 class RandomNormal(RandomInitializer):
     """w[i] ~ N(mean, stddev²).
 
@@ -352,7 +341,7 @@ class TruncatedNormal(RandomInitializer):
         self.stddev = stddev
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        w = truncated_normal_draw(shape, rng)
+        w = random.within_two(shape, rng)
         w *= self.stddev
         w += self.mean
         return w
@@ -503,7 +492,7 @@ class VarianceScaling(RandomInitializer):
             return rng.uniform(-limit, limit, shape)
         if self.distribution == "untruncated_normal":
             return rng.normal(0.0, math.sqrt(variance), shape)
-        w = truncated_normal_draw(shape, rng)
+        w = random.within_two(shape, rng)
         w *= math.sqrt(variance) / TRUNCATED_STDDEV
         return w
 

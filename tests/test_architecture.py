@@ -34,6 +34,7 @@ LINES = [
 # What a line may import from itself, beside what each package or family does inside.
 NEIGHBOURS = [
     ("config", "absent"),
+    ("random", "checks"),
     ("absent", "config"),
     ("config", "defaults"),
     ("backend", "absent"),
