@@ -462,6 +462,14 @@ class Layer(Configurable):
             config["trainable"] = False
         return config
 
+    def get_build_config(self) -> dict[str, Any] | None:
+        """What `build_from_config` builds the layer with; None before it is built."""
+        return None if self.build_shape is None else {"input_shape": self.build_shape}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build for the shape that `get_build_config` gave."""
+        self.build(tuple(config["input_shape"]))
+
     # ------------------------------------------------------------ arrays: views, replicas, copies
 
     def __setattr__(self, name: str, value: Any) -> None:

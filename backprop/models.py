@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,23 @@ from backprop.layer import Array, Layer
 from backprop.layers.containers import Chain, Input, InputLayer
 from backprop.parameters import ParameterVector
 from backprop.training.trainer import Trainer
+
+
+class Fixed:
+    """A setting of Keras' engines that has one value here, and refuses another."""
+
+    def __init__(self, value: Any, why: str):
+        self.value, self.why = value, why
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, model: Any, cls: type | None = None) -> Any:
+        return self.value
+
+    def __set__(self, model: Any, value: Any) -> None:
+        if value != self.value:
+            raise ValueError(f"{self.name} is {self.value} here: {self.why}")
 
 
 class Sequential(Chain):
@@ -56,6 +73,10 @@ class Sequential(Chain):
     2
     """
 
+    run_eagerly = Fixed(True, "every run is eager, there is no graph to compile")
+    jit_compile = Fixed(False, "there is nothing to compile")
+    steps_per_execution = Fixed(1, "there is nothing to compile")
+
     def __init__(
         self,
         layers: Iterable[Layer] | None = None,
@@ -87,10 +108,7 @@ class Sequential(Chain):
         try:
             self._restack(rebuild)
         except Exception:
-            del (
-                self._entries[count:],
-                self.layers[len(self.layers) - (not isinstance(layer, InputLayer)) :],
-            )
+            self._drop(self._entries[count:])
             self._restack(rebuild)
             raise
 
@@ -98,10 +116,17 @@ class Sequential(Chain):
         """Take the last layer off and return it."""
         if not self.layers:
             return None
-        layer = self.layers.pop()
-        self._entries.pop()
+        layer = self.layers[-1]
+        self._drop([layer])
         self._restack(rebuild)
         return layer
+
+    def _drop(self, last: list[Layer]) -> None:
+        """Take the last entries off."""
+        for entry in reversed(last):
+            self._entries.pop()
+            if not isinstance(entry, InputLayer):
+                self.__dict__["layers"].pop()
 
     def _restack(self, rebuild: bool) -> None:
         shape = self.build_shape
@@ -545,6 +570,18 @@ class Sequential(Chain):
         if shape:
             model.build(tuple(shape))
         return model
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Optimizer, loss and metrics as JSON can hold them; None before `compile`."""
+        from backprop import saving
+
+        return saving.compile_config(self)
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile as `get_compile_config` says."""
+        from backprop import saving
+
+        saving.recompile(self, config)
 
     def to_json(self, **options) -> str:
         """The configuration as JSON; `models.model_from_json` builds the model again."""

@@ -200,20 +200,22 @@ def read_model(
 def recompile(model: Any, settings: Mapping[str, Any]) -> None:
     """Compile as `compile_config` says."""
     plain, weighted = (
-        [own(m) for m in deserialize(settings[k])] for k in ("metrics", "weighted_metrics")
+        [own(m) for m in deserialize(settings.get(k)) or ()]
+        for k in ("metrics", "weighted_metrics")
     )
     model.compile(
         optimizer=deserialize(settings["optimizer"]),
         loss=deserialize(settings["loss"]),
         metrics=plain,
         weighted_metrics=weighted,
-        loss_weights=settings["loss_weights"],
+        loss_weights=settings.get("loss_weights"),
     )
     parameters = trainable(model)
-    excluded = [parameters[i] for i in settings["without_weight_decay"]]
+    excluded = [parameters[i] for i in settings.get("without_weight_decay", ())]
     if excluded:
         model.optimizer.exclude_from_weight_decay(excluded)
-    model.trainer.seed = whole(settings["seed"])
+    if "seed" in settings:  # Keras' own configuration has none
+        model.trainer.seed = whole(settings["seed"])
 
 
 def own(metric: Any) -> Any:

@@ -132,7 +132,7 @@ class Chain(Container):
 
     def __init__(self, layers: Iterable[Layer] | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.layers: list[Layer] = []
+        self.__dict__["layers"] = []
         self._steps: list[Layer] = []  # what runs: the layers, and penalties on their activity
         self._places: list[int] = []  # of each step, the index of its layer
         self._again: list[
@@ -146,6 +146,15 @@ class Chain(Container):
             )
         for layer in layers or ():
             self.append(layer)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the `Input`: a list to read."""
+        return Layers(self.__dict__["layers"])
+
+    @layers.setter
+    def layers(self, layers: Any) -> None:
+        raise AttributeError(f"the layers of {self.name} {Layers.advice}")
 
     def append(self, layer: Layer) -> None:
         """Put a layer at the end. A chain that was built is built again; its layers keep values."""
@@ -164,7 +173,7 @@ class Chain(Container):
             self._claim_name(layer)
             if not self.layers and self.declared_shape is None:
                 self.declared_shape = layer.declared_shape
-            self.layers.append(layer)
+            self.__dict__["layers"].append(layer)
             if not self.trainable:
                 layer.trainable = False
         self._entries.append(layer)
@@ -308,6 +317,24 @@ class Chain(Container):
 
     def get_config(self):
         return {"layers": []} | super().get_config()
+
+
+class Layers(list):
+    """The layers of a chain, to read: a change of the list would not change the chain."""
+
+    advice = (
+        "are changed by add() and pop(), or make a new model: Sequential([*model.layers[:-1], new])"
+    )
+
+    def _refuse(self, *args, **kwargs):
+        raise TypeError(f"the layers of a model {self.advice}")
+
+    append = extend = insert = pop = remove = clear = reverse = _refuse
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    sort: Any = _refuse
+
+    def __reduce__(self):
+        return list, (list(self),)
 
 
 def repeated(steps: list[Layer]) -> list[list[Parameter]]:
