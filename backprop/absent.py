@@ -214,10 +214,45 @@ KERAS: dict[str, dict[str, str]] = {
             "must be differentiated is a Layer or a Loss with a backward"
         ),
     },
+    # arguments of constructors, of all classes alike
+    "arguments": {
+        "lr": "write learning_rate",
+        "decay": (
+            "Keras has dropped it; learning_rate takes a schedule, such as "
+            "optimizers.schedules.InverseTimeDecay"
+        ),
+        "schedule_decay": "Keras has dropped it; learning_rate takes a schedule",
+        "alpha": "write negative_slope",
+        "p": "write rate",
+        "output_dim": "write units",
+        "nb_filter": "write filters",
+        "border_mode": "write padding",
+        "subsample": "write strides",
+        "dim_ordering": "write data_format",
+        "init": "write kernel_initializer",
+        "W_regularizer": "write kernel_regularizer",
+        "b_regularizer": "write bias_regularizer",
+        "W_constraint": "write kernel_constraint",
+        "period": "write save_freq",
+        "input_length": "leave it out, sequences may have any length",
+        "batch_input_shape": "put an Input(batch_shape=...) before the layer",
+        "weights": "set them when the layer is built: layer.set_weights([...])",
+        "time_major": "the batch comes first: np.swapaxes(x, 0, 1)",
+        "implementation fused jit_compile flash_attention": "leave it out, " + NO_ENGINE,
+        "autocast quantization_config lora_rank lora_alpha": "leave it out, " + TWO_DTYPES,
+        "sparse": (
+            "leave it out; a SciPy matrix goes into a layer that takes one, such as Dense, as it is"
+        ),
+        "ragged": "pad the sequences, by utils.pad_sequences, and let a mask leave padding out",
+        "tensor input_tensor": CHAINS,
+        "optional": "a model has one input",
+    },
     # attributes of objects, by the class
     "Layer": {
         "call": "layer(x) calls it; who writes one writes forward(x, ctx) and backward(dy, cache)",
         "add_metric add_update updates": "give metrics to compile(), keep statistics in a buffer",
+        "add_loss": "an activity_regularizer or a kernel_regularizer adds to the loss",
+        "metrics": "metrics are compile()'s",
         "add_variable": "in build: self.kernel, self.dkernel = self.param('kernel', shape)",
         "inbound_nodes outbound_nodes get_input_at get_output_at": CHAINS,
         "get_input_shape_at get_output_shape_at": "input_shape and output_shape say it",

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.absent import face
+from backprop.absent import advice, face
 from backprop.defaults import (
     backend,
     epsilon,
@@ -150,13 +150,19 @@ def bind_arguments(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, 
     for name in kwargs:
         if name not in names:
             raise TypeError(
-                f"{cls.__name__}() has no argument {name!r}{nearest(name, names)}; it takes "
+                f"{cls.__name__}() has no argument {name!r}{other_argument(name, names)}; it takes "
                 f"{', '.join(names)}"
             )
     arguments = dict(zip(names, args[:by_position], strict=False)) | kwargs
     if variadic and len(args) > by_position:
         arguments[variadic] = args[by_position:]
     return arguments
+
+
+def other_argument(name: str, names: Iterable[str]) -> str:
+    """What to write for an argument that Keras has, or had; failing that the nearest one."""
+    known = advice("arguments").get(name)
+    return f": {known}" if known else nearest(name, names)
 
 
 def constructor_call(cls: type, arguments: Mapping[str, Any]) -> str:
