@@ -48,6 +48,10 @@ TABLES = (
     "encode columns before fit(): utils.to_categorical, StringLookup, IntegerLookup, np.digitize, "
     "or scikit-learn's transformers"
 )
+INTERACTIVE = (
+    "enable_interactive_logging disable_interactive_logging is_interactive_logging_enabled"
+)
+VERBOSITY = "verbose=0, 1 or 2 of fit(), evaluate() and predict() says what is printed"
 ITERABLE = "fit(), evaluate() and predict() take any iterable of batches themselves: model.{}(data)"
 STATELESS = "weights are changed in place: get_weights() and set_weights() copy them out and in"
 
@@ -128,9 +132,7 @@ KERAS: dict[str, dict[str, str]] = {
         ),
         "FeatureSpace": TABLES,
         "plot_model model_to_dot": "model.summary() prints the chain with shapes and sizes",
-        "enable_interactive_logging disable_interactive_logging is_interactive_logging_enabled": (
-            "verbose=0, 1 or 2 of fit(), evaluate() and predict() says what is printed"
-        ),
+        INTERACTIVE: VERBOSITY,
         "is_keras_tensor get_source_inputs": CHAINS,
         "Config": "a dict does it",
         "bounding_boxes": "there are no detection losses; boxes are arrays of your own",
@@ -183,6 +185,7 @@ KERAS: dict[str, dict[str, str]] = {
         "enable_traceback_filtering disable_traceback_filtering is_traceback_filtering_enabled": (
             "tracebacks are never filtered; an error says in which layer it happened"
         ),
+        INTERACTIVE: VERBOSITY,
         "enable_unsafe_deserialization": "no file can hold code, so nothing is unsafe to load",
         "max_epochs set_max_epochs max_steps_per_epoch set_max_steps_per_epoch": (
             "fit(epochs=, steps_per_epoch=) says how long a run is"

@@ -262,7 +262,7 @@ class Windows:
         self.length = length
         self.rate = rate
         self.batch_size = batch_size
-        self.shuffle = shuffle
+        self.shuffled = shuffle
         self.seed = random.spawn() if seed is None else np.random.SeedSequence(seed)
         self.passes = 0
         self.part = range(-(-len(starts) // (batch_size or 1)))  # the batches that it is made of
@@ -307,7 +307,7 @@ class Windows:
 
     def pass_over(self) -> Array:
         """The starts of the windows in the order of the pass to come."""
-        return self.order(self.passes) if self.shuffle else self.starts
+        return self.order(self.passes) if self.shuffled else self.starts
 
     def order(self, n: int) -> Array:
         """The starts of the windows in pass number `n`: a pure function of the seed and `n`."""

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import backprop.callbacks
 from backprop.callbacks import (
     Callback,
     CallbackList,
@@ -197,12 +196,6 @@ def test_a_function_in_place_of_a_callback_is_an_error():
 def test_a_misspelt_argument_names_the_nearest():
     with pytest.raises(TypeError, match="did you mean 'patience'"):
         EarlyStopping(patence=3)
-
-
-@pytest.mark.parametrize("name", ["TensorBoard", "RemoteMonitor", "OrbaxCheckpoint"])
-def test_what_keras_offers_and_we_do_not_is_named(name):
-    with pytest.raises(AttributeError, match=f"does not offer Keras' {name}"):
-        getattr(backprop.callbacks, name)
 
 
 def test_the_batch_hooks_are_called_as_keras_calls_them(fake_model):
