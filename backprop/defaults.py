@@ -52,7 +52,7 @@ def set_floatx(dtype: str) -> None:
 def float_dtype(dtype) -> np.dtype:
     """float32 or float64, from a name or a type."""
     try:
-        found = np.dtype(dtype)
+        found = None if dtype is None else np.dtype(dtype)  # NumPy's own default is float64
     except TypeError:
         found = None
     if found not in (np.float32, np.float64):
