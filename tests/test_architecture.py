@@ -4,7 +4,9 @@ import ast
 import fnmatch
 import importlib
 import inspect
+import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,7 @@ LINES = [
     ["callbacks", "training"],
     ["saving", "summary", "generation"],
     ["models", "utils"],
-    ["testing", "diagnostics", "interop", "tabular"],
+    ["testing", "diagnostics", "tabular"],
     ["cli"],
     ["__main__"],
 ]
@@ -309,6 +311,38 @@ def test_every_public_function_has_a_docstring():
 
     assert functions
     assert [name for name, function in functions.items() if not function.__doc__] == []
+
+
+# --------------------------------------------------------------------------------------- extras
+
+
+def missing_code(extras, trees):
+    """Packages that users may ask for by an extra and that no file of the package imports."""
+    imported = set()
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add((node.module or "").partition(".")[0])
+    wanted = [name for needs in extras.values() for name in needs]
+    packages = {re.match(r"[\w-]+", name)[0] for name in wanted}
+    return sorted(name for name in packages if name.replace("-", "_") not in imported)
+
+
+def test_an_extra_for_users_comes_with_its_code():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for_users = {k: v for k, v in extras.items() if k not in ("test", "bench", "docs")}
+
+    assert "plot" in for_users
+    assert missing_code(for_users, [tree for _, tree in trees()]) == []
+
+
+def test_an_extra_without_code_is_found():
+    tree = ast.parse("def f():\n    import matplotlib.pyplot as plt")
+
+    assert missing_code({"mpi": ["mpi4py>=4"], "plot": ["matplotlib>=3.9"]}, [tree]) == ["mpi4py"]
 
 
 # ---------------------------------------------------------------------------------------- top level
