@@ -17,6 +17,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 CHAINS = "networks are chains, not graphs. Use Sequential, with Residual and Parallel for branches"
+FUNCTIONAL = CHAINS + "; Sequential(model.layers[:k]) gives what layer k gets, with its weights"
 OWN_LAYER = "write a layer of your own with forward and backward, see docs/write_a_layer.md"
 NO_ENGINE = "there is one engine, NumPy on the CPU, and nothing to choose"
 TWO_DTYPES = (
@@ -58,7 +59,7 @@ STATELESS = "weights are changed in place: get_weights() and set_weights() copy 
 # place → names, separated by spaces → the end of the sentence
 KERAS: dict[str, dict[str, str]] = {
     "backprop": {
-        "Model Function Functional KerasTensor Operation": CHAINS,
+        "Model Function Functional KerasTensor Operation": FUNCTIONAL,
         "ops": (
             "arrays are NumPy's: np.mean(x) for keras.ops.mean(x), np.matmul for matmul; "
             "activations.softmax and its like, utils.ctc_decode and random.normal are here. What "
@@ -118,10 +119,11 @@ KERAS: dict[str, dict[str, str]] = {
         "FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper": NO_ENGINE,
         "LocallyConnected1D LocallyConnected2D": "Keras has dropped them; " + OWN_LAYER,
         "DenseFeatures": TABLES,
+        "experimental": "what was in it is in layers itself",
         "ThresholdedReLU": "Threshold(value, default_value) and ReLU(threshold=) are what it was",
         "SyncBatchNormalization": NO_ENGINE,
     },
-    "backprop.models": {"Model Functional": CHAINS},
+    "backprop.models": {"Model Functional": FUNCTIONAL},
     "backprop.utils": {
         "image_dataset_from_directory text_dataset_from_directory": FILES,
         "audio_dataset_from_directory load_img save_img array_to_img img_to_array": FILES,
@@ -147,6 +149,7 @@ KERAS: dict[str, dict[str, str]] = {
         "OrbaxCheckpoint": "ModelCheckpoint saves models, BackupAndRestore resumes runs",
     },
     "backprop.losses": {
+        "Reduction": "reduction= takes 'sum_over_batch_size', 'sum', 'mean' or 'none'",
         "Circle circle Dice dice Tversky tversky": (
             "write it as a Loss with values and gradient, see docs/training.md; losses.Huber shows "
             "how"
@@ -267,6 +270,10 @@ KERAS: dict[str, dict[str, str]] = {
         "compute_output_spec symbolic_call": "compute_output_shape(shape) says the output's shape",
         "cell": "the weights are the layer's own: layer.kernel, layer.recurrent_kernel, layer.bias",
         "states": "a stateful layer keeps them in layer.carry",
+    },
+    "Loss": {
+        "call": "loss(y_true, y_pred) calls it; who writes one writes values and gradient",
+        "fn": "loss(y_true, y_pred) calls it, and the functions are in losses",
     },
     "Sequential": {
         "predict_classes": "Keras has dropped it; np.argmax(model.predict(x), axis=-1)",

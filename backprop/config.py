@@ -292,7 +292,9 @@ class Registry:
         return identifier
 
     @as_one(_read)
-    def deserialize(self, config: Mapping[str, Any]) -> Any:
+    def deserialize(self, config: Mapping[str, Any] | str) -> Any:
+        if isinstance(config, str):
+            return self.get(config)
         name = config.get("class_name")
         if not isinstance(name, str):
             raise ValueError(f"a config of a {self.kind} needs 'class_name', got {sorted(config)}")

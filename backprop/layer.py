@@ -142,6 +142,8 @@ class Layer(Configurable):
         self.trainable = trainable
         self.dtype = None if dtype is None else float_dtype(dtype)
         self._name = name
+        if isinstance(input_shape, int):  # (784) for (784,)
+            input_dim = input_shape
         if input_dim is not None:
             input_shape = (input_dim,)
         self.declared_shape: Shape | None = None if input_shape is None else (None, *input_shape)

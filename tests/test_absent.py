@@ -150,6 +150,11 @@ def test_an_attribute_of_a_layer_is_answered(name):
         getattr(layer, name)
 
 
+def test_a_loss_answers_as_a_loss():
+    with pytest.raises(AttributeError, match=r"Huber has no call: loss\(y_true, y_pred\) calls it"):
+        _ = bp.losses.Huber().call
+
+
 @pytest.mark.parametrize("name", advice("Windows"))
 def test_a_method_of_a_dataset_is_answered(name):
     windows = bp.utils.timeseries_dataset_from_array(np.arange(9), None, 3)

@@ -487,3 +487,16 @@ def test_settings_of_keras_engines_have_one_value(name, value, other):
     assert getattr(model, name) == value
     with pytest.raises(ValueError, match=f"{name} is {value} here: "):
         setattr(model, name, other)
+
+
+@pytest.mark.parametrize("shape", [{"input_shape": 5}, {"input_shape": (5,)}, {"input_dim": 5}])
+def test_a_first_layer_takes_the_shape_of_a_sample(shape):
+    assert bp.Sequential([Dense(3, **shape)]).input_shape == (None, 5)
+
+
+@pytest.mark.parametrize("family", ["losses", "metrics", "optimizers", "initializers"])
+def test_a_name_is_a_configuration_too(family):
+    name = {"losses": "mse", "metrics": "mae", "optimizers": "sgd", "initializers": "zeros"}[family]
+    module = getattr(bp, family)
+
+    assert type(module.deserialize(name)) is type(module.get(name))
