@@ -165,6 +165,8 @@ class Sequential(Chain):
         declared = self.declared_shape
         if declared is not None and not fits(shape, declared):
             advice = self.layers[0].advice(tuple(shape)) if self.layers else ""
+            if len(shape) == len(declared) - 1 and fits((None, *shape), declared):
+                advice = "; that is one sample: x[None] is a batch of it"
             raise ValueError(
                 f"{self.name} was built for inputs of shape {tuple(declared[1:])} and got "
                 f"{tuple(shape[1:])}{advice}"

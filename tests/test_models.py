@@ -500,3 +500,16 @@ def test_a_name_is_a_configuration_too(family):
     module = getattr(bp, family)
 
     assert type(module.deserialize(name)) is type(module.get(name))
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 6, 2)])
+def test_one_sample_in_the_place_of_a_batch_is_recognised(shape):
+    model = bp.Sequential([bp.Input(shape), Dense(3)])
+    x = np.ones((4, *shape))
+
+    with pytest.raises(ValueError, match=r"that is one sample: x\[None\] is a batch of it"):
+        model.predict(x[0], verbose=0)
+    assert model.predict(x[0][None], verbose=0).shape == (1, *shape[:-1], 3)
+    with pytest.raises(ValueError) as error:
+        model.predict(np.ones((4, *shape[:-1], 7)), verbose=0)
+    assert "one sample" not in str(error.value)
