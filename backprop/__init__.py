@@ -7,13 +7,15 @@
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x / 16, y, epochs=10)
 
-The names are Keras'; a script that uses `Sequential` runs with ``import backprop as keras``. Every
-name is loaded when it is first used, so that the import costs no more than importing NumPy.
+The names are Keras'; a script that uses `Sequential` and the layers that are here runs with
+``import backprop as keras``, and `backprop.absent` answers for the rest. Every name is loaded when
+it is first used, so that the import costs no more than importing NumPy.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -21,6 +23,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from backprop import (
         activations,
+        backend,
         callbacks,
         config,
         constraints,
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from backprop.optimizers import Optimizer
     from backprop.regularizers import Regularizer
     from backprop.training.trainer import Trainer
+    from backprop.variable import Variable
 
 __all__ = [
     "INFERENCE",
@@ -64,7 +68,9 @@ __all__ = [
     "Regularizer",
     "Sequential",
     "Trainer",
+    "Variable",
     "activations",
+    "backend",
     "callbacks",
     "config",
     "constraints",
@@ -99,6 +105,7 @@ HOMES = {
     "Regularizer": "regularizers",
     "Sequential": "models",
     "Trainer": "training.trainer",
+    "Variable": "variable",
 }
 
 
@@ -108,21 +115,28 @@ def __getattr__(name: str) -> Any:
     elif name in __all__:
         found = importlib.import_module(f"backprop.{name}")
     else:
-        raise AttributeError(explain(name))
+        from backprop.absent import refuse
+
+        raise refuse(__name__, name, sys._getframe(1))
     globals()[name] = found
     return found
 
 
-def explain(name: str) -> str:
-    """Why there is no such name."""
-    if name in ("Model", "KerasTensor", "Function"):
-        return (
-            f"backprop has no {name}: networks are chains, not graphs. Use Sequential, with "
-            "Residual and Parallel for branches"
-        )
-    from backprop.config import nearest
+class Absent:
+    """Asked last where ``import backprop.name`` finds no file: says what to write instead."""
 
-    return f"module 'backprop' has no attribute {name!r}{nearest(name, __all__)}"
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None, /) -> None:
+        place, _, name = fullname.rpartition(".")
+        if place.partition(".")[0] == __name__:
+            from backprop.absent import advice
+
+            if name in advice(place):
+                what = f"{place} has no {name}: {advice(place)[name]}"
+                raise ModuleNotFoundError(what, name=fullname)
+
+
+if not any(type(finder).__name__ == "Absent" for finder in sys.meta_path):  # not twice, on a reload
+    sys.meta_path.append(Absent())
 
 
 def version() -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.absent import face
 from backprop.config import custom_object_scope, registered_name
 from backprop.config import deserialize as object_of
 from backprop.config import serialize as config_of
@@ -642,3 +643,6 @@ def deserialize(config, custom_objects=None) -> Any:
                 config["config"] if config.get("class_name") == "function" else object_of(config)
             )
         return get(config)
+
+
+__getattr__ = face(__name__)

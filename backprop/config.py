@@ -21,6 +21,34 @@ from typing import Any
 
 import numpy as np
 
+from backprop.absent import advice, face
+from backprop.defaults import (
+    backend,
+    epsilon,
+    floatx,
+    image_data_format,
+    set_epsilon,
+    set_floatx,
+    set_image_data_format,
+)
+
+__all__ = [
+    "Configurable",
+    "Registry",
+    "backend",
+    "custom_object_scope",
+    "deserialize",
+    "epsilon",
+    "floatx",
+    "get_custom_objects",
+    "image_data_format",
+    "register_keras_serializable",
+    "serialize",
+    "set_epsilon",
+    "set_floatx",
+    "set_image_data_format",
+]
+
 # what one configuration has met so far: while it is written {id: (object, its dict)}, while it is
 # read {number: object}
 _written: ContextVar[dict | None] = ContextVar("written", default=None)
@@ -122,13 +150,19 @@ def bind_arguments(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, 
     for name in kwargs:
         if name not in names:
             raise TypeError(
-                f"{cls.__name__}() has no argument {name!r}{nearest(name, names)}; it takes "
+                f"{cls.__name__}() has no argument {name!r}{other_argument(name, names)}; it takes "
                 f"{', '.join(names)}"
             )
     arguments = dict(zip(names, args[:by_position], strict=False)) | kwargs
     if variadic and len(args) > by_position:
         arguments[variadic] = args[by_position:]
     return arguments
+
+
+def other_argument(name: str, names: Iterable[str]) -> str:
+    """What to write for an argument that Keras has, or had; failing that the nearest one."""
+    known = advice("arguments").get(name)
+    return f": {known}" if known else nearest(name, names)
 
 
 def constructor_call(cls: type, arguments: Mapping[str, Any]) -> str:
@@ -300,7 +334,9 @@ class Registry:
         return identifier
 
     @as_one(_read)
-    def deserialize(self, config: Mapping[str, Any]) -> Any:
+    def deserialize(self, config: Mapping[str, Any] | str) -> Any:
+        if isinstance(config, str):
+            return self.get(config)
         name = config.get("class_name")
         if not isinstance(name, str):
             raise ValueError(f"a config of a {self.kind} needs 'class_name', got {sorted(config)}")
@@ -483,3 +519,6 @@ def custom_object_scope(custom_objects: Mapping[str, Any]):
     finally:
         _custom_objects.clear()
         _custom_objects.update(before)
+
+
+__getattr__ = face(__name__)

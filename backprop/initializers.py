@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from backprop import checks, random
+from backprop.absent import face
 from backprop.config import Configurable, Registry, custom_object_scope
+from backprop.defaults import floatx
 
 Array = np.ndarray
 
@@ -59,7 +61,7 @@ class Initializer(Configurable):
         Parameters
         ----------
         shape : tuple of int
-        dtype : str or dtype, default float32
+        dtype : str or dtype, default `config.floatx`
         rng : numpy.random.Generator, optional
             Where to draw from when the initializer has no seed of its own. Default: a generator of
             its own, which `backprop.utils.set_random_seed` makes reproducible.
@@ -91,7 +93,7 @@ def accepting_rng(call: Callable) -> Callable:
 
 
 def float_or(dtype) -> np.dtype:
-    return np.dtype(np.float32 if dtype is None else dtype)
+    return np.dtype(floatx() if dtype is None else dtype)
 
 
 # ---------------------------------------------------------------------------- constants
@@ -265,17 +267,6 @@ class RandomInitializer(Initializer):
         )
 
 
-def truncated_normal_draw(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Standard normal numbers, those beyond ±2 drawn again: one in 22 is, so a few rounds do."""
-    n = math.prod(shape)
-    kept, found = [], 0
-    while found < n:
-        z = rng.standard_normal(n)
-        kept.append(z[np.abs(z) < 2])
-        found += kept[-1].size
-    return np.concatenate([*kept, np.empty(0)])[:n].reshape(shape)
-
-
 class RandomNormal(RandomInitializer):
     """w[i] ~ N(mean, stddev²).
 
@@ -350,7 +341,7 @@ class TruncatedNormal(RandomInitializer):
         self.stddev = stddev
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        w = truncated_normal_draw(shape, rng)
+        w = random.within_two(shape, rng)
         w *= self.stddev
         w += self.mean
         return w
@@ -501,7 +492,7 @@ class VarianceScaling(RandomInitializer):
             return rng.uniform(-limit, limit, shape)
         if self.distribution == "untruncated_normal":
             return rng.normal(0.0, math.sqrt(variance), shape)
-        w = truncated_normal_draw(shape, rng)
+        w = random.within_two(shape, rng)
         w *= math.sqrt(variance) / TRUNCATED_STDDEV
         return w
 
@@ -737,3 +728,6 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     """The initializer that `serialize` turned into a config."""
     with custom_object_scope(custom_objects or {}):
         return registry.deserialize(config)
+
+
+__getattr__ = face(__name__)

@@ -1,10 +1,13 @@
-"""What a layer's input must look like, and how a message shows a shape."""
+"""What a layer's input must look like, what goes in and comes out, and how a message shows a
+shape."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 Shape = tuple[Any, ...]  # of integers, or None where a size is free
 
@@ -82,6 +85,45 @@ class InputSpec:
             parts.append(f"at most {self.max_ndim - 1} axes besides the batch")
         parts += [f"{size} along axis {axis}" for axis, size in (self.axes or {}).items()]
         return " and ".join(parts)
+
+
+@dataclass(frozen=True)
+class SymbolicArray:
+    """An array that is not there yet: what will go into a layer, or come out of it.
+
+    Attributes
+    ----------
+    shape : tuple
+        With the batch axis; None where a size is free.
+    dtype : dtype
+    name : str
+        Of the layer.
+    """
+
+    shape: Shape
+    dtype: np.dtype
+    name: str
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+
+def described(function: Callable[[Any], Any]) -> Any:
+    """Decorate a method as a property that gives way to an attribute of the object: authors of
+    layers may use its name for something of their own."""
+    return Described(function)
+
+
+class Described:
+    """What `described` makes."""
+
+    def __init__(self, function: Callable[[Any], Any]):
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, item: Any, cls: type | None = None) -> Any:
+        return self if item is None else self.function(item)
 
 
 def show_shape(shape: Iterable) -> str:

@@ -36,8 +36,10 @@ from typing import Any
 import numpy as np
 
 from backprop import constraints, initializers, random, regularizers
+from backprop.absent import explain_attribute
 from backprop.config import Configurable, snake_case
-from backprop.input_spec import InputSpec, Shape, show_shape
+from backprop.defaults import float_dtype, floatx
+from backprop.input_spec import InputSpec, Shape, SymbolicArray, described, show_shape
 from backprop.parameters import Parameter, State, spend
 
 Array = np.ndarray
@@ -84,8 +86,8 @@ class Layer(Configurable):
     trainable : bool, default True
         Whether an optimizer may change the parameters.
     dtype : str, optional
-        Of the parameters and of what the layer computes in. Default: the model's; float32 outside a
-        model.
+        Of the parameters and of what the layer computes in. Default: the model's; outside a
+        model, `config.floatx`.
     name : str, optional
         Default: the class' name in snake case, made unique by the model.
     input_shape : tuple, optional
@@ -141,6 +143,8 @@ class Layer(Configurable):
         self.trainable = trainable
         self.dtype = None if dtype is None else float_dtype(dtype)
         self._name = name
+        if isinstance(input_shape, int):  # (784) for (784,)
+            input_dim = input_shape
         if input_dim is not None:
             input_shape = (input_dim,)
         self.declared_shape: Shape | None = None if input_shape is None else (None, *input_shape)
@@ -155,7 +159,7 @@ class Layer(Configurable):
 
     def build(self, input_shape: Shape) -> None:
         """Make the parameters. `input_shape` has the batch axis, as None: ``(None, 784)``."""
-        self.built = True
+        self.built, self.build_shape = True, tuple(input_shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of `y` for a shape of `x`, both with the batch axis. Default: the same."""
@@ -298,8 +302,9 @@ class Layer(Configurable):
     def _fresh(self, name: str, shape: Iterable[int | None], initializer) -> Array:
         shape = self._declare(name, shape)
         spend(math.prod(shape), f"{self!r} declares {name!r}")
-        value = initializers.get(initializer)(shape, dtype=self.dtype or np.float32, rng=self.rng)
-        value = np.asarray(value, dtype=self.dtype or np.float32, order="C")  # 0-d stays 0-d
+        dtype = self.dtype or floatx()
+        value = initializers.get(initializer)(shape, dtype=dtype, rng=self.rng)
+        value = np.asarray(value, dtype=dtype, order="C")  # 0-d stays 0-d
         if value.shape != shape:
             raise ValueError(
                 f"{initializer!r} made an array of shape {value.shape} for {name!r} {shape}"
@@ -321,14 +326,14 @@ class Layer(Configurable):
 
     # --------------------------------------------------------------------------- what everyone gets
 
-    def __call__(self, x, training: bool = False, mask: Array | None = None) -> Array:
+    def __call__(self, inputs, training: bool = False, mask: Array | None = None) -> Array:
         """y for x, in inference unless told otherwise. Builds the layer on first use."""
-        if isinstance(x, Layer):
+        if isinstance(inputs, Layer | SymbolicArray):
             raise TypeError(
-                f"{self!r} was called on a layer: backprop has no functional API. Chain layers "
-                "with Sequential([...]), join branches with Residual or Parallel"
+                f"{self!r} was called on a layer or its output: backprop has no functional API. "
+                "Chain layers with Sequential([...]), join branches with Residual or Parallel"
             )
-        x = self.cast(np.asarray(x))
+        x = self.cast(np.asarray(inputs))
         if not self.built:
             self.build((None, *x.shape[1:]))
         self.check_input(x.shape)
@@ -340,7 +345,7 @@ class Layer(Configurable):
             return x
         if x.dtype.kind not in "fiub":
             raise TypeError(f"{self!r} expected numbers and got an array of dtype {x.dtype}")
-        return x.astype(self.dtype or np.float32, copy=False)
+        return x.astype(self.dtype or floatx(), copy=False)
 
     def check_input(self, shape: Shape) -> None:
         """Raise unless the layer accepts an input of this shape (with the batch axis)."""
@@ -417,18 +422,18 @@ class Layer(Configurable):
 
     @property
     def weights(self) -> list[Array]:
-        """Parameters and buffers, each layer's parameters first."""
-        return [p.value for p in self.arrays()]
+        """Parameters and buffers as `Variable`s, each layer's parameters first."""
+        return [p.variable for p in self.arrays()]
 
     variables = weights
 
     @property
     def trainable_weights(self) -> list[Array]:
-        return [p.value for p in self.arrays() if p.trainable]
+        return [p.variable for p in self.arrays() if p.trainable]
 
     @property
     def non_trainable_weights(self) -> list[Array]:
-        return [p.value for p in self.arrays() if not p.trainable]
+        return [p.variable for p in self.arrays() if not p.trainable]
 
     trainable_variables, non_trainable_variables = trainable_weights, non_trainable_weights
 
@@ -447,6 +452,36 @@ class Layer(Configurable):
                 raise ValueError(f"{p.path} has shape {p.shape} and got {w.shape}")
         for p, w in zip(arrays, weights, strict=True):
             p.value[...] = w
+
+    @described
+    def input_shape(self) -> Shape:
+        """Shape of the input that the layer was built for, with the batch axis."""
+        if self.build_shape is None:
+            raise AttributeError("input_shape")  # __getattr__ says what to do
+        return self.build_shape
+
+    @described
+    def output_shape(self) -> Shape:
+        """Shape of `y` for `input_shape`."""
+        return tuple(self.compute_output_shape(self.input_shape))
+
+    @described
+    def input(self) -> SymbolicArray:
+        """Shape and dtype of what goes in, once the layer is built."""
+        dtype = np.int64 if self.integer_input else self.dtype or floatx()
+        return SymbolicArray(self.input_shape, np.dtype(dtype), self.name)
+
+    @described
+    def output(self) -> SymbolicArray:
+        """Shape and dtype of what comes out, once the layer is built."""
+        return SymbolicArray(self.output_shape, np.dtype(self.dtype or floatx()), self.name)
+
+    @property
+    def compute_dtype(self) -> str:
+        """The name of the dtype that the layer computes in and keeps its weights in."""
+        return np.dtype(self.dtype or floatx()).name
+
+    variable_dtype = compute_dtype
 
     def count_params(self) -> int:
         """Number of scalars in all weights."""
@@ -480,6 +515,14 @@ class Layer(Configurable):
             config["trainable"] = False
         return config
 
+    def get_build_config(self) -> dict[str, Any] | None:
+        """What `build_from_config` builds the layer with; None before it is built."""
+        return None if self.build_shape is None else {"input_shape": self.build_shape}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build for the shape that `get_build_config` gave."""
+        self.build(tuple(config["input_shape"]))
+
     # ------------------------------------------------------------ arrays: views, replicas, copies
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -506,7 +549,10 @@ class Layer(Configurable):
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
-        state = "" if self.built or name.startswith("_") else NOT_BUILT
+        public = not name.startswith("_")
+        if public and (instead := explain_attribute(self, name)):
+            raise AttributeError(f"{type(self).__name__} has no {name}: {instead}")
+        state = NOT_BUILT if public and not self.built else ""
         raise AttributeError(f"{type(self).__name__} has no {name!r}{state}", name=name, obj=self)
 
     def adopt_dtype(self, dtype: np.dtype | None) -> None:
@@ -619,14 +665,3 @@ def is_buffer(p: Parameter) -> bool:
 
 def unique(items: Iterable) -> list:
     return list({id(item): item for item in items}.values())
-
-
-def float_dtype(dtype) -> np.dtype:
-    """float32 or float64, from a name or a type."""
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-    return found

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from backprop.absent import face
 from backprop.config import Registry, custom_object_scope, deserialize, nearest, serialize
-from backprop.layer import Array, Layer, float_dtype, unique
+from backprop.defaults import float_dtype, floatx
+from backprop.input_spec import SymbolicArray
+from backprop.layer import Array, Layer, unique
 from backprop.layers.containers import Chain, Input, InputLayer
 from backprop.parameters import ParameterVector
 from backprop.training.data import unpack_x_y_sample_weight
 from backprop.training.hooks import hook, refuse
 from backprop.training.tracking import fresh, metrics_in
 from backprop.training.trainer import Trainer
+
+
+class Fixed:
+    """A setting of Keras' engines that has one value here, and refuses another."""
+
+    def __init__(self, value: Any, why: str):
+        self.value, self.why = value, why
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, model: Any, cls: type | None = None) -> Any:
+        return self.value
+
+    def __set__(self, model: Any, value: Any) -> None:
+        if value != self.value:
+            raise ValueError(f"{self.name} is {self.value} here: {self.why}")
 
 
 class Sequential(Chain):
@@ -26,7 +46,7 @@ class Sequential(Chain):
         it is built for the first data that it sees.
     trainable : bool, default True
     name : str, optional
-    dtype : {"float32", "float64"}, default "float32"
+    dtype : {"float32", "float64"}, default "float32", or what `config.set_floatx` was given
         Of all parameters and of all that is computed; inputs are cast to it once.
 
     Attributes
@@ -53,6 +73,10 @@ class Sequential(Chain):
     >>> len(history.history["loss"])
     2
     """
+
+    run_eagerly = Fixed(True, "every run is eager, there is no graph to compile")
+    jit_compile = Fixed(False, "there is nothing to compile")
+    steps_per_execution = Fixed(1, "there is nothing to compile")
 
     def __init__(
         self,
@@ -89,10 +113,7 @@ class Sequential(Chain):
         try:
             self._restack(rebuild)
         except Exception:
-            del (
-                self._entries[count:],
-                self.layers[len(self.layers) - (not isinstance(layer, InputLayer)) :],
-            )
+            self._drop(self._entries[count:])
             self._restack(rebuild)
             raise
 
@@ -100,10 +121,17 @@ class Sequential(Chain):
         """Take the last layer off and return it."""
         if not self.layers:
             return None
-        layer = self.layers.pop()
-        self._entries.pop()
+        layer = self.layers[-1]
+        self._drop([layer])
         self._restack(rebuild)
         return layer
+
+    def _drop(self, last: list[Layer]) -> None:
+        """Take the last entries off."""
+        for entry in reversed(last):
+            self._entries.pop()
+            if not isinstance(entry, InputLayer):
+                self.__dict__["layers"].pop()
 
     def _restack(self, rebuild: bool) -> None:
         shape = self.build_shape
@@ -129,7 +157,7 @@ class Sequential(Chain):
         if not self.layers:
             raise ValueError(f"{self.name} has no layers: add() some first")
         if self.dtype is None:
-            self.dtype = float_dtype("float32")
+            self.dtype = float_dtype(floatx())
         if self.declared_shape is not None and not fits(input_shape, self.declared_shape):
             raise ValueError(
                 f"{self.name} was declared for inputs of {self.declared_shape[1:]} and got "
@@ -142,6 +170,8 @@ class Sequential(Chain):
         declared = self.declared_shape
         if declared is not None and not fits(shape, declared):
             advice = self.layers[0].advice(tuple(shape)) if self.layers else ""
+            if len(shape) == len(declared) - 1 and fits((None, *shape), declared):
+                advice = "; that is one sample: x[None] is a batch of it"
             raise ValueError(
                 f"{self.name} was built for inputs of shape {tuple(declared[1:])} and got "
                 f"{tuple(shape[1:])}{advice}"
@@ -599,14 +629,14 @@ class Sequential(Chain):
         )
 
     @property
-    def inputs(self) -> list:
-        """The declared input, as an `Input`."""
-        return [Input(batch_shape=self.input_shape)]
+    def inputs(self) -> list[SymbolicArray]:
+        """Shape and dtype of the input, as the one of a list."""
+        return [self.input]
 
     @property
-    def outputs(self) -> list:
-        """The shape of the output, as an `Input`."""
-        return [Input(batch_shape=self.output_shape)]
+    def outputs(self) -> list[SymbolicArray]:
+        """Shape and dtype of the output, as the one of a list."""
+        return [self.output]
 
     # ------------------------------------------------------------------ configuration, files, text
 
@@ -629,6 +659,18 @@ class Sequential(Chain):
         if shape:
             model.build(tuple(shape))
         return model
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Optimizer, loss and metrics as JSON can hold them; None before `compile`."""
+        from backprop import saving
+
+        return saving.compile_config(self)
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile as `get_compile_config` says."""
+        from backprop import saving
+
+        saving.recompile(self, config)
 
     def to_json(self, **options) -> str:
         """The configuration as JSON; `models.model_from_json` builds the model again."""
@@ -778,3 +820,6 @@ def load_model(
     from backprop import saving
 
     return saving.load_model(filepath, custom_objects, compile, safe_mode)
+
+
+__getattr__ = face(__name__)

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from backprop.variable import Variable
+
 Array = np.ndarray
 
 
@@ -72,6 +74,11 @@ class Parameter:
     @property
     def size(self) -> int:
         return self.value.size
+
+    @property
+    def variable(self) -> Variable:
+        """The value, with what Keras' users ask of it: a name, `assign`, `numpy`."""
+        return Variable.of(self)
 
     def place(self, value: Array, gradient: Array | None) -> None:
         """Move into other arrays: values and gradients are copied, the layer's attributes become

@@ -1,16 +1,23 @@
-"""Seeds and generators: every layer draws from its own, and all are spawned from one root.
+"""Seeds and generators: every layer draws from its own, and all are spawned from one root; and the
+draws of `keras.random`.
 
 The root is the one piece of state that belongs to the process, because `set_random_seed` has to
-reach objects that do not exist yet. `set_random_seed` also seeds the global generators of Python and
-NumPy, for the script around the library; the library itself never reads them.
+reach objects that do not exist yet. It also seeds the global generators of Python and NumPy, for
+the script around the library; the library itself never reads them.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
+
+from backprop import checks
+from backprop.absent import face
+from backprop.defaults import floatx
 
 _root = np.random.SeedSequence()
 
@@ -70,3 +77,129 @@ def own_seeds(seed: int | np.random.SeedSequence):
         yield
     finally:
         _root = before
+
+
+def within_two(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Standard normal numbers, those beyond ±2 drawn again: one in 22 is, so a few rounds do."""
+    n = math.prod(shape)
+    kept, found = [], 0
+    while found < n:
+        z = rng.standard_normal(n)
+        kept.append(z[np.abs(z) < 2])
+        found += kept[-1].size
+    return np.concatenate([*kept, np.empty(0)])[:n].reshape(shape)
+
+
+# ----------------------------------------------------------------------- Keras' draws, from NumPy
+
+
+def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None) -> np.ndarray:
+    """x[i] ~ N(mean, stddev²).
+
+    Parameters
+    ----------
+    shape : tuple of int
+    mean, stddev : float, default 0.0 and 1.0
+    dtype : str, optional
+        Default: `config.floatx`.
+    seed : int or numpy.random.Generator, optional
+        An int makes the same draw each time. Default: drawn from what `set_random_seed` was given.
+
+    Examples
+    --------
+    >>> from backprop import random
+    >>> random.normal((2, 3), seed=0).shape
+    (2, 3)
+    """
+    return drawn(mean + stddev * generator(seed).standard_normal(shape), dtype)
+
+
+def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None) -> np.ndarray:
+    """x[i] ~ N(mean, stddev²), drawn anew where it is more than two stddev from the mean.
+
+    The parameters are those of `normal`.
+    """
+    return drawn(mean + stddev * within_two(tuple(shape), generator(seed)), dtype)
+
+
+def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None) -> np.ndarray:
+    """x[i] ~ U[minval, maxval).
+
+    Parameters
+    ----------
+    shape : tuple of int
+    minval, maxval : float, default 0.0 and 1.0
+    dtype, seed
+        As of `normal`; integers are drawn by `randint`.
+
+    Examples
+    --------
+    >>> from backprop import random
+    >>> bool((random.uniform((100,), 2, 3) >= 2).all())
+    True
+    """
+    return drawn(generator(seed).uniform(minval, maxval, shape), dtype)
+
+
+def randint(shape, minval, maxval, dtype="int32", seed=None) -> np.ndarray:
+    """Integers from minval to maxval - 1, each as likely.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    minval, maxval : int
+    dtype : str, default "int32"
+    seed
+        As of `normal`.
+    """
+    return generator(seed).integers(minval, maxval, shape, dtype=dtype)
+
+
+def categorical(logits, num_samples: int, dtype="int32", seed=None) -> np.ndarray:
+    """Classes k of each row with the probabilities softmax(logits).
+
+    The largest of logits[k] + g[k] falls on k with this probability where g[k] are independent
+    Gumbel numbers.
+
+    Parameters
+    ----------
+    logits : array_like, (N, classes)
+    num_samples : int
+    dtype : str, default "int32"
+    seed
+        As of `normal`.
+
+    Returns
+    -------
+    ndarray of `dtype`, (N, num_samples)
+
+    Examples
+    --------
+    >>> from backprop import random
+    >>> random.categorical([[0.0, 100.0, 0.0]], 4)
+    array([[1, 1, 1, 1]], dtype=int32)
+    """
+    logits = np.asarray(logits, np.float64)
+    if logits.ndim != 2:
+        raise ValueError(f"categorical() expects logits (N, classes), got {logits.shape}")
+    count = checks.integer(num_samples, "categorical()", "num_samples")
+    g = generator(seed).gumbel(size=(logits.shape[0], count, logits.shape[1]))
+    return (logits[:, None] + g).argmax(-1).astype(dtype)
+
+
+def shuffle(x, axis: int = 0, seed=None) -> np.ndarray:
+    """A copy of `x` whose slices along an axis come in another order; `seed` as of `normal`."""
+    return generator(seed).permutation(np.asarray(x), axis=axis)
+
+
+def drawn(x: Any, dtype: Any) -> np.ndarray:
+    """Numbers drawn in float64, in the dtype that was asked for."""
+    dtype = np.dtype(dtype or floatx())
+    if dtype.kind != "f":
+        raise ValueError(
+            f"the draw is of floats and was asked for {dtype}: randint() draws integers"
+        )
+    return np.asarray(x, dtype)
+
+
+__getattr__ = face(__name__)

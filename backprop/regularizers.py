@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
+from backprop.absent import face
 from backprop.config import Configurable, Registry, custom_object_scope
 
 Array = np.ndarray
@@ -309,3 +310,6 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     """The regularizer that `serialize` turned into a config."""
     with custom_object_scope(custom_objects or {}):
         return registry.deserialize(config)
+
+
+__getattr__ = face(__name__)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from backprop import archive
+from backprop.absent import face
 from backprop.config import (
     FAMILIES,
     custom_object_scope,
@@ -278,7 +279,7 @@ def recompile(model: Any, settings: Mapping[str, Any]) -> None:
     excluded = [parameters[i] for i in settings.get("without_weight_decay", ())]
     if excluded:
         model.optimizer.exclude_from_weight_decay(excluded)
-    if "seed" in settings:
+    if "seed" in settings:  # Keras' own configuration has none
         model.trainer.seed = whole(settings["seed"])
 
 
@@ -439,3 +440,6 @@ def get_registered_object(
         if name in known:
             return known[name]
     return None
+
+
+__getattr__ = face(__name__)

@@ -4,7 +4,9 @@ import ast
 import fnmatch
 import importlib
 import inspect
+import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A file imports only from the lines above its own. `x` stands for x and everything in it.
 LINES = [
-    ["config", "random", "linalg", "parallel", "checks", "input_spec"],
+    ["config", "absent", "defaults", "backend"],
+    ["random", "linalg", "parallel", "checks", "input_spec"],
     ["initializers", "regularizers", "constraints", "archive"],
+    ["variable"],
     ["parameters"],
     ["layer"],
     ["activations", "layers", "losses", "metrics"],
@@ -33,8 +37,13 @@ LINES = [
 
 # What a line may import from itself, beside what each package or family does inside.
 NEIGHBOURS = [
+    ("config", "absent"),
+    ("random", "checks"),
+    ("absent", "config"),
+    ("config", "defaults"),
+    ("backend", "absent"),
+    ("backend", "defaults"),
     ("linalg", "parallel"),
-    ("checks", "config"),
     ("losses", "activations"),
     ("metrics", "losses"),
     ("activations", "layers.activations"),
@@ -227,7 +236,7 @@ def global_draws(tree):
 
 
 def test_only_the_seed_and_the_configuration_are_global():
-    keepers = {"backprop/random.py", "backprop/config.py"}
+    keepers = {"backprop/random.py", "backprop/config.py", "backprop/defaults.py"}
 
     assert {
         f: n for f, tree in trees() if f not in keepers and (n := global_statements(tree))
@@ -306,6 +315,38 @@ def test_every_public_function_has_a_docstring():
 
     assert functions
     assert [name for name, function in functions.items() if not function.__doc__] == []
+
+
+# --------------------------------------------------------------------------------------- extras
+
+
+def missing_code(extras, trees):
+    """Packages that users may ask for by an extra and that no file of the package imports."""
+    imported = set()
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add((node.module or "").partition(".")[0])
+    wanted = [name for needs in extras.values() for name in needs]
+    packages = {re.match(r"[\w-]+", name)[0] for name in wanted}
+    return sorted(name for name in packages if name.replace("-", "_") not in imported)
+
+
+def test_an_extra_for_users_comes_with_its_code():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for_users = {k: v for k, v in extras.items() if k not in ("test", "bench", "docs")}
+
+    assert "plot" in for_users
+    assert missing_code(for_users, [tree for _, tree in trees()]) == []
+
+
+def test_an_extra_without_code_is_found():
+    tree = ast.parse("def f():\n    import matplotlib.pyplot as plt")
+
+    assert missing_code({"mpi": ["mpi4py>=4"], "plot": ["matplotlib>=3.9"]}, [tree]) == ["mpi4py"]
 
 
 # ---------------------------------------------------------------------------------------- top level

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from keras_parity import keras_in
 
 import backprop as bp
 from backprop.layers import BatchNormalization, Dense, Dropout, Flatten, Residual
@@ -487,3 +488,176 @@ def test_frozen_layers_stay_frozen_in_a_clone():
     model.layers[0].trainable = False
 
     assert [layer.trainable for layer in bp.models.clone_model(model).layers] == [False, True]
+
+
+# ------------------------------------------------------------- what Keras' users look up in a model
+
+
+def test_layers_describe_what_goes_in_and_comes_out():
+    model = bp.Sequential([bp.Input((4, 6)), Flatten(), Dense(3, name="h"), bp.layers.ReLU()])
+
+    described = [(layer.input.shape, layer.output.shape) for layer in model.layers]
+
+    assert described == [((None, 4, 6), (None, 24)), ((None, 24), (None, 3)), ((None, 3),) * 2]
+    assert model.get_layer("h").output_shape == (None, 3)
+    assert model.layers[-1].input_shape == (None, 3)
+    assert model.get_layer("h").output.ndim == 2 and model.get_layer("h").output.name == "h"
+
+
+def test_a_model_describes_its_input_and_output():
+    model = small(dtype="float64")
+
+    assert model.inputs == [model.input] and model.outputs == [model.output]
+    assert (model.input.shape, model.output.shape) == ((None, 3), (None, 2))
+    assert model.input.dtype == model.output.dtype == np.float64
+    assert model.layers[0].compute_dtype == model.layers[0].variable_dtype == "float64"
+
+
+def test_an_input_says_its_shape_and_dtype():
+    assert bp.Input((5,)).shape == (None, 5) and bp.Input((5,)).dtype == np.float32
+    assert bp.Input((None,), batch_size=3, dtype="int32").shape == (3, None)
+    assert bp.Input((None,), dtype="int32").dtype == np.int32
+    assert bp.layers.InputLayer(input_shape=(5,)).shape == (None, 5)
+
+
+@pytest.mark.parametrize("name", ["input", "output", "input_shape", "output_shape"])
+def test_a_layer_that_is_not_built_has_neither(name):
+    layer = Dense(2)
+
+    assert not hasattr(layer, name)
+    with pytest.raises(AttributeError, match=f"Dense has no '{name}' yet: it is not built"):
+        getattr(layer, name)
+
+
+def test_an_author_may_use_those_names_for_something_else():
+    class Remembers(bp.Layer):
+        def build(self, input_shape):
+            self.output_shape = "mine"
+
+        def forward(self, x, ctx=bp.INFERENCE):
+            self.input = x
+            return x, None
+
+    layer = Remembers()
+    y = layer(np.ones((2, 3)))
+
+    assert layer.output_shape == "mine" and layer.input is y
+
+
+def test_a_layer_called_on_an_output_says_that_there_is_no_functional_api():
+    with pytest.raises(TypeError, match=r"no functional API\. Chain layers with Sequential"):
+        Dense(2)(small().layers[0].output)
+    with pytest.raises(TypeError, match="no functional API"):
+        Dense(2)(bp.Input((3,)))
+
+
+def test_layers_take_their_input_by_keras_name():
+    x = np.ones((2, 4, 3), np.float32)
+
+    assert Dense(2)(inputs=x).shape == (2, 4, 2)
+    assert small()(inputs=x[:, 0]).shape == (2, 2)
+    assert bp.layers.GRU(5)(sequences=x).shape == (2, 5)
+    assert bp.layers.Bidirectional(bp.layers.LSTM(5))(sequences=x).shape == (2, 10)
+    assert bp.layers.MultiHeadAttention(1, 2)(query=x).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layers: layers.pop(),
+        lambda layers: layers.append(Dense(1)),
+        lambda layers: layers.__setitem__(-1, Dense(1)),
+        lambda layers: layers.clear(),
+        lambda layers: layers.insert(0, Dense(1)),
+        lambda layers: layers.sort(),
+    ],
+)
+def test_a_change_of_the_list_of_layers_is_refused_and_changes_nothing(change):
+    model = small()
+
+    with pytest.raises(TypeError, match=r"changed by add\(\) and pop\(\)"):
+        change(model.layers)
+    with pytest.raises(AttributeError, match=r"changed by add\(\) and pop\(\)"):
+        model.layers = []
+    assert model(np.ones((1, 3))).shape == (1, 2) and len(model.layers) == 2
+
+
+def test_the_list_of_layers_is_a_list_to_everyone_else():
+    model = small()
+
+    assert model.layers == [model.layers[0], model.layers[1]] and isinstance(model.layers, list)
+    assert (
+        type(copy.deepcopy(model.layers)) is type(pickle.loads(pickle.dumps(model.layers))) is list
+    )
+    features = bp.Sequential(model.layers[:-1])
+    assert features(np.ones((1, 3))).shape == (1, 4)
+    assert len([*model.layers, Dense(1)]) == 3
+
+
+def test_how_a_model_was_compiled_and_built_goes_into_another_one():
+    model = small()
+    model.compile(bp.optimizers.SGD(0.25), "mae", metrics=["mse"], loss_weights=0.5)
+    other = bp.Sequential.from_config(model.get_config())
+
+    other.compile_from_config(json.loads(json.dumps(model.get_compile_config())))
+
+    assert other.optimizer.learning_rate == 0.25 and isinstance(other.loss, type(model.loss))
+    assert other.evaluate(np.ones((2, 3)), np.ones((2, 2)), verbose=0, return_dict=True).keys() == {
+        "loss",
+        "mse",
+    }
+    assert small().get_compile_config() is None
+    layer = Dense(7)
+    layer.build_from_config(model.layers[0].get_build_config())
+    assert layer.kernel.shape == (3, 7) and Dense(1).get_build_config() is None
+
+
+def test_a_configuration_of_keras_compiles_a_model():
+    with keras_in("float32") as keras:
+        peer = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        peer.compile(keras.optimizers.RMSprop(0.125, rho=0.5), "mse", metrics=["mae"])
+        config = peer.get_compile_config()
+    model = small()
+
+    model.compile_from_config(config)
+
+    assert (model.optimizer.learning_rate, model.optimizer.rho) == (0.125, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "other"),
+    [("run_eagerly", True, False), ("jit_compile", False, True), ("steps_per_execution", 1, 8)],
+)
+def test_settings_of_keras_engines_have_one_value(name, value, other):
+    model = small()
+    setattr(model, name, value)
+
+    assert getattr(model, name) == value
+    with pytest.raises(ValueError, match=f"{name} is {value} here: "):
+        setattr(model, name, other)
+
+
+@pytest.mark.parametrize("shape", [{"input_shape": 5}, {"input_shape": (5,)}, {"input_dim": 5}])
+def test_a_first_layer_takes_the_shape_of_a_sample(shape):
+    assert bp.Sequential([Dense(3, **shape)]).input_shape == (None, 5)
+
+
+@pytest.mark.parametrize("family", ["losses", "metrics", "optimizers", "initializers"])
+def test_a_name_is_a_configuration_too(family):
+    name = {"losses": "mse", "metrics": "mae", "optimizers": "sgd", "initializers": "zeros"}[family]
+    module = getattr(bp, family)
+
+    assert type(module.deserialize(name)) is type(module.get(name))
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 6, 2)])
+def test_one_sample_in_the_place_of_a_batch_is_recognised(shape):
+    model = bp.Sequential([bp.Input(shape), Dense(3)])
+    x = np.ones((4, *shape))
+
+    with pytest.raises(ValueError, match=r"that is one sample: x\[None\] is a batch of it"):
+        model.predict(x[0], verbose=0)
+    assert model.predict(x[0][None], verbose=0).shape == (1, *shape[:-1], 3)
+    with pytest.raises(ValueError) as error:
+        model.predict(np.ones((4, *shape[:-1], 7)), verbose=0)
+    assert "one sample" not in str(error.value)

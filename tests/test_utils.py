@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from backprop import layers, utils
+from backprop import Sequential, layers, utils
+from backprop.layers import Dense
+from backprop.utils.sequences import Windows
 
 keras = pytest.importorskip("keras", reason="parity needs Keras")
 
@@ -370,6 +372,65 @@ def test_windows_can_be_pickled():
     again = pickle.loads(pickle.dumps(windows))
 
     np.testing.assert_array_equal(next(iter(again)), next(iter(windows)))
+
+
+def series(**arguments):
+    return utils.timeseries_dataset_from_array(
+        np.arange(20), np.arange(20), 3, **({"batch_size": 4} | arguments)
+    )
+
+
+def same_batches(found, expected):
+    for (x, y), (x_expected, y_expected) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(x, x_expected)
+        np.testing.assert_array_equal(y, y_expected)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"shuffle": True, "seed": 3}, {"batch_size": None}])
+def test_windows_are_read_by_index_and_in_parts(arguments):
+    windows = series(**arguments)
+    n = len(windows)
+
+    by_index, first, rest, middle = (
+        [windows[i] for i in range(n)],
+        *(list(part) for part in (windows.take(2), windows.skip(2), windows[1:3])),
+    )  # a pass over a part is no pass over the whole
+    every = list(windows)
+
+    same_batches(by_index, every)
+    same_batches(first + rest, every)
+    same_batches(middle, every[1:3])
+    same_batches([series(**arguments)[-1]], every[-1:])
+
+
+def test_parts_of_windows_have_lengths():
+    windows = series()
+
+    assert (len(windows), windows.count) == (5, 18)
+    assert (len(windows.skip(4)), windows.skip(4).count) == (1, 2)
+    assert len(windows.take(9)) == len(windows.take(-1)) == 5 and len(windows.skip(9)) == 0
+    with pytest.raises(IndexError, match="there are 5 batches and 5 was asked for"):
+        windows[5]
+    with pytest.raises(ValueError, match=r"take\(\) expects count"):
+        windows.take(-2)
+
+
+def test_fit_goes_through_windows_in_their_own_order():
+    seen = []
+
+    class Told(Windows):
+        def batches(self, starts, numbers):
+            for batch in super().batches(starts, numbers):
+                seen.append(int(batch[1][0]))
+                yield batch
+
+    windows = series()
+    windows.__class__ = Told
+    model = Sequential([Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(windows, epochs=2, verbose=0)
+
+    assert seen == [0, 4, 8, 12, 16] * 2
 
 
 @pytest.mark.parametrize(

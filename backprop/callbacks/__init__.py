@@ -1,5 +1,6 @@
 """Callbacks: what may look at a training run, and change its course, between its steps."""
 
+from backprop.absent import face
 from backprop.callbacks.callback import Callback, CallbackList
 from backprop.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
 from backprop.callbacks.early_stopping import EarlyStopping
@@ -28,16 +29,4 @@ __all__ = [
     "TerminateOnNaN",
 ]
 
-NOT_OFFERED = {
-    "TensorBoard": "CSVLogger writes the same numbers into a file, History keeps them",
-    "RemoteMonitor": "send the logs from a LambdaCallback(on_epoch_end=...)",
-    "OrbaxCheckpoint": "ModelCheckpoint saves models, BackupAndRestore resumes runs",
-}
-
-
-def __getattr__(name: str):
-    if name in NOT_OFFERED:
-        raise AttributeError(
-            f"backprop.callbacks does not offer Keras' {name}: {NOT_OFFERED[name]}"
-        )
-    raise AttributeError(f"module 'backprop.callbacks' has no attribute {name!r}")
+__getattr__ = face(__name__)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backprop.config import Registry, custom_object_scope, nearest
+from backprop.absent import face
+from backprop.config import Registry, custom_object_scope
 from backprop.layer import InputSpec, Layer
 from backprop.layers.activations import (
     CELU,
@@ -371,7 +372,4 @@ def deserialize(
         return registry.deserialize(config)
 
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    raise AttributeError(f"backprop.layers does not offer {name!r} (yet){nearest(name, __all__)}")
+__getattr__ = face(__name__)

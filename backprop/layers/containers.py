@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import integer
+from backprop.defaults import floatx
 from backprop.layer import INFERENCE, NOT_BUILT, Array, Context, Layer, Shape, show_shape
 from backprop.parameters import Parameter
 
@@ -19,8 +20,18 @@ class InputLayer(Layer):
     Made by `Input`. A `Sequential` reads the shape from it and does not count it among its layers.
     """
 
-    def __init__(self, shape=None, batch_size=None, dtype=None, batch_shape=None, name=None):
+    def __init__(
+        self,
+        shape=None,
+        batch_size=None,
+        dtype=None,
+        batch_shape=None,
+        name=None,
+        *,
+        input_shape=None,
+    ):
         super().__init__(name=name)
+        shape = input_shape if shape is None else shape  # Keras 2's name of it
         if batch_shape is not None:
             batch_size, *shape = batch_shape
         if shape is None:
@@ -31,8 +42,13 @@ class InputLayer(Layer):
                 integer(n, "Input", "every axis of its shape", 0)
         self.batch_shape = (batch_size, *shape)
         self.declared_shape = self.batch_shape
-        self.dtype = None
-        self.integer_input = dtype is not None and np.dtype(dtype).kind in "iub"
+        self.dtype = np.dtype(floatx() if dtype is None else dtype)
+        self.integer_input = self.dtype.kind in "iub"
+
+    @property
+    def shape(self) -> Shape:
+        """With the batch axis."""
+        return self.batch_shape
 
     def forward(self, x, ctx=INFERENCE):
         return x, None
@@ -41,7 +57,9 @@ class InputLayer(Layer):
         return dy
 
 
-def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None) -> InputLayer:
+def Input(
+    shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, **others
+) -> InputLayer:
     """Declare the shape of a model's input, as the first entry of a `Sequential`.
 
     Parameters
@@ -55,6 +73,8 @@ def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None) 
     batch_shape : tuple, optional
         Shape with the batch axis, instead of `shape`.
     name : str, optional
+    **others
+        Keras' further arguments mean nothing here, and the error says what to do instead.
 
     Examples
     --------
@@ -62,7 +82,7 @@ def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None) 
     >>> bp.Sequential([bp.Input((3,)), bp.layers.Dense(2)]).output_shape
     (None, 2)
     """
-    return InputLayer(shape, batch_size, dtype, batch_shape, name)
+    return InputLayer(shape, batch_size, dtype, batch_shape, name, **others)
 
 
 class Container(Layer):
@@ -132,7 +152,7 @@ class Chain(Container):
 
     def __init__(self, layers: Iterable[Layer] | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.layers: list[Layer] = []
+        self.__dict__["layers"] = []
         self._steps: list[Layer] = []  # what runs: the layers, and penalties on their activity
         self._places: list[int] = []  # of each step, the index of its layer
         self._again: list[
@@ -146,6 +166,15 @@ class Chain(Container):
             )
         for layer in layers or ():
             self.append(layer)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the `Input`: a list to read."""
+        return Layers(self.__dict__["layers"])
+
+    @layers.setter
+    def layers(self, layers: Any) -> None:
+        raise AttributeError(f"the layers of {self.name} {Layers.advice}")
 
     def append(self, layer: Layer) -> None:
         """Put a layer at the end. A chain that was built is built again; its layers keep values."""
@@ -164,7 +193,7 @@ class Chain(Container):
             self._claim_name(layer)
             if not self.layers and self.declared_shape is None:
                 self.declared_shape = layer.declared_shape
-            self.layers.append(layer)
+            self.__dict__["layers"].append(layer)
             if not self.trainable:
                 layer.trainable = False
         self._entries.append(layer)
@@ -308,6 +337,24 @@ class Chain(Container):
 
     def get_config(self):
         return {"layers": []} | super().get_config()
+
+
+class Layers(list):
+    """The layers of a chain, to read: a change of the list would not change the chain."""
+
+    advice = (
+        "are changed by add() and pop(), or make a new model: Sequential([*model.layers[:-1], new])"
+    )
+
+    def _refuse(self, *args, **kwargs):
+        raise TypeError(f"the layers of a model {self.advice}")
+
+    append = extend = insert = pop = remove = clear = reverse = _refuse
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    sort: Any = _refuse
+
+    def __reduce__(self):
+        return list, (list(self),)
 
 
 def repeated(steps: list[Layer]) -> list[list[Parameter]]:

@@ -6,6 +6,7 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
+from backprop.absent import face
 from backprop.config import Registry, custom_object_scope
 from backprop.losses.classification import (
     BinaryCrossentropy,
@@ -194,3 +195,6 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> L
     """
     with custom_object_scope(custom_objects or {}):
         return get(name)
+
+
+__getattr__ = face(__name__)

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import one_of
+from backprop.defaults import floatx
 from backprop.layer import Layer, show_shape
 from backprop.losses.axes import agree, leading, same_rank
 
@@ -268,7 +269,7 @@ class Loss(Layer):
         """`y_pred` in the dtype to compute in: its own where that is float32 or float64."""
         if self.dtype is None and x.dtype.char in "fd":
             return x
-        return x.astype(self.dtype or np.float32, copy=False)
+        return x.astype(self.dtype or floatx(), copy=False)
 
     def check(self, y_true: Any, output_shape: tuple[int | None, ...]) -> None:
         """Raise unless the targets suit the loss and the model's output; once, before training.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from backprop.absent import face
 from backprop.config import Registry, custom_object_scope, signature_of, snake_case
 from backprop.losses import (
     binary_crossentropy,
@@ -393,3 +394,6 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     """The metric that `serialize` turned into a config."""
     with custom_object_scope(custom_objects or {}):
         return registry.deserialize(config)
+
+
+__getattr__ = face(__name__)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backprop.absent import face
 from backprop.config import Registry, custom_object_scope, get_custom_objects
 from backprop.optimizers import schedules
 from backprop.optimizers.adam import Adam, Adamax, AdamW, Nadam
@@ -96,3 +97,6 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     """
     with custom_object_scope(custom_objects or {}):
         return registry.deserialize({**config, "class_name": known_as(config.get("class_name"))})
+
+
+__getattr__ = face(__name__)

@@ -227,8 +227,9 @@ class IterableData:
     """Batches from any iterable: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` each.
 
     Something with `__len__` and `__getitem__` is read by index, and shuffling changes the order of
-    its batches. Anything else is read in its own order; an iterator goes on from epoch to epoch.
-    Methods `on_epoch_begin` and `on_epoch_end` of the iterable are called.
+    its batches, unless its `keeps_order` is True. Anything else is read in its own order; an
+    iterator goes on from epoch to epoch. Methods `on_epoch_begin` and `on_epoch_end` of the
+    iterable are called.
     """
 
     def __init__(
@@ -253,7 +254,8 @@ class IterableData:
         self.seed = seed
         self.targets = targets
         self.steps = self._length = length(source)
-        self.indexed = self.steps is not None and hasattr(source, "__getitem__")
+        own_order = getattr(source, "keeps_order", False)
+        self.indexed = self.steps is not None and hasattr(source, "__getitem__") and not own_order
         self.once = isinstance(source, Iterator)
         self._rest: Any = None  # an iterator: of the present pass
         self._peeked: list[Any] = []  # read and not yet given out

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.defaults import floatx
 from backprop.layer import Array, Shape
 from backprop.training.class_weight import balanced, sample_weights
 
@@ -218,7 +219,7 @@ class Reader:
     def cast(self, x: Any, name: str) -> Any:
         """Finite numbers in the model's dtype, and still finite there."""
         check_finite(x, name)
-        dtype = self.model.dtype or np.dtype(np.float32)
+        dtype = self.model.dtype or np.dtype(floatx())
         if x.dtype == dtype:
             return x
         with np.errstate(over="ignore"):

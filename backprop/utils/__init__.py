@@ -1,7 +1,9 @@
 """Helpers that prepare data, the seed, and what Keras keeps here beside them: Keras' names."""
 
+from backprop.absent import face
 from backprop.callbacks.progbar import Progbar as Progbar  # shown among the callbacks
 from backprop.config import custom_object_scope, get_custom_objects
+from backprop.defaults import clear_session, standardize_dtype
 from backprop.random import set_random_seed
 from backprop.saving import (
     deserialize_keras_object,
@@ -19,6 +21,7 @@ CustomObjectScope = custom_object_scope
 
 __all__ = [
     "CustomObjectScope",
+    "clear_session",
     "ctc_decode",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -32,7 +35,10 @@ __all__ = [
     "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
+    "standardize_dtype",
     "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
+
+__getattr__ = face(__name__)

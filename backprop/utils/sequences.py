@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from backprop import checks, random
+from backprop.absent import explain_attribute
 
 Array = np.ndarray
 
@@ -142,7 +144,8 @@ def timeseries_dataset_from_array(
     Returns
     -------
     Windows
-        An iterable of batches that can be passed through any number of times, and has a length.
+        An iterable of batches that can be passed through any number of times. It has a length, and
+        ``windows[i]`` is a batch.
 
     Raises
     ------
@@ -219,7 +222,8 @@ class Windows:
     """Batches of windows of a series; every pass over it starts anew.
 
     Each batch is gathered when it is asked for, so that all windows together take no more memory
-    than the series. `timeseries_dataset_from_array` makes it.
+    than the series. `timeseries_dataset_from_array` makes it. ``windows[i]`` is batch number i of
+    the pass to come, ``windows[a:b]`` are some of the batches, as `take` and `skip` give them.
 
     Attributes
     ----------
@@ -227,7 +231,19 @@ class Windows:
         Number of windows; ``len(windows)`` is the number of batches.
     passes : int
         How many times it was gone through; with `shuffle` it chooses the order of the next pass.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop import utils
+    >>> windows = utils.timeseries_dataset_from_array(np.arange(9), None, 3, batch_size=2)
+    >>> len(windows), windows[0].tolist()
+    (4, [[0, 1, 2], [1, 2, 3]])
+    >>> [batch.tolist() for batch in windows.skip(3)]
+    [[[6, 7, 8]]]
     """
+
+    keeps_order = True  # fit() goes through it as it is: the order of the windows is its own
 
     def __init__(
         self,
@@ -246,22 +262,52 @@ class Windows:
         self.length = length
         self.rate = rate
         self.batch_size = batch_size
-        self.shuffle = shuffle
+        self.shuffled = shuffle
         self.seed = random.spawn() if seed is None else np.random.SeedSequence(seed)
         self.passes = 0
+        self.part = range(-(-len(starts) // (batch_size or 1)))  # the batches that it is made of
 
     @property
     def count(self) -> int:
         """Number of windows."""
-        return len(self.starts)
+        size = self.batch_size or 1
+        return sum(len(self.starts[i * size : (i + 1) * size]) for i in self.part)
 
     def __len__(self) -> int:
-        return -(-self.count // (self.batch_size or 1))
+        return len(self.part)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            some = copy.copy(self)
+            some.part = self.part[index]
+            return some
+        try:
+            number = self.part[index]
+        except IndexError:
+            raise IndexError(f"there are {len(self)} batches and {index} was asked for") from None
+        return next(self.batches(self.pass_over(), [number]))
+
+    def take(self, count: int) -> Windows:
+        """The first so many batches; all of them for -1."""
+        return self if count == -1 else self[: checks.integer(count, "take()", "count", 0)]
+
+    def skip(self, count: int) -> Windows:
+        """The batches behind the first so many."""
+        return self[checks.integer(count, "skip()", "count", 0) :]
 
     def __iter__(self) -> Iterator[Any]:
-        starts = self.order(self.passes) if self.shuffle else self.starts
+        starts = self.pass_over()
         self.passes += 1
-        return self.batches(starts)
+        return self.batches(starts, self.part)
+
+    def __getattr__(self, name: str) -> Any:
+        instead = explain_attribute(self, name)
+        what = f"has no {name}: {instead}" if instead else f"has no {name!r}"
+        raise AttributeError(f"{type(self).__name__} {what}")
+
+    def pass_over(self) -> Array:
+        """The starts of the windows in the order of the pass to come."""
+        return self.order(self.passes) if self.shuffled else self.starts
 
     def order(self, n: int) -> Array:
         """The starts of the windows in pass number `n`: a pure function of the seed and `n`."""
@@ -269,14 +315,15 @@ class Windows:
         child = np.random.SeedSequence(self.seed.entropy, spawn_key=key)
         return np.random.default_rng(child).permutation(self.starts)
 
-    def batches(self, starts: Array) -> Iterator[Any]:
-        """The windows that begin at `starts`, with their targets where there are any."""
+    def batches(self, starts: Array, numbers: Iterable[int]) -> Iterator[Any]:
+        """Some batches of the windows that begin at `starts`, with their targets where there are
+        any."""
         span = (self.length - 1) * self.rate + 1
         every = np.lib.stride_tricks.sliding_window_view(self.data, span, axis=0)
         every = np.moveaxis(every, -1, 1)[:, :: self.rate]  # (start, step, ...): still no copy
         size = self.batch_size or 1
-        for i in range(0, len(starts), size):
-            these = starts[i : i + size]
+        for i in numbers:
+            these = starts[i * size : (i + 1) * size]
             x = every[these]  # a list of indices copies
             batch = (x,) if self.targets is None else (x, self.targets[these])
             if self.batch_size is None:

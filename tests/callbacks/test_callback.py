@@ -203,12 +203,6 @@ def test_a_misspelt_argument_names_the_nearest():
         EarlyStopping(patence=3)
 
 
-@pytest.mark.parametrize("name", ["TensorBoard", "RemoteMonitor", "OrbaxCheckpoint"])
-def test_what_keras_offers_and_we_do_not_is_named(name):
-    with pytest.raises(AttributeError, match=f"does not offer Keras' {name}"):
-        getattr(backprop.callbacks, name)
-
-
 def test_the_batch_hooks_are_called_as_keras_calls_them(fake_model):
     keras = pytest.importorskip("keras", reason="compares with Keras")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import reference
 from finite_differences import assert_gradients
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backprop.layer import TRAINING, Context
@@ -348,33 +348,6 @@ def test_shapes_that_do_not_fit_are_refused():
         layer(np.zeros((1, 3, 4)))
     with pytest.raises(ValueError, match=r"expects a mask of shape \(1, 3\), batch and time, got"):
         layer(np.zeros((1, 3, 2)), mask=np.ones((1, 4), bool))
-
-
-# ---------------------------------------------------------------------------------- Keras
-
-
-@pytest.mark.parametrize("dropout", [0.0, 0.5])  # Keras has two implementations
-@given(sequences(), options())
-def test_values_are_keras(dropout, data, options):
-    keras = pytest.importorskip("keras", reason="Keras is not installed: no peer to compare with")
-    x, mask = data
-    assume(len(x) and (x.shape[1] > 1 or not dropout))  # Keras warns of a softmax over one score
-    dtype, tol = ("float64", 1e-6) if dropout else ("float32", 2e-5)
-    x = x.astype(dtype)
-    layer = drawn(MultiHeadAttention(**options, dropout=dropout, dtype=dtype), x)
-    causal = options.pop("use_causal_mask")
-    peer = keras.layers.MultiHeadAttention(**options, dropout=dropout, dtype=dtype)
-    peer.build(x.shape, x.shape)
-    peer.set_weights(layer.get_weights())
-
-    wanted = peer(x, x, use_causal_mask=causal, **keras_mask(mask))
-
-    np.testing.assert_allclose(layer(x, mask=mask), wanted, rtol=tol, atol=tol)
-
-
-def keras_mask(mask):
-    """What Keras derives by itself from the masks of query and value, as an attention mask."""
-    return {} if mask is None else {"attention_mask": mask[:, :, None] & mask[:, None, :]}
 
 
 # ------------------------------------------------------------------------------ where it saturates

@@ -88,6 +88,8 @@ def test_agrees_with_keras(name, data, dtype, causal, dropout):
         assume(x.shape[1] > 1)  # Keras warns of a softmax over one score
         options["dropout"] = 0.5
     with keras_in(dtype) as keras:
+        if keras.backend.backend() == "jax" and not dropout:  # where Keras fails on others
+            assume(options.get("value_dim") in (None, options.get("key_dim")))
         ours, theirs = beside_keras(keras, name, options, x, dtype, use_causal_mask=causal)
         wanted = np.asarray(theirs(x, x, use_causal_mask=causal, **keras_mask(mask)))
 

@@ -308,7 +308,7 @@ class SelfAttention(Layer):
     # ------------------------------------------------------------------------------- at the border
 
     def __call__(
-        self, x, training: bool = False, mask=None, *, return_attention_scores: bool = False
+        self, query, training: bool = False, mask=None, *, return_attention_scores: bool = False
     ) -> Any:
         """y for x, in inference unless told otherwise.
 
@@ -319,8 +319,8 @@ class SelfAttention(Layer):
                 f"{self!r} takes one array, which is query, key and value at once: layer(x), with "
                 "training and mask"
             )
-        y = super().__call__(x, training, mask)
-        return (y, self.scores(x, mask)) if return_attention_scores else y
+        y = super().__call__(query, training, mask)
+        return (y, self.scores(query, mask)) if return_attention_scores else y
 
     def scores(self, x, mask=None):
         """p = softmax(q kᵀ / √key_dim): (N, heads, T, T), what each query takes of each key.

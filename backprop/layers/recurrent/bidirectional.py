@@ -128,10 +128,10 @@ class Bidirectional(Parallel):
             for p, w in zip(trained, self._given, strict=True):
                 p.value[...] = w
 
-    def __call__(self, x, training: bool = False, mask: Array | None = None) -> Array:
+    def __call__(self, sequences, training: bool = False, mask: Array | None = None) -> Array:
         if self.stateful and not self.built:
-            self.build(np.shape(x))  # with the size of the batch, whose states are kept
-        return super().__call__(x, training, mask)
+            self.build(np.shape(sequences))  # with the size of the batch, whose states are kept
+        return super().__call__(sequences, training, mask)
 
     def compute_mask(self, x, mask):
         return mask if self.return_sequences else None

@@ -127,7 +127,7 @@ class OverTime(Layer):
 
     def __call__(
         self,
-        x,
+        sequences,
         training: bool = False,
         mask: Array | None = None,
         initial_state: Any = None,
@@ -136,7 +136,8 @@ class OverTime(Layer):
 
         Parameters
         ----------
-        x : array_like of shape (N, T, ...)
+        sequences : array_like of shape (N, T, ...)
+            x.
         training : bool, default False
         mask : ndarray of bool, (N, T), optional
         initial_state : array or list of arrays, optional
@@ -145,10 +146,10 @@ class OverTime(Layer):
             ``stateful=True``.
         """
         if self.stateful and not self.built:
-            self.build(np.shape(x))  # with the size of the batch, whose states are kept
+            self.build(np.shape(sequences))  # with the size of the batch, whose states are kept
         if initial_state is None:
-            return super().__call__(x, training, mask)
-        x = self.cast(np.asarray(x))
+            return super().__call__(sequences, training, mask)
+        x = self.cast(np.asarray(sequences))
         self.build((None, *x.shape[1:]))
         self.check_input(x.shape)
         states = self._given_states(x, initial_state)

@@ -1,0 +1,377 @@
+"""What Keras has and this library has not, and what to write instead.
+
+One table, by the place where a Keras user looks for a name, and one way to say it: a module's
+``__getattr__ = face(__name__)``, a layer's missing attribute, and an import of a module
+that is not there all end in `explain`. A name that Keras does not have either is answered with the
+nearest one that is here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import opcode
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache
+from types import FrameType, ModuleType
+from typing import Any
+
+CHAINS = "networks are chains, not graphs. Use Sequential, with Residual and Parallel for branches"
+FUNCTIONAL = CHAINS + "; Sequential(model.layers[:k]) gives what layer k gets, with its weights"
+OWN_LAYER = "write a layer of your own with forward and backward, see docs/write_a_layer.md"
+NO_ENGINE = "there is one engine, NumPy on the CPU, and nothing to choose"
+TWO_DTYPES = (
+    "models compute in float32, or in float64 by Sequential(..., dtype='float64') or "
+    "config.set_floatx('float64'); there is no half precision"
+)
+FILES = (
+    "read the files with NumPy, Pillow or SciPy and give fit() the array, or an iterable that "
+    "yields (x, y) batch by batch where they do not fit into memory"
+)
+BY_HAND = "every gradient is derived by hand here, there is no engine that could derive it"
+NOT_DOWNLOADED = (
+    "nothing is downloaded; read the file from disk, such as Keras' own by "
+    "np.load('mnist.npz')['x_train']. datasets.digits and datasets.cmudict come with the library"
+)
+MERGE = (
+    "a layer has one input. Parallel([...], join='concat') runs branches side by side and joins "
+    "them (add, multiply, average, maximum ...), Residual([...]) adds its input"
+)
+RECURRENT_CELLS = (
+    "LSTM, GRU and SimpleRNN are whole layers; a stack of cells is layers one behind the other"
+)
+IMAGES = (
+    "images are changed by RandomFlip, RandomRotation, RandomZoom, RandomTranslation, "
+    "RandomContrast and RandomBrightness; do anything else to the arrays before fit(), or in the "
+    "iterable that yields the batches"
+)
+TABLES = (
+    "encode columns before fit(): utils.to_categorical, StringLookup, IntegerLookup, np.digitize, "
+    "or scikit-learn's transformers"
+)
+INTERACTIVE = (
+    "enable_interactive_logging disable_interactive_logging is_interactive_logging_enabled"
+)
+VERBOSITY = "verbose=0, 1 or 2 of fit(), evaluate() and predict() says what is printed"
+ITERABLE = "fit(), evaluate() and predict() take any iterable of batches themselves: model.{}(data)"
+STATELESS = "weights are changed in place: get_weights() and set_weights() copy them out and in"
+
+# place → names, separated by spaces → the end of the sentence
+KERAS: dict[str, dict[str, str]] = {
+    "backprop": {
+        "Model Function Functional KerasTensor Operation": FUNCTIONAL,
+        "ops": (
+            "arrays are NumPy's: np.mean(x) for keras.ops.mean(x), np.matmul for matmul; "
+            "activations.softmax and its like, utils.ctc_decode and random.normal are here. What "
+            "must be differentiated is a Layer or a Loss with a backward"
+        ),
+        "tree": "nested structures do not occur: a model takes one array and gives one",
+        "applications": (
+            "trained networks are not downloaded. Weights that Keras has loaded go into a model "
+            "of the same layers by model.set_weights(keras_model.get_weights())"
+        ),
+        "wrappers": (
+            "call fit and predict in an estimator class of your own; scikit-learn's splits and "
+            "scores take the arrays as they are"
+        ),
+        "mixed_precision dtype_policies DTypePolicy FloatDTypePolicy": TWO_DTYPES,
+        "quantizers Quantizer": TWO_DTYPES,
+        "distribution distillation device": NO_ENGINE,
+        "remat RematScope StatelessScope SymbolicScope name_scope": NO_ENGINE,
+        "visualization": "diagnostics.pictures draws learning curves; matplotlib does the rest",
+        "export": "save() writes one .npz file, which load_model() reads",
+        "legacy src engine": "what is public is in layers, models, utils and their like",
+        "preprocessing": (
+            "utils.pad_sequences, utils.timeseries_dataset_from_array and layers.TextVectorization "
+            "are what it held; images are read with Pillow"
+        ),
+        "estimator experimental": "model.fit() trains, there is nothing else that does",
+        "GradientTape": BY_HAND + "; model.parameters.gradients holds them after a step",
+        "data": "datasets are arrays or iterables of batches; see utils for windows of series",
+    },
+    "backprop.layers": {
+        "Add Concatenate Average Dot Maximum Minimum Multiply Subtract": MERGE,
+        "add concatenate average dot maximum minimum multiply subtract": MERGE,
+        "Attention AdditiveAttention": (
+            "attention is to one array: MultiHeadAttention(heads, key_dim)(x) takes it as query, "
+            "key and value"
+        ),
+        "Lambda Wrapper": OWN_LAYER,
+        "Identity": "Activation('linear') gives back what it gets",
+        "EinsumDense": "Dense works on the last axis; for anything else " + OWN_LAYER,
+        "RNN GRUCell LSTMCell SimpleRNNCell StackedRNNCells": RECURRENT_CELLS,
+        "CuDNNLSTM CuDNNGRU": "LSTM and GRU are the fast ones",
+        "Conv3DTranspose Convolution3DTranspose": "UpSampling3D and Conv3D enlarge volumes",
+        "CategoryEncoding Discretization Hashing HashedCrossing": TABLES,
+        "Resizing CenterCrop": (
+            "give the images one size before fit(), with Pillow or scipy.ndimage.zoom; Cropping2D "
+            "cuts margins off, UpSampling2D enlarges by whole factors"
+        ),
+        "AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization "
+        "MixUp RandAugment RandomColorDegeneration RandomColorJitter RandomCrop "
+        "RandomElasticTransform RandomErasing RandomGaussianBlur RandomGrayscale RandomHue "
+        "RandomInvert RandomPerspective RandomPosterization RandomSaturation RandomSharpness "
+        "RandomShear Solarization MaxNumBoundingBoxes": IMAGES,
+        "RandomHeight RandomWidth": IMAGES,
+        "MelSpectrogram STFTSpectrogram": "scipy.signal.stft makes spectrograms before fit()",
+        "Pipeline": "Chain([...]) is layers one behind the other, as one layer",
+        "ReversibleEmbedding": "an Embedding and a Dense with weights of its own are two layers",
+        "FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper": NO_ENGINE,
+        "LocallyConnected1D LocallyConnected2D": "Keras has dropped them; " + OWN_LAYER,
+        "DenseFeatures": TABLES,
+        "experimental": "what was in it is in layers itself",
+        "ThresholdedReLU": "Threshold(value, default_value) and ReLU(threshold=) are what it was",
+        "SyncBatchNormalization": NO_ENGINE,
+    },
+    "backprop.models": {"Model Functional": FUNCTIONAL},
+    "backprop.utils": {
+        "image_dataset_from_directory text_dataset_from_directory": FILES,
+        "audio_dataset_from_directory load_img save_img array_to_img img_to_array": FILES,
+        "get_file": "nothing is downloaded: give NumPy or pandas the path of a file on disk",
+        "PyDataset Sequence": (
+            "any class with __len__ and __getitem__ is one: ds[i] is the batch (x, y) number i, "
+            "and an on_epoch_end is called; nothing has to be inherited from"
+        ),
+        "FeatureSpace": TABLES,
+        "plot_model model_to_dot": "model.summary() prints the chain with shapes and sizes",
+        INTERACTIVE: VERBOSITY,
+        "is_keras_tensor get_source_inputs": CHAINS,
+        "Config": "a dict does it",
+        "bounding_boxes": "there are no detection losses; boxes are arrays of your own",
+        "legacy": "serialize_keras_object and deserialize_keras_object are in utils themselves",
+        "multi_gpu_model": NO_ENGINE,
+        "np_utils": "utils.to_categorical and utils.normalize are what it held",
+        "Tokenizer": "layers.TextVectorization and layers.StringLookup number words",
+    },
+    "backprop.callbacks": {
+        "TensorBoard": "CSVLogger writes the same numbers into a file, History keeps them",
+        "RemoteMonitor": "send the logs from a LambdaCallback(on_epoch_end=...)",
+        "OrbaxCheckpoint": "ModelCheckpoint saves models, BackupAndRestore resumes runs",
+    },
+    "backprop.losses": {
+        "Reduction": "reduction= takes 'sum_over_batch_size', 'sum', 'mean' or 'none'",
+        "Circle circle Dice dice Tversky tversky": (
+            "write it as a Loss with values and gradient, see docs/training.md; losses.Huber shows "
+            "how"
+        ),
+    },
+    "backprop.optimizers": {
+        "Adafactor Ftrl Lamb Muon ScheduleFreeAdamW": (
+            "Adam, AdamW, Nadam, Adamax, Adagrad, Adadelta, RMSprop, SGD, Lion and LBFGS are here"
+        ),
+        "LossScaleOptimizer": TWO_DTYPES,
+        "MultiOptimizer OptimizerMap": "a model has one optimizer; layer.trainable freezes parts",
+        "legacy": "the optimizers are in optimizers themselves",
+    },
+    "backprop.initializers": {
+        "STFT STFTInitializer stft": "scipy.signal.stft makes spectrograms before fit()",
+    },
+    "backprop.saving": {
+        "KerasFileEditor": "np.load reads the arrays of a saved file: it is an ordinary .npz",
+        "legacy": "save_model and load_model are in saving themselves",
+    },
+    "backprop.datasets": {
+        "boston_housing california_housing cifar10 cifar100 fashion_mnist imdb mnist reuters": (
+            NOT_DOWNLOADED
+        ),
+    },
+    "backprop.random": {
+        "SeedGenerator": "seed= takes an int, or np.random.default_rng(seed), which goes on",
+        "beta binomial gamma": "np.random.default_rng(seed) draws it",
+        "dropout": "layers.Dropout(rate)(x, training=True) draws and derives it",
+    },
+    "backprop.config": {
+        "dtype_policy set_dtype_policy": TWO_DTYPES,
+        "set_backend": NO_ENGINE,
+        "enable_flash_attention disable_flash_attention is_flash_attention_enabled": NO_ENGINE,
+        "is_nnx_enabled": NO_ENGINE,
+        "enable_traceback_filtering disable_traceback_filtering is_traceback_filtering_enabled": (
+            "tracebacks are never filtered; an error says in which layer it happened"
+        ),
+        INTERACTIVE: VERBOSITY,
+        "enable_unsafe_deserialization": "no file can hold code, so nothing is unsafe to load",
+        "max_epochs set_max_epochs max_steps_per_epoch set_max_steps_per_epoch": (
+            "fit(epochs=, steps_per_epoch=) says how long a run is"
+        ),
+    },
+    "backprop.backend": {
+        "get_value eval get_session": "arrays are NumPy's: x is its own value",
+        "set_value": (
+            "assign: model.optimizer.learning_rate = 0.1, layer.kernel = array, "
+            "model.weights[0].assign(array)"
+        ),
+        "function gradients": BY_HAND,
+        "learning_phase set_learning_phase": "say it at the call: layer(x, training=True)",
+        "get_uid": "a model makes the names of its layers unique",
+        "is_keras_tensor": CHAINS,
+        "is_float_dtype is_int_dtype result_type": "np.issubdtype and np.result_type do it",
+        "binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy": (
+            "it is a function in losses"
+        ),
+        "relu sigmoid softmax softplus elu hard_sigmoid tanh": "it is a function in activations",
+        "ctc_decode": "it is in utils",
+        "cast": "x.astype(dtype) does it",
+        "variable": "Variable(value) makes one",
+        "mean sum prod max min abs square sqrt exp log pow clip round sign maximum minimum dot "
+        "transpose reshape concatenate stack expand_dims squeeze flatten shape int_shape ndim "
+        "argmax argmin any all equal not_equal greater less zeros ones zeros_like ones_like eye "
+        "arange tile var std cumsum sin cos switch gather repeat batch_dot constant": (
+            "arrays are NumPy's, and so are the functions on them: np.mean(x) for K.mean(x). What "
+            "must be differentiated is a Layer or a Loss with a backward"
+        ),
+    },
+    # arguments of constructors, of all classes alike
+    "arguments": {
+        "lr": "write learning_rate",
+        "decay": (
+            "Keras has dropped it; learning_rate takes a schedule, such as "
+            "optimizers.schedules.InverseTimeDecay"
+        ),
+        "schedule_decay": "Keras has dropped it; learning_rate takes a schedule",
+        "alpha": "write negative_slope",
+        "p": "write rate",
+        "output_dim": "write units",
+        "nb_filter": "write filters",
+        "border_mode": "write padding",
+        "subsample": "write strides",
+        "dim_ordering": "write data_format",
+        "init": "write kernel_initializer",
+        "W_regularizer": "write kernel_regularizer",
+        "b_regularizer": "write bias_regularizer",
+        "W_constraint": "write kernel_constraint",
+        "period": "write save_freq",
+        "input_length": "leave it out, sequences may have any length",
+        "batch_input_shape": "put an Input(batch_shape=...) before the layer",
+        "weights": "set them when the layer is built: layer.set_weights([...])",
+        "time_major": "the batch comes first: np.swapaxes(x, 0, 1)",
+        "implementation fused jit_compile flash_attention": "leave it out, " + NO_ENGINE,
+        "autocast quantization_config lora_rank lora_alpha": "leave it out, " + TWO_DTYPES,
+        "sparse": (
+            "leave it out; a SciPy matrix goes into a layer that takes one, such as Dense, as it is"
+        ),
+        "ragged": "pad the sequences, by utils.pad_sequences, and let a mask leave padding out",
+        "tensor input_tensor": CHAINS,
+        "optional": "a model has one input",
+    },
+    # attributes of objects, by the class
+    "Layer": {
+        "call": "layer(x) calls it; who writes one writes forward(x, ctx) and backward(dy, cache)",
+        "add_metric add_update updates": "give metrics to compile(), keep statistics in a buffer",
+        "add_loss": "an activity_regularizer or a kernel_regularizer adds to the loss",
+        "metrics": "metrics are compile()'s",
+        "add_variable": "in build: self.kernel, self.dkernel = self.param('kernel', shape)",
+        "inbound_nodes outbound_nodes get_input_at get_output_at": CHAINS,
+        "get_input_shape_at get_output_shape_at": "input_shape and output_shape say it",
+        "dtype_policy autocast quantize quantization_mode enable_lora lora_rank": TWO_DTYPES,
+        "supports_masking": "a layer's compute_mask(x, mask) says what it makes of a mask",
+        "supports_jit": NO_ENGINE,
+        "stateless_call get_state_tree set_state_tree": STATELESS,
+        "save_own_variables load_own_variables": STATELESS,
+        "compute_output_spec symbolic_call": "compute_output_shape(shape) says the output's shape",
+        "cell": "the weights are the layer's own: layer.kernel, layer.recurrent_kernel, layer.bias",
+        "states": "a stateful layer keeps them in layer.carry",
+    },
+    "Loss": {
+        "call": "loss(y_true, y_pred) calls it; who writes one writes values and gradient",
+        "fn": "loss(y_true, y_pred) calls it, and the functions are in losses",
+    },
+    "Sequential": {
+        "predict_classes": "Keras has dropped it; np.argmax(model.predict(x), axis=-1)",
+        "predict_proba": "Keras has dropped it; predict(x) gives a softmax's probabilities",
+        "fit_generator": ITERABLE.format("fit"),
+        "evaluate_generator": ITERABLE.format("evaluate"),
+        "predict_generator": ITERABLE.format("predict"),
+        "export": "save() writes one .npz file, which load_model() reads",
+        "to_yaml": "Keras has dropped it; to_json() describes the layers",
+        "reset_states": "Keras has dropped it; for layer in model.layers: layer.reset_state()",
+        "make_train_function make_test_function make_predict_function": NO_ENGINE,
+        "train_function test_function predict_function": NO_ENGINE,
+        "stateless_compute_loss": "compute_loss(x, y, y_pred) is the loss",
+        "total_loss targets sample_weights": "compute_loss(x, y, y_pred) is the loss",
+        "input_names output_names": CHAINS,
+    },
+    "Windows": {
+        "map": "change the batches in a generator function, and give fit() what it yields",
+        "batch unbatch": "say timeseries_dataset_from_array(batch_size=), None for single windows",
+        "shuffle": "say timeseries_dataset_from_array(shuffle=True)",
+        "repeat": "fit(epochs=) goes through it as often as it must",
+        "cache prefetch": "leave it out: the windows are cut from an array in memory as they come",
+        "as_numpy_iterator": "its batches are NumPy's: iter(windows)",
+        "element_spec": "windows[0] is the first batch: its arrays have shape and dtype",
+        "cardinality": "len(windows) says it",
+    },
+}
+
+FAMILIES = ("layers", "losses", "metrics", "optimizers", "callbacks")
+FAMILIES += ("initializers", "activations", "utils", "models")
+
+
+@cache
+def advice(place: str) -> dict[str, str]:
+    """The names of a place, each with what to write instead."""
+    return {name: text for names, text in KERAS.get(place, {}).items() for name in names.split()}
+
+
+def explain(place: str, name: str, known: Iterable[str] = ()) -> str:
+    """The sentence for a name that a module has not.
+
+    Examples
+    --------
+    >>> print(explain("backprop.layers", "Lambda"))
+    backprop.layers has no Lambda: write a layer of your own with forward and backward, see
+    docs/write_a_layer.md
+    >>> print(explain("backprop.layers", "Adam"))
+    backprop.layers has no 'Adam'; it is backprop.optimizers.Adam
+    >>> print(explain("backprop.layers", "Dens", ["Dense", "Dropout"]))
+    backprop.layers has no 'Dens'; did you mean 'Dense'?
+    """
+    if name in advice(place):
+        return f"{place} has no {name}: {advice(place)[name]}"
+    if name.startswith("_"):
+        return f"module {place!r} has no attribute {name!r}"
+    for family in FAMILIES:
+        home = f"backprop.{family}"
+        if name in public_names(importlib.import_module(home)):
+            return f"{place} has no {name!r}; it is {home}.{name}"
+    from backprop.config import nearest  # which has this module's `face` itself
+
+    return f"{place} has no {name!r}{nearest(name, known)}"
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """What a module offers: its `__all__`, or what is defined in it."""
+    return vars(module).get("__all__") or [
+        name
+        for name, item in vars(module).items()
+        if name[0] != "_" and getattr(item, "__module__", None) == module.__name__
+    ]
+
+
+def explain_attribute(item: Any, name: str) -> str | None:
+    """What to write instead of an attribute that Keras has and the object has not, or None."""
+    found = (advice(cls.__name__).get(name) for cls in type(item).__mro__)
+    return next(filter(None, found), None)
+
+
+def refuse(place: str, name: str, frame: FrameType) -> Exception:
+    """What to raise where a module has no such name, in the frame that asked for it.
+
+    It is an AttributeError, as `hasattr` wants it. ``from module import name`` however would put
+    words of its own in the place of ours, and so gets the ImportError that it would raise.
+    """
+    if frame.f_code.co_filename.startswith("<frozen importlib"):
+        return AttributeError(name)  # an import asks, and looks for a file next
+    sentence = explain(place, name, public_names(sys.modules[place]))
+    asked = frame.f_code.co_code[frame.f_lasti] if frame.f_lasti >= 0 else None
+    if asked == opcode.opmap["IMPORT_FROM"]:
+        return ImportError(sentence, name=place)
+    return AttributeError(sentence)
+
+
+def face(place: str) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a public module: says what to write for a name that it has not."""
+
+    def __getattr__(name: str) -> Any:
+        raise refuse(place, name, sys._getframe(1))
+
+    return __getattr__

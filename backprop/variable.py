@@ -1,0 +1,207 @@
+"""What `layer.weights` hands out: an array of the model with its name.
+
+In the layers' own code a parameter is a plain array. Who asks a layer for its weights gets the same
+memory as a `Variable`: it knows what it is called, is assigned to as in Keras, and is an ndarray
+for everything else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop import config, initializers
+
+Array = np.ndarray
+
+
+class Variable(np.ndarray):
+    """An array with a name: a weight of a layer, or one that stands alone.
+
+    Arithmetic, slices, copies and pickles of it are plain arrays; a slice is a view. Writing into
+    it, by `assign` or ``w[...] = value``, writes into the model.
+
+    Parameters
+    ----------
+    initializer : array_like, str, Initializer or callable
+        The values, or what makes them for `shape`.
+    shape : tuple of int, optional
+        With an initializer that is no array.
+    dtype : str or dtype, optional
+        Default: that of an array of floats, else `config.floatx()`.
+    trainable : bool, default True
+        A note for one's own loop. Whether `fit` trains a layer's weight is said by the layer.
+    name : str, default "variable"
+
+    Attributes
+    ----------
+    name, path : str
+        ``"kernel"``, and with the layer's name before it: ``"dense/kernel"``.
+    value : ndarray
+        The numbers now, as a copy, which further training does not change.
+    constraint : Constraint or None
+    regularizer : Regularizer or None
+
+    Raises
+    ------
+    ValueError
+        Where an initializer is given without a shape, or an assignment has another shape.
+
+    Examples
+    --------
+    >>> import backprop as bp
+    >>> layer = bp.layers.Dense(2)
+    >>> layer.build((None, 3))
+    >>> kernel, bias = layer.weights
+    >>> bias.name, bias.path, bias.shape
+    ('bias', 'dense/bias', (2,))
+    >>> bias.assign([1, 2])
+    <Variable path=dense/bias, shape=(2,), dtype=float32, value=[1. 2.]>
+    >>> layer.bias + 1, type(bias + 1).__name__
+    (array([2., 3.], dtype=float32), 'ndarray')
+    >>> bp.Variable(0.0, name="seen").assign_add(3).numpy()
+    array(3., dtype=float32)
+    """
+
+    _parameter: Any = None  # the layer's record of the array, None where it stands alone
+    _layer: Any = None  # kept alive: the record knows it by a weak reference
+    _name = "variable"
+    _trainable = True
+
+    def __new__(
+        cls,
+        initializer: Any,
+        shape: tuple[int, ...] | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        *,
+        name: str = "variable",
+    ):
+        self = values(initializer, shape, dtype).view(cls)
+        self._name, self._trainable = name, bool(trainable)
+        return self
+
+    @classmethod
+    def of(cls, parameter: Any) -> Variable:
+        """The array of a layer's parameter or buffer, with its name."""
+        self = parameter.value.view(cls)
+        self._parameter, self._layer = parameter, parameter.layer
+        return self
+
+    def _plain(self) -> Array:
+        """The array in the model's memory, also where another model has taken the layer over."""
+        return self.view(np.ndarray) if self._parameter is None else self._parameter.value
+
+    @property
+    def name(self) -> str:
+        return self._name if self._parameter is None else self._parameter.name
+
+    @property
+    def path(self) -> str:
+        return self._name if self._parameter is None else self._parameter.path
+
+    @property
+    def trainable(self) -> bool:
+        """Whether an optimizer may change it."""
+        return self._trainable if self._parameter is None else self._parameter.trainable
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        if self._parameter is not None:
+            raise AttributeError(
+                f"{self.path} is frozen with its layer: write layer.trainable = {trainable}"
+            )
+        self._trainable = bool(trainable)
+
+    @property
+    def constraint(self) -> Any:
+        return self._parameter and self._parameter.constraint
+
+    @property
+    def regularizer(self) -> Any:
+        return self._parameter and self._parameter.regularizer
+
+    @property
+    def value(self) -> Array:
+        return self.numpy()
+
+    def numpy(self) -> Array:
+        """The numbers now, as a copy."""
+        return self._plain().copy()
+
+    def assign(self, value: Any) -> Variable:
+        """Set all numbers; the shape must be exactly the variable's."""
+        value, mine = np.asarray(value), self._plain()
+        if value.shape != mine.shape:
+            raise ValueError(f"{self.path} has shape {mine.shape} and was given {value.shape}")
+        mine[...] = value
+        return self
+
+    def assign_add(self, value: Any) -> Variable:
+        """Add to the numbers, an array of the variable's shape or one number to all."""
+        return self.assign(self._plain() + plain(value))
+
+    def assign_sub(self, value: Any) -> Variable:
+        """Subtract from the numbers."""
+        return self.assign(self._plain() - plain(value))
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **kwargs):
+        if out:
+            kwargs["out"] = plain(out)
+        found = getattr(ufunc, method)(*plain(inputs), **plain(kwargs))
+        return out[0] if len(out) == 1 else found
+
+    def __array_function__(self, func, types, args, kwargs):
+        return func(*plain(args), **plain(kwargs))
+
+    def __repr__(self) -> str:
+        mine = self._plain()
+        return f"<Variable path={self.path}, shape={mine.shape}, dtype={mine.dtype}, value={mine}>"
+
+    __str__ = __repr__
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType] - by identity, as in Keras
+
+
+def values(initializer: Any, shape: tuple[int, ...] | None, dtype: Any) -> Array:
+    """An array of a variable's own."""
+    if not callable(initializer) and not isinstance(initializer, str):
+        given = np.asarray(initializer)
+        floats = isinstance(initializer, np.ndarray) and given.dtype.kind == "f"
+        return np.array(given, dtype or (given.dtype if floats else config.floatx()))
+    if shape is None:
+        raise ValueError(f"a Variable made by {initializer!r} needs a shape")
+    made = initializers.get(initializer)(tuple(shape), dtype=dtype or config.floatx())
+    return np.array(made, dtype or config.floatx())
+
+
+def plain(item: Any) -> Any:
+    """The same without variables: arrays in their place, in tuples, lists and dicts too."""
+    if isinstance(item, Variable):
+        return item._plain()
+    if isinstance(item, list | tuple) and type(item) in (list, tuple):
+        return type(item)(map(plain, item))
+    return {k: plain(v) for k, v in item.items()} if type(item) is dict else item
+
+
+def on_the_array(name: str) -> Any:
+    """A method of ndarray, carried out by the array in the model's memory."""
+    method = getattr(np.ndarray, name)
+
+    def call(self, *args, **kwargs):
+        return method(self._plain(), *plain(args), **plain(kwargs))
+
+    call.__name__ = name
+    return call
+
+
+# view is what the class itself is made with; the rest of what ndarray has gives plain arrays
+SPECIAL = "bool contains copy deepcopy float format getitem int iter reduce reduce_ex setitem"
+for _name in (
+    *(n for n in dir(np.ndarray) if not n.startswith("_") and n not in ("view", "dtype")),
+    *(f"__{n}__" for n in SPECIAL.split()),
+):
+    if callable(getattr(np.ndarray, _name)):
+        setattr(Variable, _name, on_the_array(_name))
+for _name in ("T", "mT", "real", "imag", "flat"):
+    setattr(Variable, _name, property(lambda self, n=_name: getattr(self._plain(), n)))
