@@ -93,9 +93,9 @@ class Sequential(Chain):
         super().__init__(layers, trainable=trainable, name=name, dtype=dtype)
         self._build_if_declared()
 
-    def __call__(self, x, training: bool = False, mask: Array | None = None) -> Array:
+    def __call__(self, inputs, training: bool = False, mask: Array | None = None) -> Array:
         refuse(type(self))
-        return super().__call__(x, training, mask)
+        return super().__call__(inputs, training, mask)
 
     # ------------------------------------------------------------------ the stack of layers
 
@@ -171,7 +171,7 @@ class Sequential(Chain):
         if declared is not None and not fits(shape, declared):
             advice = self.layers[0].advice(tuple(shape)) if self.layers else ""
             if len(shape) == len(declared) - 1 and fits((None, *shape), declared):
-                advice = "; that is one sample: x[None] is a batch of it"
+                advice = ", which is a single sample: give x[np.newaxis]"
             raise ValueError(
                 f"{self.name} was built for inputs of shape {tuple(declared[1:])} and got "
                 f"{tuple(shape[1:])}{advice}"

@@ -655,9 +655,9 @@ def test_one_sample_in_the_place_of_a_batch_is_recognised(shape):
     model = bp.Sequential([bp.Input(shape), Dense(3)])
     x = np.ones((4, *shape))
 
-    with pytest.raises(ValueError, match=r"that is one sample: x\[None\] is a batch of it"):
+    with pytest.raises(ValueError, match=r"single sample: give x\[np.newaxis\]"):
         model.predict(x[0], verbose=0)
     assert model.predict(x[0][None], verbose=0).shape == (1, *shape[:-1], 3)
     with pytest.raises(ValueError) as error:
         model.predict(np.ones((4, *shape[:-1], 7)), verbose=0)
-    assert "one sample" not in str(error.value)
+    assert "single sample" not in str(error.value)

@@ -16,6 +16,7 @@ TWO_INPUTS = "in Keras it takes two inputs, so it needs a graph"
 NO_SUCH = "Keras has none"
 # classes of ours that a file of Keras cannot name, and why
 OURS = {
+    "ConfusionMatrix": NO_SUCH,
     "GroupQueryAttention": TWO_INPUTS,
     "LBFGS": NO_SUCH,
     "MultiHeadAttention": TWO_INPUTS,

@@ -370,6 +370,12 @@ def resolve(
     return MeanMetricWrapper(found, name)
 
 
+def named(identifier: Any) -> Any:
+    """The name of a function of the library, which a file knows it by; anything else is itself."""
+    name = getattr(identifier, "__name__", "")
+    return name if name and FUNCTIONS.get(name) is identifier else identifier
+
+
 def ignored(cls: type[Metric], loss: Any) -> dict[str, Any]:
     """The loss' `ignore_class` as an argument of a metric that takes one."""
     label = getattr(loss, "ignore_class", None)

@@ -96,6 +96,8 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
         Classes and functions of one's own, by the names that the config uses.
     """
     with custom_object_scope(custom_objects or {}):
+        if isinstance(config, str):
+            return registry.deserialize(known_as(config))
         return registry.deserialize({**config, "class_name": known_as(config.get("class_name"))})
 
 

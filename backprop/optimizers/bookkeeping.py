@@ -77,7 +77,8 @@ class Bookkeeping(Configurable):
             self._lay_out(list(var_list.parameters))
             self._vector = var_list
         elif self._slots is None:
-            self._lay_out([v if isinstance(v, Parameter) else Variable(v) for v in var_list])
+            records = map(record, var_list)
+            self._lay_out([v if isinstance(v, Parameter) else Variable(v) for v in records])
         else:
             for variable in var_list:
                 self._find(variable)
@@ -146,6 +147,7 @@ class Bookkeeping(Configurable):
     def _find(self, variable: Any) -> Entry:
         """The entry of a variable that the optimizer was built with."""
         assert self._slots is not None
+        variable = record(variable)
         if isinstance(variable, Parameter):
             if id(variable) in self._slots.places:
                 return variable
@@ -179,7 +181,7 @@ class Bookkeeping(Configurable):
         ValueError
             From the next step or `build`, if an array of `var_list` is not a parameter's.
         """
-        self._excluded_values = tuple(var_list or ())
+        self._excluded_values = tuple(map(record, var_list or ()))
         self._excluded_names = tuple(var_names or ())
         self._segments = None
         self._singles = {}
@@ -335,6 +337,12 @@ class Bookkeeping(Configurable):
         if self._slots is not None:
             kept["_pending"] = self.get_state()
         return kept
+
+
+def record(variable: Any) -> Any:
+    """The parameter behind what a layer hands out as its weight; anything else is itself."""
+    found = getattr(variable, "parameter", None)
+    return variable if found is None else found
 
 
 def shapes(state: Mapping[str, Array]) -> str:

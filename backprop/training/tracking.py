@@ -32,7 +32,11 @@ class MetricSet:
                 raise TypeError(
                     f"compile() expects {name} to be a list, such as ['accuracy'], got {given!r}"
                 )
-        self.wanted = [(m, False) for m in listed(plain)] + [(m, True) for m in listed(weighted)]
+        self.wanted = [
+            (metrics.named(m), is_weighted)
+            for given, is_weighted in ((plain, False), (weighted, True))
+            for m in listed(given)
+        ]
         self.loss = loss
         self.items: list[tuple[str, Any, bool]] = []
         self.own: list[Any] = []
