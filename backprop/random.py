@@ -1,8 +1,8 @@
 """Seeds and generators: every layer draws from its own, and all are spawned from one root.
 
 The root is the one piece of state that belongs to the process, because `set_random_seed` has to
-reach objects that do not exist yet. `set_random_seed` also seeds the global generators of Python and
-NumPy, for the script around the library; the library itself never reads them.
+reach objects that do not exist yet. It also seeds the global generators of Python and NumPy, for
+the script around the library; the library itself never reads them.
 """
 
 from __future__ import annotations
