@@ -173,9 +173,30 @@ def get(identifier: Any) -> Loss | None:
     if found is None or isinstance(found, Loss):
         return found
     raise TypeError(
-        f"a loss is a name, a configuration or an object of a Loss class, and got {found!r}; there "
-        "is no automatic differentiation here: subclass losses.Loss, write values(self, y_true, "
-        "y_pred) that returns (values, cache) and gradient(self, dvalues, cache) for dy_pred"
+        "a loss is a name, a configuration or an object of a Loss class, and got "
+        f"{show_refused(found)}"
+    )
+
+
+def show_refused(found: Any) -> str:
+    """What came instead of a loss, and what to do about it."""
+    name = getattr(found, "__name__", type(found).__name__)
+    if type(found).__name__ in REGISTRY.classes:  # a metric
+        return f"{found!r}; pass losses.{type(found).__name__}()"
+    if not callable(found):
+        return f"{found!r}; pass a name like 'mse', or an object like losses.MeanSquaredError()"
+    title = (
+        "".join(w[:1].upper() + w[1:] for w in name.split("_")) if name.isidentifier() else "MyLoss"
+    )
+    return (
+        f"{name}, whose gradient is not known, as there is no automatic differentiation here; "
+        "write both down in a class, and pass an object of it:\n\n"
+        f"    class {title}(losses.Loss):\n"
+        "        def values(self, y_true, y_pred):\n"
+        "            return values, cache  # what each sample costs; what gradient will need\n"
+        "        def gradient(self, dvalues, cache):\n"
+        "            return dy_pred  # of y_pred's shape: dvalues times d(values)/d(y_pred)\n\n"
+        "The guide's page 'Write a loss' does so step by step"
     )
 
 

@@ -19,6 +19,7 @@ over weights):
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,10 @@ class Loss(Layer):
     """value = Σ_i w_i values_i / N: a layer with two inputs and a number for an output.
 
         y_true, y_pred: (n, ..., k)    values, w: (n, ...)    value: ()
+
+    A subclass writes `values` and `gradient`. Where its targets have another shape than the
+    outputs, `check_targets`, which runs once before training, says which, and `align` brings both
+    into the form that `values` takes: the guide's page "Write a loss" has examples.
 
     Parameters
     ----------
@@ -118,7 +123,16 @@ class Loss(Layer):
     def measure(self, y_true: Array, y_pred: Array, mask: Any) -> tuple[Array, Any, Any]:
         """`values`, and the mask that is to weigh them. A loss with one value for all steps
         of a sequence overrides it, as their mask is no weight there."""
-        return *self.values(y_true, y_pred), mask
+        return *self.pair(self.values(y_true, y_pred)), mask
+
+    def pair(self, found: Any) -> tuple[Array, Any]:
+        """`found` as it is, if it is the pair that `values` should return."""
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise TypeError(
+                f"{type(self).__name__}.values should return a pair, (values, cache), and returned "
+                f"{describe(found)}; what gradient needs goes into the cache, None if it is nothing"
+            )
+        return found
 
     def after_softmax(self) -> Loss | None:
         """This loss of a softmax's output, whose `backward` gives dL/dz, z the softmax' input.
@@ -195,9 +209,18 @@ class Loss(Layer):
         if d.shape != inner:  # weights of values without a batch axis, or with another last axis
             d = d.reshape(inner) if inner else d.sum()
         dy_pred = self.gradient(d, cache)
-        if dy_pred.shape != shape:
-            dy_pred = dy_pred.reshape(shape)
+        if getattr(dy_pred, "shape", None) != shape:
+            dy_pred = self.reshaped(dy_pred, shape)
         return dy_pred if dtype.kind != "f" else dy_pred.astype(dtype, copy=False)
+
+    def reshaped(self, dy_pred: Any, shape: tuple[int, ...]) -> Array:
+        """dy_pred in y_pred's own shape, where `align` gave it another."""
+        if not isinstance(dy_pred, np.ndarray) or dy_pred.size != math.prod(shape):
+            raise TypeError(
+                f"{type(self).__name__}.gradient should return dL/dy_pred, an array of y_pred's "
+                f"shape {shape}, and returned {describe(dy_pred)}"
+            )
+        return dy_pred.reshape(shape)
 
     def weigh(self, values: Array, sample_weight: Any, mask: Any) -> tuple[Array, Array, float]:
         """The weighted values, a weight for each, and the sum of the weights as they came.
@@ -253,7 +276,7 @@ class Loss(Layer):
     def per_sample(self, y_true: Any, y_pred: Any) -> Array:
         """The values before weights and reduction, (n, ...)."""
         y_true, y_pred = self.as_arrays(y_true, y_pred)
-        return self.values(*self.align(y_true, self.cast(y_pred)))[0]
+        return self.pair(self.values(*self.align(y_true, self.cast(y_pred))))[0]
 
     def as_arrays(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
         y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
@@ -357,3 +380,10 @@ class Loss(Layer):
     def advice(self, shape: tuple[int | None, ...]) -> str:
         units = shape[-1] if len(shape) > 1 else 1
         return f"; give the last layer {units} unit(s), or reshape the targets"
+
+
+def describe(found: Any) -> str:
+    """What a method returned, in a word or two."""
+    if isinstance(found, np.ndarray):
+        return f"an array of shape {found.shape}"
+    return "nothing" if found is None else f"an object of type {type(found).__name__}"

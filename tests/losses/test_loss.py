@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import textwrap
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from finite_differences import assert_loss_gradient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backprop import losses
+from backprop import Input, Sequential, losses, metrics
+from backprop.layers import Dense
 from backprop.losses import Loss, MeanSquaredError, SparseCategoricalCrossentropy
 
 REDUCTIONS = ["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None]
@@ -298,9 +300,8 @@ def test_a_function_of_a_user_is_told_to_become_a_class():
     def mean_squared_error(y_true, y_pred):  # the name of a known one, and still another function
         return ((y_true - y_pred) ** 2).mean(-1)
 
-    for identifier in (mean_squared_error, lambda y_true, y_pred: 0, 3):
-        with pytest.raises(TypeError, match=r"subclass losses\.Loss, write values"):
-            losses.get(identifier)
+    with pytest.raises(TypeError, match=r"class MeanSquaredError\(losses\.Loss\)"):
+        losses.get(mean_squared_error)
 
 
 def test_configuration_makes_the_same_loss_again():
@@ -450,3 +451,87 @@ def test_a_call_checks_shapes_and_class_numbers():
         MSE(np.zeros((2, 2)), y_pred)
     with pytest.raises(TypeError, match="numbers as y_pred"):
         MSE(np.zeros((1, 1)), [["a"]])
+
+
+# ------------------------------------------------------------------------ what an author slips on
+
+
+def squared_error(y_true, y_pred):
+    return ((y_true - y_pred) ** 2).mean(-1)
+
+
+class CallableThing:
+    def __call__(self, y_true, y_pred):
+        return squared_error(y_true, y_pred)
+
+
+@pytest.mark.parametrize(
+    ("given", "title"),
+    [
+        (squared_error, "SquaredError"),
+        (lambda y_true, y_pred: 0, "MyLoss"),
+        (CallableThing(), "CallableThing"),
+        (np.mean, "Mean"),
+    ],
+)
+def test_a_function_is_answered_with_the_class_to_write(given, title):
+    model = Sequential([Input((2,)), Dense(1)])
+
+    with pytest.raises(TypeError, match="whose gradient is not known") as caught:
+        model.compile("sgd", loss=given)
+
+    message = str(caught.value)
+    assert f"class {title}(losses.Loss):" in message
+    skeleton = message.split("\n\n")[1].replace("losses.Loss", "Loss")
+    compile(textwrap.dedent(skeleton), "skeleton", "exec")
+    assert "Write a loss" in message
+
+
+def test_what_is_no_loss_at_all_is_answered_with_a_name_and_an_object():
+    for thing in (3, 0.5, ["mse"]):
+        with pytest.raises(TypeError, match=r"pass a name like 'mse', or an object"):
+            losses.get(thing)
+
+
+def test_a_metric_is_answered_with_the_loss_of_its_name():
+    with pytest.raises(TypeError, match=r"pass losses\.MeanSquaredError\(\)"):
+        losses.get(metrics.MeanSquaredError())
+
+
+class ValuesAlone(losses.Loss):
+    def values(self, y_true, y_pred):
+        return squared_error(y_true, y_pred)
+
+
+class NoGradient(losses.Loss):
+    def values(self, y_true, y_pred):
+        return squared_error(y_true, y_pred), y_pred - y_true
+
+    def gradient(self, dvalues, cache):
+        pass
+
+
+class SmallGradient(NoGradient):
+    def gradient(self, dvalues, cache):
+        return dvalues
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (ValuesAlone(), r"ValuesAlone\.values should return a pair.*array of shape \([123],\)"),
+        (NoGradient(), r"NoGradient\.gradient should return dL/dy_pred.*returned nothing"),
+        (SmallGradient(), r"SmallGradient\.gradient.*\([123], 2\), and returned an array"),
+    ],
+)
+def test_a_method_that_returns_something_else_is_named(loss, message, rows):
+    y = np.ones((rows, 2))
+
+    with pytest.raises(TypeError, match=message):
+        loss.backward(loss.forward(y, 2 * y)[1])
+
+
+def test_values_alone_are_found_in_inference_too():
+    with pytest.raises(TypeError, match="should return a pair"):
+        ValuesAlone().per_sample(np.ones((2, 2)), np.ones((2, 2)))
