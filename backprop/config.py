@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from backprop.random import own_seeds
+
 # what one configuration has met so far: while it is written {id: (object, its dict)}, while it is
 # read {number: object}
 _written: ContextVar[dict | None] = ContextVar("written", default=None)
@@ -58,26 +60,49 @@ class ConstructorSignature:
 
 
 class Configurable:
-    """Remembers the arguments of its constructor call.
+    """Remembers the arguments of its constructor call, and what became of them since.
 
     A constructor may take `**kwargs` for its base class; they are checked against the base classes'
     arguments, so that a misspelt one is an error that names the nearest known argument.
+
+    Assigning to an argument of a made object is a constructor call with that argument changed: it
+    refuses what the constructor refuses, and whatever the constructor derives from the argument
+    follows. So configuration, `repr`, files and copies say what is. What the object has been built
+    with cannot change any more, but for the arguments in `changeable`; those in `fixed` never do.
+    Arguments that a class outside the library takes are its own: there an assignment is an
+    assignment, and the configuration follows it.
     """
 
     __signature__ = ConstructorSignature()
     _arguments: dict[str, Any]
+    _made = False  # whether the constructor is through
+    _changed = False  # whether an argument was assigned to since
     has_identity = False  # a layer's: one object in two places is not the same as two equal ones
+    changeable: tuple[str, ...] = ()  # arguments that are only read when they are needed
+    fixed: tuple[str, ...] = ()  # arguments that others have taken note of
+    unsaved: tuple[str, ...] = ()  # arguments that are values to start with
+    settled: tuple[str, ...] = ()  # arguments of a base class that this one gives itself
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls)
         # copying and unpickling come without arguments; __setstate__ brings them
         object.__setattr__(self, "_arguments", bind_arguments(cls, args, kwargs))
+        note_the_end(cls)
         return self
 
     @as_one(_written)
     def get_config(self) -> dict[str, Any]:
-        """Arguments that rebuild this object with `from_config`, as JSON can hold them."""
-        return {name: serialize(value) for name, value in self._arguments.items()}
+        """All arguments with the values that they have now, as JSON can hold them: `from_config`
+        makes an equal object of them."""
+        names = signature_of(type(self))[0]
+        defaults = {n: d for n, d in names.items() if d is not inspect.Parameter.empty}
+        known = self._arguments
+        given = {n: known.get(n, defaults.get(n)) for n in names if n in known or n in defaults}
+        return {
+            name: serialize(self._argument(name, value))
+            for name, value in (given | known).items()
+            if name not in self.unsaved
+        }
 
     @classmethod
     @as_one(_read)
@@ -86,13 +111,115 @@ class Configurable:
     ):
         """Build an object from what `get_config` returned."""
         with custom_object_scope(custom_objects or {}):
-            known = {name: deserialize(value) for name, value in config.items()}
             names, positional, _ = signature_of(cls)
+            known = {name: deserialize(value) for name, value in config.items()}
+            known = {n: v for n, v in known.items() if not same(v, names.get(n, cls))}
             args = [item for name in names if name == positional for item in known.pop(name, ())]
-            return cls(*args, **known)
+            made = cls(*args, **known)
+        if is_automatic(known.get("name"), cls):
+            made._arguments.pop("name")  # nobody chose it, so it may give way to another
+        return made
 
     def __repr__(self) -> str:
-        return constructor_call(type(self), self._arguments)
+        now = {n: self._argument(n, value) for n, value in self._arguments.items()}
+        return constructor_call(type(self), now)
+
+    # ------------------------------------------------------------ arguments as they are now
+
+    def _argument(self, name: str, value: Any) -> Any:
+        """What an argument is now that was given as `value`."""
+        if name == "name" and value is None:
+            return self.__dict__.get("name")
+        made_of_it = self.__dict__.get(name)  # such as the layer that "leaky_relu" stands for
+        is_news = isinstance(made_of_it, Configurable) and made_of_it._changed
+        return made_of_it if is_news else value
+
+    def __getattr__(self, name: str) -> Any:
+        return self._from_call(name)
+
+    def _from_call(self, name: str) -> Any:
+        """An argument that the constructor kept under no attribute of its name."""
+        if self._made and not hasattr(type(self), name):
+            names = signature_of(type(self))[0]
+            if name in names:
+                return self._arguments.get(name, names[name])
+        kind = type(self).__name__
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._made and name in signature_of(type(self))[0]:
+            self._change(name, value)
+        else:
+            self._store(name, value)
+
+    def _store(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    @property
+    def _settled(self) -> bool:
+        """Whether something was built with the arguments."""
+        return False
+
+    def _change(self, name: str, value: Any) -> None:
+        """Assign to an argument after the constructor."""
+        cls = type(self)
+        told = getattr(cls, name, None)
+        if hasattr(told, "__set__") and getattr(told, "fset", told) is not None:
+            self._store(name, value)  # a property says itself what assigning does
+        elif not is_ours(cls, name):
+            self._store(name, value)
+        elif value is self.__dict__.get(name, cls):
+            return
+        elif name in self.fixed or (self._settled and name not in self.changeable) or told:
+            raise self._refusal(name, value)
+        else:
+            self._take_over(name, value)
+        self._arguments[name] = value
+        if name != "trainable":  # which a container hands on to all that is in it
+            self.__dict__["_changed"] = True
+
+    def _take_over(self, name: str, value: Any) -> None:
+        """Become what the constructor makes of the new value, and of nothing else."""
+        cls = type(self)
+        with own_seeds(0):  # nothing is taken from the process' seeds
+            before, after = (
+                called(cls, self._arguments | changed) for changed in ({}, {name: value})
+            )
+        for key, new in after.__dict__.items():
+            if key != "_arguments" and not alike(new, before.__dict__.get(key, cls)):
+                self._store(key, new)
+
+    def _refusal(self, name: str, value: Any) -> AttributeError:
+        cls = type(self).__name__
+        why = "it was built with it" if name not in self.fixed else "others have taken note of it"
+        return AttributeError(
+            f"{name} of {self!r} cannot be changed any more: {why}. Make a new one, "
+            f"{cls}.from_config(old.get_config() | {{{name!r}: {show(value)}}})",
+            name=name,
+            obj=self,
+        )
+
+
+@functools.cache
+def note_the_end(cls: type) -> None:
+    """Have the outermost constructor of a class say when it is through. Not when the class is
+    defined: a decorator (`dataclass`) may write the constructor later."""
+    init = cls.__init__
+    if init is object.__init__ or hasattr(init, "notes_the_end"):
+        return
+
+    @functools.wraps(init)
+    def wrapper(self, *args, **kwargs):
+        outermost = type(self).__init__ is wrapper
+        if outermost:
+            self.__dict__["_made"] = False
+        init(self, *args, **kwargs)
+        if outermost:
+            self.__dict__["_made"] = True
+
+    wrapper.notes_the_end = True  # type: ignore[attr-defined]
+    owner = next(c for c in cls.__mro__ if "__init__" in c.__dict__)
+    owner.__init__ = wrapper
 
 
 @functools.cache
@@ -106,6 +233,8 @@ def signature_of(cls: type) -> tuple[dict[str, Any], str | None, int]:
     ):
         parameters = list(inspect.signature(klass.__init__).parameters.values())[1:]
         for p in parameters:
+            if p.name in cls.__dict__.get("settled", ()) and klass is not cls:
+                continue
             if p.kind is p.VAR_POSITIONAL:
                 variadic = variadic or p.name
                 names.setdefault(p.name, ())
@@ -115,6 +244,29 @@ def signature_of(cls: type) -> tuple[dict[str, Any], str | None, int]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return names, variadic, by_position
+
+
+@functools.cache
+def is_ours(cls: type, name: str) -> bool:
+    """Whether a class of the library takes this argument, by name."""
+    library = __name__.partition(".")[0]
+    return any(
+        name in inspect.signature(c.__dict__["__init__"]).parameters
+        for c in cls.__mro__
+        if "__init__" in c.__dict__ and c.__module__.partition(".")[0] == library
+    )
+
+
+def called(cls: type, arguments: Mapping[str, Any]) -> Any:
+    """A call of the constructor with arguments by name."""
+    positional = signature_of(cls)[1]
+    by_name = {name: value for name, value in arguments.items() if name != positional}
+    return cls(*arguments.get(positional or "", ()), **by_name)
+
+
+def is_automatic(name: Any, cls: type) -> bool:
+    """Whether a name is one that objects of a class get where nobody chooses one."""
+    return isinstance(name, str) and re.fullmatch(rf"{snake_case(cls.__name__)}(_\d+)?", name) is not None
 
 
 def bind_arguments(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +310,24 @@ def show(value: Any) -> str:
 def same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return a is b
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):  # JSON has no tuples
+        return len(a) == len(b) and all(map(same, a, b))
     return a is b or (type(a) is type(b) and a == b)
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two constructors have made the same."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, np.ndarray):
+        return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(alike, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
+    if isinstance(a, Configurable):
+        return alike(a._arguments, b._arguments)
+    return a is b or bool(a == b)
 
 
 def nearest(name: Any, known: Iterable[str]) -> str:

@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 
 from backprop import constraints, initializers, random, regularizers
-from backprop.config import Configurable, snake_case
+from backprop.config import Configurable, signature_of, snake_case
 from backprop.input_spec import InputSpec, Shape, show_shape
 from backprop.parameters import Parameter, spend
 
@@ -105,6 +105,8 @@ class Layer(Configurable):
     activity_regularizer: Any = None
     build_shape: Shape | None = None
     has_identity = True
+    # containers, optimizers and the layers around it have taken note of these
+    fixed = ("activity_regularizer", "input_shape", "input_dim")
     _origin: Layer | None = None  # a replica's: the layer that it stands for
 
     def __new__(cls, *args, **kwargs):
@@ -423,11 +425,66 @@ class Layer(Configurable):
             "self.dkernel"
         )
 
+    # ------------------------------------------------------------ configuration
+
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         if not self.trainable:
             config["trainable"] = False
         return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Build a layer from what `get_config` returned."""
+        if "trainable" in config and "trainable" not in signature_of(cls)[0]:
+            config = dict(config)
+            trainable = config.pop("trainable")
+            layer = super().from_config(config, custom_objects)
+            layer.trainable = trainable
+            return layer
+        return super().from_config(config, custom_objects)
+
+    def _argument(self, name: str, value: Any) -> Any:
+        if name in ("name", "trainable"):
+            return getattr(self, name)
+        return super()._argument(name, value)
+
+    @property
+    def _settled(self) -> bool:
+        return self.built
+
+    def speak_for(self, part: Layer, but: tuple[str, ...] = ()) -> None:
+        """Keep the arguments of a layer that this one has made as they are, as it is this one's
+        configuration that says them."""
+        part.__dict__["fixed"] = tuple(n for n in signature_of(type(part))[0] if n not in but)
+
+    def _change(self, name: str, value: Any) -> None:
+        if name == "dtype":
+            value = None if value is None else float_dtype(value)
+            if any(p.value.dtype != value for p in self.arrays()):
+                raise AttributeError(
+                    f"{self!r} has weights of {self.dtype}, so its dtype cannot be changed in "
+                    f"place: {self.name}.astype({str(value)!r}) is a copy in the other one"
+                )
+            self.__dict__["dtype"] = value
+            self._arguments["dtype"] = None if value is None else value.name
+        else:
+            super()._change(name, value)
+
+    def _take_over(self, name: str, value: Any) -> None:
+        if not self._settled:
+            return super()._take_over(name, value)
+        before, shape = dict(self.__dict__), self.build_shape
+        y = None if shape is None else tuple(self.compute_output_shape(shape))
+        super()._take_over(name, value)
+        part = self.__dict__.get(name)
+        if isinstance(part, Layer) and part is not before.get(name) and y is not None:
+            part.build(y)  # an activation
+            couples = self.time_local and not part.time_local
+            if part.arrays() or couples or self.compute_output_shape(shape) != y:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+                raise self._refusal(name, value)
 
     # ------------------------------------------------------------ arrays: views, replicas, copies
 
@@ -443,25 +500,31 @@ class Layer(Configurable):
             return
         if type(value) is np.ndarray:
             for p in self._parameters.values():
-                if value is p.value:
-                    self._arrays[name] = (p.name, "value")
-                elif value is p.gradient:
-                    self._arrays[name] = (p.name, "gradient")
-        elif isinstance(value, Layer | list | tuple):
-            for layer in layers_in(value):
-                layer.adopt_dtype(self.dtype)
-                if not self._trainable:
-                    layer.trainable = False
-        object.__setattr__(self, name, value)
+                if value is p.value or value is p.gradient:
+                    self._arrays[name] = (p.name, "value" if value is p.value else "gradient")
+                    self.__dict__[name] = value  # an array of the layer is no argument
+                    return
+        super().__setattr__(name, value)
+
+    def _store(self, name: str, value: Any) -> None:
+        for layer in layers_in(value):
+            layer.adopt_dtype(self.dtype)
+            if not self._trainable:
+                layer.trainable = False
+        super()._store(name, value)
 
     def __getattr__(self, name: str) -> Any:
-        state = "" if self.built or name.startswith("_") else NOT_BUILT
-        raise AttributeError(f"{type(self).__name__} has no {name!r}{state}", name=name, obj=self)
+        try:
+            return self._from_call(name)
+        except AttributeError:
+            state = "" if self.built or name.startswith("_") else NOT_BUILT
+            message = f"{type(self).__name__} has no {name!r}{state}"
+            raise AttributeError(message, name=name, obj=self) from None
 
     def adopt_dtype(self, dtype: np.dtype | None) -> None:
         """Compute in the dtype of the model or layer around this one, where none was chosen."""
         if self.dtype is None:
-            self.dtype = dtype
+            self.__dict__["dtype"] = dtype
 
     def bind(self, parameter: Parameter) -> None:
         """Point the attributes of a parameter at its arrays."""
@@ -479,7 +542,11 @@ class Layer(Configurable):
         if id(self) in memo:
             return memo[id(self)]
         memo[id(self)] = twin = object.__new__(type(self))
-        twin.__dict__ |= self.__dict__ | {"_origin": self, "_arrays": dict(self._arrays)}
+        twin.__dict__ |= self.__dict__ | {
+            "_origin": self,
+            "_arrays": dict(self._arrays),
+            "_arguments": dict(self._arguments),
+        }
         twin.__dict__["_parameters"] = own = {}
         for p in self._parameters.values():
             own[p.name] = memo[id(p)] = p.replica(twin)
@@ -502,7 +569,9 @@ class Layer(Configurable):
         dtype = float_dtype(dtype)
         twin = copy.deepcopy(self)
         for layer in twin.walk():
-            layer.dtype = dtype
+            layer.__dict__["dtype"] = dtype
+            if layer is twin or layer._arguments.get("dtype") is not None:
+                layer._arguments["dtype"] = dtype.name
             for p in layer._parameters.values():
                 p.astype(dtype)
         return twin

@@ -124,7 +124,7 @@ class Sequential(Chain):
         if not self.layers:
             raise ValueError(f"{self.name} has no layers: add() some first")
         if self.dtype is None:
-            self.dtype = float_dtype("float32")
+            self.__dict__["dtype"] = float_dtype("float32")
         if self.declared_shape is not None and not fits(input_shape, self.declared_shape):
             raise ValueError(
                 f"{self.name} was declared for inputs of {self.declared_shape[1:]} and got "

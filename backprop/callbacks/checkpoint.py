@@ -68,6 +68,8 @@ class ModelCheckpoint(MonitorCallback):
     ModelCheckpoint('best.npz', monitor='val_accuracy', save_best_only=True)
     """
 
+    fixed = ("initial_value_threshold",)
+
     def __init__(
         self,
         filepath: str | os.PathLike,

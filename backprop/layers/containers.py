@@ -19,6 +19,8 @@ class InputLayer(Layer):
     Made by `Input`. A `Sequential` reads the shape from it and does not count it among its layers.
     """
 
+    fixed = ("shape", "batch_size", "dtype", "batch_shape")
+
     def __init__(self, shape=None, batch_size=None, dtype=None, batch_shape=None, name=None):
         super().__init__(name=name)
         if batch_shape is not None:
@@ -31,7 +33,7 @@ class InputLayer(Layer):
                 integer(n, "Input", "every axis of its shape", 0)
         self.batch_shape = (batch_size, *shape)
         self.declared_shape = self.batch_shape
-        self.dtype = None
+        self.__dict__["dtype"] = None
         self.integer_input = dtype is not None and np.dtype(dtype).kind in "iub"
 
     def forward(self, x, ctx=INFERENCE):
@@ -67,6 +69,10 @@ def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None) 
 
 class Container(Layer):
     """A layer made of layers, which runs them by `propagate` and says where one of them fails."""
+
+    @property
+    def _settled(self) -> bool:
+        return True  # it took note of its layers when it was made
 
     def compute_mask(self, x, mask):
         return (

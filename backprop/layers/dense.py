@@ -53,6 +53,8 @@ class Dense(Layer):
 
     sparse_input = True
 
+    changeable = ("activation",)
+
     def __init__(
         self,
         units: int,

@@ -181,7 +181,7 @@ class Metric(Configurable):
                 )
             target[...] = value
             return
-        object.__setattr__(self, name, value)
+        super().__setattr__(name, value)
 
 
 # ---------------------------------------------------------------------------- weights

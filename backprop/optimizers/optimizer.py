@@ -108,6 +108,8 @@ class Optimizer(Bookkeeping):
 
     ema_overwrite_frequency: int | None = None
 
+    changeable = ("ema_overwrite_frequency", "name")
+
     def __init__(
         self,
         learning_rate: Any,
@@ -131,11 +133,7 @@ class Optimizer(Bookkeeping):
         self.global_clipnorm = global_clipnorm
         self.use_ema = use_ema
         self.ema_momentum = ema_momentum
-        if sum(clip is not None for clip in (clipnorm, clipvalue, global_clipnorm)) > 1:
-            raise ValueError(
-                f"{who} expects at most one of clipnorm, clipvalue and global_clipnorm, got "
-                f"clipnorm={clipnorm}, clipvalue={clipvalue}, global_clipnorm={global_clipnorm}"
-            )
+        self.check_together()
         if ema_overwrite_frequency is not None:
             checks.integer(ema_overwrite_frequency, who, "ema_overwrite_frequency")
         self.ema_overwrite_frequency = ema_overwrite_frequency
@@ -147,6 +145,15 @@ class Optimizer(Bookkeeping):
         if gradient_accumulation_steps is not None:
             checks.integer(gradient_accumulation_steps, who, "gradient_accumulation_steps", least=2)
         self.gradient_accumulation_steps = gradient_accumulation_steps
+
+    def check_together(self) -> None:
+        names = ("clipnorm", "clipvalue", "global_clipnorm")
+        given = {name: self._arguments.get(name) for name in names}
+        if sum(clip is not None for clip in given.values()) > 1:
+            raise ValueError(
+                f"{type(self).__name__} expects at most one of {names[0]}, {names[1]} and "
+                f"{names[2]}, got {', '.join(f'{n}={clip}' for n, clip in given.items())}"
+            )
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

@@ -67,6 +67,8 @@ class ELU(FromOutput):
     array([-0.6321,  2.    ], dtype=float32)
     """
 
+    changeable = ("alpha",)
+
     def __init__(self, alpha: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.alpha = number(alpha, "ELU", "alpha", 0)
@@ -155,6 +157,8 @@ class CELU(FromOutput):
     >>> CELU(2.0)(np.array([-1.0, 2.0])).round(4)
     array([-0.7869,  2.    ], dtype=float32)
     """
+
+    changeable = ("alpha",)
 
     def __init__(self, alpha: float = 1.0, **kwargs):
         super().__init__(**kwargs)

@@ -164,6 +164,8 @@ class Activation(Layer):
     array([0., 2.], dtype=float32)
     """
 
+    changeable = ("activation",)
+
     def __init__(self, activation, **kwargs):
         super().__init__(**kwargs)
         self.activation = layer_of("linear" if activation is None else activation)

@@ -49,6 +49,8 @@ class Convolutional(Layer):
     axes = 2  # how many lie between the batch and the channels
     paddings: tuple[str, ...] = ("valid", "same")
 
+    changeable = ("activation",)
+
     def __init__(
         self,
         kernel_size,

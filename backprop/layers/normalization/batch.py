@@ -75,6 +75,8 @@ class BatchNormalization(Scaled):
     array([1.], dtype=float32)
     """
 
+    changeable = ("momentum", "epsilon")
+
     def __init__(
         self,
         axis: int = -1,

@@ -68,6 +68,8 @@ class SpectralNormalization(Layer):
     array([[1. , 0.2]], dtype=float32)
     """
 
+    changeable = ("power_iterations",)
+
     def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(layer, Layer):

@@ -26,6 +26,8 @@ class OverTime(Layer):
     # when going backwards
     in_order_of_x = False
 
+    changeable = ("dropout", "recurrent_dropout", "zero_output_for_mask")
+
     def __init__(
         self,
         *,
