@@ -130,21 +130,23 @@ class Configurable:
         """What an argument is now that was given as `value`."""
         if name == "name" and value is None:
             return self.__dict__.get("name")
-        made_of_it = self.__dict__.get(name)  # such as the layer that "leaky_relu" stands for
-        is_news = isinstance(made_of_it, Configurable) and made_of_it._changed
-        return made_of_it if is_news else value
+        found = self.__dict__.get(name)  # such as the layer that "leaky_relu" stands for
+        if not isinstance(found, Configurable):
+            return value
+        users = is_foreign(type(found)) and isinstance(value, str)  # a name that had its scope
+        return found if users or found._changed else value
 
     def __getattr__(self, name: str) -> Any:
-        return self._from_call(name)
+        """What no attribute is called: an argument that the constructor kept elsewhere."""
+        if hasattr(type(self), name):
+            return object.__getattribute__(self, name)  # a property's own error, once more
+        names = signature_of(type(self))[0] if self._made else {}
+        if name not in names:
+            raise AttributeError(self._missing(name), name=name, obj=self)
+        return self._arguments.get(name, names[name])
 
-    def _from_call(self, name: str) -> Any:
-        """An argument that the constructor kept under no attribute of its name."""
-        if self._made and not hasattr(type(self), name):
-            names = signature_of(type(self))[0]
-            if name in names:
-                return self._arguments.get(name, names[name])
-        kind = type(self).__name__
-        raise AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=self)
+    def _missing(self, name: str) -> str:
+        return f"{type(self).__name__!r} object has no attribute {name!r}"
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._made and name in signature_of(type(self))[0]:
@@ -170,7 +172,7 @@ class Configurable:
             self._store(name, value)
         elif value is self.__dict__.get(name, cls):
             return
-        elif name in self.fixed or (self._settled and name not in self.changeable) or told:
+        elif told or self._fixes(name) or (self._settled and name not in listed(cls, "changeable")):
             raise self._refusal(name, value)
         else:
             self._take_over(name, value)
@@ -189,11 +191,14 @@ class Configurable:
             if key != "_arguments" and not alike(new, before.__dict__.get(key, cls)):
                 self._store(key, new)
 
+    def _fixes(self, name: str) -> bool:
+        return name in listed(type(self), "fixed") or name in self.__dict__.get("fixed", ())
+
     def _refusal(self, name: str, value: Any) -> AttributeError:
         cls = type(self).__name__
-        why = "it was built with it" if name not in self.fixed else "others have taken note of it"
+        since = "made" if self._fixes(name) or not self._settled else "built"
         return AttributeError(
-            f"{name} of {self!r} cannot be changed any more: {why}. Make a new one, "
+            f"{name} of {self!r} is fixed once it is {since}. Make a new one: "
             f"{cls}.from_config(old.get_config() | {{{name!r}: {show(value)}}})",
             name=name,
             obj=self,
@@ -244,6 +249,12 @@ def signature_of(cls: type) -> tuple[dict[str, Any], str | None, int]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return names, variadic, by_position
+
+
+@functools.cache
+def listed(cls: type, attribute: str) -> frozenset[str]:
+    """What a class and its bases list under an attribute."""
+    return frozenset(name for c in cls.__mro__ for name in c.__dict__.get(attribute, ()))
 
 
 @functools.cache
@@ -330,16 +341,16 @@ def alike(a: Any, b: Any) -> bool:
     return a is b or bool(a == b)
 
 
-def nearest(name: Any, known: Iterable[str]) -> str:
+def nearest(name: Any, known: Iterable[str], cutoff: float = 0.6) -> str:
     """`"; did you mean 'relu'?"`, or nothing where no known name is near."""
     import difflib  # only for errors
 
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)
     if not close:
         lowered = {k.lower(): k for k in known}
         close = [
             lowered[m]
-            for m in difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)
+            for m in difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=cutoff)
         ]
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -359,7 +370,8 @@ HOMES = (
     *("activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics"),
     *("models", "optimizers", "optimizers.schedules", "regularizers"),
 )
-_custom_objects: dict[str, Any] = {}
+_custom_objects: dict[str, Any] = {}  # of a scope, and registered under "package>name"
+_registered: dict[str, Any] = {}  # the same by the bare name, which the library's own go before
 SHARED = "shared_object_id"
 
 
@@ -384,6 +396,8 @@ class Registry:
     ):
         self.family = family
         self.base: type = object
+        self.kin = family  # the family of the classes that serve here
+        self.inputs: tuple[int, ...] = ()  # of a function that serves here: how many it may have
         self.classes: dict[str, type] = {}
         self.names: dict[str, Callable] = {}
         for cls in classes:
@@ -403,14 +417,29 @@ class Registry:
         return cls
 
     def lookup(self, name: str) -> Callable:
-        """The class or maker known as `name`."""
-        for names in (_custom_objects, self.names):
-            if name in names:
-                return names[name]
-        raise ValueError(
-            f"unknown {self.kind} {name!r}{nearest(name, self.names)}; known: "
-            f"{', '.join(sorted(self.classes or self.names))}"
-        )
+        """The class or maker known as `name`: the user's where there is one that serves here."""
+        found = self.users(name) or self.names.get(name) or users_own(name)
+        if found is None:
+            raise ValueError(
+                f"unknown {self.kind} {name!r}{nearest(name, self.names)}; known: "
+                f"{', '.join(sorted(self.classes or self.names))}"
+            )
+        return found
+
+    def users(self, name: str) -> Any:
+        """What the user means by a name, if it serves here: the loss "mse" is not replaced by a
+        metric that somebody calls so, and no registration by any of the library's names."""
+        found = _custom_objects.get(name)
+        if found is None and name not in self.names:
+            found = _registered.get(name)
+        return found if self.fits(found) else None
+
+    def fits(self, item: Any) -> bool:
+        """Whether something of the user's can serve in this family."""
+        family = family_of(item if isinstance(item, type) else type(item))
+        if family is not None:
+            return family == self.kin
+        return callable(item) and any(takes(item, n) for n in self.inputs)
 
     def get(self, identifier: Any) -> Any:
         """None, a name, a config, a class or an object → None or the object."""
@@ -419,7 +448,8 @@ class Registry:
         if isinstance(identifier, str):
             found = self.lookup(identifier)
             # a class, or a maker of the library; a function of the user's is the thing itself
-            return found() if isinstance(found, type) or identifier in self.names else found
+            maker = isinstance(found, type) or found is self.names.get(identifier)
+            return found() if maker else found
         if isinstance(identifier, Mapping):
             return self.deserialize(identifier)
         if isinstance(identifier, type):
@@ -433,7 +463,13 @@ class Registry:
             raise ValueError(f"a config of a {self.kind} needs 'class_name', got {sorted(config)}")
         if name == "__shared__":
             return read_before(config)
-        cls = self.lookup(config.get("registered_name") or name)
+        registered = config.get("registered_name")
+        cls = users_own(registered) or self.users(name)
+        if cls is None and not registered:  # else it is not the class of the library
+            cls = self.names.get(name) or users_own(name)
+        if cls is None:
+            hint = "" if registered else nearest(name, self.names, 0.65)
+            raise unknown_class(self.kind, name, hint)
         if not isinstance(cls, type):
             return cls
         make = getattr(cls, "from_config", None)
@@ -443,6 +479,36 @@ class Registry:
     def serialize(self, item: Any) -> Any:
         """The name or config from which `get` makes `item` again."""
         return serialize(item)
+
+
+def users_own(name: str | None) -> Any:
+    """What is in scope or registered under a name, of whatever family; None for nothing."""
+    return _custom_objects.get(name) or _registered.get(name) if name else None
+
+
+def takes(function: Callable, count: int) -> bool:
+    """Whether a function can be called with so many arguments."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:  # a function of C code tells nothing
+        return True
+    return True
+
+
+def unknown_class(kind: str, name: str, hint: str = "") -> ValueError:
+    return ValueError(
+        f"unknown {kind} {name!r}{hint}. If it is your own, hand it over, custom_objects="
+        f"{{{name!r}: {name}}}, or decorate it with "
+        "@backprop.saving.register_keras_serializable() and import it before loading"
+    )
+
+
+def is_foreign(item: Any) -> bool:
+    """Whether a class or function is the user's."""
+    module = getattr(item, "__module__", None) or ""
+    return module.partition(".")[0] != __name__.partition(".")[0]
 
 
 def family_of(cls: type) -> str | None:
@@ -483,8 +549,16 @@ def serialize(value: Any) -> Any:
     if isinstance(value, type) and issubclass(value, np.generic):
         return np.dtype(value).name
     if callable(value):
-        return registered_name(value) or name_of(value)
+        return registered_name(value) or own_function(value) or name_of(value)
     return value
+
+
+def own_function(value: Callable) -> dict[str, Any] | None:
+    """A function of the user's that has a name of the library, as Keras writes functions."""
+    name = getattr(value, "__name__", None)
+    if not is_foreign(value) or not any(name in family.names for family in FAMILIES.values()):
+        return None
+    return {"module": None, "class_name": "function", "config": name, "registered_name": name}
 
 
 def name_of(function: Callable) -> str:
@@ -512,7 +586,7 @@ def serialize_object(item: Configurable) -> dict[str, Any]:
         "module": family_of(cls),
         "class_name": cls.__name__,
         "config": item.get_config(),
-        "registered_name": registered_name(cls),
+        "registered_name": registered_name(cls) or (cls.__name__ if is_foreign(cls) else None),
     }
     met[id(item)] = item, found
     return found
@@ -539,13 +613,14 @@ def deserialize(value: Any) -> Any:
         importlib.import_module(f"backprop.{family}")  # its registry enters itself
     if family in FAMILIES:
         return FAMILIES[family].deserialize(value)
-    cls = _custom_objects.get(value.get("registered_name") or value["class_name"])
+    if value["class_name"] == "function":
+        function = users_own(value["config"])
+        if function is None:
+            raise unknown_class("function", value["config"])
+        return function
+    cls = users_own(value.get("registered_name")) or users_own(value["class_name"])
     if cls is None:
-        raise ValueError(
-            f"the config names {value['class_name']!r}, which is not a class of backprop; pass it "
-            "in custom_objects={...} or decorate it with "
-            "@backprop.saving.register_keras_serializable()"
-        )
+        raise unknown_class("class", value["class_name"])
     return remembered(value, cls.from_config(value.get("config") or {}))
 
 
@@ -582,7 +657,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     def decorate(item):
         registered = f"{package}>{name or item.__name__}"
         _custom_objects[registered] = item
-        _custom_objects.setdefault(name or item.__name__, item)
+        _registered[name or item.__name__] = item
         return item
 
     return decorate
@@ -603,10 +678,11 @@ def get_custom_objects() -> dict[str, Any]:
 @contextmanager
 def custom_object_scope(custom_objects: Mapping[str, Any]):
     """Within the block, the given names may be used in configs, files and strings."""
-    before = dict(_custom_objects)
+    before = [(names, dict(names)) for names in (_custom_objects, _registered)]
     _custom_objects.update(custom_objects)
     try:
         yield
     finally:
-        _custom_objects.clear()
-        _custom_objects.update(before)
+        for names, old in before:
+            names.clear()
+            names.update(old)

@@ -456,10 +456,11 @@ class Layer(Configurable):
     def speak_for(self, part: Layer, but: tuple[str, ...] = ()) -> None:
         """Keep the arguments of a layer that this one has made as they are, as it is this one's
         configuration that says them."""
-        part.__dict__["fixed"] = tuple(n for n in signature_of(type(part))[0] if n not in but)
+        spoken = [n for n in signature_of(type(part))[0] if n not in (*but, "dtype")]
+        part.__dict__["fixed"] = tuple(spoken)
 
     def _change(self, name: str, value: Any) -> None:
-        if name == "dtype":
+        if name == "dtype" and not self._fixes(name):
             value = None if value is None else float_dtype(value)
             if any(p.value.dtype != value for p in self.arrays()):
                 raise AttributeError(
@@ -513,13 +514,9 @@ class Layer(Configurable):
                 layer.trainable = False
         super()._store(name, value)
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self._from_call(name)
-        except AttributeError:
-            state = "" if self.built or name.startswith("_") else NOT_BUILT
-            message = f"{type(self).__name__} has no {name!r}{state}"
-            raise AttributeError(message, name=name, obj=self) from None
+    def _missing(self, name: str) -> str:
+        state = "" if self.built or name.startswith("_") else NOT_BUILT
+        return f"{type(self).__name__} has no {name!r}{state}"
 
     def adopt_dtype(self, dtype: np.dtype | None) -> None:
         """Compute in the dtype of the model or layer around this one, where none was chosen."""

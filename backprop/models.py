@@ -526,8 +526,7 @@ class Sequential(Chain):
     def get_config(self) -> dict[str, Any]:
         """Name, dtype, layers and input shape."""
         config = super().get_config()
-        config["name"] = self.name
-        if self.built and self.dtype is not None:
+        if self.built and self.dtype is not None and "dtype" in config:
             config["dtype"] = self.dtype.name
         if self.built and not any(entry.declared_shape for entry in self._entries[:1]):
             config["build_shape"] = self.build_shape

@@ -24,6 +24,7 @@ from backprop.config import (
     register_keras_serializable,
     registered_name,
     serialize,
+    users_own,
 )
 from backprop.parameters import at_most
 from backprop.random import own_seeds
@@ -198,9 +199,7 @@ def read_model(
 
 def recompile(model: Any, settings: Mapping[str, Any]) -> None:
     """Compile as `compile_config` says."""
-    plain, weighted = (
-        [own(m) for m in deserialize(settings[k])] for k in ("metrics", "weighted_metrics")
-    )
+    plain, weighted = (deserialize(settings[k]) for k in ("metrics", "weighted_metrics"))
     model.compile(
         optimizer=deserialize(settings["optimizer"]),
         loss=deserialize(settings["loss"]),
@@ -213,12 +212,6 @@ def recompile(model: Any, settings: Mapping[str, Any]) -> None:
     if excluded:
         model.optimizer.exclude_from_weight_decay(excluded)
     model.trainer.seed = whole(settings["seed"])
-
-
-def own(metric: Any) -> Any:
-    """A user's function for its name: the model looks metrics up when `custom_objects` are out of
-    scope."""
-    return get_custom_objects().get(metric, metric) if isinstance(metric, str) else metric
 
 
 def whole(seed: Any) -> int:
@@ -343,4 +336,4 @@ def get_registered_object(
     ):
         if name in known:
             return known[name]
-    return None
+    return users_own(name)

@@ -33,6 +33,7 @@ LINES = [
 NEIGHBOURS = [
     ("linalg", "parallel"),
     ("checks", "config"),
+    ("config", "random"),
     ("losses", "activations"),
     ("metrics", "losses"),
     ("activations", "layers.activations"),

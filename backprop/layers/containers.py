@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import integer
+from backprop.config import signature_of
 from backprop.layer import INFERENCE, NOT_BUILT, Array, Context, Layer, Shape, show_shape
 from backprop.parameters import Parameter
 
@@ -174,7 +175,8 @@ class Chain(Container):
             if not self.trainable:
                 layer.trainable = False
         self._entries.append(layer)
-        self._arguments["layers"] = self._entries
+        if "layers" in signature_of(type(self))[0]:
+            self._arguments["layers"] = self._entries
         self.built = False
 
     def _claim_name(self, layer: Layer) -> None:
@@ -312,8 +314,8 @@ class Chain(Container):
     def parts(self):
         return "layer", self.layers
 
-    def get_config(self):
-        return {"layers": []} | super().get_config()
+    def _argument(self, name, value):
+        return super()._argument(name, [] if name == "layers" and value is None else value)
 
 
 def repeated(steps: list[Layer]) -> list[list[Parameter]]:

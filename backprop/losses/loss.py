@@ -78,6 +78,8 @@ class Loss(Layer):
 
     reduction: str | None = "sum_over_batch_size"  # where a subclass leaves super().__init__() out
 
+    fixed = ("reduction",)  # a trainer has looked at it
+
     def __new__(cls, *args, **kwargs):
         if cls.values is Loss.values and hasattr(cls, "call"):
             raise TypeError(

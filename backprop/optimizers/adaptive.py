@@ -62,10 +62,9 @@ class RMSprop(Optimizer):
         self.momentum = momentum
         self.epsilon = epsilon
         self.centered = centered
-        self._keeps_momentum = scheduled(self, "momentum") or self.momentum > 0
 
     def slots(self) -> list[tuple[str, ...]]:
-        b = [("momentum",)] if self._keeps_momentum else []
+        b = [("momentum",)] if scheduled(self, "momentum") or self.momentum > 0 else []
         return [("velocity",), *b, *([("average_gradient",)] if self.centered else [])]
 
     def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:

@@ -66,7 +66,6 @@ class Bookkeeping(Configurable):
 
     def _change(self, name: str, value: Any) -> None:
         before, given = dict(self.__dict__), dict(self._arguments)
-        vectors = self._names()
         hyperparameter = getattr(type(self), name, None)
         try:
             if isinstance(hyperparameter, Hyperparameter):
@@ -74,12 +73,13 @@ class Bookkeeping(Configurable):
             else:
                 super()._change(name, value)
             self.check_together()
-            if self.built and self._names() != vectors:  # such as a momentum where there was none
-                raise self._refusal(name, value)
+            wanted = set() if self._slots is None else set(self._names()) - set(self._slots.vectors)
         except Exception:
-            self.__dict__.clear()
             self.__dict__.update(before | {"_arguments": given})
             raise
+        if wanted:  # such as a momentum where there was none
+            self.__dict__.update(before | {"_arguments": given})
+            raise self._refusal(name, value)
 
     def check_together(self) -> None:
         """Raise where arguments contradict each other."""

@@ -14,6 +14,15 @@ from backprop.layers.containers import Chain
 from backprop.training.options import listed
 
 
+def users(metric: Any) -> Any:
+    """The metric that the user means by a name, if it is not one of the library."""
+    found = metrics.registry.users(metric) if isinstance(metric, str) else None
+    if found is None:
+        return metric
+    # "package>name" of a file is no name for the logs
+    return found if ">" in metric else metrics.resolve(metric, (None, 2), (None, 2))
+
+
 class MetricSet:
     """The metrics of a run, resolved when the shapes are known."""
 
@@ -23,7 +32,9 @@ class MetricSet:
                 raise TypeError(
                     f"compile() expects {name} to be a list, such as ['accuracy'], got {given!r}"
                 )
-        self.wanted = [(m, False) for m in listed(plain)] + [(m, True) for m in listed(weighted)]
+        # a name of the user's own is looked up now, while it is in scope
+        self.wanted = [(users(m), False) for m in listed(plain)]
+        self.wanted += [(users(m), True) for m in listed(weighted)]
         self.loss = loss
         self.items: list[tuple[str, Any, bool]] = []
         for identifier, _ in self.wanted:  # a misspelt name is an error of compile, not of fit

@@ -68,6 +68,7 @@ registry = config.Registry(
         "threshold": threshold_needs_arguments,
     },
 )
+registry.kin, registry.inputs = "layers", (1,)
 
 
 def layer_of(identifier: Any) -> Any:
