@@ -277,7 +277,10 @@ def called(cls: type, arguments: Mapping[str, Any]) -> Any:
 
 def is_automatic(name: Any, cls: type) -> bool:
     """Whether a name is one that objects of a class get where nobody chooses one."""
-    return isinstance(name, str) and re.fullmatch(rf"{snake_case(cls.__name__)}(_\d+)?", name) is not None
+    return (
+        isinstance(name, str)
+        and re.fullmatch(rf"{snake_case(cls.__name__)}(_\d+)?", name) is not None
+    )
 
 
 def bind_arguments(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:

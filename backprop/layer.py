@@ -39,6 +39,7 @@ from backprop import constraints, initializers, random, regularizers
 from backprop.config import Configurable, signature_of, snake_case
 from backprop.input_spec import InputSpec, Shape, show_shape
 from backprop.parameters import Parameter, spend
+from backprop.promises import came_back, check_methods, kept
 
 Array = np.ndarray
 
@@ -104,6 +105,12 @@ class Layer(Configurable):
     built = False
     activity_regularizer: Any = None
     build_shape: Shape | None = None
+    declared_shape: Shape | None = None
+    calls_checked = True  # whether forward and backward are called as those of a layer are
+    # of a layer that runs others: where their y was as promised, in training or in inference, and
+    # whether their dx was
+    _tried: frozenset[bool] = frozenset()
+    _reversed = False
     has_identity = True
     # containers, optimizers and the layers around it have taken note of these
     fixed = ("activity_regularizer", "input_shape", "input_dim")
@@ -117,6 +124,8 @@ class Layer(Configurable):
                 "cache), write backward(self, dy, cache) that returns dx, and replace add_weight "
                 "by self.param. See docs/write_a_layer.md"
             )
+        if cls.calls_checked:
+            check_methods(cls)
         self = super().__new__(cls, *args, **kwargs)
         # here and not in __init__, so that a subclass may leave super().__init__() out
         self.__dict__ |= {
@@ -144,7 +153,7 @@ class Layer(Configurable):
         self._name = name
         if input_dim is not None:
             input_shape = (input_dim,)
-        self.declared_shape: Shape | None = None if input_shape is None else (None, *input_shape)
+        self.declared_shape = None if input_shape is None else (None, *input_shape)
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -293,7 +302,7 @@ class Layer(Configurable):
         if not self.built:
             self.build((None, *x.shape[1:]))
         self.check_input(x.shape)
-        return self.forward(x, Context(training, mask, backward=False))[0]
+        return self.try_out(x, Context(training, mask, backward=False))[0]
 
     def cast(self, x: Array) -> Array:
         """`x` in the layer's dtype; integers stay integers for a layer of integer input."""
@@ -323,6 +332,30 @@ class Layer(Configurable):
     def propagate(self, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
         """`forward`, with the mask of what comes out."""
         y, cache = self.forward(x, ctx)
+        return y, cache, self.compute_mask(x, ctx.mask)
+
+    def forward_of(self, part: Layer, x: Array, ctx: Context) -> tuple[Array, Any]:
+        """`part.forward`, for a layer that runs another one: tried out the first time."""
+        if ctx.training in self._tried:
+            return part.forward(x, ctx)
+        y, cache, _ = part.try_out(x, ctx)
+        self._tried |= {ctx.training}
+        return y, cache
+
+    def backward_of(self, part: Layer, dy: Array, cache: Any, shape: Shape) -> Array:
+        """`part.backward` for an x of this shape, of which the first dx is looked at."""
+        dx = part.backward(dy, cache)
+        if not self._reversed:
+            came_back(part, dx, shape)
+            self._reversed = True
+        return dx
+
+    def try_out(self, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
+        """`propagate`, for the first time: raise unless y is what the layer promises."""
+        if type(self).propagate is not Layer.propagate:
+            y, cache, mask = self.propagate(x, ctx)
+            return *kept(self, x, (y, cache)), mask
+        y, cache = kept(self, x, self.forward(x, ctx))
         return y, cache, self.compute_mask(x, ctx.mask)
 
     @property
@@ -427,6 +460,13 @@ class Layer(Configurable):
 
     # ------------------------------------------------------------ configuration
 
+    def add_loss(self, *args, **kwargs):
+        """Not here: a penalty needs a derivative."""
+        raise TypeError(
+            "add_loss belongs to Keras' automatic differentiation; give layers an "
+            "activity_regularizer or a kernel_regularizer, or write a Loss"
+        )
+
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         if not self.trainable:
@@ -512,6 +552,19 @@ class Layer(Configurable):
             layer.adopt_dtype(self.dtype)
             if not self._trainable:
                 layer.trainable = False
+        if type(value) is tuple and any(
+            p.value is value[0] for p in self._parameters.values() if value
+        ):
+            raise TypeError(
+                f"{self!r}.{name} was given the pair that param returns, a value and its gradient: "
+                f"write self.{name}, self.d{name} = self.param(...)"
+            )
+        own = getattr(type(self), name, None)
+        if isinstance(own, property) and own.fset is None:
+            raise AttributeError(
+                f"{type(self).__name__} cannot keep anything as {name!r}, as every layer has "
+                f"{name} of its own: choose another name"
+            )
         super()._store(name, value)
 
     def _missing(self, name: str) -> str:

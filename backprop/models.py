@@ -504,13 +504,6 @@ class Sequential(Chain):
         tracked.update(np.asarray(y), np.asarray(y_pred), sample_weight)
         return tracked.results()
 
-    def add_loss(self, loss) -> None:
-        """Not here: a penalty needs a derivative."""
-        raise TypeError(
-            "add_loss belongs to Keras' automatic differentiation; give layers an "
-            "activity_regularizer or a kernel_regularizer, or write a Loss"
-        )
-
     @property
     def inputs(self) -> list:
         """The declared input, as an `Input`."""

@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LINES = [
     ["config", "random", "linalg", "parallel", "checks", "input_spec"],
     ["initializers", "regularizers", "constraints", "archive"],
-    ["parameters"],
+    ["parameters", "promises"],
     ["layer"],
     ["activations", "layers", "losses", "metrics"],
     ["optimizers", "gradcheck", "training.reader", "training.data", "datasets"],

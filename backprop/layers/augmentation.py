@@ -102,7 +102,14 @@ class Affine(Layer):
     A subclass has `maps`, which draws A.
     """
 
-    changeable = ("factor", "height_factor", "width_factor", "fill_mode", "interpolation", "fill_value")
+    changeable = (
+        "factor",
+        "height_factor",
+        "width_factor",
+        "fill_mode",
+        "interpolation",
+        "fill_value",
+    )
 
     def __init__(self, fill_mode: str, interpolation: str, seed, fill_value, data_format, **kwargs):
         super().__init__(**kwargs)

@@ -24,8 +24,10 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import one_of
+from backprop.config import is_foreign
 from backprop.layer import Layer, show_shape
 from backprop.losses.axes import agree, leading, same_rank
+from backprop.promises import costs, slope
 
 Array = np.ndarray
 
@@ -79,6 +81,7 @@ class Loss(Layer):
     reduction: str | None = "sum_over_batch_size"  # where a subclass leaves super().__init__() out
 
     fixed = ("reduction",)  # a trainer has looked at it
+    calls_checked = False  # its forward has two inputs
 
     def __new__(cls, *args, **kwargs):
         if cls.values is Loss.values and hasattr(cls, "call"):
@@ -154,6 +157,8 @@ class Loss(Layer):
         y_pred = np.asarray(y_pred)
         shape, dtype = y_pred.shape, y_pred.dtype
         y_true, y_pred = self.align(np.asarray(y_true), self.cast(y_pred))
+        if not self._tried:
+            self._try(y_true, y_pred)
         values, cache, mask = self.measure(y_true, y_pred, mask)
         inner, w, total_weight = values.shape, None, values.size
         valid = self.valid(y_true)
@@ -195,9 +200,18 @@ class Loss(Layer):
         if d.shape != inner:  # weights of values without a batch axis, or with another last axis
             d = d.reshape(inner) if inner else d.sum()
         dy_pred = self.gradient(d, cache)
+        if not self._reversed:
+            slope(self, dy_pred, shape)
+            self._reversed = True
         if dy_pred.shape != shape:
             dy_pred = dy_pred.reshape(shape)
         return dy_pred if dtype.kind != "f" else dy_pred.astype(dtype, copy=False)
+
+    def _try(self, y_true: Array, y_pred: Array) -> None:
+        """Raise unless `values` of the user's returns what it should; once."""
+        if is_foreign(type(self).values):
+            costs(self, y_pred, self.values(y_true, y_pred))
+        self._tried = frozenset({True})
 
     def weigh(self, values: Array, sample_weight: Any, mask: Any) -> tuple[Array, Array, float]:
         """The weighted values, a weight for each, and the sum of the weights as they came.

@@ -9,7 +9,7 @@ import numpy as np
 
 from backprop.checks import fraction
 from backprop.layer import INFERENCE, Array, Context, Layer
-from backprop.layers.activations import layer_of
+from backprop.layers.activations import build_activation, layer_of
 
 
 class OverTime(Layer):
@@ -114,7 +114,7 @@ class OverTime(Layer):
 
     def build_activation(self, function: Layer, shape: tuple[int | None, ...]) -> None:
         """Build one for a state of this shape, and refuse what does not fit into every step."""
-        function.build(shape)
+        build_activation(function, shape)
         if function.arrays():
             raise ValueError(
                 f"{type(self).__name__} applies {function!r} at every step, so it may not have "
