@@ -149,7 +149,8 @@ class Configurable:
         return f"{type(self).__name__!r} object has no attribute {name!r}"
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if self._made and name in signature_of(type(self))[0]:
+        # what begins with _ is no argument, and is assigned to in the hot path of an optimizer
+        if name[0] != "_" and self._made and name in signature_of(type(self))[0]:
             self._change(name, value)
         else:
             self._store(name, value)

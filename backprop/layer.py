@@ -342,7 +342,7 @@ class Layer(Configurable):
         self._tried |= {ctx.training}
         return y, cache
 
-    def backward_of(self, part: Layer, dy: Array, cache: Any, shape: Shape) -> Array:
+    def backward_of(self, part: Layer, dy: Array, cache: Any, shape: Shape | None) -> Array:
         """`part.backward` for an x of this shape, of which the first dx is looked at."""
         dx = part.backward(dy, cache)
         if not self._reversed:
@@ -519,7 +519,7 @@ class Layer(Configurable):
         y = None if shape is None else tuple(self.compute_output_shape(shape))
         super()._take_over(name, value)
         part = self.__dict__.get(name)
-        if isinstance(part, Layer) and part is not before.get(name) and y is not None:
+        if isinstance(part, Layer) and part is not before.get(name) and shape and y:
             part.build(y)  # an activation
             couples = self.time_local and not part.time_local
             if part.arrays() or couples or self.compute_output_shape(shape) != y:

@@ -63,7 +63,7 @@ def check_arguments(who: str, method: Callable, arguments: tuple[str, ...], othe
             raise TypeError(f"{who} has {name!r} where {argument} comes: {wanted}{hint}")
 
 
-def pair(layer: Any, result: Any) -> tuple[Array, Any]:
+def pair(layer: Any, result: Any) -> tuple[Any, Any]:
     """What a forward pass returned, if it is y and a cache."""
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise TypeError(

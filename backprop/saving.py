@@ -94,7 +94,7 @@ def save_model(
     ...     path = os.path.join(folder, "model.npz")
     ...     model.save(path)
     ...     bp.models.load_model(path)
-    Sequential([InputLayer([2]), Dense(1)], name='sequential', dtype='float32')
+    Sequential([InputLayer([2]), Dense(1)], dtype='float32')
     """
     if zipped is False:
         raise ValueError(

@@ -293,14 +293,14 @@ class Chain(Container):
     def backward_logits(self, dz, caches, *, dx=True):
         return self._reverse(dz, caches, dx, True)
 
-    def _reverse(self, dy, caches, dx: bool, logits: bool):
+    def _reverse(self, dy, caches, dx: bool, logits: bool) -> Any:
         """Walk back, to the first step where dL/dx is wanted, else to the first with parameters."""
         again: list[tuple[Parameter, Array]] = []
         first = 0 if dx else self._first
         i = 0
         try:
             for i in range(len(self._steps) - 1, first - 1, -1):
-                step = self._steps[i]
+                step: Any = self._steps[i]
                 if logits:
                     found = step.backward_logits(dy, caches[i], dx=dx or i > first)
                     logits = False
