@@ -81,7 +81,7 @@ class Configurable:
     changeable: tuple[str, ...] = ()  # arguments that are only read when they are needed
     fixed: tuple[str, ...] = ()  # arguments that others have taken note of
     unsaved: tuple[str, ...] = ()  # arguments that are values to start with
-    settled: tuple[str, ...] = ()  # arguments of a base class that this one gives itself
+    decides: tuple[str, ...] = ()  # arguments of a base class that this one gives itself
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls)
@@ -136,17 +136,11 @@ class Configurable:
         users = is_foreign(type(found)) and isinstance(value, str)  # a name that had its scope
         return found if users or found._changed else value
 
-    def __getattr__(self, name: str) -> Any:
-        """What no attribute is called: an argument that the constructor kept elsewhere."""
-        if hasattr(type(self), name):
-            return object.__getattribute__(self, name)  # a property's own error, once more
-        names = signature_of(type(self))[0] if self._made else {}
-        if name not in names:
-            raise AttributeError(self._missing(name), name=name, obj=self)
-        return self._arguments.get(name, names[name])
-
-    def _missing(self, name: str) -> str:
-        return f"{type(self).__name__!r} object has no attribute {name!r}"
+    def _keep_the_rest(self) -> None:
+        """Arguments that the constructor kept under no attribute of their name can be read too."""
+        for name, default in signature_of(type(self))[0].items():
+            if not hasattr(self, name):
+                self.__dict__[name] = self._arguments.get(name, default)
 
     def __setattr__(self, name: str, value: Any) -> None:
         # what begins with _ is no argument, and is assigned to in the hot path of an optimizer
@@ -221,6 +215,7 @@ def note_the_end(cls: type) -> None:
             self.__dict__["_made"] = False
         init(self, *args, **kwargs)
         if outermost:
+            self._keep_the_rest()
             self.__dict__["_made"] = True
 
     wrapper.notes_the_end = True  # type: ignore[attr-defined]
@@ -233,13 +228,14 @@ def signature_of(cls: type) -> tuple[dict[str, Any], str | None, int]:
     """What a constructor takes: its arguments with their defaults (of base classes too, where it
     takes `**kwargs`), the name of its `*args`, and how many arguments may be given by position."""
     names: dict[str, Any] = {}
+    decided: set[str] = set()
     variadic, by_position = None, 0
     for depth, klass in enumerate(
         c for c in cls.__mro__ if "__init__" in c.__dict__ and c is not object
     ):
         parameters = list(inspect.signature(klass.__init__).parameters.values())[1:]
         for p in parameters:
-            if p.name in cls.__dict__.get("settled", ()) and klass is not cls:
+            if p.name in decided:
                 continue
             if p.kind is p.VAR_POSITIONAL:
                 variadic = variadic or p.name
@@ -247,6 +243,7 @@ def signature_of(cls: type) -> tuple[dict[str, Any], str | None, int]:
             elif p.kind is not p.VAR_KEYWORD:
                 names.setdefault(p.name, p.default)
                 by_position += depth == 0 and p.kind is not p.KEYWORD_ONLY
+        decided |= set(klass.__dict__.get("decides", ()))
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return names, variadic, by_position

@@ -567,9 +567,17 @@ class Layer(Configurable):
             )
         super()._store(name, value)
 
-    def _missing(self, name: str) -> str:
+    def _keep_the_rest(self) -> None:
+        """Nothing: what a layer keeps may be a part of it. `__getattr__` looks arguments up."""
+
+    def __getattr__(self, name: str) -> Any:
+        if hasattr(type(self), name):
+            return object.__getattribute__(self, name)  # a property's own error, once more
+        names = signature_of(type(self))[0] if self._made else {}
+        if name in names:
+            return self._arguments.get(name, names[name])
         state = "" if self.built or name.startswith("_") else NOT_BUILT
-        return f"{type(self).__name__} has no {name!r}{state}"
+        raise AttributeError(f"{type(self).__name__} has no {name!r}{state}", name=name, obj=self)
 
     def adopt_dtype(self, dtype: np.dtype | None) -> None:
         """Compute in the dtype of the model or layer around this one, where none was chosen."""

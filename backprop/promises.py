@@ -136,20 +136,20 @@ def came_back(layer: Any, dx: Any, shape: Shape | None = None) -> Array:
     return dx
 
 
-def costs(loss: Any, y_pred: Array, result: Any) -> None:
-    """Raise unless the `values` of a loss returned values, one a sample at least, and a cache."""
+def costs(loss: Any, y_pred: Array, result: Any) -> tuple[Any, Any]:
+    """What the `values` of a loss returned, if it is values, one a sample at least, and a cache."""
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise TypeError(
             f"{loss!r}.values returned {shown(result)}: return (values, cache), what each sample "
             "costs and what gradient will need, None for nothing"
         )
     values = result[0]
-    rows = y_pred.shape[:1] if y_pred.ndim > 1 else np.shape(values)[:1]
-    if not isinstance(values, np.ndarray | np.generic) or values.shape[:1] != rows:
+    if not isinstance(values, np.ndarray | np.generic) or (y_pred.ndim > 1 and not values.ndim):
         raise TypeError(
             f"{loss!r}.values returned {shown(values)} as values: return an array with one for "
             f"each of the {len(y_pred)} samples; their mean is taken elsewhere"
         )
+    return result[0], result[1]
 
 
 def slope(loss: Any, dy_pred: Any, shape: tuple[int, ...]) -> None:

@@ -222,7 +222,7 @@ class Residual(Parallel):
     array([[1., 1., 1., 1.]], dtype=float32)
     """
 
-    settled = ("branches", "join", "axis")
+    decides = ("branches", "join", "axis")
 
     def __init__(self, layers, shortcut=None, activation=None, **kwargs):
         super().__init__([layers, Linear() if shortcut is None else shortcut], "add", **kwargs)

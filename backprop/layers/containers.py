@@ -297,24 +297,25 @@ class Chain(Container):
         """Walk back, to the first step where dL/dx is wanted, else to the first with parameters."""
         again: list[tuple[Parameter, Array]] = []
         first = 0 if dx else self._first
-        i = 0
+        known, i = self._reversed, 0
         try:
             for i in range(len(self._steps) - 1, first - 1, -1):
                 step: Any = self._steps[i]
+                wanted = dx or i > first
                 if logits:
-                    found = step.backward_logits(dy, caches[i], dx=dx or i > first)
+                    found = step.backward_logits(dy, caches[i], dx=wanted)
                     logits = False
-                elif dx or i > first:
+                elif wanted:
                     found = step.backward(dy, caches[i])
                 else:
                     found = step.backward_params(dy, caches[i])
+                if wanted:
+                    dy = found if known else came_back(step, found, self._shapes[i])
                 if self._again[i]:
                     again += [(p, p.gradient.copy()) for p in self._again[i]]
-                if dx or i > first:
-                    dy = found if self._reversed else came_back(step, found, self._shapes[i])
         except Exception as error:
             raise self.located_back(error, self._places[i], dy) from error
-        if not self._reversed:
+        if not known:
             self._reversed = True
         if again:
             add_up(again)

@@ -471,7 +471,7 @@ class ActivityRegularization(Layer):
     L1L2(l2=0.5)
     """
 
-    settled = ("activity_regularizer",)
+    decides = ("activity_regularizer",)
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs):
         super().__init__(activity_regularizer=L1L2(l1=l1, l2=l2), **kwargs)

@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import one_of
-from backprop.config import is_foreign
 from backprop.layer import Layer, show_shape
 from backprop.losses.axes import agree, leading, same_rank
 from backprop.promises import costs, slope
@@ -157,9 +156,8 @@ class Loss(Layer):
         y_pred = np.asarray(y_pred)
         shape, dtype = y_pred.shape, y_pred.dtype
         y_true, y_pred = self.align(np.asarray(y_true), self.cast(y_pred))
-        if not self._tried:
-            self._try(y_true, y_pred)
-        values, cache, mask = self.measure(y_true, y_pred, mask)
+        measure = self.measure if self._tried else self._try
+        values, cache, mask = measure(y_true, y_pred, mask)
         inner, w, total_weight = values.shape, None, values.size
         valid = self.valid(y_true)
         if valid is not None:
@@ -207,11 +205,14 @@ class Loss(Layer):
             dy_pred = dy_pred.reshape(shape)
         return dy_pred if dtype.kind != "f" else dy_pred.astype(dtype, copy=False)
 
-    def _try(self, y_true: Array, y_pred: Array) -> None:
-        """Raise unless `values` of the user's returns what it should; once."""
-        if is_foreign(type(self).values):
-            costs(self, y_pred, self.values(y_true, y_pred))
+    def _try(self, y_true: Array, y_pred: Array, mask: Any) -> tuple[Array, Any, Any]:
+        """`measure`, for the first time: raise unless `values` returns what it should."""
+        if type(self).measure is not Loss.measure:
+            found = self.measure(y_true, y_pred, mask)
+        else:
+            found = *costs(self, y_pred, self.values(y_true, y_pred)), mask
         self._tried = frozenset({True})
+        return found
 
     def weigh(self, values: Array, sample_weight: Any, mask: Any) -> tuple[Array, Array, float]:
         """The weighted values, a weight for each, and the sum of the weights as they came.

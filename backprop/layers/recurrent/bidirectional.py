@@ -70,7 +70,7 @@ class Bidirectional(Parallel):
     (2, 5, 4)
     """
 
-    settled = ("branches", "join", "axis")
+    decides = ("branches", "join", "axis")
     unsaved = ("weights",)
 
     def __init__(
