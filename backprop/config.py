@@ -31,6 +31,7 @@ from backprop.defaults import (
     set_floatx,
     set_image_data_format,
 )
+from backprop.seeds import own_seeds
 
 __all__ = [
     "Configurable",
@@ -86,26 +87,49 @@ class ConstructorSignature:
 
 
 class Configurable:
-    """Remembers the arguments of its constructor call.
+    """Remembers the arguments of its constructor call, and what became of them since.
 
     A constructor may take `**kwargs` for its base class; they are checked against the base classes'
     arguments, so that a misspelt one is an error that names the nearest known argument.
+
+    Assigning to an argument of a made object is a constructor call with that argument changed: it
+    refuses what the constructor refuses, and whatever the constructor derives from the argument
+    follows. So configuration, `repr`, files and copies say what is. What the object has been built
+    with cannot change any more, but for the arguments in `changeable`; those in `fixed` never do.
+    Arguments that a class outside the library takes are its own: there an assignment is an
+    assignment, and the configuration follows it.
     """
 
     __signature__ = ConstructorSignature()
     _arguments: dict[str, Any]
+    _made = False  # whether the constructor is through
+    _changed = False  # whether an argument was assigned to since
     has_identity = False  # a layer's: one object in two places is not the same as two equal ones
+    changeable: tuple[str, ...] = ()  # arguments that are only read when they are needed
+    fixed: tuple[str, ...] = ()  # arguments that others have taken note of
+    unsaved: tuple[str, ...] = ()  # arguments that are values to start with
+    decides: tuple[str, ...] = ()  # arguments of a base class that this one gives itself
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls)
         # copying and unpickling come without arguments; __setstate__ brings them
         object.__setattr__(self, "_arguments", bind_arguments(cls, args, kwargs))
+        note_the_end(cls)
         return self
 
     @as_one(_written)
     def get_config(self) -> dict[str, Any]:
-        """Arguments that rebuild this object with `from_config`, as JSON can hold them."""
-        return {name: serialize(value) for name, value in self._arguments.items()}
+        """All arguments with the values that they have now, as JSON can hold them: `from_config`
+        makes an equal object of them."""
+        names = signature_of(type(self))[0]
+        defaults = {n: d for n, d in names.items() if d is not inspect.Parameter.empty}
+        known = self._arguments
+        given = {n: known.get(n, defaults.get(n)) for n in names if n in known or n in defaults}
+        return {
+            name: serialize(self._argument(name, value))
+            for name, value in (given | known).items()
+            if name not in self.unsaved
+        }
 
     @classmethod
     @as_one(_read)
@@ -114,13 +138,116 @@ class Configurable:
     ):
         """Build an object from what `get_config` returned."""
         with custom_object_scope(custom_objects or {}):
-            known = {name: deserialize(value) for name, value in config.items()}
             names, positional, _ = signature_of(cls)
+            known = {name: deserialize(value) for name, value in config.items()}
+            known = {n: v for n, v in known.items() if not same(v, names.get(n, cls))}
             args = [item for name in names if name == positional for item in known.pop(name, ())]
-            return cls(*args, **known)
+            made = cls(*args, **known)
+        if is_automatic(known.get("name"), cls):
+            made._arguments.pop("name")  # nobody chose it, so it may give way to another
+        return made
 
     def __repr__(self) -> str:
-        return constructor_call(type(self), self._arguments)
+        now = {n: self._argument(n, value) for n, value in self._arguments.items()}
+        return constructor_call(type(self), now)
+
+    # ------------------------------------------------------------ arguments as they are now
+
+    def _argument(self, name: str, value: Any) -> Any:
+        """What an argument is now that was given as `value`."""
+        if name == "name" and value is None:
+            return self.__dict__.get("name")
+        found = self.__dict__.get(name)  # such as the layer that "leaky_relu" stands for
+        if not isinstance(found, Configurable):
+            return value
+        users = is_foreign(type(found)) and isinstance(value, str)  # a name that had its scope
+        return found if users or found._changed else value
+
+    def _keep_the_rest(self) -> None:
+        """Arguments that the constructor kept under no attribute of their name can be read too."""
+        for name, default in signature_of(type(self))[0].items():
+            if not hasattr(self, name):
+                self.__dict__[name] = self._arguments.get(name, default)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # what begins with _ is no argument, and is assigned to in the hot path of an optimizer
+        if name[0] != "_" and self._made and name in signature_of(type(self))[0]:
+            self._change(name, value)
+        else:
+            self._store(name, value)
+
+    def _store(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    @property
+    def _settled(self) -> bool:
+        """Whether something was built with the arguments."""
+        return False
+
+    def _change(self, name: str, value: Any) -> None:
+        """Assign to an argument after the constructor."""
+        cls = type(self)
+        told = getattr(cls, name, None)
+        if hasattr(told, "__set__") and getattr(told, "fset", told) is not None:
+            self._store(name, value)  # a property says itself what assigning does
+        elif not is_ours(cls, name):
+            self._store(name, value)
+        elif value is self.__dict__.get(name, cls):
+            return
+        elif told or self._fixes(name) or (self._settled and name not in listed(cls, "changeable")):
+            raise self._refusal(name, value)
+        else:
+            self._take_over(name, value)
+        self._arguments[name] = value
+        if name != "trainable":  # which a container hands on to all that is in it
+            self.__dict__["_changed"] = True
+
+    def _take_over(self, name: str, value: Any) -> None:
+        """Become what the constructor makes of the new value, and of nothing else."""
+        cls = type(self)
+        with own_seeds(0):  # nothing is taken from the process' seeds
+            before, after = (
+                called(cls, self._arguments | changed) for changed in ({}, {name: value})
+            )
+        for key, new in after.__dict__.items():
+            if key != "_arguments" and not alike(new, before.__dict__.get(key, cls)):
+                self._store(key, new)
+
+    def _fixes(self, name: str) -> bool:
+        return name in listed(type(self), "fixed") or name in self.__dict__.get("fixed", ())
+
+    def _refusal(self, name: str, value: Any) -> AttributeError:
+        cls = type(self).__name__
+        since = "made" if self._fixes(name) or not self._settled else "built"
+        return AttributeError(
+            f"{name} of {self!r} is fixed once it is {since}. Make a new one: "
+            f"{cls}.from_config(old.get_config() | {{{name!r}: {show(value)}}})",
+            name=name,
+            obj=self,
+        )
+
+
+@functools.cache
+def note_the_end(cls: type) -> None:
+    """Have the outermost constructor of a class say when it is through. Not when the class is
+    defined: a decorator (`dataclass`) may write the constructor later."""
+    init = cls.__init__
+    if init is object.__init__ or hasattr(init, "notes_the_end"):
+        return
+
+    @functools.wraps(init)
+    def wrapper(self, *args, **kwargs):
+        outermost = type(self).__init__ is wrapper
+        if outermost:
+            self.__dict__["_made"] = False
+        init(self, *args, **kwargs)
+        if outermost:
+            self._keep_the_rest()
+            self.__dict__["_made"] = True
+
+    wrapper.notes_the_end = True  # type: ignore[attr-defined]
+    owner = next(c for c in cls.__mro__ if "__init__" in c.__dict__)
+    owner.__init__ = wrapper
 
 
 @functools.cache
@@ -128,21 +255,57 @@ def signature_of(cls: type) -> tuple[dict[str, Any], str | None, int]:
     """What a constructor takes: its arguments with their defaults (of base classes too, where it
     takes `**kwargs`), the name of its `*args`, and how many arguments may be given by position."""
     names: dict[str, Any] = {}
+    decided: set[str] = set()
     variadic, by_position = None, 0
     for depth, klass in enumerate(
         c for c in cls.__mro__ if "__init__" in c.__dict__ and c is not object
     ):
         parameters = list(inspect.signature(klass.__init__).parameters.values())[1:]
         for p in parameters:
+            if p.name in decided:
+                continue
             if p.kind is p.VAR_POSITIONAL:
                 variadic = variadic or p.name
                 names.setdefault(p.name, ())
             elif p.kind is not p.VAR_KEYWORD:
                 names.setdefault(p.name, p.default)
                 by_position += depth == 0 and p.kind is not p.KEYWORD_ONLY
+        decided |= set(klass.__dict__.get("decides", ()))
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return names, variadic, by_position
+
+
+@functools.cache
+def listed(cls: type, attribute: str) -> frozenset[str]:
+    """What a class and its bases list under an attribute."""
+    return frozenset(name for c in cls.__mro__ for name in c.__dict__.get(attribute, ()))
+
+
+@functools.cache
+def is_ours(cls: type, name: str) -> bool:
+    """Whether a class of the library takes this argument, by name."""
+    library = __name__.partition(".")[0]
+    return any(
+        name in inspect.signature(c.__dict__["__init__"]).parameters
+        for c in cls.__mro__
+        if "__init__" in c.__dict__ and c.__module__.partition(".")[0] == library
+    )
+
+
+def called(cls: type, arguments: Mapping[str, Any]) -> Any:
+    """A call of the constructor with arguments by name."""
+    positional = signature_of(cls)[1]
+    by_name = {name: value for name, value in arguments.items() if name != positional}
+    return cls(*arguments.get(positional or "", ()), **by_name)
+
+
+def is_automatic(name: Any, cls: type) -> bool:
+    """Whether a name is one that objects of a class get where nobody chooses one."""
+    return (
+        isinstance(name, str)
+        and re.fullmatch(rf"{snake_case(cls.__name__)}(_\d+)?", name) is not None
+    )
 
 
 def bind_arguments(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -192,6 +355,8 @@ def show(value: Any) -> str:
 def same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return a is b
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):  # JSON has no tuples
+        return len(a) == len(b) and all(map(same, a, b))
     return a is b or (type(a) is type(b) and a == b)
 
 
@@ -251,6 +416,21 @@ def slips(a: str, b: str) -> int:
     return rows[-1][-1]
 
 
+def alike(a: Any, b: Any) -> bool:
+    """Whether two constructors have made the same."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, np.ndarray):
+        return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(alike, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
+    if isinstance(a, Configurable):
+        return alike(a._arguments, b._arguments)
+    return a is b or bool(a == b)
+
+
 def snake_case(name: str) -> str:
     """`BatchNormalization` → `batch_normalization`, `Conv2D` → `conv2d`, as Keras names layers."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
@@ -266,7 +446,8 @@ HOMES = (
     *("activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics"),
     *("models", "optimizers", "optimizers.schedules", "regularizers"),
 )
-_custom_objects: dict[str, Any] = {}
+_custom_objects: dict[str, Any] = {}  # of a scope, and registered under "package>name"
+_registered: dict[str, Any] = {}  # the same by the bare name, which the library's own go before
 SHARED = "shared_object_id"
 
 
@@ -291,6 +472,8 @@ class Registry:
     ):
         self.family = family
         self.base: type = object
+        self.kin = family  # the family of the classes that serve here
+        self.inputs: tuple[int, ...] = ()  # of a function that serves here: how many it may have
         self.classes: dict[str, type] = {}
         self.names: dict[str, Callable] = {}
         for cls in classes:
@@ -310,14 +493,29 @@ class Registry:
         return cls
 
     def lookup(self, name: str) -> Callable:
-        """The class or maker known as `name`."""
-        for names in (_custom_objects, self.names):
-            if name in names:
-                return names[name]
-        raise ValueError(
-            f"unknown {self.kind} {name!r}{nearest(name, self.names)}; known: "
-            f"{', '.join(sorted(self.classes or self.names))}"
-        )
+        """The class or maker known as `name`: the user's where there is one that serves here."""
+        found = self.users(name) or self.names.get(name) or users_own(name)
+        if found is None:
+            raise ValueError(
+                f"unknown {self.kind} {name!r}{nearest(name, self.names)}; known: "
+                f"{', '.join(sorted(self.classes or self.names))}"
+            )
+        return found
+
+    def users(self, name: str) -> Any:
+        """What the user means by a name, if it serves here: the loss "mse" is not replaced by a
+        metric that somebody calls so, and no registration by any of the library's names."""
+        found = _custom_objects.get(name)
+        if found is None and name not in self.names:
+            found = _registered.get(name)
+        return found if self.fits(found) else None
+
+    def fits(self, item: Any) -> bool:
+        """Whether something of the user's can serve in this family."""
+        family = family_of(item if isinstance(item, type) else type(item))
+        if family is not None:
+            return family == self.kin
+        return callable(item) and any(takes(item, n) for n in self.inputs)
 
     def get(self, identifier: Any) -> Any:
         """None, a name, a config, a class or an object → None or the object."""
@@ -326,7 +524,8 @@ class Registry:
         if isinstance(identifier, str):
             found = self.lookup(identifier)
             # a class, or a maker of the library; a function of the user's is the thing itself
-            return found() if isinstance(found, type) or identifier in self.names else found
+            maker = isinstance(found, type) or found is self.names.get(identifier)
+            return found() if maker else found
         if isinstance(identifier, Mapping):
             return self.deserialize(identifier)
         if isinstance(identifier, type):
@@ -342,7 +541,13 @@ class Registry:
             raise ValueError(f"a config of a {self.kind} needs 'class_name', got {sorted(config)}")
         if name == "__shared__":
             return read_before(config)
-        cls = self.lookup(config.get("registered_name") or name)
+        registered = config.get("registered_name")
+        cls = users_own(registered) or self.users(name)
+        if cls is None and not registered:  # else it is not the class of the library
+            cls = self.names.get(name) or users_own(name)
+        if cls is None:
+            hint = "" if registered else nearest(name, self.names)
+            raise unknown_class(self.kind, name, hint)
         if not isinstance(cls, type):
             return cls
         make = getattr(cls, "from_config", None)
@@ -352,6 +557,36 @@ class Registry:
     def serialize(self, item: Any) -> Any:
         """The name or config from which `get` makes `item` again."""
         return serialize(item)
+
+
+def users_own(name: str | None) -> Any:
+    """What is in scope or registered under a name, of whatever family; None for nothing."""
+    return _custom_objects.get(name) or _registered.get(name) if name else None
+
+
+def takes(function: Callable, count: int) -> bool:
+    """Whether a function can be called with so many arguments."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:  # a function of C code tells nothing
+        return True
+    return True
+
+
+def unknown_class(kind: str, name: str, hint: str = "") -> ValueError:
+    return ValueError(
+        f"unknown {kind} {name!r}{hint}. If it is your own, hand it over, custom_objects="
+        f"{{{name!r}: {name}}}, or decorate it with "
+        "@backprop.saving.register_keras_serializable() and import it before loading"
+    )
+
+
+def is_foreign(item: Any) -> bool:
+    """Whether a class or function is the user's."""
+    module = getattr(item, "__module__", None) or ""
+    return module.partition(".")[0] != __name__.partition(".")[0]
 
 
 def family_of(cls: type) -> str | None:
@@ -392,8 +627,16 @@ def serialize(value: Any) -> Any:
     if isinstance(value, type) and issubclass(value, np.generic):
         return np.dtype(value).name
     if callable(value):
-        return registered_name(value) or name_of(value)
+        return registered_name(value) or own_function(value) or name_of(value)
     return value
+
+
+def own_function(value: Callable) -> dict[str, Any] | None:
+    """A function of the user's that has a name of the library, as Keras writes functions."""
+    name = getattr(value, "__name__", None)
+    if not is_foreign(value) or not any(name in family.names for family in FAMILIES.values()):
+        return None
+    return {"module": None, "class_name": "function", "config": name, "registered_name": name}
 
 
 def name_of(function: Callable) -> str:
@@ -421,7 +664,7 @@ def serialize_object(item: Configurable) -> dict[str, Any]:
         "module": family_of(cls),
         "class_name": cls.__name__,
         "config": item.get_config(),
-        "registered_name": registered_name(cls),
+        "registered_name": registered_name(cls) or (cls.__name__ if is_foreign(cls) else None),
     }
     met[id(item)] = item, found
     return found
@@ -448,13 +691,14 @@ def deserialize(value: Any) -> Any:
         importlib.import_module(f"backprop.{family}")  # its registry enters itself
     if family in FAMILIES:
         return FAMILIES[family].deserialize(value)
-    cls = _custom_objects.get(value.get("registered_name") or value["class_name"])
+    if value["class_name"] == "function":
+        function = users_own(value["config"])
+        if function is None:
+            raise unknown_class("function", value["config"])
+        return function
+    cls = users_own(value.get("registered_name")) or users_own(value["class_name"])
     if cls is None:
-        raise ValueError(
-            f"the config names {value['class_name']!r}, which is not a class of backprop; pass it "
-            "in custom_objects={...} or decorate it with "
-            "@backprop.saving.register_keras_serializable()"
-        )
+        raise unknown_class("class", value["class_name"])
     return remembered(value, cls.from_config(value.get("config") or {}))
 
 
@@ -491,7 +735,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     def decorate(item):
         registered = f"{package}>{name or item.__name__}"
         _custom_objects[registered] = item
-        _custom_objects.setdefault(name or item.__name__, item)
+        _registered[name or item.__name__] = item
         return item
 
     return decorate
@@ -512,13 +756,14 @@ def get_custom_objects() -> dict[str, Any]:
 @contextmanager
 def custom_object_scope(custom_objects: Mapping[str, Any]):
     """Within the block, the given names may be used in configs, files and strings."""
-    before = dict(_custom_objects)
+    before = [(names, dict(names)) for names in (_custom_objects, _registered)]
     _custom_objects.update(custom_objects)
     try:
         yield
     finally:
-        _custom_objects.clear()
-        _custom_objects.update(before)
+        for names, old in before:
+            names.clear()
+            names.update(old)
 
 
 __getattr__ = face(__name__)

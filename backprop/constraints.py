@@ -170,6 +170,7 @@ max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNo
 
 registry = Registry("constraints", [MaxNorm, NonNeg, UnitNorm, MinMaxNorm])
 registry.base = Constraint
+registry.inputs = (1,)
 
 
 def get(identifier: Any) -> Any:

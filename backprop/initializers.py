@@ -683,6 +683,7 @@ registry = Registry(
     },
 )
 registry.base = Initializer
+registry.inputs = (1, 2)
 
 
 def get(identifier: Any) -> Any:

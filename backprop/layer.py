@@ -37,10 +37,11 @@ import numpy as np
 
 from backprop import constraints, initializers, random, regularizers
 from backprop.absent import explain_attribute
-from backprop.config import Configurable, snake_case
+from backprop.config import Configurable, signature_of, snake_case
 from backprop.defaults import float_dtype, floatx
 from backprop.input_spec import InputSpec, Shape, SymbolicArray, described, show_shape
 from backprop.parameters import Parameter, State, spend
+from backprop.promises import came_back, check_methods, kept
 
 Array = np.ndarray
 
@@ -107,7 +108,15 @@ class Layer(Configurable):
     built = False
     activity_regularizer: Any = None
     build_shape: Shape | None = None
+    declared_shape: Shape | None = None
+    calls_checked = True  # whether forward and backward are called as those of a layer are
+    # of a layer that runs others: where their y was as promised, in training or in inference, and
+    # whether their dx was
+    _tried: frozenset[bool] = frozenset()
+    _reversed = False
     has_identity = True
+    # containers, optimizers and the layers around it have taken note of these
+    fixed = ("activity_regularizer", "input_shape", "input_dim")
     _origin: Layer | None = None  # a replica's: the layer that it stands for
 
     def __new__(cls, *args, **kwargs):
@@ -118,6 +127,8 @@ class Layer(Configurable):
                 "cache), write backward(self, dy, cache) that returns dx, and replace add_weight "
                 "by self.param. See docs/write_a_layer.md"
             )
+        if cls.calls_checked:
+            check_methods(cls)
         self = super().__new__(cls, *args, **kwargs)
         # here and not in __init__, so that a subclass may leave super().__init__() out
         self.__dict__ |= {
@@ -147,7 +158,7 @@ class Layer(Configurable):
             input_dim = input_shape
         if input_dim is not None:
             input_shape = (input_dim,)
-        self.declared_shape: Shape | None = None if input_shape is None else (None, *input_shape)
+        self.declared_shape = None if input_shape is None else (None, *input_shape)
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -337,7 +348,7 @@ class Layer(Configurable):
         if not self.built:
             self.build((None, *x.shape[1:]))
         self.check_input(x.shape)
-        return self.forward(x, Context(training, mask, backward=False))[0]
+        return self.try_out(x, Context(training, mask, backward=False))[0]
 
     def cast(self, x: Array) -> Array:
         """`x` in the layer's dtype; integers stay integers for a layer of integer input."""
@@ -367,6 +378,30 @@ class Layer(Configurable):
     def propagate(self, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
         """`forward`, with the mask of what comes out."""
         y, cache = self.forward(x, ctx)
+        return y, cache, self.compute_mask(x, ctx.mask)
+
+    def forward_of(self, part: Layer, x: Array, ctx: Context) -> tuple[Array, Any]:
+        """`part.forward`, for a layer that runs another one: tried out the first time."""
+        if ctx.training in self._tried:
+            return part.forward(x, ctx)
+        y, cache, _ = part.try_out(x, ctx)
+        self._tried |= {ctx.training}
+        return y, cache
+
+    def backward_of(self, part: Layer, dy: Array, cache: Any, shape: Shape | None) -> Array:
+        """`part.backward` for an x of this shape, of which the first dx is looked at."""
+        dx = part.backward(dy, cache)
+        if not self._reversed:
+            came_back(part, dx, shape)
+            self._reversed = True
+        return dx
+
+    def try_out(self, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
+        """`propagate`, for the first time: raise unless y is what the layer promises."""
+        if type(self).propagate is not Layer.propagate:
+            y, cache, mask = self.propagate(x, ctx)
+            return *kept(self, x, (y, cache)), mask
+        y, cache = kept(self, x, self.forward(x, ctx))
         return y, cache, self.compute_mask(x, ctx.mask)
 
     @property
@@ -509,6 +544,15 @@ class Layer(Configurable):
             "self.dkernel"
         )
 
+    # ------------------------------------------------------------ configuration
+
+    def add_loss(self, *args, **kwargs):
+        """Not here: a penalty needs a derivative."""
+        raise TypeError(
+            "add_loss belongs to Keras' automatic differentiation; give layers an "
+            "activity_regularizer or a kernel_regularizer, or write a Loss"
+        )
+
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         if not self.trainable:
@@ -522,6 +566,60 @@ class Layer(Configurable):
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build for the shape that `get_build_config` gave."""
         self.build(tuple(config["input_shape"]))
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Build a layer from what `get_config` returned."""
+        if "trainable" in config and "trainable" not in signature_of(cls)[0]:
+            config = dict(config)
+            trainable = config.pop("trainable")
+            layer = super().from_config(config, custom_objects)
+            layer.trainable = trainable
+            return layer
+        return super().from_config(config, custom_objects)
+
+    def _argument(self, name: str, value: Any) -> Any:
+        if name in ("name", "trainable"):
+            return getattr(self, name)
+        return super()._argument(name, value)
+
+    @property
+    def _settled(self) -> bool:
+        return self.built
+
+    def speak_for(self, part: Layer, but: tuple[str, ...] = ()) -> None:
+        """Keep the arguments of a layer that this one has made as they are, as it is this one's
+        configuration that says them."""
+        spoken = [n for n in signature_of(type(part))[0] if n not in (*but, "dtype")]
+        part.__dict__["fixed"] = tuple(spoken)
+
+    def _change(self, name: str, value: Any) -> None:
+        if name == "dtype" and not self._fixes(name):
+            value = None if value is None else float_dtype(value)
+            if any(p.value.dtype != value for p in self.arrays()):
+                raise AttributeError(
+                    f"{self!r} has weights of {self.dtype}, so its dtype cannot be changed in "
+                    f"place: {self.name}.astype({str(value)!r}) is a copy in the other one"
+                )
+            self.__dict__["dtype"] = value
+            self._arguments["dtype"] = None if value is None else value.name
+        else:
+            super()._change(name, value)
+
+    def _take_over(self, name: str, value: Any) -> None:
+        if not self._settled:
+            return super()._take_over(name, value)
+        before, shape = dict(self.__dict__), self.build_shape
+        y = None if shape is None else tuple(self.compute_output_shape(shape))
+        super()._take_over(name, value)
+        part = self.__dict__.get(name)
+        if isinstance(part, Layer) and part is not before.get(name) and shape and y:
+            part.build(y)  # an activation
+            couples = self.time_local and not part.time_local
+            if part.arrays() or couples or self.compute_output_shape(shape) != y:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+                raise self._refusal(name, value)
 
     # ------------------------------------------------------------ arrays: views, replicas, copies
 
@@ -537,18 +635,41 @@ class Layer(Configurable):
             return
         if type(value) is np.ndarray:
             for p in self._parameters.values():
-                if value is p.value:
-                    self._arrays[name] = (p.name, "value")
-                elif value is p.gradient:
-                    self._arrays[name] = (p.name, "gradient")
-        elif isinstance(value, Layer | list | tuple):
-            for layer in layers_in(value):
-                layer.adopt_dtype(self.dtype)
-                if not self._trainable:
-                    layer.trainable = False
-        object.__setattr__(self, name, value)
+                if value is p.value or value is p.gradient:
+                    self._arrays[name] = (p.name, "value" if value is p.value else "gradient")
+                    self.__dict__[name] = value  # an array of the layer is no argument
+                    return
+        super().__setattr__(name, value)
+
+    def _store(self, name: str, value: Any) -> None:
+        for layer in layers_in(value):
+            layer.adopt_dtype(self.dtype)
+            if not self._trainable:
+                layer.trainable = False
+        if type(value) is tuple and any(
+            p.value is value[0] for p in self._parameters.values() if value
+        ):
+            raise TypeError(
+                f"{self!r}.{name} was given the pair that param returns, a value and its gradient: "
+                f"write self.{name}, self.d{name} = self.param(...)"
+            )
+        own = getattr(type(self), name, None)
+        if isinstance(own, property) and own.fset is None:
+            raise AttributeError(
+                f"{type(self).__name__} cannot keep anything as {name!r}, as every layer has "
+                f"{name} of its own: choose another name"
+            )
+        super()._store(name, value)
+
+    def _keep_the_rest(self) -> None:
+        """Nothing: what a layer keeps may be a part of it. `__getattr__` looks arguments up."""
 
     def __getattr__(self, name: str) -> Any:
+        if hasattr(type(self), name):
+            return object.__getattribute__(self, name)  # a property's own error, once more
+        names = signature_of(type(self))[0] if self._made else {}
+        if name in names:
+            return self._arguments.get(name, names[name])
         public = not name.startswith("_")
         if public and (instead := explain_attribute(self, name)):
             raise AttributeError(f"{type(self).__name__} has no {name}: {instead}")
@@ -558,7 +679,7 @@ class Layer(Configurable):
     def adopt_dtype(self, dtype: np.dtype | None) -> None:
         """Compute in the dtype of the model or layer around this one, where none was chosen."""
         if self.dtype is None:
-            self.dtype = dtype
+            self.__dict__["dtype"] = dtype
 
     def bind(self, parameter: Parameter) -> None:
         """Point the attributes of a parameter at its arrays."""
@@ -576,7 +697,11 @@ class Layer(Configurable):
         if id(self) in memo:
             return memo[id(self)]
         memo[id(self)] = twin = object.__new__(type(self))
-        twin.__dict__ |= self.__dict__ | {"_origin": self, "_arrays": dict(self._arrays)}
+        twin.__dict__ |= self.__dict__ | {
+            "_origin": self,
+            "_arrays": dict(self._arrays),
+            "_arguments": dict(self._arguments),
+        }
         twin.__dict__["_parameters"] = own = {}
         for p in self._parameters.values():
             own[p.name] = memo[id(p)] = p.replica(twin)
@@ -599,7 +724,9 @@ class Layer(Configurable):
         dtype = float_dtype(dtype)
         twin = copy.deepcopy(self)
         for layer in twin.walk():
-            layer.dtype = dtype
+            layer.__dict__["dtype"] = dtype
+            if layer is twin or layer._arguments.get("dtype") is not None:
+                layer._arguments["dtype"] = dtype.name
             for p in layer._parameters.values():
                 p.astype(dtype)
         return twin

@@ -157,7 +157,7 @@ class Sequential(Chain):
         if not self.layers:
             raise ValueError(f"{self.name} has no layers: add() some first")
         if self.dtype is None:
-            self.dtype = float_dtype(floatx())
+            self.__dict__["dtype"] = float_dtype(floatx())
         if self.declared_shape is not None and not fits(input_shape, self.declared_shape):
             raise ValueError(
                 f"{self.name} was declared for inputs of {self.declared_shape[1:]} and got "
@@ -621,13 +621,6 @@ class Sequential(Chain):
         """
         return self._trainer("compute_metrics").default_metrics(y, y_pred, sample_weight)
 
-    def add_loss(self, loss) -> None:
-        """Not here: a penalty needs a derivative."""
-        raise TypeError(
-            "add_loss belongs to Keras' automatic differentiation; give layers an "
-            "activity_regularizer or a kernel_regularizer, or write a Loss"
-        )
-
     @property
     def inputs(self) -> list[SymbolicArray]:
         """Shape and dtype of the input, as the one of a list."""
@@ -643,8 +636,7 @@ class Sequential(Chain):
     def get_config(self) -> dict[str, Any]:
         """Name, dtype, layers and input shape."""
         config = super().get_config()
-        config["name"] = self.name
-        if self.built and self.dtype is not None:
+        if self.built and self.dtype is not None and "dtype" in config:
             config["dtype"] = self.dtype.name
         if self.built and not any(entry.declared_shape for entry in self._entries[:1]):
             config["build_shape"] = self.build_shape

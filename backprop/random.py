@@ -1,16 +1,13 @@
-"""Seeds and generators: every layer draws from its own, and all are spawned from one root; and the
-draws of `keras.random`.
+"""The seed of the process, and the draws of `keras.random`.
 
-The root is the one piece of state that belongs to the process, because `set_random_seed` has to
-reach objects that do not exist yet. It also seeds the global generators of Python and NumPy, for
-the script around the library; the library itself never reads them.
+`set_random_seed` also seeds the global generators of Python and NumPy, for the script around the
+library; the library itself never reads them.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,8 +15,9 @@ import numpy as np
 from backprop import checks
 from backprop.absent import face
 from backprop.defaults import floatx
+from backprop.seeds import generator, own_seeds, plant, spawn
 
-_root = np.random.SeedSequence()
+__all__ = ["generator", "own_seeds", "spawn"]
 
 
 def set_random_seed(seed: int) -> None:
@@ -44,39 +42,11 @@ def set_random_seed(seed: int) -> None:
     >>> numpy.random.rand(2).round(4)
     array([0.5488, 0.7152])
     """
-    global _root
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"set_random_seed() expects an integer that is not negative, got {seed!r}")
-    _root = np.random.SeedSequence(int(seed))
+    plant(int(seed))
     random.seed(int(seed))
     np.random.seed(int(seed) % 2**32)
-
-
-def spawn() -> np.random.SeedSequence:
-    """The next child of the root: independent of every other child, the same for the same seed and
-    order."""
-    return _root.spawn(1)[0]
-
-
-def generator(
-    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
-) -> np.random.Generator:
-    """A generator for a seed; without one, for the next child of the root."""
-    if isinstance(seed, np.random.Generator):
-        return seed
-    return np.random.default_rng(spawn() if seed is None else seed)
-
-
-@contextmanager
-def own_seeds(seed: int | np.random.SeedSequence):
-    """Within the block seeds come from another root: what is built there moves nothing outside."""
-    global _root
-    before = _root
-    _root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-    try:
-        yield
-    finally:
-        _root = before
 
 
 def within_two(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

@@ -268,6 +268,7 @@ registry = Registry(
     {"l1_l2": lambda: L1L2(0.01, 0.01)},
 )
 registry.base = Regularizer
+registry.inputs = (1,)
 
 
 def get(identifier: Any) -> Any:

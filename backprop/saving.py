@@ -29,6 +29,7 @@ from backprop.config import (
     register_keras_serializable,
     registered_name,
     serialize,
+    users_own,
 )
 from backprop.parameters import at_most
 from backprop.random import own_seeds
@@ -106,7 +107,7 @@ def save_model(
     ...     path = os.path.join(folder, "model.npz")
     ...     model.save(path)
     ...     bp.models.load_model(path)
-    Sequential([InputLayer([2]), Dense(1)], name='sequential', dtype='float32')
+    Sequential([InputLayer([2]), Dense(1)], dtype='float32')
     """
     if zipped is False:
         raise ValueError("zipped=False, a directory of files, is not offered: a model is one file")
@@ -264,10 +265,7 @@ def describing(filepath: str | os.PathLike) -> Iterator[None]:
 
 def recompile(model: Any, settings: Mapping[str, Any]) -> None:
     """Compile as `compile_config` says."""
-    plain, weighted = (
-        [own(m) for m in deserialize(settings.get(k)) or []]
-        for k in ("metrics", "weighted_metrics")
-    )
+    plain, weighted = (deserialize(settings.get(k)) or () for k in ("metrics", "weighted_metrics"))
     model.compile(
         optimizer=deserialize(settings["optimizer"]),
         loss=deserialize(settings["loss"]),
@@ -281,12 +279,6 @@ def recompile(model: Any, settings: Mapping[str, Any]) -> None:
         model.optimizer.exclude_from_weight_decay(excluded)
     if "seed" in settings:  # Keras' own configuration has none
         model.trainer.seed = whole(settings["seed"])
-
-
-def own(metric: Any) -> Any:
-    """A user's function for its name: the model looks metrics up when `custom_objects` are out of
-    scope."""
-    return get_custom_objects().get(metric, metric) if isinstance(metric, str) else metric
 
 
 def whole(seed: Any) -> int:
@@ -439,7 +431,7 @@ def get_registered_object(
     ):
         if name in known:
             return known[name]
-    return None
+    return users_own(name)
 
 
 __getattr__ = face(__name__)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from layer_examples import example
 
 import backprop as bp
-from backprop import archive, layers, optimizers, random, saving
+from backprop import archive, layers, optimizers, random, saving, seeds
 from backprop.config import serialize
 from backprop.layer import INFERENCE, Layer
 from backprop.layers import (
@@ -356,9 +356,9 @@ def test_saving_and_loading_draw_no_random_numbers(path):
 
     assert_same_weights(a, b)
     model.save(path)
-    children = random._root.n_children_spawned
+    children = seeds._root.n_children_spawned
     bp.models.load_model(path)
-    assert random._root.n_children_spawned == children
+    assert seeds._root.n_children_spawned == children
 
 
 def test_a_model_is_saved_under_a_path_or_a_text(tmp_path):

@@ -72,6 +72,7 @@ class ModelCheckpoint(MonitorCallback):
     """
 
     remembers = ("_batches", "_postponed", "best")
+    fixed = ("initial_value_threshold",)
 
     def __init__(
         self,

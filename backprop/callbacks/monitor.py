@@ -77,6 +77,10 @@ class MonitorCallback(Configurable, Callback):
         self._upward: bool | None = None
         self._warned = False
 
+    def _change(self, name: str, value: Any) -> None:
+        super()._change(name, value)
+        self._upward = None  # of another monitor, or another mode
+
     def set_model(self, model: Any) -> None:
         super().set_model(model)
         self._upward = None  # another model, another metric of that name

@@ -21,6 +21,7 @@ import numpy as np
 from backprop.layer import Array, Context, Layer
 from backprop.losses.loss import Loss
 from backprop.parameters import Parameter
+from backprop.promises import came_back, pair
 
 Point = list[Array]  # a value for each slot
 
@@ -187,7 +188,7 @@ class Probe:
             return Run(np.ravel(value).astype(np.float64), np.shape(value), cache, False, place)
         penalties: list = []
         ctx = Context(self.training, self.mask, penalties=penalties)
-        out, cache, mask = self.layer.propagate(x, ctx)
+        out, cache, mask = propagate(self.layer, x, ctx)
         if self.loss is None:
             y = np.append(np.ravel(out), sum(penalties)) if penalties else np.ravel(out).copy()
             return Run(y, np.shape(out), cache, bool(penalties), place)
@@ -222,6 +223,8 @@ class Probe:
             for p in self.parameters:
                 if p.regularizer is not None:
                     p.gradient += p.regularizer.gradient(p.value)
+        if not self.is_loss and any(slot.parameter is None for slot in self.slots):
+            came_back(self.layer, dx)
         found = []
         for slot in self.slots:
             g = np.array(dx if slot.parameter is None else slot.parameter.gradient)
@@ -232,6 +235,14 @@ class Probe:
                 )
             found.append(g)
         return found
+
+
+def propagate(layer: Layer, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
+    """`layer.propagate`; what a forward returns that is no pair is named as such."""
+    if type(layer).propagate is not Layer.propagate:
+        return layer.propagate(x, ctx)
+    y, cache = pair(layer, layer.forward(x, ctx))
+    return y, cache, layer.compute_mask(x, ctx.mask)
 
 
 def names(parameters: list[Parameter]) -> list[str]:
@@ -249,7 +260,7 @@ def copy_in(subject: Layer, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     if layer.built:
         return layer.astype(dtype)
     for part in layer.walk():
-        part.dtype = dtype
+        part.__dict__["dtype"] = dtype
     layer.build((None, *shape[1:]))
     return layer
 

@@ -54,6 +54,8 @@ class RandomFlip(Layer):
     [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]
     """
 
+    changeable = ("mode",)
+
     def __init__(
         self,
         mode: str = "horizontal_and_vertical",
@@ -99,6 +101,15 @@ class Affine(Layer):
 
     A subclass has `maps`, which draws A.
     """
+
+    changeable = (
+        "factor",
+        "height_factor",
+        "width_factor",
+        "fill_mode",
+        "interpolation",
+        "fill_value",
+    )
 
     def __init__(self, fill_mode: str, interpolation: str, seed, fill_value, data_format, **kwargs):
         super().__init__(**kwargs)
@@ -411,6 +422,8 @@ class RandomContrast(Layer):
     (110.0, True)
     """
 
+    changeable = ("factor", "value_range")
+
     def __init__(
         self,
         factor: Any,
@@ -485,6 +498,8 @@ class RandomBrightness(Layer):
     >>> RandomBrightness((0.1, 0.1))(x, training=True).ravel()
     array([125.5, 135.5, 255. ], dtype=float32)
     """
+
+    changeable = ("factor", "value_range")
 
     def __init__(self, factor: Any, value_range: Any = (0, 255), seed: int | None = None, **kwargs):
         super().__init__(**kwargs)

@@ -8,9 +8,10 @@ import numpy as np
 
 from backprop.checks import one_of
 from backprop.layer import NOT_BUILT, Array, Layer, show_shape
-from backprop.layers.activations import Linear, layer_of
+from backprop.layers.activations import Linear, build_activation, layer_of
 from backprop.layers.containers import Container, add_up, as_layer, repeated
 from backprop.parameters import Parameter
+from backprop.promises import came_back
 
 JOINS = ("concat", "add", "multiply", "average", "maximum")
 
@@ -56,7 +57,7 @@ class Parallel(Container):
     def build(self, input_shape):
         for i, branch in enumerate(self.branches):
             self.build_part(branch, i, tuple(input_shape))
-        self._again = repeated(self.branches)
+        self._again, self._tried, self._reversed = repeated(self.branches), frozenset(), False
         self.changes_mask = any(branch.changes_mask for branch in self.branches)
         self.compute_output_shape(input_shape)
 
@@ -94,15 +95,18 @@ class Parallel(Container):
         if not self.built:
             raise ValueError(f"{self.name} cannot run{NOT_BUILT}")
         outputs, caches, masks = [], [], []
+        tried = ctx.training in self._tried
         for i, branch in enumerate(self.branches):
             try:
-                b, cache, mask = branch.propagate(x, ctx)
+                b, cache, mask = branch.propagate(x, ctx) if tried else branch.try_out(x, ctx)
             except Exception as error:
                 raise self.located(error, i, f"{show_shape(x.shape[1:])} {x.dtype}") from error
             outputs.append(b)
             caches.append(cache if ctx.backward else None)
             if mask is not None:
                 masks.append(mask)
+        if not tried:
+            self._tried |= {ctx.training}
         y, cache = getattr(self, f"_{self.join}")(outputs)
         return y, (caches, cache), np.logical_and.reduce(masks) if masks else None
 
@@ -130,8 +134,15 @@ class Parallel(Container):
         again: list[tuple[Parameter, Array]] = []
         for i, branch in enumerate(self.branches):
             db = getattr(self, f"_{self.join}_backward")(dy, joined, i)
-            passed.append(getattr(branch, call)(db, caches[i]))
+            try:
+                dx = getattr(branch, call)(db, caches[i])
+                if call == Layer.backward.__name__:
+                    passed.append(dx if self._reversed else came_back(branch, dx, self.build_shape))
+            except Exception as error:
+                raise self.located_back(error, i, db) from error
             again += [(p, p.gradient.copy()) for p in self._again[i]]
+        if passed and not self._reversed:
+            self._reversed = True
         add_up(again)
         return passed
 
@@ -211,13 +222,15 @@ class Residual(Parallel):
     array([[1., 1., 1., 1.]], dtype=float32)
     """
 
+    decides = ("branches", "join", "axis")
+
     def __init__(self, layers, shortcut=None, activation=None, **kwargs):
         super().__init__([layers, Linear() if shortcut is None else shortcut], "add", **kwargs)
         self.activation = layer_of(activation or "linear")
 
     def build(self, input_shape):
         super().build(input_shape)
-        self.activation.build(self.compute_output_shape(input_shape))
+        build_activation(self.activation, self.compute_output_shape(input_shape))
 
     def propagate(self, x, ctx):
         z, branches, mask = super().propagate(x, ctx)

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import integer
+from backprop.config import signature_of
 from backprop.defaults import floatx
 from backprop.layer import INFERENCE, NOT_BUILT, Array, Context, Layer, Shape, show_shape
 from backprop.parameters import Parameter
+from backprop.promises import came_back, declared_shape
 
 
 class InputLayer(Layer):
@@ -19,6 +21,8 @@ class InputLayer(Layer):
 
     Made by `Input`. A `Sequential` reads the shape from it and does not count it among its layers.
     """
+
+    fixed = ("shape", "batch_size", "dtype", "batch_shape", "input_shape")
 
     def __init__(
         self,
@@ -42,8 +46,9 @@ class InputLayer(Layer):
                 integer(n, "Input", "every axis of its shape", 0)
         self.batch_shape = (batch_size, *shape)
         self.declared_shape = self.batch_shape
-        self.dtype = np.dtype(floatx() if dtype is None else dtype)
-        self.integer_input = self.dtype.kind in "iub"
+        known = np.dtype(floatx() if dtype is None else dtype)
+        self.__dict__["dtype"] = known
+        self.integer_input = known.kind in "iub"
 
     @property
     def shape(self) -> Shape:
@@ -88,6 +93,10 @@ def Input(
 class Container(Layer):
     """A layer made of layers, which runs them by `propagate` and says where one of them fails."""
 
+    @property
+    def _settled(self) -> bool:
+        return True  # it took note of its layers when it was made
+
     def compute_mask(self, x, mask):
         return (
             self.propagate(x, Context(mask=mask, backward=False))[2] if self.changes_mask else mask
@@ -108,18 +117,23 @@ class Container(Layer):
                     f"its dtype is {part.dtype} inside {type(self).__name__} of {self.dtype}: "
                     "choose one dtype for the whole model"
                 )
-            return tuple(part.compute_output_shape(shape))
+            return declared_shape(part, shape)
         except Exception as error:
             raise self.located(error, index, show_shape(shape[1:])) from error
 
-    def located(self, error: Exception, index: int, given: str) -> Exception:
+    def located(self, error: Exception, index: int, given: str, way: str = "") -> Exception:
         """The same error, saying in which of the layers it happened."""
         kind, parts = self.parts()
-        where = f"in {kind} {index} of {self.name}: {parts[index]!r}, given {given}"
+        where = f"in {way}{kind} {index} of {self.name}: {parts[index]!r}, given {given}"
         if type(error) in (ValueError, TypeError, IndexError, MemoryError):
             return type(error)(f"{where}: {error}")
         error.add_note(where)
         return error
+
+    def located_back(self, error: Exception, index: int, dy: Any) -> Exception:
+        """The same error, of the backward pass of one of the layers."""
+        given = f"dy {show_shape(np.shape(dy)[1:])} {getattr(dy, 'dtype', type(dy).__name__)}"
+        return self.located(error, index, given, "the backward pass of ")
 
     def parts(self) -> tuple[str, list[Layer]]:
         """The layers, and what each is called in a message."""
@@ -159,6 +173,7 @@ class Chain(Container):
             list[Parameter]
         ] = []  # of each step, the parameters that stand in another one too
         self._first = 0
+        self._shapes: list[Shape] = []  # of each step, that of its input
         self._entries: list[Layer] = []  # the layers and the Input, as configuration keeps them
         if layers is not None and not isinstance(layers, list | tuple):
             raise TypeError(
@@ -181,7 +196,7 @@ class Chain(Container):
         if not isinstance(layer, Layer):
             raise TypeError(
                 f"{type(self).__name__} is made of layers and got {show_item(layer)}; "
-                + getattr(layer, "advice_to_containers", ACTIVATION_BY_NAME)
+                + advice_for(layer)
             )
         if isinstance(layer, InputLayer):
             if self._entries:
@@ -197,7 +212,8 @@ class Chain(Container):
             if not self.trainable:
                 layer.trainable = False
         self._entries.append(layer)
-        self._arguments["layers"] = self._entries
+        if "layers" in signature_of(type(self))[0]:
+            self._arguments["layers"] = self._entries
         self.built = False
 
     def _claim_name(self, layer: Layer) -> None:
@@ -216,15 +232,17 @@ class Chain(Container):
 
     def build(self, input_shape):
         steps: list[Layer] = []
-        places = []
+        places, shapes = [], []
         shape = tuple(input_shape)
         for i, layer in enumerate(self.layers):
-            shape = self.build_part(layer, i, shape)
+            given, shape = shape, self.build_part(layer, i, shape)
             penalty = layer.activity_regularizer
             found = [layer] if penalty is None else [layer, ActivityPenalty(penalty)]
             steps += found
             places += [i] * len(found)
+            shapes += [given] if penalty is None else [given, shape]
         self._steps, self._places, self._again = steps, places, repeated(steps)
+        self._shapes, self._tried, self._reversed = shapes, frozenset(), False
         self._first = next(
             (i for i, s in enumerate(steps) if s.arrays() or isinstance(s, ActivityPenalty)),
             len(steps),
@@ -270,14 +288,15 @@ class Chain(Container):
             raise ValueError(f"{self.name} cannot run{NOT_BUILT}")
         caches = []
         i = 0
+        tried = ctx.training in self._tried
         try:
-            if ctx.backward and ctx.mask is None and not self.changes_mask:
+            if tried and ctx.backward and ctx.mask is None and not self.changes_mask:
                 for step in self._steps:
                     x, cache = step.forward(x, ctx)
                     caches.append(cache)
                 return x, caches, None
             for i, step in enumerate(self._steps):  # noqa: B007 - the handler says where
-                x, cache, mask = step.propagate(x, ctx)
+                x, cache, mask = step.propagate(x, ctx) if tried else step.try_out(x, ctx)
                 ctx = ctx.with_mask(mask)
                 if ctx.backward:
                     caches.append(cache)
@@ -287,6 +306,8 @@ class Chain(Container):
             raise self.located(
                 error, self._places[i], f"{show_shape(x.shape[1:])} {x.dtype}"
             ) from error
+        if not tried:
+            self._tried |= {ctx.training}
         return x, caches, ctx.mask
 
     def backward(self, dy, caches):
@@ -302,21 +323,30 @@ class Chain(Container):
     def backward_logits(self, dz, caches, *, dx=True):
         return self._reverse(dz, caches, dx, True)
 
-    def _reverse(self, dy, caches, dx: bool, logits: bool):
+    def _reverse(self, dy, caches, dx: bool, logits: bool) -> Any:
         """Walk back, to the first step where dL/dx is wanted, else to the first with parameters."""
         again: list[tuple[Parameter, Array]] = []
         first = 0 if dx else self._first
-        for i in range(len(self._steps) - 1, first - 1, -1):
-            step = self._steps[i]
-            if logits:
-                dy = step.backward_logits(dy, caches[i], dx=dx or i > first)
-                logits = False
-            elif dx or i > first:
-                dy = step.backward(dy, caches[i])
-            else:
-                step.backward_params(dy, caches[i])
-            if self._again[i]:
-                again += [(p, p.gradient.copy()) for p in self._again[i]]
+        known, i = self._reversed, 0
+        try:
+            for i in range(len(self._steps) - 1, first - 1, -1):
+                step: Any = self._steps[i]
+                wanted = dx or i > first
+                if logits:
+                    found = step.backward_logits(dy, caches[i], dx=wanted)
+                    logits = False
+                elif wanted:
+                    found = step.backward(dy, caches[i])
+                else:
+                    found = step.backward_params(dy, caches[i])
+                if wanted:
+                    dy = found if known else came_back(step, found, self._shapes[i])
+                if self._again[i]:
+                    again += [(p, p.gradient.copy()) for p in self._again[i]]
+        except Exception as error:
+            raise self.located_back(error, self._places[i], dy) from error
+        if not known:
+            self._reversed = True
         if again:
             add_up(again)
         return dy
@@ -335,8 +365,8 @@ class Chain(Container):
     def parts(self):
         return "layer", self.layers
 
-    def get_config(self):
-        return {"layers": []} | super().get_config()
+    def _argument(self, name, value):
+        return super()._argument(name, [] if name == "layers" and value is None else value)
 
 
 class Layers(list):
@@ -376,6 +406,12 @@ def add_up(places: list[tuple[Parameter, Array]]) -> None:
 
 
 ACTIVATION_BY_NAME = "an activation or a function becomes a layer by Activation('relu')"
+
+
+def advice_for(item: Any) -> str:
+    if isinstance(item, type) and issubclass(item, Layer):
+        return f"that is a class; an object of it is {item.__name__}(...)"
+    return getattr(item, "advice_to_containers", ACTIVATION_BY_NAME)
 
 
 def show_item(item: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from backprop.checks import integer
 from backprop.layer import INFERENCE, InputSpec, Layer
-from backprop.layers.activations import Linear, ReLU, layer_of
+from backprop.layers.activations import Linear, ReLU, build_activation, layer_of
 from backprop.layers.activations.elementwise import positive
 from backprop.linalg import gradients_of_affine, multiply, product_of_rows, rows
 
@@ -53,6 +53,8 @@ class Dense(Layer):
 
     sparse_input = True
 
+    changeable = ("activation",)
+
     def __init__(
         self,
         units: int,
@@ -97,7 +99,7 @@ class Dense(Layer):
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
-        self.activation.build((*input_shape[:-1], self.units))
+        build_activation(self.activation, (*input_shape[:-1], self.units))
         # a subclass with a forward of its own may couple time steps
         self.time_local = type(self).forward is Dense.forward and self.activation.time_local
         self.input_spec = InputSpec(min_ndim=2, axes={-1: n})

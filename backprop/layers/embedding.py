@@ -56,6 +56,8 @@ class Embedding(Layer):
 
     integer_input = True
 
+    unsaved = ("weights",)  # a configuration says how to build; values are saved as values
+
     def __init__(
         self,
         input_dim: int,
@@ -139,13 +141,6 @@ class Embedding(Layer):
             raise ValueError(f"Embedding expects weights of shape {shape}, got {given.shape}")
         return given
 
-    def get_config(self):
-        config = super().get_config()
-        config.pop(
-            "weights", None
-        )  # a configuration says how to build; the values are saved as values
-        return config
-
 
 def sum_at(ids, dy, out) -> None:
     """out[k] = Σ dy[t] over the places t where ids[t] = k, for out: (V, D), ids: (T,), dy: (T, D);
@@ -197,6 +192,8 @@ class Masking(Layer):
     >>> layer.compute_mask(x, None)
     array([[ True, False]])
     """
+
+    changeable = ("mask_value",)
 
     def __init__(self, mask_value: float = 0.0, **kwargs):
         super().__init__(**kwargs)

@@ -82,6 +82,8 @@ class Dropout(Multiplied):
     array([[1., 1., 1., 1.]], dtype=float32)
     """
 
+    changeable = ("rate",)
+
     def __init__(self, rate: float, noise_shape=None, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self.rate = fraction(rate, "Dropout", "rate")
@@ -141,6 +143,8 @@ class SpatialDropout1D(Multiplied):
             [2., 2., 2., 0.]]], dtype=float32)
     """
 
+    changeable = ("rate",)
+
     def __init__(
         self, rate: float, seed: int | None = None, name: str | None = None, dtype=None, **kwargs
     ):
@@ -161,6 +165,8 @@ class SpatialDropout(Multiplied):
     image."""
 
     axes = 2
+
+    changeable = ("rate",)
 
     def __init__(
         self,
@@ -295,6 +301,8 @@ class GaussianDropout(Multiplied):
     (True, True)
     """
 
+    changeable = ("rate",)
+
     def __init__(self, rate: float, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self.rate = below_one(rate, "GaussianDropout")
@@ -338,6 +346,8 @@ class GaussianNoise(Layer):
     >>> bool(abs(y.mean() - 1) < 0.003), bool(abs(y.std() - 0.1) < 0.003)
     (True, True)
     """
+
+    changeable = ("stddev",)
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
@@ -402,6 +412,8 @@ class AlphaDropout(Layer):
     (True, True)
     """
 
+    changeable = ("rate",)
+
     def __init__(self, rate: float, noise_shape=None, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self.rate = below_one(rate, "AlphaDropout")
@@ -459,10 +471,26 @@ class ActivityRegularization(Layer):
     L1L2(l2=0.5)
     """
 
+    decides = ("activity_regularizer",)
+
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs):
         super().__init__(activity_regularizer=L1L2(l1=l1, l2=l2), **kwargs)
-        self.l1 = l1
-        self.l2 = l2
+
+    @property
+    def l1(self) -> float:
+        return self.activity_regularizer.l1
+
+    @l1.setter
+    def l1(self, l1: float) -> None:
+        self.activity_regularizer.l1 = l1
+
+    @property
+    def l2(self) -> float:
+        return self.activity_regularizer.l2
+
+    @l2.setter
+    def l2(self, l2: float) -> None:
+        self.activity_regularizer.l2 = l2
 
     def forward(self, x, ctx=INFERENCE):
         return x, None

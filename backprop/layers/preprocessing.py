@@ -84,8 +84,8 @@ class Normalization(Layer):
         self.kept = tuple(sorted(self.axis, key=lambda a: a % ndim))
         self.lengths = tuple(input_shape[a] for a in self.axes(ndim))
         if self.given:
-            self.mean = self._fitting(self.given_mean)
-            self.variance = self._fitting(self.given_variance)
+            of_data = {"mean": self.given_mean, "variance": self.given_variance}
+            self.__dict__ |= {name: self._fitting(value) for name, value in of_data.items()}
         else:
             self.mean = self.buffer("mean", self.lengths, 0.0)
             self.variance = self.buffer("variance", self.lengths, 1.0)
@@ -151,6 +151,7 @@ class Normalization(Layer):
             raise ValueError(f"{self!r}.adapt() was given no data")
         if not np.isfinite(square).all():
             raise ValueError(f"{self!r}.adapt() was given data that hold NaN or infinity")
+        assert origin is not None  # there was a row
         self.mean = origin + mean
         self.variance = square / rows
 
@@ -215,6 +216,8 @@ class Rescaling(Layer):
     >>> Rescaling(1 / 127.5, offset=-1)(np.array([[0, 255]]))
     array([[-1.,  1.]], dtype=float32)
     """
+
+    changeable = ("scale", "offset")
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs):
         super().__init__(**kwargs)

@@ -165,6 +165,8 @@ class TransformerBlock(Container):
         self.chain = Chain(layers)
         self.attention = attention  # behind the chain, in whose order the weights are
         self.build_part(self.chain, 0, input_shape)
+        for part in self.chain.walk():
+            self.speak_for(part)
         self.changes_mask = self.chain.changes_mask
         self.input_spec = InputSpec(ndim=3, axes={-1: d})
 

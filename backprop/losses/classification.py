@@ -252,6 +252,8 @@ class SparseCategoricalCrossentropy(Loss):
     [[0.25, -0.25], [-0.25, 0.25]]
     """
 
+    fixed = ("from_logits", "ignore_class")  # whether there is a shorter way rests on them
+
     def __init__(
         self,
         from_logits: bool = False,

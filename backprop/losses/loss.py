@@ -85,6 +85,9 @@ class Loss(Layer):
     domain = ""  # what y_pred must be, for the report of a loss that is not finite
     reduction: str | None = "sum_over_batch_size"  # where a subclass leaves super().__init__() out
 
+    fixed = ("reduction",)  # a trainer has looked at it
+    calls_checked = False  # its forward has two inputs
+
     def __new__(cls, *args, **kwargs):
         if cls.values is Loss.values and hasattr(cls, "call"):
             raise TypeError(
@@ -123,14 +126,19 @@ class Loss(Layer):
     def measure(self, y_true: Array, y_pred: Array, mask: Any) -> tuple[Array, Any, Any]:
         """`values`, and the mask that is to weigh them. A loss with one value for all steps
         of a sequence overrides it, as their mask is no weight there."""
-        return *self.pair(self.values(y_true, y_pred)), mask
+        return *self.pair(self.values(y_true, y_pred), y_pred), mask
 
-    def pair(self, found: Any) -> tuple[Array, Any]:
+    def pair(self, found: Any, y_pred: Array) -> tuple[Array, Any]:
         """`found` as it is, if it is the pair that `values` should return."""
         if not isinstance(found, tuple) or len(found) != 2:
             raise TypeError(
                 f"{type(self).__name__}.values should return a pair, (values, cache), and returned "
                 f"{describe(found)}; what gradient needs goes into the cache, None if it is nothing"
+            )
+        if y_pred.ndim > 1 and not np.ndim(found[0]):
+            raise TypeError(
+                f"{type(self).__name__}.values should return what each of the {len(y_pred)} "
+                f"samples costs, and returned {describe(found[0])}; the mean is taken elsewhere"
             )
         return found
 
@@ -276,7 +284,8 @@ class Loss(Layer):
     def per_sample(self, y_true: Any, y_pred: Any) -> Array:
         """The values before weights and reduction, (n, ...)."""
         y_true, y_pred = self.as_arrays(y_true, y_pred)
-        return self.pair(self.values(*self.align(y_true, self.cast(y_pred))))[0]
+        y_true, y_pred = self.align(y_true, self.cast(y_pred))
+        return self.pair(self.values(y_true, y_pred), y_pred)[0]
 
     def as_arrays(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
         y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)

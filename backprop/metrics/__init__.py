@@ -260,6 +260,7 @@ registry = Registry(
     },
 )
 registry.base = Metric
+registry.inputs = (2,)
 # functions that have no class of their own serve by name too
 registry.names |= {
     name: partial(MeanMetricWrapper, fn, name)
@@ -345,7 +346,8 @@ def resolve(
         raise ValueError(
             "a metric is a name, a Metric or a function of y_true and y_pred; got None"
         )
-    if isinstance(identifier, str) and identifier.lower() in SHORT:
+    short = isinstance(identifier, str) and identifier.lower() in SHORT
+    if short and registry.users(identifier) is None:
         binary, sparse, categorical = SHORT[identifier.lower()]
         if output_shape[-1] == 1:
             chosen = binary

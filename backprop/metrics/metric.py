@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from backprop import initializers
-from backprop.config import Configurable, get_custom_objects, nearest, signature_of, snake_case
+from backprop.config import FAMILIES, Configurable, nearest, signature_of, snake_case
 from backprop.losses.loss import leading, same_rank
 
 Array = np.ndarray
@@ -181,7 +181,7 @@ class Metric(Configurable):
                 )
             target[...] = value
             return
-        object.__setattr__(self, name, value)
+        super().__setattr__(name, value)
 
 
 # ---------------------------------------------------------------------------- weights
@@ -405,13 +405,13 @@ def function_named(name: str) -> Callable:
     """The metric function that a config names."""
     from backprop.metrics import FUNCTIONS  # it is made of the modules that import this one
 
-    known = {n: f for n, f in get_custom_objects().items() if callable(f)} | FUNCTIONS
-    if name not in known:
+    found = FAMILIES["metrics"].users(name) or FUNCTIONS.get(name)
+    if found is None:
         raise ValueError(
-            f"unknown metric function {name!r}{nearest(name, known)}; "
+            f"unknown metric function {name!r}{nearest(name, FUNCTIONS)}; "
             f"known: {', '.join(sorted(FUNCTIONS))}"
         )
-    return known[name]
+    return found
 
 
 def align(y_true: Any, y_pred: Any, who: str) -> tuple[Array, Array]:

@@ -146,6 +146,8 @@ class AdamW(Adam):
     AdamW(weight_decay=0.01)
     """
 
+    weight_decay = Hyperparameter("[0, inf)")
+
     def __init__(
         self,
         learning_rate: Any = 0.001,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from backprop.config import Configurable
+from backprop.optimizers.hyperparameters import Hyperparameter
 from backprop.optimizers.slots import (
     ACCUMULATOR,
     AVERAGE,
@@ -58,6 +59,30 @@ class Bookkeeping(Configurable):
     @property
     def built(self) -> bool:
         return self._slots is not None
+
+    @property
+    def _settled(self) -> bool:
+        return self.built
+
+    def _change(self, name: str, value: Any) -> None:
+        before, given = dict(self.__dict__), dict(self._arguments)
+        hyperparameter = getattr(type(self), name, None)
+        try:
+            if isinstance(hyperparameter, Hyperparameter):
+                hyperparameter.__set__(self, value)
+            else:
+                super()._change(name, value)
+            self.check_together()
+            wanted = set() if self._slots is None else set(self._names()) - set(self._slots.vectors)
+        except Exception:
+            self.__dict__.update(before | {"_arguments": given})
+            raise
+        if wanted:  # such as a momentum where there was none
+            self.__dict__.update(before | {"_arguments": given})
+            raise self._refusal(name, value)
+
+    def check_together(self) -> None:
+        """Raise where arguments contradict each other."""
 
     def build(self, var_list: Any) -> None:
         """Make the slots for a model's parameters; a step does it where it was not done.

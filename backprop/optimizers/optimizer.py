@@ -122,6 +122,8 @@ class Optimizer(Bookkeeping):
                 raise TypeError(f"{cls.__name__}() has no argument {name!r}: {hint}")
         return super().__new__(cls, *args, **kwargs)
 
+    changeable = ("ema_overwrite_frequency", "name")
+
     def __init__(
         self,
         learning_rate: Any,

@@ -552,6 +552,7 @@ registry = Registry(
     ],
 )
 registry.base = LearningRateSchedule
+registry.inputs = (0, 1)
 
 
 def serialize(learning_rate_schedule: Any) -> Any:

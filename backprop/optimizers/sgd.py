@@ -46,6 +46,8 @@ class SGD(Optimizer):
 
     momentum = Hyperparameter("[0, 1]")
 
+    changeable = ("nesterov",)
+
     def __init__(
         self, learning_rate: Any = 0.01, momentum: Any = 0.0, nesterov: bool = False, **kwargs: Any
     ):

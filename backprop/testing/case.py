@@ -19,6 +19,7 @@ import numpy as np
 
 from backprop.layer import Context, Layer
 from backprop.losses.loss import Loss
+from backprop.promises import came_back, pair
 from backprop.random import own_seeds
 
 Array = np.ndarray
@@ -237,7 +238,8 @@ class Subject:
         x = self.cast(case.x)
         if case.is_loss:
             return self.layer.forward(case.y_true, x, case.sample_weight, case.mask)
-        return self.layer.forward(x, Context(case.training, case.mask, penalties=[]))
+        ctx = Context(case.training, case.mask, penalties=[])
+        return pair(self.layer, self.layer.forward(x, ctx))
 
     def backward(self, dy: Array, cache: Any) -> Any:
         """dx; for a loss, dy is dL/d(what `forward` returned)."""
@@ -254,8 +256,9 @@ class Subject:
 
     def reversed(self, dx: Any) -> Results:
         """What a backward pass computed, as copies; without dx where the input is integers."""
-        found = {} if self.case.x.dtype.kind in "iub" else {"dx": np.array(dx)}
-        return found | self.gradients()
+        if self.case.x.dtype.kind in "iub":
+            return self.gradients()
+        return {"dx": np.array(came_back(self.layer, dx)), **self.gradients()}
 
     def gradients(self) -> Results:
         single = len({p.layer.name for p in self.parameters}) <= 1
@@ -292,7 +295,7 @@ def built(case: Case, dtype: np.dtype) -> Any:
     if layer.built:
         return layer.astype(dtype)
     for part in layer.walk():
-        part.dtype = dtype
+        part.__dict__["dtype"] = dtype
     layer.build(case.batch_shape)
     return layer
 

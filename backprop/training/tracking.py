@@ -15,6 +15,15 @@ from backprop.training.data import located
 from backprop.training.options import listed
 
 
+def users(metric: Any) -> Any:
+    """The metric that the user means by a name, if it is not one of the library."""
+    found = metrics.registry.users(metric) if isinstance(metric, str) else None
+    if found is None:
+        return metric
+    # "package>name" of a file is no name for the logs
+    return found if ">" in metric else metrics.resolve(metric, (None, 2), (None, 2))
+
+
 class MetricSet:
     """The metrics of a run, resolved when the shapes are known.
 
@@ -32,8 +41,9 @@ class MetricSet:
                 raise TypeError(
                     f"compile() expects {name} to be a list, such as ['accuracy'], got {given!r}"
                 )
+        # a name of the user's own is looked up now, while it is in scope
         self.wanted = [
-            (metrics.named(m), is_weighted)
+            (metrics.named(users(m)), is_weighted)
             for given, is_weighted in ((plain, False), (weighted, True))
             for m in listed(given)
         ]

@@ -7,7 +7,7 @@ import pytest
 from layer_examples import example
 
 import backprop as bp
-from backprop import layers, losses, random, regularizers
+from backprop import layers, losses, random, regularizers, seeds
 from backprop.gradcheck import gradcheck
 from backprop.gradcheck.kinks import bracket
 from backprop.layer import INFERENCE, Layer
@@ -45,12 +45,12 @@ def test_the_subject_and_the_process_are_left_untouched(name):
     for fresh in (layer, type(layer).from_config(layer.get_config())):
         before = snapshot(fresh)
         x_before = x.copy()
-        children = random._root.n_children_spawned
+        children = seeds._root.n_children_spawned
 
         gradcheck(fresh, x)
 
         assert snapshot(fresh) == before
-        assert random._root.n_children_spawned == children
+        assert seeds._root.n_children_spawned == children
         np.testing.assert_array_equal(x, x_before)
 
 

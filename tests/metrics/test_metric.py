@@ -276,7 +276,8 @@ def test_the_wrapper_keeps_its_function_and_arguments_in_its_config():
 
     twin = metrics.deserialize(config)
 
-    assert config["config"] == {"fn": "binary_accuracy", "name": "sure", "threshold": 0.9}
+    arguments = {"fn": "binary_accuracy", "name": "sure", "dtype": None, "threshold": 0.9}
+    assert config["config"] == arguments
     assert twin.name == "sure"
     assert twin([1, 1], [0.8, 0.95]) == wrapper([1, 1], [0.8, 0.95]) == 0.5
     assert "threshold=0.9" in repr(twin)

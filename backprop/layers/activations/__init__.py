@@ -7,7 +7,7 @@ couple an axis; `named` turns ``activation="relu"`` into a layer.
 
 from backprop.layers.activations.exponentials import CELU, ELU, SELU, Exponential
 from backprop.layers.activations.gated import GELU, GLU, HardSiLU, Mish, SiLU
-from backprop.layers.activations.named import Activation, layer_of, registry
+from backprop.layers.activations.named import Activation, build_activation, layer_of, registry
 from backprop.layers.activations.rectifiers import LeakyReLU, Linear, PReLU, ReLU, ReLU6
 from backprop.layers.activations.shrinking import HardShrink, SoftShrink, TanhShrink, Threshold
 from backprop.layers.activations.sigmoids import (
@@ -55,6 +55,7 @@ __all__ = [
     "Tanh",
     "TanhShrink",
     "Threshold",
+    "build_activation",
     "layer_of",
     "registry",
 ]

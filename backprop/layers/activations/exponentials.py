@@ -74,6 +74,8 @@ class ELU(FromInput):
     array([-0.6321,  2.    ], dtype=float32)
     """
 
+    changeable = ("alpha",)
+
     def __init__(self, alpha: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.alpha = number(alpha, "ELU", "alpha", 0)
@@ -159,6 +161,8 @@ class CELU(FromInput):
     >>> CELU(2.0)(np.array([-1.0, 2.0])).round(4)
     array([-0.7869,  2.    ], dtype=float32)
     """
+
+    changeable = ("alpha",)
 
     def __init__(self, alpha: float = 1.0, **kwargs):
         super().__init__(**kwargs)

@@ -120,6 +120,8 @@ class GELU(KeepsSlope):
     array([-0.1587,  0.    ,  0.8413], dtype=float32)
     """
 
+    changeable = ("approximate",)
+
     def __init__(self, approximate: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.approximate = bool(approximate)

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from backprop import config
-from backprop.layer import INFERENCE, Layer
+from backprop.config import is_foreign
+from backprop.layer import INFERENCE, Layer, Shape
 from backprop.layers.activations.exponentials import CELU, ELU, SELU, Exponential
 from backprop.layers.activations.gated import GELU, GLU, HardSiLU, Mish, SiLU
 from backprop.layers.activations.rectifiers import LeakyReLU, Linear, ReLU, ReLU6
@@ -23,6 +26,7 @@ from backprop.layers.activations.sigmoids import (
 )
 from backprop.layers.activations.smooth import Softplus, SparsePlus, Squareplus
 from backprop.layers.activations.softmax import LogSoftmax, Softmax, Sparsemax
+from backprop.promises import kept
 
 
 def threshold_needs_arguments() -> Layer:
@@ -68,6 +72,7 @@ registry = config.Registry(
         "threshold": threshold_needs_arguments,
     },
 )
+registry.kin, registry.inputs = "layers", (1,)
 
 
 def layer_of(identifier: Any) -> Any:
@@ -120,6 +125,18 @@ def layer_of(identifier: Any) -> Any:
     return found
 
 
+def build_activation(activation: Layer, shape: Shape) -> None:
+    """Build the activation of a layer for z of this shape; one of the user's is tried, since the
+    layer around it would be blamed for what it does."""
+    activation.build(shape)
+    if is_foreign(type(activation)):
+        z = np.zeros(
+            [2, *(1 if n is None else n for n in shape[1:])], activation.dtype or np.float32
+        )
+        with np.errstate(all="ignore"):
+            kept(activation, z, activation.forward(z, INFERENCE))
+
+
 def show_refused(found: Any) -> str:
     """What came instead of an activation, and what to do about it."""
     name = getattr(found, "__name__", repr(found))
@@ -164,12 +181,14 @@ class Activation(Layer):
     array([0., 2.], dtype=float32)
     """
 
+    changeable = ("activation",)
+
     def __init__(self, activation, **kwargs):
         super().__init__(**kwargs)
         self.activation = layer_of("linear" if activation is None else activation)
 
     def build(self, input_shape):
-        self.activation.build(input_shape)
+        build_activation(self.activation, input_shape)
         self.time_local = self.activation.time_local
 
     def compute_output_shape(self, input_shape):

@@ -87,6 +87,8 @@ class ReLU(FromOutput):
     array([-5. , -2.5,  0. ,  5. ,  8. ], dtype=float32)
     """
 
+    changeable = ("max_value", "negative_slope", "threshold")
+
     def __init__(
         self, max_value=None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs
     ):
@@ -162,6 +164,8 @@ class LeakyReLU(FromInput):
     >>> LeakyReLU(0.5)(np.array([-10.0, 0.0, 5.0]))
     array([-5.,  0.,  5.], dtype=float32)
     """
+
+    changeable = ("negative_slope",)
 
     def __init__(self, negative_slope: float = 0.3, **kwargs):
         super().__init__(**kwargs)

@@ -81,6 +81,8 @@ class SoftShrink(FromOutput):
     array([-0.5,  0. ,  0.5], dtype=float32)
     """
 
+    changeable = ("threshold",)
+
     def __init__(self, threshold: float = 0.5, **kwargs):
         super().__init__(**kwargs)
         self.threshold = number(threshold, "SoftShrink", "threshold", 0)
@@ -120,6 +122,8 @@ class HardShrink(FromOutput):
     >>> HardShrink()(np.array([-1.0, 0.25, 1.0]))
     array([-1.,  0.,  1.], dtype=float32)
     """
+
+    changeable = ("threshold",)
 
     def __init__(self, threshold: float = 0.5, **kwargs):
         super().__init__(**kwargs)
@@ -162,6 +166,8 @@ class Threshold(FromInput):
     >>> Threshold(1.0, -2.0)(np.array([0.0, 1.0, 3.0]))
     array([-2., -2.,  3.], dtype=float32)
     """
+
+    changeable = ("threshold", "default_value")
 
     def __init__(self, threshold: float, default_value: float, **kwargs):
         super().__init__(**kwargs)

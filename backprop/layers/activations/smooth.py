@@ -81,6 +81,8 @@ class Squareplus(KeepsSlope):
     array([1., 2.], dtype=float32)
     """
 
+    changeable = ("b",)
+
     def __init__(self, b: float = 4, **kwargs):
         super().__init__(**kwargs)
         self.b = number(b, "Squareplus", "b", 0, above=True)

@@ -83,6 +83,8 @@ class GroupQueryAttention(SelfAttention):
     ((1, 5, 8), (1, 6, 5, 5), (8, 2, 4))
     """
 
+    changeable = ("dropout", "sliding_window", "use_causal_mask")
+
     def __init__(
         self,
         head_dim: int,

@@ -95,6 +95,8 @@ class MultiHeadAttention(SelfAttention):
     (1, 5, 8)
     """
 
+    changeable = ("dropout", "sliding_window", "use_causal_mask")
+
     def __init__(
         self,
         num_heads: int,

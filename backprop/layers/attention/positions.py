@@ -76,6 +76,8 @@ class SinePositionEncoding(Positions):
             [0.8415, 0.5403, 0.01  , 1.    ]]], dtype=float32)
     """
 
+    changeable = ("max_wavelength",)
+
     def __init__(self, max_wavelength: float = 10000, **kwargs):
         super().__init__(**kwargs)
         self.max_wavelength = number(

@@ -60,6 +60,8 @@ class RotaryEmbedding(Layer):
             [0.5403, 0.8415]]], dtype=float32)
     """
 
+    changeable = ("max_wavelength", "scaling_factor")
+
     def __init__(
         self,
         max_wavelength: float = 10000,

@@ -12,7 +12,7 @@ import numpy as np
 
 from backprop.checks import integers
 from backprop.layer import INFERENCE, Context, InputSpec, Layer, show_shape
-from backprop.layers.activations import Linear, ReLU, layer_of
+from backprop.layers.activations import Linear, ReLU, build_activation, layer_of
 from backprop.layers.activations.elementwise import positive
 from backprop.layers.windows import (
     Shape,
@@ -48,6 +48,8 @@ class Convolutional(Layer):
     divides_batches = True
     axes = 2  # how many lie between the batch and the channels
     paddings: tuple[str, ...] = ("valid", "same")
+
+    changeable = ("activation",)
 
     def __init__(
         self,
@@ -96,7 +98,7 @@ class Convolutional(Layer):
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
-        self.activation.build(self._shape_of_z(input_shape))
+        build_activation(self.activation, self._shape_of_z(input_shape))
         axis = -1 if self.data_format == "channels_last" else 1
         self.input_spec = InputSpec(ndim=self.axes + 2, axes={axis: channels})
 

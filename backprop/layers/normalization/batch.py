@@ -75,6 +75,8 @@ class BatchNormalization(Scaled):
     array([1.], dtype=float32)
     """
 
+    changeable = ("momentum", "epsilon")
+
     def __init__(
         self,
         axis: int = -1,
@@ -97,7 +99,7 @@ class BatchNormalization(Scaled):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if renorm or renorm_clipping is not None or synchronized:
+        if renorm or renorm_clipping is not None or renorm_momentum != 0.99 or synchronized:
             raise ValueError(
                 "BatchNormalization does not offer batch renormalization (renorm, renorm_clipping) "
                 "or synchronized statistics; leave these arguments out"

@@ -59,6 +59,8 @@ class GroupNormalization(Scaled):
     array([[-1.,  1., -1.,  1.]], dtype=float32)
     """
 
+    changeable = ("epsilon",)
+
     def __init__(
         self,
         groups: int = 32,

@@ -62,6 +62,8 @@ class LayerNormalization(Scaled):
            [-1.,  1.]], dtype=float32)
     """
 
+    changeable = ("epsilon",)
+
     def __init__(
         self,
         axis: Any = -1,

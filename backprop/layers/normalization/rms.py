@@ -49,6 +49,8 @@ class RMSNormalization(Layer):
            [ 0.   ,  1.414]], dtype=float32)
     """
 
+    changeable = ("epsilon",)
+
     def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs):
         super().__init__(**kwargs)
         self.axis = axis_or_axes(axis)

@@ -68,6 +68,8 @@ class SpectralNormalization(Layer):
     array([[1. , 0.2]], dtype=float32)
     """
 
+    changeable = ("power_iterations",)
+
     def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(layer, Layer):
@@ -114,11 +116,11 @@ class SpectralNormalization(Layer):
         kernel = getattr(self.layer, self.which)
         v, u, sigma = self._singular(kernel.reshape(-1, kernel.shape[-1]), ctx.training)
         twin = self._with_kernel(kernel / sigma)
-        y, cache = twin.forward(x, ctx)
+        y, cache = self.forward_of(twin, x, ctx)
         return y, (twin, cache, v, u, sigma)
 
     def backward(self, dy, cache):
-        dx = cache[0].backward(dy, cache[1])
+        dx = self.backward_of(cache[0], dy, cache[1], self.build_shape)
         self._through_sigma(cache)
         return dx
 

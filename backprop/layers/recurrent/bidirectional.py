@@ -13,6 +13,7 @@ from backprop.layer import Array
 from backprop.layers.branches import Parallel
 from backprop.layers.recurrent.time import OverTime
 
+DROPS = ("dropout", "recurrent_dropout")  # what may be changed in a direction
 JOINS = {"concat": "concat", "sum": "add", "ave": "average", "mul": "multiply"}
 
 
@@ -69,6 +70,9 @@ class Bidirectional(Parallel):
     (2, 5, 4)
     """
 
+    decides = ("branches", "join", "axis")
+    unsaved = ("weights",)
+
     def __init__(
         self,
         layer,
@@ -105,7 +109,8 @@ class Bidirectional(Parallel):
             )
         for part in (forward, backward_layer):
             part.in_order_of_x = True
-            part.zero_output_for_mask = part.return_sequences
+            part.__dict__["zero_output_for_mask"] = part.return_sequences
+            self.speak_for(part, but=DROPS)
         super().__init__([forward, backward_layer], JOINS[merge_mode], **kwargs)
         self.forward_layer, self.backward_layer = forward, backward_layer
         self.merge_mode = merge_mode
@@ -113,7 +118,13 @@ class Bidirectional(Parallel):
         self.return_sequences = forward.return_sequences
         self._given = None if weights is None else [np.asarray(w) for w in weights]
         self._arguments.pop("weights", None)  # a saved model has the weights as they are then
-        self._arguments.pop("branches", None)
+
+    def _argument(self, name, value):
+        parts = {"layer": "forward_layer", "backward_layer": "backward_layer"}
+        made = [self.__dict__.get(part) for part in parts.values()]
+        if name in parts and any(part is not None and part._changed for part in made):
+            return self.__dict__[parts[name]]
+        return super()._argument(name, value)
 
     def build(self, input_shape):
         super().build(input_shape)

@@ -9,7 +9,7 @@ import numpy as np
 
 from backprop.checks import fraction
 from backprop.layer import INFERENCE, Array, Context, Layer
-from backprop.layers.activations import layer_of
+from backprop.layers.activations import build_activation, layer_of
 
 
 class OverTime(Layer):
@@ -25,6 +25,8 @@ class OverTime(Layer):
     # of a `Bidirectional`, which sets it: with return_sequences y stands in the order of x even
     # when going backwards
     in_order_of_x = False
+
+    changeable = ("dropout", "recurrent_dropout", "zero_output_for_mask")
 
     def __init__(
         self,
@@ -112,7 +114,7 @@ class OverTime(Layer):
 
     def build_activation(self, function: Layer, shape: tuple[int | None, ...]) -> None:
         """Build one for a state of this shape, and refuse what does not fit into every step."""
-        function.build(shape)
+        build_activation(function, shape)
         if function.arrays():
             raise ValueError(
                 f"{type(self).__name__} applies {function!r} at every step, so it may not have "

@@ -96,25 +96,26 @@ class TimeDistributed(Container):
                 f"{np.shape(ctx.mask)}"
             )
         if self._folded:
-            y, cache = self.layer.forward(folded(x), ctx.with_mask(None))
+            y, cache = self.forward_of(self.layer, folded(x), ctx.with_mask(None))
             return y.reshape(*x.shape[:2], *y.shape[1:]), (cache, x.shape), ctx.mask
         y = np.empty(self.compute_output_shape(x.shape), x.dtype)
         caches = []
         for t in range(x.shape[1]):
             mask = None if ctx.mask is None or x.ndim > 3 else ctx.mask[:, t]
-            y[:, t], cache = self.layer.forward(x[:, t], ctx.with_mask(mask))
+            y[:, t], cache = self.forward_of(self.layer, x[:, t], ctx.with_mask(mask))
             caches.append(cache if ctx.backward else None)
         return y, (caches, x.shape), ctx.mask
 
     def backward(self, dy, cache):
         caches, shape = cache
         if self._folded:
-            return self.layer.backward(folded(dy), caches).reshape(shape)
+            steps = (None, *shape[2:])
+            return self.backward_of(self.layer, folded(dy), caches, steps).reshape(shape)
         dx = np.zeros(shape, dy.dtype)
         trained = [p for p in self.layer.arrays() if p.gradient is not None]
         sums = [np.zeros_like(p.gradient) for p in trained]
         for t in range(shape[1]):
-            dx[:, t] = self.layer.backward(dy[:, t], caches[t])
+            dx[:, t] = self.backward_of(self.layer, dy[:, t], caches[t], (None, *shape[2:]))
             for p, total in zip(trained, sums, strict=True):
                 total += p.gradient
         for p, total in zip(trained, sums, strict=True):

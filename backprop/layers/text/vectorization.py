@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
-from backprop.config import get_custom_objects
+from backprop.config import users_own
 from backprop.layers.text.lookup import Lookup, strings
 from backprop.layers.text.vocabulary import Vocabulary, mode
 
@@ -230,7 +230,7 @@ class TextVectorization(Lookup):
 
 def registered(function: Any) -> Any:
     """The function of that registered name, as a configuration holds it; else what was given."""
-    return get_custom_objects().get(function, function) if isinstance(function, str) else function
+    return users_own(function) or function if isinstance(function, str) else function
 
 
 def lengths_of_ngrams(ngrams: Any) -> tuple[int, ...]:

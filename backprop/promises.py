@@ -1,0 +1,152 @@
+"""What the author of a layer has promised: checked when a layer is first used, never afterwards.
+
+A slip of the author's (a forward that returns y alone, a forgotten `compute_output_shape`, a
+backward without `return`) is not an error of NumPy's in most cases: two rows unpack as well as a
+pair, and the next layer stumbles over what this one did. So each layer's first result, in training
+and in inference, and its first dx are compared with what the contract says of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from backprop.config import is_foreign
+from backprop.input_spec import Shape, show_shape
+
+Array = np.ndarray
+
+# what is called how: names of the arguments, as errors show them
+CALLS = {
+    "build": ("input_shape",),
+    "compute_output_shape": ("input_shape",),
+    "compute_mask": ("x", "mask"),
+    "forward": ("x", "ctx"),
+    "backward": ("dy", "cache"),
+    "backward_params": ("dy", "cache"),
+}
+# names that say another order, or another meaning, at a place
+ELSEWHERE = {
+    "forward": ({"ctx", "context"}, {"x", "inputs", "training", "mask"}),
+    "backward": ({"cache", "x", "ctx"}, {"dy", "grad", "grads"}),
+}
+
+
+@functools.cache
+def check_methods(cls: type) -> None:
+    """Raise unless the methods that a class of the user's has can be called as they will be."""
+    for name, arguments in CALLS.items():
+        method = getattr(cls, name)
+        if inspect.isfunction(method) and is_foreign(method):
+            check_arguments(f"{cls.__name__}.{name}", method, arguments, ELSEWHERE.get(name, ()))
+
+
+def check_arguments(who: str, method: Callable, arguments: tuple[str, ...], others: tuple) -> None:
+    """Raise unless a method can be called with these arguments, in this order."""
+    wanted = f"write {who.rpartition('.')[2]}(self, {', '.join(arguments)})"
+    signature = inspect.signature(method)
+    try:
+        signature.bind("self", *arguments)
+    except TypeError as error:
+        raise TypeError(
+            f"{who}{signature} is called with {', '.join(arguments)}: {wanted}"
+        ) from error
+    named = list(signature.parameters)[1:]
+    for name, argument, elsewhere in zip(named, arguments, others, strict=False):
+        if name in elsewhere:
+            hint = "; it knows ctx.training and ctx.mask" if argument == "ctx" else ""
+            raise TypeError(f"{who} has {name!r} where {argument} comes: {wanted}{hint}")
+
+
+def pair(layer: Any, result: Any) -> tuple[Any, Any]:
+    """What a forward pass returned, if it is y and a cache."""
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise TypeError(
+            f"{layer!r}.forward returned {shown(result)}: return (y, cache), y and what backward "
+            "will need, None for nothing"
+        )
+    if not isinstance(result[0], np.ndarray | np.generic):
+        raise TypeError(
+            f"{layer!r}.forward returned {shown(result[0])} as y: y is an array with the batch "
+            "along its first axis"
+        )
+    return result[0], result[1]
+
+
+def kept(layer: Any, x: Array, result: Any) -> tuple[Array, Any]:
+    """What a forward pass returned, if y has the shape and the dtype that were promised."""
+    y, cache = pair(layer, result)
+    if not x.ndim:  # a single number: no batch, and nothing is promised
+        return y, cache
+    declared = declared_shape(layer, x.shape)
+    if not agree(y.shape, declared):
+        own = is_foreign(type(layer).compute_output_shape)
+        here = f"(input_shape[0],{' ' if y.ndim > 1 else ''}{', '.join(map(str, y.shape[1:]))})"
+        advice = (
+            "its compute_output_shape says"
+            if own
+            else "without a compute_output_shape(self, input_shape), which would return "
+            f"{here} here, it is taken to be"
+        )
+        batch = "" if y.shape[:1] == x.shape[:1] else "; the first axis of y is the batch, as in x"
+        raise ValueError(
+            f"{layer!r}.forward made y of shape {y.shape} from x of shape {x.shape}, and {advice} "
+            f"{show_shape(declared)}{batch}"
+        )
+    asked = x.dtype == (layer.dtype or x.dtype) and x.dtype.kind == "f"
+    if asked and y.dtype.kind in "fc" and y.dtype != x.dtype:
+        raise TypeError(
+            f"{layer!r}.forward made {y.dtype} from {x.dtype}, and y has the dtype of x: constants "
+            "of NumPy's such as np.sqrt(2) widen it, those of Python (2**0.5) do not, and "
+            "x.dtype.type(c) or y.astype(x.dtype) see to the rest"
+        )
+    return y, cache
+
+
+def declared_shape(layer: Any, shape: Shape) -> tuple[int | None, ...]:
+    """What `compute_output_shape` says, if it is a shape."""
+    found = layer.compute_output_shape(tuple(shape))
+    numbers = isinstance(found, tuple | list) and all(
+        n is None or isinstance(n, int | np.integer) for n in found
+    )
+    if not numbers or not len(found) or found[0] != shape[0]:
+        raise TypeError(
+            f"{layer!r}.compute_output_shape returned {found!r} for {show_shape(shape)}: return a "
+            f"tuple that begins with the batch, as in (input_shape[0], 3)"
+        )
+    return tuple(found)
+
+
+def came_back(layer: Any, dx: Any, shape: Shape | None = None) -> Array:
+    """What a backward pass returned, if it is a dx for an x of this shape, None being any."""
+    if not isinstance(dx, np.ndarray):
+        raise TypeError(
+            f"{layer!r}.backward returned {shown(dx)}: return dx, dL/dx of the shape of x"
+        )
+    if shape is not None and not agree(dx.shape, (None, *shape[1:])):
+        raise ValueError(
+            f"{layer!r}.backward returned a dx of shape {dx.shape} for an x of "
+            f"{show_shape(shape)}: dx has the shape of x"
+        )
+    return dx
+
+
+def agree(shape: tuple[int, ...], declared: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(declared) and all(
+        want is None or have == want for have, want in zip(shape, declared, strict=True)
+    )
+
+
+def shown(result: Any) -> str:
+    """What came, in a few words."""
+    if result is None:
+        return "None (is a return missing?)"
+    if isinstance(result, np.ndarray):
+        return f"one array of shape {result.shape}"
+    if isinstance(result, tuple | list):
+        return f"a {type(result).__name__} of {len(result)}"
+    return f"a {type(result).__name__}"

@@ -1,0 +1,143 @@
+"""One object of every configurable class of the library, and what it does."""
+
+import copy
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from layer_examples import example
+
+import backprop as bp
+from backprop.config import FAMILIES, HOMES, called
+from backprop.layer import Context
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "CosineDecay": {"initial_learning_rate": 0.1, "decay_steps": 10},
+    "CosineDecayRestarts": {"initial_learning_rate": 0.1, "first_decay_steps": 10},
+    "ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5},
+    "InverseTimeDecay": {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5},
+    "OneCycle": {"max_learning_rate": 0.1, "total_steps": 10},
+    "PiecewiseConstantDecay": {"boundaries": [3], "values": [0.1, 0.2]},
+    "PolynomialDecay": {"initial_learning_rate": 0.1, "decay_steps": 10},
+    "WarmUp": {"learning_rate": 0.1, "warmup_steps": 3},
+    "MeanMetricWrapper": {"fn": "binary_accuracy"},
+    "Values": {"value": [1.0]},
+    "BackupAndRestore": {"backup_dir": "backups"},
+    "CSVLogger": {"filename": "log.csv"},
+    "LearningRateScheduler": {"schedule": abs},
+    "ModelCheckpoint": {"filepath": "best.npz"},
+}
+CALLBACKS = [
+    bp.callbacks.BackupAndRestore,
+    bp.callbacks.CSVLogger,
+    bp.callbacks.EarlyStopping,
+    bp.callbacks.LearningRateScheduler,
+    bp.callbacks.ModelCheckpoint,
+    bp.callbacks.ReduceLROnPlateau,
+    bp.callbacks.SwapEMAWeights,
+    bp.callbacks.TerminateOnNaN,
+]
+
+
+def classes() -> Iterator[tuple[str, type]]:
+    for home in HOMES:
+        importlib.import_module(f"backprop.{home}")  # its registry enters itself
+    for family, registry in FAMILIES.items():
+        yield from ((family, cls) for cls in registry.classes.values())
+    yield from (("callbacks", cls) for cls in CALLBACKS)
+
+
+def fresh(family: str, cls: type) -> Any:
+    """An object that nothing was built with yet."""
+    if family == "layers":
+        arguments = example(cls.__name__)[0]._arguments
+        return called(cls, copy.deepcopy(arguments))
+    return cls(**ARGUMENTS.get(cls.__name__, {}))
+
+
+def in_use(family: str, cls: type) -> Any:
+    """An object that has been built, where its kind is."""
+    if family == "layers":
+        return example(cls.__name__)[0]
+    made = fresh(family, cls)
+    if family == "optimizers" and not made.full_batch:
+        made.build([np.ones(3)])
+    return made
+
+
+def does(family: str, item: Any) -> list[np.ndarray]:
+    """All that can be seen of what an object does. `item` must be fresh or alike in its state."""
+    seen = {
+        "layers": run_layer,
+        "losses": run_loss,
+        "metrics": run_metric,
+        "optimizers": run_optimizer,
+    }.get(family)
+    if seen is not None:
+        return seen(item)
+    w = np.random.default_rng(1).normal(size=(3, 3))
+    if family == "regularizers":
+        return [item(w), item.gradient(w)]
+    if family == "constraints":
+        return [item(3 * w)]
+    if family == "initializers":
+        return [item((3, 3), rng=np.random.default_rng(2))]
+    if family == "optimizers.schedules":
+        return [np.array([item(step) for step in (0, 1, 2, 5, 20)])]
+    return []
+
+
+def run_layer(layer: Any) -> list[np.ndarray]:
+    x = example(type(layer).__name__)[1]
+    x = x.astype(layer.dtype or np.float32) if x.dtype.kind == "f" else x
+    seen = [np.array(layer.compute_output_shape(x.shape))]
+    for training in (False, True):
+        for part in layer.walk():
+            part.__dict__["_rng"] = np.random.default_rng(7)
+        penalties: list = []
+        y, cache = layer.forward(x, Context(training, penalties=penalties))
+        seen += [y, np.array(penalties), layer.backward(np.ones_like(y), cache)]
+        seen += [p.gradient.copy() for p in layer.arrays() if p.gradient is not None]
+    return seen
+
+
+def build_alike(layer: Any, twin: Any) -> None:
+    """Build both for the example's input, and give `twin` the weights of `layer`."""
+    x = example(type(layer).__name__)[1]
+    for each in (layer, twin):
+        each.build((None, *x.shape[1:]))
+    for p, q in zip(layer.arrays(), twin.arrays(), strict=True):
+        q.value[...] = p.value
+
+
+def predictions(item: Any) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    if type(item).__name__ == "CTC":
+        return np.array([[1, 2], [2, 3]]), rng.normal(size=(2, 5, 4)).astype(np.float32)
+    y_pred = rng.uniform(0.05, 0.95, (3, 3)).astype(np.float32)
+    labels = np.array([0, 1, 2])
+    one_hot = not type(item).__name__.startswith(("Sparse", "CategoricalGeneralized"))
+    return np.eye(3)[labels] if one_hot else labels, y_pred / y_pred.sum(-1, keepdims=True)
+
+
+def run_loss(loss: Any) -> list[np.ndarray]:
+    value, cache = loss.forward(*predictions(loss))
+    return [np.asarray(value), loss.backward(cache)]
+
+
+def run_metric(metric: Any) -> list[np.ndarray]:
+    metric.reset_state()
+    y_true, y_pred = predictions(metric)
+    pair = (y_pred,) if type(metric).__name__ in ("Mean", "Sum") else (y_true, y_pred)
+    metric.update_state(*pair)
+    return [np.asarray(metric.result())]
+
+
+def run_optimizer(optimizer: Any) -> list[np.ndarray]:
+    if optimizer.full_batch:
+        return []
+    w = optimizer._slots.entries[0].value if optimizer.built else np.ones(3)
+    for k in range(1, 4):
+        optimizer.apply([k * np.array([0.1, 0.2, -0.3])], [w])
+    return [w]
