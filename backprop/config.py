@@ -209,6 +209,8 @@ class Configurable:
             before, after = (
                 called(cls, self._arguments | changed) for changed in ({}, {name: value})
             )
+        for key in before.__dict__.keys() - after.__dict__.keys():
+            self.__dict__.pop(key, None)
         for key, new in after.__dict__.items():
             if key != "_arguments" and not alike(new, before.__dict__.get(key, cls)):
                 self._store(key, new)

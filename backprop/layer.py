@@ -39,7 +39,14 @@ from backprop import constraints, initializers, random, regularizers
 from backprop.absent import explain_attribute
 from backprop.config import Configurable, signature_of, snake_case
 from backprop.defaults import float_dtype, floatx
-from backprop.input_spec import InputSpec, Shape, SymbolicArray, described, show_shape
+from backprop.input_spec import (
+    Described,
+    InputSpec,
+    Shape,
+    SymbolicArray,
+    described,
+    show_shape,
+)
 from backprop.parameters import Parameter, State, spend
 from backprop.promises import came_back, check_methods, kept
 
@@ -665,9 +672,10 @@ class Layer(Configurable):
         """Nothing: what a layer keeps may be a part of it. `__getattr__` looks arguments up."""
 
     def __getattr__(self, name: str) -> Any:
-        if hasattr(type(self), name):
+        own = getattr(type(self), name, None)
+        if own is not None and not isinstance(own, Described):
             return object.__getattribute__(self, name)  # a property's own error, once more
-        names = signature_of(type(self))[0] if self._made else {}
+        names = signature_of(type(self))[0] if self._made and own is None else {}
         if name in names:
             return self._arguments.get(name, names[name])
         public = not name.startswith("_")
