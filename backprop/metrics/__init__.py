@@ -299,6 +299,12 @@ def resolve(
     return MeanMetricWrapper(found, name)
 
 
+def named(identifier: Any) -> Any:
+    """A function of this package as its name, which a file would bring back; all else as it is."""
+    name = getattr(identifier, "__name__", None)
+    return name if name in FUNCTIONS and FUNCTIONS[name] is identifier else identifier
+
+
 def ignored(cls: type[Metric], loss: Any) -> dict[str, Any]:
     """The loss' `ignore_class` as an argument of a metric that takes one."""
     label = getattr(loss, "ignore_class", None)

@@ -59,7 +59,8 @@ class MetricSet:
     def _resolve(self, y_shape, output_shape) -> tuple[list[tuple[str, Any, bool]], set[str]]:
         items: list[tuple[str, Any, bool]] = []
         ignoring = set()
-        for identifier, weighted in self.wanted:
+        for wanted, weighted in self.wanted:
+            identifier = metrics.named(wanted)
             metric = metrics.resolve(identifier, output_shape, y_shape, self.loss)
             name, k = metric.name, 0
             while name in {taken for taken, _, _ in items}:
