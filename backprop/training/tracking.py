@@ -43,7 +43,7 @@ class MetricSet:
                 )
         # a name of the user's own is looked up now, while it is in scope
         self.wanted = [
-            (metrics.named(users(m)), is_weighted)
+            (users(m), is_weighted)
             for given, is_weighted in ((plain, False), (weighted, True))
             for m in listed(given)
         ]
@@ -73,7 +73,8 @@ class MetricSet:
     def _resolve(self, y_shape, output_shape) -> tuple[list[tuple[str, Any, bool]], set[str]]:
         items: list[tuple[str, Any, bool]] = []
         ignoring = set()
-        for identifier, weighted in self.wanted:
+        for wanted, weighted in self.wanted:
+            identifier = metrics.named(wanted)
             metric = metrics.resolve(identifier, output_shape, y_shape, self.loss)
             name, k = metric.name, 0
             while name in {taken for taken, _, _ in items}:

@@ -30,6 +30,7 @@ def evaluate(metrics, y=IGNORING, loss=None, x=LOGITS, **options):
 NAMES = [
     *("accuracy", "acc", "sparse_categorical_accuracy", "SparseCategoricalAccuracy"),
     *("sparse_top_k_categorical_accuracy", "sparse_categorical_crossentropy", "crossentropy", "ce"),
+    *(bp.metrics.sparse_categorical_accuracy, bp.metrics.sparse_categorical_crossentropy),
 ]
 
 
