@@ -464,7 +464,7 @@ class Layer(Configurable):
 
     @property
     def weights(self) -> list[Array]:
-        """Parameters and buffers as `Variable`s, each layer's parameters first."""
+        """Parameters and buffers, each a `Variable`; those that are trained first in each layer."""
         return [p.variable for p in self.arrays()]
 
     variables = weights

@@ -51,7 +51,6 @@ class Sequential(Chain):
 
     Attributes
     ----------
-    layers : list of Layer
     parameters : ParameterVector
         All trainable values as one vector, all gradients as another.
     optimizer, loss, metrics

@@ -1,10 +1,12 @@
-"""What all tests share: Hypothesis' profiles and Keras' backend."""
+"""What all tests share: Hypothesis' profiles and Keras' backend (NumPy's, or the environment's)."""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("KERAS_BACKEND", "numpy")  # before anything imports keras
+if os.environ["KERAS_BACKEND"] == "jax":
+    os.environ.setdefault("JAX_ENABLE_X64", "1")  # else it takes float64 for float32
 if "PYTEST_XDIST_WORKER" in os.environ:
     # before anything imports numpy: a worker has one core, and threads that wait for a second one
     # make small products a hundred times slower

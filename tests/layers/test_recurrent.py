@@ -8,6 +8,7 @@ import reference
 from finite_differences import assert_gradients
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from keras_parity import keras_in
 
 from backprop.layer import TRAINING, Context
 from backprop.layers.activations import PReLU
@@ -350,16 +351,14 @@ def test_shapes_that_do_not_fit_are_refused():
 
 
 def assert_keras_agrees(layer, x, mask, tol, **more):
-    keras = pytest.importorskip("keras", reason="Keras is not installed: no peer to compare with")
-    peer = getattr(keras.layers, type(layer).__name__)(**layer._arguments, **more)
-    peer.build(x.shape)
-    peer.set_weights(layer.get_weights())
+    with keras_in(x.dtype.name) as keras:
+        peer = getattr(keras.layers, type(layer).__name__)(**layer._arguments, **more)
+        peer.build(x.shape)
+        peer.set_weights(layer.get_weights())
+        wanted = np.asarray(peer(x, mask=mask))
 
-    y = layer(x, mask=mask)
-
-    # Keras' NumPy backend multiplies matrices in float32 whatever the layer's dtype, so that a
-    # small value is as exact as the larger terms that it is the sum of
-    np.testing.assert_allclose(y, peer(x, mask=mask), rtol=tol, atol=tol)
+    # a small value is as exact as the larger terms that it is the sum of
+    np.testing.assert_allclose(layer(x, mask=mask), wanted, rtol=tol, atol=tol)
 
 
 @pytest.mark.parametrize("kind", KINDS)
