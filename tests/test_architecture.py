@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A file imports only from the lines above its own. `x` stands for x and everything in it.
 LINES = [
-    ["config", "random", "linalg", "parallel", "checks", "input_spec"],
+    ["config", "random", "linalg", "parallel", "checks", "input_spec", "masks"],
     ["initializers", "regularizers", "constraints", "archive"],
     ["parameters"],
     ["layer"],

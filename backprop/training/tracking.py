@@ -11,6 +11,7 @@ import numpy as np
 from backprop import metrics
 from backprop.layer import TRAINING, Array
 from backprop.layers.containers import Chain
+from backprop.masks import cleaned
 from backprop.training.options import listed
 
 
@@ -54,7 +55,9 @@ class MetricSet:
         return items
 
     def update(self, y, y_pred, sample_weight, mask=None) -> None:
-        """Padding has no weight in any metric; sample weights count in the weighted ones."""
+        """Padding has no weight in any metric, whatever stands there; sample weights count in the
+        weighted ones."""
+        y, y_pred = cleaned(y, mask), cleaned(y_pred, mask)
         for _, metric, weighted in self.items:
             weight = sample_weight if weighted else None
             metric.update_state(

@@ -16,6 +16,7 @@ from backprop.layers.activations.elementwise import (
 )
 from backprop.layers.activations.sigmoids import hard_sigmoid
 from backprop.linalg import sigmoid
+from backprop.masks import mixes
 
 
 class SiLU(FromOutput):
@@ -236,6 +237,12 @@ class GLU(Layer):
         y = list(input_shape)
         y[self.axis] = None if length is None else length // 2
         return tuple(y)
+
+    def obeys_mask(self, x, mask):
+        return not mixes(self.axis, x.ndim, mask)
+
+    def compute_mask(self, x, mask):
+        return mask if mask is None or self.obeys_mask(x, mask) else None
 
     def forward(self, x, ctx=INFERENCE):
         a, b = np.split(x, 2, self.axis)
