@@ -104,6 +104,13 @@ class SpectralNormalization(Layer):
     def compute_mask(self, x, mask):
         return self.layer.compute_mask(x, mask)
 
+    def obeys_mask(self, x, mask):
+        return self.layer.obeys_mask(x, mask)
+
+    @property
+    def mask_caveat(self):
+        return self.layer.mask_caveat
+
     def check_input(self, shape):
         self.layer.check_input(shape)
 
