@@ -134,7 +134,7 @@ class Bidirectional(Parallel):
         return super().__call__(x, training, mask)
 
     def compute_mask(self, x, mask):
-        return mask if self.return_sequences else None
+        return self.forward_layer.compute_mask(x, mask)
 
     def reset_state(self) -> None:
         """Forget what the batch before left behind; for ``stateful=True``."""
