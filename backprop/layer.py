@@ -29,13 +29,14 @@ from __future__ import annotations
 import copy
 import functools
 import math
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from backprop import constraints, initializers, random, regularizers
+from backprop import constraints, initializers, masks, random, regularizers
 from backprop.absent import explain_attribute
 from backprop.config import Configurable, signature_of, snake_case
 from backprop.defaults import float_dtype, floatx
@@ -61,8 +62,9 @@ class Context:
     ----------
     training : bool
         Dropout drops and batch normalization takes the batch's statistics.
-    mask : ndarray of bool, (batch, time), optional
-        True at a real step, False at padding.
+    mask : array_like of bool, (batch, time), optional
+        True at a real step, False at padding; 1 and 0 will do. It may have more axes, of steps
+        within steps, or that of the batch alone, and becomes an array of booleans here.
     backward : bool
         Whether a backward pass may follow. Where not, containers drop each cache at once.
     penalties : list, optional
@@ -73,6 +75,10 @@ class Context:
     mask: Array | None = None
     backward: bool = True
     penalties: list | None = None
+
+    def __post_init__(self):
+        if self.mask is not None:
+            object.__setattr__(self, "mask", masks.flags(self.mask, "Context"))
 
     def with_mask(self, mask: Array | None) -> Context:
         return self if mask is self.mask else replace(self, mask=mask)
@@ -109,6 +115,7 @@ class Layer(Configurable):
     sparse_input = False  # whether x may be a SciPy CSR matrix; a model makes others dense
     changes_mask = False  # whether compute_mask is overridden
     time_local = False  # whether y at a time step is that of x at this step alone, in inference
+    mask_caveat = ""  # what a user of a mask must know, though the layer obeys it
     input_spec: InputSpec | None = None
     dtype: np.dtype | None = None
     fixed_rows: int | None = None  # how many rows every batch must have; None for any number
@@ -125,6 +132,7 @@ class Layer(Configurable):
     # containers, optimizers and the layers around it have taken note of these
     fixed = ("activity_regularizer", "input_shape", "input_dim")
     _origin: Layer | None = None  # a replica's: the layer that it stands for
+    _warned = False  # of a mask
 
     def __new__(cls, *args, **kwargs):
         if cls.forward is Layer.forward and hasattr(cls, "call"):
@@ -202,6 +210,14 @@ class Layer(Configurable):
     def compute_mask(self, x: Array, mask: Array | None, /) -> Array | None:
         """The mask of `y`. Default: that of `x`."""
         return mask
+
+    def obeys_mask(self, x: Array, mask: Array, /) -> bool:
+        """Whether this mask is kept to: what stands at masked steps of `x` moves no real step of
+        `y`. Where not, the mask ends at this layer, which says so once.
+
+        Default: yes, as it is where every step goes through the layer by itself.
+        """
+        return True
 
     def step(self, x: Array, memory: Any, /) -> tuple[Array, Any]:
         """`x`, further time steps of a sequence → `(y, memory)`, in inference.
@@ -342,10 +358,24 @@ class Layer(Configurable):
         for layer in self.walk():
             _ = layer.rng
 
+    def real_steps(self, x: Array, mask: Array) -> Array:
+        """The mask of the steps of x: (N, T, ...), as (N, T); that of whole rows is that of all
+        their steps."""
+        if mask.shape == x.shape[:1]:
+            mask = np.broadcast_to(mask[:, None], x.shape[:2])
+        if mask.shape != x.shape[:2]:
+            raise ValueError(
+                f"{self!r} expects a mask of shape {x.shape[:2]}, batch and time, got {mask.shape}"
+            )
+        return mask
+
     # --------------------------------------------------------------------------- what everyone gets
 
-    def __call__(self, inputs, training: bool = False, mask: Array | None = None) -> Array:
-        """y for x, in inference unless told otherwise. Builds the layer on first use."""
+    def __call__(self, inputs, training: bool = False, mask: Any = None) -> Array:
+        """y for x, in inference unless told otherwise. Builds the layer on first use.
+
+        A mask is one of booleans, or of 1 and 0: (batch, time), or what broadcasts to it.
+        """
         if isinstance(inputs, Layer | SymbolicArray):
             raise TypeError(
                 f"{self!r} was called on a layer or its output: backprop has no functional API. "
@@ -355,7 +385,21 @@ class Layer(Configurable):
         if not self.built:
             self.build((None, *x.shape[1:]))
         self.check_input(x.shape)
+        if mask is not None:
+            mask = self.fit_mask(mask, x.shape)
+            x = x if self.channels_first else masks.cleaned(x, mask)
         return self.try_out(x, Context(training, mask, backward=False))[0]
+
+    def fit_mask(self, mask: Any, shape: Shape) -> Array:
+        """A user's mask as it goes with an input of this shape."""
+        if self.channels_first:
+            shape = (shape[0], *shape[2:], shape[1])
+        return masks.fitted(mask, shape, repr(self))
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether the steps or places are behind axis 1 of x, and not on it."""
+        return self.__dict__.get("data_format") == "channels_first"
 
     def cast(self, x: Array) -> Array:
         """`x` in the layer's dtype; integers stay integers for a layer of integer input."""
@@ -384,16 +428,18 @@ class Layer(Configurable):
 
     def propagate(self, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
         """`forward`, with the mask of what comes out."""
+        if ctx.mask is not None:
+            ctx = self._heed(x, ctx)
         y, cache = self.forward(x, ctx)
         return y, cache, self.compute_mask(x, ctx.mask)
 
-    def forward_of(self, part: Layer, x: Array, ctx: Context) -> tuple[Array, Any]:
-        """`part.forward`, for a layer that runs another one: tried out the first time."""
+    def propagate_of(self, part: Layer, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
+        """`part.propagate`, for a layer that runs another one: tried out the first time."""
         if ctx.training in self._tried:
-            return part.forward(x, ctx)
-        y, cache, _ = part.try_out(x, ctx)
+            return part.propagate(x, ctx)
+        found = part.try_out(x, ctx)
         self._tried |= {ctx.training}
-        return y, cache
+        return found
 
     def backward_of(self, part: Layer, dy: Array, cache: Any, shape: Shape | None) -> Array:
         """`part.backward` for an x of this shape, of which the first dx is looked at."""
@@ -408,8 +454,24 @@ class Layer(Configurable):
         if type(self).propagate is not Layer.propagate:
             y, cache, mask = self.propagate(x, ctx)
             return *kept(self, x, (y, cache)), mask
+        if ctx.mask is not None:
+            ctx = self._heed(x, ctx)
         y, cache = kept(self, x, self.forward(x, ctx))
         return y, cache, self.compute_mask(x, ctx.mask)
+
+    def _heed(self, x: Array, ctx: Context) -> Context:
+        """The context, without a mask that the layer cannot use: of which it warns once, at the
+        first batch with padding."""
+        assert ctx.mask is not None
+        obeys = self.obeys_mask(x, ctx.mask)
+        said = self.mask_caveat if obeys else UNUSED
+        layer = self._origin or self
+        if said and not layer._warned and not ctx.mask.all():
+            layer._warned = True
+            warnings.warn(
+                f"{self.name}, {self!r}, was passed an input with a mask and {said}", stacklevel=2
+            )
+        return ctx if obeys else ctx.with_mask(None)
 
     @property
     def name(self) -> str:
@@ -775,6 +837,10 @@ def once(build):
     return wrapper
 
 
+UNUSED = (
+    "does not use it: from here on padding counts like real steps. Put a layer that ends the time "
+    "axis before it, such as GlobalAveragePooling1D() or LSTM(8), or make no mask"
+)
 NOT_BUILT = " yet: it is not built; call it on data or build(input_shape) first"
 
 

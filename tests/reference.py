@@ -116,6 +116,32 @@ def pool(x, windows, of_window):
     return y
 
 
+def pool_real(x, mask, windows, of_window):
+    """Of sequences: `of_window` of the real steps of each window, and 0 where it has none."""
+    y = np.zeros((len(x), len(windows), x.shape[-1]))
+    for n, i, c in np.ndindex(y.shape):
+        real = [x[n, t, c] for t in windows[i] if mask[n, t]]
+        y[n, i, c] = of_window(real) if real else 0
+    return y
+
+
+def moved_forward(x, mask, stride):
+    """Each sequence moved forward, so that the padding in front of it is whole strides long."""
+    return np.array(
+        [np.roll(row, -(real.argmax() % stride), 0) for row, real in zip(x, mask, strict=True)]
+    ).reshape(x.shape)
+
+
+def real_windows(mask, windows):
+    """Which windows lie between the first real step and the last, and see one."""
+    y = np.zeros((len(mask), len(windows)), bool)
+    for n, i in np.ndindex(y.shape):
+        real = np.flatnonzero(mask[n])
+        y[n, i] = len(real) and real[0] <= min(windows[i]) and max(windows[i]) <= real[-1]
+        y[n, i] &= any(mask[n, t] for t in windows[i])
+    return y
+
+
 def sliding(sizes, pool_size, strides, padding):
     """The pixels of each window along each axis."""
     found = []
@@ -382,14 +408,15 @@ def sine_positions(steps, d, wavelength=10000):
 # normalization by groups and lengths
 
 
-def group_norm(x, gamma, beta, epsilon, groups):
-    """Channels last."""
+def group_norm(x, gamma, beta, epsilon, groups, mask=None):
+    """Channels last. Masked places are normalised, and do not count."""
     y, k = np.zeros(x.shape), x.shape[-1] // groups
     for n in range(len(x)):
         for g in range(groups):
             places = [(*p, c) for p in np.ndindex(x.shape[1:-1]) for c in range(g * k, g * k + k)]
-            mean = sum(x[n][p] for p in places) / len(places)
-            var = sum((x[n][p] - mean) ** 2 for p in places) / len(places)
+            real = [p for p in places if mask is None or mask[n, p[0]]]
+            mean = sum(x[n][p] for p in real) / max(len(real), 1)
+            var = sum((x[n][p] - mean) ** 2 for p in real) / max(len(real), 1)
             for p in places:
                 y[n][p] = gamma[p[-1]] * (x[n][p] - mean) / (var + epsilon) ** 0.5 + beta[p[-1]]
     return y
@@ -402,6 +429,21 @@ def rms_norm(x, scale, epsilon):
         square = sum(v * v for v in x[r]) / x.shape[-1]
         for i in range(x.shape[-1]):
             y[r][i] = scale[i] * x[r][i] / (square + epsilon) ** 0.5
+    return y
+
+
+def norm_along_time(x, mask, axes, epsilon, centred, rms):
+    """x̂ of layer normalization over axes with the time among them, 1 or (1, 2); `rms` leaves
+    the mean in, and squares are around it if `centred`."""
+    y = np.zeros(x.shape)
+    for n in range(len(x)):
+        for columns in [[c] for c in range(x.shape[2])] if axes == 1 else [range(x.shape[2])]:
+            real = [x[n, t, c] for t in np.flatnonzero(mask[n]) for c in columns]
+            count = max(len(real), 1)
+            mean = sum(real) / count if centred else 0
+            r = (sum((v - mean) ** 2 for v in real) / count + epsilon) ** -0.5
+            for c in columns:
+                y[n, :, c] = (x[n, :, c] - (0 if rms else mean)) * r
     return y
 
 

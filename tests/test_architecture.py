@@ -19,7 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LINES = [
     ["seeds"],
     ["config", "absent", "defaults", "backend"],
-    ["random", "linalg", "parallel", "checks", "input_spec"],
+    ["random", "linalg", "parallel", "checks", "input_spec", "masks"],
     ["initializers", "regularizers", "constraints", "archive"],
     ["variable"],
     ["parameters", "promises"],

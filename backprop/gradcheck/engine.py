@@ -40,6 +40,7 @@ from backprop.gradcheck.report import Entry, Report, loosened
 from backprop.gradcheck.rounding import Rounding
 from backprop.layer import Layer
 from backprop.losses.loss import Loss
+from backprop.masks import flags
 
 EPS = float(np.finfo(np.float64).eps)
 RETRIES = 3  # further directions for what did not pass: a mistake shows along all of them
@@ -185,7 +186,7 @@ class Check:
             x = single(x)
         options: dict[str, Any] = {
             "sample_weight": weight,
-            "mask": None if mask is None else np.asarray(mask, bool),
+            "mask": None if mask is None else flags(mask, "gradcheck"),
             "training": training,
         }
         self.probe = Probe(subject, x, y, deadline=deadline, **options)

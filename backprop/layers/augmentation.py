@@ -20,7 +20,15 @@ INTERPOLATIONS = ("nearest", "bilinear")
 BLOCK = 1 << 16  # pixels that are interpolated at a time
 
 
-class RandomFlip(Layer):
+class OfImages(Layer):
+    """What moves or mixes the pixels of an image, none of which is a step that a mask could
+    hide."""
+
+    def obeys_mask(self, x, mask):
+        return mask.ndim == 1
+
+
+class RandomFlip(OfImages):
     """y = x or x mirrored, each with probability 1/2: y[n, i, j] = x[n, i, W-1-j] horizontally.
 
         x, y: (N, H, W, C)
@@ -88,7 +96,7 @@ class RandomFlip(Layer):
         return np.where(flipped[:, None, None, None], np.flip(x, axes), x)
 
 
-class Affine(Layer):
+class Affine(OfImages):
     """What moves, turns and zooms images: y at a pixel (i, j) is x at the place
     A (i, j, 1), by interpolation.
 
@@ -384,7 +392,7 @@ class RandomZoom(Affine):
         return about_the_centre(a, height, width)
 
 
-class RandomContrast(Layer):
+class RandomContrast(OfImages):
     """y = clip(f x + (1 - f) ⟨x⟩), with ⟨x⟩ a channel's mean over an image, f drawn for each image.
 
         x, y: (N, H, W, C)    f: (N, 1, 1, 1), uniform between 1 - lower and 1 + upper

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from backprop.checks import one_of
 from backprop.layer import NOT_BUILT, Array, Layer, show_shape
 from backprop.layers.activations import Linear, build_activation, layer_of
 from backprop.layers.containers import Container, add_up, as_layer, repeated
+from backprop.masks import beside, both
 from backprop.parameters import Parameter
 from backprop.promises import came_back
 
@@ -91,7 +93,8 @@ class Parallel(Container):
         return tuple(y)
 
     def propagate(self, x, ctx) -> Any:
-        """Also the mask: a step is real where every branch that still has a mask says so."""
+        """Also the mask: a step is real where every branch that still has a mask says so. Steps
+        that are joined one behind the other keep the masks of their branches."""
         if not self.built:
             raise ValueError(f"{self.name} cannot run{NOT_BUILT}")
         outputs, caches, masks = [], [], []
@@ -103,12 +106,25 @@ class Parallel(Container):
                 raise self.located(error, i, f"{show_shape(x.shape[1:])} {x.dtype}") from error
             outputs.append(b)
             caches.append(cache if ctx.backward else None)
-            if mask is not None:
-                masks.append(mask)
+            masks.append(mask)
         if not tried:
             self._tried |= {ctx.training}
         y, cache = getattr(self, f"_{self.join}")(outputs)
-        return y, (caches, cache), np.logical_and.reduce(masks) if masks else None
+        return y, (caches, cache), self._join_masks(masks, outputs)
+
+    def _join_masks(self, found: list[Any], outputs: list[Array]) -> Array | None:
+        ndim = max((0 if mask is None else mask.ndim for mask in found), default=0)
+        if ndim and self.join == "concat" and self.axis % outputs[0].ndim < ndim:
+            return np.concatenate(
+                [
+                    np.ones(b.shape[:ndim], bool)
+                    if mask is None
+                    else np.broadcast_to(beside(mask, ndim), b.shape[:ndim])
+                    for mask, b in zip(found, outputs, strict=True)
+                ],
+                self.axis % outputs[0].ndim,
+            )
+        return reduce(both, found)
 
     @property
     def can_step(self):
@@ -234,7 +250,7 @@ class Residual(Parallel):
 
     def propagate(self, x, ctx):
         z, branches, mask = super().propagate(x, ctx)
-        y, a = self.activation.forward(z, ctx)
+        y, a, mask = self.activation.propagate(z, ctx.with_mask(mask))
         return y, (branches, a), mask
 
     @property

@@ -12,6 +12,7 @@ from backprop.checks import integer
 from backprop.config import signature_of
 from backprop.defaults import floatx
 from backprop.layer import INFERENCE, NOT_BUILT, Array, Context, Layer, Shape, show_shape
+from backprop.masks import cleaned, only_real
 from backprop.parameters import Parameter
 from backprop.promises import came_back, declared_shape
 
@@ -295,9 +296,12 @@ class Chain(Container):
                     x, cache = step.forward(x, ctx)
                     caches.append(cache)
                 return x, caches, None
+            x = cleaned(x, ctx.mask)  # and wherever a mask comes up
             for i, step in enumerate(self._steps):  # noqa: B007 - the handler says where
                 x, cache, mask = step.propagate(x, ctx) if tried else step.try_out(x, ctx)
-                ctx = ctx.with_mask(mask)
+                if mask is not ctx.mask:
+                    ctx = ctx.with_mask(mask)
+                    x = cleaned(x, ctx.mask)
                 if ctx.backward:
                     caches.append(cache)
                 cache = None  # in inference nothing outlives its layer
@@ -423,6 +427,8 @@ class ActivityPenalty(Layer):
 
         dx = dy + penalty'(x) / batch size
 
+    Under a mask x counts as 0 at masked steps, where dx is dy.
+
     A container puts it behind a layer that has an `activity_regularizer`.
     """
 
@@ -433,12 +439,15 @@ class ActivityPenalty(Layer):
         self.regularizer = regularizer
 
     def forward(self, x, ctx=INFERENCE):
+        counted = only_real(x, ctx.mask)
         if ctx.penalties is not None and len(x):
-            ctx.penalties.append(self.regularizer(x) / len(x))
-        return x, x
+            ctx.penalties.append(self.regularizer(counted) / len(x))
+        return x, (counted, ctx.mask)
 
-    def backward(self, dy, x):
-        return dy + self.regularizer.gradient(x) / max(len(x), 1)
+    def backward(self, dy, cache):
+        counted, mask = cache
+        slope = only_real(self.regularizer.gradient(counted), mask)
+        return dy + slope / max(len(counted), 1)
 
 
 def as_layer(item) -> Layer:

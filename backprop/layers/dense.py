@@ -107,6 +107,9 @@ class Dense(Layer):
     def compute_output_shape(self, input_shape):
         return self.activation.compute_output_shape((*input_shape[:-1], self.units))
 
+    def obeys_mask(self, x, mask):
+        return self.activation.obeys_mask(x, mask)
+
     def forward(self, x, ctx=INFERENCE):
         if x.ndim == 2:
             z = multiply(x, self.kernel)

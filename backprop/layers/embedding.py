@@ -9,6 +9,7 @@ import numpy as np
 from backprop.checks import integer
 from backprop.layer import INFERENCE, Layer
 from backprop.linalg import rows
+from backprop.masks import both
 
 
 class Embedding(Layer):
@@ -32,7 +33,7 @@ class Embedding(Layer):
     embeddings_regularizer : str or Regularizer, optional
     embeddings_constraint : str or Constraint, optional
     mask_zero : bool, default False
-        Whether 0 is padding: the layers behind get the mask x != 0.
+        Whether 0 is padding: the layers behind get the mask x != 0. What was masked stays so.
     weights : array_like of shape (input_dim, output_dim), optional
         The initial embeddings, instead of the initializer's; a list of that one array will do. They
         are not part of `get_config`.
@@ -94,7 +95,7 @@ class Embedding(Layer):
         return (*input_shape, self.output_dim)
 
     def compute_mask(self, x, mask):
-        return x != 0 if self.mask_zero else None
+        return both(mask, x != 0) if self.mask_zero else mask
 
     def forward(self, x, ctx=INFERENCE):
         ids = self._indices(x)
@@ -173,7 +174,7 @@ class Masking(Layer):
 
         dx = dy at the real steps, else 0
 
-    The layers behind get the mask `real`.
+    The layers behind get the mask `real`. What was masked before stays so.
 
     Parameters
     ----------
@@ -200,10 +201,10 @@ class Masking(Layer):
         self.mask_value = mask_value
 
     def compute_mask(self, x, mask):
-        return (x != self.mask_value).any(-1)
+        return both(mask, (x != self.mask_value).any(-1))
 
     def forward(self, x, ctx=INFERENCE):
-        real = self.compute_mask(x, None)[..., None]
+        real = (x != self.mask_value).any(-1, keepdims=True)
         return np.where(real, x, x.dtype.type(0)), real
 
     def backward(self, dy, cache):

@@ -11,6 +11,11 @@ from backprop.layer import INFERENCE, InputSpec, Layer, show_shape
 from backprop.layers.windows import channels_back, channels_last, shape_last, standard_format
 
 
+def keeps_steps(x, shape, mask) -> bool:
+    """Whether the entries of a step of x are one step of y, so that they have the same mask."""
+    return x.shape[: mask.ndim] == tuple(shape[: mask.ndim])
+
+
 class Flatten(Layer):
     """y[n] = all entries of x[n] in one row, the last axis fastest.
 
@@ -42,8 +47,11 @@ class Flatten(Layer):
         sizes = input_shape[1:]
         return (input_shape[0], None if None in sizes else prod(sizes))
 
+    def obeys_mask(self, x, mask):
+        return keeps_steps(x, self.compute_output_shape(x.shape), mask)
+
     def compute_mask(self, x, mask):
-        return None  # y has no time axis
+        return mask if mask is None or self.obeys_mask(x, mask) else None
 
     def forward(self, x, ctx=INFERENCE):
         turned = channels_last(x, self.data_format) if x.ndim > 2 else x
@@ -112,8 +120,11 @@ class Reshape(Layer):
         super().check_input(shape)
         self.compute_output_shape(shape)
 
+    def obeys_mask(self, x, mask):
+        return keeps_steps(x, self.compute_output_shape(x.shape), mask)
+
     def compute_mask(self, x, mask):
-        return None  # the axes of y are not those of x
+        return mask if mask is None or self.obeys_mask(x, mask) else None
 
     def forward(self, x, ctx=INFERENCE):
         return x.reshape(self.compute_output_shape(x.shape)), x.shape
@@ -162,8 +173,13 @@ class Permute(Layer):
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *(input_shape[axis] for axis in self.dims))
 
+    def obeys_mask(self, x, mask):
+        return sorted(self.dims[: mask.ndim - 1]) == list(range(1, mask.ndim))
+
     def compute_mask(self, x, mask):
-        return None  # the axes of y are not those of x
+        if mask is None or not self.obeys_mask(x, mask):
+            return None
+        return mask.transpose(0, *self.dims[: mask.ndim - 1])
 
     def forward(self, x, ctx=INFERENCE):
         return x.transpose(0, *self.dims), None
@@ -204,8 +220,11 @@ class RepeatVector(Layer):
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.n, input_shape[1])
 
+    def obeys_mask(self, x, mask):
+        return mask.ndim == 1
+
     def compute_mask(self, x, mask):
-        return None  # the time axis is a new one
+        return mask if mask is None or mask.ndim == 1 else None  # the time axis is a new one
 
     def forward(self, x, ctx=INFERENCE):
         return np.repeat(x[:, None], self.n, axis=1), None

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from backprop.checks import one_of
+from backprop.masks import between
 
 Array = np.ndarray
 Shape = tuple[Any, ...]  # lengths, None where unknown
@@ -69,6 +70,58 @@ class Windows:
         """The sizes of the image with its margins."""
         return tuple(b + n + a for n, (b, a) in zip(sizes, self.margins(sizes), strict=True))
 
+    @property
+    def anchored(self) -> bool:
+        """Whether the first window lies at the same place whatever the length of an image is."""
+        if self.padding != "same":
+            return True
+        return all(
+            max(span - s, 0) // 2 == max(span - 1, 0) // 2
+            for span, s in zip(self.spans, self.strides, strict=True)
+        )
+
+    def mask(self, real: Array) -> Array:
+        """Which windows over sequences are real: (N, T) → (N, windows).
+
+        Those that the sequence has without the padding around it, and that see a real step. With
+        "valid" they lie between the first real step and the last. Otherwise there is one for every
+        `stride` steps, and it is real where one of these is; with a stride of 1 that is the mask
+        of x.
+        """
+        real, _ = self.aligned(real)
+        seen = self.any_of(self.pad(real[:, :, None], False))
+        (span,), (stride,), count = self.spans, self.strides, seen.shape[1]
+        if self.padding == "valid":
+            inside = between(real)
+            first, last = inside[:, ::stride], inside[:, span - 1 :: stride]
+            return seen & first[:, :count] & last[:, :count]
+        own = np.zeros((len(real), count * stride), bool)
+        own[:, : real.shape[1]] = real
+        return seen & own.reshape(len(real), count, stride).any(2)
+
+    def aligned(self, real: Array) -> tuple[Array, Array | None]:
+        """The mask of sequences that are moved forward, each by less than a stride, so that the
+        padding in front of it is a number of whole strides, as it is without any; and which step
+        comes to each place: (N, T), None where all stay."""
+        (stride,) = self.strides
+        shift = real.argmax(1) % stride
+        if not shift.any():
+            return real, None
+        order = (np.arange(real.shape[1]) + shift[:, None]) % real.shape[1]
+        return np.take_along_axis(real, order, 1), order
+
+    @property
+    def caveat(self) -> str:
+        """What a mask cannot help: for a user whose windows are not `anchored`."""
+        return (
+            "lays its windows by the length of the padded sequence, so the number of padded steps "
+            'still moves them: take padding="valid" or "causal", or strides=1'
+        )
+
+    def any_of(self, padded: Array) -> Array:
+        """Whether any of a window's flags is set: (N, T with its margins, 1) → (N, windows)."""
+        return np.logical_or.reduce([pixel[:, :, 0] for pixel in self.pixels(padded)])
+
     def pad(self, x: Array, fill: float = 0.0) -> Array:
         """`x` with its margins; `x` itself where it needs none."""
         sizes = x.shape[1 : 1 + len(self.size)]
@@ -113,6 +166,21 @@ class Windows:
             yield padded[
                 :, *(slice(f, f + n, s) for f, n, s in zip(first, room, self.strides, strict=True))
             ]
+
+
+def in_order(x: Array, order: Array | None, axis: int) -> Array:
+    """x with its steps, which lie along `axis`, in the order that `Windows.aligned` says."""
+    return x if order is None else np.take_along_axis(x, beside_steps(order, axis), axis)
+
+
+def put_back(dy: Array, order: Array | None, axis: int) -> Array:
+    """The inverse of `in_order`."""
+    return dy if order is None else in_order(dy, order.argsort(1), axis)
+
+
+def beside_steps(of_steps: Array, axis: int) -> Array:
+    """(N, T) in the shape in which it meets sequences whose steps lie along axis 1 or 2."""
+    return np.expand_dims(of_steps, 3 - axis)
 
 
 def standard_padding(padding: Any, who: str, choices: tuple = ("valid", "same")) -> str:

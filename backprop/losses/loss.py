@@ -28,6 +28,7 @@ from backprop.checks import one_of
 from backprop.defaults import floatx
 from backprop.layer import Layer, show_shape
 from backprop.losses.axes import agree, leading, same_rank
+from backprop.masks import cleaned, flags
 
 Array = np.ndarray
 
@@ -170,17 +171,20 @@ class Loss(Layer):
         ----------
         y_true, y_pred : ndarray, (n, ..., k)
         sample_weight : ndarray, (n,) or (n, ...), optional
-        mask : ndarray of bool, (n, ...), optional
-            True where a value counts.
+        mask : array_like of bool, (n, ...), optional
+            True where a value counts, whatever stands elsewhere.
         """
-        y_pred = np.asarray(y_pred)
+        y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+        if mask is not None:  # weight 0 would not hide an infinity
+            mask = flags(mask, type(self).__name__)
+            y_true, y_pred = cleaned(y_true, mask), cleaned(y_pred, mask)
         shape, dtype = y_pred.shape, y_pred.dtype
-        y_true, y_pred = self.align(np.asarray(y_true), self.cast(y_pred))
+        y_true, y_pred = self.align(y_true, self.cast(y_pred))
         values, cache, mask = self.measure(y_true, y_pred, mask)
         inner, w, total_weight = values.shape, None, values.size
         valid = self.valid(y_true)
         if valid is not None:
-            mask = valid if mask is None else valid & self.fit(np.asarray(mask, bool), valid)
+            mask = valid if mask is None else valid & self.fit(mask, valid)
         if sample_weight is not None or mask is not None:
             values, w, total_weight = self.weigh(values, sample_weight, mask)
         reduction = self.reduction
@@ -238,10 +242,9 @@ class Loss(Layer):
         """
         w = None if sample_weight is None else np.asarray(sample_weight, values.dtype)
         if mask is not None:
-            m = np.asarray(mask, bool)
-            counted = int(np.count_nonzero(m))
+            counted = int(np.count_nonzero(mask))
             mean = self.reduction in ("mean", "sum_over_batch_size") and counted
-            m = m.astype(values.dtype) * (m.size / counted if mean else 1)
+            m = mask.astype(values.dtype) * (mask.size / counted if mean else 1)
             w = m if w is None else self.product(*same_rank(m, w))
         assert w is not None
         total = float(w.sum())

@@ -29,6 +29,7 @@ import numpy as np
 from backprop import initializers
 from backprop.config import FAMILIES, Configurable, nearest, signature_of, snake_case
 from backprop.losses.loss import leading, same_rank
+from backprop.masks import flags
 
 Array = np.ndarray
 
@@ -203,7 +204,7 @@ def apply_mask(sample_weight: Any, mask: Any) -> Array | None:
     """
     if mask is None:
         return None if sample_weight is None else np.asarray(sample_weight)
-    m = np.asarray(mask, np.float64)
+    m = flags(mask, "apply_mask").astype(np.float64)
     if sample_weight is None:
         return m
     m, w = same_rank(m, np.asarray(sample_weight, np.float64))

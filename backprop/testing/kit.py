@@ -21,6 +21,7 @@ import numpy as np
 from backprop.config import nearest
 from backprop.layer import Layer
 from backprop.losses.loss import Loss
+from backprop.masks import flags
 from backprop.random import own_seeds
 from backprop.testing.case import Broken, Case, DoesNotApply, Undecided, numbers
 from backprop.testing.laws import V1, Law, why_not
@@ -260,13 +261,13 @@ def check_law(
     """
     (found,) = laws_named([law])[1]
 
-    def array(a: Any, dtype: Any = None) -> Any:
-        return None if a is None else np.asarray(a, dtype)
+    def array(a: Any) -> Any:
+        return None if a is None else np.asarray(a)
 
     case = Case(
         maker(layer),
         np.asarray(y_pred if x is None else x),
-        mask=array(mask, bool),
+        mask=None if mask is None else flags(mask, "check_law"),
         y_true=array(y_true),
         sample_weight=array(sample_weight),
         training=training,

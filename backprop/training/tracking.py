@@ -11,6 +11,7 @@ import numpy as np
 from backprop import metrics
 from backprop.layer import TRAINING, Array, show_shape
 from backprop.layers.containers import Chain
+from backprop.masks import cleaned
 from backprop.training.data import located
 from backprop.training.options import listed
 
@@ -87,8 +88,10 @@ class MetricSet:
         return items, ignoring
 
     def update(self, y, y_pred, sample_weight, mask=None) -> None:
-        """Padding has no weight in any metric; sample weights count in the weighted ones. Labels
-        that the loss ignores have none in the metrics that were chosen by name for it."""
+        """Padding has no weight in any metric, whatever stands there; sample weights count in the
+        weighted ones. Labels that the loss ignores have none in the metrics that were chosen by
+        name for it."""
+        y, y_pred = cleaned(y, mask), cleaned(y_pred, mask)
         valid = self._valid(y, y_pred, mask) if self._ignoring else None
         for name, metric, weighted in self.items:
             weight = sample_weight if weighted else None

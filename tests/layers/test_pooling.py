@@ -212,10 +212,12 @@ def test_where_no_backward_pass_follows_no_winners_are_kept():
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_the_output_has_no_mask(pooling):
-    layer = pooling(2)
+def test_only_windows_of_steps_have_a_mask(pooling):
+    layer, mask = pooling(2), np.array([[True, True, True], [True, True, False]])
+    found = layer.compute_mask(None, mask)
 
-    assert layer.changes_mask and layer.compute_mask(None, np.ones((2, 2), bool)) is None
+    assert layer.changes_mask and layer.compute_mask(None, None) is None
+    assert found is None if layer.places > 1 else found.tolist() == [[True], [True]]
 
 
 def test_an_unknown_length_stays_unknown():

@@ -86,9 +86,31 @@ def test_inputs_stay_as_they_are_and_dtype_is_kept(layer, dtype):
     assert y.dtype == layer.backward(y, cache).dtype == dtype
 
 
-@pytest.mark.parametrize("layer", [*ALL, RepeatVector(2)])
-def test_the_output_has_no_mask(layer):
-    assert layer.changes_mask and layer.compute_mask(None, np.ones((2, 3), bool)) is None
+@pytest.mark.parametrize(
+    ("layer", "kept"),
+    [
+        (Flatten(), False),
+        (Reshape((2, 6)), False),
+        (Reshape((3, 2, 2)), True),
+        (Reshape((-1, 4, 1)), True),
+        (Permute((2, 1)), False),
+        (RepeatVector(2), False),
+    ],
+)
+def test_a_mask_is_kept_where_steps_stay_steps(layer, kept):
+    mask = np.array([[True, True, False], [True, False, False]])
+    found = layer.compute_mask(np.zeros((2, 3, 4)), mask)
+
+    assert layer.changes_mask and layer.compute_mask(np.zeros((2, 3, 4)), None) is None
+    assert found is mask if kept else found is None
+
+
+def test_a_mask_of_steps_within_steps_is_permuted_with_them():
+    mask = np.arange(6).reshape(1, 2, 3) > 1
+    x = np.zeros((1, 2, 3, 4))
+
+    np.testing.assert_array_equal(Permute((2, 1, 3)).compute_mask(x, mask), mask.swapaxes(1, 2))
+    assert Permute((2, 3, 1)).compute_mask(x, mask) is None
 
 
 @pytest.mark.parametrize(

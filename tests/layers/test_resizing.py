@@ -174,8 +174,11 @@ def test_inputs_stay_as_they_are_and_dtype_is_kept(layer, dtype):
 
 
 @pytest.mark.parametrize("layer", ALL)
-def test_the_output_has_no_mask(layer):
-    assert layer.changes_mask and layer().compute_mask(None, np.ones((2, 2), bool)) is None
+def test_images_have_no_mask_and_steps_keep_theirs(layer):
+    found = layer().compute_mask(None, np.ones((2, 4), bool))
+
+    assert layer.changes_mask and layer().compute_mask(None, None) is None
+    assert found is None if layer.places > 1 else found.all()
 
 
 def test_an_unknown_length_stays_unknown():

@@ -6,6 +6,7 @@ A class may have several rows. A class of the registries without a row fails `te
 
 import numpy as np
 import reference
+from convolution_cases import naive as naive_convolution
 from convolution_cases import rows as convolution
 from hypothesis import strategies as st
 
@@ -175,6 +176,55 @@ def windows(make, of_window, dims, tags=()):
         "reference": pooled,
         "tags": tags,
     }
+
+
+def masked(make, by, configs=None, least=3, **options):
+    """A row of sequences with padding; `by(x, mask, layer)` is the naive version."""
+
+    def naive(x, mask, layer):
+        return by(x, np.ones(x.shape[:2], bool) if mask is None else mask, layer)
+
+    return {
+        "layer": make,
+        "configs": configs or {},
+        "inputs": sequences(steps=(least, least + 3), batch=(1, 3), masked=True, allow_empty=True),
+        "reference": naive,
+    } | options
+
+
+def masked_windows(make, of_window, **options):
+    """With windows that lie at the same places whatever the length of the sequence is."""
+
+    def by(x, mask, layer):
+        around = layer.pool_size, layer.strides, layer.padding
+        x, mask = (reference.moved_forward(a, mask, *layer.strides) for a in (x, mask))
+        return reference.pool_real(x, mask, reference.sliding(x.shape[1:2], *around)[0], of_window)
+
+    valid = {"pool_size": [1, 2, 3], "strides": [None, 1, 2], "padding": "valid"}
+    same = {"pool_size": [1, 2], "strides": [None, 1], "padding": "same"}
+    return [masked(make, by, configs, **options) for configs in (valid, same)]
+
+
+def masked_places(make, of_window, **options):
+    def by(x, mask, layer):
+        return reference.pool_real(x, mask, [range(x.shape[1])], of_window)[:, 0]
+
+    return masked(make, by, least=1, **options)
+
+
+def masked_convolution(name, **configs):
+    """Convolutions of which masked steps are zeros."""
+
+    def by(x, mask, layer):
+        x = np.where(mask[:, :, None], x, 0)
+        stride = 1 if name.endswith("Transpose") else layer.strides[0]
+        return naive_convolution(reference.moved_forward(x, mask, stride), layer)
+
+    layer, size = getattr(L, name), {"kernel_size": [1, 2, 3]}
+    return [
+        masked(layer, by, size | {"padding": list(layer.paddings)} | configs),
+        masked(layer, by, size | {"strides": [2, 3]} | configs),
+    ]
 
 
 def adaptive(make, of_window, dims, tags=()):
@@ -354,8 +404,9 @@ def batch_norm(x, layer, training, mask, moving_mean, moving_variance):
             numbers = here[np.moveaxis(real, layer.axis, 0)[c]]
             mu = sum(numbers) / max(len(numbers), 1)
             var = sum((v - mu) ** 2 for v in numbers) / max(len(numbers), 1)
-            mean[c] += (1 - layer.momentum) * (mu - moving_mean[c])
-            variance[c] += (1 - layer.momentum) * (var - moving_variance[c])
+            if len(numbers):
+                mean[c] += (1 - layer.momentum) * (mu - moving_mean[c])
+                variance[c] += (1 - layer.momentum) * (var - moving_variance[c])
         else:
             mu, var = moving_mean[c], moving_variance[c]
         gamma = layer.gamma[c] if layer.scale else 1
@@ -373,6 +424,17 @@ def group_norm(x, layer, gamma=None, beta=None):
     groups = n if layer.groups == -1 else layer.groups
     y = reference.group_norm(x, gamma, beta, layer.epsilon, groups)
     return np.moveaxis(y, -1, layer.axis)
+
+
+def layer_norm_along_time(x, mask, layer):
+    xhat = reference.norm_along_time(x, mask, layer.axis, layer.epsilon, True, layer.rms_scaling)
+    return xhat * layer.gamma.reshape(layer.shape)
+
+
+def rms_along_time(x, mask, layer, scale):
+    mask = np.ones(x.shape[:2], bool) if mask is None else mask
+    xhat = reference.norm_along_time(x, mask, layer.axis, layer.epsilon, False, True)
+    return xhat * scale.reshape(layer.shape)
 
 
 def spectral(x, layer, training, kernel, bias, vector_u):
@@ -530,19 +592,34 @@ LAYERS = {
             "tags": ["piecewise"],
         },
     ],
-    "Conv1D": convolution("Conv1D"),
+    "Conv1D": [*convolution("Conv1D"), *masked_convolution("Conv1D", filters=2)],
     "Conv2D": convolution("Conv2D"),
     "Conv3D": convolution("Conv3D"),
-    "Conv1DTranspose": convolution("Conv1DTranspose"),
+    "Conv1DTranspose": [
+        *convolution("Conv1DTranspose"),
+        *masked_convolution("Conv1DTranspose", filters=2),
+    ],
     "Conv2DTranspose": convolution("Conv2DTranspose"),
-    "DepthwiseConv1D": convolution("DepthwiseConv1D"),
+    "DepthwiseConv1D": [
+        *convolution("DepthwiseConv1D"),
+        *masked_convolution("DepthwiseConv1D", depth_multiplier=2),
+    ],
     "DepthwiseConv2D": convolution("DepthwiseConv2D"),
-    "SeparableConv1D": convolution("SeparableConv1D"),
+    "SeparableConv1D": [
+        *convolution("SeparableConv1D"),
+        *masked_convolution("SeparableConv1D", filters=2),
+    ],
     "SeparableConv2D": convolution("SeparableConv2D"),
-    "MaxPooling1D": [windows(L.MaxPooling1D, max, 1, tags=["piecewise"])],
+    "MaxPooling1D": [
+        windows(L.MaxPooling1D, max, 1, tags=["piecewise"]),
+        *masked_windows(L.MaxPooling1D, max, tags=["piecewise"]),
+    ],
     "MaxPooling2D": [windows(L.MaxPooling2D, max, 2, tags=["piecewise"])],
     "MaxPooling3D": [windows(L.MaxPooling3D, max, 3, tags=["piecewise"])],
-    "AveragePooling1D": [windows(L.AveragePooling1D, average, 1)],
+    "AveragePooling1D": [
+        windows(L.AveragePooling1D, average, 1),
+        *masked_windows(L.AveragePooling1D, average),
+    ],
     "AveragePooling2D": [windows(L.AveragePooling2D, average, 2)],
     "AveragePooling3D": [windows(L.AveragePooling3D, average, 3)],
     "AdaptiveMaxPooling1D": [adaptive(L.AdaptiveMaxPooling1D, max, 1, tags=["piecewise"])],
@@ -565,7 +642,10 @@ LAYERS = {
     ],
     "GlobalAveragePooling2D": [all_places(L.GlobalAveragePooling2D, average, 2)],
     "GlobalAveragePooling3D": [all_places(L.GlobalAveragePooling3D, average, 3)],
-    "GlobalMaxPooling1D": [all_places(L.GlobalMaxPooling1D, max, 1, tags=["piecewise"])],
+    "GlobalMaxPooling1D": [
+        all_places(L.GlobalMaxPooling1D, max, 1, tags=["piecewise"]),
+        masked_places(L.GlobalMaxPooling1D, max, tags=["piecewise"]),
+    ],
     "GlobalMaxPooling2D": [all_places(L.GlobalMaxPooling2D, max, 2, tags=["piecewise"])],
     "GlobalMaxPooling3D": [all_places(L.GlobalMaxPooling3D, max, 3, tags=["piecewise"])],
     "BatchNormalization": [
@@ -599,6 +679,16 @@ LAYERS = {
             "configs": {"axis": [1, -1, (1, 2), [2, 1]], "epsilon": [1e-3, 1e-6]},
             "inputs": shapes(2, 3),
         },
+        masked(
+            L.LayerNormalization,
+            layer_norm_along_time,
+            {"axis": [1, (1, 2)], "center": False, "rms_scaling": [False, True]},
+        ),
+        {
+            "layer": L.LayerNormalization,
+            "configs": {"axis": [1, (1, 2)], "rms_scaling": [False, True]},
+            "inputs": sequences(steps=(1, 4), masked=True, allow_empty=True),
+        },
         {
             "layer": L.LayerNormalization,
             "inputs": FEATURES,
@@ -625,6 +715,13 @@ LAYERS = {
             "inputs": st.tuples(st.integers(1, 3), st.just(3), st.integers(1, 3)),
             "reference": group_norm,
         },
+        masked(
+            L.GroupNormalization,
+            lambda x, mask, layer: reference.group_norm(
+                x, layer.gamma, layer.beta, layer.epsilon, layer.count, mask
+            ),
+            {"groups": [1, -1]},
+        ),
     ],
     "RMSNormalization": [
         {
@@ -637,6 +734,12 @@ LAYERS = {
             "layer": L.RMSNormalization,
             "configs": {"axis": [1, (1, 2), [2, 1]], "epsilon": 1e-3},
             "inputs": shapes(2, 3),
+        },
+        {
+            "layer": L.RMSNormalization,
+            "configs": {"axis": [1, (1, 2)], "epsilon": 1e-3},
+            "inputs": sequences(steps=(1, 4), masked=True, allow_empty=True),
+            "reference": rms_along_time,
         },
     ],
     "UnitNormalization": [
@@ -910,7 +1013,13 @@ LAYERS = {
         }
     ],
     "ZeroPadding1D": [
-        resized(L.ZeroPadding1D, reference.padded, "padding", "sides", 1, PADDINGS[1])
+        resized(L.ZeroPadding1D, reference.padded, "padding", "sides", 1, PADDINGS[1]),
+        masked(
+            L.ZeroPadding1D,
+            lambda x, mask, layer: reference.padded(np.where(mask[..., None], x, 0), layer.sides),
+            {"padding": PADDINGS[1]},
+            least=1,
+        ),
     ],
     "ZeroPadding2D": [
         resized(L.ZeroPadding2D, reference.padded, "padding", "sides", 2, PADDINGS[2])
@@ -919,7 +1028,12 @@ LAYERS = {
         resized(L.ZeroPadding3D, reference.padded, "padding", "sides", 3, PADDINGS[3])
     ],
     "Cropping1D": [
-        resized(L.Cropping1D, reference.cropped, "cropping", "sides", 1, PADDINGS[1], least=4)
+        resized(L.Cropping1D, reference.cropped, "cropping", "sides", 1, PADDINGS[1], least=4),
+        {
+            "layer": L.Cropping1D,
+            "configs": {"cropping": PADDINGS[1]},
+            "inputs": sequences(steps=(4, 6), masked=True, allow_empty=True),
+        },
     ],
     "Cropping2D": [
         resized(L.Cropping2D, reference.cropped, "cropping", "sides", 2, PADDINGS[2], least=5)
@@ -927,7 +1041,13 @@ LAYERS = {
     "Cropping3D": [
         resized(L.Cropping3D, reference.cropped, "cropping", "sides", 3, PADDINGS[3], least=5)
     ],
-    "UpSampling1D": [resized(L.UpSampling1D, reference.repeated, "size", "size", 1, SIZES[1])],
+    "UpSampling1D": [
+        resized(L.UpSampling1D, reference.repeated, "size", "size", 1, SIZES[1]),
+        {
+            "layer": L.UpSampling1D,
+            "inputs": sequences(steps=(1, 3), masked=True, allow_empty=True),
+        },
+    ],
     "UpSampling2D": [
         resized(L.UpSampling2D, reference.repeated, "size", "size", 2, SIZES[2]),
         resized(

@@ -16,6 +16,7 @@ from backprop.layers.activations.elementwise import (
 )
 from backprop.layers.activations.sigmoids import hard_sigmoid
 from backprop.linalg import sigmoid
+from backprop.masks import mixes
 
 LOW = 1e4  # exp(-LOW) is 0: what is below gives no more than it, and 0 times infinity is no number
 
@@ -244,6 +245,12 @@ class GLU(Layer):
         y = list(input_shape)
         y[self.axis] = None if length is None else length // 2
         return tuple(y)
+
+    def obeys_mask(self, x, mask):
+        return not mixes(self.axis, x.ndim, mask)
+
+    def compute_mask(self, x, mask):
+        return mask if mask is None or self.obeys_mask(x, mask) else None
 
     def forward(self, x, ctx=INFERENCE):
         a, b = np.split(x, 2, self.axis)

@@ -194,6 +194,12 @@ class Activation(Layer):
     def compute_output_shape(self, input_shape):
         return self.activation.compute_output_shape(input_shape)
 
+    def obeys_mask(self, x, mask):
+        return self.activation.obeys_mask(x, mask)
+
+    def fit_mask(self, mask, shape):
+        return self.activation.fit_mask(mask, shape)
+
     def forward(self, x, ctx=INFERENCE):
         return self.activation.forward(x, ctx)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop.layer import INFERENCE, Array, Context, Layer, show_shape
 from backprop.linalg import log_softmax, softmax, softmax_backward
+from backprop.masks import beside, fits, flags, mixes
 
 
 class AlongAxis(Layer):
@@ -45,6 +46,9 @@ class AlongAxis(Layer):
                     f"{self!r} has no axis {axis} in inputs of {show_shape(shape[1:])}"
                 )
 
+    def obeys_mask(self, x, mask):
+        return not mixes(self.axis, x.ndim, mask)
+
     def total(self, d: Array) -> Array:
         """Σ over the axis, which stays with length one."""
         return d.sum(self.axis, keepdims=True)
@@ -61,9 +65,10 @@ class Softmax(AlongAxis):
 
     The largest x is subtracted first, which changes nothing but that no exponent is positive.
 
-    A mask (batch, time) counts where `axis` contains the time axis 1: a masked step gets the
-    probability 0, and where all are masked all get 0. Along other axes a masked step is a softmax
-    of its own and concerns no real step.
+    A mask of steps, (batch, time), counts where `axis` contains the time axis 1: a masked step gets
+    the probability 0, and where all are masked all get 0. Along other axes a masked step is a
+    softmax of its own and concerns no real step. A mask of single entries, of the shape of x or
+    broadcast to it as in Keras, counts along every axis.
 
     Parameters
     ----------
@@ -86,7 +91,7 @@ class Softmax(AlongAxis):
     """
 
     def forward(self, x, ctx: Context = INFERENCE):
-        mask = self.time_mask(x, ctx)
+        mask = self.entries(x, ctx)
         y = softmax(x, self.axis) if mask is None else masked_softmax(x, mask, self.axis)
         return y, y
 
@@ -101,16 +106,28 @@ class Softmax(AlongAxis):
     def backward_logits(self, dz, cache, *, dx=True):
         return dz
 
-    def time_mask(self, x: Array, ctx: Context) -> Array | None:
-        """The mask, with axes of length one behind its two, where the softmax runs over time."""
-        if ctx.mask is None or x.ndim < 2 or x.shape[:2] != ctx.mask.shape:
+    def obeys_mask(self, x, mask):
+        return True
+
+    def fit_mask(self, mask, shape):
+        """As in Keras a mask may broadcast to x; one of steps has all of x's first axes."""
+        given = flags(mask, repr(self))
+        steps = given.ndim > 1 and given.shape == tuple(shape[: given.ndim])
+        if steps or not fits(given.shape, shape[len(shape) - given.ndim :]):
+            return super().fit_mask(given, shape)
+        return np.broadcast_to(given, shape)
+
+    def entries(self, x: Array, ctx: Context) -> Array | None:
+        """The mask beside x, where the softmax runs along one of its axes."""
+        mask = ctx.mask
+        if mask is None or not mixes(self.axis, x.ndim, mask):
             return None
-        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
-        return (
-            ctx.mask.reshape(x.shape[:2] + (1,) * (x.ndim - 2))
-            if 1 in [a % x.ndim for a in axes]
-            else None
-        )
+        if not fits(mask.shape, x.shape[: mask.ndim]):
+            raise ValueError(
+                f"{self!r} expects a mask of shape {x.shape[:2]}, batch and time, or of shape "
+                f"{x.shape}, got {mask.shape}"
+            )
+        return beside(mask, x.ndim)
 
 
 class LogSoftmax(AlongAxis):

@@ -18,6 +18,7 @@ from backprop.layer import INFERENCE, Array, InputSpec, Layer
 from backprop.layers.attention.projection import Projection, flat
 from backprop.layers.attention.rotary import RotaryEmbedding, turned
 from backprop.linalg import constant, sigmoid, softmax_backward, sum_last, sum_rows
+from backprop.masks import cleaned
 
 SAFE = 30.0  # scores between -SAFE and SAFE have exponentials that can be summed as they are
 
@@ -123,11 +124,11 @@ class SelfAttention(Layer):
     # ------------------------------------------------------------------------- forward and backward
 
     def forward(self, x, ctx=INFERENCE):
-        joined = self.join()
+        joined, hidden = self.join(), self.hidden(x, ctx)
+        x = cleaned(x, ctx.mask)  # p = 0 would not hide what is infinite
         q, k, v, gate = self.project(x, joined)
         if self.rotary is not None:
             q, k = self.turn(q, 0, False), self.turn(k, 0, False)
-        hidden = self.hidden(x, ctx)
         unseen = self.unseen(x.shape[1], x.dtype, hidden)
         found = self.attend(q, k, v, unseen, hidden, ctx)
         o = found.o if gate is None else found.o * gate
@@ -257,11 +258,7 @@ class SelfAttention(Layer):
         """1 at a masked step, else 0: (N, 1, 1, T, 1); None without a mask."""
         if ctx.mask is None:
             return None
-        real = np.asarray(ctx.mask, bool)
-        if real.shape != x.shape[:2]:
-            raise ValueError(
-                f"{self!r} expects a mask of shape {x.shape[:2]}, batch and time, got {real.shape}"
-            )
+        real = self.real_steps(x, ctx.mask)
         return (~real).astype(x.dtype)[:, None, None, :, None]
 
     def unseen(self, steps, dtype, hidden=None, start=0):
@@ -331,6 +328,7 @@ class SelfAttention(Layer):
         mask : array_like of bool, (N, T), optional
         """
         x = self.cast(np.asarray(x))
+        mask = None if mask is None else self.fit_mask(mask, x.shape)
         _, cache = self.forward(x, INFERENCE.with_mask(mask))
         found = cache[6]
         p = found.e / found.total

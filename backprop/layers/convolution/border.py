@@ -19,12 +19,15 @@ from backprop.layers.windows import (
     Windows,
     channels_back,
     channels_last,
+    in_order,
+    put_back,
     shape_back,
     shape_last,
     standard_format,
     standard_padding,
 )
 from backprop.linalg import sum_rows
+from backprop.masks import only_real
 
 Array = np.ndarray
 LONG = 1 << 14  # numbers
@@ -40,6 +43,11 @@ class Convolutional(Layer):
     Here are the parts that do not depend on it: dz comes from dy through the activation, and
 
         dbias = Σ_rows dz
+
+    Under a mask of the steps of a sequence, x is 0 at the masked ones, whatever stands there; so
+    is dx, as none of it reaches y. With strides a sequence moves forward by what the padding in
+    front of it exceeds a number of strides, so that its windows are those that it has without
+    padding. Images have no steps: a mask ends there.
 
     A subclass makes its kernels in `build_kernels`, knows the sizes of z by `sizes_of_z` and the
     channels of z by `channels_of_z`, and computes in `linear` and `linear_backward`.
@@ -109,19 +117,34 @@ class Convolutional(Layer):
         super().check_input(shape)
         self._shape_of_z(shape)
 
+    def obeys_mask(self, x, mask):
+        return self.axes == 1 or mask.ndim == 1
+
+    @property
+    def mask_caveat(self):
+        return "" if self.axes > 1 or self.windows.anchored else self.windows.caveat
+
     def compute_mask(self, x, mask):
-        return None  # the axes of y are not those of x
+        if mask is None or mask.ndim == 1:
+            return mask
+        return self.mask_of_z(mask) if self.axes == 1 else None
 
     def forward(self, x, ctx=INFERENCE):
-        z, cache = self.linear(channels_last(x, self.data_format), ctx, self.finish)
+        x, real = channels_last(x, self.data_format), None
+        if ctx.mask is not None and self.axes == 1:
+            steps = self.real_steps(x, ctx.mask)
+            ctx = ctx.with_mask(self.mask_of_z(steps))
+            real = steps, self.windows.aligned(steps)[1]
+            x = in_order(only_real(x, steps), real[1], 1)
+        z, cache = self.linear(x, ctx, self.finish)
         z = channels_back(z, self.data_format)
         kind = type(self.activation)
         if kind is Linear:
-            return z, (cache, None)
+            return z, (cache, None, real)
         if kind is ReLU and self.activation.plain:  # which `finish` has done, and keeps y
-            return z, (cache, z)
+            return z, (cache, z, real)
         y, a = self.activation.forward(z, ctx)
-        return y, (cache, a)
+        return y, (cache, a, real)
 
     def finish(self, z: Array) -> None:
         """Turn some of the sums, channels last, into z + bias, and into y for a ReLU."""
@@ -134,7 +157,11 @@ class Convolutional(Layer):
         self.linear_backward(self._dz(dy, cache[1]), cache[0], False)
 
     def backward(self, dy, cache):
-        dx = self.linear_backward(self._dz(dy, cache[1]), cache[0], True)
+        linear, a, real = cache
+        dx = self.linear_backward(self._dz(dy, a), linear, True)
+        if real is not None:
+            steps, order = real
+            dx = only_real(put_back(dx, order, 1), steps)
         return channels_back(dx, self.data_format)
 
     def _dz(self, dy, a):
@@ -172,6 +199,10 @@ class Convolutional(Layer):
     def sizes_of_z(self, sizes: Shape) -> Shape:
         """Of x: (N, sizes ..., C) → of z. Default: the number of windows along each axis."""
         return self.windows.counts(sizes)
+
+    def mask_of_z(self, real: Array) -> Array:
+        """Along one axis: of x: (N, T) → of z. Default: the windows that are real."""
+        return self.windows.mask(real)
 
     def channels_of_z(self, channels: int | None) -> int | None:
         """Channels of x → channels of z."""

@@ -114,6 +114,9 @@ class Conv1D(Conv):
     alone. The zeros that this takes are put in front of the sequence, and y has ceil(T / stride)
     steps.
 
+    Under a mask x counts as 0 at masked steps, and dx is 0 there. Of y those steps are real that
+    there are without the padding around a sequence.
+
     Parameters
     ----------
     filters : int

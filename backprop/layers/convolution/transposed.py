@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from backprop.checks import integer
 from backprop.layers.convolution.border import Convolutional, with_ones
 from backprop.layers.convolution.products import correlate, input_gradient, kernel_gradient
 from backprop.layers.windows import Shape, Windows
+from backprop.masks import between
+
+Array = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -21,11 +26,33 @@ class WindowsOfOutput(Windows):
 
     tail: tuple[int, ...] = ()
 
+    @property
+    def anchored(self) -> bool:
+        return True
+
     def counts(self, sizes: Shape) -> Shape:
         return tuple(
             None if m is None else (m - tail) // s + 1
             for m, s, tail in zip(sizes, self.strides, self.tail, strict=True)
         )
+
+    def mask(self, real: Array) -> Array:
+        """Which steps of y are real, of sequences x with the mask `real`: (N, T) → (N, steps of y).
+
+        Each real step of x makes `tail` of them where it is the last, and else a stride.
+        """
+        (length,), (stride,), (tail,) = self.sizes(real.shape[1:]), self.strides, self.tail
+        last = between(real)
+        last[:, :-1] &= ~last[:, 1:]
+        y = np.zeros((len(real), length + stride), bool)
+        for r in range(max(stride, tail)):
+            made = real & ((r < stride) & ~last | (r < tail) & last)
+            part = y[:, r::stride][:, : real.shape[1]]
+            part |= made[:, : part.shape[1]]
+        return y[:, :length]
+
+    def aligned(self, real: Array) -> tuple[Array, None]:
+        return real, None  # there is a window for each step
 
     def sizes(self, counts: Shape) -> Shape:
         """The inverse of `counts`."""

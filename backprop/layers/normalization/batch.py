@@ -32,6 +32,8 @@ class BatchNormalization(Scaled):
 
         moving_mean = momentum * moving_mean + (1 - momentum) * mean
 
+    A channel without any real row in the batch leaves them where they are.
+
     Parameters
     ----------
     axis : int, default -1
@@ -169,17 +171,20 @@ class BatchNormalization(Scaled):
 
     def _moments(self, x, real):
         """Mean, variance and p of a batch, whose statistics move the moving ones."""
+        keep, move = self.momentum, 1 - self.momentum
         if real is None:
             mean, var = moments(x)
             p = 1 / max(x.size // x.shape[-1], 1)
         else:  # whatever stands in a masked row does not count, be it infinite
-            m = np.maximum(sum_rows(real.astype(x.dtype)), 1)
+            m = sum_rows(real.astype(x.dtype))
+            keep, move = np.where(m > 0, keep, 1), np.where(m > 0, move, 0)
+            m = np.maximum(m, 1)
             mean = sum_rows(np.where(real, x, 0)) / m
             var = sum_rows(np.where(real, x - mean, 0) ** 2) / m
             p = real / m
         if x.size:
-            self.moving_mean = self.momentum * self.moving_mean + (1 - self.momentum) * mean
-            self.moving_variance = self.momentum * self.moving_variance + (1 - self.momentum) * var
+            self.moving_mean = keep * self.moving_mean + move * mean
+            self.moving_variance = keep * self.moving_variance + move * var
         return mean, var, p
 
 

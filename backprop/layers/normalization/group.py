@@ -8,8 +8,16 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import INFERENCE, InputSpec, show_shape
-from backprop.layers.normalization.shared import Scaled, axes_of, not_negative
-from backprop.linalg import mean, sum_rows
+from backprop.layers.normalization.shared import (
+    Scaled,
+    average,
+    axes_of,
+    not_negative,
+    paid_back,
+    stretched,
+)
+from backprop.linalg import sum_rows
+from backprop.masks import cleaned
 
 
 class GroupNormalization(Scaled):
@@ -23,6 +31,10 @@ class GroupNormalization(Scaled):
     dx̂ = gamma * dy and ⟨·⟩ the mean over a group
 
         dgamma = Σ dy x̂        dbeta = Σ dy        dx = r * (dx̂ - ⟨dx̂⟩ - x̂ ⟨dx̂ x̂⟩)
+
+    Under a mask the means of x are Σ p x, with p = 1/(number of the group's real numbers) at a real
+    place and 0 at a masked one, which is normalised and does not count; and then p Σ stands for
+    ⟨·⟩ in dx.
 
     Parameters
     ----------
@@ -106,26 +118,37 @@ class GroupNormalization(Scaled):
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: n})
 
     def forward(self, x, ctx=INFERENCE):
+        p = self._shares(x, ctx)
+        if p is not None:  # p = 0 would not hide what is infinite
+            x = cleaned(x, ctx.mask)
         x = x.swapaxes(self.axis, -1)
         xhat = self._grouped(x)
-        xhat = xhat - mean(xhat, (1, 3))
-        r = 1 / np.sqrt(mean(xhat * xhat, (1, 3)) + self.epsilon)
+        xhat = xhat - average(xhat, p, (1, 3))
+        r = 1 / np.sqrt(average(xhat * xhat, p, (1, 3)) + self.epsilon)
         xhat *= r
         y = xhat.reshape(x.shape)
         y = self.gamma * y if self.scale else y
         y = y + self.beta if self.center else y
-        return y.swapaxes(self.axis, -1), (xhat, r)
+        return y.swapaxes(self.axis, -1), (xhat, r, p)
 
     def backward(self, dy, cache):
-        xhat, r = cache
+        xhat, r, p = cache
         dy = dy.swapaxes(self.axis, -1)
         if self.scale:
             self.dgamma = sum_rows(dy * xhat.reshape(dy.shape))
         if self.center:
             self.dbeta = sum_rows(dy)
         dxhat = self._grouped(self.gamma * dy if self.scale else dy)
-        dx = r * (dxhat - mean(dxhat, (1, 3)) - xhat * mean(dxhat * xhat, (1, 3)))
+        along = paid_back(dxhat * xhat, p, (1, 3))
+        dx = r * (dxhat - paid_back(dxhat, p, (1, 3)) - xhat * along)
         return dx.reshape(dy.shape).swapaxes(self.axis, -1)
+
+    def _shares(self, x, ctx):
+        """p of a group's numbers, as in `_grouped`; None where all count alike."""
+        if ctx.mask is None or ctx.mask.ndim == 1:
+            return None
+        real = self._grouped(stretched(ctx.mask, x.shape).swapaxes(self.axis, -1))
+        return real / np.maximum(real.sum((1, 3), keepdims=True), 1).astype(x.dtype)
 
     def _grouped(self, x):
         """(N, ..., n) as (N, places, groups, k)."""

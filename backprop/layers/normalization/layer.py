@@ -8,8 +8,17 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import INFERENCE, InputSpec
-from backprop.layers.normalization.shared import Scaled, axes_of, axis_or_axes, not_negative
-from backprop.linalg import mean, rows, sum_last, sum_rows
+from backprop.layers.normalization.shared import (
+    Scaled,
+    average,
+    axes_of,
+    axis_or_axes,
+    not_negative,
+    paid_back,
+    shares,
+)
+from backprop.linalg import rows, sum_last, sum_rows
+from backprop.masks import cleaned
 
 
 class LayerNormalization(Scaled):
@@ -26,6 +35,10 @@ class LayerNormalization(Scaled):
     the second path is gone:
 
         dx = r * (dx̂ - (x̂ - ⟨x̂⟩) ⟨dx̂ x̂⟩)
+
+    Where a row goes along the time, under a mask, the means of x are Σ p x, with p = 1/(number of
+    the row's real entries) at a real step and 0 at a masked one, which is normalised and does not
+    count. In dx, p Σ stands for ⟨·⟩ then, but for that of x̂.
 
     Parameters
     ----------
@@ -105,41 +118,47 @@ class LayerNormalization(Scaled):
         self.input_spec = InputSpec(ndim=len(input_shape), axes=dict(zip(axes, shape, strict=True)))
 
     def forward(self, x, ctx=INFERENCE):
-        centred = x - self._mean(x)
-        r = 1 / np.sqrt(self._mean_product(centred, centred) + self.epsilon)
+        p = shares(x, ctx, self.axes)
+        if p is not None:  # p = 0 would not hide what is infinite
+            x = cleaned(x, ctx.mask)
+        centred = x - self._mean(x, p)
+        r = 1 / np.sqrt(self._mean_product(centred, centred, p) + self.epsilon)
         xhat = np.multiply(x if self.rms_scaling else centred, r, out=centred)
         y = xhat * self.gamma.reshape(self.shape) if self.scale else xhat.copy()
         if self.center:
             y += self.beta.reshape(self.shape)
-        return y, (xhat, r)
+        return y, (xhat, r, p)
 
     def backward(self, dy, cache):
-        xhat, r = cache
+        xhat, r, p = cache
         dxhat = dy
         if self.scale:
             self.dgamma = self._sum(dy * xhat)
             dxhat = dy * self.gamma.reshape(self.shape)
         if self.center:
             self.dbeta = self._sum(dy)
-        slope = self._mean_product(dxhat, xhat)
-        if self.rms_scaling:
-            dx = dxhat - (xhat - self._mean(xhat)) * slope
+        if p is None:
+            slope = self._mean_product(dxhat, xhat, None)
         else:
-            dx = dxhat - self._mean(dxhat)
+            slope = paid_back(dxhat * xhat, p, self.axes)
+        if self.rms_scaling:
+            dx = dxhat - (xhat - self._mean(xhat, p)) * slope
+        else:
+            dx = dxhat - (self._mean(dxhat, p) if p is None else paid_back(dxhat, p, self.axes))
             dx -= xhat * slope
         dx *= r
         return dx
 
-    def _mean(self, v):
+    def _mean(self, v, p):
         """⟨v⟩, which stays as an axis or axes of length one."""
         if not self.time_local:
-            return mean(v, self.axes)
+            return average(v, p, self.axes)
         return sum_last(rows(v)).reshape(*v.shape[:-1], 1) * v.dtype.type(1 / max(v.shape[-1], 1))
 
-    def _mean_product(self, a, b):
+    def _mean_product(self, a, b, p):
         """⟨a b⟩, without the array of their products where the row is the last axis."""
         if not self.time_local:
-            return mean(a * b, self.axes)
+            return average(a * b, p, self.axes)
         return np.vecdot(a, b)[..., None] * a.dtype.type(1 / max(a.shape[-1], 1))
 
     def _sum(self, v):

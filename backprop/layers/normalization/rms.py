@@ -8,8 +8,16 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import INFERENCE, InputSpec, Layer
-from backprop.layers.normalization.shared import axes_of, axis_or_axes, not_negative
-from backprop.linalg import mean, sum_rows
+from backprop.layers.normalization.shared import (
+    average,
+    axes_of,
+    axis_or_axes,
+    not_negative,
+    paid_back,
+    shares,
+)
+from backprop.linalg import sum_rows
+from backprop.masks import cleaned
 
 
 class RMSNormalization(Layer):
@@ -21,6 +29,9 @@ class RMSNormalization(Layer):
     mean over the n entries of a row
 
         dscale = Σ dy x̂        dx = r * (dx̂ - x̂ ⟨dx̂ x̂⟩)
+
+    Where a row goes along the time, under a mask, ⟨x²⟩ is Σ p x², with p = 1/(number of the row's
+    real entries) at a real step and 0 at a masked one, and in dx p Σ stands for ⟨·⟩.
 
     Parameters
     ----------
@@ -67,15 +78,18 @@ class RMSNormalization(Layer):
         )
 
     def forward(self, x, ctx=INFERENCE):
-        r = 1 / np.sqrt(mean(x * x, self.axes) + self.epsilon)
+        p = shares(x, ctx, self.axes)
+        if p is not None:  # p = 0 would not hide what is infinite
+            x = cleaned(x, ctx.mask)
+        r = 1 / np.sqrt(average(x * x, p, self.axes) + self.epsilon)
         xhat = x * r
-        return xhat * self.scale.reshape(self.shape), (xhat, r)
+        return xhat * self.scale.reshape(self.shape), (xhat, r, p)
 
     def backward(self, dy, cache):
-        xhat, r = cache
+        xhat, r, p = cache
         self.dscale = self._sum(dy * xhat)
         dxhat = dy * self.scale.reshape(self.shape)
-        return r * (dxhat - xhat * mean(dxhat * xhat, self.axes))
+        return r * (dxhat - xhat * paid_back(dxhat * xhat, p, self.axes))
 
     def _sum(self, v):
         """Σ over all axes but those of a row."""

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import Layer, show_shape
+from backprop.linalg import mean
+from backprop.masks import beside, mixes
 
 
 class Scaled(Layer):
@@ -68,6 +70,28 @@ def not_negative(value, who: str, name: str) -> float:
     return float(value)
 
 
+# A mean ⟨v⟩ = Σ p v over some axes, where p is 1 / m for each of m entries. Under a mask that one
+# of the axes crosses, p is 1 / (number of real ones) at a real entry and 0 at a masked one.
+
+
+def shares(x, ctx, axes):
+    """p, beside x; None where all entries count alike."""
+    if ctx.mask is None or not mixes(axes, x.ndim, ctx.mask):
+        return None
+    real = np.broadcast_to(beside(ctx.mask, x.ndim), x.shape)
+    return real / np.maximum(real.sum(axes, keepdims=True), 1).astype(x.dtype)
+
+
+def average(v, p, axes):
+    """Σ p v, which stays as axes of length one."""
+    return mean(v, axes) if p is None else (p * v).sum(axes, keepdims=True)
+
+
+def paid_back(v, p, axes):
+    """p Σ v, what each entry receives through a mean."""
+    return mean(v, axes) if p is None else p * v.sum(axes, keepdims=True)
+
+
 def stretched(mask, shape):
     """A mask of the leading axes over all entries of an array of `shape`: a view."""
-    return np.broadcast_to(mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim)), shape)
+    return np.broadcast_to(beside(mask, len(shape)), shape)

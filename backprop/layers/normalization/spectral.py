@@ -106,6 +106,13 @@ class SpectralNormalization(Layer):
     def compute_mask(self, x, mask):
         return self.layer.compute_mask(x, mask)
 
+    def obeys_mask(self, x, mask):
+        return self.layer.obeys_mask(x, mask)
+
+    @property
+    def mask_caveat(self):
+        return self.layer.mask_caveat
+
     def check_input(self, shape):
         self.layer.check_input(shape)
 
@@ -116,7 +123,7 @@ class SpectralNormalization(Layer):
         kernel = getattr(self.layer, self.which)
         v, u, sigma = self._singular(kernel.reshape(-1, kernel.shape[-1]), ctx.training)
         twin = self._with_kernel(kernel / sigma)
-        y, cache = self.forward_of(twin, x, ctx)
+        y, cache, _ = self.propagate_of(twin, x, ctx)
         return y, (twin, cache, v, u, sigma)
 
     def backward(self, dy, cache):

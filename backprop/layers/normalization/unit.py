@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.normalization.shared import axes_of, axis_or_axes
+from backprop.masks import mixes, only_real
 
 SHORTEST = 1e-12  # a row below this length is divided by it, as in Keras: 0 stays 0
 
@@ -20,6 +21,9 @@ class UnitNormalization(Layer):
     x reaches y directly and through its length, whose slope is x / |x| = y:
 
         dx = r * (dy - y Σ dy y)
+
+    Where a row goes along the time, under a mask, x counts as 0 at a masked step: y and dx are 0
+    there.
 
     A row shorter than 1e-12 is multiplied by 1e12, which is a constant: dx = 1e12 dy.
 
@@ -53,12 +57,16 @@ class UnitNormalization(Layer):
         self.input_spec = InputSpec(ndim=len(input_shape))
 
     def forward(self, x, ctx=INFERENCE):
+        mask = ctx.mask
+        if mask is not None and not mixes(self.axes, x.ndim, mask):
+            mask = None
+        x = only_real(x, mask)
         length = np.sqrt((x * x).sum(self.axes, keepdims=True))
         r = 1 / np.maximum(length, x.dtype.type(SHORTEST))
         y = x * r
-        return y, (y, r, length >= SHORTEST)
+        return y, (y, r, length >= SHORTEST, mask)
 
     def backward(self, dy, cache):
-        y, r, divided = cache
+        y, r, divided, mask = cache
         along = (dy * y).sum(self.axes, keepdims=True)
-        return r * (dy - y * (along * divided))
+        return only_real(r * (dy - y * (along * divided)), mask)

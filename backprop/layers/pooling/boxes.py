@@ -4,23 +4,58 @@ from __future__ import annotations
 
 from itertools import chain
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
-from backprop.layer import INFERENCE, Array, Layer, Shape
+from backprop.layer import INFERENCE, Array, Context, Layer, Shape
 from backprop.layers.pooling.axes import Along, along_axis, largest, pay, spread, total
-from backprop.layers.windows import shape_last
+from backprop.layers.windows import beside_steps, in_order, put_back, shape_last
 from backprop.linalg import rows_of
+from backprop.masks import only_real
 from backprop.parallel import blocks, share
 
 Axes = list[tuple[int, Along]]  # the number of each axis, and the windows along it
+
+
+class Steps(NamedTuple):
+    """The real steps of sequences, beside x.
+
+    Attributes
+    ----------
+    real, moved : ndarray of bool
+        As they lie in x, and in the order in which windows go over them.
+    order : ndarray, (N, T), optional
+        That order.
+    axis : int
+        Of the steps.
+    """
+
+    real: Array
+    moved: Array
+    order: Array | None
+    axis: int
+
+    def enter(self, x: Array, fill: float) -> Array:
+        """x with `fill` at masked steps, as the windows want it."""
+        return in_order(np.where(self.real, x, x.dtype.type(fill)), self.order, self.axis)
+
+    def leave(self, dx: Array) -> Array:
+        """The way back of `enter`."""
+        return only_real(put_back(dx, self.order, self.axis), self.real)
 
 
 BLOCK = 1 << 19  # numbers at a time, so that the second axis finds the first one's in the cache
 
 
 class OverAxes(Layer):
-    """What poolings have in common whose windows are boxes: what they do with each axis."""
+    """What poolings have in common whose windows are boxes: what they do with each axis.
+
+    Under a mask of the steps of a sequence a window sees its real steps alone. Where it has none,
+    y is 0, and nothing moves it. Windows lie as they do without the padding: a sequence moves
+    forward by what the padding in front of it exceeds a number of strides. Images have no steps: a
+    mask ends there.
+    """
 
     places = 2  # the number of axes between batch and channels
     data_format = "channels_last"
@@ -50,15 +85,39 @@ class OverAxes(Layer):
         super().check_input(shape)
         self.compute_output_shape(shape)
 
+    def obeys_mask(self, x, mask):
+        return mask.ndim == 1
+
     def compute_mask(self, x, mask):
-        return None  # the axes of y are not those of x
+        return mask if mask is None or mask.ndim == 1 else None
+
+    def steps(self, x: Array, ctx: Context) -> Steps | None:
+        """Which steps of a sequence are real, and how the windows want them; None without a
+        mask."""
+        if ctx.mask is None or self.places > 1:
+            return None
+        axis = 1 if self.data_format == "channels_last" else 2
+        real = self.real_steps(x.swapaxes(1, axis), ctx.mask)
+        moved, order = self.aligned(real)
+        return Steps(beside_steps(real, axis), beside_steps(moved, axis), order, axis)
+
+    def aligned(self, real: Array) -> tuple[Array, Array | None]:
+        """As `Windows.aligned`."""
+        return real, None
+
+    def among(self, steps: Steps, axes: Axes) -> Array:
+        """How many real steps each window has, beside y."""
+        ((axis, along),) = axes
+        return total(steps.moved.astype(np.intp), axis, along)
 
 
 class MaxOverAxes(OverAxes):
     """y = the largest pixel of each window, axis by axis, with some images at a time."""
 
     def forward(self, x, ctx=INFERENCE):
-        axes = self.axes(x.shape)[::-1]
+        axes, steps = self.axes(x.shape)[::-1], self.steps(x, ctx)
+        if steps is not None:
+            x = steps.enter(x, -np.inf)
 
         def work(part: slice) -> list:
             pieces = list(blocks(part, rows_of(x, BLOCK))) or [part]  # an empty batch has a y too
@@ -67,10 +126,12 @@ class MaxOverAxes(OverAxes):
         pieces = chain.from_iterable(share(work, len(x), rows_of(x, BLOCK), follow=True))
         images, ys, winners = zip(*pieces, strict=True)
         y = ys[0] if len(ys) == 1 else np.concatenate(ys)
-        return y, (x.shape, list(zip(images, winners, strict=True)))
+        if steps is not None:
+            y = only_real(y, self.among(steps, axes) > 0)
+        return y, (x.shape, list(zip(images, winners, strict=True)), steps)
 
     def backward(self, dy, cache):
-        shape, pieces = cache
+        shape, pieces, steps = cache
         dx = np.empty(shape, dy.dtype)
 
         def work(part: slice) -> None:
@@ -78,7 +139,7 @@ class MaxOverAxes(OverAxes):
                 dx[images] = self.pay(dy[images], winners)
 
         share(work, len(pieces), follow=True)
-        return dx
+        return dx if steps is None else steps.leave(dx)
 
     def pool(self, x: Array, axes: Axes, keep: bool) -> tuple[Array, list]:
         """y of some images, and the winners along each axis."""
@@ -99,18 +160,22 @@ class MeanOverAxes(OverAxes):
     """y = the mean of each window's pixels: their sum, axis by axis, divided by their number."""
 
     def forward(self, x, ctx=INFERENCE):
-        axes = self.axes(x.shape)
-        y = x
+        axes, steps = self.axes(x.shape), self.steps(x, ctx)
+        y = x if steps is None else steps.enter(x, 0)
         for axis, along in reversed(axes):
             y = total(y, axis, along)
-        y /= self._m(axes, y.ndim, y.dtype)
-        return y, axes
+        m = self._m(axes, y.ndim, y.dtype)
+        if steps is not None:
+            m = np.maximum(self.among(steps, axes), 1).astype(y.dtype)
+        y /= m
+        return y, (axes, m, steps)
 
-    def backward(self, dy, axes):
-        dy = dy / self._m(axes, dy.ndim, dy.dtype)
+    def backward(self, dy, cache):
+        axes, m, steps = cache
+        dy = dy / m
         for axis, along in axes:
             dy = spread(dy, axis, along)
-        return dy
+        return dy if steps is None else steps.leave(dy)
 
     def _m(self, axes: Axes, ndim: int, dtype):
         """The number of pixels in each window: of one axis' times of the other's."""

@@ -6,13 +6,15 @@ from math import prod
 
 import numpy as np
 
-from backprop.layer import INFERENCE, InputSpec, Layer, show_shape
+from backprop.layer import INFERENCE, Array, Context, InputSpec, Layer, show_shape
 from backprop.layers.windows import shape_back, shape_last, standard_format
 from backprop.linalg import ones, sum_last
+from backprop.masks import beside, fits, only_real
 
 
 class GlobalPooling(Layer):
-    """What the poolings over all places have in common: the axes that they end."""
+    """What the poolings over all places have in common: the axes that they end, and a mask with
+    them. Places that it hides, of the first axes or of all, are left out."""
 
     places = 2  # the number of axes between batch and channels
 
@@ -39,7 +41,24 @@ class GlobalPooling(Layer):
         return shape_back((n, *ones, channels), self.data_format)
 
     def compute_mask(self, x, mask):
+        if mask is None or mask.ndim == 1:
+            return mask
         return None  # y has no time axis any more
+
+    def real(self, x: Array, ctx: Context) -> Array | None:
+        """True at a real place: (N, P, 1), or with channels first (N, 1, P); None without a
+        mask."""
+        if ctx.mask is None:
+            return None
+        shape = shape_last(x.shape, self.data_format)[:-1]
+        n, *sizes = shape
+        if not fits(ctx.mask.shape, shape[: ctx.mask.ndim]):
+            raise ValueError(
+                f"{self!r} expects a mask of shape {shape}, batch and places, or of its first "
+                f"axes, got {ctx.mask.shape}"
+            )
+        real = np.broadcast_to(beside(ctx.mask, len(shape)), shape).reshape(n, prod(sizes))
+        return np.expand_dims(real, 3 - self._axis)
 
     @property
     def _axis(self) -> int:
@@ -63,17 +82,23 @@ def sum_places(x, axis: int):
 
 
 class GlobalAverage(GlobalPooling):
-    """y = the mean over all places."""
+    """y = the mean over all places, or over those that are real."""
 
     def forward(self, x, ctx=INFERENCE):
-        flat = x.reshape(self._flat(x.shape))
-        y = sum_places(flat, self._axis) * (1 / flat.shape[self._axis])
-        return y.reshape(self.compute_output_shape(x.shape)), x.shape
+        flat, real = x.reshape(self._flat(x.shape)), self.real(x, ctx)
+        if real is None:
+            share = 1 / flat.shape[self._axis]
+            y = sum_places(flat, self._axis) * share
+        else:
+            w = real.astype(x.dtype)
+            share = w / np.maximum(w.sum(self._axis, keepdims=True), 1)
+            y = np.sum(only_real(flat, real) * share, axis=self._axis)
+        return y.reshape(self.compute_output_shape(x.shape)), (share, x.shape)
 
-    def backward(self, dy, shape):
-        flat = self._flat(shape)
-        dx = np.empty(flat, dy.dtype)
-        np.divide(self._flat_dy(dy, shape), flat[self._axis], out=dx)
+    def backward(self, dy, cache):
+        share, shape = cache
+        dx = np.empty(self._flat(shape), dy.dtype)
+        np.multiply(self._flat_dy(dy, shape), share, out=dx)
         return dx.reshape(shape)
 
 
@@ -81,19 +106,23 @@ class GlobalMax(GlobalPooling):
     """y = the largest of all places."""
 
     def forward(self, x, ctx=INFERENCE):
-        flat = x.reshape(self._flat(x.shape))
+        flat, real = x.reshape(self._flat(x.shape)), self.real(x, ctx)
+        if real is not None:
+            flat = np.where(real, flat, x.dtype.type(-np.inf))
         winner = flat.argmax(self._axis, keepdims=True)
         y = np.take_along_axis(flat, winner, self._axis)
-        return y.reshape(self.compute_output_shape(x.shape)), (winner, x.shape)
+        if real is not None:
+            y = only_real(y, np.asarray(real.any(self._axis, keepdims=True)))
+        return y.reshape(self.compute_output_shape(x.shape)), (winner, x.shape, real)
 
     def backward(self, dy, cache):
-        winner, shape = cache
+        winner, shape, real = cache
         dx = np.zeros(self._flat(shape), dy.dtype)
         np.put_along_axis(dx, winner, self._flat_dy(dy, shape), self._axis)
-        return dx.reshape(shape)
+        return only_real(dx, real).reshape(shape)
 
 
-class GlobalAveragePooling1D(GlobalPooling):
+class GlobalAveragePooling1D(GlobalAverage):
     """y[n, c] = Σ_t w[n, t] x[n, t, c] / Σ_t w[n, t].
 
         x: (N, T, C)    w: (N, T), 1 at a real step and 0 at a masked one    y: (N, C)
@@ -128,18 +157,6 @@ class GlobalAveragePooling1D(GlobalPooling):
     """
 
     places = 1
-
-    def forward(self, x, ctx=INFERENCE):
-        if ctx.mask is None:
-            share = 1 / x.shape[self._axis]
-            y = sum_places(x, self._axis) * share
-        else:
-            real = np.expand_dims(ctx.mask, 3 - self._axis)
-            w = real.astype(x.dtype)
-            share = w / np.maximum(w.sum(self._axis, keepdims=True), 1)
-            # `where`: whatever stands at a masked step
-            y = np.sum(x * share, axis=self._axis, where=real)
-        return y.reshape(self.compute_output_shape(x.shape)), (share, x.shape)
 
     def backward(self, dy, cache):
         share, shape = cache
@@ -222,7 +239,8 @@ class GlobalMaxPooling1D(GlobalMax):
 
         dx[n, t, c] = dy[n, c]    where t won, else 0
 
-    A mask is not looked at, as in Keras: a masked step can win.
+    Under a mask a real step wins; a sequence without any gives y = 0, which nothing moves. (In
+    Keras a mask is not looked at.)
 
     Parameters
     ----------

@@ -48,6 +48,21 @@ class Windowed(OverAxes):
             )
         return shape_back((n, *counts, channels), self.data_format)
 
+    def obeys_mask(self, x, mask):
+        return self.places == 1 or mask.ndim == 1
+
+    @property
+    def mask_caveat(self):
+        return "" if self.places > 1 or self.windows.anchored else self.windows.caveat
+
+    def compute_mask(self, x, mask):
+        if mask is None or mask.ndim == 1:
+            return mask
+        return self.windows.mask(mask) if self.places == 1 else None
+
+    def aligned(self, real):
+        return self.windows.aligned(real)
+
     def lay(self, sizes):
         counts, margins = self.windows.counts(sizes), self.windows.margins(sizes)
         return [
@@ -67,6 +82,8 @@ class MaxPooling1D(Windowed, MaxOverAxes):
     first one wins:
 
         dx[n, i*s + u, c] += dy[n, i, c]    where u won window i
+
+    Under a mask a real step wins; a window without any is masked, and y = 0 there.
 
     Parameters
     ----------
@@ -219,6 +236,9 @@ class AveragePooling1D(Windowed, MeanOverAxes):
     1 / m:
 
         dx[n, i*s + u, c] += dy[n, i, c] / m[i]
+
+    Under a mask the sum runs over the real steps, and m counts these; a window without any is
+    masked, and y = 0 there.
 
     Parameters
     ----------

@@ -145,7 +145,7 @@ class Bidirectional(Parallel):
         return super().__call__(sequences, training, mask)
 
     def compute_mask(self, x, mask):
-        return mask if self.return_sequences else None
+        return self.forward_layer.compute_mask(x, mask)
 
     @property
     def states(self) -> list[Array] | None:

@@ -23,6 +23,7 @@ from backprop.layers.windows import (
     standard_padding,
 )
 from backprop.linalg import sum_rows
+from backprop.masks import only_real
 
 
 class ConvLSTM(OverTime):
@@ -157,6 +158,8 @@ class ConvLSTM(OverTime):
 
     def run(self, x, ctx, states):
         n, steps, held = len(x), x.shape[1], self.masked_steps(x, ctx)
+        if held is not None:
+            x = only_real(x, ctx.mask)  # else dz = 0 there would meet whatever x is
         x = channels_last(by_step(self.in_order(x)), self.data_format)
         drop = self._drop(self.dropout, (n, *x.shape[1:]), x.dtype, ctx)
         recurrent_drop = self._drop(self.recurrent_dropout, states[0].shape, x.dtype, ctx)

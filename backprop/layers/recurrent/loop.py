@@ -21,6 +21,7 @@ from backprop.layer import PREDICT, Array, InputSpec
 from backprop.layers.recurrent.inplace import InPlace, in_place
 from backprop.layers.recurrent.time import OverTime
 from backprop.linalg import rows_of
+from backprop.masks import only_real
 
 STRETCH = 20  # steps that are one piece of work beside the loop
 FIRST = 5  # of them make a piece of their own, as the loop waits for the first piece
@@ -181,6 +182,8 @@ class Recurrent(OverTime):
 
     def run(self, x, ctx, states):
         tape = self._tape(x, ctx, states)
+        if tape.held is not None:
+            x = only_real(x, ctx.mask)  # else dz = 0 there would meet whatever x is
         steps, x = x.shape[1], self.in_order(x).transpose(1, 2, 0)
         stretches = [slice(t, min(t + STRETCH, steps)) for t in range(0, steps, STRETCH)]
         seen: SimpleQueue[slice | None] = SimpleQueue()

@@ -17,7 +17,8 @@ class OverTime(Layer):
 
         x: (N, T, ...)    y: (N, ...) or (N, T, ...)
 
-    At a masked step the states stay what they were, so their gradients pass it by unchanged.
+    At a masked step the states stay what they were, so their gradients pass it by unchanged. The
+    mask of all outputs stands in their order: reversed, where going backwards reverses them.
     """
 
     gates = 1
@@ -81,7 +82,13 @@ class OverTime(Layer):
         self.zero_output_for_mask = zero_output_for_mask
 
     def compute_mask(self, x, mask):
-        return mask if self.return_sequences else None
+        if mask is None or mask.ndim == 1:
+            return mask
+        return self.outputs_in_order(self.in_order(mask)) if self.return_sequences else None
+
+    @property
+    def channels_first(self):
+        return False  # of each step perhaps; the steps are in front of them
 
     # ------------------------------------------------------------------ weights
 
@@ -141,7 +148,7 @@ class OverTime(Layer):
         sequences : array_like of shape (N, T, ...)
             x.
         training : bool, default False
-        mask : ndarray of bool, (N, T), optional
+        mask : array_like of bool, (N, T), optional
         initial_state : array or list of arrays, optional
             One for each state, such as (N, units), or `carry` of a stateful layer. For a run by
             hand: inside a model, and for gradients, states start at zeros or are kept by
@@ -155,6 +162,7 @@ class OverTime(Layer):
         self.build((None, *x.shape[1:]))
         self.check_input(x.shape)
         states = self._given_states(x, initial_state)
+        mask = None if mask is None else self.fit_mask(mask, x.shape)
         return self.run(x, Context(training, mask, backward=False), states)[0]
 
     def run(self, x: Array, ctx: Context, states: list[Array]) -> tuple[Array, Any]:
@@ -226,12 +234,8 @@ class OverTime(Layer):
         """(N, T), True where a step changes nothing, in the order of processing."""
         if ctx.mask is None:
             return None
-        mask = np.asarray(ctx.mask, bool)
-        if mask.shape != x.shape[:2]:
-            raise ValueError(
-                f"{self!r} expects a mask of shape {x.shape[:2]}, batch and time, got {mask.shape}"
-            )
-        return None if mask.all() else self.in_order(~mask)
+        real = self.real_steps(x, ctx.mask)
+        return None if real.all() else self.in_order(~real)
 
     def draw(self, rate: float, shape: tuple[int, ...], dtype, ctx: Context) -> Array | None:
         """What multiplies x or h₋ of a sequence, at all its steps: (1 or gates, *shape).

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from backprop.layer import Array, Layer, show_shape
-from backprop.layers.containers import Container
+from backprop.layers.containers import Chain, Container
 from backprop.layers.recurrent.time import OverTime
+from backprop.masks import both
 
 
 class TimeDistributed(Container):
@@ -38,8 +39,11 @@ class TimeDistributed(Container):
 
     Notes
     -----
-    A mask is passed on. A layer inside that takes the mask into account is given that of its step,
-    where a step is a row of numbers; inside of images and sequences nothing is masked.
+    A mask (batch, time) is passed on, and says to a layer inside that couples rows which of them
+    are real. A mask of steps within steps, (batch, time, ...), as an `Embedding` makes it of
+    sentences of words, is that of the sequences that f gets: it comes out as f leaves it, and where
+    f ends it, a step is real that has any real step within. So it is where f itself begins with the
+    layer that makes the mask.
 
     Examples
     --------
@@ -62,13 +66,15 @@ class TimeDistributed(Container):
         if self.activity_regularizer is None:
             self.activity_regularizer = layer.activity_regularizer
         self.integer_input = layer.integer_input
-        self.changes_mask = False
         self._folded = False
+        self._ours = False
 
     def build(self, input_shape):
         self.check_rank(input_shape)
         self.build_part(self.layer, 0, (input_shape[0], *input_shape[2:]))
+        self.changes_mask = self.layer.changes_mask
         self._folded = treats_rows_alike(self.layer)
+        self._ours = all(map(is_ours, self.layer.walk()))
 
     def check_rank(self, shape) -> None:
         if len(shape) < 3:
@@ -86,25 +92,42 @@ class TimeDistributed(Container):
         n, *rest = self.layer.compute_output_shape((input_shape[0], *input_shape[2:]))
         return (n, input_shape[1], *rest)
 
-    def compute_mask(self, x, mask):
-        return mask
-
     def propagate(self, x, ctx):
-        if ctx.mask is not None and np.shape(ctx.mask) != x.shape[:2]:
+        mask = ctx.mask
+        if mask is not None and mask.ndim < 3:
+            mask = self.real_steps(x, mask)
+        elif mask is not None and mask.shape != x.shape[: mask.ndim]:
             raise ValueError(
-                f"{self!r} expects a mask of shape {x.shape[:2]}, batch and time, got "
-                f"{np.shape(ctx.mask)}"
+                f"{self!r} expects a mask of shape {x.shape[: mask.ndim]}, batch, time and the "
+                f"steps of each of its steps, got {mask.shape}"
             )
         if self._folded:
-            y, cache = self.forward_of(self.layer, folded(x), ctx.with_mask(None))
-            return y.reshape(*x.shape[:2], *y.shape[1:]), (cache, x.shape), ctx.mask
-        y = np.empty(self.compute_output_shape(x.shape), x.dtype)
-        caches = []
-        for t in range(x.shape[1]):
-            mask = None if ctx.mask is None or x.ndim > 3 else ctx.mask[:, t]
-            y[:, t], cache = self.forward_of(self.layer, x[:, t], ctx.with_mask(mask))
-            caches.append(cache if ctx.backward else None)
-        return y, (caches, x.shape), ctx.mask
+            inner = None if mask is None or mask.ndim < 3 else folded(mask)
+            y, cache, found = self.propagate_of(self.layer, folded(x), ctx.with_mask(inner))
+            y, caches = y.reshape(*x.shape[:2], *y.shape[1:]), cache
+            found = None if found is None else found.reshape(*x.shape[:2], *found.shape[1:])
+        else:
+            dtype = x.dtype if x.dtype.kind == "f" else self.dtype or np.float32
+            y = np.empty(self.compute_output_shape(x.shape), dtype)
+            caches, each = [], []
+            # a layer of the user's may know no mask of rows alone, where its input has steps
+            deep = mask is not None and mask.ndim > 2
+            heard = mask if self._ours or deep or x.ndim == 3 else None
+            for t in range(x.shape[1]):
+                inner = None if heard is None else heard[:, t]
+                y[:, t], cache, found = self.propagate_of(self.layer, x[:, t], ctx.with_mask(inner))
+                caches.append(cache if ctx.backward else None)
+                each.append(found)
+            found = None if not each or each[0] is None else np.stack(each, axis=1)
+        return y, (caches, x.shape), self._mask_of_y(x, mask, found)
+
+    def _mask_of_y(self, x, mask, found):
+        """The mask that f leaves of its own steps, or else which steps of x have any real one."""
+        made = made_by(self.layer, folded(x))
+        for inner in (mask, None if made is None else made.reshape(*x.shape[:2], *made.shape[1:])):
+            if inner is not None:
+                found = both(found, np.asarray(inner.any(tuple(range(2, inner.ndim)))))
+        return found
 
     def backward(self, dy, cache):
         caches, shape = cache
@@ -150,15 +173,27 @@ def folded(x: Array) -> Array:
     return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
+def made_by(layer: Layer, x: Array) -> Array | None:
+    """The mask that a layer makes of its input, or the first of a chain; None where none does."""
+    while isinstance(layer, Chain) and layer.layers:
+        layer = layer.layers[0]
+    if layer.sublayers() or not layer.changes_mask:
+        return None
+    return layer.compute_mask(x, None)
+
+
+def is_ours(layer: Layer) -> bool:
+    return type(layer).__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
 def treats_rows_alike(layer: Layer) -> bool:
     """Whether each row of a batch goes through the layer by itself, whatever stands beside it.
 
     A layer with statistics or states does not, nor one whose draws or penalties are for a batch.
     """
     for part in layer.walk():
-        ours = type(part).__module__.partition(".")[0] == __name__.partition(".")[0]
         kept = part.states_kept() or any(p.gradient is None for p in part.arrays())
         drawn_for_all = getattr(part, "noise_shape", None) is not None
-        if not ours or kept or drawn_for_all or (part.penalises and part is not layer):
+        if not is_ours(part) or kept or drawn_for_all or (part.penalises and part is not layer):
             return False
     return True

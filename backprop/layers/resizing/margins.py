@@ -10,7 +10,14 @@ import numpy as np
 from backprop.checks import integer
 from backprop.layer import INFERENCE, Array, InputSpec, Shape, show_shape
 from backprop.layers.resizing.shared import Resizing
-from backprop.layers.windows import shape_back, shape_last, standard_format
+from backprop.layers.windows import (
+    channels_back,
+    channels_last,
+    shape_back,
+    shape_last,
+    standard_format,
+)
+from backprop.masks import between, only_real
 
 Sides = tuple[tuple[int, int], ...]  # for each axis: before, behind
 
@@ -38,7 +45,11 @@ class Margins(Resizing):
 
 
 class ZeroPadding(Margins):
-    """y = x between zeros."""
+    """y = x between zeros.
+
+    Under a mask of the steps of a sequence the zeros are next to its real steps, as they are
+    without the padding: masked steps are 0, and as many of them are real as there are zeros.
+    """
 
     def __init__(self, padding, data_format: str | None = None, **kwargs):
         super().__init__(**kwargs)
@@ -54,14 +65,35 @@ class ZeroPadding(Margins):
         )
 
     def forward(self, x, ctx=INFERENCE):
-        return self.put(x, self.compute_output_shape(x.shape)), x.shape
+        real = None
+        if ctx.mask is not None and self.places == 1:
+            turned = channels_last(x, self.data_format)
+            real = self.real_steps(turned, ctx.mask)
+            x = channels_back(only_real(turned, real), self.data_format)
+        return self.put(x, self.compute_output_shape(x.shape)), (x.shape, real)
 
-    def backward(self, dy, shape):
-        return self.cut(dy, shape_last(shape, self.data_format)[1:-1])
+    def backward(self, dy, cache):
+        shape, real = cache
+        dx = self.cut(dy, shape_last(shape, self.data_format)[1:-1])
+        dx = only_real(channels_last(dx, self.data_format), real)
+        return channels_back(dx, self.data_format)
+
+    def resized_mask(self, real):
+        ((before, behind),) = self.sides
+        inside = between(real)
+        y, hole = np.zeros((2, len(real), before + real.shape[1] + behind), bool)
+        for k in range(before + behind + 1):
+            y[:, k : k + real.shape[1]] |= inside
+        hole[:, before : before + real.shape[1]] = inside & ~real
+        return y & ~hole
 
 
 class Cropping(Margins):
-    """y = x without its borders."""
+    """y = x without its borders.
+
+    Under a mask of the steps of a sequence the borders are those of its real steps, as they are
+    without the padding: they become masked.
+    """
 
     def __init__(self, cropping, data_format: str | None = None, **kwargs):
         super().__init__(**kwargs)
@@ -88,6 +120,12 @@ class Cropping(Margins):
     def backward(self, dy, shape):
         return self.put(dy, shape)
 
+    def resized_mask(self, real):
+        ((before, behind),) = self.sides
+        inside = between(real)
+        left = slice(before, real.shape[1] - behind)
+        return real[:, left] & inside[:, : -before - behind or None] & inside[:, before + behind :]
+
 
 class ZeroPadding1D(ZeroPadding):
     """y[n, before + t, c] = x[n, t, c], and 0 in front of it and behind it.
@@ -97,6 +135,9 @@ class ZeroPadding1D(ZeroPadding):
     Every entry of x is one entry of y, and what else y has does not depend on x:
 
         dx[n, t, c] = dy[n, before + t, c]
+
+    Under a mask the zeros stand beside the real steps of a sequence, as without its padding, and
+    dx is 0 at masked steps.
 
     Parameters
     ----------
@@ -196,6 +237,9 @@ class Cropping1D(Cropping):
     What was cut off has no influence:
 
         dx[n, before + t, c] = dy[n, t, c], and 0 at both ends
+
+    Under a mask as many real steps become masked at both ends of a sequence, as without its padding
+    they would be cut off.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backprop.layer import Layer, Shape
+from backprop.layer import Array, Layer, Shape
 from backprop.layers.windows import shape_back, shape_last
 
 
@@ -27,5 +27,14 @@ class Resizing(Layer):
         super().check_input(shape)
         self.compute_output_shape(shape)
 
+    def obeys_mask(self, x, mask):
+        return self.places == 1 or mask.ndim == 1
+
     def compute_mask(self, x, mask):
-        return None  # the axes of y are not those of x
+        if mask is None or mask.ndim == 1:
+            return mask
+        return self.resized_mask(mask) if self.places == 1 else None
+
+    def resized_mask(self, real: Array) -> Array:
+        """Along one axis: which steps of y are real, of those of x that are; a subclass says it."""
+        raise TypeError(f"{type(self).__name__} has no resized_mask(self, real): write one")

@@ -30,6 +30,9 @@ class UpSampling(Resizing):
         copies = tuple(range(first, first + 2 * self.places, 2))
         return dy.reshape(self._blocks(shape)).sum(copies)
 
+    def resized_mask(self, real):
+        return real.repeat(self.size[0], axis=1)
+
     def _blocks(self, shape: Shape, ones: bool = False) -> Shape:
         """The shape of y with the copies of an entry on an axis of their own, behind each axis."""
         n, *sizes, channels = shape_last(shape, self.data_format)

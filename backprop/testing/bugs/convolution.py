@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from backprop.layer import INFERENCE
 from backprop.layers.convolution import (
     Conv1D,
     Conv1DTranspose,
@@ -28,7 +30,7 @@ from backprop.layers.convolution.products import (
 from backprop.layers.convolution.transposed import tail_of
 from backprop.layers.windows import Windows, channels_last
 from backprop.linalg import sum_rows
-from backprop.testing.bugs.bank import bug, normal
+from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
 
 conv = partial(
     bug,
@@ -476,3 +478,41 @@ class SeparableConvForgetsAKernelGoingBack(SeparableConv2D):
         for p, gradient in zip(self.arrays(), kept, strict=True):
             p.gradient[...] = gradient
         return found
+
+
+# -------------------------------------------------------------------------------- masks
+
+padded = partial(
+    bug,
+    x=integers(3, 4, 5),
+    inputs="tokens",
+    inside=behind_embedding,
+    config={"filters": 2, "kernel_size": 3, "padding": "same"},
+)
+
+
+@padded("C")
+class ConvolutionPaysMaskedSteps(Conv1D):
+    """dx at a masked step, which forward takes as 0, is that of any other step."""
+
+    def backward(self, dy, cache):
+        linear, a, _ = cache
+        return super().backward(dy, (linear, a, None))
+
+
+@padded("C")
+class ConvolutionTrainsOnMaskedSteps(Conv1D):
+    """dkernel sums over masked steps too, with what stands there, where forward takes them as 0."""
+
+    def forward(self, x, ctx=INFERENCE) -> Any:
+        y, (_, *rest) = super().forward(x, ctx)
+        return y, ((x, None), *rest)
+
+
+@padded("C", config={"filters": 2, "kernel_size": 3, "strides": 2})
+class TransposedConvolutionPaysMaskedSteps(Conv1DTranspose):
+    """dx at a masked step, which forward takes as 0, is that of any other step."""
+
+    def backward(self, dy, cache):
+        linear, a, _ = cache
+        return super().backward(dy, (linear, a, None))

@@ -56,8 +56,8 @@ class DropoutDrawsDoubles(Dropout):
 class AveragePoolCountsInDoubles(AveragePooling2D):
     """The number of pixels in a window is float64, and so becomes dx."""
 
-    def backward(self, dy, axes):
-        return super().backward(dy * np.ones((1, 1, 1, 1)), axes)
+    def backward(self, dy, cache):
+        return super().backward(dy * np.ones((1, 1, 1, 1)), cache)
 
 
 @bug("D", x=normal(4, 3), y_true=normal(4, 3, seed=1), inputs="targets")
@@ -98,8 +98,8 @@ class LayerNormComputesInSinglePrecision(LayerNormalization):
     """Forward and backward both run in float32, whatever the layer's dtype is."""
 
     def forward(self, x, ctx=INFERENCE):
-        y, (xhat, r) = super().forward(x.astype(np.float32), ctx)
-        return y.astype(np.float32).astype(x.dtype), (xhat.astype(x.dtype), r.astype(x.dtype))
+        y, (xhat, r, p) = super().forward(x.astype(np.float32), ctx)
+        return y.astype(np.float32).astype(x.dtype), (xhat.astype(x.dtype), r.astype(x.dtype), p)
 
 
 @bug("D", x=normal(4, 5), inputs="rows")
@@ -137,7 +137,7 @@ class LayerNormAveragesInDoubles(LayerNormalization):
     """dx is float64, because its means are taken in float64."""
 
     def backward(self, dy, cache):
-        xhat, r = cache
+        xhat, r, _ = cache
         super().backward(dy, cache)
         gamma = self.gamma.reshape(self.shape) if self.scale else 1
         dxhat = gamma * dy

@@ -6,13 +6,14 @@ from functools import partial
 
 import numpy as np
 
+from backprop.layer import INFERENCE
 from backprop.layers.activations.softmax import Softmax
 from backprop.layers.containers import ActivityPenalty
 from backprop.layers.dense import Dense
 from backprop.layers.reshaping import Flatten, Permute, RepeatVector
 from backprop.linalg import product_of_rows, rows, sum_rows
 from backprop.regularizers import L2
-from backprop.testing.bugs.bank import bug, normal
+from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
 
 dense = partial(bug, x=normal(5, 4), inputs="rows", config={"units": 4, "activation": "tanh"})
 
@@ -237,7 +238,7 @@ penalty = partial(
 class PenaltyOnTheActivityIsForgotten(ActivityPenalty):
     """dx = dy: the penalty counts in the loss and not in the gradient."""
 
-    def backward(self, dy, x):
+    def backward(self, dy, cache):
         return dy
 
 
@@ -245,8 +246,19 @@ class PenaltyOnTheActivityIsForgotten(ActivityPenalty):
 class PenaltyOnTheActivityIsNotDividedByTheBatch(ActivityPenalty):
     """The penalty in the loss is divided by N, its gradient is not."""
 
-    def backward(self, dy, x):
-        return dy + self.regularizer.gradient(x)
+    def backward(self, dy, cache):
+        return dy + self.regularizer.gradient(cache[0])
+
+
+@penalty("C", x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
+class PenaltyOnTheActivityPaysMaskedSteps(ActivityPenalty):
+    """Masked steps are no part of the penalty in the loss, and have part in its gradient."""
+
+    def forward(self, x, ctx=INFERENCE):
+        return x, (x, super().forward(x, ctx)[1][1])
+
+    def backward(self, dy, cache):
+        return super().backward(dy, (cache[0], None))
 
 
 softmax = partial(bug, x=normal(4, 5), inputs="rows")

@@ -342,7 +342,7 @@ class ReversedRow(LayerNormalization):
     """dx by parts that a mistake can replace."""
 
     def backward(self, dy, cache):
-        xhat, r = cache
+        xhat, r, _ = cache
         if self.scale:
             self.dgamma = self._sum(dy * xhat)
         if self.center:
@@ -411,7 +411,7 @@ class LayerNormReversesRmsScalingAsIfItWereCentred(LayerNormalization):
     def backward(self, dy, cache):
         dx = super().backward(dy, cache)
         if self.rms_scaling:
-            xhat, r = cache
+            xhat, r, _ = cache
             dxhat = self.gamma.reshape(self.shape) * dy
             return r * (dxhat - mean(dxhat, self.axes) - xhat * mean(dxhat * xhat, self.axes))
         return dx
@@ -423,7 +423,7 @@ class LayerNormGradientOfGammaLacksTheDeviation(ReversedRow):
 
     def backward(self, dy, cache):
         dx = super().backward(dy, cache)
-        xhat, r = cache
+        xhat, r, _ = cache
         if self.scale:
             self.dgamma = self._sum(dy * (xhat / r))
         return dx
@@ -458,7 +458,7 @@ class RmsNormScalesTooLate(RMSNormalization):
 
     def backward(self, dy, cache):
         super().backward(dy, cache)
-        xhat, r = cache
+        xhat, r, _ = cache
         return self.scale.reshape(self.shape) * r * (dy - xhat * mean(dy * xhat, self.axes))
 
 
@@ -485,7 +485,7 @@ class UnitNormProjectsByX(UnitNormalization):
     """dx = r (dy - x Σ dy y), with x in the place of y."""
 
     def backward(self, dy, cache):
-        y, r, _ = cache
+        y, r, *_ = cache
         return r * (dy - y / r * (dy * y).sum(self.axes, keepdims=True))
 
 
@@ -502,7 +502,7 @@ class GroupNormAveragesOverAllGroups(GroupNormalization):
 
     def backward(self, dy, cache):
         super().backward(dy, cache)
-        xhat, r = cache
+        xhat, r, _ = cache
         dxhat = self._grouped(self.gamma * dy)
         dx = r * (dxhat - mean(dxhat, (1, 2, 3)) - xhat * mean(dxhat * xhat, (1, 2, 3)))
         return dx.reshape(dy.shape)
@@ -514,7 +514,7 @@ class GroupNormInterleavesItsGroups(GroupNormalization):
 
     def backward(self, dy, cache):
         super().backward(dy, cache)
-        xhat, r = cache
+        xhat, r, _ = cache
         dxhat = self._grouped(self.gamma * dy)
         n, places, groups, k = dxhat.shape
         mixed = dxhat.reshape(n, places, k, groups).swapaxes(2, 3)
@@ -528,10 +528,68 @@ class GroupNormForgetsThePlaces(GroupNormalization):
 
     def backward(self, dy, cache):
         super().backward(dy, cache)
-        xhat, r = cache
+        xhat, r, _ = cache
         dxhat = self._grouped(self.gamma * dy)
         dx = r * (dxhat - mean(dxhat, 3) - xhat * mean(dxhat * xhat, 3))
         return dx.reshape(dy.shape)
+
+
+# ------------------------------------------------------------------------- masks along the time
+
+masked = partial(
+    bug, x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding, config={"axis": (1, 2)}
+)
+
+
+@masked("C", config=GAMMA | {"groups": 1})
+class GroupNormCountsMaskedPlacesGoingBack(GroupNormalization):
+    """Forward leaves masked places out of its means, dx spreads over all places."""
+
+    def backward(self, dy, cache):
+        xhat, r, _ = cache
+        return super().backward(dy, (xhat, r, None))
+
+
+@masked("C", config=GAMMA | {"groups": 1})
+class GroupNormForgetsMaskedPlacesGoingBack(GroupNormalization):
+    """Masked places are normalised with the mean of the others, which their dy does not reach."""
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        xhat, r, p = cache
+        if p is None:
+            return dx
+        dxhat = self._grouped(self.gamma * dy)
+        real = dxhat * (p > 0)
+        along = p * (real * xhat).sum((1, 3), keepdims=True)
+        return (r * (dxhat - p * real.sum((1, 3), keepdims=True) - xhat * along)).reshape(dy.shape)
+
+
+@masked("C")
+class LayerNormCountsMaskedStepsGoingBack(LayerNormalization):
+    """Along the time forward leaves masked steps out of its means, dx spreads over all steps."""
+
+    def backward(self, dy, cache):
+        xhat, r, _ = cache
+        return super().backward(dy, (xhat, r, None))
+
+
+@masked("C")
+class RmsNormCountsMaskedStepsGoingBack(RMSNormalization):
+    """Along the time forward leaves masked steps out of its mean, dx spreads over all steps."""
+
+    def backward(self, dy, cache):
+        xhat, r, _ = cache
+        return super().backward(dy, (xhat, r, None))
+
+
+@masked("C")
+class UnitNormPaysMaskedSteps(UnitNormalization):
+    """Along the time a masked step, which forward takes as 0, receives r dy."""
+
+    def backward(self, dy, cache):
+        y, r, divided, _ = cache
+        return super().backward(dy, (y, r, divided, None))
 
 
 # -------------------------------------------------------------------------- SpectralNormalization

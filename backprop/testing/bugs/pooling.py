@@ -165,33 +165,33 @@ class AveragePoolDividesByTheWholeWindowGoingBack(AveragePooling2D):
     window's.
     """
 
-    def backward(self, dy, axes):
-        m = self._m(axes, dy.ndim, dy.dtype)
-        return super().backward(dy * m / prod(self.pool_size), axes)
+    def backward(self, dy, cache):
+        return super().backward(dy * cache[1] / prod(self.pool_size), cache)
 
 
 @pool("V")
 class AveragePoolForgetsToDivide(AveragePooling2D):
     """Every pixel receives dy in full."""
 
-    def backward(self, dy, axes):
-        return super().backward(dy * self._m(axes, dy.ndim, dy.dtype), axes)
+    def backward(self, dy, cache):
+        return super().backward(dy * cache[1], cache)
 
 
 @steps("V")
 class AveragePoolDividesTwice(AveragePooling1D):
     """dx is divided by the length of the window once for the mean, and once more."""
 
-    def backward(self, dy, axes):
-        return super().backward(dy, axes) / self.pool_size[0]
+    def backward(self, dy, cache):
+        return super().backward(dy, cache) / self.pool_size[0]
 
 
 @overlapping("C")
 class AveragePoolAssignsWhereWindowsOverlap(AveragePooling2D):
     """dx is assigned, so of several windows over a pixel only the last one counts."""
 
-    def backward(self, dy, axes):
-        dy = dy / self._m(axes, dy.ndim, dy.dtype)
+    def backward(self, dy, cache):
+        axes, m, _ = cache
+        dy = dy / m
         for axis, along in axes:
             dx = zeros(dy, axis, along)
             for _, windows, pixels in along.links:
@@ -230,10 +230,10 @@ class AdaptiveMaxAssignsWhereWindowsOverlap(AdaptiveMaxPooling2D):
 class AdaptiveMeanDividesByOneSizeGoingBack(AdaptiveAveragePooling2D):
     """Backward takes all windows for as long as the first one."""
 
-    def backward(self, dy, axes):
-        m = self._m(axes, dy.ndim, dy.dtype)
+    def backward(self, dy, cache):
+        axes, m, _ = cache
         first = prod(int(along.lengths[0]) for _, along in axes)
-        return super().backward(dy * m / first, axes)
+        return super().backward(dy * m / first, cache)
 
 
 @bug(
@@ -253,8 +253,8 @@ class AdaptiveMeanLeavesOutTheMiddle(AdaptiveAveragePooling1D):
             pooled[i, start : max(end, start + 1)] = 1 / max(end - start, 1)
         return np.matmul(pooled, x), pooled
 
-    def backward(self, dy, axes):
-        return np.matmul(axes.T, dy)  # the cache is the matrix of forward
+    def backward(self, dy, cache):
+        return np.matmul(cache.T, dy)  # the cache is the matrix of forward
 
 
 # -------------------------------------------------------------------------------- all places
@@ -266,8 +266,8 @@ whole = partial(bug, x=normal(2, 3, 4, 2), inputs="images", tags=("piecewise",))
 class GlobalAverageDividesByTheHeightOnly(GlobalAveragePooling2D):
     """dx = dy / H, where it is dy / (H W); an image of one column hides it."""
 
-    def backward(self, dy, shape):
-        return super().backward(dy * shape_last(shape, self.data_format)[2], shape)
+    def backward(self, dy, cache):
+        return super().backward(dy * shape_last(cache[1], self.data_format)[2], cache)
 
 
 @whole("V")
@@ -275,7 +275,7 @@ class GlobalMaxSpreadsItsGradient(GlobalMaxPooling2D):
     """All pixels receive an equal part, where the largest receives all."""
 
     def backward(self, dy, cache):
-        _, shape = cache
+        _, shape, _ = cache
         dx = np.empty(self._flat(shape), dy.dtype)
         np.divide(self._flat_dy(dy, shape), dx.shape[self._axis], out=dx)
         return dx.reshape(shape)
@@ -286,7 +286,7 @@ class GlobalMaxPaysAllTies(GlobalMaxPooling2D):
     """Every pixel that equals the maximum receives dy in full."""
 
     def forward(self, x, ctx=INFERENCE) -> Any:
-        y, (_, shape) = super().forward(x, ctx)
+        y, (_, shape, _) = super().forward(x, ctx)
         flat = x.reshape(self._flat(shape))
         return y, (flat == flat.max(self._axis, keepdims=True), shape)
 
@@ -300,8 +300,8 @@ class GlobalMaxPaysTheStepBehind(GlobalMaxPooling1D):
     """The step after the largest receives dy, the first one after the last."""
 
     def backward(self, dy, cache):
-        winner, shape = cache
-        return super().backward(dy, ((winner + 1) % shape[self._axis], shape))
+        winner, shape, real = cache
+        return super().backward(dy, ((winner + 1) % shape[self._axis], shape, real))
 
 
 @bug("C", x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
@@ -311,6 +311,36 @@ class GlobalAverageForgetsItsMaskGoingBack(GlobalAveragePooling1D):
     def backward(self, dy, cache):
         _, shape = cache
         return super().backward(dy, (1 / shape[self._axis], shape))
+
+
+masked = partial(bug, x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
+
+
+@masked("C", config={"pool_size": 2, "strides": 1, "padding": "same"})
+class AveragePoolForgetsItsMaskGoingBack(AveragePooling1D):
+    """Forward divides by the number of a window's real steps, backward by that of all."""
+
+    def backward(self, dy, cache):
+        axes, _, steps = cache
+        return super().backward(dy, (axes, self._m(axes, dy.ndim, dy.dtype), steps))
+
+
+@masked("C", config={"pool_size": 2, "strides": 1, "padding": "same"})
+class AveragePoolPaysMaskedSteps(AveragePooling1D):
+    """A masked step, which is left out of its windows' sums, receives its share of them."""
+
+    def backward(self, dy, cache):
+        axes, m, _ = cache
+        return super().backward(dy, (axes, m, None))
+
+
+@masked("C", config={"pool_size": 2, "strides": 1, "padding": "same"}, tags=("piecewise",))
+class MaxPoolPaysWindowsOfPadding(MaxPooling1D):
+    """The first step of a window without any real one receives dy, though y is 0 there."""
+
+    def backward(self, dy, cache):
+        shape, pieces, _ = cache
+        return super().backward(dy, (shape, pieces, None))
 
 
 @bug("V", x=normal(3, 4, 2), inputs="sequences")

@@ -17,7 +17,7 @@ from backprop.layers.resizing import (
 )
 from backprop.layers.resizing.upsampling import at, phases
 from backprop.layers.windows import shape_last
-from backprop.testing.bugs.bank import bug, normal
+from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
 
 around = partial(bug, x=normal(2, 3, 4, 2), inputs="images", config={"padding": ((1, 0), (2, 1))})
 cropped = partial(
@@ -35,8 +35,8 @@ smooth = partial(larger, config={"size": (2, 3), "interpolation": "bilinear"})
 class ZeroPaddingCutsFromTheCorner(ZeroPadding2D):
     """dx is the first rows and columns of dy, where it is those behind the margin."""
 
-    def backward(self, dy, shape):
-        return dy[tuple(slice(None, n) for n in shape)]
+    def backward(self, dy, cache):
+        return dy[tuple(slice(None, n) for n in cache[0])]
 
 
 @bug("L", x=normal(2, 3, 2), inputs="sequences", config={"padding": (1, 2)}, reference=True)
@@ -47,19 +47,27 @@ class ZeroPaddingSwapsItsSides(ZeroPadding1D):
         before, behind = self.padding
         return np.pad(x, [(0, 0), (behind, before), (0, 0)]), x.shape
 
-    def backward(self, dy, shape):
-        return dy[:, self.padding[1] :][:, : shape[1]]
+    def backward(self, dy, cache):
+        return dy[:, self.padding[1] :][:, : cache[1]]
 
 
 @around("V")
 class ZeroPaddingAddsTheMarginToTheBorder(ZeroPadding2D):
     """The border of x receives the margin's dy too, as if its pixels had been repeated."""
 
-    def backward(self, dy, shape):
-        dx = super().backward(dy, shape).copy()
-        if shape[1]:
-            dx[:, :1] += dy[:, :1, 2 : 2 + shape[2]]
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache).copy()
+        if dx.shape[1]:
+            dx[:, :1] += dy[:, :1, 2 : 2 + dx.shape[2]]
         return dx
+
+
+@bug("C", x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
+class ZeroPaddingPaysMaskedSteps(ZeroPadding1D):
+    """A masked step, which forward takes as 0, receives the dy at its place."""
+
+    def backward(self, dy, cache):
+        return super().backward(dy, (cache[0], None))
 
 
 @cropped("V")

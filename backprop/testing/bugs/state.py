@@ -143,12 +143,13 @@ class LayerNormKeepsItsDeviation(LayerNormalization):
     """1 / deviation is kept on the layer."""
 
     def forward(self, x, ctx=INFERENCE) -> Any:
-        y, (xhat, r) = super().forward(x, ctx)
+        y, (xhat, r, p) = super().forward(x, ctx)
         self.__dict__["_r"] = r
-        return y, xhat
+        return y, (xhat, p)
 
     def backward(self, dy, cache):
-        return super().backward(dy, (cache, self.__dict__["_r"]))
+        xhat, p = cache
+        return super().backward(dy, (xhat, self.__dict__["_r"], p))
 
 
 @dense("L")
