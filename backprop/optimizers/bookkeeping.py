@@ -19,6 +19,7 @@ from backprop.optimizers.slots import (
     Variable,
 )
 from backprop.parameters import Parameter, ParameterVector, Segment
+from backprop.variable import record
 
 
 class Bookkeeping(Configurable):
@@ -77,7 +78,9 @@ class Bookkeeping(Configurable):
             self._lay_out(list(var_list.parameters))
             self._vector = var_list
         elif self._slots is None:
-            self._lay_out([v if isinstance(v, Parameter) else Variable(v) for v in var_list])
+            self._lay_out(
+                [v if isinstance(v, Parameter) else Variable(v) for v in map(record, var_list)]
+            )
         else:
             for variable in var_list:
                 self._find(variable)
@@ -141,6 +144,7 @@ class Bookkeeping(Configurable):
     def _find(self, variable: Any) -> Entry:
         """The entry of a variable that the optimizer was built with."""
         assert self._slots is not None
+        variable = record(variable)
         if isinstance(variable, Parameter):
             if id(variable) in self._slots.places:
                 return variable
@@ -174,7 +178,7 @@ class Bookkeeping(Configurable):
         ValueError
             From the next step or `build`, if an array of `var_list` is not a parameter's.
         """
-        self._excluded_values = tuple(var_list or ())
+        self._excluded_values = tuple(map(record, var_list or ()))
         self._excluded_names = tuple(var_names or ())
         self._segments = None
         self._singles = {}
