@@ -168,6 +168,13 @@ class Variable(np.ndarray):
     __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType] - by identity, as in Keras
 
 
+def record(item: Any) -> Any:
+    """What a layer keeps of the array that a variable shows: whoever must know an array again asks
+    for it, as each look at `layer.weights` makes new variables. Anything else is itself."""
+    known = item._parameter if isinstance(item, Variable) else None
+    return item if known is None else known
+
+
 def values(initializer: Any, shape: tuple[int, ...] | None, dtype: Any) -> Array:
     """An array of a variable's own."""
     if not callable(initializer) and not isinstance(initializer, str):

@@ -204,14 +204,55 @@ def test_weights_of_weights_go_from_one_model_into_another():
     assert not np.shares_memory(first.parameters.values, second.parameters.values)
 
 
-def test_optimizers_take_variables():
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Lion"])
+def test_optimizers_know_a_variable_again(name):
+    first, second = model(), model()
+    second.set_weights(first.get_weights())
+    ours, theirs = getattr(bp.optimizers, name)(0.1), getattr(bp.optimizers, name)(0.1)
+    arrays = [p.value for p in second.arrays()]
+    rng = np.random.default_rng(0)
+
+    for _ in range(4):
+        gradients = [rng.standard_normal(a.shape) for a in arrays]
+        ours.apply_gradients(zip(gradients, first.trainable_variables, strict=True))
+        theirs.apply(gradients, arrays)
+
+    np.testing.assert_array_equal(first.parameters.values, second.parameters.values)
+
+
+def test_an_optimizer_that_fit_a_model_goes_on_with_its_variables():
     network = model()
+    network.compile("adam", "mse")
+    network.fit(np.ones((8, 3)), np.ones((8, 2)), verbose=0)
     before = network.parameters.values.copy()
-    gradients = [np.ones(w.shape) for w in network.trainable_variables]
 
-    bp.optimizers.SGD(1.0).apply_gradients(zip(gradients, network.trainable_variables, strict=True))
+    network.optimizer.apply([np.ones(w.shape) for w in network.weights], network.weights)
 
-    np.testing.assert_allclose(network.parameters.values, before - 1, rtol=1e-6)
+    assert network.optimizer.iterations == 2
+    assert (network.parameters.values != before).all()
+
+
+def test_variables_are_excluded_from_weight_decay_and_constrained():
+    network = bp.Sequential([bp.Input((3,)), Dense(2, kernel_constraint="non_neg", use_bias=True)])
+    network.set_weights([np.ones((3, 2)), np.ones(2)])
+    kernel, bias = network.trainable_weights
+    optimizer = bp.optimizers.SGD(1.0, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_list=[bias])
+
+    optimizer.apply([np.full((3, 2), 2.0), np.zeros(2)], network.trainable_weights)
+
+    np.testing.assert_array_equal(kernel, 0)
+    np.testing.assert_array_equal(bias, 1)
+
+
+def test_an_own_variable_can_be_optimized():
+    w = bp.Variable([3.0, 4.0])
+    optimizer = bp.optimizers.SGD(0.5, momentum=0.5)
+
+    for _ in range(2):
+        optimizer.apply([np.ones(2)], [w])
+
+    np.testing.assert_allclose(w, [1.75, 2.75])
 
 
 def test_containers_hand_out_the_variables_of_their_layers():

@@ -20,6 +20,7 @@ from backprop.optimizers.slots import (
     Variable,
 )
 from backprop.parameters import Parameter, ParameterVector, Segment
+from backprop.variable import record
 
 
 class Bookkeeping(Configurable):
