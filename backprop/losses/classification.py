@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import fraction
-from backprop.linalg import SHORT, max_last, multiples, rows, sigmoid, sum_last
+from backprop.linalg import SHORT, max_last, multiples, rows, sum_last
 from backprop.losses.axes import last, mean_last, share, unlast
 from backprop.losses.labels import (
     axis_number,
@@ -39,7 +39,10 @@ class BinaryCrossentropy(Loss):
     With `from_logits`, p = sigmoid(z) with z = y_pred; its slope p (1 - p) cancels the divisor, and
     the logarithms join into a form in which no exponent is positive:
 
-        values = ⟨max(z, 0) - t z + log1p(exp(-|z|))⟩        dy_pred = (p - t) dvalues / k
+        values = ⟨max(z, 0) - t z + log1p(e)⟩, e = exp(-|z|)        dy_pred = (p - t) dvalues / k
+
+    For z > 0, where p may be nearly 1, p - t = (1 - t) - q with the probability q = e / (1 + e) of
+    the other label: no digit is lost, however certain the prediction is.
 
     Parameters
     ----------
@@ -85,17 +88,21 @@ class BinaryCrossentropy(Loss):
             last(y_pred, self.axis),
         )
         if self.from_logits:
-            return mean_last(logistic_loss(t, y_pred)), (t, y_pred, None)
+            z, e = y_pred, np.exp(-np.abs(y_pred))
+            return mean_last(np.maximum(z, 0) - t * z + np.log1p(e)), (t, z, e)
         p = y_pred.clip(EPSILON, 1 - EPSILON)
         return mean_last(-t * np.log(p) - (1 - t) * np.log(1 - p)), (t, p, p == y_pred)
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
-        t, p, inside = cache
         if self.from_logits:
-            dy_pred = sigmoid(p) - t
+            t, z, e = cache
+            right = (z > 0).astype(z.dtype)
+            sign = 1 - 2 * right
+            dy_pred = sign * (e / (1 + e) - (right + sign * t))
         else:
+            t, p, inside = cache
             dy_pred = (p - t) / (p * (1 - p)) * inside
-        dy_pred *= share(dvalues, p)
+        dy_pred *= share(dvalues, dy_pred)
         return unlast(dy_pred, self.axis)
 
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
@@ -112,11 +119,6 @@ class BinaryCrossentropy(Loss):
                 "SparseCategoricalCrossentropy"
             )
         return super().advice(shape)
-
-
-def logistic_loss(t: Array, z: Array) -> Array:
-    """-t log σ(z) - (1 - t) log(1 - σ(z)), for logits of any size."""
-    return np.maximum(z, 0) - t * z + np.log1p(np.exp(-np.abs(z)))
 
 
 class CategoricalCrossentropy(Loss):
@@ -190,6 +192,8 @@ class CategoricalCrossentropy(Loss):
             t, e, s, total = cache
             dy_pred = e * (total * dvalues / s)[..., None]
             dy_pred -= t * dvalues[..., None]
+            # Σ dy_pred is 0 but for what was rounded, nearly all of it where q is nearly 1
+            dy_pred -= e * (sum_last(dy_pred) / s)[..., None]
         else:
             t, q, s, p = cache
             dq = -t / p * (p == q)
@@ -221,6 +225,8 @@ class SparseCategoricalCrossentropy(Loss):
     With `from_logits`, q = softmax(y_pred), values = log Σ exp(y_pred) - y_pred[label] and
 
         dy_pred = (q - δ) dvalues
+
+    where q - 1 of the label is taken as minus the sum of the other q, which nothing cancels.
 
     Parameters
     ----------
@@ -287,6 +293,7 @@ class SparseCategoricalCrossentropy(Loss):
             at, inside = places(labels, z), None
             values, picked = np.log(s), as_row(z)[at]
             values -= picked
+            as_row(q)[at] = 0  # q holds the exponentials of the other classes from here on
         else:
             q, s = normalise(x)
             at = places(labels, q)
@@ -300,7 +307,7 @@ class SparseCategoricalCrossentropy(Loss):
         dvalues = dvalues.reshape(-1)
         if self.from_logits:
             dy_pred = q * (dvalues / s)[:, None]
-            as_row(dy_pred)[at] -= dvalues
+            as_row(dy_pred)[at] = -sum_last(dy_pred)
         else:
             dvalues = dvalues * inside / s
             dy_pred = np.empty_like(q)

@@ -178,8 +178,10 @@ class MeanSquaredLogarithmicError(Loss):
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         p = np.maximum(y_pred, EPSILON)
-        d = np.log(1 + p) - np.log(1 + np.maximum(y_true, EPSILON))
-        return mean_last(d * d), (d, y_pred)
+        t = np.maximum(y_true, EPSILON)
+        # log((1 + p) / (1 + t)), whose logarithms would cancel where p is near t
+        d = np.log1p(np.abs(p - t) / (1 + np.minimum(p, t)))
+        return mean_last(d * d), (np.copysign(d, p - t), y_pred)
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         d, y_pred = cache
@@ -247,10 +249,14 @@ class LogCosh(Loss):
 
         y_true, y_pred, d: (..., k)    values: (...)
 
-    cosh overflows; with a = |d|, cosh a = e^a (1 + e^(-2a)) / 2 does not, and expm1 keeps small d
-    exact:
+    cosh overflows; with a = |d|, the logarithm of e^a (1 + e^(-2a)) / 2 does not, but it cancels
+    where d is small and log cosh d is d² / 2. There cosh a - 1 = (e^(-a) - 1)² / 2e^(-a) keeps all
+    digits. With m = e^(-a) - 1,
 
-        log cosh d = a + log1p(expm1(-2a) / 2)        dy_pred = tanh(d) dvalues / k
+        log cosh d = log1p(m² / (2 + 2m))              for a < 1
+        log cosh d = a + log1p(m (m + 2) / 2)          for a ≥ 1
+
+        dy_pred = tanh(d) dvalues / k
 
     Parameters
     ----------
@@ -279,7 +285,11 @@ class LogCosh(Loss):
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = y_pred - y_true
         a = np.abs(d)
-        return mean_last(a + np.log1p(0.5 * np.expm1(-2 * a))), d
+        m = np.expm1(-a)
+        near = np.maximum(m, -0.7)  # of a < 1 all, and no division by 0 beyond
+        near = np.log1p(near * near / (2 + 2 * near))
+        far = a + np.log1p(0.5 * m * (m + 2))
+        return mean_last(near * (a < 1) + far * (a >= 1)), d
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         d = cache
