@@ -89,11 +89,6 @@ class Variable(np.ndarray):
         self._parameter, self._layer = parameter, parameter.layer
         return self
 
-    @property
-    def parameter(self) -> Any:
-        """The layer's record of the array; None where it stands alone."""
-        return self._parameter
-
     def _plain(self) -> Array:
         """The array in the model's memory, also where another model has taken the layer over."""
         return self.view(np.ndarray) if self._parameter is None else self._parameter.value

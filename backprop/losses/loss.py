@@ -356,7 +356,9 @@ class Loss(Layer):
     ) -> tuple[Array, list[int] | None]:
         """The class of each value, and which classes there are: what `class_weight` goes by.
 
-        A loss over classes overrides it; by default a loss has numbers for targets.
+        A loss over classes overrides it. By default whole numbers of one output are taken for class
+        numbers, and rows of 0 with one 1 for one-hot classes: networks that tell classes apart are
+        trained by squared errors too.
 
         Parameters
         ----------
@@ -377,10 +379,16 @@ class Loss(Layer):
         ValueError
             If there is no class for each value.
         """
-        raise ValueError(
-            f"class_weight needs a loss over classes, and {type(self).__name__} has none: give "
-            "sample_weight, a weight for each row"
-        )
+        several = y_true.ndim == len(output_shape) > 1 and y_true.shape[-1] > 1
+        if several and ((y_true == 0).sum(-1) == y_true.shape[-1] - 1).all() and y_true.max() == 1:
+            return y_true.argmax(-1), list(range(y_true.shape[-1]))
+        single = y_true[..., 0] if y_true.ndim == len(output_shape) > 1 else y_true
+        if several or not ((single == np.rint(single)) & (single >= 0)).all():
+            raise ValueError(
+                f"class_weight needs a class for each row, and {type(self).__name__} was given "
+                "targets that are no class numbers: give sample_weight, a weight for each row"
+            )
+        return np.rint(single).astype(np.intp), None
 
     def check_numbers(self, y_true: Array) -> None:
         if y_true.dtype.kind not in "fiub":

@@ -365,11 +365,5 @@ class Bookkeeping(Configurable):
         return kept
 
 
-def record(variable: Any) -> Any:
-    """The parameter behind what a layer hands out as its weight; anything else is itself."""
-    found = getattr(variable, "parameter", None)
-    return variable if found is None else found
-
-
 def shapes(state: Mapping[str, Array]) -> str:
     return ", ".join(f"{name} {value.shape}" for name, value in state.items())
