@@ -205,9 +205,18 @@ def test_a_class_that_does_not_exist_is_refused():
 
 
 @pytest.mark.parametrize("loss", ["mse", "poisson", "cosine_similarity"])
-def test_a_loss_of_numbers_has_no_classes(loss):
-    with pytest.raises(ValueError, match="class_weight needs a loss over classes, and"):
-        make(ROWS, 1, loss).fit(ROWS, BINARY, class_weight=TWO, verbose=0)
+def test_numbers_that_are_no_classes_are_refused(loss):
+    with pytest.raises(ValueError, match="class_weight needs a class for each row, and"):
+        make(ROWS, 1, loss).fit(ROWS, BINARY + 0.5, class_weight=TWO, verbose=0)
+
+
+@pytest.mark.parametrize("y", [BINARY, BINARY[:, None], one_hot(BINARY)], ids=["n", "n1", "nk"])
+def test_classes_told_apart_by_squared_errors_have_weights_too(y):
+    units = 2 if y.ndim == 2 and y.shape[1] == 2 else 1
+    w = np.vectorize(TWO.get)(BINARY)
+    expected = make(ROWS, units, "mse").train_on_batch(ROWS, y, sample_weight=w)
+
+    assert make(ROWS, units, "mse").train_on_batch(ROWS, y, class_weight=TWO) == expected
 
 
 def test_labels_that_are_no_class_are_refused():
