@@ -147,7 +147,7 @@ class Normalization(Layer):
                 square = square + x.var(0) * n + apart * apart * (rows * n / (rows + n))
                 mean = mean + apart * (n / (rows + n))
             rows += n
-        if not rows:
+        if origin is None:
             raise ValueError(f"{self!r}.adapt() was given no data")
         if not np.isfinite(square).all():
             raise ValueError(f"{self!r}.adapt() was given data that hold NaN or infinity")

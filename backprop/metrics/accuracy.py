@@ -116,7 +116,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     y_pred = np.asarray(y_pred)
     numbers = labels(y_true, y_pred, "sparse_categorical_accuracy")
     values = as_values(numbers == y_pred.argmax(-1), y_pred).reshape(np.shape(y_true))
-    return values[..., 0] if values.ndim > 1 and values.shape[-1:] == (1,) else values
+    return values.squeeze(-1) if values.ndim > 1 and values.shape[-1:] == (1,) else values
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:

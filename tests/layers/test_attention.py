@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from backprop.layer import TRAINING, Context
 from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention
 from backprop.layers.attention.heads import exponentials
+from backprop.random import own_seeds
 
 
 @st.composite
@@ -393,7 +394,8 @@ def test_a_saturated_softmax_passes_no_more_on_than_it_should(layer, dtype, scal
     rng = np.random.default_rng(0)
     x, dy = scale * rng.standard_normal((2, 6, 8)), rng.standard_normal((2, 6, 8))
     x, dy = x.astype(dtype), dy.astype(dtype)
-    layer.build((None, None, 8))
+    with own_seeds(0):
+        layer.build((None, None, 8))
     hidden = np.triu(np.ones((6, 6), bool), 1) if layer.use_causal_mask else None
     exact = exact_dquery(layer, x, dy, hidden)
     top = np.abs(exact).max()
@@ -401,9 +403,10 @@ def test_a_saturated_softmax_passes_no_more_on_than_it_should(layer, dtype, scal
     _, cache = layer.forward(x, TRAINING)
     layer.backward(dy, cache)
 
-    # a score's rounding, scale² eps, is what p and so all of it may be off by
-    eps = np.finfo(dtype).eps
-    assert np.abs(layer.query.dkernel - exact).max() <= (30 * eps * (1 + 2 * scale**2)) * top
+    # a score's rounding, scale² eps, is what p and so all of it may be off by; and p may underflow
+    info = np.finfo(dtype)
+    few = 10 * info.eps * (1 + 2 * scale**2) * top + info.tiny * (1 + scale) ** 3
+    assert np.abs(layer.query.dkernel - exact).max() <= few
 
 
 @pytest.mark.parametrize("layer", SATURATED, ids=repr)
@@ -412,7 +415,8 @@ def test_backward_is_linear_in_dy_where_the_softmax_saturates(layer):
     rng = np.random.default_rng(0)
     x = (100 * rng.standard_normal((2, 6, 8))).astype(np.float32)
     first, second = rng.standard_normal((2, 2, 6, 8)).astype(np.float32)
-    layer.build((None, None, 8))
+    with own_seeds(0):
+        layer.build((None, None, 8))
     found = []
     for dy in (first, second, first + second):
         _, cache = layer.forward(x, TRAINING)

@@ -302,6 +302,6 @@ class ReLU6(FromOutput):
 
 def leaky(x, s: float):
     """x for x ≥ 0, s x for x < 0: the larger of the two where s ≤ 1, the smaller where s > 1."""
-    if not s:  # 0 times infinity is no number
+    if not x.dtype.type(s):  # 0 times infinity is no number
         return positive(x)
     return (np.maximum if s <= 1 else np.minimum)(x, s * x)
