@@ -14,7 +14,7 @@ import numpy as np
 
 from backprop.cli.usage import UsageError, exists
 from backprop.config import nearest
-from backprop.tabular import Table, listing, read_csv, read_numbers, read_target
+from backprop.tabular import Preprocessing, Table, listing, read_csv, read_numbers, read_target
 
 Array = np.ndarray
 ARRAYS = (".npz", ".npy")
@@ -26,7 +26,7 @@ PARTS = {"train": TRAIN, "training": TRAIN, "test": TEST, "testing": TEST} | dic
     ("val", "valid", "validation", "dev"), OTHER
 )
 SPLIT = re.compile(
-    rf"(?P<a>{'|'.join(PARTS)})_(?P<role>.+)|(?P<name>.+)_(?P<b>{'|'.join(PARTS)})", re.I
+    r"(?P<a>PART)_(?P<role>.+)|(?P<name>.+)_(?P<b>PART)".replace("PART", "|".join(PARTS)), re.I
 )
 
 
@@ -104,7 +104,7 @@ def load_arrays(path: str, arrays: Mapping[str, Array], target: str | None) -> S
     x_test, y_test = pair(path, arrays, find(arrays, (role,), other) or "")
     if x.shape[1:] != x_test.shape[1:]:
         raise UsageError(
-            f"{path}: rows to train on have shape {x.shape[1:]}, and rows held out {x_test.shape[1:]}"
+            f"{path}: rows to train on have shape {x.shape[1:]}, those held out {x_test.shape[1:]}"
         )
     unused = [name for name in arrays if split_name(name)[1] not in (TRAIN, other)]
     notes = [f"arrays left out: {listing(unused)}"] if unused else []
@@ -113,7 +113,7 @@ def load_arrays(path: str, arrays: Mapping[str, Array], target: str | None) -> S
 
 def find_target(path: str, arrays: Mapping[str, Array], target: str | None) -> str:
     """The name of the array of targets, that of the rows to train on where there are parts."""
-    if target in arrays:
+    if target is not None and target in arrays:
         return target
     roles = TARGETS if target is None else (target.lower(),)
     found = find(arrays, roles, None) or find(arrays, roles, TRAIN)
@@ -181,11 +181,11 @@ def read_arrays(path: str) -> dict[str, Array]:
     if Path(path).is_dir():
         raise UsageError(f"{path} is a folder, and an {Path(path).suffix} file was expected")
     try:
-        file: Any = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray) and path.endswith(".npy"):
-            arrays = {"array": file}
+        loaded: Any = np.load(path, allow_pickle=False)
+        if path.endswith(".npy"):
+            arrays = {"array": loaded}
         else:
-            with file:
+            with loaded as file:
                 arrays = {name: file[name] for name in file.files}
     except OSError:
         raise
@@ -204,26 +204,23 @@ def read_arrays(path: str) -> dict[str, Array]:
 # ---------------------------------------------------------------------------- inputs to predict
 
 
-def load_inputs(path: str, prepared: Any, shape: tuple) -> Table | Array:
+def load_inputs(path: str, prepared: Preprocessing | None, shape: tuple) -> Table | Array:
     """A table for a model that was trained on one, and an array of the model's shape otherwise.
 
     `prepared` is the model's preprocessing, None where it has none.
     """
     exists(path)
-    tabular = prepared is not None and prepared.columns
+    order = prepared.order if prepared is not None and prepared.columns else []
+    numbered = bool(order) and order == [str(i) for i in range(len(order))]
     if path.endswith(ARRAYS):
         arrays = read_arrays(path)
         table = lone_table(path, arrays)
-        if (
-            tabular
-            and table is not None
-            and prepared.order == [str(i) for i in range(len(prepared.order))]
-        ):
+        if table is not None and numbered:
             return table
         x = rows_to_predict(path, arrays)
     else:
-        table = read_csv(path, decimal=None if tabular else ".")
-        if tabular:
+        table = read_csv(path, decimal=None if order else ".")
+        if order:
             return table
         x = np.stack([read_numbers(table, c) for c in table.columns], axis=1)
     fits = None not in shape[1:] and x[:1].size == np.prod(shape[1:])

@@ -80,8 +80,8 @@ def add_options(train: argparse.ArgumentParser) -> None:
         "--epochs",
         type=int,
         metavar="N",
-        help=f"default {DIGITS_EPOCHS} for the digits, otherwise {EPOCHS}, but more of few rows and "
-        "fewer of many: see the documentation",
+        help=f"default {DIGITS_EPOCHS} for the digits; otherwise {EPOCHS}, but more of few "
+        f"rows and less of many, for {STEPS[0]:,} to {STEPS[1]:,} steps",
     )
     train.add_argument("--batch-size", type=int, metavar="N", help="default 32; for lbfgs all rows")
     train.add_argument(
@@ -152,7 +152,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def fit(model: Any, task: Task, epochs: int, batch_size: int | None, quiet: bool) -> dict:
-    """Train; the history. Of many short epochs a few are printed, and the held-out rows looked at."""
+    """Train, and return the history. Of many short epochs only a few are printed."""
     from backprop.callbacks import LambdaCallback
 
     many = epochs > EPOCHS
@@ -317,8 +317,8 @@ def about_classes(
         return []
     if (options.task or "auto") == "auto" and len(classes) > 2 and isinstance(classes[0], int):
         notes.append(
-            f"the {len(classes)} different whole numbers of {prepared.target!r} are taken for classes: say "
-            "--task regression if they are a quantity"
+            f"the {len(classes)} different whole numbers of {prepared.target!r} are taken for "
+            "classes: say --task regression if they are a quantity"
         )
     counts = np.bincount(prepared.encode_target(source.y), minlength=len(classes))
     rare = [f"{label!r} ({n})" for label, n in zip(classes, counts, strict=True) if n < RARE]

@@ -39,7 +39,7 @@ class Column:
         cells = table.column(name)
         reader = find_reader(table, name, [cells[i] for i in training])
         if reader is None:
-            return Texts.learn(table, name, training)
+            return Texts.of(table, name, training)
         values = read_cells(table, name, reader)
         seen, gaps = values[training], bool(np.isnan(values).any())
         if isinstance(reader, Notation):
@@ -91,7 +91,7 @@ class Texts(Column):
     odd: str = ""  # why it was not taken for numbers, where that could have been meant
 
     @classmethod
-    def learn(cls, table: Table, name: str, training: Array) -> Texts:
+    def of(cls, table: Table, name: str, training: Array) -> Texts:
         cells = table.column(name)
         levels = sorted({cells[i] for i in training})
         odd = explain(table, name)
@@ -137,7 +137,7 @@ class Gaps(Column):
     marked: bool = False
     empty: str = ""  # how many there were, in words
 
-    reader: Any = None  # what reads a cell: a `Notation` or a `Form`
+    reader: Any = None  # a `Notation` or a `Form`
 
     def fill_in(self, seen: Array, gaps: bool) -> None:
         """Learn from the values of the training rows, NaN where one is missing."""
@@ -215,10 +215,8 @@ class Numbers(Gaps):
 
     @classmethod
     def restore(cls, data: dict[str, Any]) -> Numbers:
-        column = cls(**data)
-        if "reader" in data:
-            column.reader = Notation.from_json(data["reader"])
-        return column
+        read: dict[str, Any] = {**data, "reader": Notation.from_json(data.get("reader", {}))}
+        return cls(**read)
 
     def is_sound(self) -> bool:
         scalar = isinstance(self.mean, int | float) and isinstance(self.deviation, int | float)
@@ -250,7 +248,8 @@ class Dates(Gaps):
 
     @classmethod
     def restore(cls, data: dict[str, Any]) -> Dates:
-        return cls(**data | {"reader": Form.from_json(data["reader"])})
+        read: dict[str, Any] = {**data, "reader": Form.from_json(data["reader"])}
+        return cls(**read)
 
     def is_sound(self) -> bool:
         return (
@@ -272,7 +271,7 @@ KINDS: dict[str, Any] = {"number": Numbers, "date": Dates, "text": Texts}
 
 
 def of_the_first_version(data: dict[str, Any]) -> dict[str, Any]:
-    """What models that were saved before columns had a kind say of one: text where it has levels."""
+    """What a model says that was saved before columns had kinds: text is what has levels."""
     texts = data["levels"] is not None
     kept = {"levels"} if texts else {"mean", "deviation"}
     rest = {key: data[key] for key in data if key not in {"levels", "mean", "deviation"} - kept}
@@ -348,9 +347,7 @@ def explain(table: Table, name: str) -> str:
         return ""
     other = next((i for i, c in enumerate(cells) if c in held and not looks_like_a_number(c)), None)
     if other is not None:
-        return (
-            f"{count:,} of its cells are numbers, {cells[other]!r} in {table.place(other)} is none"
-        )
+        return f"{count:,} cells are numbers, but {cells[other]!r} in {table.place(other)} is none"
     units: dict[str, int] = {}
     for i, cell in enumerate(cells):
         if parts := notation.split(cell):

@@ -23,7 +23,8 @@ LONG = "january february march april may june july august september october nove
 NAMES = {n: i for i, n in enumerate(MONTHS, 1)} | {n: i for i, n in enumerate(LONG.split(), 1)}
 DATE = r"(?P<a>\d{1,4}|[A-Za-z]{3,9})(?:(?P<mark>[-/.])|\.? )(?P<b>\d{1,2}|[A-Za-z]{3,9})"
 DATE += r"(?:(?(mark)(?P=mark)|[,.]? )(?P<c>\d{1,2}|\d{4}))?"
-TIME = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<part>[.,]\d+)?)?(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?"
+TIME = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<part>[.,]\d+)?)?"
+TIME += r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?"
 ZONE = r" ?(?P<zone>Z|UTC|[+-]\d{2}:?\d{2})"
 CELL = re.compile(rf"(?:{DATE})?(?:(?:(?<=\d)[T ])?,? ?{TIME}(?:{ZONE})?)?")
 ORDERS = ("ymd", "dmy", "mdy", "ym")
@@ -32,7 +33,7 @@ DAY = 86400.0
 
 
 def looks_like_a_date(cell: str) -> bool:
-    """Whether a cell has the form of a date, of a time, or of both, in any order of day and month."""
+    """Whether a cell is a date, a time, or both, in any order of day and month."""
     return any(read(cell, order) is not None for order in ("", *ORDERS))
 
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-MISSING = frozenset(
-    ["", "na", "n/a", "n.a.", "#n/a", "nan", "-nan", "null", "nil", "none", "?", "-", "--", ".", "..."]
-    + ["missing", "<na>", "nat", "–", "—", "#div/0!", "#value!", "#ref!", "#num!"]
-)  # fmt: skip
+MISSING = {
+    *("na", "n/a", "n.a.", "#n/a", "<na>", "nan", "-nan", "nat", "null", "nil", "none", "missing"),
+    *("?", "-", "--", "–", "—", ".", "...", "#div/0!", "#value!", "#ref!", "#num!"),
+}
 SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "’": "'"})
 CURRENCY = "$€£¥₹₽₩₺₴₪฿₫₦₱¢"
 NUMBER = re.compile(
@@ -101,9 +101,8 @@ class Notation:
     @classmethod
     def from_json(cls, data: Any) -> Notation:
         made = cls(**data)
-        if made.decimal not in DECIMALS or made.thousands not in THOUSANDS:
-            raise ValueError(f"a notation is described by {data!r}")
-        if not isinstance(made.unit, str):
+        known = made.decimal in DECIMALS and made.thousands in THOUSANDS
+        if not known or made.decimal == made.thousands or not isinstance(made.unit, str):
             raise ValueError(f"a notation is described by {data!r}")
         return made
 
@@ -169,8 +168,8 @@ def evidence(cells: Iterable[str]) -> str | None:
 def find_unit(found: Sequence[Parts], others: int) -> str | None:
     """The unit that the numbers share; None where they have no common one.
 
-    A symbol (%, a currency) or none at all is theirs if more than half of all cells have it; letters, which
-    may also tell `12a` from `12b`, only if all have the same.
+    A symbol (%, a currency) or none at all is theirs if more than half of all cells have it;
+    letters, which may also tell `12a` from `12b`, only if all have the same.
     """
     unit, count = Counter(parts.unit for parts in found).most_common(1)[0]
     if not unit or SYMBOLS.fullmatch(unit):

@@ -117,7 +117,8 @@ def read_csv(
     Parameters
     ----------
     path : path
-        In UTF-8, in UTF-16 with its mark, or in Windows-1252, which is warned of; packed by gzip or not.
+        In UTF-8, in UTF-16 with its mark, or in Windows-1252, which is warned of; it may be packed
+        by gzip.
     decimal : {".", ","}, optional
     dates : {"dmy", "mdy", "ymd"}, optional
 
@@ -212,8 +213,8 @@ def parse(text: str, path: Path) -> tuple[list[list[str]], list[int], str]:
         text = "\n".join(" ".join(line.split()) for line in text.split("\n"))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows, lines, bare = [], [], []
+    begin = skipped + 1
     try:
-        begin = skipped + 1
         for row in reader:
             cells = [cell.strip() for cell in row]
             if any(cells):
@@ -308,15 +309,26 @@ def has_names(rows: list[list[str]]) -> bool:
 
 
 def is_count(first: list[str], rest: list[list[str]]) -> bool:
-    """Whether a first row is 0, 1, 2, … and no row of data: as pandas names the columns of an
-    array, behind the empty name of its index or without one."""
-    numbers = first[1:] if not first[0] else first
-    if len(numbers) < 2 or numbers != [str(i) for i in range(len(numbers))]:
+    """Whether a first row counts the columns, and is no row of data.
+
+    0, 1, 2, … is what pandas writes for an array, behind the empty name of its index or before a
+    name or two. Two numbers, or numbers from 1 or from a year, must differ from what stands below
+    in how they are written, or stand beside names.
+    """
+    places = [i for i, cell in enumerate(first) if cell.isascii() and cell.isdigit()]
+    numbers = [int(first[i]) for i in places]
+    if len(numbers) < 2 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         return False
-    n = len(first)
-    if not rest or rest[0] == [str(i) for i in range(n, 2 * n)]:
+    if rest and rest[0] == [str(numbers[-1] + 1 + i) for i in range(len(rest[0]))]:
         return False  # numbers that go on in the next row are data
-    return n > 2 or any("." in row[0] or "." in row[1] for row in rest)
+    names = [i for i, cell in enumerate(first) if i not in places and (i or cell)]
+    for i in names:
+        if not first[i] or is_value(first[i]) or any(row[i] == first[i] for row in rest):
+            return False
+    if numbers[0] == 0 and len(numbers) > 2:
+        return True
+    other = bool(names) or any(all("." in row[i] for row in rest) for i in places)
+    return bool(rest) and other and (numbers[0] in (0, 1) or 1900 <= numbers[0] <= 2100)
 
 
 def name_columns(table: Table) -> None:
@@ -364,6 +376,7 @@ def leave_out_row_names(table: Table) -> None:
     if len(set(cells)) < len(cells) or not (whole or not any(map(is_value, cells))):
         return
     table.drop([0])
+    what = "numbers" if whole else "names"
     table.notes.append(
-        f"the first column of {table.source} has no name and {'numbers' if whole else 'names'} the rows: left out"
+        f"the first column of {table.source} has no name and {what} the rows: left out"
     )
