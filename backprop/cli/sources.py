@@ -71,8 +71,8 @@ def load_source(options: argparse.Namespace) -> Source:
         raise UsageError(
             f"say which column to predict: --target, one of {listing(table.columns)}{why}"
         )
-    y = read_target(table, options.target, options.task or "auto")
-    return Source(table, y, options.target, notes=table.notes)
+    y, how = read_target(table, options.target, options.task or "auto")
+    return Source(table, y, options.target, notes=[*table.notes, *how])
 
 
 # ---------------------------------------------------------------------------- arrays

@@ -22,4 +22,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"predicts {prepared.target!r}: {kind}")
         if prepared.columns:
             print(f"from {', '.join(column.name for column in prepared.columns)}")
+        for column in prepared.columns:
+            for note in column.notes():
+                print(f"note: {note}")
     return 0

@@ -136,6 +136,7 @@ class Gaps(Column):
     median: float | None = None
     marked: bool = False
     empty: str = ""  # how many there were, in words
+    holds = ""  # what stands before the reader's description of itself
 
     reader: Any = None  # a `Notation` or a `Form`
 
@@ -175,9 +176,8 @@ class Gaps(Column):
         return f"{value:.6g}"
 
     def notes(self) -> list[str]:
-        said = []
-        if how := str(self.reader):
-            said.append(f"column {self.name!r} is read with {how}")
+        how = str(self.reader)
+        said = [f"column {self.name!r} holds {self.holds}{how}"] if how else []
         if self.empty:
             marked = ", and a column of 0 and 1 marks them" if self.marked else ""
             assert self.median is not None
@@ -201,6 +201,8 @@ class Gaps(Column):
 @dataclass
 class Numbers(Gaps):
     """A number is standardised: (v - mean) / deviation."""
+
+    holds = "numbers with "
 
     mean: float = 0.0
     deviation: float = 1.0

@@ -160,7 +160,7 @@ class Form:
     def __str__(self) -> str:
         made = ["the day, its place in the year, the weekday"] if self.order else []
         made += ["the place in the day"] if self.timed else []
-        return f"{self.what}, as {' and '.join(made)}"
+        return f"{self.what}: the network sees {' and '.join(made)}"
 
 
 def find(cells: Sequence[str], order: str | None = None) -> Form | None:

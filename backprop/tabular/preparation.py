@@ -159,8 +159,9 @@ class Preprocessing:
         return [self.classes[i] for i in output.argmax(-1)]
 
 
-def read_target(table: Table, name: str, task: str) -> list[str] | Array:
-    """The cells of a table's target: numbers where most of them are, and text otherwise."""
+def read_target(table: Table, name: str, task: str) -> tuple[list[str] | Array, list[str]]:
+    """The cells of a table's target, and what was decided about them: numbers where most are some,
+    and text otherwise."""
     cells = table.column(name)
     if "" in cells:
         raise ValueError(
@@ -169,7 +170,9 @@ def read_target(table: Table, name: str, task: str) -> list[str] | Array:
         )
     reader = find_reader(table, name, cells)
     if isinstance(reader, Notation):
-        return read_numbers(table, name)
+        how = str(reader)
+        notes = [f"target {name!r} holds numbers with {how}"] if how else []
+        return read_numbers(table, name), notes
     different, odd = len(set(cells)), explain(table, name)
     if reader is not None and (task == "regression" or different > MOST_CLASSES):
         raise ValueError(
@@ -183,7 +186,7 @@ def read_target(table: Table, name: str, task: str) -> list[str] | Array:
         )
     if odd and different > MOST_CLASSES:
         raise ValueError(f"{table.source}: target {name!r} is taken for text: {odd}")
-    return cells
+    return cells, [f"target {name!r} is taken for text: {odd}"] if odd else []
 
 
 def choose_task(target: list | Array, task: str, name: str) -> str:
