@@ -32,7 +32,7 @@ TABLE = "dense 64 relu, dense 64 relu"
 EPOCHS = 100
 STEPS = (1_000, 30_000)  # a small table is passed through more often, a large one less
 LINES = 20  # printed of a training of more than EPOCHS epochs
-DECAY = 0.3  # of weights, where the optimizer is not chosen
+DECAY = 0.5  # of weights, where the optimizer is not chosen
 SMALL = 1_000_000
 
 
@@ -63,7 +63,7 @@ def add_options(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--optimizer",
         metavar="NAME",
-        help="default adam for the digits, adamw with a weight decay of 0.3 otherwise",
+        help="default adam for the digits, adamw with a weight decay of 0.5 otherwise",
     )
     train.add_argument(
         "--learning-rate",

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from backprop.tabular import dates, notation
-from backprop.tabular.dates import Form
+from backprop.tabular.dates import Form, looks_like_a_date
 from backprop.tabular.notation import AmbiguousError, Notation, is_missing, looks_like_a_number
 from backprop.tabular.reading import Table, listing
 
@@ -341,15 +341,23 @@ def read_numbers(table: Table, name: str) -> Array:
 
 
 def explain(table: Table, name: str) -> str:
-    """Why a column is no column of numbers, where many of its cells look like some; else empty."""
+    """Why a column is taken for text, where many of its cells look like numbers or dates; else
+    empty."""
     cells = table.column(name)
-    held = [cell for cell in cells if not is_missing(cell)]
-    count = sum(map(looks_like_a_number, held))
-    if 4 * count < len(held) or not held:
-        return ""
-    other = next((i for i, c in enumerate(cells) if c in held and not looks_like_a_number(c)), None)
-    if other is not None:
-        return f"{count:,} cells are numbers, but {cells[other]!r} in {table.place(other)} is none"
+    held = [i for i, cell in enumerate(cells) if not is_missing(cell)]
+    for what, looks in (("numbers", looks_like_a_number), ("dates", looks_like_a_date)):
+        found = [looks(cells[i]) for i in held]
+        if not any(found) or 4 * sum(found) < len(held):
+            continue
+        if not all(found):
+            i = held[found.index(False)]
+            return f"{sum(found):,} cells are {what}, but {cells[i]!r} in {table.place(i)} is none"
+        return units_differ(table, cells)
+    return ""
+
+
+def units_differ(table: Table, cells: list[str]) -> str:
+    """Two cells whose numbers have different units, in words; empty where there are none."""
     units: dict[str, int] = {}
     for i, cell in enumerate(cells):
         if parts := notation.split(cell):

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from backprop.tabular import notation
 from backprop.tabular.dates import looks_like_a_date
 from backprop.tabular.notation import is_missing, is_plain, looks_like_a_number
 
-DELIMITERS = ",;\t|"
+DELIMITERS = "\t;|,"
 UNNAMED = re.compile(r"(Unnamed: \d+)?")  # what pandas calls a column without a name
 
 
@@ -248,23 +249,31 @@ def misquoted(error: csv.Error, line: int, delimiter: str) -> str:
 
 
 def find_delimiter(text: str) -> str:
-    """That of , ; tab and | which makes most cells of the first row; blanks where none of them
-    occurs and the lines are numbers between blanks."""
+    """That of tab ; | and comma, in this order, which cuts the first rows into equally many cells,
+    since cells may hold commas; else the one that makes most cells of the first row. Blanks, where
+    none of them occurs and the lines are numbers between blanks."""
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         return ","
-
-    def cells(delimiter: str) -> int:
-        return len(next(csv.reader(lines[:1], delimiter=delimiter), []))
-
-    best = max(DELIMITERS, key=cells)
-    if cells(best) > 1:
+    for delimiter in DELIMITERS:
+        widths = set(map(len, sample(text, delimiter, 50)))
+        if len(widths) == 1 and widths != {1}:
+            return delimiter
+    best = max(DELIMITERS, key=lambda d: max(map(len, sample(lines[0], d, 1)), default=0))
+    if best in lines[0]:
         return best
-    words = [line.split() for line in lines[:100]]
-    widths = {len(row) for row in words}
-    if len(widths) == 1 and widths != {1} and sum(map(is_plain, words[-1])) > 1:
-        return " "
-    return ","
+    words = [line.split() for line in lines[:50]]
+    even = len(set(map(len, words))) == 1
+    return " " if even and sum(map(is_plain, words[-1])) > 1 else ","
+
+
+def sample(text: str, delimiter: str, most: int) -> list[list[str]]:
+    """The first rows that are not blank; none where quotation marks do not fit the delimiter."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        return list(islice((row for row in reader if any(map(str.strip, row))), most))
+    except csv.Error:
+        return []
 
 
 def even_out(rows: list[list[str]], lines: list[int], delimiter: str, path: Path) -> None:
