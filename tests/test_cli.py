@@ -16,7 +16,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import backprop as bp
-from backprop import cli
+from backprop import cli, tabular
 from backprop.layers import Dense
 
 ROOT = Path(__file__).parents[1]
@@ -227,7 +227,7 @@ def test_held_out_rows_do_not_influence_the_model(run):
     write_table("a.csv", n=n)
     rows = read_rows("a.csv")
     price = [float(row[4]) for row in rows[1:]]
-    _, held_out = cli.tabular.hold_out(price, 0.2, 0)
+    _, held_out = tabular.hold_out(price, 0.2, 0)
     for i in held_out:
         rows[i + 1][0] = "1000000"
         rows[i + 1][1] = "a colour that training never sees"
@@ -312,10 +312,168 @@ def test_without_matplotlib_there_is_no_picture_and_no_error(run, monkeypatch):
     assert Path("t.npz").exists() and not Path("t.png").exists()
 
 
-def test_a_model_may_be_trained_again_over_itself(run):
+def test_a_model_may_be_trained_again_over_itself_and_it_is_said(run):
+    write_table()
+    assert run("train", "t.csv", "--target", "price", *QUICK) == 0
+    assert "replaced" not in run.out
+
+    assert run("train", "t.csv", "--target", "price", *QUICK) == 0
+
+    for name in ("t.npz", "t.png"):
+        assert re.search(rf"^note: {name} of \d{{4}}-\d\d-\d\d \d\d:\d\d will be", run.out, re.M)
+
+
+def test_a_picture_of_somebody_elses_is_never_overwritten(run):
+    write_table()
+    Path("t.png").write_bytes(b"a photograph")
+    assert run("train", "t.csv", "--target", "price", *QUICK) == 0
+
+    assert "learning curve: t_curve.png" in run.out
+    assert Path("t.png").read_bytes() == b"a photograph"
+    run.refused(
+        *("train", "t.csv", "--target", "price", "--picture", "t.png", *QUICK),
+        match="'t.png' exists and is no learning curve of backprop",
+    )
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_learning_curve_takes_the_place_of_a_learning_curve(run, suffix):
     write_table()
     for _ in range(2):
-        assert run("train", "t.csv", "--target", "price", *QUICK) == 0
+        arguments = ("--target", "price", "--picture", f"p.{suffix}")
+        assert run("train", "t.csv", *arguments, *QUICK) == 0, run.err
+
+    assert f"note: p.{suffix} of" in run.out
+
+
+# ------------------------------------------------------------------ train: what is said
+
+
+def test_the_report_shows_a_rare_class(run):
+    write_table(n=100, label=["odd", "odd", *["even"] * 98])
+    assert run("train", "t.csv", "--target", "label", *QUICK) == 0
+
+    assert "note: classes of fewer than 5 rows can hardly be learned: 'odd' (2)" in run.out
+    assert re.search(
+        r"^always naming the most frequent class, 'even': (1.0000|0.9\d+)$", run.out, re.M
+    )
+    table = run.out[run.out.index("true class") :].splitlines()[:3]
+    assert table[0].split("  ")[0] == "true class" and table[0].endswith("as even  as odd")
+    counts = {row.split()[0]: row.split()[1:4] for row in table[1:]}
+    trained, held = (sum(int(c[i]) for c in counts.values()) for i in (0, 1))
+    assert (trained, held) == (80, 20)
+
+
+def test_a_class_of_one_row_is_trained_with(run):
+    for seed in range(3):
+        write_table(n=40, label=["only", *["a", "b"] * 19, "a"])
+        assert run("train", "t.csv", "--target", "label", "--seed", seed, *QUICK) == 0
+
+        assert re.search(r"^only +1 +0 +0 ", run.out, re.M), run.out
+
+
+def test_many_classes_are_listed_without_a_square(run):
+    write_table(n=160, label=[f"c{i % 16}" for i in range(160)])
+    assert run("train", "t.csv", "--target", "label", *QUICK) == 0
+
+    assert re.search(r"^true class +trained on +held out +right$", run.out, re.M)
+    assert re.search(r"^c15 +8 +2 +[012]$", run.out, re.M)
+
+
+def test_counts_that_are_taken_for_classes_are_hinted_at(run):
+    write_table(label=RNG.integers(0, 6, 60))
+    hint = "whole numbers of 'label' are taken for classes: say --task regression if"
+
+    assert run("train", "t.csv", "--target", "label", *QUICK) == 0
+    assert hint in run.out
+    assert run("train", "t.csv", "--target", "label", "--task", "classification", *QUICK) == 0
+    assert hint not in run.out
+
+
+@pytest.mark.parametrize(
+    ("prices", "share", "why"),
+    [([5.5] * 60, 0.2, "the targets are all the same"), (range(60), 0.02, "of one row")],
+)
+def test_r2_is_not_a_number_where_targets_do_not_differ(run, prices, share, why):
+    write_table(price=list(prices))
+    arguments = ("--target", "price", "--task", "regression", "--held-out", share)
+
+    assert run("train", "t.csv", *arguments, *QUICK) == 0, run.err
+    assert run.out.splitlines()[1].endswith(f"R2 n/a ({why})")
+
+
+def test_an_inconclusive_certificate_is_explained(run, monkeypatch):
+    from backprop.gradcheck import report
+
+    write_table()
+    monkeypatch.setattr(report.Report, "verdict", "inconclusive")
+    assert run("train", "t.csv", "--target", "price", *QUICK) == 0
+
+    assert "inconclusive is no failure: no mistake was found" in run.out
+
+
+def test_how_cells_were_read_is_said_and_saved(run):
+    write_table(
+        weight=[f"{1000 + i:,}" for i in range(60)],
+        height=["" if i % 3 == 0 else i / 2 for i in range(60)],
+        colour=[f"2024-01-{1 + i % 28:02d}" for i in range(60)],
+    )
+    assert run("train", "t.csv", "--target", "price", "--ignore", "label", *QUICK) == 0
+    said = [line for line in run.out.splitlines() if line.startswith("note: column")]
+
+    assert re.fullmatch(
+        r"note: column 'height' is empty in \d+ of 48 training rows: its median \S+ stands there, "
+        "and a column of 0 and 1 marks them", said[0],
+    )  # fmt: skip
+    assert said[1] == (
+        "note: column 'colour' holds dates: the network sees the day, its place in the year, the "
+        "weekday"
+    )
+    assert said[2] == "note: column 'weight' holds numbers with thousands separated as in '1,234'"
+    assert run("summary", "t.npz") == 0
+    assert all(line in run.out for line in said)
+
+
+def test_a_target_of_text_with_separators_is_a_quantity(run):
+    write_table(price=[f"{1000 + 7 * i:,}" for i in range(60)])
+    for task in ((), ("--task", "regression")):
+        assert run("train", "t.csv", "--target", "price", *task, *QUICK) == 0, run.err
+
+        assert "regression of 'price'" in run.out
+        assert "note: target 'price' holds numbers with thousands separated" in run.out
+
+
+# ------------------------------------------------------------------ train: how long
+
+
+def test_a_small_table_gets_enough_steps():
+    epochs = {
+        batches: cli.train.default_epochs(batches) for batches in (1, 4, 45, 300, 2_000, 10**5)
+    }
+
+    assert epochs == {1: 1_000, 4: 250, 45: 100, 300: 100, 2_000: 15, 10**5: 5}
+
+
+def test_iris_is_learned_as_well_as_by_others(run):
+    from sklearn.datasets import load_iris
+
+    load_iris(as_frame=True).frame.to_csv("iris.csv", index=False)
+    wrong = []
+    for seed in range(3):
+        assert run("train", "iris.csv", "--target", "target", "--quiet", "--seed", seed) in (0, 1)
+        wrong.append(int(re.search(r"\((\d+) of 30 wrong", run.out)[1]))
+
+    assert "250 epochs" in run.out
+    assert sum(wrong) <= 5, wrong
+
+
+def test_of_many_epochs_a_few_are_printed(run):
+    write_table()
+    assert run("train", "t.csv", "--target", "price", "--epochs", 200, "--layers", "dense 4") == 0
+
+    lines = [line for line in run.out.splitlines() if line.startswith("Epoch ")]
+    assert len(lines) == 20 and lines[-1].startswith("Epoch 200/200: loss ")
+    assert all("val_mae" in line for line in lines)
 
 
 # ------------------------------------------------------------------ train: what goes wrong
@@ -385,7 +543,10 @@ def test_a_wrong_option_of_train_is_one_clear_line(run, arguments, match):
     assert Path("data.npz").read_bytes() == before
 
 
-@pytest.mark.parametrize("option", ["--target", "--ignore", "--task=auto", "--held-out=0.5"])
+@pytest.mark.parametrize(
+    "option",
+    ["--target", "--ignore", "--task=auto", "--held-out=0.5", "--decimal=,", "--dates=dmy"],
+)
 def test_options_of_a_table_need_one(run, option):
     option, _, value = option.partition("=")
     run.refused("train", option, value or "x", match=f"{option} needs a data file")
@@ -401,17 +562,45 @@ def test_a_csv_needs_a_target(run):
 TABLES = {
     "empty file": ("", "t.csv is empty"),
     "header only": ("a,y\n", "a row of names and no row of data"),
-    "ragged": ("a,y\n1,2\n3\n", "data row 2 has 1 cells where there are 2 columns"),
+    "ragged": ("a,y\n1,2\n3\n", "line 3 has 1 cell where there are 2 columns"),
+    "bare decimal commas": ("a,y\n1,5,2,5\n", "line 2 has 4 cells .*decimal commas has semicolons"),
+    "ambiguous commas": ("a;y\n" + "1,234;1\n5,678;2\n" * 5, "'1,234' may be 1234 or 1.234: say"),
+    "ambiguous dates": (
+        "a,y\n" + "03/04/2024,1\n05/06/2024,2\n" * 5,
+        "'03/04/2024' may have the day or the month first: say --dates dmy or --dates mdy",
+    ),
+    "two notations": (
+        "a;y\n1.234,5;1\n2.234,5;2\n1,234.5;3\n" + "2.234,5;2\n" * 5,
+        "decimal commas and thousands .* line 4 has the text '1,234.5'",
+    ),
+    "two units": (
+        "a,y\n" + "".join(f"{i} {'kg' if i % 2 else 'g'},{i}\n" for i in range(99)),
+        "different units, '0 g' in line 2 and '1 kg' in line 3",
+    ),
+    "a bad date": (
+        "a,y\n2024-02-28,1\n2024-02-30,2\n" + "2024-03-01,3\n" * 5,
+        "column 'a' holds dates, but line 3 has the text '2024-02-30'",
+    ),
+    "dates to predict": (
+        "a,y\n" + "".join(f"{i},{2000 + i}-01-01\n" for i in range(30)),
+        "target 'y' holds dates, such as '2000-01-01'",
+    ),
+    "mixed target": (
+        "a,y\n" + "".join(f"{i},{'many' if i % 2 else i}\n" for i in range(1, 100)),
+        "target 'y' is taken for text: 49 cells are numbers, but 'many' in line 2 is none",
+    ),
+    "a mark never closed": ('a,y\n1,2\n"3,4\n', "mark in the row of line 3 is never closed"),
+    "a mark inside": ('a,y\n"1"2,3\n', "line 2 has a quotation mark inside a quoted cell"),
+    "all empty": ("a,y\n,1\n,2\n,3\n", "no column to learn from beside 'y'"),
     "duplicate names": ("a,a,y\n1,2,3\n", "two columns named 'a'"),
-    "text in a number column": ("a,y\n1,2\nx,3\n4,5\n6,7\n8,9\n", "row 2 has the text 'x'"),
-    "empty cell": ("a,y\n1,2\n,3\n4,5\n6,7\n8,9\n", "data row 2 has an empty cell"),
-    "NaN cell": ("a,y\n1,2\nnan,3\n4,5\n6,7\n8,9\n", "column 'a' has nan in data row 2"),
-    "NaN target": ("a,y\n1,2\n2,nan\n4,5\n6,7\n8,9\n", "column 'y' has nan in data row 2"),
-    "empty target": ("a,y\n1,u\n2,\n4,v\n6,u\n8,v\n", "target 'y' has an empty cell in data row 2"),
-    "text in a number target": ("a,y\n1,2\n2,x\n4,5\n6,7\n8,9\n", "row 2 has the text 'x'"),
+    "text in a number column": ("a,y\n1,2\nx,3\n4,5\n6,7\n8,9\n", "line 3 has the text 'x'"),
+    "infinite cell": ("a,y\n1,2\ninf,3\n4,5\n6,7\n8,9\n", "column 'a' has inf in line 3"),
+    "NaN target": ("a,y\n1,2\n2,nan\n4,5\n6,7\n8,9\n", "column 'y' has nan in line 3"),
+    "empty target": ("a,y\n1,u\n2,\n4,v\n6,u\n8,v\n", "target 'y' has an empty cell in line 3"),
+    "text in a number target": ("a,y\n1,2\n2,x\n4,5\n6,7\n8,9\n", "line 3 has the text 'x'"),
     "one class": ("a,y\n1,u\n2,u\n3,u\n4,u\n5,u\n", "one class, 'u': there is nothing to tell"),
     "one number": ("a,y\n1,7\n2,7\n3,7\n4,7\n5,7\n", "only one class, 7"),
-    "one row": ("a,y\n1,2\n", "1 rows are too few"),
+    "one row": ("a,y\n1,2\n", "1 row is too few"),
     "huge numbers": ("a,y\n1e300,2\n-1e308,3\n4,5\n6,7\n8,9\n", "too large"),
     "no target": ("a,b\n1,2\n3,4\n", "t.csv has no column 'y'"),
     "only the target": ("y\n1\n2\n3\n4\n5\n", "no column to learn from beside 'y'"),
@@ -496,10 +685,84 @@ def test_bad_arrays_are_one_clear_line(run, case):
     assert os.listdir() == ["d.npz"]
 
 
+def digits_by_part(n=60, tests=20):
+    """Arrays as in MNIST's file."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (n + tests, 5, 5)).astype(np.uint8), np.arange(n + tests) % 3
+    x[np.arange(n + tests), 0, y] = 255
+    return x, y.astype(np.uint8), n
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("x_train", "y_train", "x_test", "y_test"),
+        ("train_images", "train_labels", "test_images", "test_labels"),
+        ("X_train", "y_train", "X_val", "y_val"),
+    ],
+)
+def test_the_layout_of_mnists_file_brings_its_own_held_out_rows(run, names):
+    x, y, n = digits_by_part()
+    parts = zip(names, (x[:n], y[:n], x[n:], y[n:]), strict=True)
+    np.savez("m.npz", **dict(parts))
+
+    assert run("train", "m.npz", *QUICK) == 2  # dense 8 alone does not flatten an image
+    spec = ("--epochs", 2, "--quiet", "--layers", "flatten, dense 8 relu")
+    assert run("train", "m.npz", *spec) == 0, run.err
+    assert "60 rows to train on, 20 held out, 3 classes" in run.out
+    assert run("predict", "m_model.npz", "m.npz", warned=True) == 0, run.err
+    assert len(run.out.splitlines()) == 21 and names[2] in run.err
+    run.refused("train", "m.npz", "--held-out", 0.3, match="has held-out rows of its own")
+
+
+@pytest.mark.parametrize(
+    "names", [("X", "Y"), ("data", "target"), ("images", "labels"), ("arr_0", "arr_1")]
+)
+def test_inputs_and_targets_are_known_by_their_usual_names(run, names):
+    x, y, _ = digits_by_part()
+    np.savez("m.npz", **dict(zip(names, (x.reshape(80, 25), y), strict=True)))
+
+    assert run("train", "m.npz", *QUICK) == 0, run.err
+    assert "64 rows to train on, 16 held out, 3 classes" in run.out
+
+
+def test_images_of_bytes_are_scaled(run):
+    x, y, _ = digits_by_part()
+    np.savez("m.npz", x=x, y=y)
+    assert run("train", "m.npz", "--epochs", 1, "--quiet") == 0, run.err
+
+    _, extra = bp.saving.read_model("m_model.npz")
+    prepared = tabular.Preprocessing.from_json(extra["preprocessing"])
+    scaled = prepared.encode(x)
+    assert scaled.dtype == np.float32
+    assert abs(scaled.mean()) < 0.1 and abs(scaled.std() - 1) < 0.1
+
+
+def test_one_hot_targets_are_classes(run):
+    x, y, _ = digits_by_part()
+    np.savez("m.npz", x=x.reshape(80, 25), y=np.eye(3)[y])
+
+    assert run("train", "m.npz", *QUICK) == 0, run.err
+    assert "3 classes" in run.out
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_a_lone_array_is_a_table_with_numbered_columns(run, suffix):
+    array = np.c_[RNG.normal(size=(60, 3)), np.arange(60) % 3]
+    array[7, 1] = np.nan
+    name = f"m.{suffix}"
+    (np.save if suffix == "npy" else np.savez)(name, array)
+
+    assert run("train", name, "--target", 3, "--output", "o.npz", *QUICK) == 0, run.err
+    assert "3 classes" in run.out and "column '1' is empty in 1 of" in run.out
+    assert len(answers(run, "o.npz", name).splitlines()) == 61
+    run.refused("train", name, match="say which column to predict: --target, one of 0, 1, 2, 3")
+
+
 def test_columns_cannot_be_left_out_of_arrays(run):
     np.savez("d.npz", x=np.zeros((20, 2)), y=[0, 1] * 10)
     run.refused(
-        "train", "d.npz", "--ignore", "x", *QUICK, match="--ignore is for the columns of a CSV file"
+        "train", "d.npz", "--ignore", "x", *QUICK, match="--ignore is for the columns of a table"
     )
 
 
@@ -529,6 +792,79 @@ def test_predict_finds_columns_by_name(run, trained):
     assert len(wanted.splitlines()) == 11
 
 
+NOTATIONS = {
+    "thousands": (lambda v: f"{1000 * v:,.0f}", lambda v: f"{1000 * v:.0f}"),
+    "decimal commas": (lambda v: f"{v:.2f}".replace(".", ","), lambda v: f"{v:.2f}"),
+    "per cent": (lambda v: f"{v:.2f} %", lambda v: f"{v:.2f}"),
+    "dates": (
+        lambda v: f"{1 + int(v) % 28}.3.2024",
+        lambda v: f"2024-03-{1 + int(v) % 28:02d}",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOTATIONS)
+def test_predict_reads_a_column_exactly_as_training_did(run, case):
+    odd, plain = NOTATIONS[case]
+    numbers = RNG.uniform(2, 20, 60)
+    write_table("a.csv", height=[odd(v) for v in numbers])
+    write_table("b.csv", height=[plain(v) for v in numbers])
+    for name in "ab":
+        arguments = ("--target", "price", "--ignore", "label", "--output", f"{name}.npz")
+        assert run("train", f"{name}.csv", *arguments, *QUICK) == 0, run.err
+    first = list(map(float, answers(run, "a.npz", "a.csv").split()[1:]))
+
+    assert first == pytest.approx(
+        list(map(float, answers(run, "b.npz", "b.csv").split()[1:])), rel=1e-3, abs=1e-3
+    )
+    rows = read_rows("a.csv")
+    write_rows("one.csv", [rows[0], rows[3]])
+    assert float(answers(run, "a.npz", "one.csv").split()[1]) == pytest.approx(first[2], abs=1e-4)
+    if case != "thousands":  # a number below a thousand is written alike
+        run.refused(
+            "predict", "a.npz", "b.csv", match=r"column 'height' holds .*, but line \d+ has"
+        )
+
+
+def test_predict_fills_empty_cells_as_training_did(run):
+    write_table(height=["" if i % 4 == 0 else i / 3 for i in range(60)])
+    assert run("train", "t.csv", "--target", "price", "--ignore", "label", *QUICK) == 0
+    rows = read_rows("t.csv")
+    header, row = rows[0], rows[2]
+
+    write_rows("one.csv", [header, ["NA", *row[1:]], ["", *row[1:]], row])
+    found = answers(run, "t.npz", "one.csv").split()[1:]
+    assert found[0] == found[1] != found[2]
+    write_rows("one.csv", [header, [*row[:2], "?", *row[3:]]])
+    assert run("predict", "t.npz", "one.csv", warned=True) == 0
+    assert re.match(
+        r"backprop: warning: column 'weight' has no value in line 2, and had one in every row of "
+        r"training: its median \S+ stands there\n", run.err,
+    )  # fmt: skip
+
+
+def test_an_index_is_neither_learned_nor_asked_for(run):
+    write_table()
+    rows = read_rows("t.csv")
+    write_rows("i.csv", [["", *rows[0]], *([i, *row] for i, row in enumerate(rows[1:]))])
+    for name in "ti":
+        arguments = ("--target", "price", "--ignore", "label", "--output", f"{name}.npz")
+        assert run("train", f"{name}.csv", *arguments, *QUICK) == 0
+
+    assert "note: the first column of i.csv has no name and numbers the rows: left out" in run.out
+    wanted = answers(run, "t.npz", "t.csv")
+    for model in ("t.npz", "i.npz"):
+        for data in ("t.csv", "i.csv"):
+            assert answers(run, model, data) == wanted
+
+
+def test_predict_says_that_it_replaces_a_file(run, trained):
+    for _ in range(2):
+        assert run("predict", trained, "t.csv", "--output", "a.csv") == 0
+
+    assert run.out == "predictions: a.csv (80 rows, in place of the file that was there)\n"
+
+
 def test_predict_counts_unknown_texts_as_none_and_says_so(run, trained):
     write_table("new.csv", n=3, colour=["red", "purple", "Red"])
 
@@ -547,7 +883,7 @@ def test_predict_refuses_what_does_not_fit(run, trained):
         "predict",
         trained,
         "new.csv",
-        match="column 'height' holds numbers, but data row 2 has the text 'x'",
+        match="column 'height' holds numbers, but line 3 has the text 'x'",
     )
     np.savez("new.npz", x=np.zeros((3, 2)))
     run.refused("predict", trained, "new.npz", match="trained on a table with named columns")
@@ -838,7 +1174,7 @@ def test_warnings_are_one_line(run, monkeypatch):
         warnings.warn("two\nlines", stacklevel=1)
         raise ValueError("three\nmore\nlines")
 
-    monkeypatch.setattr(cli, "load", warn)
+    monkeypatch.setattr(cli.summary, "load", warn)
     assert run("summary", "x.npz") == 2
     assert run.err == "backprop: warning: two lines\nbackprop: three more lines\n"
 

@@ -1,5 +1,5 @@
 """Pictures of training; needs ``backprop[plot]``."""
 
-from backprop.diagnostics.pictures import learning_curve
+from backprop.diagnostics.pictures import is_ours, learning_curve
 
-__all__ = ["learning_curve"]
+__all__ = ["is_ours", "learning_curve"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 COLOURS = ("#1f5fa8", "#c8501e", "#3a8a4d", "#8a5aa8", "#8a6d1f", "#2f8a8a")
@@ -76,4 +77,24 @@ def learning_curve(
         axes.legend(frameon=False, loc="upper right" if falls else "lower right")
     if title:
         figure.suptitle(title)
-    figure.savefig(path)
+    figure.savefig(path, metadata=MARK.get(Path(path).suffix.lower()))
+
+
+# how each kind of picture says who drew it
+MARK = {
+    ".png": {"Software": "backprop"},
+    ".svg": {"Creator": "backprop"},
+    ".pdf": {"Creator": "backprop"},
+}
+
+
+def is_ours(path: str | os.PathLike) -> bool:
+    """Whether a picture says that `learning_curve` drew it, so that overwriting it loses no one's
+    work."""
+    signs = (b"Software\0backprop", b">backprop<", b"/Creator (backprop)")
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError:
+        return False
+    return any(sign in data for sign in signs)

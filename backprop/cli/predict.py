@@ -1,0 +1,86 @@
+"""`backprop predict`: a saved model applied to new rows."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backprop import saving
+from backprop.cli.sources import load_inputs
+from backprop.cli.usage import UsageError, exists
+from backprop.tabular import Preprocessing, Table
+
+Array = np.ndarray
+WHAT = "apply a saved model to a CSV or NPZ file"
+
+
+def add_options(predict: argparse.ArgumentParser) -> None:
+    predict.add_argument("model", help="what train saved")
+    predict.add_argument("data", help="a .csv or .npz file; columns are found by their names")
+    predict.add_argument(
+        "--output", metavar="FILE", default="-", help="a .csv file (default: standard output)"
+    )
+
+
+def load(path: str) -> tuple[Any, Preprocessing | None]:
+    """A saved model with its preprocessing."""
+    model, extra = saving.read_model(path, compile=False)
+    return model, Preprocessing.from_json(
+        extra["preprocessing"]
+    ) if "preprocessing" in extra else None
+
+
+def run(options: argparse.Namespace) -> int:
+    model, prepared = load(options.model)
+    exists(options.data)
+    check_answer_file(options)
+    source = load_inputs(options.data, prepared, model.input_shape)
+    x = source if prepared is None else prepared.encode(source)
+    if isinstance(source, Table) and prepared is not None:
+        for column in prepared.columns:
+            for surprise in column.surprises(source):
+                warnings.warn(surprise, stacklevel=1)
+    write_csv(options.output, *answers(model.predict(x, verbose=0), prepared))
+    return 0
+
+
+def check_answer_file(options: argparse.Namespace) -> None:
+    if options.output == "-":
+        return
+    output = Path(options.output)
+    if output.resolve() in (Path(options.model).resolve(), Path(options.data).resolve()):
+        raise UsageError(f"--output {options.output} would overwrite what is read")
+    if not output.parent.is_dir():
+        raise UsageError(f"there is no folder {str(output.parent)!r} to write {output.name} to")
+
+
+def answers(y: Array, prepared: Preprocessing | None) -> tuple[list[str], list[list[Any]]]:
+    """The header and rows of the answer: predictions, and for classes the probability of each."""
+    if prepared is None:
+        y = y.reshape(len(y), -1)
+        return [f"y{i}" for i in range(y.shape[1])], [
+            [f"{value:.7g}" for value in row] for row in y
+        ]
+    decoded = prepared.decode(y)
+    if prepared.classes is None:
+        return [prepared.target], [[f"{value:.7g}"] for value in decoded]
+    header = [prepared.target, *(f"p({label})" for label in prepared.classes)]
+    return header, [
+        [label, *(f"{p:.6f}" for p in row)] for label, row in zip(decoded, y, strict=True)
+    ]
+
+
+def write_csv(path: str, header: list[str], rows: list[list[Any]]) -> None:
+    if path == "-":
+        csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
+        return
+    instead = ", in place of the file that was there" if Path(path).exists() else ""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    print(f"predictions: {path} ({len(rows)} row{'' if len(rows) == 1 else 's'}{instead})")

@@ -1,0 +1,408 @@
+"""`backprop train`: a network for the digits, or for a CSV or NPZ file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backprop import archive, saving, tabular
+from backprop.cli import report
+from backprop.cli.layers import parse_layers
+from backprop.cli.sources import Source, load_source
+from backprop.cli.usage import UsageError
+from backprop.tabular import Preprocessing, Table
+
+Array = np.ndarray
+WHAT = "train a network on the digits, or on a CSV or NPZ file"
+
+DIGITS = (
+    "conv2d 24 3 relu padding=same, batchnorm momentum=0.9, "
+    "conv2d 48 3 relu padding=same, batchnorm momentum=0.9, "
+    "maxpooling2d 2, dropout 0.4, flatten, dense 128 relu, batchnorm momentum=0.9, dropout 0.5"
+)
+DIGITS_EPOCHS = 25
+DIGITS_RATE = 0.003
+TABLE = "dense 64 relu, dense 64 relu"
+EPOCHS = 100
+STEPS = (1_000, 30_000)  # a small table is passed through more often, a large one less
+LINES = 20  # printed of a training of more than EPOCHS epochs
+DECAY = 0.5  # of weights, where the optimizer is not chosen
+SMALL = 1_000_000
+
+
+def add_options(train: argparse.ArgumentParser) -> None:
+    train.add_argument(
+        "data", nargs="?", help="a .csv or .npz file (default: the digits that come with backprop)"
+    )
+    train.add_argument("--target", help="column (CSV) or array (NPZ) to predict")
+    train.add_argument(
+        "--ignore", action="append", metavar="COLUMN", help="leave a column out; may be repeated"
+    )
+    train.add_argument(
+        "--layers",
+        metavar="SPEC",
+        help='such as "dense 128 relu, dropout 0.2"; the output layer is added to it',
+    )
+    train.add_argument(
+        "--decimal",
+        choices=(".", ","),
+        help="decimal mark of a CSV file, where its columns leave open what 1,234 is",
+    )
+    train.add_argument(
+        "--dates",
+        choices=("dmy", "mdy"),
+        help="order of day and month in a CSV file, where its dates leave that open",
+    )
+    train.add_argument("--task", choices=("auto", "classification", "regression"))
+    train.add_argument(
+        "--optimizer",
+        metavar="NAME",
+        help="default adam for the digits, adamw with a weight decay of 0.5 otherwise",
+    )
+    train.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="at its peak (default: the optimizer's own)",
+    )
+    train.add_argument(
+        "--schedule",
+        choices=tuple(SCHEDULES),
+        help="cosine (the default): warm up for a fifth of the training, then fall to 0",
+    )
+    train.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help=f"default {DIGITS_EPOCHS} for the digits; otherwise {EPOCHS}, but more of few "
+        f"rows and less of many, for {STEPS[0]:,} to {STEPS[1]:,} steps",
+    )
+    train.add_argument("--batch-size", type=int, metavar="N", help="default 32; for lbfgs all rows")
+    train.add_argument(
+        "--held-out", type=float, metavar="SHARE", help="of the rows, to test with (default 0.2)"
+    )
+    train.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+    train.add_argument(
+        "--output", metavar="FILE", help="model file (default: the data's name with .npz)"
+    )
+    train.add_argument(
+        "--picture", metavar="FILE", help="learning curve (default: the model's name with .png)"
+    )
+    train.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+class Task:
+    """Data that are ready for a network: rows to train on, rows held out, how answers are read."""
+
+    def __init__(
+        self,
+        x: Array,
+        y: Array,
+        training: Array,
+        held_out: Array,
+        prepared: Preprocessing,
+        notes: list[str] | None = None,
+    ):
+        self.x, self.y = x, y
+        self.training, self.held_out = training, held_out
+        self.prepared = prepared
+        self.notes = notes or []
+
+    @property
+    def classes(self) -> int:
+        return len(self.prepared.classes or ())
+
+    @property
+    def held(self) -> tuple[Array, Array]:
+        return self.x[self.held_out], self.y[self.held_out]
+
+
+def run(options: argparse.Namespace) -> int:
+    from backprop import Input, Sequential, utils
+    from backprop.layers import Dense
+
+    digits = options.data is None
+    check_options(options)
+    output, picture = output_paths(options)
+    utils.set_random_seed(options.seed)
+    task = load_digits() if digits else load_task(options)
+    hidden = parse_layers(options.layers or (DIGITS if digits else default_layers(task)))
+    last = Dense(task.classes, activation="softmax") if task.classes else Dense(1)
+    model = Sequential([Input(task.x.shape[1:]), *hidden, last], name=output.stem)
+    epochs, batch_size = compile_model(model, options, task)
+
+    print(f"{describe(task)}; {model.count_params():,} parameters, {epochs} epochs")
+    for note in [*task.notes, *replaced(output, picture)]:
+        print(f"note: {note}")
+    with blas_threads(model):
+        history = fit(model, task, epochs, batch_size, options.quiet)
+        for line in report.held_out(model, task):
+            print(line)
+        certified = report.certify(model, task, options.seed)
+    saving.save_model(model, output, extra={"preprocessing": task.prepared.to_json()})
+    print(f"model: {output}")
+    draw(history, picture, output.stem)
+    return 0 if certified else 1
+
+
+def fit(model: Any, task: Task, epochs: int, batch_size: int | None, quiet: bool) -> dict:
+    """Train, and return the history. Of many short epochs only a few are printed."""
+    from backprop.callbacks import LambdaCallback
+
+    many = epochs > EPOCHS
+    every = epochs // LINES if many else 1
+
+    def say(epoch: int, logs: dict | None = None) -> None:
+        if (epoch + 1) % every == 0 or epoch + 1 == epochs:
+            numbers = ", ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+            print(f"Epoch {epoch + 1}/{epochs}: {numbers}", flush=True)
+
+    history = model.fit(
+        task.x[task.training],
+        task.y[task.training],
+        batch_size=batch_size,
+        epochs=epochs,
+        validation_data=task.held,
+        validation_freq=max(every // 5, 1),
+        callbacks=[LambdaCallback(on_epoch_end=say)] if many and not quiet else None,
+        verbose=0 if many or quiet else "auto",
+    )
+    return history.history
+
+
+def blas_threads(model: Any) -> Any:
+    """One BLAS thread for a small network, where more gain little and, on a busy machine, spend
+    several times the work on waiting for each other."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1 if model.count_params() < SMALL else None, user_api="blas")
+
+
+# ---------------------------------------------------------------------------- files to write
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def output_paths(options: argparse.Namespace) -> tuple[Path, Path]:
+    """Where to write, checked before an hour is spent on training.
+
+    A model may take the place of a model, and a learning curve that of a learning curve; other
+    files are never overwritten.
+    """
+    from backprop.diagnostics import is_ours
+
+    name = "digits" if options.data is None else Path(options.data).name.split(".")[0] or "model"
+    output = archive.npz_path(options.output or f"{name}.npz")
+    if (
+        not options.output
+        and options.data is not None
+        and output.resolve() == Path(options.data).resolve()
+    ):
+        output = output.with_name(f"{name}_model.npz")
+    picture = Path(options.picture) if options.picture else output.with_suffix(".png")
+    if not options.picture and picture.exists() and not is_ours(picture):
+        picture = picture.with_name(f"{picture.stem}_curve.png")
+    if picture.suffix not in PICTURES:
+        raise UsageError(
+            f"--picture expects a name that ends in {', '.join(PICTURES)}, got {str(picture)!r}"
+        )
+    for path in (output, picture):
+        if not path.parent.is_dir():
+            raise UsageError(f"there is no folder {str(path.parent)!r} to write {path.name} to")
+        if path.is_dir():
+            raise UsageError(f"{str(path)!r} is a folder, and a file is to be written")
+        if not os.access(path.parent, os.W_OK):
+            raise UsageError(f"the folder {str(path.parent)!r} cannot be written to")
+    if output.exists() and not archive.is_ours(output):
+        raise UsageError(
+            f"{str(output)!r} exists and is no model of backprop: choose another name with --output"
+        )
+    if picture.exists() and not is_ours(picture):
+        raise UsageError(
+            f"{str(picture)!r} exists and is no learning curve of backprop: choose another name "
+            "with --picture"
+        )
+    return output, picture
+
+
+def replaced(*paths: Path) -> list[str]:
+    """What will be overwritten, a line each."""
+    return [
+        f"{path} of {datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M} will be replaced"
+        for path in paths
+        if path.exists()
+    ]
+
+
+# ---------------------------------------------------------------------------- what to train on
+
+
+def check_options(options: argparse.Namespace) -> None:
+    for name in ("target", "ignore", "task", "held_out", "decimal", "dates"):
+        if options.data is None and getattr(options, name) is not None:
+            raise UsageError(
+                f"--{name.replace('_', '-')} needs a data file: backprop train data.csv ..."
+            )
+    for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} expects at least {least}, got {value}")
+    if options.held_out is not None and not 0 < options.held_out < 1:
+        raise UsageError(f"--held-out expects a share between 0 and 1, got {options.held_out}")
+    if options.learning_rate is not None and not 0 < options.learning_rate < float("inf"):
+        raise UsageError(f"--learning-rate expects a positive number, got {options.learning_rate}")
+
+
+def load_digits() -> Task:
+    """The digits in their own split: every fifth row is held out."""
+    from backprop.datasets import digits
+
+    (x_train, y_train), (x_test, y_test) = digits.load_data()
+    prepared = Preprocessing(target="digit", classes=list(range(10)), array_deviation=16.0)
+    x = prepared.encode(np.concatenate([x_train, x_test])[..., None])
+    y = np.concatenate([y_train, y_test]).astype(np.int64)
+    n = len(x_train)
+    return Task(x, y, np.arange(n), np.arange(n, len(x)), prepared)
+
+
+def load_task(options: argparse.Namespace) -> Task:
+    source = load_source(options)
+    task = tabular.choose_task(source.y, options.task or "auto", source.target)
+    training, held_out = split(source, options, task)
+    prepared = Preprocessing()
+    prepared.learn_target(source.y, training, task, source.target)
+    notes = [*source.notes, *about_classes(prepared, source, options)]
+    ignored = options.ignore or []
+    if isinstance(source.x, Table):
+        source.x.require(ignored)
+        wanted = [c for c in source.x.columns if c != source.target and c not in ignored]
+        notes += prepared.learn_columns(source.x, wanted, training)
+    elif ignored:
+        raise UsageError("--ignore is for the columns of a table")
+    else:
+        prepared.array_mean, prepared.array_deviation = tabular.learn_array(source.x, training)
+    return Task(
+        prepared.encode(source.x),
+        prepared.encode_target(source.y),
+        training,
+        held_out,
+        prepared,
+        notes,
+    )
+
+
+def split(source: Source, options: argparse.Namespace, task: str) -> tuple[Array, Array]:
+    """The numbers of the rows to train with and of those held out: the source's own, or drawn."""
+    if source.training_rows is None:
+        share = 0.2 if options.held_out is None else options.held_out
+        return tabular.hold_out(source.y, share, options.seed, classes=task == "classification")
+    if options.held_out is not None:
+        raise UsageError(f"{options.data} has held-out rows of its own: leave --held-out out")
+    n = source.training_rows
+    return np.arange(n), np.arange(n, len(source.y))
+
+
+def about_classes(
+    prepared: Preprocessing, source: Source, options: argparse.Namespace
+) -> list[str]:
+    """What may be surprising about the classes: that there are any, and how rare some are."""
+    classes, notes = prepared.classes, []
+    if classes is None:
+        return []
+    if (options.task or "auto") == "auto" and len(classes) > 2 and isinstance(classes[0], int):
+        notes.append(
+            f"the {len(classes)} different whole numbers of {prepared.target!r} are taken for "
+            "classes: say --task regression if they are a quantity"
+        )
+    counts = np.bincount(prepared.encode_target(source.y), minlength=len(classes))
+    rare = [f"{label!r} ({n})" for label, n in zip(classes, counts, strict=True) if n < RARE]
+    if rare:
+        notes.append(
+            f"classes of fewer than {RARE} rows can hardly be learned: {tabular.listing(rare)}"
+        )
+    return notes
+
+
+RARE = 5
+
+
+def default_layers(task: Task) -> str:
+    return TABLE if task.x.ndim == 2 else f"flatten, {TABLE}"
+
+
+def describe(task: Task) -> str:
+    kind = f"{task.classes} classes" if task.classes else f"regression of {task.prepared.target!r}"
+    return f"{len(task.training):,} rows to train on, {len(task.held_out):,} held out, {kind}"
+
+
+# ---------------------------------------------------------------------------- how to train
+
+
+def compile_model(model: Any, options: argparse.Namespace, task: Task) -> tuple[int, int | None]:
+    """Compile as the options say; returns the number of epochs and the batch size."""
+    from backprop import optimizers
+
+    digits = options.data is None
+    if options.optimizer is None and not digits:
+        optimizer: Any = optimizers.AdamW(weight_decay=DECAY)
+    else:
+        optimizer = optimizers.get(options.optimizer or "adam")
+    if optimizer.full_batch:
+        if options.learning_rate or options.schedule:
+            raise UsageError(
+                f"--optimizer {options.optimizer} finds its own step: leave --learning-rate and "
+                "--schedule out"
+            )
+        batch_size, epochs = options.batch_size, options.epochs or EPOCHS
+    else:
+        batch_size = options.batch_size or 32
+        batches = -(-len(task.training) // batch_size)
+        epochs = options.epochs or (DIGITS_EPOCHS if digits else default_epochs(batches))
+        rate = options.learning_rate or (DIGITS_RATE if digits else optimizer.learning_rate)
+        optimizer.learning_rate = SCHEDULES[options.schedule or "cosine"](rate, epochs * batches)
+    if task.classes:
+        model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    else:
+        model.compile(optimizer, loss="mse", metrics=["mae"])
+    return epochs, batch_size
+
+
+def default_epochs(batches: int) -> int:
+    """EPOCHS, but more where that makes too few steps and fewer where it makes too many.
+
+    >>> [default_epochs(batches) for batches in (4, 50, 1_000, 100_000)]
+    [250, 100, 30, 5]
+    """
+    least, most = STEPS
+    return max(min(EPOCHS, most // batches), -(-least // batches), 5)
+
+
+def cosine(rate: float, steps: int) -> Any:
+    """Up on a line for a fifth of the steps, down to 0 on half a cosine."""
+    from backprop.optimizers.schedules import CosineDecay
+
+    warmup = steps // 5
+    return CosineDecay(rate / 10, max(steps - warmup, 1), warmup_target=rate, warmup_steps=warmup)
+
+
+SCHEDULES: dict[str, Callable[[float, int], Any]] = {
+    "cosine": cosine,
+    "constant": lambda rate, steps: rate,
+}
+
+
+def draw(history: dict[str, list[float]], path: Path, title: str) -> None:
+    from backprop.diagnostics import learning_curve
+
+    try:
+        learning_curve(history, path, title)
+    except ImportError as error:
+        print(f"no picture: {error}")
+    else:
+        print(f"learning curve: {path}")
