@@ -237,7 +237,7 @@ def global_draws(tree):
 
 
 def test_only_the_seed_and_the_configuration_are_global():
-    keepers = {"backprop/random.py", "backprop/config.py", "backprop/defaults.py"}
+    keepers = {"backprop/seeds.py", "backprop/config.py", "backprop/defaults.py"}
 
     assert {
         f: n for f, tree in trees() if f not in keepers and (n := global_statements(tree))
