@@ -14,7 +14,15 @@ import numpy as np
 
 from backprop.cli.usage import UsageError, exists
 from backprop.config import nearest
-from backprop.tabular import Preprocessing, Table, listing, read_csv, read_numbers, read_target
+from backprop.tabular import (
+    Preprocessing,
+    Table,
+    is_numbered,
+    listing,
+    read_csv,
+    read_numbers,
+    read_target,
+)
 
 Array = np.ndarray
 ARRAYS = (".npz", ".npy")
@@ -211,15 +219,14 @@ def load_inputs(path: str, prepared: Preprocessing | None, shape: tuple) -> Tabl
     """
     exists(path)
     order = prepared.order if prepared is not None and prepared.columns else []
-    numbered = bool(order) and order == [str(i) for i in range(len(order))]
     if path.endswith(ARRAYS):
         arrays = read_arrays(path)
         table = lone_table(path, arrays)
-        if table is not None and numbered:
+        if table is not None and order and is_numbered(order):
             return table
         x = rows_to_predict(path, arrays)
     else:
-        table = read_csv(path, decimal=None if order else ".")
+        table = read_csv(path, decimal=None if order else ".", known=order)
         if order:
             return table
         x = np.stack([read_numbers(table, c) for c in table.columns], axis=1)

@@ -17,7 +17,7 @@ from backprop.tabular.preparation import (
     learn_array,
     read_target,
 )
-from backprop.tabular.reading import Table, listing, read_csv
+from backprop.tabular.reading import Table, is_numbered, listing, read_csv
 
 __all__ = [
     "Column",
@@ -28,6 +28,7 @@ __all__ = [
     "Texts",
     "choose_task",
     "hold_out",
+    "is_numbered",
     "learn_array",
     "listing",
     "read_csv",

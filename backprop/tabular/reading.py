@@ -21,6 +21,7 @@ from backprop.tabular import notation
 from backprop.tabular.dates import looks_like_a_date
 from backprop.tabular.notation import is_missing, is_plain, looks_like_a_number
 
+ENOUGH = 1_000  # rows show how a table is made
 DELIMITERS = "\t;|,"
 UNNAMED = re.compile(r"(Unnamed: \d+)?")  # what pandas calls a column without a name
 
@@ -107,7 +108,10 @@ def listing(names: Iterable[Any], most: int = 12) -> str:
 
 
 def read_csv(
-    path: str | os.PathLike, decimal: str | None = None, dates: str | None = None
+    path: str | os.PathLike,
+    decimal: str | None = None,
+    dates: str | None = None,
+    known: Sequence[str] = (),
 ) -> Table:
     """Read a table with commas, semicolons, tabs or bars between its cells.
 
@@ -122,6 +126,9 @@ def read_csv(
         by gzip.
     decimal : {".", ","}, optional
     dates : {"dmy", "mdy", "ymd"}, optional
+    known : sequence of str
+        The columns of the table that a model was trained on: a first row that holds them is one of
+        names, and no column is left out.
 
     Raises
     ------
@@ -140,12 +147,12 @@ def read_csv(
     rows[0][0] = re.sub(r"^#\s+(?=\S)", "", rows[0][0])  # NumPy's way to write a row of names
     if len(rows) > 1:
         even_out(rows, lines, delimiter, path)
-    table = Table(
-        str(path), [], rows, has_names(rows), lines, delimiter, decimal=decimal, dates=dates
-    )
+    named = are_names(rows, known)
+    table = Table(str(path), [], rows, named, lines, delimiter, decimal=decimal, dates=dates)
     name_columns(table)
-    leave_out_blanks(table)
-    leave_out_row_names(table)
+    if not known:
+        leave_out_blanks(table)
+        leave_out_row_names(table)
     return table
 
 
@@ -301,9 +308,22 @@ def is_value(cell: str) -> bool:
     return looks_like_a_number(cell) or looks_like_a_date(cell)
 
 
+def is_numbered(names: Sequence[str]) -> bool:
+    """Whether columns are called 0, 1, 2, … for want of names."""
+    return list(names) == [str(i) for i in range(len(names))]
+
+
+def are_names(rows: list[list[str]], known: Sequence[str]) -> bool:
+    """Whether the first row names the columns, of which those of an earlier table may be known."""
+    if known and is_numbered(known):
+        return is_count(rows[0], rows[1:])
+    shared = len(set(known) & set(rows[0]))
+    return 2 * shared > len(known) > 0 or has_names(rows)
+
+
 def has_names(rows: list[list[str]]) -> bool:
     """Whether the first row names the columns."""
-    first, rest = rows[0], rows[1:]
+    first, rest = rows[0], rows[1:ENOUGH]
     if is_count(first, rest):
         return True
     if not rest:
