@@ -871,6 +871,19 @@ def test_a_single_row_is_read_as_the_table_of_training_was(run):
         assert answers(run, "bare.npz", "one.csv").splitlines() == [wanted[0], wanted[8]]
 
 
+def test_names_that_are_numbers_are_found_again(run):
+    write_rows("n.csv", [["0", "1", "2"], *([i % 7, i % 5, i % 2] for i in range(60))])
+    assert run("train", "n.csv", "--target", 2, *QUICK) == 0, run.err
+    wanted = answers(run, "n.npz", "n.csv").splitlines()
+
+    assert len(wanted) == 61
+    for head in (["0", "1"], ["1", "0"]):
+        write_rows(
+            "new.csv", [head, *([i % 7, i % 5][:: 1 if head[0] == "0" else -1] for i in (3, 9))]
+        )
+        assert answers(run, "n.npz", "new.csv").splitlines() == [wanted[0], wanted[4], wanted[10]]
+
+
 def test_a_column_without_a_name_that_was_learned_from_is_found_again(run):
     write_rows("t.csv", [["", "y"], *([i % 9, i % 9 + 0.5] for i in range(60))])
     assert run("train", "t.csv", "--target", "y", *QUICK) == 0, run.err

@@ -218,17 +218,17 @@ def load_inputs(path: str, prepared: Preprocessing | None, shape: tuple) -> Tabl
     `prepared` is the model's preprocessing, None where it has none.
     """
     exists(path)
-    order = prepared.order if prepared is not None and prepared.columns else []
+    prepared = prepared if prepared is not None and prepared.columns else None
     if path.endswith(ARRAYS):
         arrays = read_arrays(path)
         table = lone_table(path, arrays)
-        if table is not None and order and is_numbered(order):
+        if table is not None and prepared is not None and is_numbered(prepared.order):
             return table
         x = rows_to_predict(path, arrays)
     else:
-        table = read_csv(path, decimal=None if order else ".", known=order)
-        if order:
-            return table
+        if prepared is not None:
+            return read_csv(path, known=prepared.order, named=prepared.named)
+        table = read_csv(path, decimal=".")
         x = np.stack([read_numbers(table, c) for c in table.columns], axis=1)
     fits = None not in shape[1:] and x[:1].size == np.prod(shape[1:])
     return x.reshape(len(x), *shape[1:]) if fits else x
