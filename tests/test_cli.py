@@ -370,7 +370,8 @@ def test_the_report_shows_a_rare_class(run):
 def test_a_class_of_one_row_is_trained_with(run):
     for seed in range(3):
         write_table(n=40, label=["only", *["a", "b"] * 19, "a"])
-        assert run("train", "t.csv", "--target", "label", "--seed", seed, *QUICK) == 0
+        arguments = ("--target", "label", "--seed", seed, "--held-out", 0.6)
+        assert run("train", "t.csv", *arguments, *QUICK) == 0
 
         assert re.search(r"^only +1 +0 +0 ", run.out, re.M), run.out
 
