@@ -28,6 +28,7 @@ QUICK = {
     "optimizers.py": (["--quick"], "adam"),
     "overhead.py": (["--quick", "--growth"], "its own"),
     "recurrent.py": (["--quick"], "LSTM"),
+    "tables.py": (["--seeds", "1", "--tables", "iris"], "scikit-learn"),
     "train_step.py": (
         [
             "--quick",

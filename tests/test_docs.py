@@ -48,16 +48,57 @@ def blocks(text):
 
 
 def run_page(path):
-    """Run a page's blocks in one namespace, and its `backprop` commands, in the present folder."""
+    """Run a page's blocks in one namespace, and its `backprop` commands, in the present folder.
+
+    A block of text behind commands is what they print.
+    """
     namespace = {"__name__": "__main__"}
+    printed = ""
     for line, language, code in blocks(path.read_text(encoding="utf-8")):
+        if language == "text" and printed:
+            assert unlike(code, printed) is None, f"{path}: not printed: {unlike(code, printed)!r}"
+        printed = ""
         if language == "python":
             exec(compile("\n" * line + code, path, "exec"), namespace)
         elif language == "bash":
-            for command in code.splitlines():
-                if command.startswith("backprop "):
-                    status = cli.main(shlex.split(command)[1:])
-                    assert status == 0, f"{path}: {command!r} returned {status}"
+            commands = [c for c in code.splitlines() if c.startswith("backprop ")]
+            printed = "".join(run_command(path, command) for command in commands)
+
+
+def run_command(path, command):
+    """What a command prints; its status must be 0, or that of a comment behind it."""
+    wanted = re.search(r"# exit status (\d)$", command)
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+        status = cli.main(shlex.split(command, comments=True)[1:])
+    expected = int(wanted[1]) if wanted else 0
+    assert status == expected, f"{path}: {command!r} returned {status}: {out.getvalue()}"
+    return out.getvalue()
+
+
+FIGURE = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def unlike(shown, printed):
+    """The first line of a page that a run did not print, in this order; None where it printed all.
+
+    A line of `...` stands for any number of lines. Figures may be a quarter apart, as another
+    machine's are, and those of finite differences (1e-13) anything.
+    """
+    lines = iter(printed.splitlines())
+    for line in shown.splitlines():
+        if line.strip() != "..." and not any(alike(line, other) for other in lines):
+            return line
+    return None
+
+
+def alike(a, b):
+    if FIGURE.sub("#", a).split() != FIGURE.sub("#", b).split():
+        return False
+    pairs = [
+        [float(figure.replace(",", "")) for figure in pair]
+        for pair in zip(FIGURE.findall(a), FIGURE.findall(b), strict=True)
+    ]
+    return all(abs(p - q) <= max(0.25 * abs(p), 3 * (p == int(p)), 1e-6) for p, q in pairs)
 
 
 def table(path, columns):
@@ -101,6 +142,33 @@ def test_a_command_that_fails_is_found(folder):
     page.write_text("```bash\nbackprop predict no_model.npz no_data.csv\n```\n")
 
     with pytest.raises(AssertionError, match="returned 2"):
+        run_page(page)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "9 rows, 3 epochs\nloss 0.501\n",
+        "...\nloss 0.4\nkernel (5, 64)  1e-13  pass\n",
+        "9 rows, 3 epochs\n...\nkernel  (5, 64)  9.87e-12  pass\n",
+    ],
+)
+def test_what_a_run_printed_is_recognised(shown):
+    assert unlike(shown, "9 rows, 3 epochs\nloss 0.49\nkernel   (5, 64) 3.1e-12 pass\n") is None
+
+
+@pytest.mark.parametrize("line", ["loss 0.9", "accuracy 0.49", "9 rows", "90 rows, 3 epochs"])
+def test_what_no_run_printed_is_found(line):
+    assert unlike(f"{line}\n", "9 rows, 3 epochs\nloss 0.49\n") == line
+
+
+def test_output_that_is_not_printed_is_found(folder):
+    page = folder / "page.md"
+    page.write_text(
+        "```bash\nbackprop summary no.npz  # exit status 2\n```\n\n```text\nfine\n```\n"
+    )
+
+    with pytest.raises(AssertionError, match="not printed: 'fine'"):
         run_page(page)
 
 

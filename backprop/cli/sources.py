@@ -14,7 +14,15 @@ import numpy as np
 
 from backprop.cli.usage import UsageError, exists
 from backprop.config import nearest
-from backprop.tabular import Preprocessing, Table, listing, read_csv, read_numbers, read_target
+from backprop.tabular import (
+    Preprocessing,
+    Table,
+    is_numbered,
+    listing,
+    read_csv,
+    read_numbers,
+    read_target,
+)
 
 Array = np.ndarray
 ARRAYS = (".npz", ".npy")
@@ -210,18 +218,17 @@ def load_inputs(path: str, prepared: Preprocessing | None, shape: tuple) -> Tabl
     `prepared` is the model's preprocessing, None where it has none.
     """
     exists(path)
-    order = prepared.order if prepared is not None and prepared.columns else []
-    numbered = bool(order) and order == [str(i) for i in range(len(order))]
+    prepared = prepared if prepared is not None and prepared.columns else None
     if path.endswith(ARRAYS):
         arrays = read_arrays(path)
         table = lone_table(path, arrays)
-        if table is not None and numbered:
+        if table is not None and prepared is not None and is_numbered(prepared.order):
             return table
         x = rows_to_predict(path, arrays)
     else:
-        table = read_csv(path, decimal=None if order else ".")
-        if order:
-            return table
+        if prepared is not None:
+            return read_csv(path, known=prepared.order, named=prepared.named)
+        table = read_csv(path, decimal=".")
         x = np.stack([read_numbers(table, c) for c in table.columns], axis=1)
     fits = None not in shape[1:] and x[:1].size == np.prod(shape[1:])
     return x.reshape(len(x), *shape[1:]) if fits else x

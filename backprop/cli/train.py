@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from backprop import archive, saving, tabular
+from backprop import saving, tabular
 from backprop.cli import report
 from backprop.cli.layers import parse_layers
+from backprop.cli.outputs import draw, output_paths, replaced
 from backprop.cli.sources import Source, load_source
 from backprop.cli.usage import UsageError
 from backprop.tabular import Preprocessing, Table
@@ -31,7 +29,6 @@ DIGITS_RATE = 0.003
 TABLE = "dense 64 relu, dense 64 relu"
 EPOCHS = 100
 STEPS = (1_000, 30_000)  # a small table is passed through more often, a large one less
-LINES = 20  # printed of a training of more than EPOCHS epochs
 DECAY = 0.5  # of weights, where the optimizer is not chosen
 SMALL = 1_000_000
 
@@ -152,14 +149,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def fit(model: Any, task: Task, epochs: int, batch_size: int | None, quiet: bool) -> dict:
-    """Train, and return the history. Of many short epochs only a few are printed."""
+    """Train, and return the history. Of many short epochs every fifth look is printed."""
     from backprop.callbacks import LambdaCallback
 
     many = epochs > EPOCHS
-    every = epochs // LINES if many else 1
+    looks = epochs // EPOCHS if many else 1  # epochs from one look at the held-out rows to the next
 
     def say(epoch: int, logs: dict | None = None) -> None:
-        if (epoch + 1) % every == 0 or epoch + 1 == epochs:
+        if (epoch + 1) % (5 * looks) == 0:
             numbers = ", ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
             print(f"Epoch {epoch + 1}/{epochs}: {numbers}", flush=True)
 
@@ -169,7 +166,7 @@ def fit(model: Any, task: Task, epochs: int, batch_size: int | None, quiet: bool
         batch_size=batch_size,
         epochs=epochs,
         validation_data=task.held,
-        validation_freq=max(every // 5, 1),
+        validation_freq=looks,
         callbacks=[LambdaCallback(on_epoch_end=say)] if many and not quiet else None,
         verbose=0 if many or quiet else "auto",
     )
@@ -182,62 +179,6 @@ def blas_threads(model: Any) -> Any:
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1 if model.count_params() < SMALL else None, user_api="blas")
-
-
-# ---------------------------------------------------------------------------- files to write
-
-PICTURES = (".png", ".svg", ".pdf")
-
-
-def output_paths(options: argparse.Namespace) -> tuple[Path, Path]:
-    """Where to write, checked before an hour is spent on training.
-
-    A model may take the place of a model, and a learning curve that of a learning curve; other
-    files are never overwritten.
-    """
-    from backprop.diagnostics import is_ours
-
-    name = "digits" if options.data is None else Path(options.data).name.split(".")[0] or "model"
-    output = archive.npz_path(options.output or f"{name}.npz")
-    if (
-        not options.output
-        and options.data is not None
-        and output.resolve() == Path(options.data).resolve()
-    ):
-        output = output.with_name(f"{name}_model.npz")
-    picture = Path(options.picture) if options.picture else output.with_suffix(".png")
-    if not options.picture and picture.exists() and not is_ours(picture):
-        picture = picture.with_name(f"{picture.stem}_curve.png")
-    if picture.suffix not in PICTURES:
-        raise UsageError(
-            f"--picture expects a name that ends in {', '.join(PICTURES)}, got {str(picture)!r}"
-        )
-    for path in (output, picture):
-        if not path.parent.is_dir():
-            raise UsageError(f"there is no folder {str(path.parent)!r} to write {path.name} to")
-        if path.is_dir():
-            raise UsageError(f"{str(path)!r} is a folder, and a file is to be written")
-        if not os.access(path.parent, os.W_OK):
-            raise UsageError(f"the folder {str(path.parent)!r} cannot be written to")
-    if output.exists() and not archive.is_ours(output):
-        raise UsageError(
-            f"{str(output)!r} exists and is no model of backprop: choose another name with --output"
-        )
-    if picture.exists() and not is_ours(picture):
-        raise UsageError(
-            f"{str(picture)!r} exists and is no learning curve of backprop: choose another name "
-            "with --picture"
-        )
-    return output, picture
-
-
-def replaced(*paths: Path) -> list[str]:
-    """What will be overwritten, a line each."""
-    return [
-        f"{path} of {datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M} will be replaced"
-        for path in paths
-        if path.exists()
-    ]
 
 
 # ---------------------------------------------------------------------------- what to train on
@@ -395,14 +336,3 @@ SCHEDULES: dict[str, Callable[[float, int], Any]] = {
     "cosine": cosine,
     "constant": lambda rate, steps: rate,
 }
-
-
-def draw(history: dict[str, list[float]], path: Path, title: str) -> None:
-    from backprop.diagnostics import learning_curve
-
-    try:
-        learning_curve(history, path, title)
-    except ImportError as error:
-        print(f"no picture: {error}")
-    else:
-        print(f"learning curve: {path}")

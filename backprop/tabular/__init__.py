@@ -1,15 +1,18 @@
 """Tables of numbers, dates and text, prepared for a network: what `backprop train data.csv` does
 first.
 
-`reading` makes rows of cells from a file, `notation` and `dates` read a cell, `columns` learns how
-a column becomes numbers, and `preparation` puts inputs and target together. Everything that is
+`files` makes rows of cells from bytes and `reading` a table of them; `notation` and `dates` read a
+cell, and `cells` a column of them; `columns` learns how a column becomes numbers, and `preparation`
+puts inputs and target together. Everything that is
 learned from the data (means, deviations, medians, which texts a column holds) is learned from the
 training rows alone and kept with the model, so that `backprop predict` does the same to new rows.
 How cells are written (``1,234`` or ``1.234``) is a property of the file, and found from all of its
 rows. What a column is called decides where it goes; its place in the file does not matter.
 """
 
-from backprop.tabular.columns import Column, Dates, Numbers, Texts, read_numbers
+from backprop.tabular.cells import read_numbers
+from backprop.tabular.columns import Column, Dates, Numbers, Texts
+from backprop.tabular.files import listing
 from backprop.tabular.preparation import (
     Preprocessing,
     choose_task,
@@ -17,7 +20,7 @@ from backprop.tabular.preparation import (
     learn_array,
     read_target,
 )
-from backprop.tabular.reading import Table, listing, read_csv
+from backprop.tabular.reading import Table, is_numbered, read_csv
 
 __all__ = [
     "Column",
@@ -28,6 +31,7 @@ __all__ = [
     "Texts",
     "choose_task",
     "hold_out",
+    "is_numbered",
     "learn_array",
     "listing",
     "read_csv",

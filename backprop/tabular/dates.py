@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,7 @@ def clock(found: re.Match[str]) -> timedelta | None:
     return timedelta(hours=hour, minutes=minute, seconds=second + part)
 
 
+@lru_cache(maxsize=1 << 16)  # dates repeat themselves
 def read(cell: str, order: str) -> float | None:
     """Seconds since 2000-01-01, by UTC where the cell names a zone; None where it is no date.
 
@@ -172,9 +174,12 @@ def find(cells: Sequence[str], order: str | None = None) -> Form | None:
         Where day and month can be told apart in no cell.
     """
     cells = [cell for cell in cells if not is_missing(cell)]
-    if 2 * sum(match(cell) is not None for cell in cells[:100]) <= len(cells[:100]):
-        return None  # a look at the first ones spares columns of text the rest
     orders = ("", *ORDERS) if order is None else ("", "ymd", "ym", order)
+    # a look at some spares columns of text, and orders that read none, the rest
+    some = cells[:: len(cells) // 100 + 1]
+    orders = [o for o in orders if any(read(cell, o) is not None for cell in some)]
+    if not orders:
+        return None
     read_by = {o: [read(cell, o) for cell in cells] for o in orders}
     counts = {o: sum(v is not None for v in values) for o, values in read_by.items()}
     best = max(orders, key=lambda o: counts[o])

@@ -26,9 +26,8 @@ NUMBER = re.compile(
     r"(?P<body>[0-9][0-9 .,']*|[.,][0-9]+)(?P<exponent>[eE][-+]?[0-9]+)?"
     rf" ?(?P<after>[%‰{CURRENCY}]|[A-Za-zµ°Ω²³]+(?:/[A-Za-z²³]+)?)?"
 )
-SYMBOLS = re.compile(
-    rf"[%‰]|[A-Z]{{0,3}}[{CURRENCY}]|[A-Z]{{3}}"
-)  # units that may be recognised by most
+# units that need not stand in every cell to be recognised
+SYMBOLS = re.compile(rf"[%‰]|[A-Z]{{0,3}}[{CURRENCY}]|[A-Z]{{3}}")
 
 
 def is_missing(cell: str) -> bool:

@@ -9,18 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from backprop.tabular.cells import explain, find_reader, read_numbers
 from backprop.tabular.columns import (
     Column,
-    explain,
-    find_reader,
     in_range,
     is_list_of,
     moments,
     numbers,
-    read_numbers,
 )
 from backprop.tabular.notation import Notation, is_missing
-from backprop.tabular.reading import Table
+from backprop.tabular.reading import Table, is_numbered
 
 Array = np.ndarray
 MOST_CLASSES = 20  # whole numbers with more different values are quantities
@@ -37,6 +35,8 @@ class Preprocessing:
     target : str
     order : list of str
         All columns of the training table, the target among them, as they stood there.
+    named : bool
+        Whether that table named them; else they are numbered.
     classes : list, optional
         Of a classification, in the order of the output.
     mean, deviation : float
@@ -48,6 +48,7 @@ class Preprocessing:
     columns: list[Column] = field(default_factory=list)
     target: str = ""
     order: list[str] = field(default_factory=list)
+    named: bool = True
     classes: list[Any] | None = None
     mean: float = 0.0
     deviation: float = 1.0
@@ -61,14 +62,16 @@ class Preprocessing:
     def from_json(cls, data: Any) -> Preprocessing:
         """What `to_json` gave; anything else is a ValueError."""
         try:
-            made = cls(
-                **data | {"columns": [Column.from_json(column) for column in data["columns"]]}
-            )
+            columns = [Column.from_json(column) for column in data["columns"]]
+            # the first versions did not say so, and took no row of numbers for names
+            named = {"named": not is_numbered(data["order"])}
+            made = cls(**named | data | {"columns": columns})
         except (TypeError, KeyError) as error:
             raise ValueError(f"the file's preprocessing is damaged: {error}") from error
         if not (
             isinstance(made.target, str)
             and is_list_of(made.order, str)
+            and isinstance(made.named, bool)
             and (made.classes is None or is_list_of(made.classes, str | int | float))
             and numbers(made.mean, made.deviation)
             and numbers(made.array_mean, made.array_deviation)
@@ -79,7 +82,7 @@ class Preprocessing:
     def learn_columns(self, table: Table, names: Sequence[str], training: Array) -> list[str]:
         """Learn how columns become numbers; returns what was decided, a line each."""
         notes = []
-        self.order = table.columns
+        self.order, self.named = table.columns, table.named
         for name in names:
             cells = table.column(name)
             if all(is_missing(cells[i]) for i in training):
