@@ -79,7 +79,7 @@ KERAS: dict[str, dict[str, str]] = {
         "distribution distillation device": NO_ENGINE,
         "remat RematScope StatelessScope SymbolicScope name_scope": NO_ENGINE,
         "visualization": "diagnostics.pictures draws learning curves; matplotlib does the rest",
-        "export": "save() writes one .npz file, which load_model() reads",
+        "export": "save() writes one .npz file, or a .keras file that Keras reads and can export",
         "legacy src engine": "what is public is in layers, models, utils and their like",
         "preprocessing": (
             "utils.pad_sequences, utils.timeseries_dataset_from_array and layers.TextVectorization "
@@ -222,11 +222,6 @@ KERAS: dict[str, dict[str, str]] = {
     },
     # arguments of constructors, of all classes alike
     "arguments": {
-        "lr": "write learning_rate",
-        "decay": (
-            "Keras has dropped it; learning_rate takes a schedule, such as "
-            "optimizers.schedules.InverseTimeDecay"
-        ),
         "schedule_decay": "Keras has dropped it; learning_rate takes a schedule",
         "alpha": "write negative_slope",
         "p": "write rate",
@@ -257,7 +252,6 @@ KERAS: dict[str, dict[str, str]] = {
     "Layer": {
         "call": "layer(x) calls it; who writes one writes forward(x, ctx) and backward(dy, cache)",
         "add_metric add_update updates": "give metrics to compile(), keep statistics in a buffer",
-        "add_loss": "an activity_regularizer or a kernel_regularizer adds to the loss",
         "metrics": "metrics are compile()'s",
         "add_variable": "in build: self.kernel, self.dkernel = self.param('kernel', shape)",
         "inbound_nodes outbound_nodes get_input_at get_output_at": CHAINS,
@@ -281,9 +275,8 @@ KERAS: dict[str, dict[str, str]] = {
         "fit_generator": ITERABLE.format("fit"),
         "evaluate_generator": ITERABLE.format("evaluate"),
         "predict_generator": ITERABLE.format("predict"),
-        "export": "save() writes one .npz file, which load_model() reads",
+        "export": "save() writes one .npz file, or a .keras file that Keras reads and can export",
         "to_yaml": "Keras has dropped it; to_json() describes the layers",
-        "reset_states": "Keras has dropped it; for layer in model.layers: layer.reset_state()",
         "make_train_function make_test_function make_predict_function": NO_ENGINE,
         "train_function test_function predict_function": NO_ENGINE,
         "stateless_compute_loss": "compute_loss(x, y, y_pred) is the loss",

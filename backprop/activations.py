@@ -17,7 +17,7 @@ from backprop.absent import face
 from backprop.config import custom_object_scope, registered_name
 from backprop.config import deserialize as object_of
 from backprop.config import serialize as config_of
-from backprop.layer import Array, Layer
+from backprop.layer import INFERENCE, Array, Layer
 from backprop.layers.activations import (
     CELU,
     ELU,
@@ -63,7 +63,8 @@ def run(layer: Layer, x: Any) -> Array:
             )
         x = x.astype(np.float32)
     layer.__dict__["dtype"] = x.dtype  # whatever it is
-    return np.asarray(layer(x))
+    # not a call, which takes the first axis for the batch
+    return np.asarray(layer.forward(np.asarray(x), INFERENCE)[0])
 
 
 def celu(x, alpha=1.0) -> Array:

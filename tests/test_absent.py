@@ -173,8 +173,8 @@ def test_an_attribute_that_nobody_has_says_what_it_always_said():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: bp.optimizers.SGD(lr=0.1), r"no argument 'lr': write learning_rate"),
-        (lambda: bp.optimizers.Adam(decay=1e-4), r"'decay': Keras has dropped it; learning_rate"),
+        (lambda: bp.optimizers.SGD(lr=0.1), r"no argument 'lr': it is called learning_rate"),
+        (lambda: bp.optimizers.Adam(decay=1e-4), r"'decay': a rate that falls is a schedule"),
         (lambda: bp.layers.LeakyReLU(alpha=0.1), r"'alpha': write negative_slope"),
         (lambda: bp.layers.Embedding(3, 2, input_length=4), r"'input_length': leave it out"),
         (lambda: bp.layers.LSTM(2, implementation=2), r"'implementation': leave it out"),

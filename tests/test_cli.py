@@ -926,7 +926,7 @@ def test_predict_refuses_what_does_not_fit(run, trained):
     run.refused("predict", trained, "empty.csv", match="empty.csv is empty")
     run.refused("predict", trained, "nothing.csv", match="no file 'nothing.csv'")
     run.refused("predict", "nothing.npz", "t.csv", match="no file 'nothing.npz'")
-    run.refused("predict", "t.csv", "t.csv", match=r"reads .npz files, got 't.csv'")
+    run.refused("predict", "t.csv", "t.csv", match=r"reads .npz and .keras files, got 't.csv'")
     np.savez("data.npz", x=np.zeros((3, 2)))
     run.refused(
         "predict",

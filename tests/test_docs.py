@@ -359,7 +359,7 @@ def test_the_import_direction_on_the_page_is_the_one_that_is_enforced():
 
     wanted = [[name for name in line if exists(name)] for line in enforced]
     page = (DOCS / "architecture.md").read_text()
-    shown = [line.split(", ") for line in text_block(page, "config, ")]
+    shown = [line.split(", ") for line in text_block(page, "seeds")]
 
     assert shown == [line for line in wanted if line and line != ["__main__"]]
 

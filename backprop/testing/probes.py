@@ -141,6 +141,7 @@ def twins(subject: Subject, case: Case) -> Iterator[tuple[str, Any]]:
         twin.dtype = layer.dtype
         twin.build(case.batch_shape)
         twin.set_weights(layer.get_weights())
+        carry_on(layer, twin)
         yield "one from its configuration", twin
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "model.npz")
@@ -148,4 +149,13 @@ def twins(subject: Subject, case: Case) -> Iterator[tuple[str, Any]]:
             model.build(case.batch_shape)
             model.set_weights(layer.get_weights())
             model.save(path)
-            yield "one from a saved file", load_model(path)
+            loaded = load_model(path)
+            carry_on(layer, loaded)
+            yield "one from a saved file", loaded
+
+
+def carry_on(layer: Any, twin: Any) -> None:
+    """Hand over what a stateful layer carries from batch to batch, which no file of a model
+    holds."""
+    for mine, its in zip(twin.states_kept(), layer.states_kept(), strict=True):
+        mine.value[...] = its.value

@@ -258,7 +258,8 @@ def test_batch_normalization_agrees_with_keras(shape, dtype, data):
     layer = BatchNormalization(**options, **random, **random_statistics)
     layer.build((None, *shape[1:]))
     x = drawn(shape, dtype=dtype)
-    masked = len(shape) == 3 and shape[options["axis"]] > 1  # Keras squeezes a single channel away
+    # Keras squeezes a single channel away, and moves the statistics of one that is all padding
+    masked = len(shape) == 3 and options["axis"] == 2 and shape[2] > 1
     mask = np.arange(shape[1]) <= np.arange(shape[0])[:, None] if masked else None
     with keras_in(dtype) as keras:
         theirs = keras.layers.BatchNormalization(**options)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from backprop import random
+from backprop import seeds
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers import Dense, Embedding, MaxPooling2D
 from backprop.linalg import sum_rows
@@ -344,10 +344,10 @@ def test_profiles_try_more_or_fewer_cases(monkeypatch):
 def test_checking_touches_neither_the_layer_nor_the_seeds_of_the_process():
     layer = Dense(2)
     layer.build((None, 3))
-    weights, root = layer.get_weights(), random._root.n_children_spawned
+    weights, root = layer.get_weights(), seeds._root.n_children_spawned
 
     assert check_layer(layer, profile="quick")
-    assert random._root.n_children_spawned == root
+    assert seeds._root.n_children_spawned == root
     for before, after in zip(weights, layer.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
 
