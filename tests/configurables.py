@@ -138,6 +138,8 @@ def run_loss(loss: Any) -> list[np.ndarray]:
 def run_metric(metric: Any) -> list[np.ndarray]:
     metric.reset_state()
     y_true, y_pred = predictions(metric)
+    if getattr(metric, "sparse_y_pred", False):
+        y_pred = np.rint(2 * y_pred)  # class numbers
     pair = (y_pred,) if type(metric).__name__ in ("Mean", "Sum") else (y_true, y_pred)
     metric.update_state(*pair)
     return [np.asarray(metric.result())]

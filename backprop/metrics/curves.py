@@ -9,6 +9,7 @@ import numpy as np
 
 from backprop import checks
 from backprop.linalg import sigmoid
+from backprop.metrics.metric import spread_weights
 from backprop.metrics.outcomes import Outcomes, class_number, ratio, thresholds_from
 
 Array = np.ndarray
@@ -22,7 +23,6 @@ class AtConstraint(Outcomes):
     lie evenly in [0, 1]; 0 where none is."""
 
     direction = "up"
-    soft_labels = True
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class AtConstraint(Outcomes):
         self.num_thresholds = num_thresholds
         self.class_id = class_number(class_id, who)
         self.thresholds = [0.5] if num_thresholds == 1 else evenly(num_thresholds)
-        self.watch(self.thresholds)
+        self.watch(self.thresholds, even=num_thresholds > 1)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels of 0 and 1 and predictions, (n, ...)."""
@@ -216,7 +216,8 @@ class AUC(Outcomes):
         PRGAIN    x = 1 - (P / N) fn / tp   y = 1 - (P / N) fp / tp
 
     where P = tp + fn and N = fp + tn. The sum is over `num_thresholds` thresholds, so it is as
-    exact as these are dense where the predictions lie.
+    exact as these are dense where the predictions lie. Predictions outside [0, 1] count as 0 and 1
+    where thresholds are even.
 
     Parameters
     ----------
@@ -258,7 +259,6 @@ class AUC(Outcomes):
     """
 
     direction = "up"
-    soft_labels = True
 
     def __init__(
         self,
@@ -285,6 +285,7 @@ class AUC(Outcomes):
             str(summation_method).lower(), METHODS, "AUC", "summation_method"
         )
         self.thresholds = [-EPSILON, *inner, 1 + EPSILON]
+        self._made_even = thresholds is None
         self.multi_label = multi_label
         self.num_labels = num_labels
         self.label_weights = None if label_weights is None else np.asarray(label_weights, float)
@@ -292,9 +293,9 @@ class AUC(Outcomes):
         if num_labels and not multi_label:
             raise ValueError("AUC takes num_labels with multi_label=True only")
         if not multi_label:
-            self.watch(self.thresholds)
+            self.watch(self.thresholds, even=self._made_even)
         elif num_labels:
-            self.watch(self.thresholds, (num_labels,))
+            self.watch(self.thresholds, (num_labels,), self._made_even)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels of 0 and 1 and predictions, (n, ...)."""
@@ -303,15 +304,21 @@ class AUC(Outcomes):
             y_pred = sigmoid(y_pred.astype(np.result_type(y_pred.dtype, np.float32)))
         if self.multi_label:
             self._check_labels(y_pred.shape)
-        elif self.label_weights is not None:
-            w = 1.0 if sample_weight is None else np.asarray(sample_weight, np.float64)
-            w = self.weights(w, y_pred.shape)
+        if self.label_weights is not None and self.label_weights.shape != y_pred.shape[1:]:
+            raise ValueError(
+                f"{self!r} has {self.label_weights.size} label_weights, one for each column, and "
+                f"got predictions of shape {y_pred.shape}"
+            )
+        if self.label_weights is not None and not self.multi_label:
+            w = spread_weights(
+                1.0 if sample_weight is None else sample_weight, y_pred.shape, repr(self)
+            )
             sample_weight = w * self.label_weights
         self.tally(y_true, y_pred, sample_weight)
 
     def _check_labels(self, shape: tuple[int, ...]) -> None:
         if not self.variables and len(shape) == 2:
-            self.watch(self.thresholds, shape[1:])
+            self.watch(self.thresholds, shape[1:], self._made_even)
         if len(shape) != 2 or shape[1:] != self.positives.shape[1:]:
             expected = self.positives.shape[1] if self.variables else "labels"
             raise ValueError(f"{self!r} expects predictions of shape (n, {expected}), got {shape}")

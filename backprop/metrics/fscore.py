@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
-from backprop.losses.loss import leading
-from backprop.metrics.metric import Metric
+from backprop.metrics.metric import Metric, spread_weights
 
 Array = np.ndarray
 EPSILON = 1e-7
@@ -88,8 +87,7 @@ class FBetaScore(Metric):
             raise ValueError(
                 f"{self!r} has seen {self.true_positives.size} classes and got {p.shape[1]}"
             )
-        w = np.asarray(1.0 if sample_weight is None else sample_weight, np.float64)
-        w = leading(w, p.shape)
+        w = spread_weights(1.0 if sample_weight is None else sample_weight, p.shape, repr(self))
         foreseen = self._foreseen(p)
         self.true_positives += (w * foreseen * y).sum(0)
         self.false_positives += (w * foreseen * (1 - y)).sum(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,8 +87,19 @@ class IoU(Confusion):
             )
         shape = min(y.shape, p.shape, key=len)  # one of them may have a last axis of length 1
         # as whole numbers: predictions may come as floats
-        y, p = (a.reshape(shape).astype(np.int64) for a in (y, p))
+        y, p = (self._numbers(a.reshape(shape)) for a in (y, p))
         self.tally(y, p, sample_weight)
+
+    def _numbers(self, a: np.ndarray) -> np.ndarray:
+        numbers = a.astype(np.int64)
+        if a.dtype.kind == "f" and not (numbers == a).all():
+            warnings.warn(
+                f"{self!r} expects class numbers and got fractions, which are cut to whole "
+                "numbers; for scores of classes say sparse_y_pred=False, for one score take "
+                "BinaryIoU",
+                stacklevel=3,
+            )
+        return numbers
 
     def result(self) -> Any:
         """The mean so far."""

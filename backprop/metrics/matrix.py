@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
-from backprop.losses.loss import leading
-from backprop.metrics.metric import Metric
+from backprop.metrics.metric import Metric, spread_weights
 from backprop.metrics.outcomes import ratio
 
 Array = np.ndarray
@@ -32,11 +31,8 @@ class Confusion(Metric):
                 f"{self!r} expects a class for each prediction, got {true.shape} and "
                 f"{foreseen.shape}"
             )
-        w = None
-        if sample_weight is not None:
-            w = np.asarray(sample_weight, np.float64)
-            w = w[..., 0] if w.ndim == true.ndim + 1 and w.shape[-1] == 1 else w
-            w = np.broadcast_to(leading(w, true.shape), true.shape).reshape(-1)
+        w = spread_weights(sample_weight, true.shape, repr(self))
+        w = None if w is None else w.reshape(-1)
         true, foreseen = true.reshape(-1), foreseen.reshape(-1)
         kept = (true >= 0) & (true < n) & (foreseen >= 0) & (foreseen < n)
         if self.ignore_class is not None:
@@ -52,6 +48,8 @@ class ConfusionMatrix(Confusion):
     """result = M, where M[i, j] counts the samples of class i that were taken for class j.
 
         y_true: (n, ...) or (n, ..., classes)    y_pred: (n, ..., classes)    M: (classes, classes)
+
+    y_pred may also hold class numbers, (n, ...), as integers.
 
     Keras has no such metric; the counts are those of `sklearn.metrics.confusion_matrix`.
 
@@ -108,29 +106,37 @@ class ConfusionMatrix(Confusion):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: class numbers or one-hot rows, and a score for each class (or one)."""
         y, p = np.asarray(y_true), np.asarray(y_pred)
-        if y.ndim > 1 and y.shape == p.shape and y.shape[-1] == self.num_classes:
+        if whole(p) and p.ndim > 1 and p.shape[-1] == 1:
+            p = p[..., 0]
+        one_hot = y.ndim > 1 and y.shape[-1] == self.num_classes
+        if one_hot and (y.shape == p.shape or (whole(p) and y.shape[:-1] == p.shape)):
             y = y.argmax(-1)
-        elif y.ndim == p.ndim and y.shape[-1:] == (1,):
+        elif y.ndim > 1 and y.shape[-1] == 1 and (y.ndim == p.ndim or y.shape[:-1] == p.shape):
             y = y[..., 0]
         p = self._foreseen(p, y.ndim)
-        found = y[y != self.ignore_class] if self.ignore_class is not None else y
-        if found.size and not (found.min() >= 0 and found.max() < self.num_classes):
-            raise ValueError(
-                f"{self!r} expects labels from 0 to {self.num_classes - 1}, got {found.min()} to "
-                f"{found.max()}"
-            )
+        self._check(y[y != self.ignore_class] if self.ignore_class is not None else y, "labels")
+        self._check(p, "predictions")
         self.tally(y, p, sample_weight)
 
     def _foreseen(self, p: Array, ndim: int) -> Array:
         """Class numbers of scores."""
         if p.ndim == ndim + 1 and p.shape[-1] == self.num_classes:
             return p.argmax(-1)
+        if p.ndim == ndim and whole(p):
+            return p
         if self.num_classes == 2 and (p.ndim == ndim or p.shape[-1] == 1):
             return ((p[..., 0] if p.ndim > ndim else p) > self.threshold).astype(np.intp)
         raise ValueError(
             f"{self!r} expects a score for each of {self.num_classes} classes, got y_pred of shape "
             f"{p.shape}"
         )
+
+    def _check(self, numbers: Array, what: str) -> None:
+        if numbers.size and not (numbers.min() >= 0 and numbers.max() < self.num_classes):
+            raise ValueError(
+                f"{self!r} expects {what} from 0 to {self.num_classes - 1}, got {numbers.min()} to "
+                f"{numbers.max()}"
+            )
 
     def result(self) -> Any:
         """The matrix so far."""
@@ -162,6 +168,10 @@ class ConfusionMatrix(Confusion):
         rows.append(line("mean", width, table.mean(1), total))
         rows.append(line("weighted", width, ratio(table @ count, total + 0 * table[:, 0]), total))
         return "\n".join(rows)
+
+
+def whole(a: Array) -> bool:
+    return a.dtype.kind in "iu"
 
 
 def line(name: str, width: int, numbers: Array, count: float) -> str:

@@ -236,6 +236,28 @@ def samplewise(
     return values, w
 
 
+def spread_weights(sample_weight: Any, shape: tuple[int, ...], who: str) -> Array | None:
+    """A weight for each of the predictions of a shape, whose first axes are those of the weights.
+
+    Weights (n,) weigh rows even where a row has n entries, and nothing else.
+    """
+    if sample_weight is None:
+        return None
+    given = np.asarray(sample_weight, np.float64)
+    w = given
+    if w.ndim == len(shape) + 1 and w.shape[-1] == 1:
+        w = w[..., 0]
+    w = leading(w, shape)
+    if w.size != 1 and (
+        w.ndim != len(shape) or any(m not in (1, n) for m, n in zip(w.shape, shape, strict=True))
+    ):
+        raise ValueError(
+            f"{who} has predictions of shape {shape} and got sample_weight of shape "
+            f"{given.shape}; give one weight a sample, (n,), or one a prediction"
+        )
+    return np.broadcast_to(w.reshape(()) if w.size == 1 else w, shape)
+
+
 # ---------------------------------------------------------------------------- reductions
 
 

@@ -5,22 +5,26 @@
 
     y: labels 0 and 1    p: predictions, of the same shape    w: weights    t: (thresholds,)
 
+A label that is neither 0 nor 1 counts as 1, as in Keras, with a warning.
+
 Nothing is compared with every threshold: a prediction falls between two of them, so it is counted
 there, once for y = 1 and once for y = 0, and the sums over the places above t are tp and fp.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from backprop import checks
-from backprop.losses.loss import leading, same_rank
-from backprop.metrics.metric import Metric
+from backprop.losses.loss import same_rank
+from backprop.metrics.metric import Metric, spread_weights
 
 Array = np.ndarray
+SLACK = 1e-6  # how far rounding may take a probability out of [0, 1]
 
 
 class Outcomes(Metric):
@@ -30,12 +34,13 @@ class Outcomes(Metric):
     `true_positives` and its three kin, each of shape (thresholds,), or (thresholds, labels).
     """
 
-    soft_labels = False  # whether a label of 0.3 counts as 0.3 of a positive; else as a positive
-
-    def watch(self, thresholds: Sequence[float], labels: tuple[int, ...] = ()) -> None:
-        """Choose thresholds, in any order, and make the counts."""
+    def watch(
+        self, thresholds: Sequence[float], labels: tuple[int, ...] = (), even: bool = False
+    ) -> None:
+        """Choose thresholds, in any order, and make the counts; `even` if they are even anyhow."""
         self._order = np.argsort(np.argsort(thresholds, kind="stable"))
         self._sorted = np.sort(np.asarray(thresholds, np.float64))
+        self._even = even or are_even(thresholds)
         self.positives = self.add_variable((len(thresholds) + 1, *labels), name="positives")
         self.negatives = self.add_variable((len(thresholds) + 1, *labels), name="negatives")
 
@@ -61,9 +66,15 @@ class Outcomes(Metric):
             Count this entry of the last axis alone.
         """
         y, p = self.pair(y_true, y_pred)
+        if self._even and p.size and (p.min() < -SLACK or p.max() > 1 + SLACK):
+            warnings.warn(
+                f"{self!r} expects predictions in [0, 1] and got others, which count as 0 or 1; "
+                "make probabilities of logits",
+                stacklevel=3,
+            )
         if top_k is not None:
             p = keep_largest(p, top_k, repr(self))
-        w = self.weights(sample_weight, p.shape)
+        w = spread_weights(sample_weight, p.shape, repr(self))
         if class_id is not None:
             if p.ndim < 2 or class_id >= p.shape[-1]:
                 raise ValueError(
@@ -73,52 +84,50 @@ class Outcomes(Metric):
         self.count(self.places(p), y, w)
 
     def pair(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
-        """Labels as numbers and predictions, of one shape."""
+        """Labels as booleans and predictions, of one shape."""
         y, p = same_rank(np.asarray(y_true), np.asarray(y_pred))
         if y.shape != p.shape:
             raise ValueError(
                 f"{self!r} expects y_true and y_pred of one shape, got {np.shape(y_true)} and "
                 f"{np.shape(y_pred)}; of class numbers make rows by utils.to_categorical(y)"
             )
-        if y.size and not (y.min() >= 0 and y.max() <= 1):
-            raise ValueError(
-                f"{self!r} expects labels of 0 and 1, got {y.min()} to {y.max()}; for several "
-                "classes give one-hot labels"
+        positive = y != 0
+        if not (y == positive).all():
+            warnings.warn(
+                f"{self!r} expects labels of 0 and 1 and got others, which all count as 1; for "
+                "several classes give one-hot labels",
+                stacklevel=3,
             )
-        return (y if self.soft_labels else y != 0).astype(np.float64), p
-
-    def weights(self, sample_weight: Any, shape: tuple[int, ...]) -> Array | None:
-        """A weight for each prediction."""
-        if sample_weight is None:
-            return None
-        given = np.asarray(sample_weight, np.float64)
-        w = given
-        if w.ndim == len(shape) + 1 and w.shape[-1] == 1:
-            w = w[..., 0]
-        try:
-            return np.broadcast_to(leading(w, shape), shape)
-        except ValueError:
-            raise ValueError(
-                f"{self!r} has predictions of shape {shape} and got sample_weight of shape "
-                f"{given.shape}; give one weight a sample, (n,), or one a prediction"
-            ) from None
+        return positive, p
 
     def places(self, p: Array) -> Array:
-        """How many thresholds each prediction is above, compared in its own precision."""
-        thresholds = self._sorted.astype(p.dtype) if p.dtype.kind == "f" else self._sorted
+        """How many thresholds each prediction is above, compared in its own precision, float32 at
+        the least.
+
+        NaN is above none, or, where the lowest threshold lies below 0, above that one alone.
+        """
+        p = p.astype(np.result_type(p.dtype, np.float32), copy=False)
+        thresholds = self._sorted
+        if self._even:  # as Keras rounds it, so that a prediction at a threshold is on its side
+            steps = np.ceil(np.clip(p, 0, 1) * p.dtype.type(len(thresholds) - 1))
+            return np.fmax(steps, p.dtype.type(thresholds[0] < 0)).astype(np.intp)
+        thresholds = thresholds.astype(p.dtype)
+        if len(thresholds) == 1:
+            return (p > thresholds[0]).astype(np.intp)
         found = np.searchsorted(thresholds, p.reshape(-1), side="left").reshape(p.shape)
-        if p.dtype.kind == "f" and np.isnan(p.sum()):
-            found[np.isnan(p)] = 0  # NaN is above nothing
+        if np.isnan(p.sum()):
+            found[np.isnan(p)] = 0
         return found
 
-    def count(self, places: Array, y: Array, w: Array | None) -> None:
-        labels = self.positives.shape[1:]
+    def count(self, places: Array, positive: Array, w: Array | None) -> None:
+        labels, size = self.positives.shape[1:], self.positives.size
         if labels:  # a column for each
             places = places * labels[0] + np.arange(labels[0])
-        for variable, share in ((self.positives, y), (self.negatives, 1 - y)):
-            weight = share if w is None else share * w
-            found = np.bincount(places.reshape(-1), weight.reshape(-1), variable.size)
-            variable += found.reshape(variable.shape)
+        places = places + np.multiply(positive, size, dtype=np.intp)  # behind the negatives
+        weights = None if w is None else w.reshape(-1)
+        found = np.bincount(places.reshape(-1), weights, 2 * size)
+        self.negatives += found[:size].reshape(self.negatives.shape)
+        self.positives += found[size:].reshape(self.positives.shape)
 
     def above(self, counts: Array) -> Array:
         """Σ over the places above each threshold, in the order in which thresholds were given."""
@@ -155,7 +164,7 @@ def ratio(a: Array, b: Array) -> Array:
 
 def keep_largest(p: Array, k: int, who: str) -> Array:
     """Predictions, with -inf in the place of those that are not among the k largest of a row."""
-    if p.ndim < 2 or k > p.shape[-1]:
+    if k > p.shape[-1]:
         raise ValueError(f"{who} takes the {k} largest of a row, and got shape {p.shape}")
     least = np.argsort(-p, axis=-1, kind="stable")[..., k:]
     p = p.astype(np.result_type(p.dtype, np.float32))
@@ -168,9 +177,15 @@ def thresholds_from(thresholds: Any, default: float, who: str) -> list[float]:
     if thresholds is None:
         return [default]
     found = list(thresholds) if np.ndim(thresholds) else [thresholds]
-    if not found or not all(0 <= t <= 1 for t in found):
+    if not found or not all(isinstance(t, int | float | np.number) and 0 <= t <= 1 for t in found):
         raise ValueError(f"{who} expects thresholds in [0, 1], got {thresholds!r}")
     return [float(t) for t in found]
+
+
+def are_even(thresholds: Sequence[float]) -> bool:
+    """Whether thresholds ascend from 0 to 1 in equal steps, the outermost perhaps 1e-7 outside."""
+    n = len(thresholds)
+    return n > 2 and np.allclose(np.clip(thresholds, 0, 1), np.linspace(0, 1, n), atol=1e-7)
 
 
 # ------------------------------------------------------------------------------- counts

@@ -265,6 +265,126 @@ def test_a_prediction_at_a_threshold_is_not_above_it():
     assert metrics.TruePositives(0.3)([1], [0.30001]) == 1
 
 
+@pytest.mark.parametrize("steps", [2, 3, 7, 50, 101, 200, 201])
+@pytest.mark.parametrize("name", ["SensitivityAtSpecificity", "AUC"])
+def test_predictions_at_thresholds_are_on_the_side_that_keras_puts_them(keras, name, steps):
+    rng = np.random.default_rng(steps)
+    y = rng.integers(0, 2, 3000)
+    p = (rng.integers(0, steps, 3000) / (steps - 1)).astype("float32")
+    first = {"AUC": {}, "SensitivityAtSpecificity": {"specificity": 0.5}}[name]
+    pair = [
+        getattr(library, name)(**first, num_thresholds=steps)
+        for library in (metrics, keras.metrics)
+    ]
+
+    for metric in pair:
+        metric.update_state(y, p)
+
+    for counted in ("true_positives", "false_positives", "true_negatives", "false_negatives"):
+        ours, theirs = (np.asarray(getattr(metric, counted)) for metric in pair)
+        np.testing.assert_array_equal(ours, theirs)
+
+
+EVERY_OUTCOME = [
+    *(("TruePositives", ()), ("FalseNegatives", ([0.2, 0.6],)), ("TrueNegatives", ([0, 0.5, 1],))),
+    *(("Precision", ()), ("Recall", ()), ("AUC", ()), ("RecallAtPrecision", (0.5,))),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), EVERY_OUTCOME)
+@pytest.mark.parametrize("kind", ["soft", "negative", "class numbers", "reals"])
+def test_labels_that_are_neither_0_nor_1_count_as_1_with_a_warning(keras, name, arguments, kind):
+    rng = np.random.default_rng(0)
+    y = {
+        "soft": rng.choice([0, 0.3, 0.9, 1], 40),
+        "negative": rng.choice([-1.0, 0, 1], 40),
+        "class numbers": rng.integers(0, 4, 40),
+        "reals": rng.normal(size=40),
+    }[kind]
+    p = rng.random(40).astype("float32")
+
+    ours, theirs = both(keras, name, [(y, p, None)], *arguments)
+
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
+    with pytest.warns(UserWarning, match=rf"^{name}\(.* labels of 0 and 1 and got others"):
+        getattr(metrics, name)(*arguments).update_state(y, p)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        *(("AUC", ()), ("AUC", (2,)), ("AUC", (50, "PR")), ("TruePositives", ([0, 0.5, 1],))),
+        *(("RecallAtPrecision", (0.5,)), ("SpecificityAtSensitivity", (0.5, 2))),
+    ],
+)
+def test_predictions_outside_0_and_1_count_as_these_with_a_warning(keras, name, arguments):
+    rng = np.random.default_rng(0)
+    y, p = rng.integers(0, 2, 60), rng.normal(0.5, 1, 60).astype("float32")
+
+    ours, theirs = both(keras, name, [(y, p, None)], *arguments)
+
+    np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-7)
+    with pytest.warns(UserWarning, match=rf"^{name}\(.* predictions in \[0, 1\] and got others"):
+        getattr(metrics, name)(*arguments).update_state(y, p)
+
+
+def test_what_rounding_adds_to_a_probability_is_no_reason_for_a_warning():
+    p = np.array([0, 1 + 2**-23], np.float32)
+
+    assert metrics.AUC()([0, 1], p) == 1
+
+
+def test_what_is_not_among_the_largest_is_no_reason_for_a_warning():
+    y, p = [[1, 0, 1]], [[0.9, 0.2, 0.6]]
+
+    found = metrics.Recall([0, 0.5, 1], top_k=1)(y, p)
+
+    np.testing.assert_array_equal(found, [0.5, 0.5, 0])
+
+
+def test_half_precision_is_compared_as_keras_does(keras):
+    rng = np.random.default_rng(0)
+    y, p = rng.integers(0, 2, 500), rng.random(500).astype("float16")
+
+    for name, arguments in (("AUC", ()), ("TruePositives", ([0.1, 0.3, 0.7],))):
+        ours, theirs = both(keras, name, [(y, p, None)], *arguments)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_a_threshold_of_0_takes_logits_as_they_are():
+    assert metrics.Recall(thresholds=0)([1, 1, 1], [-2.0, 3.0, 0.5]) == pytest.approx(2 / 3)
+
+
+def test_the_largest_of_a_vector_are_taken_as_keras_documents_it():
+    assert metrics.Precision(top_k=2)([0, 0, 1, 1], [1, 1, 1, 1]) == 0
+    assert metrics.Precision(top_k=4)([0, 0, 1, 1], [1, 1, 1, 1]) == 0.5
+    assert metrics.Recall(top_k=1)([0, 1, 1], [0.1, 0.9, 0.8]) == 0.5
+
+
+def test_a_matrix_takes_class_numbers_for_predictions_too():
+    labels, rows = np.array([0, 2, 2, 1]), np.eye(3)[[0, 2, 2, 1]]
+    foreseen = np.array([0, 2, 1, 1])
+    expected = [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+
+    for y in (labels, labels[:, None], rows):
+        for p in (foreseen, foreseen.astype(np.uint8)[:, None], np.eye(3)[foreseen]):
+            np.testing.assert_array_equal(metrics.ConfusionMatrix(3)(y, p), expected)
+
+
+@pytest.mark.parametrize(
+    "metric", [metrics.MeanIoU(2), metrics.IoU(2, [1]), metrics.OneHotIoU(2, [0], None, None)]
+)
+def test_unions_warn_of_fractions_where_class_numbers_belong(metric):
+    y = [0, 1, 1]
+    if metric.sparse_y_true:
+        with pytest.warns(UserWarning, match="BinaryIoU"):
+            metric.update_state(y, [[0.2], [0.7], [1.0]])
+    else:
+        metric.update_state(np.eye(2)[y], [[0.3, 0.7], [0.2, 0.8], [0.6, 0.4]])
+
+    assert np.asarray(metric.total_cm).sum() == 3
+
+
 def test_thresholds_keep_their_order():
     y, p = [1, 1, 0, 1], [0.9, 0.5, 0.4, 0.2]
     found = metrics.TruePositives([0.8, 0.1, 0.45])(y, p)
@@ -341,6 +461,8 @@ def test_padding_does_not_count():
     [
         (lambda: metrics.Precision(1.5), "Precision expects thresholds in"),
         (lambda: metrics.Recall([]), "Recall expects thresholds in"),
+        (lambda: metrics.Recall([None, 0.5]), "Recall expects thresholds in"),
+        (lambda: metrics.Recall("half"), "Recall expects thresholds in"),
         (lambda: metrics.Precision(top_k=0), "top_k"),
         (lambda: metrics.Recall(class_id=-1), "class_id"),
         (lambda: metrics.AUC(1), "num_thresholds"),
@@ -364,13 +486,15 @@ def test_options_out_of_range_are_errors_that_say_so(make, message):
     ("metric", "y", "p", "message"),
     [
         (metrics.Precision(), [0, 2], [[0.1, 0.9], [0.2, 0.8]], "to_categorical"),
-        (metrics.Recall(), [1, 2], [0.4, 0.5], "labels of 0 and 1, got 1 to 2"),
-        (metrics.AUC(), [-1, 1], [0.4, 0.5], "labels of 0 and 1"),
         (metrics.Precision(class_id=2), [[0, 1]], [[0.1, 0.9]], "class 2"),
         (metrics.Recall(top_k=3), [[0, 1]], [[0.1, 0.9]], "3 largest"),
         (metrics.F1Score(), [0, 1], [0.4, 0.5], r"\(n, classes\)"),
         (metrics.ConfusionMatrix(2), [0, 2], [0.1, 0.9], "labels from 0 to 1"),
         (metrics.ConfusionMatrix(3), [0, 2], [0.1, 0.9], "a score for each of 3 classes"),
+        (metrics.ConfusionMatrix(3), [0, 2], [1, 3], "predictions from 0 to 2, got 1 to 3"),
+        (metrics.AUC(label_weights=[1, 2]), [[0, 1, 0]], [[0, 1, 0.0]], "2 label_weights"),
+        (metrics.AUC(multi_label=True, label_weights=[1, 2]), np.eye(3), np.eye(3), "2 label_w"),
+        (metrics.AUC(label_weights=[1, 2]), [0, 1], [0, 0.5], "2 label_weights"),
         (metrics.MeanIoU(2), [0, 1], [0], "a class for each prediction"),
         (metrics.AUC(multi_label=True), [1, 0], [0.4, 0.5], r"\(n, labels\)"),
     ],
@@ -381,6 +505,22 @@ def test_arrays_that_do_not_fit_are_errors_that_name_the_metric(metric, y, p, me
     assert type(metric).__name__ in str(error.value)
 
 
-def test_weights_that_do_not_fit_are_errors():
-    with pytest.raises(ValueError, match=r"Precision.*sample_weight of shape \(3,\)"):
-        metrics.Precision().update_state([0, 1], [0.1, 0.9], sample_weight=[1, 2, 3])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *(metrics.Precision(), metrics.TruePositives(), metrics.AUC(), metrics.F1Score()),
+        *(metrics.AUC(multi_label=True), metrics.AUC(label_weights=[1, 2, 3])),
+        *(metrics.MeanIoU(2), metrics.BinaryIoU(), metrics.OneHotMeanIoU(3)),
+        metrics.ConfusionMatrix(2),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("shape", [(3,), (2, 2), (5, 3, 2), (1, 5)])
+def test_weights_that_do_not_fit_are_errors(metric, shape):
+    y, p = np.tile([1, 0, 0], (5, 1)), np.tile([0.2, 0.9, 0.1], (5, 1))
+    if type(metric) is metrics.MeanIoU:
+        p = y
+    who = type(metric).__name__
+
+    with pytest.raises(ValueError, match=rf"{who}\(.*sample_weight of shape \({shape[0]},"):
+        metric.update_state(y, p, sample_weight=np.ones(shape))
