@@ -66,9 +66,16 @@ class MetricSet:
             items, ignoring = self._resolve(y_shape, output_shape)
         if trial is not None:
             y, y_pred, w = trial
+            tried = []
             for name, metric, weighted in items:
+                tried.append(copy.deepcopy(metric))
                 with located(f"metric {name!r} of compile()"):
-                    copy.deepcopy(metric).update_state(y, y_pred, w if weighted else None)
+                    tried[-1].update_state(y, y_pred, w if weighted else None)
+            for (_, metric, weighted), other in zip(items, tried, strict=True):
+                if len(metric.variables) < len(other.variables):
+                    # sums that the first batch makes: a checkpoint has values for them before it
+                    metric.update_state(y, y_pred, w if weighted else None)
+                    metric.reset_state()
         self.items, self._ignoring = items, ignoring
 
     def _resolve(self, y_shape, output_shape) -> tuple[list[tuple[str, Any, bool]], set[str]]:
@@ -122,8 +129,11 @@ class MetricSet:
 
     def set_state(self, state: list[list[Array]]) -> None:
         for metric, values in zip(self._all(), state, strict=False):
-            for variable, value in zip(metric.variables, values, strict=True):
+            variables = metric.variables
+            for variable, value in zip(variables, values, strict=False):
                 variable[...] = value
+            for variable in variables[len(values) :]:
+                variable[...] = 0  # made since, so they had seen nothing
 
     def _all(self) -> list[Any]:
         return [metric for _, metric, _ in self.items] + self.own

@@ -217,3 +217,67 @@ def test_a_second_softmax_is_warned_of():
     model.compile("sgd", bp.losses.SparseCategoricalCrossentropy(from_logits=True))
     with pytest.warns(UserWarning, match="from_logits=True, which takes another softmax"):
         model.fit(X, ONES, verbose=0)
+
+
+# ------------------------------------------------------------------ sums that a batch makes
+
+LATE = {
+    "f1_score": lambda: "f1_score",
+    "auc of labels": lambda: bp.metrics.AUC(multi_label=True, name="auc of labels"),
+    "r2_score": lambda: "r2_score",
+}
+CLASSES = np.eye(3)[RNG.integers(0, 3, 40)]
+ROWS = RNG.normal(size=(40, 3)).astype(np.float32)
+
+
+def classifier(metric):
+    bp.utils.set_random_seed(0)
+    model = bp.Sequential([bp.Input((3,)), Dense(3, activation="softmax")])
+    model.compile("sgd", "categorical_crossentropy", metrics=[metric])
+    return model
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_a_resumed_epoch_knows_the_sums_that_its_first_batch_made(name, tmp_path):
+    class Power(bp.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                raise KeyboardInterrupt
+
+    backup = bp.callbacks.BackupAndRestore
+    whole = classifier(LATE[name]()).fit(ROWS, CLASSES, batch_size=8, verbose=0).history
+    with pytest.raises(KeyboardInterrupt):
+        classifier(LATE[name]()).fit(
+            *(ROWS, CLASSES, 8),
+            verbose=0,
+            callbacks=[backup(tmp_path, save_freq=2), Power()],
+        )
+
+    resumed = classifier(LATE[name]()).fit(
+        ROWS, CLASSES, batch_size=8, verbose=0, callbacks=[backup(tmp_path, save_freq=2)]
+    )
+
+    np.testing.assert_array_equal(resumed.history[name][0], whole[name][0])
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_an_evaluation_before_the_first_batch_leaves_the_epoch_as_it_was(name):
+    class Before(bp.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.evaluate(ROWS[:5], CLASSES[:5], verbose=0)
+
+    plain = classifier(LATE[name]()).fit(ROWS, CLASSES, epochs=2, verbose=0).history
+    looked = classifier(LATE[name]()).fit(ROWS, CLASSES, epochs=2, verbose=0, callbacks=[Before()])
+
+    np.testing.assert_array_equal(looked.history[name], plain[name])
+
+
+def test_sums_made_after_their_state_was_taken_are_put_back_to_nothing():
+    kept = bp.training.tracking.MetricSet([bp.metrics.F1Score("micro")], None, None)
+    kept.build((None, 3), (None, 3))
+    before = kept.state()
+    kept.update(CLASSES, CLASSES, None)
+
+    kept.set_state(before)
+
+    assert kept.results() == {"f1_score": 0}
