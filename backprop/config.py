@@ -526,13 +526,28 @@ class Registry:
         if isinstance(identifier, str):
             found = self.lookup(identifier)
             # a class, or a maker of the library; a function of the user's is the thing itself
-            maker = isinstance(found, type) or found is self.names.get(identifier)
-            return found() if maker else found
+            if isinstance(found, type):
+                return self._made(identifier, found)
+            return found() if found is self.names.get(identifier) else found
         if isinstance(identifier, Mapping):
             return self.deserialize(identifier)
         if isinstance(identifier, type):
-            return identifier()
+            return self._made(identifier.__name__, identifier)
         return identifier
+
+    def _made(self, name: str, cls: type) -> Any:
+        """An object of a class that was given without arguments."""
+        try:
+            return cls()
+        except TypeError as error:
+            known = signature_of(cls)[0]
+            needed = [n for n, default in known.items() if default is inspect.Parameter.empty]
+            if not needed:
+                raise
+            raise TypeError(
+                f"the {self.kind} {name!r} needs {', '.join(needed)}: give an object, "
+                f"{cls.__name__}({', '.join(f'{n}=...' for n in needed)})"
+            ) from error
 
     @as_one(_read)
     def deserialize(self, config: Mapping[str, Any] | str) -> Any:

@@ -524,3 +524,9 @@ def test_weights_that_do_not_fit_are_errors(metric, shape):
 
     with pytest.raises(ValueError, match=rf"{who}\(.*sample_weight of shape \({shape[0]},"):
         metric.update_state(y, p, sample_weight=np.ones(shape))
+
+
+@pytest.mark.parametrize("name", ["mean_io_u", "IoU", "precision_at_recall", "confusion_matrix"])
+def test_a_name_that_needs_arguments_says_which(name):
+    with pytest.raises(TypeError, match=f"the metric '{name}' needs .*: give an object, .*=..."):
+        bp.Sequential([bp.layers.Dense(2)]).compile("sgd", "mse", metrics=[name])
