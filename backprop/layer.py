@@ -708,9 +708,27 @@ class Layer(Configurable):
                     self._arrays[name] = (p.name, "value" if value is p.value else "gradient")
                     self.__dict__[name] = value  # an array of the layer is no argument
                     return
-        super().__setattr__(name, value)
+        if self._made:
+            super().__setattr__(name, value)
+        else:
+            self._store(name, value)
 
     def _store(self, name: str, value: Any) -> None:
+        if isinstance(value, (Layer, list, tuple)):  # a union of types takes twice as long
+            self._take_in(name, value)
+        try:
+            object.__setattr__(self, name, value)
+        except AttributeError:
+            own = getattr(type(self), name, None)
+            if not isinstance(own, property) or own.fset is not None:
+                raise
+            raise AttributeError(
+                f"{type(self).__name__} cannot keep anything as {name!r}, as every layer has "
+                f"{name} of its own: choose another name"
+            ) from None
+
+    def _take_in(self, name: str, value: Any) -> None:
+        """Make a layer, or those of a list, parts of this one."""
         for layer in layers_in(value):
             layer.adopt_dtype(self.dtype)
             if not self._trainable:
@@ -722,13 +740,6 @@ class Layer(Configurable):
                 f"{self!r}.{name} was given the pair that param returns, a value and its gradient: "
                 f"write self.{name}, self.d{name} = self.param(...)"
             )
-        own = getattr(type(self), name, None)
-        if isinstance(own, property) and own.fset is None:
-            raise AttributeError(
-                f"{type(self).__name__} cannot keep anything as {name!r}, as every layer has "
-                f"{name} of its own: choose another name"
-            )
-        super()._store(name, value)
 
     def _keep_the_rest(self) -> None:
         """Nothing: what a layer keeps may be a part of it. `__getattr__` looks arguments up."""

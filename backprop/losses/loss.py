@@ -136,7 +136,7 @@ class Loss(Layer):
                 f"{type(self).__name__}.values should return a pair, (values, cache), and returned "
                 f"{describe(found)}; what gradient needs goes into the cache, None if it is nothing"
             )
-        if y_pred.ndim > 1 and not np.ndim(found[0]):
+        if y_pred.ndim > 1 and not getattr(found[0], "ndim", 0):
             raise TypeError(
                 f"{type(self).__name__}.values should return what each of the {len(y_pred)} "
                 f"samples costs, and returned {describe(found[0])}; the mean is taken elsewhere"
