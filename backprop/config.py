@@ -397,7 +397,8 @@ def unlike(name: str, known: str) -> float:
     if slip < 1:
         return slip
     initials = len(a) > 1 and a == "".join(w[0] for w in other_words)
-    beginning = min(len(a), len(b)) > 2 and (b.startswith(a) or a.startswith(b))
+    long = min(len(a), len(b)) > 2 or bool(digits[0])  # f1 begins as few names do
+    beginning = long and (b.startswith(a) or a.startswith(b))
     several = len(words) > 1 and set(words) <= set(other_words)
     if not (initials or beginning or several):
         return 1.0

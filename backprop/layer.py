@@ -384,7 +384,18 @@ class Layer(Configurable):
         x = self.cast(np.asarray(inputs))
         if not self.built:
             self.build((None, *x.shape[1:]))
-        self.check_input(x.shape)
+        try:
+            self.check_input(x.shape)
+        except ValueError as error:
+            if isinstance(inputs, list | tuple) and all(
+                np.ndim(a) == x.ndim - 1 > 1 for a in inputs
+            ):
+                raise ValueError(
+                    f"{self!r} was called on a list of {len(inputs)} arrays, which stands for "
+                    "several inputs, and has one: join them into one array, such as "
+                    "np.concatenate([a, b], axis=-1)"
+                ) from error
+            raise
         if mask is not None:
             mask = self.fit_mask(mask, x.shape)
             x = x if self.channels_first else masks.cleaned(x, mask)

@@ -661,3 +661,13 @@ def test_one_sample_in_the_place_of_a_batch_is_recognised(shape):
     with pytest.raises(ValueError) as error:
         model.predict(np.ones((4, *shape[:-1], 7)), verbose=0)
     assert "single sample" not in str(error.value)
+
+
+@pytest.mark.parametrize("layer", [Dense(3), bp.Sequential([bp.Input((5,)), Dense(3)])])
+def test_a_call_on_several_arrays_says_that_there_is_one_input(layer):
+    layer.build((None, 5))
+    x = np.ones((2, 5))
+
+    with pytest.raises(ValueError, match="list of 2 arrays, which stands for several inputs"):
+        layer([np.ones((4, 2)), np.ones((4, 2))])
+    assert layer([x[0], x[1]]).shape == (2, 3)  # rows of a batch

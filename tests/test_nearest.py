@@ -20,6 +20,7 @@ LOSSES = list(losses.REGISTRY.names)
         ("mean_sqared_error", METRICS, "mean_squared_error"),
         ("MeanSquareError", METRICS, "MeanSquaredError"),
         ("mea", METRICS, "mae"),
+        ("f1", METRICS, "F1Score"),
         ("binary_crossentropyy", LOSSES, "binary_crossentropy"),
         ("sparse_crossentropy", LOSSES, "sparse_categorical_crossentropy"),
         ("adan", optimizers.registry.names, "adam"),
