@@ -88,8 +88,11 @@ class BinaryCrossentropy(Loss):
             last(y_pred, self.axis),
         )
         if self.from_logits:
-            z, e = y_pred, np.exp(-np.abs(y_pred))
-            return mean_last(np.maximum(z, 0) - t * z + np.log1p(e)), (t, z, e)
+            z, far = y_pred, np.abs(y_pred)
+            e, wrong = np.exp(-far), np.where(z > 0, 1 - t, t)
+            # max(z, 0) - t z, where a certain logit on the right side costs 0, an infinite one too
+            cost = np.multiply(far, wrong, out=np.zeros_like(far), where=wrong != 0)
+            return mean_last(cost + np.log1p(e)), (t, z, e)
         p = y_pred.clip(EPSILON, 1 - EPSILON)
         return mean_last(-t * np.log(p) - (1 - t) * np.log(1 - p)), (t, p, p == y_pred)
 

@@ -92,3 +92,24 @@ def test_crossentropy_of_logits_has_a_slope_however_certain_they_are(kind, gap, 
         np.testing.assert_allclose(
             found, np.array(right, float), rtol=200 * np.finfo(dtype).eps, atol=0
         )
+
+
+@pytest.mark.parametrize(
+    ("label", "logit", "cost", "slope"),
+    [
+        (1.0, np.inf, 0.0, 0.0),
+        (0.0, -np.inf, 0.0, 0.0),
+        (0.0, np.inf, np.inf, 1.0),
+        (1.0, -np.inf, np.inf, -1.0),
+        (0.5, np.inf, np.inf, 0.5),
+        (1.0, np.nan, np.nan, np.nan),
+    ],
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_binary_crossentropy_of_an_infinite_logit_is_its_limit(label, logit, cost, slope, dtype):
+    loss = losses.BinaryCrossentropy(from_logits=True)
+
+    value, cache = loss.forward(np.array([[label]], dtype), np.array([[logit]], dtype))
+
+    np.testing.assert_equal(float(value), cost)
+    np.testing.assert_allclose(loss.backward(cache), [[slope]])
