@@ -22,7 +22,7 @@ WHAT = "apply a saved model to a CSV or NPZ file"
 
 def add_options(predict: argparse.ArgumentParser) -> None:
     predict.add_argument("model", help="what train saved")
-    predict.add_argument("data", help="a .csv or .npz file; columns are found by their names")
+    predict.add_argument("data", help="a .csv, .npz or .npy file; columns are found by their names")
     predict.add_argument(
         "--output", metavar="FILE", default="-", help="a .csv file (default: standard output)"
     )

@@ -35,7 +35,9 @@ SMALL = 1_000_000
 
 def add_options(train: argparse.ArgumentParser) -> None:
     train.add_argument(
-        "data", nargs="?", help="a .csv or .npz file (default: the digits that come with backprop)"
+        "data",
+        nargs="?",
+        help="a .csv, .npz or .npy file (default: the digits that come with backprop)",
     )
     train.add_argument("--target", help="column (CSV) or array (NPZ) to predict")
     train.add_argument(
@@ -49,14 +51,19 @@ def add_options(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--decimal",
         choices=(".", ","),
-        help="decimal mark of a CSV file, where its columns leave open what 1,234 is",
+        metavar="MARK",
+        help="'.' or ',': decimal mark of a CSV file, where its columns leave open what 1,234 is",
     )
     train.add_argument(
         "--dates",
         choices=("dmy", "mdy"),
         help="order of day and month in a CSV file, where its dates leave that open",
     )
-    train.add_argument("--task", choices=("auto", "classification", "regression"))
+    train.add_argument(
+        "--task",
+        choices=("auto", "classification", "regression"),
+        help="auto: text and few whole numbers are classes, other numbers quantities",
+    )
     train.add_argument(
         "--optimizer",
         metavar="NAME",
