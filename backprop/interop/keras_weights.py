@@ -24,6 +24,7 @@ import numpy as np
 
 from backprop.config import snake_case
 from backprop.interop.keras_configs import name_in_keras
+from backprop.parameters import State
 
 Array = np.ndarray
 CELLS = ("RNN", "SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
@@ -63,7 +64,7 @@ class Place:
 def places(layer: Any, path: str = "") -> Iterator[Place]:
     """The groups of a layer and of the layers in it."""
     kind = type(layer).__name__
-    own = list(layer._parameters.values())
+    own = [p for p in layer._parameters.values() if not isinstance(p, State)]
     if kind in CELLS:
         yield Place(path, layer.name, [])
         yield Place(f"{path}/cell".lstrip("/"), f"{layer.name}_cell", own)

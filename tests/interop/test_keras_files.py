@@ -148,6 +148,25 @@ def test_a_model_without_an_input_layer_is_built_in_keras_too(keras, tmp_path):
     np.testing.assert_allclose(np.asarray(theirs(x)), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["GRU", "LSTM", "SimpleRNN"])
+def test_what_a_stateful_layer_carries_is_in_no_file(kind, keras, tmp_path):
+    x = np.ones((4, 5, 3), "float32")
+    stateful = getattr(bp.layers, kind)(2, stateful=True)
+    model = bp.Sequential([bp.Input((5, 3), batch_size=4), stateful])
+    model.compile("adam", "mse")
+    model.fit(x, np.ones((4, 2)), batch_size=4, verbose=0)
+    model.save(tmp_path / "m.keras")
+    model.reset_states()
+    expected = model.predict(x, batch_size=4, verbose=0)
+
+    theirs = keras.saving.load_model(tmp_path / "m.keras")
+    back = bp.models.load_model(tmp_path / "m.keras")
+
+    found = theirs.predict(x, batch_size=4, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+    np.testing.assert_array_equal(back.predict(x, batch_size=4, verbose=0), expected)
+
+
 def test_float64_stays_float64(keras, tmp_path):
     model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(2)], dtype="float64")
     model.save(tmp_path / "m.keras")
