@@ -522,12 +522,12 @@ class Layer(Configurable):
     def arrays(self) -> list[Parameter]:
         """The weights, parameters and buffers, of this layer and the layers in it, in Keras'
         order."""
-        return [
-            p
-            for layer in self.walk()
-            for p in sorted(layer._parameters.values(), key=is_buffer)
-            if not isinstance(p, State)
-        ]
+        return [p for layer in self.walk() for p in layer.own_arrays()]
+
+    def own_arrays(self) -> list[Parameter]:
+        """The weights of this layer alone, parameters first."""
+        found = sorted(self._parameters.values(), key=is_buffer)
+        return [p for p in found if not isinstance(p, State)]
 
     def states_kept(self) -> list[State]:
         """What this layer and the layers in it carry from one call to the next."""

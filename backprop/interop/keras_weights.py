@@ -24,7 +24,6 @@ import numpy as np
 
 from backprop.config import snake_case
 from backprop.interop.keras_configs import name_in_keras
-from backprop.parameters import State
 
 Array = np.ndarray
 CELLS = ("RNN", "SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
@@ -64,7 +63,7 @@ class Place:
 def places(layer: Any, path: str = "") -> Iterator[Place]:
     """The groups of a layer and of the layers in it."""
     kind = type(layer).__name__
-    own = [p for p in layer._parameters.values() if not isinstance(p, State)]
+    own = layer.own_arrays()
     if kind in CELLS:
         yield Place(path, layer.name, [])
         yield Place(f"{path}/cell".lstrip("/"), f"{layer.name}_cell", own)

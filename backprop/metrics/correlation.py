@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from backprop.losses.loss import EPSILON
 from backprop.metrics.metric import MeanMetricWrapper, align
 
 Array = np.ndarray
-EPSILON = 1e-7
 
 
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Array:

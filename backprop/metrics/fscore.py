@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
+from backprop.losses.loss import EPSILON
 from backprop.metrics.metric import Metric, spread_weights
 
 Array = np.ndarray
-EPSILON = 1e-7
 AVERAGES = (None, "micro", "macro", "weighted")
 
 

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
+from backprop.losses.loss import EPSILON
 from backprop.metrics.matrix import Confusion
-
-EPSILON = 1e-7
 
 
 class IoU(Confusion):

@@ -60,6 +60,8 @@ class Column:
         kind = next(kind for kind, cls in KINDS.items() if isinstance(self, cls))
         return {"kind": kind, **asdict(self)}
 
+    # each kind of column writes the four that follow
+
     def is_sound(self) -> bool:
         """Whether the fields are of the right kind, after a file was read."""
         raise NotImplementedError
@@ -69,9 +71,11 @@ class Column:
         raise NotImplementedError
 
     def notes(self) -> list[str]:
+        """What a report says of how the column is read."""
         raise NotImplementedError
 
     def surprises(self, table: Table) -> list[str]:
+        """What a table to predict on has that the training's had not."""
         raise NotImplementedError
 
 
