@@ -10,6 +10,8 @@ import io
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -487,3 +489,14 @@ def test_a_well_kept_docstring_is_read():
     assert section(doc, "Parameters") == "units : int"
     assert section(doc, "Examples").startswith(">>> 1")
     assert len(shapes(doc)) == 1
+
+
+def test_the_readme_states_what_its_first_command_reaches(tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    stated = float(re.search(r"ends at ([\d.]+) % of the 359 digits", readme)[1])
+    command = [sys.executable, "-m", "backprop", "train"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    reached = 100 * float(re.search(r"test accuracy: ([\d.]+)", run.stdout)[1])
+    assert abs(reached - stated) < 0.6  # two digits: another processor rounds in another way
+    assert (tmp_path / "digits.npz").exists()
