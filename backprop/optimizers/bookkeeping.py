@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -27,11 +27,12 @@ class Bookkeeping(Configurable):
     """The half of `Optimizer` that has no mathematics in it."""
 
     scratch = 1  # arrays for intermediate results that `update` is given; at least 1
-    scalars: tuple[str, ...] = ()  # attributes that are state: numbers that steps change
+    scalars: ClassVar[tuple[str, ...]] = ()  # attributes that are state: numbers that steps change
 
-    name: str
-    learning_rate: Any
-    use_ema: Any
+    if TYPE_CHECKING:
+        name: str
+        learning_rate: Any
+        use_ema: Any
     _accumulates: int | None = None  # how many steps make an update
     _steps = 0
     _vector: ParameterVector | None = None

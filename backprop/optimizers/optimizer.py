@@ -32,12 +32,13 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
-from backprop.config import signature_of, snake_case
+from backprop.arguments import defaults_of
 from backprop.optimizers.bookkeeping import Bookkeeping
 from backprop.optimizers.hyperparameters import Clip, Flag, Hyperparameter, LearningRate, Whole
 from backprop.optimizers.readings import Count, reading
 from backprop.optimizers.slots import ACCUMULATOR, Array, Block, Stretch
 from backprop.parameters import ParameterVector
+from backprop.spelling import snake_case
 
 
 class Optimizer(Bookkeeping):
@@ -115,7 +116,7 @@ class Optimizer(Bookkeeping):
     ema_overwrite_frequency = Whole()
 
     def __new__(cls, *args, **kwargs):
-        known = signature_of(cls)[0]
+        known = defaults_of(cls)
         for name in kwargs.keys() - known.keys():
             successor, hint = RETIRED.get(name, (None, ""))
             if successor in known:

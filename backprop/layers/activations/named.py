@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from backprop import config
-from backprop.config import is_foreign
 from backprop.layer import INFERENCE, Layer, Shape
 from backprop.layers.activations.exponentials import CELU, ELU, SELU, Exponential
 from backprop.layers.activations.gated import GELU, GLU, HardSiLU, Mish, SiLU
@@ -27,6 +26,7 @@ from backprop.layers.activations.sigmoids import (
 from backprop.layers.activations.smooth import Softplus, SparsePlus, Squareplus
 from backprop.layers.activations.softmax import LogSoftmax, Softmax, Sparsemax
 from backprop.promises import kept
+from backprop.registry import is_foreign
 
 
 def threshold_needs_arguments() -> Layer:
