@@ -30,7 +30,8 @@ type. A type may say how a value is checked and converted: ``Annotated[int, Conv
 default stands behind it, bare or in an `argument(default=...)` that says more of it.
 
 Their order is Keras': those of the class, then those of its base classes. One that is declared
-again keeps its place and gets another default; `argument(after=...)` moves it. A class that is made
+again with a bare default keeps its place; `argument(...)` puts it where it is written, or behind
+another. A class that is made
 with `kw_only=True` has them by keyword alone, as type checkers demand of base classes; a group of
 arguments that belongs into the middle adds `by_position=True`, and is by position too when called.
 """
@@ -56,8 +57,7 @@ BY_POSITION, KEYWORD = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Paramete
 
 
 class Argument:
-    """What is said of an argument beside its type. One with `__get__` and `__set__` stays on the
-    class, as a property would.
+    """What is said of an argument beside its type.
 
     Parameters
     ----------
@@ -65,18 +65,42 @@ class Argument:
         Without one the argument must be given.
     after : str, optional
         The inherited argument behind which this one stands.
+    kw_only : bool, optional
+        Whether it is given by keyword alone. Default: as the class says.
     """
 
-    def __init__(self, *, default: Any = EMPTY, after: str | None = None):
-        self.default, self.after = default, after
+    def __init__(
+        self, *, default: Any = EMPTY, after: str | None = None, kw_only: bool | None = None
+    ):
+        self.default, self.after, self.kw_only = default, after, kw_only
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
 
-def argument(*, default: Any = EMPTY, after: str | None = None) -> Any:
+class Managed(Argument):
+    """An argument that a function reads and another one assigns, as a property of the class. What a
+    fresh object has without any assignment must be the default."""
+
+    def __init__(self, *, default: Any, fget: Callable, fset: Callable):
+        super().__init__(default=default)
+        self.fget, self.fset, self.__doc__ = fget, fset, fget.__doc__
+
+    def __get__(self, item: Any, cls: type | None = None) -> Any:
+        return self if item is None else self.fget(item)
+
+    def __set__(self, item: Any, value: Any) -> None:
+        self.fset(item, value)
+
+
+def argument(*, default: Any = EMPTY, after: str | None = None, kw_only: bool | None = None) -> Any:
     """An `Argument`, as type checkers want to see it: of any type."""
-    return Argument(default=default, after=after)
+    return Argument(default=default, after=after, kw_only=kw_only)
+
+
+def managed(*, default: Any, fget: Callable, fset: Callable) -> Any:
+    """A `Managed`, as type checkers want to see it: of any type."""
+    return Managed(default=default, fget=fget, fset=fset)
 
 
 class Convert:
@@ -102,17 +126,9 @@ class Declared:
 
     name: str
     default: Any
-    after: str | None = None
-    convert: Callable[[Any, str, str], Any] | None = None
-    type: Any = EMPTY
-
-    def value(self, given: Mapping[str, Any], who: str) -> Any:
-        """What to keep of the arguments of a call."""
-        value = given.get(self.name, self.default)
-        if self.convert is not None:
-            return self.convert(value, who, self.name)
-        # a list of one's own, as the next object has another
-        return copy.copy(value) if isinstance(value, list | dict | set) else value
+    says: Argument | None
+    convert: Callable[[Any, str, str], Any] | None
+    type: Any
 
 
 # ------------------------------------------------------------------------------- reading a class
@@ -127,9 +143,9 @@ def declared(cls: type) -> dict[str, Declared]:
             value = vars(cls).get(name, EMPTY)
             hint = resolved(annotation, cls)
             if is_argument(cls, name, hint, value):
-                more = value if isinstance(value, Argument) else Argument(default=value)
-                convert = converter(hint, more.default)
-                found[name] = Declared(name, more.default, more.after, convert, plain(hint))
+                says = value if isinstance(value, Argument) else None
+                default = value if says is None else says.default
+                found[name] = Declared(name, default, says, converter(hint, default), plain(hint))
     return found
 
 
@@ -190,21 +206,26 @@ def writes_its_own(cls: type) -> bool:
 def placed(cls: type, base: dict[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
     """The arguments of a class among those of its base classes."""
     kind = KEYWORD if vars(cls).get("by_keyword_alone") else BY_POSITION
-    own, again = {}, dict(base)
-    for a in declared(cls).values():
-        here = base.get(a.name)
-        p = inspect.Parameter(a.name, kind, default=a.default, annotation=a.type)
-        if here is not None and a.after is None:
-            again[a.name] = p.replace(kind=here.kind)
+    own: dict[str, inspect.Parameter] = {}
+    rest = {n: p for n, p in base.items() if n not in vars(cls).get("decides", ())}
+    behind: list[tuple[str, inspect.Parameter]] = []
+    for name, a in declared(cls).items():
+        p = inspect.Parameter(name, kind, default=a.default, annotation=a.type)
+        if a.says is None and name in rest:  # declared again
+            rest[name] = p.replace(kind=rest[name].kind)
+            continue
+        rest.pop(name, None)
+        if a.says is not None and a.says.kw_only is not None:
+            p = p.replace(kind=KEYWORD if a.says.kw_only else BY_POSITION)
+        if a.says is not None and a.says.after is not None:
+            behind.append((a.says.after, p))
         else:
-            again.pop(a.name, None)
-            own[a.name] = p
-    among = {n: p for n, p in own.items() if declared(cls)[n].after is None} | again
-    names = list(among)
-    for name in (n for n in own if n not in among):
-        names.insert(names.index(str(declared(cls)[name].after)) + 1, name)
-    known = among | own
-    return {n: known[n] for n in names}
+            own[name] = p
+    found = list((own | rest).values())
+    for before, p in behind:
+        at = [q.name for q in found].index(before) + 1
+        found.insert(at, p.replace(kind=found[at - 1].kind))
+    return {p.name: p for p in found}
 
 
 @functools.cache
@@ -239,7 +260,7 @@ class ConstructorSignature:
 # -------------------------------------------------------------------------------- making an object
 
 
-def bind(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def bind(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a call by name."""
     known = parameters_of(cls)
     places, rest = positions(cls)
@@ -285,10 +306,12 @@ def defaults_of(cls: type) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the constructor of a class does: see "What happens when"."""
+    """What a constructor does: see "What happens when"."""
 
     base: type | None  # whose written constructor is called first
-    arguments: tuple[tuple[Declared, bool], ...]  # and whether it is set, or kept for a property
+    arguments: tuple[Declared, ...]
+    standing: frozenset[str]  # arguments whose default is an attribute of the class
+    hidden: frozenset[str]  # arguments behind a property that cannot be assigned to
     afterwards: tuple[Callable[[Any], None], ...]
 
 
@@ -297,38 +320,47 @@ def plan(cls: type, kind: type) -> Plan:
     """What the constructor of a class does to an object of this kind, of it or of a subclass."""
     base = next((c for c in cls.__mro__[:-1] if writes_its_own(c)), None)
     chain = cls.__mro__[: cls.__mro__.index(base) if base else -1]
-    latest: dict[str, Declared] = {}
-    for c in reversed(chain):
-        latest |= declared(c)
+    decided = {n for c in chain for n in vars(c).get("decides", ())}
+    latest = {n: a for c in reversed(chain) for n, a in declared(c).items() if n not in decided}
+    found = {n: inspect.getattr_static(kind, n, EMPTY) for n in latest}
     return Plan(
         base,
-        tuple((a, not is_read_only(kind, a.name)) for a in latest.values()),
+        tuple(latest.values()),
+        frozenset(n for n, a in latest.items() if a.convert is None and stands(a, found[n])),
+        frozenset(n for n, p in found.items() if isinstance(p, property) and p.fset is None),
         tuple(vars(c)["__post_init__"] for c in reversed(chain) if "__post_init__" in vars(c)),
     )
 
 
-def is_read_only(cls: type, name: str) -> bool:
-    """Whether a class has a property under this name that cannot be assigned to."""
-    found = inspect.getattr_static(cls, name, None)
-    return isinstance(found, property) and found.fset is None
+def stands(a: Declared, found: Any) -> bool:
+    """Whether nothing need be done for an argument that is not given."""
+    mutable = isinstance(a.default, list | dict | set)
+    return isinstance(found, Managed) or (found is a.default is not EMPTY and not mutable)
 
 
 def construct(cls: type, self: Any, given: Mapping[str, Any]) -> None:
     """The constructor that the declarations of a class mean."""
-    todo = plan(cls, type(self))
+    todo, kind = plan(cls, type(self)), type(self).__name__
     if todo.base is not None:
         theirs = {n: v for n, v in given.items() if n in parameters_of(todo.base)}
-        several = theirs.pop(positions(todo.base)[1], ())
+        several = theirs.pop(positions(todo.base)[1] or "", ())
         todo.base.__init__(self, *several, **theirs)
-    who = type(self).__name__
-    for a, is_set in todo.arguments:
-        value = a.value(given, who)
-        if value is EMPTY:
-            raise TypeError(f"{who}() needs {a.name}")
-        if is_set:
-            setattr(self, a.name, value)
+    for a in todo.arguments:
+        name = a.name
+        if name in given:
+            value = given[name]
+        elif name in todo.standing:
+            continue
+        elif a.default is EMPTY:
+            raise TypeError(f"{kind}() needs {name}")
         else:
-            self.__dict__[a.name] = value
+            value = copy.copy(a.default)  # a list of one's own
+        if a.convert is not None:
+            value = a.convert(value, kind, name)
+        if name in todo.hidden:
+            self.__dict__[name] = value
+        else:
+            setattr(self, name, value)
     for complete in todo.afterwards:
         complete(self)
 
@@ -342,7 +374,7 @@ def constructor(cls: type) -> Callable[..., None]:
         self.__dict__["_made"] = True
 
     __init__.declared_by = cls  # type: ignore[attr-defined]
-    __init__.__signature__ = cls.__signature__  # type: ignore[attr-defined]
+    __init__.__signature__ = cls.__signature__
     return __init__
 
 

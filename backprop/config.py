@@ -23,6 +23,7 @@ from backprop.arguments import (
     bind,
     declared,
     defaults_of,
+    managed,
     parameters_of,
     positions,
     prepare,
@@ -71,7 +72,7 @@ __all__ = [
 ]
 
 
-@dataclass_transform(field_specifiers=(argument,))
+@dataclass_transform(field_specifiers=(argument, managed))
 class Configurable(Serializable):
     """Remembers the arguments of its constructor call, and what became of them since.
 
@@ -181,7 +182,7 @@ class Configurable(Serializable):
             self._store(name, value)  # a property says itself what assigning does
         elif not is_ours(cls, name):
             self._store(name, value)
-        elif value is self.__dict__.get(name, cls):
+        elif value is getattr(self, name, cls):
             return
         elif told or self._fixes(name) or (self._settled and name not in listed(cls, "changeable")):
             raise self._refusal(name, value)

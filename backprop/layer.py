@@ -33,7 +33,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from backprop import constraints, initializers, random, regularizers
+from backprop import constraints, initializers, regularizers
 from backprop.context import INFERENCE, PREDICT, TRAINING, Context
 from backprop.defaults import floatx
 from backprop.input_spec import InputSpec, Shape
@@ -70,7 +70,6 @@ class Layer(LayerFace):
     divides_batches = False  # whether it has threads of its own work on parts of a batch
     sparse_input = False  # whether x may be a SciPy CSR matrix; a model makes others dense
     changes_mask = False  # whether compute_mask is overridden
-    time_local = False  # whether y at a time step is that of x at this step alone, in inference
     fixed_rows: ClassVar[int | None] = (
         None  # how many rows every batch must have; None for any number
     )
@@ -191,6 +190,17 @@ class Layer(LayerFace):
         )
         return value, gradient
 
+    def declared_param(self, name: str, shape: Iterable[int | None]) -> tuple[Array, Array]:
+        """`param` with what the arguments of its name say, such as `kernel_initializer`,
+        `kernel_regularizer` and `kernel_constraint` for "kernel"."""
+        return self.param(
+            name,
+            shape,
+            getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer", None),
+            constraint=getattr(self, f"{name}_constraint", None),
+        )
+
     def buffer(self, name: str, shape: Iterable[int | None], fill: Any = 0.0) -> Array:
         """Make a weight that is saved with the model and never trained; `fill` is a number or an
         initializer."""
@@ -253,13 +263,6 @@ class Layer(LayerFace):
                 f"{initializer!r} made an array of shape {value.shape} for {name!r} {shape}"
             )
         return value
-
-    @property
-    def rng(self) -> np.random.Generator:
-        """The layer's own generator: a draw here moves no other layer's."""
-        if self._rng is None:
-            self._rng = random.generator(getattr(self, "seed", None))
-        return self._rng
 
     def take_seeds(self) -> None:
         """Seed this layer and those in it now, so that the order of building decides and not that

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from backprop import random
 from backprop.absent import explain_attribute
-from backprop.arguments import Argument, defaults_of
+from backprop.arguments import Managed, defaults_of, managed
 from backprop.config import Configurable
 from backprop.defaults import FloatDtype, float_dtype
 from backprop.input_spec import Described, Shape
@@ -22,25 +23,6 @@ from backprop.regularizers import RegularizerLike
 from backprop.spelling import snake_case
 
 Array = np.ndarray
-
-
-class Managed(Argument):
-    """An argument that a function reads and another one assigns."""
-
-    def __init__(self, *, default: Any, fget: Callable, fset: Callable):
-        super().__init__(default=default)
-        self.fget, self.fset, self.__doc__ = fget, fset, fget.__doc__
-
-    def __get__(self, layer: Any, cls: type | None = None) -> Any:
-        return self if layer is None else self.fget(layer)
-
-    def __set__(self, layer: Any, value: Any) -> None:
-        self.fset(layer, value)
-
-
-def managed(*, default: Any, fget: Callable, fset: Callable) -> Any:
-    """A `Managed`, as type checkers want to see it: of any type."""
-    return Managed(default=default, fget=fget, fset=fset)
 
 
 def name_of(layer: LayerArrays) -> str:
@@ -74,33 +56,33 @@ def declare_shape(layer: LayerArrays, shape: Any) -> None:
     if layer._made:
         raise layer._refusal("input_shape", shape)
     if shape is not None:  # (784) for (784,)
-        layer.declared_shape = (None, *([shape] if isinstance(shape, int) else shape))
+        sizes = [shape] if isinstance(shape, int) else shape
+        layer.__dict__["declared_shape"] = (None, *sizes)
 
 
 class LayerArrays(Configurable, kw_only=True):
     """The arguments of every layer, and all that it owns."""
 
-    activity_regularizer: RegularizerLike | None = None
+    activity_regularizer: RegularizerLike = None
     trainable: bool = managed(default=True, fget=is_trainable, fset=set_trainable)
-    dtype: FloatDtype | None = None
+    dtype: FloatDtype = None
     name: Any = managed(default=None, fget=name_of, fset=rename)
     input_shape: Any = managed(default=None, fget=built_shape, fset=declare_shape)
-    input_dim: int | None = None
+    input_dim: Any = None
 
-    declared_shape: ClassVar[Shape | None] = None
+    declared_shape = None  # with the batch axis
 
     built = False
-    build_shape: ClassVar[Shape | None] = None
+    build_shape = None  # with the batch axis
+    time_local = False  # whether y at a time step is that of x at this step alone, in inference
     has_identity = True
     # containers, optimizers and the layers around it have taken note of these
     fixed = ("activity_regularizer", "input_shape", "input_dim")
-    _origin: LayerArrays | None = None  # a replica's: the layer that it stands for
+    _origin = None  # a replica's: the layer that it stands for
 
     if TYPE_CHECKING:  # what `Layer` adds
-        build: Callable[..., Any]
-        compute_output_shape: Callable[..., Any]
-        time_local: bool
-        rng: np.random.Generator
+        build: ClassVar[Callable[..., Any]]
+        compute_output_shape: ClassVar[Callable[..., Any]]
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls, *args, **kwargs)
@@ -120,19 +102,19 @@ class LayerArrays(Configurable, kw_only=True):
 
     # ------------------------------------------------------------ parts and weights
 
-    def sublayers(self) -> list[LayerArrays]:
+    def sublayers(self) -> list[Any]:
         """The layers that this one is made of: its attributes, and lists of them."""
-        found: list[LayerArrays] = []
+        found: list[Any] = []
         for name, value in self.__dict__.items():
             if not name.startswith("_"):
                 found += layers_in(value)
         return unique(found)
 
-    def walk(self) -> Iterator[LayerArrays]:
+    def walk(self) -> Iterator[Any]:
         """This layer and all layers in it, each once, in order."""
         return iter(unique(self._descend()))
 
-    def _descend(self) -> Iterator[LayerArrays]:
+    def _descend(self) -> Iterator[Any]:
         yield self
         for layer in self.sublayers():
             yield from layer._descend()
@@ -152,6 +134,13 @@ class LayerArrays(Configurable, kw_only=True):
         return [
             p for layer in self.walk() for p in layer._parameters.values() if isinstance(p, State)
         ]
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The layer's own generator: a draw here moves no other layer's."""
+        if self._rng is None:
+            self._rng = random.generator(getattr(self, "seed", None))
+        return self._rng
 
     # ------------------------------------------------------------ configuration
 
@@ -325,7 +314,7 @@ class LayerArrays(Configurable, kw_only=True):
             if mine.gradient is not None:
                 mine.gradient += other.gradient
 
-    def astype(self, dtype) -> LayerArrays:
+    def astype(self, dtype) -> Any:
         """A copy of the layer that computes in another dtype, with the same values."""
         dtype = float_dtype(dtype)
         twin = copy.deepcopy(self)
@@ -341,7 +330,7 @@ class LayerArrays(Configurable, kw_only=True):
 NOT_BUILT = " yet: it is not built; call it on data or build(input_shape) first"
 
 
-def layers_in(value: Any) -> list[LayerArrays]:
+def layers_in(value: Any) -> list[Any]:
     """A layer, or the layers in a list."""
     return [
         v

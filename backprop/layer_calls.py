@@ -12,7 +12,7 @@ import numpy as np
 from backprop import masks
 from backprop.context import Context
 from backprop.defaults import floatx
-from backprop.input_spec import InputSpec, Shape, SymbolicArray, show_shape
+from backprop.input_spec import Shape, SymbolicArray, show_shape
 from backprop.layer_arrays import LayerArrays
 from backprop.promises import came_back, kept
 
@@ -22,20 +22,20 @@ Array = np.ndarray
 class LayerCalls(LayerArrays):
     """How a layer is called, by users and by the layers around it."""
 
-    input_spec: ClassVar[InputSpec | None] = None
+    input_spec = None  # an InputSpec: what x must look like
     integer_input = False  # an Embedding's: not cast to the model's dtype
     mask_caveat = ""  # what a user of a mask must know, though the layer obeys it
     # of a layer that runs others: where their y was as promised, in training or in inference, and
     # whether their dx was
-    _tried: frozenset[bool] = frozenset()
+    _tried = frozenset()
     _reversed = False
     _warned = False  # of a mask
 
     if TYPE_CHECKING:  # what `Layer` adds
-        forward: Callable[..., Any]
-        backward: Callable[..., Any]
-        compute_mask: Callable[..., Any]
-        obeys_mask: Callable[..., Any]
+        forward: ClassVar[Callable[..., Any]]
+        backward: ClassVar[Callable[..., Any]]
+        compute_mask: ClassVar[Callable[..., Any]]
+        obeys_mask: ClassVar[Callable[..., Any]]
 
     def __call__(self, inputs, training: bool = False, mask: Any = None) -> Array:
         """y for x, in inference unless told otherwise. Builds the layer on first use.
@@ -76,7 +76,7 @@ class LayerCalls(LayerArrays):
     @property
     def channels_first(self) -> bool:
         """Whether the steps or places are behind axis 1 of x, and not on it."""
-        return self.__dict__.get("data_format") == "channels_first"
+        return getattr(self, "data_format", None) == "channels_first"
 
     def cast(self, x: Array) -> Array:
         """`x` in the layer's dtype; integers stay integers for a layer of integer input."""
@@ -110,9 +110,7 @@ class LayerCalls(LayerArrays):
         y, cache = self.forward(x, ctx)
         return y, cache, self.compute_mask(x, ctx.mask)
 
-    def propagate_of(
-        self, part: LayerCalls, x: Array, ctx: Context
-    ) -> tuple[Array, Any, Array | None]:
+    def propagate_of(self, part: Any, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
         """`part.propagate`, for a layer that runs another one: tried out the first time."""
         if ctx.training in self._tried:
             return part.propagate(x, ctx)
@@ -120,7 +118,7 @@ class LayerCalls(LayerArrays):
         self._tried |= {ctx.training}
         return found
 
-    def backward_of(self, part: LayerCalls, dy: Array, cache: Any, shape: Shape | None) -> Array:
+    def backward_of(self, part: Any, dy: Array, cache: Any, shape: Shape | None) -> Array:
         """`part.backward` for an x of this shape, of which the first dx is looked at."""
         dx = part.backward(dy, cache)
         if not self._reversed:

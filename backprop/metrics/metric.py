@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -87,8 +87,8 @@ class Metric(Configurable):
     3.0
     """
 
-    _variables: list[Variable]
-    direction: str | None = None  # "up" or "down": which way is better, where that is known
+    _variables: ClassVar[list[Variable]]
+    direction = None  # "up" or "down": which way is better, where that is known
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls, *args, **kwargs)
