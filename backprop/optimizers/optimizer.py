@@ -213,7 +213,8 @@ class Optimizer(Bookkeeping, kw_only=True):
         segments = parameters.segments()
         if segments is not self._segments:
             self._arrange(parameters, segments)
-        self._advance(self._stretches, self._gradients)
+        # those of a model have gradients
+        self._advance(self._stretches, self._gradients)  # type: ignore[arg-type]
 
     def apply(self, grads: Iterable[Array | None], trainable_variables: Any = None) -> None:
         """One step on a list of arrays, which are changed in place.
@@ -264,7 +265,7 @@ class Optimizer(Bookkeeping, kw_only=True):
                     f"{entry.shape}"
                 )
         stretches = [self._single(entry) for entry, _ in given]
-        self._advance(stretches, gradients)  # type: ignore[arg-type] - none of them is None
+        self._advance(stretches, gradients)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Array | None, Any]]) -> int:
         """`apply` for pairs of gradient and variable; returns `iterations`."""
