@@ -387,7 +387,7 @@ def prepare(cls: type) -> None:
             settle_default(c, name)
         if writes_its_own(c):
             c.__init__ = noting_the_end(vars(c)["__init__"])
-        elif "__init__" not in vars(c) and (own or "__post_init__" in vars(c)):
+        elif "__init__" not in vars(c) and (own or {"__post_init__", "decides"} & vars(c).keys()):
             c.__init__ = constructor(c)
 
 

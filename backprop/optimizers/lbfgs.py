@@ -76,8 +76,8 @@ class LBFGS(Optimizer):
         self.name = name or snake_case(type(self).__name__)
         self.history_size = checks.integer(history_size, "LBFGS", "history_size")
         self.maxls = checks.integer(maxls, "LBFGS", "maxls")
-        self.ftol = number(ftol, self, "ftol")
-        self.gtol = number(gtol, self, "gtol")
+        self.ftol = number(ftol, "LBFGS", "ftol")
+        self.gtol = number(gtol, "LBFGS", "gtol")
         self.maxfun = None if maxfun is None else checks.integer(maxfun, "LBFGS", "maxfun")
 
     @property
