@@ -78,9 +78,6 @@ class RandomFlip(OfImages):
         self.seed = seed
         self.input_spec = InputSpec(ndim=4)
 
-    def build(self, input_shape):
-        self.check_input(input_shape)
-
     def forward(self, x, ctx=INFERENCE):
         if not ctx.training:
             return x, None
@@ -128,9 +125,6 @@ class Affine(OfImages):
         self.data_format = standard_format(data_format, who)
         self.seed = seed
         self.input_spec = InputSpec(ndim=4)
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def maps(self, n: int, height: int, width: int) -> np.ndarray:
         """A for n images."""
@@ -448,9 +442,6 @@ class RandomContrast(OfImages):
         self.seed = seed
         self.input_spec = InputSpec(ndim=4)
 
-    def build(self, input_shape):
-        self.check_input(input_shape)
-
     def forward(self, x, ctx=INFERENCE):
         if not ctx.training:
             return x, None
@@ -515,9 +506,6 @@ class RandomBrightness(Layer):
         self.value_range = range_of(value_range, "RandomBrightness")
         self.seed = seed
         self.input_spec = InputSpec(ndim=4)
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def forward(self, x, ctx=INFERENCE):
         if not ctx.training:

@@ -93,9 +93,6 @@ class Dropout(Multiplied):
         self.noise_shape = noise_shape_of(noise_shape, "Dropout")
         self.seed = seed
 
-    def build(self, input_shape):
-        self.check_input(input_shape)
-
     def check_input(self, shape):
         super().check_input(shape)
         check_noise_shape(self, self.noise_shape, shape)
@@ -156,9 +153,6 @@ class SpatialDropout1D(Multiplied):
         self.seed = seed
         self.input_spec = InputSpec(ndim=3)
 
-    def build(self, input_shape):
-        self.check_input(input_shape)
-
     def draw(self, x):
         return self.dropped((len(x), 1, x.shape[2]), x.dtype)
 
@@ -186,9 +180,6 @@ class SpatialDropout(Multiplied):
         self.data_format = standard_format(data_format, who)
         self.seed = seed
         self.input_spec = InputSpec(ndim=2 + self.axes)
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def draw(self, x):
         ones = (1,) * self.axes
@@ -422,9 +413,6 @@ class AlphaDropout(Layer):
         self.rate = below_one(rate, "AlphaDropout")
         self.noise_shape = noise_shape_of(noise_shape, "AlphaDropout")
         self.seed = seed
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def check_input(self, shape):
         super().check_input(shape)

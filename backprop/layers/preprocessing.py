@@ -225,9 +225,6 @@ class Rescaling(Layer):
         self.scale = np.asarray(scale, np.float64)
         self.offset = np.asarray(offset, np.float64)
 
-    def build(self, input_shape):
-        self.check_input(input_shape)
-
     def check_input(self, shape):
         super().check_input(shape)
         for name, value in (("scale", self.scale), ("offset", self.offset)):

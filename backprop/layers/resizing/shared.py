@@ -12,9 +12,6 @@ class Resizing(Layer):
     places = 2  # the number of axes between batch and channels
     data_format = "channels_last"
 
-    def build(self, input_shape):
-        self.check_input(input_shape)
-
     def resized(self, sizes: Shape) -> Shape:
         """The lengths of y's axes from those of x; for a subclass to say."""
         raise TypeError(f"{type(self).__name__} has no resized(self, sizes): write one")
