@@ -2,14 +2,16 @@
 
 import copy
 import importlib
+import inspect
 from collections.abc import Iterator
+from inspect import Parameter
 from typing import Any
 
 import numpy as np
 from layer_examples import example
 
 import backprop as bp
-from backprop.config import FAMILIES, HOMES, called
+from backprop.config import FAMILIES, HOMES, Configurable, called, signature_of
 from backprop.layer import Context
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -48,6 +50,19 @@ CALLBACKS = [
     bp.callbacks.TerminateOnNaN,
 ]
 
+# public classes that no string stands for
+FURTHER = {
+    "callbacks": ("Callback", "History", "LambdaCallback", "MonitorCallback", "ProgbarLogger"),
+    "constraints": ("Constraint",),
+    "initializers": ("FromFunction", "Initializer", "Values"),
+    "layers": ("IntegerLookup", "Layer", "StringLookup", "TextVectorization"),
+    "losses": ("Loss",),
+    "metrics": ("Metric",),
+    "optimizers": ("Optimizer",),
+    "optimizers.schedules": ("LearningRateSchedule",),
+    "regularizers": ("FromFunction", "Regularizer"),
+}
+
 
 def classes() -> Iterator[tuple[str, type]]:
     for home in HOMES:
@@ -55,6 +70,35 @@ def classes() -> Iterator[tuple[str, type]]:
     for family, registry in FAMILIES.items():
         yield from ((family, cls) for cls in registry.classes.values())
     yield from (("callbacks", cls) for cls in CALLBACKS)
+
+
+def public_classes() -> Iterator[tuple[str, type]]:
+    """The home and the class of all whose constructors are promised."""
+    yield from classes()
+    for home, names in FURTHER.items():
+        module = importlib.import_module(f"backprop.{home}")
+        yield from ((home, getattr(module, name)) for name in names)
+
+
+def constructor(cls: type) -> str:
+    """All arguments of a class, those of its base classes too: names, order, which may be given by
+    position, defaults."""
+    if not issubclass(cls, Configurable):
+        return without_annotations(inspect.signature(cls))
+    names, variadic, by_position = signature_of(cls)
+    parameters = []
+    for i, (name, default) in enumerate(names.items()):
+        if name == variadic:
+            parameters.append(Parameter(name, Parameter.VAR_POSITIONAL))
+        else:
+            kind = Parameter.POSITIONAL_OR_KEYWORD if i < by_position else Parameter.KEYWORD_ONLY
+            parameters.append(Parameter(name, kind, default=default))
+    return str(inspect.Signature(parameters))
+
+
+def without_annotations(signature: inspect.Signature) -> str:
+    parameters = [p.replace(annotation=Parameter.empty) for p in signature.parameters.values()]
+    return str(inspect.Signature(parameters))
 
 
 def fresh(family: str, cls: type) -> Any:
