@@ -3,6 +3,7 @@
 import copy
 import importlib
 import inspect
+import warnings
 from collections.abc import Iterator
 from inspect import Parameter
 from typing import Any
@@ -139,6 +140,23 @@ def does(family: str, item: Any) -> list[np.ndarray]:
     if family == "optimizers.schedules":
         return [np.array([item(step) for step in (0, 1, 2, 5, 20)])]
     return []
+
+
+def shows(family: str, cls: type, config: dict[str, Any]) -> list[float] | None:
+    """What an object of a configuration does, in a number for each array; None where it does
+    nothing with the example that its kind is given."""
+    bp.utils.set_random_seed(0)
+    item = cls.from_config(config)
+    if family == "layers" and not isinstance(item, bp.Layer):
+        return None  # it takes text
+    try:
+        if family == "layers":
+            item.build(example(cls.__name__)[1].shape)
+        with warnings.catch_warnings(action="ignore"):
+            seen = does(family, item)
+    except (ValueError, TypeError, LookupError, ArithmeticError):
+        return None
+    return [float(np.ravel(a) @ np.cos(1 + np.arange(np.size(a)))) for a in seen]
 
 
 def run_layer(layer: Any) -> list[np.ndarray]:

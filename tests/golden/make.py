@@ -14,7 +14,8 @@ that exists as it is, unless told ``--again``. All is made with fixed seeds.
 ``configs.json``
     Objects of every one of these classes, one with default arguments and one or two in which every
     argument has another value: the constructor call, the configuration, and how the object that is
-    made of the configuration shows itself where that differs (JSON has no tuples).
+    made of the configuration shows itself where that differs (JSON has no tuples); and what it
+    does, in a number for each array that can be seen.
 """
 
 import argparse
@@ -25,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from configurables import classes, constructor, fresh, public_classes
+from configurables import classes, constructor, fresh, public_classes, shows
+from golden.models import write_models
 
 import backprop as bp
 from backprop import constraints, initializers, layers, regularizers
@@ -55,11 +57,13 @@ TOGETHER = [
 # other values than the default, by how the argument's name ends; the first that is accepted counts
 OTHERS: dict[str, list[Any]] = {
     "activation": ["relu", "silu"],
+    "variance_initializer": [initializers.Constant(2.0)],
     "_initializer": [initializers.RandomNormal(stddev=0.5, seed=3)],
     "_regularizer": [regularizers.L2(0.25)],
     "_constraint": [constraints.MaxNorm(3)],
     "anneal": ["linear"],
     "attention_axes": [(1,)],
+    "axis": [1],
     "average": ["micro"],
     "backup_dir": ["other"],
     "backward_layer": [layers.GRU(3, return_sequences=True, go_backwards=True)],
@@ -163,11 +167,12 @@ def configs() -> dict[str, list[dict[str, Any]]]:
     schedule = bp.optimizers.schedules.CosineDecay(0.1, 10)
     made["callbacks.LearningRateScheduler"] = bp.callbacks.LearningRateScheduler(schedule)
     found = {
-        name: [entry(o) for o in (first, *with_other_values(first))] for name, first in made.items()
+        name: [entry(name, o) for o in (first, *with_other_values(first))]
+        for name, first in made.items()
     }
     names = {type(first): name for name, first in made.items()}
     for item in TOGETHER:
-        found[names[type(item)]].append(entry(item))
+        found[names[type(item)]].append(entry(names[type(item)], item))
     return found
 
 
@@ -214,11 +219,16 @@ def accepts(cls: type, arguments: dict[str, Any]) -> bool:
     return True
 
 
-def entry(item: Any) -> dict[str, Any]:
-    config = json.loads(json.dumps(item.get_config()))
+def entry(name: str, item: Any) -> dict[str, Any]:
+    cls, config = type(item), json.loads(json.dumps(item.get_config()))
     found = {"call": repr(item), "config": config}
-    twin = repr(type(item).from_config(config))
-    return found if twin == found["call"] else found | {"copy": twin}
+    twin = repr(cls.from_config(config))
+    if twin != found["call"]:
+        found["copy"] = twin
+    shown = shows(name.rpartition(".")[0], cls, config)
+    if shown:
+        found["shows"] = [float(f"{number:.7g}") for number in shown]
+    return found
 
 
 # ------------------------------------------------------------------ files
@@ -226,7 +236,10 @@ def entry(item: Any) -> dict[str, Any]:
 
 def write_json(path: Path, found: dict[str, Any]) -> None:
     """A line for each key, so that a difference can be read."""
-    lines = [f"{json.dumps(k)}: {json.dumps(v, separators=(',', ':'))}" for k, v in found.items()]
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}"
+        for key, value in sorted(found.items())
+    ]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
@@ -241,6 +254,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     write_json(folder / "signatures.json", signatures())
     write_json(folder / "configs.json", configs())
+    write_models(folder)
 
 
 if __name__ == "__main__":
