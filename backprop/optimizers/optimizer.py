@@ -67,7 +67,7 @@ HalfPrecision = Annotated[None, Convert(no_scale)]
 
 
 @dataclass_transform(field_specifiers=(argument, managed, Hyperparameter, LearningRate, Clip, Flag))
-class Optimizer(Bookkeeping, kw_only=True):
+class Optimizer(Bookkeeping, kw_only=True, by_position=True):
     """w ← update(w, g): the base class of optimizers.
 
     Any of the numbers may be a `schedules.LearningRateSchedule` or another function of the step.
@@ -132,7 +132,7 @@ class Optimizer(Bookkeeping, kw_only=True):
     full_batch = False
     _use_ema = False
 
-    learning_rate: Any = LearningRate(kw_only=False)
+    learning_rate: Any = LearningRate()
     weight_decay: Any = Hyperparameter("[0, inf)", optional=True, default=None)
     clipnorm: Any = Clip("(0, inf)", "clipvalue", "global_clipnorm", default=None)
     clipvalue: Any = Clip("(0, inf)", "clipnorm", "global_clipnorm", default=None)

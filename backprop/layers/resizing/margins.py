@@ -3,11 +3,11 @@ one's way back is the other's way forth."""
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
 
-from backprop.arguments import argument
 from backprop.checks import integer
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Array, Shape
@@ -257,7 +257,8 @@ class Cropping1D(Cropping):
     """
 
     cropping: Any = (1, 1)
-    data_format: DataFormat = argument(default=None, kw_only=True)
+    _: KW_ONLY
+    data_format: DataFormat = None
 
     places = 1
 

@@ -167,7 +167,7 @@ class Table(Lookup, kw_only=True, by_position=True):
     num_oov_indices: NotNegative = 1
     mask_token: Any = None
     oov_token: Any = None
-    vocabulary: Any = None
+    vocabulary: Any = argument(default=None)
     idf_weights: Any = None
     invert: bool = False
     output_mode: Annotated[str, Convert(mode)] = "int"
