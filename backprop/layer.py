@@ -506,7 +506,7 @@ class Layer(Configurable):
         """The layers that this one is made of: its attributes, and lists of them."""
         found: list[Layer] = []
         for name, value in self.__dict__.items():
-            if not name.startswith("_"):
+            if isinstance(value, HOLDERS) and name[0] != "_":
                 found += layers_in(value)
         return unique(found)
 
@@ -864,6 +864,9 @@ UNUSED = (
     "axis before it, such as GlobalAveragePooling1D() or LSTM(8), or make no mask"
 )
 NOT_BUILT = " yet: it is not built; call it on data or build(input_shape) first"
+
+
+HOLDERS = Layer, list, tuple  # the types of attributes that hold layers
 
 
 def layers_in(value: Any) -> list[Layer]:
