@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("KERAS_BACKEND", "numpy")  # before anything imports keras
 if os.environ["KERAS_BACKEND"] == "jax":
     os.environ.setdefault("JAX_ENABLE_X64", "1")  # else it takes float64 for float32
+# before anything imports jax: what it compiles here runs once or twice, and is not worth optimizing
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # before anything imports numpy: a worker has one core, and threads that wait for a second one
     # make small products a hundred times slower
