@@ -228,7 +228,7 @@ def tokens(below: int, shape: tuple[int, ...]) -> Callable[[np.random.Generator]
 # how a loss wants its targets and predictions, by the first rule that fits the class' name
 def pair_for(name: str) -> Callable[[np.random.Generator, int, int], tuple[Any, Any]]:
     if name.startswith("Sparse") or name == "CategoricalGeneralizedCrossEntropy":
-        return lambda rng, n, k: (rng.integers(0, k, n), shares(rng, n, k))
+        return lambda rng, n, k: (rng.integers(0, k, n), distributions(rng, n, k))
     if name == "CTC":  # n sequences of 5 steps, which spell two labels and padding
         return lambda rng, n, k: (
             np.pad(rng.integers(1, k, (n, 2)), ((0, 0), (0, 1))),
@@ -237,7 +237,7 @@ def pair_for(name: str) -> Callable[[np.random.Generator, int, int], tuple[Any, 
     if name.startswith("Binary"):
         return lambda rng, n, k: (rng.integers(0, 2, (n, k)), rng.uniform(0.1, 0.9, (n, k)))
     if name.startswith(("Categorical", "KL")) and "Hinge" not in name:
-        return lambda rng, n, k: (shares(rng, n, k), shares(rng, n, k))
+        return lambda rng, n, k: (distributions(rng, n, k), distributions(rng, n, k))
     if name == "CategoricalHinge":
         return lambda rng, n, k: (np.eye(k)[rng.integers(0, k, n)], rng.standard_normal((n, k)))
     if "Hinge" in name:
@@ -245,8 +245,8 @@ def pair_for(name: str) -> Callable[[np.random.Generator, int, int], tuple[Any, 
     return lambda rng, n, k: (rng.uniform(0.5, 2, (n, k)), rng.uniform(0.5, 2, (n, k)))
 
 
-def shares(rng: np.random.Generator, n: int, k: int) -> Any:
-    """Positive numbers that sum to 1."""
+def distributions(rng: np.random.Generator, n: int, k: int) -> Any:
+    """(n, k): positive numbers, each row of which sums to 1."""
     p = rng.uniform(0.1, 1.0, (n, k))
     return p / p.sum(-1, keepdims=True)
 
