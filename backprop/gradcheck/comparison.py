@@ -1,9 +1,14 @@
 """<gradient, u> against the slope of φ along u, and both with what rounding does to them.
 
-allowed = 4 max|<r, u>| + 1000 eps max|gradient · u| + …      r: the gradient's round-off
-|slope - <gradient, u>| > bound                  fail
-… ≤ bound, which is small against the gradient   pass
-… ≤ bound, which says nothing                    inconclusive
+What rounding explains in <gradient, u>, where r is how far the gradient moves by it, is
+
+    allowance = 4 max|<r, u>| + 1000 eps max|gradient · u| + …
+
+and the bound holds this beside what `slopes` does not know:
+
+    |slope - <gradient, u>| > bound     fail
+                            ≤ bound     pass, where the bound is small against Σ|gradient · u|
+                                        inconclusive, where it says nothing
 """
 
 from __future__ import annotations
@@ -14,8 +19,9 @@ import numpy as np
 
 from backprop.gradcheck import slopes
 from backprop.gradcheck.entry import Entry, undecided
-from backprop.gradcheck.measured import Direction, Measured
+from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
+from backprop.gradcheck.probe import Direction
 from backprop.gradcheck.rounding import Rounding
 
 
@@ -66,18 +72,8 @@ class Comparison:
             reason = f"backward says {expected.slope:.6g}, differences say {found.value:.6g}"
         else:
             verdict, reason = "inconclusive", f"undecided because of {found.why}"
-        return Entry(
-            name,
-            shape,
-            verdict,
-            reason,
-            expected.slope,
-            found.value,
-            found.bound,
-            size,
-            found.jump,
-            len(known),
-        )
+        numbers = expected.slope, found.value, found.bound, size, found.jump, len(known)
+        return Entry(name, shape, verdict, reason, *numbers)
 
     def expected(self, direction: Direction) -> slopes.Expected:
         """What the slope should be, by the backward pass, and what rounding does to it."""

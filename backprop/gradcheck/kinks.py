@@ -25,9 +25,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backprop.gradcheck.entry import Entry, place_of
-from backprop.gradcheck.measured import Direction, Measured
+from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.probe import Array
+from backprop.gradcheck.probe import Array, Direction
 
 STEPS = (2.0**-14, 2.0**-16)
 OUTPUTS = 8  # with a kink, that get a backward pass of their own
@@ -124,31 +124,36 @@ def bracket(here: Measured, direction: Direction) -> Bracket:
     bound += float((np.abs(v) * np.abs(sides.r - sides.l))[smooth].sum())
     candidates = np.flatnonzero(sides.kinked[outputs])
     chosen = here.rng.choice(candidates, min(OUTPUTS, candidates.size), replace=False)
-    violation = ""
-    for j in chosen:
-        one = np.zeros_like(v)
-        one[j] = 1.0
-        a = backward(one) - offset
-        low, high = sides.between(j)
-        if low <= a <= high:
-            continue
-        low, high, pointwise = hull(here, one, direction, (low, high))
-        if a == 0 and pointwise:  # each of the kinks that meet in this one number has slope 0
-            continue
-        if not low <= a <= high:
-            violation = (
-                f"at a kink backward says {a:.6g} for output {place_of(j, run.shape) or ''}, and "
-                f"the slopes on its sides are {sides.l[j]:.6g} and {sides.r[j]:.6g}"
-            )
-            break
+    violations = (outside(j, backward(unit(j, v)) - offset, sides, here, direction) for j in chosen)
     return Bracket(
         kinked=int(sides.kinked.sum()),
         judged=len(chosen),
-        violation=violation,
+        violation=next(filter(None, violations), ""),
         unsettled=int((~sides.settled).sum()),
         difference=difference,
         bound=bound,
     )
+
+
+def outside(j: int, a: float, sides: Sides, here: Measured, direction: Direction) -> str:
+    """How `a`, the slope by backward of output j, leaves its bracket; empty if it does not."""
+    low, high = sides.between(j)
+    if low <= a <= high:
+        return ""
+    low, high, pointwise = hull(here, unit(j, here.v), direction, (low, high))
+    if low <= a <= high or (a == 0 and pointwise):
+        return ""  # or each of the kinks that meet in this one number has slope 0
+    return (
+        f"at a kink backward says {a:.6g} for output {place_of(j, here.run.shape) or ''}, and the "
+        f"slopes on its sides are {sides.l[j]:.6g} and {sides.r[j]:.6g}"
+    )
+
+
+def unit(j: int, v: Array) -> Array:
+    """e_j, of the shape of v."""
+    one = np.zeros_like(v)
+    one[j] = 1.0
+    return one
 
 
 def along(gradients: list[Array], direction: Direction) -> float:

@@ -17,8 +17,8 @@ import numpy as np
 from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.entry import Entry, not_finite, wrong_outright
 from backprop.gradcheck.kinks import bracket
-from backprop.gradcheck.measured import Direction, Measured, measured
-from backprop.gradcheck.probe import Array, Probe, Run, mask_of
+from backprop.gradcheck.measured import Measured, measured
+from backprop.gradcheck.probe import Array, Direction, Probe, Run, mask_of
 
 NAME = "all, at lattice points"
 

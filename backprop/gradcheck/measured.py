@@ -15,9 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from backprop.gradcheck.point import direction_of
-from backprop.gradcheck.probe import Array, Probe, Run, largest
-
-Direction = Sequence[Array | None]  # u for each slot; None stands still
+from backprop.gradcheck.probe import Array, Direction, Probe, Run, largest
 
 
 @dataclass(frozen=True)

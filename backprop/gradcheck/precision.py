@@ -106,23 +106,16 @@ def worst(
     for room in rooms:
         if not abs(a - n) <= bound:
             bound += room(at)
-    good = abs(a - n) <= bound
-    units = abs(a - n) / (EPS32 * size) if size else np.inf
-    reason = (
-        f"float32 says {a:.6g} for entry {at} and float64 {n:.6g}: "
-        f"{units:.0f} units in the last place, of {UNITS}"
-    )
-    return Entry(
-        f"{slot.name} (float32)",
-        slot.shape,
-        "pass" if good else "fail",
-        "" if good else reason,
-        a,
-        n,
-        bound,
-        size,
-        method="float32",
-    )
+    verdict, reason = "pass", ""
+    if not abs(a - n) <= bound:
+        units = abs(a - n) / (EPS32 * size) if size else np.inf
+        verdict = "fail"
+        reason = (
+            f"float32 says {a:.6g} for entry {at} and float64 {n:.6g}: "
+            f"{units:.0f} units in the last place, of {UNITS}"
+        )
+    name = f"{slot.name} (float32)"
+    return Entry(name, slot.shape, verdict, reason, a, n, bound, size, method="float32")
 
 
 def moves_in_float32(narrow: Sequence[Array], wide: Measured, twin: Probe) -> list[Array]:

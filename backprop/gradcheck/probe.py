@@ -29,6 +29,7 @@ from backprop.parameters import Parameter
 from backprop.promises import came_back, pair
 
 Point = list[Array]  # a value for each slot
+Direction = Sequence[Array | None]  # one for each slot; None stands still
 
 
 class OutOfTime(Exception):
@@ -65,10 +66,10 @@ class Slot:
 
 @dataclass(frozen=True)
 class Place:
-    """point + h · direction, where None stands still. Not added up: parameters may be large."""
+    """point + h · direction. Not added up: parameters may be large."""
 
     point: Sequence[Array]
-    direction: Sequence[Array | None]
+    direction: Direction
     h: float
 
 
@@ -139,7 +140,8 @@ class Probe:
             if self.loss is not None:
                 self.y = np.asarray(y)
                 self.loss.dtype = None  # that of y_pred
-            self.layer = copy_in(subject, x.shape, self.dtype)
+            own = copy.deepcopy(subject, {id(trainer): None})
+            self.layer = built_in(own, (None, *x.shape[1:]), self.dtype)
             integers = self.layer.integer_input
             self.layer.check_input(x.shape)
         x = x if integers else x.astype(self.dtype)
@@ -241,10 +243,7 @@ class Probe:
                 slot.parameter.value += value
 
     def run(
-        self,
-        point: Sequence[Array],
-        direction: Sequence[Array | None] | None = None,
-        h: float = 0.0,
+        self, point: Sequence[Array], direction: Direction | None = None, h: float = 0.0
     ) -> Run:
         """One forward pass at point + h · direction, from the same buffers and generators as every
         other."""
@@ -331,14 +330,13 @@ def names(parameters: list[Parameter]) -> list[str]:
     ]
 
 
-def copy_in(subject: Layer, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-    """A copy that computes in a dtype and is built."""
-    layer = copy.deepcopy(subject, {id(getattr(subject, "trainer", None)): None})
+def built_in(layer: Layer, shape: tuple[int | None, ...], dtype: np.dtype) -> Layer:
+    """A layer that computes in a dtype and is built; one that was not is built itself."""
     if layer.built:
         return layer.astype(dtype)
     for part in layer.walk():
         part.__dict__["dtype"] = dtype
-    layer.build((None, *shape[1:]))
+    layer.build(shape)
     return layer
 
 

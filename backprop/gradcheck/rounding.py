@@ -27,9 +27,9 @@ import numpy as np
 
 from backprop.gradcheck import noise
 from backprop.gradcheck.entry import Entry, wrong_outright
-from backprop.gradcheck.measured import Direction, Measured
+from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.probe import Array, Run, largest
+from backprop.gradcheck.probe import Array, Direction, Run, largest
 
 REVERSED = 3  # backward passes at moved points, which measure its round-off
 ROUGH = 2.0**15  # times what rounding explains
