@@ -281,7 +281,9 @@ def bind(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def unknown_argument(cls: type, name: str, known: Iterable[str]) -> TypeError:
-    advised = advice("arguments").get(name)  # what Keras has, or had
+    places = [f"{c.__name__}()" for c in cls.__mro__]
+    found = (advice(place).get(name, "") for place in places)
+    advised = next((a for a in found if any(k in a for k in known)), advice("arguments").get(name))
     instead = f": {advised}" if advised else nearest(name, known)
     return TypeError(
         f"{cls.__name__}() has no argument {name!r}{instead}; it takes {', '.join(known)}"

@@ -20,7 +20,7 @@ import numpy as np
 
 from backprop.layers import Dense
 from backprop.optimizers import Adam
-from backprop.parameters import ParameterVector
+from backprop.vector import ParameterVector
 
 WIDTHS = (10, 100, 1000)
 

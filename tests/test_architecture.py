@@ -28,6 +28,7 @@ LINES = [
     ["initializers", "regularizers", "constraints", "archive"],
     ["variable"],
     ["parameters", "promises"],
+    ["vector"],
     ["layer_arrays"],
     ["layer_calls"],
     ["layer_face"],

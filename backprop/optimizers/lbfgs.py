@@ -17,8 +17,8 @@ from backprop import checks
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.schedules import number
 from backprop.optimizers.slots import Array
-from backprop.parameters import ParameterVector
 from backprop.spelling import snake_case
+from backprop.vector import ParameterVector
 
 NO_STEPS = (
     "LBFGS takes no single steps: it needs the loss of all the data as often as its line search "
