@@ -312,8 +312,7 @@ class Plan:
 
     base: type | None  # whose written constructor is called first
     arguments: tuple[Declared, ...]
-    standing: frozenset[str]  # arguments whose default is an attribute of the class
-    hidden: frozenset[str]  # arguments behind a property that cannot be assigned to
+    standing: frozenset[str]  # arguments for which nothing need be done where none is given
     afterwards: tuple[Callable[[Any], None], ...]
 
 
@@ -324,20 +323,20 @@ def plan(cls: type, kind: type) -> Plan:
     chain = cls.__mro__[: cls.__mro__.index(base) if base else -1]
     decided = {n for c in chain for n in vars(c).get("decides", ())}
     latest = {n: a for c in reversed(chain) for n, a in declared(c).items() if n not in decided}
-    found = {n: inspect.getattr_static(kind, n, EMPTY) for n in latest}
     return Plan(
         base,
         tuple(latest.values()),
-        frozenset(n for n, a in latest.items() if a.convert is None and stands(a, found[n])),
-        frozenset(n for n, p in found.items() if isinstance(p, property) and p.fset is None),
+        frozenset(n for n, a in latest.items() if a.convert is None and stands(a, kind)),
         tuple(vars(c)["__post_init__"] for c in reversed(chain) if "__post_init__" in vars(c)),
     )
 
 
-def stands(a: Declared, found: Any) -> bool:
-    """Whether nothing need be done for an argument that is not given."""
-    mutable = isinstance(a.default, list | dict | set)
-    return isinstance(found, Managed) or (found is a.default is not EMPTY and not mutable)
+def stands(a: Declared, kind: type) -> bool:
+    """Whether a property or an attribute of the class is the default already."""
+    found = inspect.getattr_static(kind, a.name, EMPTY)
+    if isinstance(found, property | Managed):
+        return True
+    return found is a.default is not EMPTY and not isinstance(found, list | dict | set)
 
 
 def construct(cls: type, self: Any, given: Mapping[str, Any]) -> None:
@@ -359,10 +358,7 @@ def construct(cls: type, self: Any, given: Mapping[str, Any]) -> None:
             value = copy.copy(a.default)  # a list of one's own
         if a.convert is not None:
             value = a.convert(value, kind, name)
-        if name in todo.hidden:
-            self.__dict__[name] = value
-        else:
-            setattr(self, name, value)
+        setattr(self, name, value)
     for complete in todo.afterwards:
         complete(self)
 
