@@ -76,8 +76,8 @@ def place_of(k: Any, shape: Shape) -> Shape:
 
 def not_finite(gradient: np.ndarray) -> str:
     """What is said of the first NaN or infinity in a gradient; empty if there is none."""
-    bad = np.flatnonzero(~np.isfinite(gradient))
-    if not bad.size:
+    finite = np.isfinite(gradient)
+    if finite.all():
         return ""
-    at = place_of(bad[0], gradient.shape)
+    at = place_of(np.argmin(finite), gradient.shape)
     return f"backward gives {gradient[at]} for entry {at}"

@@ -43,8 +43,8 @@ class Bracket:
 
     Attributes
     ----------
-    kinked, judged : int
-        Outputs with a kink, and those of them that were looked at one by one.
+    kinked : int
+        Outputs with a kink.
     violation : str
         How the backward pass left its bracket; empty if it did not.
     unsettled : int
@@ -54,7 +54,6 @@ class Bracket:
     """
 
     kinked: int
-    judged: int
     violation: str
     unsettled: int
     difference: float
@@ -127,7 +126,6 @@ def bracket(here: Measured, direction: Direction) -> Bracket:
     violations = (outside(j, backward(unit(j, v)) - offset, sides, here, direction) for j in chosen)
     return Bracket(
         kinked=int(sides.kinked.sum()),
-        judged=len(chosen),
         violation=next(filter(None, violations), ""),
         unsettled=int((~sides.settled).sum()),
         difference=difference,

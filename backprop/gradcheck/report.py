@@ -107,15 +107,15 @@ class Report:
         Located
             A list of wrong entries, with what backward and differences say about each.
         """
-        compare = self.looked_at()
+        compare = self.closer_look()
         if name is None:
             if not self.failed:
                 raise ValueError("every gradient passed: name the one to look at")
             name = self.failed[0].name
         return locate(compare.here.probe.index(self[name].name), compare, limit, evaluations)
 
-    def looked_at(self) -> Comparison:
-        """What there is to look at more closely."""
+    def closer_look(self) -> Comparison:
+        """What can be looked at more closely: the point, and what was measured there."""
         if self.check is not None:
             return self.check
         if not self.evaluations:
@@ -163,7 +163,7 @@ class Report:
         ImportError
             Without matplotlib: install ``backprop[plot]``.
         """
-        draw(self.entries, self.looked_at().rounding, self.subject[:100], path)
+        draw(self.entries, self.closer_look().rounding, self.subject[:100], path)
 
     def rows(self) -> list[list[str]]:
         return [

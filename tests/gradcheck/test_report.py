@@ -262,6 +262,8 @@ def test_a_time_limit_leaves_the_rest_undecided():
 
     assert report.verdict == "inconclusive"
     assert "undecided because of the time limit" in str(report)
+    with pytest.raises(ValueError, match="time limit passed before anything was looked at"):
+        report.locate("kernel")
     with pytest.raises(ValueError, match="positive number of seconds"):
         gradcheck(ReLU(), normal(2, 2), time_limit=0)
 
