@@ -33,7 +33,7 @@ from backprop.config import (
 )
 from backprop.parameters import at_most
 from backprop.random import own_seeds
-from backprop.training.checkpoint import (
+from backprop.run_state import (
     check_weights,
     model_state,
     path_of,
