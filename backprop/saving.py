@@ -41,6 +41,7 @@ from backprop.run_state import (
     weight_names,
     weights_and_states,
 )
+from backprop.training.hooks import is_model
 
 __all__ = [
     "CustomObjectScope",
@@ -243,7 +244,7 @@ def read_keras_model(
 
 def model_of(config: Any) -> Any:
     model = deserialize(config)
-    if not hasattr(model, "compile"):
+    if not is_model(model):
         raise ValueError(f"it holds {model!r}, which is no model")
     return model
 

@@ -25,7 +25,7 @@ LINES = [
     ["parameters", "promises"],
     ["layer"],
     ["activations", "layers", "losses", "metrics"],
-    ["training.class_weight", "run_state"],
+    ["training.class_weight", "training.hooks", "run_state"],
     ["optimizers", "gradcheck", "training.reader", "training.data", "datasets"],
     ["callbacks"],
     ["training"],

@@ -41,6 +41,7 @@ from backprop.gradcheck.rounding import Rounding
 from backprop.layer import Layer
 from backprop.losses.loss import Loss
 from backprop.masks import flags
+from backprop.training.hooks import is_model
 
 EPS = float(np.finfo(np.float64).eps)
 RETRIES = 3  # further directions for what did not pass: a mistake shows along all of them
@@ -140,7 +141,7 @@ def gradcheck(
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit must be a positive number of seconds, got {time_limit!r}")
     if values == "auto":
-        values = "own" if hasattr(type(subject), "compile") else "random"
+        values = "own" if is_model(subject) else "random"
     # a key of its own: whoever draws x from default_rng(seed) would get x again for v
     sequence = np.random.SeedSequence(seed, spawn_key=(1,))
     # a step may leave a function's domain; what comes out of it then is not used
@@ -450,7 +451,7 @@ class Check:
         """Whether kinks of several layers may meet: then a slope outside their bracket may be
         right."""
         leaves = [part for part in self.probe.layer.walk() if not part.sublayers()]
-        return len(leaves) > 1 or hasattr(self.probe.layer, "compile")
+        return len(leaves) > 1 or is_model(self.probe.layer)
 
     # ------------------------------------------------------------------------------- a closer look
 
