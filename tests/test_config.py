@@ -3,6 +3,7 @@
 import ast
 import copy
 import dataclasses
+import functools
 import inspect
 import json
 import pickle
@@ -14,7 +15,8 @@ from configurables import build_alike, classes, does, fresh, in_use
 
 import backprop as bp
 from backprop import constraints, initializers, losses, metrics, optimizers, regularizers
-from backprop.config import called, custom_object_scope, serialize, signature_of
+from backprop.arguments import defaults_of
+from backprop.config import called, custom_object_scope, serialize
 from backprop.layer import INFERENCE, Layer
 from backprop.layers import (
     GRU,
@@ -46,14 +48,16 @@ VALUES = [
 ]
 
 
-def other_values(item, name, count=2):
+@functools.cache
+def other_values(family, cls, name, count=2):
     """Values of an argument that the constructor takes and that are not the one it has."""
-    names = signature_of(type(item))[0]
+    item = fresh(family, cls)
+    names = defaults_of(cls)
     now = serialize(item._arguments.get(name, names[name]))
     found = []
     for value in VALUES:
         try:
-            called(type(item), item._arguments | {name: value})
+            called(cls, item._arguments | {name: value})
         except (ValueError, TypeError, IndexError, AttributeError):
             continue
         if serialize(value) != now:
@@ -67,8 +71,8 @@ def other_values(item, name, count=2):
     ("family", "cls"), [pytest.param(f, c, id=f"{f}.{c.__name__}") for f, c in classes()]
 )
 def test_every_argument_says_what_it_is_or_refuses(family, cls, make):
-    for name in signature_of(cls)[0].keys() - {"name", "trainable", *make(family, cls).unsaved}:
-        for value in other_values(make(family, cls), name):
+    for name in defaults_of(cls).keys() - {"name", "trainable", *make(family, cls).unsaved}:
+        for value in other_values(family, cls, name):
             item = make(family, cls)
             try:
                 setattr(item, name, value)
@@ -103,7 +107,7 @@ def test_a_configuration_has_every_argument(family, cls):
 
     config = item.get_config()
 
-    assert config.keys() == signature_of(cls)[0].keys() - set(item.unsaved)
+    assert config.keys() == defaults_of(cls).keys() - set(item.unsaved)
     for name in config.keys() - {"input_shape"}:  # which is that of a built layer, as in Keras
         getattr(item, name)
 
@@ -413,7 +417,7 @@ def test_an_argument_of_the_users_class_is_followed(item, name, value):
     before = item.get_config()
     setattr(item, name, value)
 
-    assert before[name] == signature_of(type(item))[0].get(name, 0.5) or name == "rate"
+    assert before[name] == defaults_of(type(item)).get(name, 0.5) or name == "rate"
     assert item.get_config()[name] == value
     assert type(item).from_config(item.get_config()).get_config() == item.get_config()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from backprop.config import nearest
 from backprop.defaults import float_dtype, floatx
 from backprop.layer import Array, Layer
 from backprop.layers.containers import Chain, InputLayer
 from backprop.models.habits import Habits
 from backprop.models.trained import Trained
 from backprop.parameters import ParameterVector
+from backprop.spelling import nearest
 from backprop.training.hooks import refuse
 from backprop.training.trainer import Trainer
 

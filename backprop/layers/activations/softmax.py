@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from backprop.layer import INFERENCE, Array, Context, Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, Array, Context, Layer
 from backprop.linalg import log_softmax, softmax, softmax_backward
 from backprop.masks import beside, fits, flags, mixes
 
@@ -33,9 +34,6 @@ class AlongAxis(Layer):
             axis = axis[0]
         self.axis = tuple(axis) if isinstance(axis, list | tuple) else axis
         self.time_local = self.axis == -1
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def check_input(self, shape):
         super().check_input(shape)

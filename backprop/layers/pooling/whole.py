@@ -6,7 +6,8 @@ from math import prod
 
 import numpy as np
 
-from backprop.layer import INFERENCE, Array, Context, InputSpec, Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, Array, Context, InputSpec, Layer
 from backprop.layers.windows import shape_back, shape_last, standard_format
 from backprop.linalg import ones, sum_last
 from backprop.masks import beside, fits, only_real
@@ -23,9 +24,6 @@ class GlobalPooling(Layer):
         self.data_format = standard_format(data_format, type(self).__name__)
         self.keepdims = keepdims
         self.input_spec = InputSpec(ndim=self.places + 2)
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def check_input(self, shape):
         super().check_input(shape)

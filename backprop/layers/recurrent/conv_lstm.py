@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import integer, integers
-from backprop.layer import Array, InputSpec, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import Array, InputSpec
 from backprop.layers.activations import layer_of
 from backprop.layers.convolution.products import correlate, input_gradient, kernel_gradient
 from backprop.layers.recurrent.inplace import InPlace, in_place
