@@ -259,15 +259,12 @@ class BackupAndRestore(Configurable, Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._batches = 0
-        collect(self._others())  # what cannot be written is an error now
+        collect(self.companions)  # what cannot be written is an error now
         stopped = self.model.stop_training
         self._restore()
         if self.model.stop_training and not stopped:  # by a callback that had ended the run before
             self.model.trainer.epoch = (self.params or {}).get("epochs", self.model.trainer.epoch)
             self.model.trainer.step = 0
-
-    def _others(self) -> list[Callback]:
-        return [] if self.companions is None else self.companions.callbacks
 
     def _restore(self) -> None:
         if os.path.exists(self._latest):
@@ -284,9 +281,9 @@ class BackupAndRestore(Configurable, Callback):
             self._load(self._previous)
 
     def _load(self, path: str) -> None:
-        from backprop.training.checkpoint import load_checkpoint
+        from backprop.run_state import load_checkpoint
 
-        load_checkpoint(self.model, path, partial(restore, self._others()))
+        load_checkpoint(self.model, path, partial(restore, self.companions))
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -303,12 +300,12 @@ class BackupAndRestore(Configurable, Callback):
             self._save(self._epoch, batch + 1)
 
     def _save(self, epoch: int, batch: int) -> None:
-        from backprop.training.checkpoint import save_checkpoint
+        from backprop.run_state import save_checkpoint
 
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._latest):
             os.replace(self._latest, self._previous)
-        save_checkpoint(self.model, self._latest, epoch, batch, collect(self._others()))
+        save_checkpoint(self.model, self._latest, epoch, batch, collect(self.companions))
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if not self.delete_checkpoint:

@@ -35,6 +35,7 @@ from backprop.gradcheck.report import Report, loosened
 from backprop.gradcheck.rounding import Rounding
 from backprop.gradcheck.verdict import verdict_on
 from backprop.layer import Layer
+from backprop.training.hooks import is_model
 
 
 def gradcheck(
@@ -129,7 +130,7 @@ def gradcheck(
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit must be a positive number of seconds, got {time_limit!r}")
     if values == "auto":
-        values = "own" if hasattr(type(subject), "compile") else "random"
+        values = "own" if is_model(subject) else "random"
     # a key of its own: whoever draws x from default_rng(seed) would get x again for v
     sequence = np.random.SeedSequence(seed, spawn_key=(1,))
     # a step may leave a function's domain; what comes out of it then is not used

@@ -27,6 +27,7 @@ from backprop.layers import Chain, InputLayer
 from backprop.losses.loss import Loss
 from backprop.parameters import Parameter
 from backprop.promises import came_back, pair
+from backprop.training.hooks import is_model
 
 Point = list[Array]  # a value for each slot
 Direction = Sequence[Array | None]  # one for each slot; None stands still
@@ -172,7 +173,7 @@ class Probe:
         """Whether kinks of several layers may meet: then a slope outside their bracket may be
         right."""
         leaves = [part for part in self.layer.walk() if not part.sublayers()]
-        return len(leaves) > 1 or hasattr(self.layer, "compile")
+        return len(leaves) > 1 or is_model(self.layer)
 
     def index(self, name: str) -> int:
         """The slot of a name, with or without what an entry has behind it in brackets."""
