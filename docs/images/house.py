@@ -14,33 +14,47 @@ import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "backprop"
-COLOURS = {  # what a room is for
-    "the contract and its chain": ("context layer layer_arrays layer_calls layer_face parameters vector variable", "#f6d9b0"),
-    "names, arguments, settings": ("arguments config registry spelling absent defaults backend checks tuning", "#dfe3ea"),
-    "mathematics": ("linalg parallel random masks seeds input_spec initializers regularizers constraints activations layers losses metrics optimizers", "#cfe8d5"),
-    "training": ("training callbacks models generation", "#cfdff2"),
-    "trust": ("gradcheck testing promises", "#ecd0dc"),
-}  # fmt: skip
+KINDS = {  # what a room is for: its colour, the rooms
+    "the contract": (
+        "#f6d9b0",
+        "context layer layer_arrays layer_calls layer_face parameters vector variable",
+    ),
+    "names, arguments, settings": (
+        "#dfe3ea",
+        "arguments config registry spelling absent defaults backend checks tuning",
+    ),
+    "mathematics": (
+        "#cfe8d5",
+        "linalg parallel random masks seeds input_spec initializers regularizers constraints "
+        "activations layers losses metrics optimizers",
+    ),
+    "training": ("#cfdff2", "training callbacks run_state models generation"),
+    "trust": ("#ecd0dc", "gradcheck testing promises"),
+}
+COLOURS = {room: colour for colour, rooms in KINDS.values() for room in rooms.split()}
+NO_CODE = (
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+)
 
 
 def room_of(name: str) -> str:
-    return name.split(".")[1] if name.count(".") else ""
+    return name.split(".")[1]
 
 
 def imported(path: Path) -> set[str]:
     """The rooms that a file imports, anywhere in it."""
-    found = set()
+    names = []
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("backprop"):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            found |= (
-                {room_of(name) for name in names}
-                if node.module == "backprop"
-                else {room_of(node.module)}
-            )
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
-            found |= {room_of(a.name) for a in node.names if a.name.startswith("backprop.")}
-    return found
+            names += [alias.name for alias in node.names]
+    return {room_of(name) for name in names if name.startswith("backprop.")}
 
 
 def lines_of_code(path: Path) -> int:
@@ -48,23 +62,11 @@ def lines_of_code(path: Path) -> int:
     text = path.read_text()
     described = set()
     for node in ast.walk(ast.parse(text)):
-        if (
-            isinstance(node, ast.Expr)
-            and isinstance(node.value, ast.Constant)
-            and isinstance(node.value.value, str)
-        ):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             described |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    skipped = (
-        tokenize.COMMENT,
-        tokenize.NL,
-        tokenize.NEWLINE,
-        tokenize.INDENT,
-        tokenize.DEDENT,
-        tokenize.ENDMARKER,
-    )
     lines = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in skipped:
+        if token.type not in NO_CODE:
             lines |= set(range(token.start[0], token.end[0] + 1))
     return len(lines - described)
 
@@ -129,34 +131,19 @@ def places(arrows: dict[str, set[str]], level: dict[str, int]) -> dict[str, tupl
 def draw(path: Path) -> None:
     everything, sizes = house()
     arrows = direct(everything)
-    level = floors(everything)
-    at = places(arrows, level)
-    colour = {room: c for names, c in COLOURS.values() for room in names.split()}
+    at = places(arrows, floors(everything))
     figure, ax = plt.subplots(figsize=(12, 11))
     for room, below in arrows.items():
         for other in below:
             (x0, y0), (x1, y1) = at[room], at[other]
             ax.plot([x0, x1], [y0 - 0.28, y1 + 0.28], color="#8a8f98", lw=0.7, alpha=0.6, zorder=1)
     for room, (x, y) in at.items():
-        style = {
-            "boxstyle": "round,pad=0.35",
-            "fc": colour.get(room, "#f4f4f4"),
-            "ec": "#555b66",
-            "lw": 0.8,
-        }
-        ax.text(
-            x,
-            y,
-            f"{room}\n{sizes[room]:,}",
-            ha="center",
-            va="center",
-            fontsize=8.5,
-            bbox=style,
-            zorder=2,
-        )
-    for i, (meaning, (_, c)) in enumerate(COLOURS.items()):
-        ax.text(0.01, 0.99 - 0.03 * i, f"  {meaning}  ", transform=ax.transAxes, va="top", fontsize=8.5,
-                bbox={"fc": c, "ec": "none", "pad": 2})  # fmt: skip
+        box = {"boxstyle": "round,pad=0.35", "fc": COLOURS.get(room, "#f4f4f4"), "ec": "#555b66"}
+        text = f"{room}\n{sizes[room]:,}"
+        ax.text(x, y, text, ha="center", va="center", fontsize=8.5, bbox=box, zorder=2)
+    for i, (meaning, (colour, _)) in enumerate(KINDS.items()):
+        where, box = (0.01, 0.99 - 0.03 * i), {"fc": colour, "ec": "none", "pad": 2}
+        ax.text(*where, f"  {meaning}  ", transform=ax.transAxes, va="top", fontsize=8.5, bbox=box)
     ax.set_axis_off()
     ax.margins(0.04)
     figure.savefig(path, dpi=110, bbox_inches="tight")
