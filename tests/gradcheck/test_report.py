@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from inputs import normal
 
 import backprop as bp
 from backprop import losses
@@ -16,10 +17,6 @@ from backprop.layer import INFERENCE, Layer
 from backprop.layers import GRU, LSTM, BatchNormalization, Conv2D, Dense, Dropout, ReLU
 from backprop.linalg import rows
 from backprop.testing.bugs import find
-
-
-def normal(*shape):
-    return np.random.default_rng(0).standard_normal(shape)
 
 
 class WrongEntries(Dense):

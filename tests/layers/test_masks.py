@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import reference
 from finite_differences import assert_gradients
+from inputs import normal
 from keras_parity import keras_in
 from layer_examples import ARGUMENTS, FLAT
 
@@ -816,7 +817,3 @@ def test_a_model_says_once_that_a_mask_ends_and_where():
         model.fit(IDS, np.zeros(3), epochs=2, batch_size=1, verbose=0)
     assert len(caught) == 1
     model.predict(IDS, verbose=0)
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
