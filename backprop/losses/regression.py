@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.arguments import Convert
 from backprop.linalg import SHORT
 from backprop.losses.axes import last, mean_last, share, unlast
-from backprop.losses.loss import EPSILON, Loss
+from backprop.losses.loss import EPSILON, ReductionFirst
 
 Array = np.ndarray
 
 
-class MeanSquaredError(Loss):
+class MeanSquaredError(ReductionFirst):
     """values = ⟨d²⟩, where d = y_pred - y_true and ⟨·⟩ is the mean over the last axis.
 
         y_true, y_pred, d: (..., k)    values: (...)
@@ -38,13 +39,7 @@ class MeanSquaredError(Loss):
     2.5
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_squared_error",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "mean_squared_error"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = y_pred - y_true
@@ -56,7 +51,7 @@ class MeanSquaredError(Loss):
         return share(2 * dvalues, d) * d
 
 
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(ReductionFirst):
     """values = ⟨|d|⟩, where d = y_pred - y_true and ⟨·⟩ is the mean over the last axis.
 
         y_true, y_pred, d: (..., k)    values: (...)
@@ -81,13 +76,7 @@ class MeanAbsoluteError(Loss):
     1.5
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_absolute_error",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "mean_absolute_error"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = y_pred - y_true
@@ -98,7 +87,7 @@ class MeanAbsoluteError(Loss):
         return share(dvalues, d) * np.sign(d)
 
 
-class MeanAbsolutePercentageError(Loss):
+class MeanAbsolutePercentageError(ReductionFirst):
     """values = 100 ⟨|d| / s⟩, where d = y_pred - y_true and s = max(|y_true|, 1e-7).
 
         y_true, y_pred, d, s: (..., k)    values: (...)
@@ -124,13 +113,7 @@ class MeanAbsolutePercentageError(Loss):
     37.5
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_absolute_percentage_error",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "mean_absolute_percentage_error"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = (y_pred - y_true) / np.maximum(np.abs(y_true), EPSILON)
@@ -141,7 +124,7 @@ class MeanAbsolutePercentageError(Loss):
         return share(100 * dvalues, d) * np.sign(d) / np.maximum(np.abs(y_true), EPSILON)
 
 
-class MeanSquaredLogarithmicError(Loss):
+class MeanSquaredLogarithmicError(ReductionFirst):
     """values = ⟨d²⟩, where d = log(1 + p) - log(1 + t), p and t are y_pred and y_true above 1e-7.
 
         y_true, y_pred, d, p, t: (..., k)    values: (...)
@@ -168,13 +151,7 @@ class MeanSquaredLogarithmicError(Loss):
     0.48045
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_squared_logarithmic_error",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "mean_squared_logarithmic_error"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         p = np.maximum(y_pred, EPSILON)
@@ -191,7 +168,16 @@ class MeanSquaredLogarithmicError(Loss):
         return d
 
 
-class Huber(Loss):
+def above_zero(value: Any, who: str, name: str) -> Any:
+    if not value > 0:
+        raise ValueError(f"{who} expects a positive {name}, got {value!r}")
+    return value
+
+
+Delta = Annotated[float, Convert(above_zero)]
+
+
+class Huber(ReductionFirst):
     """values = ⟨h(y_pred - y_true)⟩, h(d) = ½ d² where |d| <= delta, else delta |d| - ½ delta².
 
         y_true, y_pred, d: (..., k)    values: (...)
@@ -221,17 +207,8 @@ class Huber(Loss):
     Source: P. Huber, Robust Estimation of a Location Parameter, 1964.
     """
 
-    def __init__(
-        self,
-        delta: float = 1.0,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "huber_loss",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
-        if not delta > 0:
-            raise ValueError(f"Huber expects a positive delta, got {delta!r}")
-        self.delta = delta
+    delta: Delta = 1.0
+    name = "huber_loss"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = y_pred - y_true
@@ -244,7 +221,7 @@ class Huber(Loss):
         return share(dvalues, slope) * slope
 
 
-class LogCosh(Loss):
+class LogCosh(ReductionFirst):
     """values = ⟨log cosh d⟩ over the last axis, where d = y_pred - y_true.
 
         y_true, y_pred, d: (..., k)    values: (...)
@@ -274,13 +251,7 @@ class LogCosh(Loss):
     4999.6534
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "log_cosh",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "log_cosh"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = y_pred - y_true
@@ -296,7 +267,7 @@ class LogCosh(Loss):
         return share(dvalues, d) * np.tanh(d)
 
 
-class CosineSimilarity(Loss):
+class CosineSimilarity(ReductionFirst):
     """values = -Σ t̂ p̂ along `axis`, where t̂ = y_true / |y_true| and p̂ = y_pred / |y_pred|.
 
         y_true, y_pred, t̂, p̂: (..., k)    values, |y_pred|: (...)
@@ -326,15 +297,8 @@ class CosineSimilarity(Loss):
     -0.6
     """
 
-    def __init__(
-        self,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "cosine_similarity",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
-        self.axis = axis
+    axis: int = -1
+    name = "cosine_similarity"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         t, _ = unit(last(y_true, self.axis))
