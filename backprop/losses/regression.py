@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.arguments import Convert
+from backprop.checks import where
 from backprop.linalg import SHORT
 from backprop.losses.axes import last, mean_last, share, unlast
 from backprop.losses.loss import EPSILON, ReductionFirst
 
 Array = np.ndarray
+Delta = Annotated[float, where(lambda v: v > 0, "a positive {name}")]
 
 
 class MeanSquaredError(ReductionFirst):
@@ -166,15 +167,6 @@ class MeanSquaredLogarithmicError(ReductionFirst):
         d /= 1 + np.maximum(y_pred, EPSILON)
         d *= y_pred > EPSILON
         return d
-
-
-def above_zero(value: Any, who: str, name: str) -> Any:
-    if not value > 0:
-        raise ValueError(f"{who} expects a positive {name}, got {value!r}")
-    return value
-
-
-Delta = Annotated[float, Convert(above_zero)]
 
 
 class Huber(ReductionFirst):
