@@ -9,6 +9,7 @@ import numpy as np
 from backprop.arguments import argument
 from backprop.linalg import SHORT, max_last, multiples, rows, sum_last
 from backprop.losses.axes import last, mean_last, share, unlast
+from backprop.losses.functions import function_of
 from backprop.losses.labels import (
     Axis,
     BinaryLabels,
@@ -106,6 +107,9 @@ class BinaryCrossentropy(Smoothed, BinaryLabels):
         return super().advice(shape)
 
 
+binary_crossentropy = function_of(BinaryCrossentropy, "[[1.0, 0.0]], [[0.5, 0.5]]", "[0.693147]")
+
+
 class CategoricalCrossentropy(Smoothed, OneHotLabels):
     """values = -Σ t log q along `axis`, where t holds the labels, one-hot or soft.
 
@@ -176,6 +180,11 @@ class CategoricalCrossentropy(Smoothed, OneHotLabels):
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         super().check_labels(y_true, output_shape)
         check_probabilities(self, y_true, "for class numbers use SparseCategoricalCrossentropy")
+
+
+categorical_crossentropy = function_of(
+    CategoricalCrossentropy, "[[0.0, 1.0]], [[0.75, 0.25]]", "[1.386294]"
+)
 
 
 class SparseCategoricalCrossentropy(ClassNumbers):
@@ -280,6 +289,11 @@ class SparseCategoricalCrossentropy(ClassNumbers):
         # a subclass may have changed what the shorter way rests on
         plain = type(self) is SparseCategoricalCrossentropy and self.ignore_class is None
         return SparseAfterSoftmax(self) if plain and not self.from_logits else None
+
+
+sparse_categorical_crossentropy = function_of(
+    SparseCategoricalCrossentropy, "[1], [[0.75, 0.25]]", "[1.386294]"
+)
 
 
 class SparseAfterSoftmax(Loss):

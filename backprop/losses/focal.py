@@ -10,6 +10,7 @@ from backprop.checks import where
 from backprop.linalg import rows, sigmoid
 from backprop.losses.axes import last, mean_last, share, unlast
 from backprop.losses.classification import exponentials, normalise
+from backprop.losses.functions import function_of
 from backprop.losses.labels import (
     BinaryLabels,
     ClassNumbers,
@@ -99,6 +100,9 @@ class BinaryFocalCrossentropy(Smoothed, BinaryLabels):
         check_probabilities(self, y_true, "for more classes use CategoricalFocalCrossentropy")
 
 
+binary_focal_crossentropy = function_of(BinaryFocalCrossentropy, "[[1.0]], [[0.5]]", "[0.173287]")
+
+
 class CategoricalFocalCrossentropy(Smoothed, OneHotLabels):
     """values = -Σ alpha (1 - q)^gamma t log q along `axis`: damped where the label was foreseen.
 
@@ -176,6 +180,11 @@ class CategoricalFocalCrossentropy(Smoothed, OneHotLabels):
         check_probabilities(self, y_true, "for class numbers use utils.to_categorical(y)")
 
 
+categorical_focal_crossentropy = function_of(
+    CategoricalFocalCrossentropy, "[[1.0, 0.0]], [[0.5, 0.5]], alpha=1.0", "[0.173287]"
+)
+
+
 class CategoricalGeneralizedCrossEntropy(ClassNumbers):
     """values = (1 - p^q) / q, where p is the probability of the label.
 
@@ -221,6 +230,11 @@ class CategoricalGeneralizedCrossEntropy(ClassNumbers):
         dy_pred = np.zeros((p.size, shape[-1]), p.dtype)
         dy_pred[at] = -(np.maximum(p, EPSILON) ** (self.q - 1)) * dvalues.reshape(-1)
         return dy_pred.reshape(shape)
+
+
+categorical_generalized_cross_entropy = function_of(
+    CategoricalGeneralizedCrossEntropy, "[1], [[0.75, 0.25]], q=0.5", "[1.0]", defaults=False
+)
 
 
 def slope(f: Array, gamma: float) -> Any:

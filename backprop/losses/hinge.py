@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from backprop.losses.axes import mean_last, share
+from backprop.losses.functions import function_of
 from backprop.losses.labels import BinaryLabels, OneHotLabels
 
 Array = np.ndarray
@@ -66,6 +67,9 @@ class Hinge(Margin):
         return -share(dvalues, t) * t * (m > 0)
 
 
+hinge = function_of(Hinge, "[[0.0, 1.0]], [[0.5, 0.25]]", "[1.125]")
+
+
 class SquaredHinge(Margin):
     """values = ⟨m²⟩ over the last axis, where m = max(1 - t y_pred, 0) and t = ±1.
 
@@ -105,6 +109,9 @@ class SquaredHinge(Margin):
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         t, m = cache
         return share(-2 * dvalues, t) * t * m
+
+
+squared_hinge = function_of(SquaredHinge, "[[0.0, 1.0]], [[0.5, 0.5]]", "[1.25]")
 
 
 class CategoricalHinge(OneHotLabels):
@@ -148,6 +155,11 @@ class CategoricalHinge(OneHotLabels):
         t, wrong, values = cache
         first = np.arange(t.shape[-1]) == wrong.argmax(-1)[..., None]
         return ((1 - t) * first - t) * (dvalues * (values > 0))[..., None]
+
+
+categorical_hinge = function_of(
+    CategoricalHinge, "[[0.0, 1.0, 0.0]], [[0.5, 0.75, 0.25]]", "[0.75]"
+)
 
 
 def signs(y_true: Array) -> Array:

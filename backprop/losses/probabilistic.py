@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from backprop.losses.axes import mean_last, share
+from backprop.losses.functions import function_of
 from backprop.losses.loss import EPSILON, ReductionFirst
 
 Array = np.ndarray
@@ -47,6 +48,9 @@ class KLDivergence(ReductionFirst):
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         ratio, inside = cache
         return -dvalues[..., None] * ratio * inside
+
+
+kl_divergence = function_of(KLDivergence, "[[0.5, 0.5]], [[0.25, 0.75]]", "[0.143841]")
 
 
 class Poisson(ReductionFirst):
@@ -95,3 +99,6 @@ class Poisson(ReductionFirst):
             raise ValueError(
                 f"Poisson expects counts, none of them negative, and got {y_true.min()}"
             )
+
+
+poisson = function_of(Poisson, "[[1.0, 0.0]], [[1.0, 3.0]]", "[2.0]")

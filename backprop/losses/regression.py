@@ -9,6 +9,7 @@ import numpy as np
 from backprop.checks import where
 from backprop.linalg import SHORT
 from backprop.losses.axes import last, mean_last, share, unlast
+from backprop.losses.functions import function_of
 from backprop.losses.loss import EPSILON, ReductionFirst
 
 Array = np.ndarray
@@ -52,6 +53,11 @@ class MeanSquaredError(ReductionFirst):
         return share(2 * dvalues, d) * d
 
 
+mean_squared_error = function_of(
+    MeanSquaredError, "[[0.0, 1.0], [2.0, 2.0]], [[1.0, 3.0], [2.0, 2.0]]", "[2.5, 0.0]"
+)
+
+
 class MeanAbsoluteError(ReductionFirst):
     """values = ⟨|d|⟩, where d = y_pred - y_true and ⟨·⟩ is the mean over the last axis.
 
@@ -86,6 +92,9 @@ class MeanAbsoluteError(ReductionFirst):
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         d = cache
         return share(dvalues, d) * np.sign(d)
+
+
+mean_absolute_error = function_of(MeanAbsoluteError, "[[0.0, 1.0]], [[1.0, 3.0]]", "[1.5]")
 
 
 class MeanAbsolutePercentageError(ReductionFirst):
@@ -123,6 +132,11 @@ class MeanAbsolutePercentageError(ReductionFirst):
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         d, y_true = cache
         return share(100 * dvalues, d) * np.sign(d) / np.maximum(np.abs(y_true), EPSILON)
+
+
+mean_absolute_percentage_error = function_of(
+    MeanAbsolutePercentageError, "[[2.0, 4.0]], [[3.0, 3.0]]", "[37.5]"
+)
 
 
 class MeanSquaredLogarithmicError(ReductionFirst):
@@ -169,6 +183,11 @@ class MeanSquaredLogarithmicError(ReductionFirst):
         return d
 
 
+mean_squared_logarithmic_error = function_of(
+    MeanSquaredLogarithmicError, "[[0.0, 1.0]], [[1.0, 3.0]]", "[0.480453]"
+)
+
+
 class Huber(ReductionFirst):
     """values = ⟨h(y_pred - y_true)⟩, h(d) = ½ d² where |d| <= delta, else delta |d| - ½ delta².
 
@@ -211,6 +230,9 @@ class Huber(ReductionFirst):
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         slope = cache
         return share(dvalues, slope) * slope
+
+
+huber = function_of(Huber, "[[0.0, 0.0]], [[1.0, 3.0]]", "[1.5]")
 
 
 class LogCosh(ReductionFirst):
@@ -259,6 +281,9 @@ class LogCosh(ReductionFirst):
         return share(dvalues, d) * np.tanh(d)
 
 
+log_cosh = function_of(LogCosh, "[[0.0, 0.0]], [[0.0, 2.0]]", "[0.662501]")
+
+
 class CosineSimilarity(ReductionFirst):
     """values = -Σ t̂ p̂ along `axis`, where t̂ = y_true / |y_true| and p̂ = y_pred / |y_pred|.
 
@@ -302,6 +327,9 @@ class CosineSimilarity(ReductionFirst):
         t, p, norm, cosine = cache
         along = cosine[..., None] * (norm > EPSILON)
         return unlast((p * along - t) / norm * dvalues[..., None], self.axis)
+
+
+cosine_similarity = function_of(CosineSimilarity, "[[1.0, 0.0]], [[3.0, 4.0]]", "[-0.6]")
 
 
 def unit(x: Array) -> tuple[Array, Array]:
