@@ -31,8 +31,9 @@ default stands behind it, bare or in an `argument(default=...)` that says more o
 
 Their order is Keras': those of the class, then those of its base classes. One that is declared
 again with a bare default keeps its place; `argument(...)` puts it where it is written, or behind
-another. What stands behind ``_: KW_ONLY``, the inherited ones too, is given by keyword alone, as in
-a dataclass. A class that is made
+another. One that is assigned a value without a type has another default, and is otherwise what it
+was. What stands behind ``_: KW_ONLY``, the inherited ones too, is given by keyword alone, as in a
+dataclass. A class that is made
 with `kw_only=True` has them by keyword alone, as type checkers demand of base classes; a group of
 arguments that belongs into the middle adds `by_position=True`, and is by position too when called.
 """
@@ -45,7 +46,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
 import numpy as np
@@ -143,6 +144,18 @@ def declared(cls: type) -> dict[str, Declared]:
                 says = value if isinstance(value, Argument) else None
                 default = value if says is None else says.default
                 found[name] = Declared(name, default, says, converter(hint, default), plain(hint))
+        found |= redefaulted(cls)
+    return found
+
+
+def redefaulted(cls: type) -> dict[str, Declared]:
+    """The inherited arguments of which a class says another default alone: ``name = "ctc"``."""
+    hints, found = inspect.get_annotations(cls), {}
+    for name, value in vars(cls).items():
+        if name[0] != "_" and name not in hints and not hasattr(value, "__get__"):
+            above = next((a[name] for a in map(declared, cls.__mro__[1:]) if name in a), None)
+            if above is not None:
+                found[name] = replace(above, default=value, says=None)
     return found
 
 
@@ -222,9 +235,11 @@ def placed(cls: type, base: dict[str, inspect.Parameter]) -> dict[str, inspect.P
         else:
             own[name] = p
     found = list((own | rest).values())
+    last: dict[str, str] = {}  # those behind the same one stand as they are written
     for before, p in behind:
-        at = [q.name for q in found].index(before) + 1
+        at = [q.name for q in found].index(last.get(before, before)) + 1
         found.insert(at, p.replace(kind=found[at - 1].kind))
+        last[before] = p.name
     return {p.name: p for p in found}
 
 
@@ -334,7 +349,9 @@ def plan(cls: type, kind: type) -> Plan:
 def stands(a: Declared, kind: type) -> bool:
     """Whether a property or an attribute of the class is the default already."""
     found = inspect.getattr_static(kind, a.name, EMPTY)
-    if isinstance(found, property | Managed):
+    if isinstance(found, Managed):
+        return found.default is a.default
+    if isinstance(found, property):
         return True
     return found is a.default is not EMPTY and not isinstance(found, list | dict | set)
 
