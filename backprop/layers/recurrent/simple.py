@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from backprop.layers.recurrent.loop import (
-    Recurrent,
-    Tape,
-    multiply_back,
-    seen,
-    stacked,
-    sum_over_time,
-)
+import numpy as np
+
+from backprop.layers.recurrent.units import Units
 
 
-class SimpleRNN(Recurrent):
+class SimpleRNN(Units):
     """h = activation(x kernel + h₋ recurrent_kernel + bias), step by step; ₋ marks the step before.
 
         x: (N, T, n)    kernel: (n, units)    recurrent_kernel: (units, units)    bias: (units,)
@@ -111,29 +106,20 @@ class SimpleRNN(Recurrent):
             **kwargs,
         )
 
-    def prepare(self, tape: Tape):
-        tape.of_x = stacked([self.kernel, self.bias_row()], [0])
-        tape.of_h = stacked([self.recurrent_kernel], [0])
-        tape.drop_in = None if tape.drop is None else tape.drop[:, : -self.units]
-
     def advance(self, t, tape):
-        z = tape.z[t % len(tape.z)]
-        z += seen(tape.of_h, tape.h[t], tape.drop_of_h)
-        return self._squash.value(z[0], out=tape.h[t + 1])
+        h, z = tape.states[0], tape.z[t % len(tape.z)]
+        z += tape.h.forward(t)
+        return self._squash.value(z[0], out=h[t + 1])
 
-    def reverse(self, t, tape, dstates, dz):
-        dz[0] = dstates[0]
-        self._squash.back(dz[0], tape.h[t + 1], tape.caches[t])
-        return [multiply_back(self.recurrent_kernel, dz, tape.drop_of_h)]
+    def look_back(self, at, tape, dz):
+        """activation'(z)."""
+        h = tape.states[0][1:][at]
+        slopes = np.empty_like(h)
+        self._squash.slope(h, out=slopes)
+        return slopes
 
-    def sums(self, tape, dz):
-        return [sum_over_time(tape.v[:-1], dz, tape.drop)]
-
-    def set_gradients(self, sums):
-        d, n = sums[0][:, 0], len(self.kernel)
-        self.dkernel, self.drecurrent_kernel = d[:n], d[n + 1 :]
-        if self.use_bias:
-            self.dbias = d[n]
-
-    def input_gradients(self, tape, dz):
-        return multiply_back(self.kernel, dz, tape.drop_of_x)
+    def reverse(self, t, tape, dstates, dz, slope):
+        [dh] = dstates
+        np.multiply(dh, slope, out=dz[0])
+        self._squash.rest(dz[0], tape.caches[t])
+        return [tape.h.backward(dz)]

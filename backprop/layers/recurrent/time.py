@@ -238,14 +238,10 @@ class OverTime(Layer):
         return None if real.all() else self.in_order(~real)
 
     def draw(self, rate: float, shape: tuple[int, ...], dtype, ctx: Context) -> Array | None:
-        """What multiplies x or h₋ of a sequence, at all its steps: (1 or gates, *shape).
-
-        With recurrent dropout each gate has a draw of its own, of both.
-        """
+        """What multiplies x or h₋ of this shape, at all steps; None for nothing."""
         if not ctx.training or not rate:
             return None
-        count = self.gates if self.recurrent_dropout else 1
-        kept = (self.rng.random((count, *shape)) >= rate).astype(dtype)
+        kept = (self.rng.random(shape) >= rate).astype(dtype)
         if rate < 1:  # at 1 nothing is left that could be scaled up
             kept /= dtype.type(1 - rate)
         return kept
