@@ -16,6 +16,8 @@ from functools import cache
 from types import FrameType, ModuleType
 from typing import Any
 
+from backprop.spelling import nearest
+
 CHAINS = "networks are chains, not graphs. Use Sequential, with Residual and Parallel for branches"
 FUNCTIONAL = CHAINS + "; Sequential(model.layers[:k]) gives what layer k gets, with its weights"
 OWN_LAYER = "write a layer of your own with forward and backward, see docs/write_a_layer.md"
@@ -326,8 +328,6 @@ def explain(place: str, name: str, known: Iterable[str] = ()) -> str:
         home = f"backprop.{family}"
         if name in public_names(importlib.import_module(home)):
             return f"{place} has no {name!r}; it is {home}.{name}"
-    from backprop.config import nearest  # which has this module's `face` itself
-
     return f"{place} has no {name!r}{nearest(name, known)}"
 
 

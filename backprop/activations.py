@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backprop.absent import face
-from backprop.config import custom_object_scope, registered_name
+from backprop.config import custom_object_scope
 from backprop.config import deserialize as object_of
 from backprop.config import serialize as config_of
 from backprop.layer import INFERENCE, Array, Layer
@@ -51,6 +51,7 @@ from backprop.layers.activations import (
     Threshold,
     registry,
 )
+from backprop.registry import registered_name
 
 
 def run(layer: Layer, x: Any) -> Array:

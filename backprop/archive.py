@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from backprop.config import nearest
+from backprop.spelling import nearest
 
 Array = np.ndarray
 FORMAT = "backprop"

@@ -1,11 +1,14 @@
 """Checks of arguments at the border, so that every constructor refuses the same things with the
-same words."""
+same words; and the types of declared arguments that are checked so."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+
+from backprop.arguments import Convert
+from backprop.spelling import snake_case
 
 
 def integer(value: Any, who: str, name: str, least: int = 1) -> int:
@@ -46,3 +49,19 @@ def one_of(value: Any, choices: tuple, who: str, name: str) -> Any:
             f"{who} expects {name} to be one of {', '.join(map(repr, choices))}, got {value!r}"
         )
     return value
+
+
+Positive = Annotated[int, Convert(integer)]
+NotNegative = Annotated[int, Convert(integer, least=0)]
+Fraction = Annotated[float, Convert(fraction)]
+# a name, which is that of the class in snake case where none is given
+Name = Annotated[Any, Convert(lambda value, who, name: value or snake_case(who), none=True)]
+
+
+def choice(*choices: Any) -> Convert:
+    """In a type: one of these values, ``Annotated[str, choice("valid", "same")]``."""
+
+    def check(value, who, name):
+        return one_of(value, choices, who, name)
+
+    return Convert(check, none=None in choices)

@@ -8,12 +8,13 @@ to one unit each; (0, 1, 2) for a Conv2D kernel (h, w, in, out). The snake-case 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from backprop import checks
 from backprop.absent import face
+from backprop.arguments import Convert
 from backprop.config import Configurable, Registry, custom_object_scope
 
 Array = np.ndarray
@@ -199,6 +200,9 @@ def get(identifier: Any) -> Any:
     raise TypeError(
         f"a constraint is a name, a Constraint or a function of an array; got {identifier!r}"
     )
+
+
+ConstraintLike = Annotated[Any, Convert(lambda value, who, name: get(value))]
 
 
 def serialize(constraint: Any) -> Any:

@@ -6,7 +6,11 @@ They are read as `backprop.config.floatx()` or `backprop.backend.floatx()`.
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import numpy as np
+
+from backprop.arguments import Convert
 
 _floatx = "float32"
 
@@ -58,6 +62,9 @@ def float_dtype(dtype) -> np.dtype:
     if found not in (np.float32, np.float64):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
     return found
+
+
+FloatDtype = Annotated[Any, Convert(lambda value, who, name: float_dtype(value))]
 
 
 def standardize_dtype(dtype=None) -> str:

@@ -17,12 +17,13 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from backprop import checks, random
 from backprop.absent import face
+from backprop.arguments import Convert
 from backprop.config import Configurable, Registry, custom_object_scope
 from backprop.defaults import floatx
 
@@ -718,6 +719,9 @@ def get(identifier: Any) -> Any:
         "an initializer is a name, an Initializer, fn(shape, dtype=None) or an array; "
         f"got {identifier!r}"
     )
+
+
+InitializerLike = Annotated[Any, Convert(lambda value, who, name: get(value))]
 
 
 def serialize(initializer: Any) -> Any:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from backprop.absent import face
-from backprop.config import Registry, custom_object_scope, deserialize, nearest, serialize
+from backprop.config import Registry, custom_object_scope, deserialize, serialize
 from backprop.defaults import float_dtype, floatx
 from backprop.input_spec import SymbolicArray
-from backprop.layer import Array, Layer, unique
+from backprop.layer import Array, Layer
+from backprop.layer_arrays import unique
 from backprop.layers.containers import Chain, Input, InputLayer
 from backprop.parameters import ParameterVector
+from backprop.spelling import nearest
 from backprop.training.data import unpack_x_y_sample_weight
 from backprop.training.hooks import hook, refuse
 from backprop.training.tracking import fresh, metrics_in

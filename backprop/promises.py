@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from backprop.config import is_foreign
 from backprop.input_spec import Shape, show_shape
+from backprop.registry import is_foreign
 
 Array = np.ndarray
 

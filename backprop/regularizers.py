@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from backprop import checks
 from backprop.absent import face
+from backprop.arguments import Convert
 from backprop.config import Configurable, Registry, custom_object_scope
 
 Array = np.ndarray
@@ -300,6 +301,9 @@ def get(identifier: Any) -> Any:
     raise TypeError(
         f"a regularizer is a name or a Regularizer, such as L2(0.01); got {identifier!r}"
     )
+
+
+RegularizerLike = Annotated[Any, Convert(lambda value, who, name: get(value))]
 
 
 def serialize(regularizer: Any) -> Any:

@@ -22,17 +22,15 @@ import numpy as np
 from backprop import archive
 from backprop.absent import face
 from backprop.config import (
-    FAMILIES,
     custom_object_scope,
     deserialize,
     get_custom_objects,
     register_keras_serializable,
-    registered_name,
     serialize,
-    users_own,
 )
 from backprop.parameters import at_most
 from backprop.random import own_seeds
+from backprop.registry import FAMILIES, registered_name, users_own
 from backprop.training.checkpoint import (
     check_weights,
     model_state,

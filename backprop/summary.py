@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from backprop.config import nearest
 from backprop.layer import Layer
+from backprop.spelling import nearest
 
 
 def summary(

@@ -9,8 +9,9 @@ import numpy as np
 from layer_examples import example
 
 import backprop as bp
-from backprop.config import FAMILIES, HOMES, called
+from backprop.config import called
 from backprop.layer import Context
+from backprop.registry import FAMILIES, HOMES
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "CosineDecay": {"initial_learning_rate": 0.1, "decay_steps": 10},

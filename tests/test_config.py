@@ -14,7 +14,8 @@ from configurables import build_alike, classes, does, fresh, in_use
 
 import backprop as bp
 from backprop import constraints, initializers, losses, metrics, optimizers, regularizers
-from backprop.config import called, custom_object_scope, serialize, signature_of
+from backprop.arguments import defaults_of
+from backprop.config import called, custom_object_scope, serialize
 from backprop.layer import INFERENCE, Layer
 from backprop.layers import (
     GRU,
@@ -48,7 +49,7 @@ VALUES = [
 
 def other_values(item, name, count=2):
     """Values of an argument that the constructor takes and that are not the one it has."""
-    names = signature_of(type(item))[0]
+    names = defaults_of(type(item))
     now = serialize(item._arguments.get(name, names[name]))
     found = []
     for value in VALUES:
@@ -67,7 +68,7 @@ def other_values(item, name, count=2):
     ("family", "cls"), [pytest.param(f, c, id=f"{f}.{c.__name__}") for f, c in classes()]
 )
 def test_every_argument_says_what_it_is_or_refuses(family, cls, make):
-    for name in signature_of(cls)[0].keys() - {"name", "trainable", *make(family, cls).unsaved}:
+    for name in defaults_of(cls).keys() - {"name", "trainable", *make(family, cls).unsaved}:
         for value in other_values(make(family, cls), name):
             item = make(family, cls)
             try:
@@ -103,7 +104,7 @@ def test_a_configuration_has_every_argument(family, cls):
 
     config = item.get_config()
 
-    assert config.keys() == signature_of(cls)[0].keys() - set(item.unsaved)
+    assert config.keys() == defaults_of(cls).keys() - set(item.unsaved)
     for name in config.keys() - {"input_shape"}:  # which is that of a built layer, as in Keras
         getattr(item, name)
 
@@ -413,7 +414,7 @@ def test_an_argument_of_the_users_class_is_followed(item, name, value):
     before = item.get_config()
     setattr(item, name, value)
 
-    assert before[name] == signature_of(type(item))[0].get(name, 0.5) or name == "rate"
+    assert before[name] == defaults_of(type(item)).get(name, 0.5) or name == "rate"
     assert item.get_config()[name] == value
     assert type(item).from_config(item.get_config()).get_config() == item.get_config()
 

@@ -20,6 +20,7 @@ import pytest
 
 import backprop as bp
 from backprop import cli
+from backprop.arguments import declared, writes_its_own
 from backprop.config import custom_object_scope
 from backprop.layer import InputSpec, Layer
 from backprop.layers import InputLayer
@@ -420,17 +421,23 @@ def section(doc, title):
 
 
 def undocumented_arguments(cls):
-    """The constructor's arguments that the section Parameters does not name."""
-    if "__init__" not in cls.__dict__:
+    """The constructor's arguments that the section Parameters does not name; `**kwargs` there means
+    those that base classes take by keyword."""
+    if not {"__init__", "__annotations__"} & vars(cls).keys():
         return []
     lines = section(own_doc(cls), "Parameters").splitlines()
     heads = " ".join(line for line in lines if line[:1].strip())
-    wanted = [
-        p.name
-        for p in inspect.signature(cls.__init__).parameters.values()
-        if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    ]
-    return [name for name in wanted if not re.search(rf"\b{name}\b", heads)]
+    handed_on = "**kwargs" in heads.split()
+    if writes_its_own(cls):
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    else:
+        parameters = [
+            p
+            for p in inspect.signature(cls).parameters.values()
+            if not handed_on or p.kind is not p.KEYWORD_ONLY or p.name in declared(cls)
+        ]
+    named = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    return [name for name in named if not re.search(rf"\b{name}\b", heads)]
 
 
 @pytest.mark.parametrize("cls", CONSTRUCTED, ids=lambda cls: cls.__name__)

@@ -3,7 +3,7 @@
 import pytest
 
 from backprop import losses, metrics, optimizers
-from backprop.config import nearest
+from backprop.spelling import nearest
 
 ARGUMENTS = [
     *("units", "activation", "use_bias", "kernel_initializer", "bias_initializer"),

@@ -11,7 +11,8 @@ from backprop.callbacks.callback import BatchLogs, Callback, Logs, lazy
 from backprop.callbacks.console import say
 from backprop.callbacks.monitor import MonitorCallback
 from backprop.callbacks.state import collect, restore
-from backprop.config import Configurable, nearest
+from backprop.config import Configurable
+from backprop.spelling import nearest
 
 
 def check_save_freq(who: str, save_freq: Any) -> None:

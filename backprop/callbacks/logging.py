@@ -14,7 +14,8 @@ import numpy as np
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
 from backprop.callbacks.monitor import validated
-from backprop.config import Configurable, nearest
+from backprop.config import Configurable
+from backprop.spelling import nearest
 
 
 class CSVLogger(Configurable, Callback):

@@ -14,7 +14,8 @@ import numpy as np
 
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
-from backprop.config import Configurable, nearest, snake_case
+from backprop.config import Configurable
+from backprop.spelling import nearest, snake_case
 
 # names of metrics and losses by what is better
 MORE = """

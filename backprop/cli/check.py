@@ -13,7 +13,7 @@ import numpy as np
 from backprop import saving
 from backprop.cli.layers import literal
 from backprop.cli.usage import UsageError
-from backprop.config import nearest
+from backprop.spelling import nearest
 
 Array = np.ndarray
 WHAT = "certify gradients by finite differences"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backprop.cli.usage import UsageError
-from backprop.config import nearest
+from backprop.spelling import nearest
 
 SHORT = {
     "conv": "Conv2D",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from backprop.cli.usage import UsageError, exists
-from backprop.config import nearest
+from backprop.spelling import nearest
 from backprop.tabular import (
     Preprocessing,
     Table,

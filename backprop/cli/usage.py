@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from backprop.config import nearest
+from backprop.spelling import nearest
 
 
 class UsageError(Exception):

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backprop.config import FAMILIES, serialize, signature_of, snake_case
+from backprop.arguments import defaults_of
+from backprop.config import serialize
+from backprop.registry import FAMILIES
+from backprop.spelling import snake_case
 
 TWO_INPUTS = "in Keras it takes two inputs, so it needs a graph"
 NO_SUCH = "Keras has none"
@@ -113,12 +116,12 @@ def item(module: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_default(cls: type, argument: str, value: Any) -> bool:
-    default = signature_of(cls)[0].get(argument, value is not None)
+    default = defaults_of(cls).get(argument, value is not None)
     return not isinstance(default, type) and serialize(default) == value
 
 
 def layer_config(cls: type, config: dict[str, Any], dtype: str) -> dict[str, Any]:
-    own = signature_of(cls)[0]
+    own = defaults_of(cls)
     if cls.__name__ == "InputLayer":
         return config
     for argument in ("input_shape", "input_dim"):  # of every layer; an Embedding's is its own

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from backprop.config import snake_case
 from backprop.interop.keras_configs import name_in_keras
+from backprop.spelling import snake_case
 
 Array = np.ndarray
 CELLS = ("RNN", "SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import one_of
-from backprop.layer import NOT_BUILT, Array, Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import Array, Layer
+from backprop.layer_arrays import NOT_BUILT
 from backprop.layers.activations import Linear, build_activation, layer_of
 from backprop.layers.containers import Container, add_up, as_layer, repeated
 from backprop.masks import beside, both

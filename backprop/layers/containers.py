@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from backprop.arguments import defaults_of
 from backprop.checks import integer
-from backprop.config import signature_of
 from backprop.defaults import floatx
-from backprop.layer import INFERENCE, NOT_BUILT, Array, Context, Layer, Shape, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, Array, Context, Layer, Shape
+from backprop.layer_arrays import NOT_BUILT
 from backprop.masks import cleaned, only_real
 from backprop.parameters import Parameter
 from backprop.promises import came_back, declared_shape
@@ -213,7 +215,7 @@ class Chain(Container):
             if not self.trainable:
                 layer.trainable = False
         self._entries.append(layer)
-        if "layers" in signature_of(type(self))[0]:
+        if "layers" in defaults_of(type(self)):
             self._arguments["layers"] = self._entries
         self.built = False
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from backprop.checks import integer
-from backprop.layer import INFERENCE, InputSpec, Layer
-from backprop.layers.activations import Linear, ReLU, build_activation, layer_of
+from backprop.checks import Positive
+from backprop.layer import INFERENCE, InputSpec
+from backprop.layers.activations import ActivationLike, Linear, ReLU, build_activation
 from backprop.layers.activations.elementwise import positive
+from backprop.layers.kernels import KernelAndBias
 from backprop.linalg import gradients_of_affine, multiply, product_of_rows, rows
 
 
-class Dense(Layer):
+class Dense(KernelAndBias):
     """y = activation(x · kernel + bias), over the last axis.
 
         x: (..., n)    kernel: (n, units)    bias: (units,)    y: (..., units)
@@ -51,54 +50,20 @@ class Dense(Layer):
     array([[6., 6.]], dtype=float32)
     """
 
+    units: Positive
+    activation: ActivationLike = None
+    use_bias: bool = True
+
     sparse_input = True
-
     changeable = ("activation",)
-
-    def __init__(
-        self,
-        units: int,
-        activation=None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units = integer(units, "Dense", "units")
-        self.activation = layer_of(activation or "linear")
-        self.use_bias = use_bias
-        self.kernel_initializer = kernel_initializer
-        self.bias_initializer = bias_initializer
-        self.kernel_regularizer = kernel_regularizer
-        self.bias_regularizer = bias_regularizer
-        self.kernel_constraint = kernel_constraint
-        self.bias_constraint = bias_constraint
-        self.input_spec = InputSpec(min_ndim=2)
+    input_spec = InputSpec(min_ndim=2)
 
     def build(self, input_shape):
         self.check_input(input_shape)
         n = input_shape[-1]
-        self.kernel, self.dkernel = self.param(
-            "kernel",
-            (n, self.units),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        self.kernel, self.dkernel = self.declared_param("kernel", (n, self.units))
         if self.use_bias:
-            self.bias, self.dbias = self.param(
-                "bias",
-                (self.units,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias, self.dbias = self.declared_param("bias", (self.units,))
         build_activation(self.activation, (*input_shape[:-1], self.units))
         # a subclass with a forward of its own may couple time steps
         self.time_local = type(self).forward is Dense.forward and self.activation.time_local

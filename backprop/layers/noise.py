@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backprop.checks import fraction, integer
-from backprop.layer import INFERENCE, InputSpec, Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.windows import standard_format
 from backprop.regularizers import L1L2
 
@@ -15,7 +17,8 @@ from backprop.regularizers import L1L2
 class Multiplied(Layer):
     """y = x * k in training, for a random k that its subclasses draw: then dx = dy * k."""
 
-    rate: float
+    if TYPE_CHECKING:
+        rate: float
     time_local = True
 
     def draw(self, x):

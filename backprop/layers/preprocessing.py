@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from backprop.layer import INFERENCE, Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, Layer
 from backprop.linalg import rows_of
 
 LEAST = 1e-7  # of a standard deviation, as in Keras: what never varies is not divided by 0

@@ -7,7 +7,8 @@ from math import prod
 import numpy as np
 
 from backprop.checks import integer
-from backprop.layer import INFERENCE, InputSpec, Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.windows import channels_back, channels_last, shape_last, standard_format
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.layer import show_shape
+from backprop.input_spec import show_shape
 from backprop.losses.classification import exponentials
 from backprop.losses.loss import Loss
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backprop.layer import show_shape
+from backprop.input_spec import show_shape
 from backprop.losses.axes import agree, last
 from backprop.losses.loss import FLATTEN, Loss
 

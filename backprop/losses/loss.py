@@ -26,7 +26,8 @@ import numpy as np
 
 from backprop.checks import one_of
 from backprop.defaults import floatx
-from backprop.layer import Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import Layer
 from backprop.losses.axes import agree, leading, same_rank
 from backprop.masks import cleaned, flags
 

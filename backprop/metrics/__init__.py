@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from backprop.absent import face
-from backprop.config import Registry, custom_object_scope, signature_of, snake_case
+from backprop.arguments import defaults_of
+from backprop.config import Registry, custom_object_scope
 from backprop.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -84,6 +85,7 @@ from backprop.metrics.regression import (
     R2Score,
     RootMeanSquaredError,
 )
+from backprop.spelling import snake_case
 
 __all__ = [
     "AUC",
@@ -382,9 +384,7 @@ def ignored(cls: type[Metric], loss: Any) -> dict[str, Any]:
     """The loss' `ignore_class` as an argument of a metric that takes one."""
     label = getattr(loss, "ignore_class", None)
     return (
-        {}
-        if label is None or "ignore_class" not in signature_of(cls)[0]
-        else {"ignore_class": label}
+        {} if label is None or "ignore_class" not in defaults_of(cls) else {"ignore_class": label}
     )
 
 

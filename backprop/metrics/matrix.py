@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,8 @@ Array = np.ndarray
 class Confusion(Metric):
     """A metric that keeps a confusion matrix: rows are what is true, columns what was foreseen."""
 
-    ignore_class: int | None = None
+    if TYPE_CHECKING:
+        ignore_class: int | None = None
 
     def keep(self, classes: int) -> None:
         """Make the matrix."""

@@ -22,14 +22,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from backprop import initializers
-from backprop.config import FAMILIES, Configurable, nearest, signature_of, snake_case
+from backprop.arguments import defaults_of
+from backprop.config import Configurable
 from backprop.losses.loss import leading, same_rank
 from backprop.masks import flags
+from backprop.registry import FAMILIES
+from backprop.spelling import nearest, snake_case
 
 Array = np.ndarray
 
@@ -84,8 +87,8 @@ class Metric(Configurable):
     3.0
     """
 
-    _variables: list[Variable]
-    direction: str | None = None  # "up" or "down": which way is better, where that is known
+    _variables: ClassVar[list[Variable]]
+    direction = None  # "up" or "down": which way is better, where that is known
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls, *args, **kwargs)
@@ -375,7 +378,7 @@ class MeanMetricWrapper(Mean):
             return super().__new__(cls, *args, **kwargs)
         # what is not an argument of the constructor is fn's, and checked against fn's arguments in
         # __init__
-        known = signature_of(cls)[0]
+        known = defaults_of(cls)
         self = super().__new__(cls, *args, **{k: v for k, v in kwargs.items() if k in known})
         self._arguments |= kwargs
         return self
@@ -404,7 +407,7 @@ class MeanMetricWrapper(Mean):
         super().update_state(self.fn(y_true, y_pred, **self.fn_kwargs), sample_weight)
 
     def __repr__(self) -> str:
-        known = signature_of(type(self))[0]
+        known = defaults_of(type(self))
         extra = [f", {k}={v!r}" for k, v in self._arguments.items() if k not in known]
         return f"{super().__repr__()[:-1]}{''.join(extra)})"
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.arguments import argument
 from backprop.optimizers.hyperparameters import Flag, Hyperparameter
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.slots import Array, Numbers
@@ -56,26 +57,15 @@ class Adam(Optimizer):
     array([0.9, 1.1])
     """
 
-    beta_1 = Hyperparameter("[0, 1)")
-    beta_2 = Hyperparameter("[0, 1)")
-    epsilon = Hyperparameter("[0, inf)")
-    amsgrad = Flag()
+    learning_rate: Any = argument(default=0.001)
+    beta_1: Any = Hyperparameter("[0, 1)", default=0.9)
+    beta_2: Any = Hyperparameter("[0, 1)", default=0.999)
+    epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
+    amsgrad: Any = Flag(default=False)
+
     scalars = ("unit_1", "unit_2")  # 1 - beta_1 and 1 - beta_2 at the last step: what M, V count in
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: Any = 0.9,
-        beta_2: Any = 0.999,
-        epsilon: Any = 1e-7,
-        amsgrad: bool = False,
-        **kwargs: Any,
-    ):
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.amsgrad = amsgrad
+    def __post_init__(self):
         self.unit_1 = 1 - self.beta_1
         self.unit_2 = 1 - self.beta_2
         self._numbers = Numbers(4)
@@ -122,6 +112,15 @@ class Adam(Optimizer):
         w -= t
 
 
+class NeededDecay(Hyperparameter):
+    """A weight decay that cannot be left out."""
+
+    def checked(self, value: Any, who: str) -> Any:
+        if value is None:
+            raise ValueError(f"{who} expects a {self.name}, got None; use Adam for none")
+        return super().checked(value, who)
+
+
 class AdamW(Adam):
     """Adam with decoupled weight decay: w ← w - lr * weight_decay * w, then Adam's step.
 
@@ -146,23 +145,8 @@ class AdamW(Adam):
     AdamW(weight_decay=0.01)
     """
 
-    weight_decay = Hyperparameter("[0, inf)")
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        weight_decay: Any = 0.004,
-        beta_1: Any = 0.9,
-        beta_2: Any = 0.999,
-        epsilon: Any = 1e-7,
-        amsgrad: bool = False,
-        **kwargs: Any,
-    ):
-        if weight_decay is None:
-            raise ValueError("AdamW expects a weight_decay, got None; use Adam for none")
-        super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs
-        )
+    learning_rate: Any = argument(default=0.001)
+    weight_decay: Any = NeededDecay("[0, inf)", default=0.004)
 
 
 class Adamax(Optimizer):
@@ -192,22 +176,10 @@ class Adamax(Optimizer):
     array([0.9, 1.1])
     """
 
-    beta_1 = Hyperparameter("[0, 1)")
-    beta_2 = Hyperparameter("[0, 1)")
-    epsilon = Hyperparameter("[0, inf)")
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: Any = 0.9,
-        beta_2: Any = 0.999,
-        epsilon: Any = 1e-7,
-        **kwargs: Any,
-    ):
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+    learning_rate: Any = argument(default=0.001)
+    beta_1: Any = Hyperparameter("[0, 1)", default=0.9)
+    beta_2: Any = Hyperparameter("[0, 1)", default=0.999)
+    epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
 
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum", "norm")]
@@ -256,24 +228,15 @@ class Nadam(Optimizer):
     array([0.89, 1.11])
     """
 
-    beta_1 = Hyperparameter("[0, 1)")
-    beta_2 = Hyperparameter("[0, 1)")
-    epsilon = Hyperparameter("[0, inf)")
+    learning_rate: Any = argument(default=0.001)
+    beta_1: Any = Hyperparameter("[0, 1)", default=0.9)
+    beta_2: Any = Hyperparameter("[0, 1)", default=0.999)
+    epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
+
     scratch = 2
     scalars = ("u_product",)  # P_t
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: Any = 0.9,
-        beta_2: Any = 0.999,
-        epsilon: Any = 1e-7,
-        **kwargs: Any,
-    ):
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+    def __post_init__(self):
         self.u_product = 1.0
 
     def slots(self) -> list[tuple[str, ...]]:

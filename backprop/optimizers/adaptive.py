@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.arguments import Convert, argument
 from backprop.optimizers.hyperparameters import Flag, Hyperparameter, scheduled
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.slots import Array
+
+
+def start(value: Any, who: str, name: str) -> float:
+    if not 0 <= value < np.inf:
+        raise ValueError(f"{who} expects {name} to be finite and not negative, got {value!r}")
+    return float(value)
+
+
+Start = Annotated[float, Convert(start)]
 
 
 class RMSprop(Optimizer):
@@ -44,26 +54,13 @@ class RMSprop(Optimizer):
     array([0.8, 1.2])
     """
 
-    rho = Hyperparameter("[0, 1]")
-    momentum = Hyperparameter("[0, 1]")
-    epsilon = Hyperparameter("[0, inf)")
-    centered = Flag()
-    _centered: bool
+    learning_rate: Any = argument(default=0.001)
+    rho: Any = Hyperparameter("[0, 1]", default=0.9)
+    momentum: Any = Hyperparameter("[0, 1]", default=0.0)
+    epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
+    centered: Any = Flag(default=False)
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        rho: Any = 0.9,
-        momentum: Any = 0.0,
-        epsilon: Any = 1e-7,
-        centered: bool = False,
-        **kwargs: Any,
-    ):
-        super().__init__(learning_rate, **kwargs)
-        self.rho = rho
-        self.momentum = momentum
-        self.epsilon = epsilon
-        self.centered = centered
+    _centered = False
 
     def slots(self) -> list[tuple[str, ...]]:
         b = [("momentum",)] if scheduled(self, "momentum") or self.momentum else []
@@ -126,23 +123,9 @@ class Adagrad(Optimizer):
     array([0.9, 1.1])
     """
 
-    epsilon = Hyperparameter("[0, inf)")
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        initial_accumulator_value: float = 0.1,
-        epsilon: Any = 1e-7,
-        **kwargs: Any,
-    ):
-        super().__init__(learning_rate, **kwargs)
-        if not 0 <= initial_accumulator_value < np.inf:
-            raise ValueError(
-                "Adagrad expects initial_accumulator_value to be finite and not negative, got "
-                f"{initial_accumulator_value!r}"
-            )
-        self.initial_accumulator_value = float(initial_accumulator_value)
-        self.epsilon = epsilon
+    learning_rate: Any = argument(default=0.001)
+    initial_accumulator_value: Start = 0.1
+    epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
 
     def slots(self) -> list[tuple[str, ...]]:
         return [("accumulator",)]
@@ -190,16 +173,11 @@ class Adadelta(Optimizer):
     array([0.564, 1.444])
     """
 
-    rho = Hyperparameter("[0, 1]")
-    epsilon = Hyperparameter("[0, inf)")
-    scratch = 2
+    learning_rate: Any = argument(default=0.001)
+    rho: Any = Hyperparameter("[0, 1]", default=0.95)
+    epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
 
-    def __init__(
-        self, learning_rate: Any = 0.001, rho: Any = 0.95, epsilon: Any = 1e-7, **kwargs: Any
-    ):
-        super().__init__(learning_rate, **kwargs)
-        self.rho = rho
-        self.epsilon = epsilon
+    scratch = 2
 
     def slots(self) -> list[tuple[str, ...]]:
         return [("accumulated_grad", "accumulated_delta_var")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -27,23 +27,20 @@ class Bookkeeping(Configurable):
     """The half of `Optimizer` that has no mathematics in it."""
 
     scratch = 1  # arrays for intermediate results that `update` is given; at least 1
-    scalars: tuple[str, ...] = ()  # attributes that are state: numbers that steps change
+    scalars: ClassVar[tuple[str, ...]] = ()  # attributes that are state: numbers that steps change
 
-    name: str
-    learning_rate: Any
-    use_ema: Any
-    _accumulates: int | None = None  # how many steps make an update
+    _accumulates = None  # how many steps make an update
     _steps = 0
-    _vector: ParameterVector | None = None
-    _segments: list[Segment] | None = None
-    _slots: Slots | None = None
-    _pending: dict[str, Any] | None = None
-    _stretches: list[Stretch]
-    _gradients: list[Any]
-    _singles: dict[int, Stretch]
-    _known: dict[int, Entry]
-    _excluded_values: tuple[Any, ...] = ()
-    _excluded_names: tuple[str, ...] = ()
+    _vector = None  # the ParameterVector that steps are made on
+    _segments = None  # what of it is trained
+    _slots = None  # once it is built
+    _pending = None  # what a file had for an optimizer that was not built yet
+    _excluded_values = ()
+    _excluded_names = ()
+
+    if TYPE_CHECKING:  # what `Optimizer` declares
+        name: ClassVar[Any]
+        use_ema: ClassVar[Any]
 
     def slots(self) -> list[tuple[str, ...]]:
         """Names of the vectors to keep, in groups: a group's are interleaved in `variables`."""
@@ -125,8 +122,8 @@ class Bookkeeping(Configurable):
             slots.take_over(before)
         self._slots = slots
         self._segments = self._vector = None
-        self._singles = {}
-        self._known = {}
+        self._singles: dict[int, Stretch] = {}
+        self._known: dict[int, Entry] = {}
         if self._pending is not None:
             pending, self._pending = self._pending, None
             try:

@@ -1,7 +1,7 @@
 """Hyper-parameters of an optimizer: each a number, or a function of the step.
 
     class SGD(Optimizer):
-        momentum = Hyperparameter("[0, 1]")
+        momentum: Any = Hyperparameter("[0, 1]", default=0.0)
 
 Reading ``optimizer.momentum`` gives the number at the present step; assigning takes a number or a
 function, checks it, and is seen by `get_config` and `repr`. A function is not replaced by a number:
@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from backprop import checks
+from backprop.arguments import Argument
 from backprop.optimizers import schedules
 from backprop.optimizers.readings import Rate, reading
 
 
-class Hyperparameter:
+class Hyperparameter(Argument):
     """A number within an interval, or a schedule.
 
     Parameters
@@ -31,15 +31,18 @@ class Hyperparameter:
         Where a number may be: ``"[0, 1)"``.
     optional : bool, default False
         Whether None is allowed.
+    **more
+        Those of `Argument`.
     """
 
-    def __init__(self, interval: str = "(-inf, inf)", optional: bool = False):
+    def __init__(self, interval: str = "(-inf, inf)", optional: bool = False, **more: Any):
+        super().__init__(**more)
         self.interval = interval
         self.optional = optional
         self.low, self.high = (float(end) for end in interval[1:-1].split(","))
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        super().__set_name__(owner, name)
         self.slot = f"_{name}"
 
     def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
@@ -114,8 +117,8 @@ class Clip(Hyperparameter):
         Names of the other ways.
     """
 
-    def __init__(self, interval: str, *others: str):
-        super().__init__(interval, optional=True)
+    def __init__(self, interval: str, *others: str, default: Any):
+        super().__init__(interval, optional=True, default=default)
         self.others = others
 
     def __set__(self, optimizer: Any, value: Any) -> None:
@@ -129,13 +132,14 @@ class Clip(Hyperparameter):
         super().__set__(optimizer, value)
 
 
-class Flag:
+class Flag(Argument):
     """An option that is on or off, and that slots may depend on.
 
     A step reads ``optimizer._name``, which costs no call.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
+        super().__set_name__(owner, name)
         self.slot = f"_{name}"
 
     def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
@@ -144,30 +148,6 @@ class Flag:
     def __set__(self, optimizer: Any, value: Any) -> None:
         optimizer.__dict__[self.slot] = value
         optimizer._refit()
-
-
-class Whole:
-    """An option that is a whole number or None.
-
-    Parameters
-    ----------
-    least : int, default 1
-    """
-
-    def __init__(self, least: int = 1):
-        self.least = least
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-        self.slot = f"_{name}"
-
-    def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
-        return self if optimizer is None else optimizer.__dict__.get(self.slot)
-
-    def __set__(self, optimizer: Any, value: Any) -> None:
-        if value is not None:
-            checks.integer(value, type(optimizer).__name__, self.name, least=self.least)
-        optimizer.__dict__[self.slot] = value
 
 
 def scheduled(optimizer: Any, name: str) -> bool:

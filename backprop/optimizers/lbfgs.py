@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
-from backprop.config import snake_case
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.schedules import number
 from backprop.optimizers.slots import Array
 from backprop.parameters import ParameterVector
+from backprop.spelling import snake_case
 
 NO_STEPS = (
     "LBFGS takes no single steps: it needs the loss of all the data as often as its line search "

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.arguments import argument
 from backprop.optimizers.hyperparameters import Hyperparameter
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.slots import Array
@@ -39,16 +40,11 @@ class Lion(Optimizer):
     array([0.9, 1.1])
     """
 
-    beta_1 = Hyperparameter("(0, 1]")
-    beta_2 = Hyperparameter("[0, 1]")
-    scratch = 2
+    learning_rate: Any = argument(default=0.001)
+    beta_1: Any = Hyperparameter("(0, 1]", default=0.9)
+    beta_2: Any = Hyperparameter("[0, 1]", default=0.99)
 
-    def __init__(
-        self, learning_rate: Any = 0.001, beta_1: Any = 0.9, beta_2: Any = 0.99, **kwargs: Any
-    ):
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
+    scratch = 2
 
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum",)]

@@ -27,20 +27,47 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any, dataclass_transform
 
 import numpy as np
 
 from backprop import checks
-from backprop.config import signature_of, snake_case
+from backprop.arguments import Convert, argument, defaults_of, managed
+from backprop.checks import Name, Positive
 from backprop.optimizers.bookkeeping import Bookkeeping
-from backprop.optimizers.hyperparameters import Clip, Flag, Hyperparameter, LearningRate, Whole
+from backprop.optimizers.hyperparameters import Clip, Flag, Hyperparameter, LearningRate
 from backprop.optimizers.readings import Count, reading
 from backprop.optimizers.slots import ACCUMULATOR, Array, Block, Stretch
 from backprop.parameters import ParameterVector
 
 
-class Optimizer(Bookkeeping):
+def accumulates(optimizer: Optimizer) -> int | None:
+    return optimizer._accumulates
+
+
+def accumulate_over(optimizer: Optimizer, steps: int | None) -> None:
+    if steps is not None:
+        checks.integer(steps, type(optimizer).__name__, "gradient_accumulation_steps", least=2)
+    iterations = optimizer.updates
+    optimizer.__dict__["_accumulates"] = steps
+    optimizer.iterations = iterations  # what was gathered for the next one is left out
+    if optimizer._slots is not None:
+        optimizer._slots.clear(ACCUMULATOR)
+    optimizer._refit()
+
+
+def no_scale(value: Any, who: str, name: str) -> None:
+    raise ValueError(
+        f"{who} got {name}={value!r}: scaling the loss is for half precision, and backprop "
+        "computes in float32 and float64; leave it out"
+    )
+
+
+HalfPrecision = Annotated[None, Convert(no_scale)]
+
+
+@dataclass_transform(field_specifiers=(argument, managed, Hyperparameter, LearningRate, Clip, Flag))
+class Optimizer(Bookkeeping, kw_only=True):
     """w ← update(w, g): the base class of optimizers.
 
     Any of the numbers may be a `schedules.LearningRateSchedule` or another function of the step.
@@ -103,57 +130,29 @@ class Optimizer(Bookkeeping):
     """
 
     full_batch = False
-    _use_ema: bool
+    _use_ema = False
 
-    learning_rate = LearningRate()
-    weight_decay = Hyperparameter("[0, inf)", optional=True)
-    clipnorm = Clip("(0, inf)", "clipvalue", "global_clipnorm")
-    clipvalue = Clip("(0, inf)", "clipnorm", "global_clipnorm")
-    global_clipnorm = Clip("(0, inf)", "clipnorm", "clipvalue")
-    use_ema = Flag()
-    ema_momentum = Hyperparameter("[0, 1]")
-    ema_overwrite_frequency = Whole()
+    learning_rate: Any = LearningRate(kw_only=False)
+    weight_decay: Any = Hyperparameter("[0, inf)", optional=True, default=None)
+    clipnorm: Any = Clip("(0, inf)", "clipvalue", "global_clipnorm", default=None)
+    clipvalue: Any = Clip("(0, inf)", "clipnorm", "global_clipnorm", default=None)
+    global_clipnorm: Any = Clip("(0, inf)", "clipnorm", "clipvalue", default=None)
+    use_ema: Any = Flag(default=False)
+    ema_momentum: Any = Hyperparameter("[0, 1]", default=0.99)
+    ema_overwrite_frequency: Positive | None = None
+    loss_scale_factor: HalfPrecision = None
+    gradient_accumulation_steps: Any = managed(default=None, fget=accumulates, fset=accumulate_over)
+    name: Name = None
+
+    changeable = ("ema_overwrite_frequency", "name")
 
     def __new__(cls, *args, **kwargs):
-        known = signature_of(cls)[0]
+        known = defaults_of(cls)
         for name in kwargs.keys() - known.keys():
             successor, hint = RETIRED.get(name, (None, ""))
             if successor in known:
                 raise TypeError(f"{cls.__name__}() has no argument {name!r}: {hint}")
         return super().__new__(cls, *args, **kwargs)
-
-    changeable = ("ema_overwrite_frequency", "name")
-
-    def __init__(
-        self,
-        learning_rate: Any,
-        weight_decay: Any = None,
-        clipnorm: Any = None,
-        clipvalue: Any = None,
-        global_clipnorm: Any = None,
-        use_ema: bool = False,
-        ema_momentum: Any = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ):
-        who = type(self).__name__
-        self.name = name or snake_case(who)
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clipnorm = clipnorm
-        self.clipvalue = clipvalue
-        self.global_clipnorm = global_clipnorm
-        self.use_ema = use_ema
-        self.ema_momentum = ema_momentum
-        self.ema_overwrite_frequency = ema_overwrite_frequency
-        if loss_scale_factor is not None:
-            raise ValueError(
-                f"{who} got loss_scale_factor={loss_scale_factor!r}: scaling the loss is for half "
-                "precision, and backprop computes in float32 and float64; leave it out"
-            )
-        self.gradient_accumulation_steps = gradient_accumulation_steps
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -209,27 +208,13 @@ class Optimizer(Bookkeeping):
         iterations = checks.integer(iterations, type(self).__name__, "iterations", least=0)
         self._steps = iterations * (self._accumulates or 1)
 
-    @property
-    def gradient_accumulation_steps(self) -> int | None:
-        return self._accumulates
-
-    @gradient_accumulation_steps.setter
-    def gradient_accumulation_steps(self, steps: int | None) -> None:
-        if steps is not None:
-            checks.integer(steps, type(self).__name__, "gradient_accumulation_steps", least=2)
-        iterations = self.updates
-        self._accumulates = steps
-        self.iterations = iterations  # what was gathered for the next one is left out
-        if self._slots is not None:
-            self._slots.clear(ACCUMULATOR)
-        self._refit()
-
     def step(self, parameters: ParameterVector) -> None:
         """One step from the gradients in `parameters`, which are left as they are."""
         segments = parameters.segments()
         if segments is not self._segments:
             self._arrange(parameters, segments)
-        self._advance(self._stretches, self._gradients)
+        # those of a model have gradients
+        self._advance(self._stretches, self._gradients)  # type: ignore[arg-type]
 
     def apply(self, grads: Iterable[Array | None], trainable_variables: Any = None) -> None:
         """One step on a list of arrays, which are changed in place.
@@ -279,7 +264,8 @@ class Optimizer(Bookkeeping):
                     f"{self.name} got a gradient of shape {g.shape} for a variable of shape "
                     f"{entry.shape}"
                 )
-        self._advance([self._single(entry) for entry, _ in given], gradients)
+        stretches = [self._single(entry) for entry, _ in given]
+        self._advance(stretches, gradients)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Array | None, Any]]) -> int:
         """`apply` for pairs of gradient and variable; returns `iterations`."""

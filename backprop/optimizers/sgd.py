@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.arguments import argument
 from backprop.optimizers.hyperparameters import Hyperparameter, scheduled
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.slots import Array, Numbers
@@ -44,16 +45,13 @@ class SGD(Optimizer):
     array([0.71])
     """
 
-    momentum = Hyperparameter("[0, 1]")
+    learning_rate: Any = argument(default=0.01)
+    momentum: Any = Hyperparameter("[0, 1]", default=0.0)
+    nesterov: bool = False
 
     changeable = ("nesterov",)
 
-    def __init__(
-        self, learning_rate: Any = 0.01, momentum: Any = 0.0, nesterov: bool = False, **kwargs: Any
-    ):
-        super().__init__(learning_rate, **kwargs)
-        self.momentum = momentum
-        self.nesterov = nesterov
+    def __post_init__(self):
         self._numbers = Numbers(2)
 
     def slots(self) -> list[tuple[str, ...]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from backprop.config import nearest
+from backprop.spelling import nearest
 from backprop.tabular import notation
 from backprop.tabular.dates import looks_like_a_date
 from backprop.tabular.files import decode, even_out, listing, parse, unpack

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from backprop.config import nearest
 from backprop.layer import Layer
 from backprop.losses.loss import Loss
 from backprop.masks import flags
 from backprop.random import own_seeds
+from backprop.spelling import nearest
 from backprop.testing.case import Broken, Case, DoesNotApply, Undecided, numbers
 from backprop.testing.laws import V1, Law, why_not
 from backprop.testing.report import (

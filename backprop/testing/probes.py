@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from backprop.config import FAMILIES, custom_object_scope
+from backprop.config import custom_object_scope
 from backprop.layer import Layer
 from backprop.losses.loss import Loss
 from backprop.models import Sequential
+from backprop.registry import FAMILIES
 from backprop.saving import load_model
 from backprop.testing.case import Case, Results, Subject, largest
 

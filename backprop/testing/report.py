@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.config import FAMILIES
+from backprop.registry import FAMILIES
 from backprop.testing.case import Broken, Case
 
 HELD, BROKEN, EXPECTED, SKIPPED, SURPRISE = (

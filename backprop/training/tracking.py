@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from backprop import metrics
-from backprop.layer import TRAINING, Array, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import TRAINING, Array
 from backprop.layers.containers import Chain
 from backprop.masks import cleaned
 from backprop.training.data import located

@@ -14,10 +14,11 @@ from keras_parity import keras_in
 from layer_examples import example
 
 import backprop as bp
-from backprop.config import FAMILIES, signature_of
+from backprop.arguments import defaults_of
 from backprop.interop.keras_configs import OUR_ARGUMENTS, OURS, name_in_keras
 from backprop.layers import registry
 from backprop.optimizers import registry as optimizers
+from backprop.registry import FAMILIES
 
 h5py = pytest.importorskip("h5py")
 
@@ -242,7 +243,7 @@ def test_every_class_is_keras_or_listed(family, keras):
         assert (other is None) <= (name in OURS), name
         if other is None or name in OURS or name_in_keras(cls) != name:
             continue
-        extra = set(signature_of(cls)[0]) - keras_arguments(other) - {"input_dim", "input_shape"}
+        extra = set(defaults_of(cls)) - keras_arguments(other) - {"input_dim", "input_shape"}
         private = {"branches", "join", "axis"} if name == "Bidirectional" else set()
         assert extra - private == OUR_ARGUMENTS.get(name, set()), name
 

@@ -75,7 +75,7 @@ def test_a_sparse_input_gives_what_the_dense_one_gives():
     sparse_y, cache = layer.forward(scipy.sparse.csr_array(x))
     layer.backward_params(y, cache)
 
-    np.testing.assert_allclose(sparse_y, y, rtol=1e-6)
+    np.testing.assert_allclose(sparse_y, y, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(layer.dkernel, wanted, rtol=1e-5, atol=1e-6)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backprop import layers, losses
-from backprop.config import snake_case
+from backprop.spelling import snake_case
 from backprop.testing import layer_laws
 
 spec = importlib.util.spec_from_file_location("own_layers", Path(__file__).parent / "own_layers.py")

@@ -7,7 +7,13 @@ couple an axis; `named` turns ``activation="relu"`` into a layer.
 
 from backprop.layers.activations.exponentials import CELU, ELU, SELU, Exponential
 from backprop.layers.activations.gated import GELU, GLU, HardSiLU, Mish, SiLU
-from backprop.layers.activations.named import Activation, build_activation, layer_of, registry
+from backprop.layers.activations.named import (
+    Activation,
+    ActivationLike,
+    build_activation,
+    layer_of,
+    registry,
+)
 from backprop.layers.activations.rectifiers import LeakyReLU, Linear, PReLU, ReLU, ReLU6
 from backprop.layers.activations.shrinking import HardShrink, SoftShrink, TanhShrink, Threshold
 from backprop.layers.activations.sigmoids import (
@@ -29,6 +35,7 @@ __all__ = [
     "GLU",
     "SELU",
     "Activation",
+    "ActivationLike",
     "Exponential",
     "HardShrink",
     "HardSiLU",

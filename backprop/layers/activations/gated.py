@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from backprop.layer import INFERENCE, Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, Layer
 from backprop.layers.activations.elementwise import (
     FromInput,
     FromOutput,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from backprop import config
-from backprop.config import is_foreign
+from backprop.arguments import Convert
 from backprop.layer import INFERENCE, Layer, Shape
 from backprop.layers.activations.exponentials import CELU, ELU, SELU, Exponential
 from backprop.layers.activations.gated import GELU, GLU, HardSiLU, Mish, SiLU
@@ -27,6 +27,7 @@ from backprop.layers.activations.sigmoids import (
 from backprop.layers.activations.smooth import Softplus, SparsePlus, Squareplus
 from backprop.layers.activations.softmax import LogSoftmax, Softmax, Sparsemax
 from backprop.promises import kept
+from backprop.registry import is_foreign
 
 
 def threshold_needs_arguments() -> Layer:
@@ -123,6 +124,11 @@ def layer_of(identifier: Any) -> Any:
     if not isinstance(found, Layer):
         raise TypeError(f"activation got {show_refused(found)}")
     return found
+
+
+ActivationLike = Annotated[
+    Any, Convert(lambda value, who, name: layer_of(value or "linear"), none=True)
+]
 
 
 def build_activation(activation: Layer, shape: Shape) -> None:

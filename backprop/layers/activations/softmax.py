@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from backprop.layer import INFERENCE, Array, Context, Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, Array, Context, Layer
 from backprop.linalg import log_softmax, softmax, softmax_backward
 from backprop.masks import beside, fits, flags, mixes
 

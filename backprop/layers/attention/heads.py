@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -48,17 +48,19 @@ class SelfAttention(Layer):
     there are and calls `configure`.
     """
 
-    heads: int  # of queries
-    groups: int  # of keys and values
-    sizes: tuple[int, int]  # of a head's key, of its value
-    sizes_out: tuple[int, ...] | None = None
-    dropout: float
-    seed: int | None
-    use_bias: bool
-    use_gate: bool
-    sliding_window: int | None
-    use_causal_mask: bool
-    options: dict[str, Any]  # of each projection
+    sizes_out = None
+
+    if TYPE_CHECKING:
+        heads: int  # of queries
+        groups: int  # of keys and values
+        sizes: tuple[int, int]  # of a head's key, of its value
+        dropout: float
+        seed: int | None
+        use_bias: bool
+        use_gate: bool
+        sliding_window: int | None
+        use_causal_mask: bool
+        options: dict[str, Any]  # of each projection
 
     def configure(
         self,

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from backprop.layer import INFERENCE, InputSpec, Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.activations.elementwise import number
 from backprop.linalg import constant
 

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from backprop.checks import integers
-from backprop.layer import INFERENCE, Context, InputSpec, Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, Context, InputSpec, Layer
 from backprop.layers.activations import Linear, ReLU, build_activation, layer_of
 from backprop.layers.activations.elementwise import positive
 from backprop.layers.windows import (

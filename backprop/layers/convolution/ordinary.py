@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backprop.checks import integer
-from backprop.layer import show_shape
+from backprop.input_spec import show_shape
 from backprop.layers.convolution.border import Convolutional, with_ones
 from backprop.layers.convolution.products import correlate, gradients, room_to_keep
 

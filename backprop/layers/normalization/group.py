@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from backprop.layer import INFERENCE, InputSpec, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.normalization.shared import (
     Scaled,
     average,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backprop.layer import Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import Layer
 from backprop.linalg import mean
 from backprop.masks import beside, mixes
 
@@ -16,14 +17,15 @@ class Scaled(Layer):
     """gamma and beta, as most normalizations have them: a subclass calls `scale_and_shift` when
     it is built."""
 
-    scale: bool
-    center: bool
-    gamma_initializer: Any
-    beta_initializer: Any
-    gamma_regularizer: Any
-    beta_regularizer: Any
-    gamma_constraint: Any
-    beta_constraint: Any
+    if TYPE_CHECKING:
+        scale: bool
+        center: bool
+        gamma_initializer: Any
+        beta_initializer: Any
+        gamma_regularizer: Any
+        beta_regularizer: Any
+        gamma_constraint: Any
+        beta_constraint: Any
 
     def scale_and_shift(self, shape):
         if self.scale:

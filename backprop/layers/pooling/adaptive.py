@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from backprop.checks import integers
-from backprop.layer import InputSpec, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import InputSpec
 from backprop.layers.pooling.axes import adaptively
 from backprop.layers.pooling.boxes import MaxOverAxes, MeanOverAxes, OverAxes
 from backprop.layers.windows import shape_back, shape_last, standard_format

@@ -59,7 +59,7 @@ class OverAxes(Layer):
 
     places = 2  # the number of axes between batch and channels
     data_format = "channels_last"
-    _laid: tuple[Shape, Axes] | None = None  # the windows for the lengths that it was built for
+    _laid = None  # the windows for the lengths that it was built for
 
     def build(self, input_shape):
         self.check_input(input_shape)

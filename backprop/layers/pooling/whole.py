@@ -6,7 +6,8 @@ from math import prod
 
 import numpy as np
 
-from backprop.layer import INFERENCE, Array, Context, InputSpec, Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, Array, Context, InputSpec, Layer
 from backprop.layers.windows import shape_back, shape_last, standard_format
 from backprop.linalg import ones, sum_last
 from backprop.masks import beside, fits, only_real

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from backprop.checks import integers
-from backprop.layer import InputSpec, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import InputSpec
 from backprop.layers.pooling.axes import evenly
 from backprop.layers.pooling.boxes import MaxOverAxes, MeanOverAxes, OverAxes
 from backprop.layers.windows import (

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import integer, integers
-from backprop.layer import Array, InputSpec, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import Array, InputSpec
 from backprop.layers.recurrent.convolutions import Convolution
 from backprop.layers.recurrent.loop import Recurrent, Tape
 from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from backprop.layer import Array, Layer, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import Array, Layer
 from backprop.layers.containers import Chain, Container
 from backprop.layers.recurrent.time import OverTime
 from backprop.masks import both

@@ -3,12 +3,13 @@ one's way back is the other's way forth."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backprop.checks import integer
-from backprop.layer import INFERENCE, Array, InputSpec, Shape, show_shape
+from backprop.input_spec import show_shape
+from backprop.layer import INFERENCE, Array, InputSpec, Shape
 from backprop.layers.resizing.shared import Resizing
 from backprop.layers.windows import (
     channels_back,
@@ -25,7 +26,8 @@ Sides = tuple[tuple[int, int], ...]  # for each axis: before, behind
 class Margins(Resizing):
     """What zero padding and cropping have in common: two numbers for each axis."""
 
-    sides: Sides
+    if TYPE_CHECKING:
+        sides: Sides
 
     def inside(self, sizes: Shape) -> tuple[slice, ...]:
         """The place of the smaller array, whose lengths are `sizes`, in the larger one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from backprop.layers.windows import shape_back, shape_last, standard_format
 class UpSampling(Resizing):
     """y = x with its entries repeated along each axis."""
 
-    size: tuple[int, ...]
+    if TYPE_CHECKING:
+        size: tuple[int, ...]
 
     def resized(self, sizes):
         return tuple(None if n is None else n * f for n, f in zip(sizes, self.size, strict=True))

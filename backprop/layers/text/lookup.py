@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,8 +25,9 @@ class Lookup(Configurable):
     """
 
     advice_to_containers = "strings become numbers before a model: model.fit(lookup(texts), y)"
-    vocabulary: Vocabulary
-    given: bool  # whether the vocabulary came with the constructor
+    if TYPE_CHECKING:
+        vocabulary: Vocabulary
+        given: bool  # whether the vocabulary came with the constructor
 
     def _begin(self, vocabulary: Any, idf_weights: Any) -> None:
         """Take the constructor's vocabulary."""

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
-from backprop.config import users_own
 from backprop.layers.text.lookup import Lookup, strings
 from backprop.layers.text.vocabulary import Vocabulary, mode
+from backprop.registry import users_own
 
 Array = np.ndarray
 Tokens = list[list[str]]

@@ -17,7 +17,7 @@ DenseBiasGradientIsAveraged(4, activation='tanh')
 
 from __future__ import annotations
 
-from backprop.config import nearest
+from backprop.spelling import nearest
 from backprop.testing.bugs import (
     attention,
     augmentation,

@@ -1,0 +1,119 @@
+"""The habits that users bring from Keras: weights in and out, shapes, counts, penalties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from backprop.defaults import floatx
+from backprop.input_spec import Shape, SymbolicArray, described
+from backprop.layer_calls import LayerCalls
+
+Array = np.ndarray
+
+
+class LayerFace(LayerCalls):
+    """What a user of a layer asks it, as in Keras."""
+
+    @property
+    def weights(self) -> list[Array]:
+        """Parameters and buffers, each a `Variable`; those that are trained first in each layer."""
+        return [p.variable for p in self.arrays()]
+
+    variables = weights
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        return [p.variable for p in self.arrays() if p.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        return [p.variable for p in self.arrays() if not p.trainable]
+
+    trainable_variables, non_trainable_variables = trainable_weights, non_trainable_weights
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all weights."""
+        return [w.copy() for w in self.weights]
+
+    def set_weights(self, weights: Iterable[Array]) -> None:
+        """Set all weights; nothing changes unless every one of them fits."""
+        arrays, weights = self.arrays(), [np.asarray(w) for w in weights]
+        if len(weights) != len(arrays):
+            state = "" if self.built else "; it is not built yet: build it, or call it on data"
+            raise ValueError(f"{self!r} has {len(arrays)} weights and got {len(weights)}{state}")
+        for p, w in zip(arrays, weights, strict=True):
+            if w.shape != p.shape:
+                raise ValueError(f"{p.path} has shape {p.shape} and got {w.shape}")
+        for p, w in zip(arrays, weights, strict=True):
+            p.value[...] = w
+
+    @described
+    def output_shape(self) -> Shape:
+        """Shape of `y` for `input_shape`."""
+        return tuple(self.compute_output_shape(self.input_shape))
+
+    @described
+    def input(self) -> SymbolicArray:
+        """Shape and dtype of what goes in, once the layer is built."""
+        dtype = np.int64 if self.integer_input else self.dtype or floatx()
+        return SymbolicArray(self.input_shape, np.dtype(dtype), self.name)
+
+    @described
+    def output(self) -> SymbolicArray:
+        """Shape and dtype of what comes out, once the layer is built."""
+        return SymbolicArray(self.output_shape, np.dtype(self.dtype or floatx()), self.name)
+
+    @property
+    def compute_dtype(self) -> str:
+        """The name of the dtype that the layer computes in and keeps its weights in."""
+        return np.dtype(self.dtype or floatx()).name
+
+    variable_dtype = compute_dtype
+
+    def count_params(self) -> int:
+        """Number of scalars in all weights."""
+        if not self.built:
+            raise ValueError(
+                f"{self!r} has no weights yet: call it on data or build(input_shape) first"
+            )
+        return sum(p.size for p in self.arrays())
+
+    @property
+    def losses(self) -> list[float]:
+        """The penalties on the layer's weights."""
+        return [p.regularizer(p.value) for p in self.arrays() if p.regularizer is not None]
+
+    @property
+    def penalises(self) -> bool:
+        """Whether the layer adds to the loss by its activity."""
+        return self.activity_regularizer is not None
+
+    def add_weight(self, *args, **kwargs):
+        """Not here: a layer of this library has hand-derived gradients, see `param`."""
+        raise TypeError(
+            "add_weight belongs to Keras' automatic differentiation; write self.kernel, "
+            "self.dkernel = self.param('kernel', shape, initializer), and a backward that sets "
+            "self.dkernel"
+        )
+
+    def add_loss(self, *args, **kwargs):
+        """Not here: a penalty needs a derivative."""
+        raise TypeError(
+            "add_loss belongs to Keras' automatic differentiation; give layers an "
+            "activity_regularizer or a kernel_regularizer, or write a Loss"
+        )
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """What `build_from_config` builds the layer with; None before it is built."""
+        return None if self.build_shape is None else {"input_shape": self.build_shape}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build for the shape that `get_build_config` gave."""
+        self.build(tuple(config["input_shape"]))
+
+    def reset_states(self) -> None:
+        """Another name of `reset_state`."""
+        self.reset_state()
