@@ -14,8 +14,9 @@ What happens when
 -----------------
 * **The class is defined.** Nothing yet: a decorator (`dataclass`) may still write a constructor.
 * **The first object is made** (`prepare`). Each class of the chain that has no `__init__` of its
-  own, and declares arguments or has a `__post_init__`, is given one (`constructor`). A class that
-  writes its own `__init__` is left as it is, and its annotations are annotations.
+  own, and declares arguments, has a `__post_init__` or joins several bases, is given one
+  (`constructor`). A class that writes its own `__init__` is left as it is, and its annotations are
+  annotations.
 * **Every object.** `Configurable.__new__` binds the call to names (`bind`), and the constructor
 
   1. calls the nearest written `__init__` of a base class, if there is one, with what is its own,
@@ -387,8 +388,13 @@ def prepare(cls: type) -> None:
             settle_default(c, name)
         if writes_its_own(c):
             c.__init__ = noting_the_end(vars(c)["__init__"])
-        elif "__init__" not in vars(c) and (own or "__post_init__" in vars(c)):
+        elif "__init__" not in vars(c) and (own or adds(c)):
             c.__init__ = constructor(c)
+
+
+def adds(cls: type) -> bool:
+    """Whether a class without arguments of its own has more to construct than its first base."""
+    return "__post_init__" in vars(cls) or len(cls.__bases__) > 1
 
 
 def settle_default(cls: type, name: str) -> None:

@@ -51,9 +51,8 @@ class Convolution(Weights):
         for drop, gate in self._parts:
             part = dz if drop is None else np.ascontiguousarray(dz[..., gate])
             kernel = self._kernel[..., gate]
-            dv = input_gradient(part, kernel, self.windows, tuple(image[:-1])).reshape(
-                *lead, *image
-            )
+            dv = input_gradient(part, kernel, self.windows, tuple(image[:-1]))
+            dv = dv.reshape(*lead, *image)
             found.append(dv if drop is None else dv * drop)
         return reduce(np.add, found)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import one_of
-from backprop.layers.activations import layer_of
+from backprop.arguments import argument
+from backprop.checks import choice
+from backprop.layers.activations import ActivationLike
 from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT, Product
 from backprop.layers.recurrent.units import Units
 
@@ -83,94 +84,43 @@ class GRU(Units):
     gates = 3
     order = (2, 0, 1, 2)
 
-    def __init__(
-        self,
-        units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        reset_after: bool = True,
-        use_cudnn: Any = "auto",
-        **kwargs,
-    ):
-        super().__init__(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            **kwargs,
-        )
-        self.recurrent_activation = layer_of(recurrent_activation or "linear")
-        self.reset_after = reset_after
-        self.use_cudnn = one_of(use_cudnn, ("auto", True, False), "GRU", "use_cudnn")
+    recurrent_activation: ActivationLike = argument(
+        default="sigmoid", after="activation", kw_only=True
+    )
+    reset_after: bool = argument(default=True, after="unroll", kw_only=True)
+    use_cudnn: Annotated[Any, choice("auto", True, False)] = argument(
+        default="auto", after="reset_after", kw_only=True
+    )
 
     def bias_shape(self):
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
     def connect(self, tape):
         n, h, of_rh = len(self.kernel), self.rows_of_h, slice(0, 1)
-        before, after = [("bias", 0), ("bias", 1)] if self.reset_after else [BIAS, None]
-        of_x = [KERNEL, before] if self.use_bias else [KERNEL]
-        tape.x = self.product(tape, of_x, slice(0, h.start), OF_X)
         if self.reset_after:
-            of_h = [after, RECURRENT] if self.use_bias else [RECURRENT]
-            tape.h = self.product(tape, of_h, slice(n, h.stop), OF_H)
-            tape.sums = [tape.x, tape.h]
+            tape.of_x = self.product(tape, [KERNEL, ("bias", 0)], slice(0, h.start), OF_X)
+            tape.of_h = self.product(tape, [("bias", 1), RECURRENT], slice(n, h.stop), OF_H)
+            tape.sums = [tape.of_x, tape.of_h]
         else:
-            tape.h = self.product(tape, [RECURRENT], h, OF_GATES)
+            tape.of_x = self.product(tape, [KERNEL, BIAS], slice(0, h.start), OF_X)
+            tape.of_h = self.product(tape, [RECURRENT], h, OF_GATES)
             v = tape.z[:, 3]
-            tape.rh = Product(self, [RECURRENT], self.units, self.order[of_rh], of_rh, v=v)
-            tape.sums = [tape.x, tape.h, tape.rh]
+            tape.of_rh = Product(self, [RECURRENT], self.units, self.order[of_rh], of_rh, v=v)
+            tape.sums = [tape.of_x, tape.of_h, tape.of_rh]
 
     def advance(self, t, tape):
         [h], k = tape.states, t % len(tape.z)
         h_before, h_after, z = h[t], h[t + 1], tape.z[k]
         g, u, r, w = z
-        of_h = tape.h.forward(t)
-        gates = z[OF_GATES]
-        gates += of_h[:2]
+        gates, by_h = z[OF_GATES], tape.of_h.forward(t)
+        gates += by_h[:2]
         a_gates = self._gate.value(gates, out=gates)
         if self.reset_after:
-            w[...] = of_h[2]
+            w[...] = by_h[2]
             g += r * w
         else:
             np.multiply(r, self._seen_by_g(h_before, tape), out=w)
-            g += tape.rh.forward(k)[0]
+            g += tape.of_rh.forward(k)[0]
         a_g = self._squash.value(g, out=g)
         np.subtract(h_before, g, out=h_after)  # u h₋ + (1 - u) g = g + u (h₋ - g)
         h_after *= u
@@ -197,11 +147,11 @@ class GRU(Units):
             dr *= dg * w
             np.multiply(dg, r, out=dw)
         else:
-            dv = tape.rh.backward(dz[:1])
+            dv = tape.of_rh.backward(dz[:1])
             dr *= dv * self._seen_by_g(tape.states[0][t], tape)
             dh_before += self._seen_by_g(dv * r, tape)
         self._gate.rest(dz[OF_GATES], a_gates)
-        dh_before += tape.h.backward(dz[tape.h.blocks])
+        dh_before += tape.of_h.backward(dz[tape.of_h.blocks])
         return [dh_before]
 
     def _seen_by_g(self, h, tape):

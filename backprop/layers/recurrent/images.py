@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.checks import integer, integers
+from backprop.checks import Positive, integers
 from backprop.input_spec import show_shape
 from backprop.layer import Array, InputSpec
 from backprop.layers.recurrent.convolutions import Convolution
@@ -33,28 +33,22 @@ class Images(Recurrent):
     For any number of `axes`. Dropout: one mask for all steps of a sequence and for each gate.
     """
 
+    filters: Positive
+    kernel_size: Any
+    strides: Any = 1
+    padding: str = "valid"
+    data_format: Any = None
+    dilation_rate: Any = 1
+
     axes = 2
     threads = False  # the convolutions have their own
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: Any,
-        *,
-        strides: Any,
-        padding: str,
-        data_format: str | None,
-        dilation_rate: Any,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
+    def __post_init__(self):
         who = type(self).__name__
-        self.filters = integer(filters, who, "filters")
-        self.kernel_size = integers(kernel_size, self.axes, who, "kernel_size")
-        self.strides = integers(strides, self.axes, who, "strides")
-        self.padding = standard_padding(padding, who, ("valid", "same"))
-        self.data_format = standard_format(data_format, who)
-        self.dilation_rate = integers(dilation_rate, self.axes, who, "dilation_rate")
+        for name in ("kernel_size", "strides", "dilation_rate"):
+            setattr(self, name, integers(getattr(self, name), self.axes, who, name))
+        self.padding = standard_padding(self.padding, who, ("valid", "same"))
+        self.data_format = standard_format(self.data_format, who)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 f"{who} expects strides or dilation_rate to be 1, as Keras does, got "
@@ -127,15 +121,14 @@ class Images(Recurrent):
         drop = [None if d is None else d[list(self.order)] for d in drop]
         tape = Tape(found, x, np.ascontiguousarray(x), drop=drop)
         self.connect(tape)
-        tape.z = tape.x.forward(slice(None))
+        tape.z = tape.of_x.forward(slice(None))
         return tape
 
     def connect(self, tape):
         drop_x, drop_h = tape.drop
-        of_x = [KERNEL, BIAS] if self.use_bias else [KERNEL]
-        tape.x = self._convolution(of_x, self.windows, tape.v, drop_x)
-        tape.h = self._convolution([RECURRENT], self.own_windows, tape.states[0][:-1], drop_h)
-        tape.sums = [tape.x, tape.h]
+        tape.of_x = self._convolution([KERNEL, BIAS], self.windows, tape.v, drop_x)
+        tape.of_h = self._convolution([RECURRENT], self.own_windows, tape.states[0][:-1], drop_h)
+        tape.sums = [tape.of_x, tape.of_h]
 
     def _convolution(self, names, windows, v, drop):
         return Convolution(self, names, self.filters, self.order, windows=windows, v=v, drop=drop)

@@ -35,7 +35,7 @@ class Tape:
         What a step computes from x and h₋, and then the gates in its place. In inference the room
         of a few steps serves all: that of step t is ``z[t % len(z)]``.
     v : ndarray
-        What `x` multiplies, as its kind has it.
+        What `of_x` multiplies, as its kind has it.
     drop_x : ndarray, optional
         What has multiplied all of x.
     drop : optional
@@ -46,9 +46,9 @@ class Tape:
         What else a kind of layer keeps of each step.
     caches : list
         What the activations keep of each step.
-    x, h : Product or Convolution
+    of_x, of_h : Product or Convolution
         z of x and 1, and of h₋.
-    rh : Product
+    of_rh : Product
         Of a GRU, where the gate r comes before the product: z of r h₋.
     sums : list
         The products whose sums over time are the gradients.
@@ -62,9 +62,9 @@ class Tape:
     held: Array | None = None
     kept: Any = None
     caches: list[Any] = field(default_factory=list)
-    x: Any = None
-    h: Any = None
-    rh: Any = None
+    of_x: Any = None
+    of_h: Any = None
+    of_rh: Any = None
     sums: list[Any] = field(default_factory=list)
 
 
@@ -93,7 +93,7 @@ class Recurrent(OverTime):
     its dz is 0.
     """
 
-    order: tuple[int, ...] = (0,)
+    order = (0,)
     threads = True  # whether to use a second one; not where the products do so themselves
     axis_of_units = -1
 
@@ -237,7 +237,7 @@ class Recurrent(OverTime):
         return self.in_order(self.from_loop(self.input_gradient(tape, self._gradients(dy, tape))))
 
     def input_gradient(self, tape: Tape, dz: Array) -> Array:
-        return tape.x.backward(dz[:, tape.x.blocks])
+        return tape.of_x.backward(dz[:, tape.of_x.blocks])
 
     # ------------------------------------------------------------------ a few steps at a time
 

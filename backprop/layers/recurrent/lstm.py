@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import one_of
-from backprop.layers.activations import layer_of
+from backprop.arguments import argument
+from backprop.checks import choice
+from backprop.layers.activations import ActivationLike
 from backprop.layers.recurrent.inplace import InPlaceSigmoid, InPlaceTanh
 from backprop.layers.recurrent.loop import Recurrent
 from backprop.layers.recurrent.units import Units
 
 
-class Memory(Recurrent):
+class Memory(Recurrent, kw_only=True, by_position=True):
     """The step of an LSTM, whatever its states are: numbers for units, or images.
 
-    Within the loop the gates stand as o i f g, where Keras has i f g o: so those of one activation
-    lie side by side, and so do those that dc reaches.
+        c = f c₋ + i g        s = activation(c)        h = o s
+
+    and back, where dh and dc are what the step receives,
+
+        do = dh s        dc += dh ∂h/∂c, which is o activation'(c)
+        di = dc g        df = dc c₋        dg = dc i        dc₋ = dc f
+
+    each with the slope of its gate's activation. Within the loop the gates stand as o i f g, where
+    Keras has i f g o: so those of one activation lie side by side, and those that dc reaches.
     """
+
+    recurrent_activation: ActivationLike = argument(default="sigmoid", after="activation")
+    unit_forget_bias: bool = argument(default=True, after="bias_initializer")
 
     gates = 4
     order = (3, 0, 1, 2)
@@ -32,7 +43,7 @@ class Memory(Recurrent):
     def advance(self, t, tape):
         (h, c), k = tape.states, t % len(tape.z)
         z, s, c_before, c_after = tape.z[k], tape.kept[k], c[t], c[t + 1]
-        z += tape.h.forward(t)
+        z += tape.of_h.forward(t)
         o, i, f, g = z
         a_gates, a_g = self._activate(z, tape)
         np.multiply(f, c_before, out=c_after)
@@ -42,8 +53,7 @@ class Memory(Recurrent):
         return a_gates, a_g, a_s
 
     def look_back(self, at, tape, dz):
-        """What dh is multiplied with in do, and dc in di, df and dg, in their places in dz; and
-        ∂h/∂c."""
+        """What multiplies dh in do, and dc in di, df and dg, in their places in dz; and ∂h/∂c."""
         z, s, c_before = tape.z[at].swapaxes(0, 1), tape.kept[at], tape.states[1][at]
         o, i, _, g = z
         dz = do, di, df, dg = dz.swapaxes(0, 1)
@@ -69,7 +79,7 @@ class Memory(Recurrent):
         self._gate.rest(dz[:3], a_gates)
         self._squash.rest(dg, a_g)
         dc *= tape.z[t, 2]
-        return [tape.h.backward(dz), dc]
+        return [tape.of_h.backward(dz), dc]
 
     # ------------------------------------------------------------------ speed
 
@@ -82,13 +92,13 @@ class Memory(Recurrent):
         super().connect(tape)
         kinds = type(self._gate), type(self._squash)
         if kinds == (InPlaceSigmoid, InPlaceTanh) and tape.v.dtype != np.float64:
-            tape.x.halved = tape.h.halved = 3
+            tape.of_x.halved = tape.of_h.halved = 3
 
     def _activate(self, z, tape):
         """σ(z) = (1 + tanh(z / 2)) / 2: where products give z / 2, one tanh does for all gates; not
         in float64, as `InPlaceSigmoid` says."""
         gates, g = z[:3], z[3]
-        if not tape.h.halved:
+        if not tape.of_h.halved:
             return self._gate.value(gates, out=gates), self._squash.value(g, out=g)
         np.tanh(z, out=z)
         gates *= 0.5
@@ -181,58 +191,6 @@ class LSTM(Memory, Units):
     ((2, 4), (2, 5, 4))
     """
 
-    def __init__(
-        self,
-        units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True,
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        use_cudnn: Any = "auto",
-        **kwargs,
-    ):
-        super().__init__(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            **kwargs,
-        )
-        self.recurrent_activation = layer_of(recurrent_activation or "linear")
-        self.unit_forget_bias = unit_forget_bias
-        self.use_cudnn = one_of(use_cudnn, ("auto", True, False), "LSTM", "use_cudnn")
+    use_cudnn: Annotated[Any, choice("auto", True, False)] = argument(
+        default="auto", after="unroll", kw_only=True
+    )

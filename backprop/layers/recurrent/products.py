@@ -29,7 +29,7 @@ class Weights:
     ----------
     layer : Layer
     names : sequence of (str, index)
-        Those of the layer's weights, each (..., gates·units), one above the other.
+        Those of the layer's weights, each (..., gates·units); a bias where it has one.
     units : int
     order : sequence of int
         The gates of W that the blocks of z are, one after the other.
@@ -47,8 +47,9 @@ class Weights:
         order: Sequence[int],
         blocks: slice = slice(None),
     ):
-        self.layer, self.names = layer, names
-        self.weights = [getattr(layer, name)[part] for name, part in names]
+        self.layer = layer
+        self.names = [name for name in names if name[0] != "bias" or layer.use_bias]
+        self.weights = [getattr(layer, name)[part] for name, part in self.names]
         self.units, self.order, self.blocks = units, list(order), blocks
 
     def put(self, d: Array) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from backprop.arguments import argument
 from backprop.layers.recurrent.units import Units
 
 
@@ -56,59 +55,11 @@ class SimpleRNN(Units):
     array([1., 3., 6.], dtype=float32)
     """
 
-    def __init__(
-        self,
-        units: int,
-        activation: Any = "tanh",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        seed: int | None = None,
-        **kwargs,
-    ):
-        super().__init__(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            **kwargs,
-        )
+    seed: int | None = argument(default=None, after="unroll", kw_only=True)
 
     def advance(self, t, tape):
         h, z = tape.states[0], tape.z[t % len(tape.z)]
-        z += tape.h.forward(t)
+        z += tape.of_h.forward(t)
         return self._squash.value(z[0], out=h[t + 1])
 
     def look_back(self, at, tape, dz):
@@ -122,4 +73,4 @@ class SimpleRNN(Units):
         [dh] = dstates
         np.multiply(dh, slope, out=dz[0])
         self._squash.rest(dz[0], tape.caches[t])
-        return [tape.h.backward(dz)]
+        return [tape.of_h.backward(dz)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 
-from backprop.checks import integer, one_of
+from backprop.arguments import argument
+from backprop.checks import Positive, choice
 from backprop.layer import Array, Context, InputSpec
 from backprop.layers.recurrent.beside import STRETCH, stretches
 from backprop.layers.recurrent.loop import Recurrent, Tape
@@ -27,14 +29,13 @@ class Units(Recurrent):
     masks of its own, as in Keras.
     """
 
-    axis_of_units = -2
+    units: Positive
+    unroll: Annotated[bool, choice(False, True)] = argument(
+        default=False, after="stateful", kw_only=True
+    )
 
-    def __init__(self, units: int, *, unroll: bool, **kwargs):
-        super().__init__(**kwargs)
-        who = type(self).__name__
-        self.units = integer(units, who, "units")
-        self.unroll = one_of(unroll, (False, True), who, "unroll")
-        self.input_spec = InputSpec(ndim=3)
+    axis_of_units = -2
+    input_spec = InputSpec(ndim=3)
 
     def build(self, input_shape):
         self.check_input(input_shape)
@@ -94,11 +95,11 @@ class Units(Recurrent):
         return None, of_v[list(self.order)]
 
     def connect(self, tape):
-        of_x, h = [KERNEL, BIAS] if self.use_bias else [KERNEL], self.rows_of_h
-        tape.x = self.product(tape, of_x, slice(0, h.start))
-        tape.h = self.product(tape, [RECURRENT], h)
+        h = self.rows_of_h
+        tape.of_x = self.product(tape, [KERNEL, BIAS], slice(0, h.start))
+        tape.of_h = self.product(tape, [RECURRENT], h)
         # [dkernel; dbias; drecurrent_kernel] = Σ_t v dzᵀ
-        tape.sums = [self.product(tape, [*of_x, RECURRENT], slice(None))]
+        tape.sums = [self.product(tape, [KERNEL, BIAS, RECURRENT], slice(None))]
 
     def product(
         self, tape: Tape, names: list[Name], rows: slice, blocks: slice = slice(None)
@@ -118,7 +119,7 @@ class Units(Recurrent):
             if tape.drop_x is not None:
                 v[:, :n] *= tape.drop_x
             begin = at.start % len(tape.z)
-            tape.x.forward(at, tape.z[begin : begin + at.stop - at.start, tape.x.blocks])
+            tape.of_x.forward(at, tape.z[begin : begin + at.stop - at.start, tape.of_x.blocks])
             yield at
 
     def input_gradient(self, tape, dz):

@@ -64,7 +64,7 @@ class Stepping(LSTM):
         dz[...] = d.reshape(dz.shape)
         back(self._gate, dz[:3], z[:3], a_gates)
         back(self._squash, dz[3], g, a_g)
-        return [tape.h.backward(dz), self.through_c(t, tape, dc)]
+        return [tape.of_h.backward(dz), self.through_c(t, tape, dc)]
 
 
 # ----------------------------------------------------------------------------------------- LSTM
@@ -181,7 +181,7 @@ class LstmForgetsRecurrentDropoutGoingBack(LSTM):
 
     def reverse(self, t, tape, dstates, dz, slope):
         _, dc = super().reverse(t, tape, dstates, dz, slope)
-        of_h = copy(tape.h)
+        of_h = copy(tape.of_h)
         of_h.drop = None
         return [of_h.backward(dz), dc]
 
@@ -303,7 +303,7 @@ class RnnForgetsItsActivation(SimpleRNN):
 
     def reverse(self, t, tape, dstates, dz, slope):
         dz[0] = dstates[0]
-        return [tape.h.backward(dz)]
+        return [tape.of_h.backward(dz)]
 
 
 @recurrent("V")
