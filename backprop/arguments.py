@@ -395,7 +395,7 @@ def prepare(cls: type) -> None:
 
 
 def adds(cls: type) -> bool:
-    """Whether a class without arguments of its own constructs more, or less, than its first base."""
+    """Whether a class without arguments constructs something else than its first base class."""
     return bool({"__post_init__", "decides"} & vars(cls).keys()) or len(cls.__bases__) > 1
 
 

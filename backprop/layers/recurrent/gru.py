@@ -17,7 +17,7 @@ from backprop.layers.recurrent.units import Units
 OF_X, OF_H, OF_GATES = slice(0, 3), slice(1, 4), slice(1, 3)
 
 
-class GRU(Units):
+class GRU(Units, kw_only=True, by_position=True):
     """h = u h₋ + (1 - u) g, step by step; ₋ marks the step before.
 
         x: (N, T, n)    kernel: (n, 3 units)    recurrent_kernel: (units, 3 units)
@@ -84,12 +84,10 @@ class GRU(Units):
     gates = 3
     order = (2, 0, 1, 2)
 
-    recurrent_activation: ActivationLike = argument(
-        default="sigmoid", after="activation", kw_only=True
-    )
-    reset_after: bool = argument(default=True, after="unroll", kw_only=True)
+    recurrent_activation: ActivationLike = argument(default="sigmoid", after="activation")
+    reset_after: bool = argument(default=True, after="unroll")
     use_cudnn: Annotated[Any, choice("auto", True, False)] = argument(
-        default="auto", after="reset_after", kw_only=True
+        default="auto", after="reset_after"
     )
 
     def bias_shape(self):

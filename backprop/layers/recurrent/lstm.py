@@ -106,7 +106,7 @@ class Memory(Recurrent, kw_only=True, by_position=True):
         return None, None
 
 
-class LSTM(Memory, Units):
+class LSTM(Memory, Units, kw_only=True, by_position=True):
     """c = f c₋ + i g and h = o activation(c), step by step; ₋ marks the step before.
 
         x: (N, T, n)    kernel: (n, 4 units)    recurrent_kernel: (units, 4 units)
@@ -192,5 +192,5 @@ class LSTM(Memory, Units):
     """
 
     use_cudnn: Annotated[Any, choice("auto", True, False)] = argument(
-        default="auto", after="unroll", kw_only=True
+        default="auto", after="unroll"
     )

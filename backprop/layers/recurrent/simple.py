@@ -8,7 +8,7 @@ from backprop.arguments import argument
 from backprop.layers.recurrent.units import Units
 
 
-class SimpleRNN(Units):
+class SimpleRNN(Units, kw_only=True, by_position=True):
     """h = activation(x kernel + h₋ recurrent_kernel + bias), step by step; ₋ marks the step before.
 
         x: (N, T, n)    kernel: (n, units)    recurrent_kernel: (units, units)    bias: (units,)
@@ -55,7 +55,7 @@ class SimpleRNN(Units):
     array([1., 3., 6.], dtype=float32)
     """
 
-    seed: int | None = argument(default=None, after="unroll", kw_only=True)
+    seed: int | None = argument(default=None, after="unroll")
 
     def advance(self, t, tape):
         h, z = tape.states[0], tape.z[t % len(tape.z)]

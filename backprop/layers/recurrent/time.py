@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
 import numpy as np
@@ -37,7 +38,8 @@ class Run(Layer, kw_only=True, by_position=True):
     return_state: Annotated[bool, Convert(no_state)] = False
     go_backwards: bool = False
     stateful: bool = False
-    zero_output_for_mask: bool = argument(default=False, kw_only=True)
+    _: KW_ONLY
+    zero_output_for_mask: bool = False
 
 
 class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):

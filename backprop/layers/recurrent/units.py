@@ -15,7 +15,13 @@ from backprop.layers.recurrent.loop import Recurrent, Tape
 from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT, Name, Product
 
 
-class Units(Recurrent):
+class Unrolled(Recurrent, kw_only=True, by_position=True):
+    """The argument that the layers of units have beside those of all."""
+
+    unroll: Annotated[bool, choice(False, True)] = argument(default=False, after="stateful")
+
+
+class Units(Unrolled):
     """states[t] = step(v[t], states[t-1]), where v = [x; 1; h₋]: kernels and bias share products.
 
         x: (N, T, n)    kernel: (n, gates·units)    recurrent_kernel: (units, gates·units)
@@ -30,10 +36,6 @@ class Units(Recurrent):
     """
 
     units: Positive
-    unroll: Annotated[bool, choice(False, True)] = argument(
-        default=False, after="stateful", kw_only=True
-    )
-
     axis_of_units = -2
     input_spec = InputSpec(ndim=3)
 
