@@ -14,8 +14,9 @@ What happens when
 -----------------
 * **The class is defined.** Nothing yet: a decorator (`dataclass`) may still write a constructor.
 * **The first object is made** (`prepare`). Each class of the chain that has no `__init__` of its
-  own, and declares arguments or has a `__post_init__`, is given one (`constructor`). A class that
-  writes its own `__init__` is left as it is, and its annotations are annotations.
+  own, and declares arguments, has a `__post_init__` or joins several bases, is given one
+  (`constructor`). A class that writes its own `__init__` is left as it is, and its annotations are
+  annotations.
 * **Every object.** `Configurable.__new__` binds the call to names (`bind`), and the constructor
 
   1. calls the nearest written `__init__` of a base class, if there is one, with what is its own,
@@ -150,9 +151,9 @@ def declared(cls: type) -> dict[str, Declared]:
 
 def redefaulted(cls: type) -> dict[str, Declared]:
     """The inherited arguments of which a class says another default alone: ``name = "ctc"``."""
-    hints, found = inspect.get_annotations(cls), {}
+    known, found = {*inspect.get_annotations(cls), *decided(cls)}, {}
     for name, value in vars(cls).items():
-        if name[0] != "_" and name not in hints and not hasattr(value, "__get__"):
+        if name[0] != "_" and name not in known and not hasattr(value, "__get__"):
             above = next((a[name] for a in map(declared, cls.__mro__[1:]) if name in a), None)
             if above is not None:
                 found[name] = replace(above, default=value, says=None)
@@ -207,6 +208,12 @@ def plain(hint: Any) -> Any:
     return EMPTY if Any in kinds else functools.reduce(lambda a, b: a | b, kinds)
 
 
+@functools.cache
+def decided(cls: type) -> frozenset[str]:
+    """The inherited arguments that a class, or one of those it extends, gives itself."""
+    return frozenset(name for c in cls.__mro__ for name in vars(c).get("decides", ()))
+
+
 def writes_its_own(cls: type) -> bool:
     """Whether a class has a constructor that somebody wrote."""
     init = vars(cls).get("__init__")
@@ -218,7 +225,7 @@ def placed(cls: type, base: dict[str, inspect.Parameter]) -> dict[str, inspect.P
     annotations = list(inspect.get_annotations(cls))
     alone = annotations[annotations.index("_") :] if "_" in annotations else []
     whole = vars(cls).get("by_keyword_alone", False)
-    rest = {n: p for n, p in base.items() if n not in vars(cls).get("decides", ())}
+    rest = {n: p for n, p in base.items() if n not in decided(cls)}
     if alone:
         rest = {n: p.replace(kind=KEYWORD) for n, p in rest.items()}
     own: dict[str, inspect.Parameter] = {}
@@ -251,11 +258,10 @@ def parameters_of(cls: type) -> dict[str, inspect.Parameter]:
         if writes_its_own(c):
             written = list(inspect.signature(vars(c)["__init__"]).parameters.values())[1:]
             own = {p.name: p for p in written if p.kind is not p.VAR_KEYWORD}
-            decided = set(vars(c).get("decides", ()))
             onward = {
                 n: p.replace(kind=KEYWORD)
                 for n, p in found.items()
-                if n not in own and n not in decided and p.kind is not p.VAR_POSITIONAL
+                if n not in own and n not in decided(c) and p.kind is not p.VAR_POSITIONAL
             }
             found = own | (onward if len(own) < len(written) else {})
         else:
@@ -336,8 +342,9 @@ def plan(cls: type, kind: type) -> Plan:
     """What the constructor of a class does to an object of this kind, of it or of a subclass."""
     base = next((c for c in cls.__mro__[:-1] if writes_its_own(c)), None)
     chain = cls.__mro__[: cls.__mro__.index(base) if base else -1]
-    decided = {n for c in chain for n in vars(c).get("decides", ())}
-    latest = {n: a for c in reversed(chain) for n, a in declared(c).items() if n not in decided}
+    latest = {
+        n: a for c in reversed(chain) for n, a in declared(c).items() if n not in decided(cls)
+    }
     return Plan(
         base,
         tuple(latest.values()),
@@ -402,8 +409,13 @@ def prepare(cls: type) -> None:
             settle_default(c, name)
         if writes_its_own(c):
             c.__init__ = noting_the_end(vars(c)["__init__"])
-        elif "__init__" not in vars(c) and (own or {"__post_init__", "decides"} & vars(c).keys()):
+        elif "__init__" not in vars(c) and (own or adds(c)):
             c.__init__ = constructor(c)
+
+
+def adds(cls: type) -> bool:
+    """Whether a class without arguments constructs something else than its first base class."""
+    return bool({"__post_init__", "decides"} & vars(cls).keys()) or len(cls.__bases__) > 1
 
 
 def settle_default(cls: type, name: str) -> None:

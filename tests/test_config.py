@@ -16,7 +16,7 @@ from configurables import build_alike, classes, does, fresh, in_use
 import backprop as bp
 from backprop import constraints, initializers, losses, metrics, optimizers, regularizers
 from backprop.arguments import defaults_of
-from backprop.config import called, custom_object_scope, serialize
+from backprop.config import Configurable, called, custom_object_scope, serialize
 from backprop.layer import INFERENCE, Layer
 from backprop.layers import (
     GRU,
@@ -634,6 +634,25 @@ def test_a_configuration_of_few_arguments_is_enough():
 
     assert repr(layer) == "Dense(3)"
     assert repr(Activation.from_config({"activation": "relu"})) == "Activation('relu')"
+
+
+def test_a_class_that_only_joins_others_has_the_constructors_of_all():
+    class Wide(Configurable, kw_only=True):
+        width: int = 2
+
+        def __post_init__(self):
+            self.area = self.width**2
+
+    class Named(Configurable, kw_only=True):
+        label: str = "none"
+
+    class Joined(Named, Wide):
+        pass
+
+    made = Joined(width=3, label="three")
+
+    assert (made.label, made.width, made.area) == ("three", 3, 9)
+    assert Joined().area == 4
 
 
 # ------------------------------------------------------------------ arguments that do nothing

@@ -233,10 +233,13 @@ def test_a_feature_is_dropped_at_all_steps_of_a_sequence():
 @pytest.mark.parametrize("recurrent_dropout", [0.0, 0.5])
 def test_gates_have_dropout_of_their_own_where_there_is_recurrent_dropout(recurrent_dropout):
     layer = LSTM(2, dropout=0.5, recurrent_dropout=recurrent_dropout)
+    layer.build((None, 4, 50))
 
-    masks = layer.draw(0.5, (3, 50), np.dtype("float64"), TRAINING)
+    of_all, of_gates = layer._drop(3, np.dtype("float64"), TRAINING)
 
-    assert masks.shape == (4 if recurrent_dropout else 1, 3, 50)
+    masks = of_gates[:, :50] if recurrent_dropout else of_all[None]
+    assert (of_all is None) == (of_gates is not None)
+    assert masks.shape == (4 if recurrent_dropout else 1, 50, 3)
     assert set(np.unique(masks)) == {0, 2}
     assert not any(np.array_equal(masks[0], other) for other in masks[1:])
 

@@ -22,7 +22,8 @@ from backprop.layers import (
     SimpleRNN,
     TimeDistributed,
 )
-from backprop.layers.recurrent import loop
+from backprop.layers.recurrent import beside
+from backprop.layers.recurrent.products import Product
 from backprop.testing import masks
 
 KINDS = [LSTM, GRU, SimpleRNN]
@@ -213,25 +214,25 @@ def test_two_threads_give_the_same(kind, reset_after, dropout, monkeypatch):
     y, cache = layer.forward(x, Context(training=True, mask=mask))
     dx = layer.backward(v, cache)
     used = []
-    monkeypatch.setattr(loop, "LARGE", 0)
+    monkeypatch.setattr(beside, "LARGE", 0)
     monkeypatch.setattr(parallel, "pays", lambda: used.append(1) or True)
 
-    beside, cache = twin.forward(x, Context(training=True, mask=mask))
+    y_beside, cache = twin.forward(x, Context(training=True, mask=mask))
     dx_beside = twin.backward(v, cache)
 
     assert len(used) == 2
-    np.testing.assert_array_equal(beside, y)
+    np.testing.assert_array_equal(y_beside, y)
     np.testing.assert_array_equal(dx_beside, dx)
     for p, q in zip(layer.arrays(), twin.arrays(), strict=True):
         np.testing.assert_allclose(q.gradient, p.gradient, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("method", ["_see_inputs", "advance"])
-def test_an_error_beside_the_loop_forwards_is_raised(method, monkeypatch):
+@pytest.mark.parametrize(("owner", "method"), [(Product, "forward"), (LSTM, "advance")])
+def test_an_error_beside_the_loop_forwards_is_raised(owner, method, monkeypatch):
     layer = with_weights(LSTM(4), normal(2, 50, 3))
-    monkeypatch.setattr(loop, "LARGE", 0)
+    monkeypatch.setattr(beside, "LARGE", 0)
     monkeypatch.setattr(parallel, "pays", lambda: True)
-    monkeypatch.setattr(LSTM, method, lambda *args: 1 / 0)
+    monkeypatch.setattr(owner, method, lambda *args: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         layer.forward(np.ones((2, 50, 3), np.float32))
@@ -240,7 +241,7 @@ def test_an_error_beside_the_loop_forwards_is_raised(method, monkeypatch):
 def test_an_error_beside_the_loop_is_raised(monkeypatch):
     layer = with_weights(LSTM(4), normal(2, 50, 3))
     y, cache = layer.forward(np.ones((2, 50, 3), np.float32))
-    monkeypatch.setattr(loop, "LARGE", 0)
+    monkeypatch.setattr(beside, "LARGE", 0)
     monkeypatch.setattr(parallel, "pays", lambda: True)
     monkeypatch.setattr(LSTM, "reverse", lambda *args: 1 / 0)
 
