@@ -22,6 +22,7 @@ from backprop.losses.labels import (
     smooth,
 )
 from backprop.losses.loss import EPSILON, Loss
+from backprop.promises import short_for
 
 Array = np.ndarray
 
@@ -325,10 +326,10 @@ class SparseCategoricalCrossentropy(Loss):
         np.log(p, out=p)
         return np.negative(p, out=p), inside
 
+    @short_for("values", "gradient", "valid", "measure", "weigh", "forward", "backward")
     def after_softmax(self) -> Loss | None:
-        # a subclass may have changed what the shorter way rests on
-        plain = type(self) is SparseCategoricalCrossentropy and self.ignore_class is None
-        return SparseAfterSoftmax(self) if plain and not self.from_logits else None
+        plain = self.ignore_class is None and not self.from_logits
+        return SparseAfterSoftmax(self) if plain else None
 
     def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         self.check_numbers(y_true)
