@@ -132,12 +132,12 @@ def log_softmax(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
     return z
 
 
-def sigmoid(z: Array) -> Array:
+def sigmoid(z: Array, out: Array | None = None) -> Array:
     """1 / (1 + exp(-z)) as e / (1 + e) with e = exp(z), which is as near far below 0 as elsewhere.
 
     From z = 40 on it is 1 in every digit, and e need not grow further.
     """
-    e = np.exp(z.clip(-np.inf, 40))
+    e = np.exp(z.clip(-np.inf, 40, out=out), out=out)
     e /= 1 + e
     return e
 

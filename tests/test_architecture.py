@@ -56,6 +56,7 @@ NEIGHBOURS = [
     ("layers.*", "layers.activations"),
     ("layers.*", "layers.windows"),
     ("layers.*", "layers.kernels"),
+    ("layers.*", "layers.wrapper"),
     ("layers.recurrent", "layers.dense"),
     ("layers.recurrent", "layers.branches"),
     ("layers.recurrent", "layers.containers"),

@@ -167,7 +167,6 @@ class TransformerBlock(Container):
         self.build_part(self.chain, 0, input_shape)
         for part in self.chain.walk():
             self.speak_for(part)
-        self.changes_mask = self.chain.changes_mask
         self.input_spec = InputSpec(ndim=3, axes={-1: d})
 
     def parts(self) -> tuple[str, list[Layer]]:

@@ -20,6 +20,7 @@ from backprop.losses.labels import (
     smooth,
 )
 from backprop.losses.loss import EPSILON, Loss
+from backprop.promises import short_for
 
 Array = np.ndarray
 
@@ -285,10 +286,10 @@ class SparseCategoricalCrossentropy(ClassNumbers):
         np.log(p, out=p)
         return np.negative(p, out=p), inside
 
+    @short_for("values", "gradient", "valid", "measure", "weigh", "forward", "backward")
     def after_softmax(self) -> Loss | None:
-        # a subclass may have changed what the shorter way rests on
-        plain = type(self) is SparseCategoricalCrossentropy and self.ignore_class is None
-        return SparseAfterSoftmax(self) if plain and not self.from_logits else None
+        plain = self.ignore_class is None and not self.from_logits
+        return SparseAfterSoftmax(self) if plain else None
 
 
 sparse_categorical_crossentropy = function_of(

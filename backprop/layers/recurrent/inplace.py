@@ -80,6 +80,7 @@ InPlace = InPlaceTanh | InPlaceSigmoid | InPlaceLayer
 
 def in_place(layer: Layer, axis: int) -> InPlace:
     """The fast form of an activation where there is one."""
-    if type(layer) is Tanh:
+    if type(layer).finish is Tanh.finish:  # and not that of a subclass with a forward of its own
         return InPlaceTanh()
-    return InPlaceSigmoid() if type(layer) is Sigmoid else InPlaceLayer(layer, axis)
+    is_sigmoid = type(layer).finish is Sigmoid.finish
+    return InPlaceSigmoid() if is_sigmoid else InPlaceLayer(layer, axis)
