@@ -40,6 +40,11 @@ class Sequential(Trained, Habits, Chain):
     stop_training : bool
         Set it to True in a callback, and the run ends after the batch in hand.
 
+    Notes
+    -----
+    How a model is compiled and trained is in `backprop.models.trained`, how it is saved, described
+    and lets text go on in `backprop.models.habits`.
+
     Examples
     --------
     >>> import numpy as np
