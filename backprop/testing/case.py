@@ -195,8 +195,9 @@ class Subject:
         with own_seeds(case.seed):
             self.layer: Any = built(case, self.dtype) if layer is None else layer
             self.generators = [part.rng.bit_generator for part in self.layer.walk()]
-        self.parameters = [p for p in self.layer.arrays() if p.gradient is not None]
-        self.arrays = [*self.layer.arrays(), *self.layer.states_kept()]
+        weights = self.layer.arrays()
+        self.parameters = [p for p in weights if p.gradient is not None]
+        self.arrays = [*weights, *self.layer.states_kept()]
         # what passes move: buffers, and what the layer carries on
         self.buffers = [p for p in self.arrays if p.gradient is None]
         self.note()
