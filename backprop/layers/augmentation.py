@@ -14,10 +14,10 @@ import numpy as np
 from backprop.checks import one_of
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.windows import channels_back, channels_last, standard_format
+from backprop.tuning import INTERPOLATED_PIXELS
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("nearest", "bilinear")
-BLOCK = 1 << 16  # pixels that are interpolated at a time
 
 
 class OfImages(Layer):
@@ -161,7 +161,7 @@ class Affine(OfImages):
     def _parts(self, maps, x) -> Iterator[tuple[slice, Any, np.ndarray]]:
         """Some images at a time: which, their S, and the share of the fill in each pixel."""
         n, height, width, _ = x.shape
-        step = max(BLOCK // max(height * width, 1), 1)
+        step = max(INTERPOLATED_PIXELS // max(height * width, 1), 1)
         for i in range(0, n, step):
             at = slice(i, i + step)
             yield at, *self._interpolated(maps[at], height, width, x.dtype)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from backprop.linalg import SHORT
 from backprop.losses.axes import last, mean_last, share, unlast
 from backprop.losses.loss import EPSILON, Loss
+from backprop.tuning import SHORT_ROW
 
 Array = np.ndarray
 
@@ -49,7 +49,7 @@ class MeanSquaredError(Loss):
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = y_pred - y_true
         # long rows need no array of squares; short ones are faster by a product with ones
-        return (np.vecdot(d, d) / d.shape[-1] if d.shape[-1] > SHORT else mean_last(d * d)), d
+        return (np.vecdot(d, d) / d.shape[-1] if d.shape[-1] > SHORT_ROW else mean_last(d * d)), d
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         d = cache

@@ -35,6 +35,7 @@ from backprop.training.options import (
 from backprop.training.reader import Reader
 from backprop.training.steps import Outcome, Steps
 from backprop.training.tracking import MetricSet, first_nonfinite, fresh
+from backprop.tuning import PREDICTION_NUMBERS, PREDICTION_ROWS, RETURNED_BYTES
 
 Data = ArrayData | IterableData
 
@@ -677,7 +678,8 @@ def rows_at_once(model: Any, shape: tuple[int, ...]) -> int:
     for layer in model.layers:
         shape = tuple(layer.compute_output_shape(shape))
         widest = max(widest, math.prod(n or 1 for n in shape[1:]))
-    return min(max((1 << 20) // max(widest, 1), 32), 4096)
+    least, most = PREDICTION_ROWS
+    return min(max(PREDICTION_NUMBERS // max(widest, 1), least), most)
 
 
 @cache
@@ -694,7 +696,7 @@ def keep_freed_memory() -> None:
         except (AttributeError, OSError, TypeError):
             return  # not glibc
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(M_MMAP_THRESHOLD, 32 << 20)
+        mallopt(M_MMAP_THRESHOLD, RETURNED_BYTES)
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them

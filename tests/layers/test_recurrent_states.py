@@ -222,7 +222,7 @@ def test_two_threads_give_the_same(kind, reset_after, dropout, monkeypatch):
     y, cache = layer.forward(x, Context(training=True, mask=mask))
     dx = layer.backward(v, cache)
     used = []
-    monkeypatch.setattr(loop, "LARGE", 0)
+    monkeypatch.setattr(loop, "LARGE_LOOP", 0)
     monkeypatch.setattr(parallel, "pays", lambda: used.append(1) or True)
 
     beside, cache = twin.forward(x, Context(training=True, mask=mask))
@@ -238,7 +238,7 @@ def test_two_threads_give_the_same(kind, reset_after, dropout, monkeypatch):
 @pytest.mark.parametrize("method", ["_see_inputs", "advance"])
 def test_an_error_beside_the_loop_forwards_is_raised(method, monkeypatch):
     layer = drawn(LSTM(4), normal(2, 50, 3))
-    monkeypatch.setattr(loop, "LARGE", 0)
+    monkeypatch.setattr(loop, "LARGE_LOOP", 0)
     monkeypatch.setattr(parallel, "pays", lambda: True)
     monkeypatch.setattr(LSTM, method, lambda *args: 1 / 0)
 
@@ -249,7 +249,7 @@ def test_an_error_beside_the_loop_forwards_is_raised(method, monkeypatch):
 def test_an_error_beside_the_loop_is_raised(monkeypatch):
     layer = drawn(LSTM(4), normal(2, 50, 3))
     y, cache = layer.forward(np.ones((2, 50, 3), np.float32))
-    monkeypatch.setattr(loop, "LARGE", 0)
+    monkeypatch.setattr(loop, "LARGE_LOOP", 0)
     monkeypatch.setattr(parallel, "pays", lambda: True)
     monkeypatch.setattr(LSTM, "reverse", lambda *args: 1 / 0)
 

@@ -22,12 +22,7 @@ from backprop.layers.recurrent.inplace import InPlace, in_place
 from backprop.layers.recurrent.time import OverTime
 from backprop.linalg import rows_of
 from backprop.masks import only_real
-
-STRETCH = 20  # steps that are one piece of work beside the loop
-FIRST = 5  # of them make a piece of their own, as the loop waits for the first piece
-TOGETHER = 1 << 18  # numbers in dz of the steps that look back together
-LARGE = 1 << 17  # numbers in z from which on a second thread pays
-FEW_TERMS = 1_000_000  # of a product that is run without copies of its factors
+from backprop.tuning import FIRST_STRETCH, LARGE_LOOP, LOOK_BACK, STRETCH, UNCOPIED
 
 
 @dataclass
@@ -190,7 +185,7 @@ class Recurrent(OverTime):
 
         def look():
             try:
-                for at in [slice(0, FIRST), slice(FIRST, STRETCH), *stretches[1:]]:
+                for at in [slice(0, FIRST_STRETCH), slice(FIRST_STRETCH, STRETCH), *stretches[1:]]:
                     self._see_inputs(tape, at, x)
                     seen.put(at)
             finally:
@@ -200,7 +195,7 @@ class Recurrent(OverTime):
             for at in iter(seen.get, None):
                 self._walk(tape, at, ctx)
 
-        if ctx.backward and steps > STRETCH and tape.z.size >= LARGE and parallel.pays():
+        if ctx.backward and steps > STRETCH and tape.z.size >= LARGE_LOOP and parallel.pays():
             parallel.run([loop, look])
         else:
             for at in stretches:
@@ -285,7 +280,7 @@ class Recurrent(OverTime):
             if self.zero_output_for_mask and tape.held is not None:
                 dys *= ~tape.held
         passing: list[Array] = []
-        together, end = rows_of(dz, TOGETHER), steps
+        together, end = rows_of(dz, LOOK_BACK), steps
         for t in reversed(range(steps)):
             if t + 1 == end:
                 end = max(t + 1 - together, 0)
@@ -307,7 +302,7 @@ class Recurrent(OverTime):
         """Set the gradients, and return dz of all steps."""
         steps, batch = len(tape.v) - 1, tape.v.shape[-1]
         dz = np.empty((steps, self.blocks, self.units, batch), dy.dtype)
-        if steps < 2 * STRETCH or dz.size < LARGE or not parallel.pays():
+        if steps < 2 * STRETCH or dz.size < LARGE_LOOP or not parallel.pays():
             for _ in self.through_time(dy, tape, dz):
                 pass
             self.set_gradients(self.sums(tape, dz))
@@ -417,7 +412,7 @@ def in_stripes(kernel: Array, batch: int) -> Array:
     """
     m, width = kernel.shape
     stripes = 1
-    while m // stripes * width * batch > FEW_TERMS and m % (2 * stripes) == 0:
+    while m // stripes * width * batch > UNCOPIED and m % (2 * stripes) == 0:
         stripes *= 2
     return kernel.reshape(stripes, m // stripes, width)
 
