@@ -15,10 +15,10 @@ from backprop.arguments import Convert
 from backprop.checks import choice
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.windows import DataFormat, channels_back, channels_last
+from backprop.tuning import INTERPOLATED_PIXELS
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("nearest", "bilinear")
-BLOCK = 1 << 16  # pixels that are interpolated at a time
 
 
 class OfImages(Layer):
@@ -148,7 +148,7 @@ class Affine(OfImages, kw_only=True, by_position=True):
     def _parts(self, maps, x) -> Iterator[tuple[slice, Any, np.ndarray]]:
         """Some images at a time: which, their S, and the share of the fill in each pixel."""
         n, height, width, _ = x.shape
-        step = max(BLOCK // max(height * width, 1), 1)
+        step = max(INTERPOLATED_PIXELS // max(height * width, 1), 1)
         for i in range(0, n, step):
             at = slice(i, i + step)
             yield at, *self._interpolated(maps[at], height, width, x.dtype)

@@ -14,6 +14,7 @@ from backprop.arguments import Convert
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Layer
 from backprop.linalg import rows_of
+from backprop.tuning import DENSE_NUMBERS
 
 LEAST = 1e-7  # of a standard deviation, as in Keras: what never varies is not divided by 0
 
@@ -256,7 +257,7 @@ def batches_of(data: Any) -> Iterator[np.ndarray]:
     """
     if hasattr(data, "toarray"):
         rows = data.tocsr()
-        step = rows_of(np.broadcast_to(0, rows.shape), 1 << 20)
+        step = rows_of(np.broadcast_to(0, rows.shape), DENSE_NUMBERS)
         data = (rows[i : i + step].toarray() for i in range(0, rows.shape[0], step))
     elif hasattr(data, "__array__") or is_nested(data):
         data = [data]

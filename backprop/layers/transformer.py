@@ -16,8 +16,7 @@ from backprop.layers.dense import Dense
 from backprop.layers.noise import Dropout
 from backprop.layers.normalization import LayerNormalization
 from backprop.parallel import pays, run
-
-FORKS = 1 << 15  # numbers in x from which on a second thread is worth its hand-off
+from backprop.tuning import FORK_SIZE
 
 
 class Halves(NamedTuple):
@@ -209,7 +208,7 @@ class TransformerBlock(Container):
         """Whether the halves of the batch run on two threads. Dropout would draw in an order that
         depends on them, and a penalty counts the rows of its batch."""
         drops = ctx.training and self.dropout
-        return x.size >= FORKS and len(x) > 1 and not drops and ctx.penalties is None and pays()
+        return x.size >= FORK_SIZE and len(x) > 1 and not drops and ctx.penalties is None and pays()
 
     def _replica(self) -> Chain:
         """The chain with gradients of its own, made for the first batch that is run in halves."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from backprop.arguments import argument
-from backprop.linalg import SHORT, max_last, multiples, rows, sum_last
+from backprop.linalg import max_last, multiples, rows, sum_last
 from backprop.losses.axes import last, mean_last, share, unlast
 from backprop.losses.functions import function_of
 from backprop.losses.labels import (
@@ -21,6 +21,7 @@ from backprop.losses.labels import (
 )
 from backprop.losses.loss import EPSILON, Loss
 from backprop.promises import short_for
+from backprop.tuning import SHORT_ROW
 
 Array = np.ndarray
 
@@ -351,7 +352,7 @@ def as_row(q: Array) -> Array:
 
 def exponentials(z: Array) -> tuple[Array, Array, Array]:
     """z less its maximum, e = exp(z), s = Σ e: softmax = e / s and its log = z - log s."""
-    if z.ndim == 2 and 0 < z.shape[1] <= SHORT:  # a class after the other, so that loops are long
+    if z.ndim == 2 and 0 < z.shape[1] <= SHORT_ROW:  # class after class: long loops
         z = np.ascontiguousarray(z.T)
         z = (z - np.maximum.reduce(z, axis=0)).T
     else:

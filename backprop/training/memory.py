@@ -6,6 +6,8 @@ import ctypes
 import os
 from functools import cache
 
+from backprop.tuning import RETURNED_BYTES
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
 
 
@@ -23,4 +25,4 @@ def keep_freed_memory() -> None:
         except (AttributeError, OSError, TypeError):
             return  # not glibc
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(M_MMAP_THRESHOLD, 32 << 20)
+        mallopt(M_MMAP_THRESHOLD, RETURNED_BYTES)

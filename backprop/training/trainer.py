@@ -22,6 +22,7 @@ from backprop.training.options import at_least_one, flat, number, only, verbosit
 from backprop.training.steps import Steps
 from backprop.training.tracking import MetricSet, fresh
 from backprop.training.validation import read_validation
+from backprop.tuning import PREDICTION_NUMBERS, PREDICTION_ROWS
 
 
 class Trainer(Steps):
@@ -360,4 +361,5 @@ def rows_at_once(model: Any, shape: tuple[int, ...]) -> int:
     for layer in model.layers:
         shape = tuple(layer.compute_output_shape(shape))
         widest = max(widest, math.prod(n or 1 for n in shape[1:]))
-    return min(max((1 << 20) // max(widest, 1), 32), 4096)
+    least, most = PREDICTION_ROWS
+    return min(max(PREDICTION_NUMBERS // max(widest, 1), least), most)

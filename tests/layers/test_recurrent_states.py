@@ -214,7 +214,7 @@ def test_two_threads_give_the_same(kind, reset_after, dropout, monkeypatch):
     y, cache = layer.forward(x, Context(training=True, mask=mask))
     dx = layer.backward(v, cache)
     used = []
-    monkeypatch.setattr(beside, "LARGE", 0)
+    monkeypatch.setattr(beside, "LARGE_LOOP", 0)
     monkeypatch.setattr(parallel, "pays", lambda: used.append(1) or True)
 
     y_beside, cache = twin.forward(x, Context(training=True, mask=mask))
@@ -230,7 +230,7 @@ def test_two_threads_give_the_same(kind, reset_after, dropout, monkeypatch):
 @pytest.mark.parametrize(("owner", "method"), [(Product, "forward"), (LSTM, "advance")])
 def test_an_error_beside_the_loop_forwards_is_raised(owner, method, monkeypatch):
     layer = with_weights(LSTM(4), normal(2, 50, 3))
-    monkeypatch.setattr(beside, "LARGE", 0)
+    monkeypatch.setattr(beside, "LARGE_LOOP", 0)
     monkeypatch.setattr(parallel, "pays", lambda: True)
     monkeypatch.setattr(owner, method, lambda *args: 1 / 0)
 
@@ -241,7 +241,7 @@ def test_an_error_beside_the_loop_forwards_is_raised(owner, method, monkeypatch)
 def test_an_error_beside_the_loop_is_raised(monkeypatch):
     layer = with_weights(LSTM(4), normal(2, 50, 3))
     y, cache = layer.forward(np.ones((2, 50, 3), np.float32))
-    monkeypatch.setattr(beside, "LARGE", 0)
+    monkeypatch.setattr(beside, "LARGE_LOOP", 0)
     monkeypatch.setattr(parallel, "pays", lambda: True)
     monkeypatch.setattr(LSTM, "reverse", lambda *args: 1 / 0)
 

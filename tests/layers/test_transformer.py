@@ -195,7 +195,7 @@ def test_the_gradients_alone_are_the_same():
 @pytest.fixture
 def forks(monkeypatch):
     """Every batch is run in halves."""
-    monkeypatch.setattr(transformer, "FORKS", 1)
+    monkeypatch.setattr(transformer, "FORK_SIZE", 1)
     monkeypatch.setattr(transformer, "pays", lambda: True)
 
 

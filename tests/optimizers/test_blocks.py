@@ -22,7 +22,7 @@ OPTIONS = {
 
 
 def trained(name, monkeypatch, block):
-    monkeypatch.setattr(slots, "BLOCK", block)
+    monkeypatch.setattr(slots, "UPDATE_BLOCK", block)
     chain = Chain([Dense(5), Dense(4)])
     chain.build((None, 6))
     vector = ParameterVector(chain.arrays())

@@ -28,9 +28,9 @@ from backprop.layers.windows import (
 )
 from backprop.linalg import sum_rows
 from backprop.masks import only_real
+from backprop.tuning import BIAS_ROW
 
 Array = np.ndarray
-LONG = 1 << 14  # numbers
 
 Init = TypeVar("Init", bound=Callable[..., None])
 
@@ -224,7 +224,7 @@ class Convolutional(Layer):
 def long_rows(bias: Array, n: int) -> Array:
     """The bias n times, below each other, as far as that makes a row of z long: NumPy adds row by
     row, and is slow where rows are short."""
-    return np.repeat(bias[None], n, axis=0) if n * bias.size <= LONG else bias
+    return np.repeat(bias[None], n, axis=0) if n * bias.size <= BIAS_ROW else bias
 
 
 def with_ones(init: Init, axes: int) -> Init:

@@ -11,15 +11,12 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 from backprop import parallel
-
-STRETCH = 20  # steps that are one piece of work beside the loop
-FIRST = 5  # of them make a piece of their own, as the loop waits for the first piece
-LARGE = 1 << 17  # numbers in z from which on a second thread pays
+from backprop.tuning import FIRST_STRETCH, LARGE_LOOP, STRETCH
 
 
 def pays(numbers: int, steps: int, least: int) -> bool:
     """Whether a second thread is worth it, for at least so many steps."""
-    return steps >= least and numbers >= LARGE and parallel.pays()
+    return steps >= least and numbers >= LARGE_LOOP and parallel.pays()
 
 
 def stretches(steps: int, *, beside: bool) -> Iterator[slice]:
@@ -27,8 +24,8 @@ def stretches(steps: int, *, beside: bool) -> Iterator[slice]:
     for t in range(0, steps, STRETCH):
         end = min(t + STRETCH, steps)
         if beside and t == 0:
-            yield slice(0, FIRST)
-            t = FIRST
+            yield slice(0, FIRST_STRETCH)
+            t = FIRST_STRETCH
         yield slice(t, end)
 
 

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import PREDICT, Array, Context
-from backprop.layers.recurrent.beside import STRETCH, follow, pays
+from backprop.layers.recurrent.beside import follow, pays
 from backprop.layers.recurrent.inplace import InPlace, in_place
 from backprop.layers.recurrent.time import OverTime
 from backprop.linalg import rows_of
 from backprop.masks import only_real
-
-TOGETHER = 1 << 18  # numbers in dz of the steps that look back together
+from backprop.tuning import LOOK_BACK, STRETCH
 
 
 @dataclass
@@ -178,7 +177,7 @@ class Recurrent(OverTime):
         if dys is None:
             dstates[0] += self.to_loop(dy[:, None])[0]
         passing: list[Array] = []
-        together, first = rows_of(dz, TOGETHER), steps
+        together, first = rows_of(dz, LOOK_BACK), steps
         slopes = dz
         for t in reversed(range(steps)):
             if t < first:

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import Array, Layer
-
-FEW_TERMS = 1_000_000  # of a product that is run without copies of its factors
+from backprop.tuning import UNCOPIED
 
 Name = tuple[str, Any]  # of a weight, and which part of it
 KERNEL, BIAS, RECURRENT = ("kernel", ...), ("bias", ...), ("recurrent_kernel", ...)
@@ -156,7 +155,7 @@ def in_stripes(kernel: Array, batch: int) -> Array:
     """
     m, width = kernel.shape
     stripes = 1
-    while m // stripes * width * batch > FEW_TERMS and m % (2 * stripes) == 0:
+    while m // stripes * width * batch > UNCOPIED and m % (2 * stripes) == 0:
         stripes *= 2
     return kernel.reshape(stripes, m // stripes, width)
 

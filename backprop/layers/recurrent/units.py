@@ -10,9 +10,10 @@ import numpy as np
 from backprop.arguments import argument
 from backprop.checks import Positive, choice
 from backprop.layer import Array, Context, InputSpec
-from backprop.layers.recurrent.beside import STRETCH, stretches
+from backprop.layers.recurrent.beside import stretches
 from backprop.layers.recurrent.loop import Recurrent, Tape
 from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT, Name, Product
+from backprop.tuning import STRETCH
 
 
 class Unrolled(Recurrent, kw_only=True, by_position=True):
