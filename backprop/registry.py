@@ -188,6 +188,20 @@ class Registry:
         return serialize(item)
 
 
+def classes_in(
+    namespace: Mapping[str, Any], base: type
+) -> tuple[list[type], dict[str, Callable[..., Any]]]:
+    """The classes of a family that a module offers in `__all__`, and those under another name."""
+    offered = {name: namespace.get(name) for name in namespace["__all__"]}
+    found = {
+        name: item
+        for name, item in offered.items()
+        if isinstance(item, type) and issubclass(item, base) and item is not base
+    }
+    aliases = {name: item for name, item in found.items() if name != item.__name__}
+    return [item for name, item in found.items() if name not in aliases], aliases  # type: ignore[return-value]
+
+
 def users_own(name: str | None) -> Any:
     """What is in scope or registered under a name, of whatever family; None for nothing."""
     return _custom_objects.get(name) or _registered.get(name) if name else None

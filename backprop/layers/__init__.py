@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backprop.absent import face
-from backprop.config import Registry, custom_object_scope
+from backprop.config import Registry
 from backprop.layer import InputSpec, Layer
 from backprop.layers.activations import (
     CELU,
@@ -154,6 +154,7 @@ from backprop.layers.resizing import (
 )
 from backprop.layers.text import IntegerLookup, StringLookup, TextVectorization
 from backprop.layers.transformer import TransformerBlock
+from backprop.registry import classes_in, custom_object_scope
 
 __all__ = [
     "CELU",
@@ -300,39 +301,10 @@ __all__ = [
     "serialize",
 ]
 
-BEFORE_A_MODEL = ("IntegerLookup", "StringLookup", "TextVectorization")  # they are no layers
-
-SHORT = (
-    "AvgPool1D",
-    "AvgPool2D",
-    "AvgPool3D",
-    "Convolution1D",
-    "Convolution1DTranspose",
-    "Convolution2D",
-    "Convolution2DTranspose",
-    "Convolution3D",
-    "GlobalAvgPool1D",
-    "GlobalAvgPool2D",
-    "GlobalAvgPool3D",
-    "GlobalMaxPool1D",
-    "GlobalMaxPool2D",
-    "GlobalMaxPool3D",
-    "MaxPool1D",
-    "MaxPool2D",
-    "MaxPool3D",
-    "SeparableConvolution1D",
-    "SeparableConvolution2D",
-)
-
-registry = Registry(
-    "layers",
-    [
-        v
-        for v in map(globals().get, __all__)
-        if isinstance(v, type) and issubclass(v, Layer) and v is not Layer
-    ],
-    aliases={name: globals()[name] for name in SHORT + BEFORE_A_MODEL},
-)
+registry = Registry("layers", *classes_in(globals(), Layer))
+# they are no layers, and stand before a model
+for vocabulary in (IntegerLookup, StringLookup, TextVectorization):
+    registry.names[vocabulary.__name__] = vocabulary
 registry.base = Layer
 
 
