@@ -8,10 +8,7 @@ import numpy as np
 
 from backprop.checks import integer
 from backprop.layers.convolution.border import Convolutional, with_ones
-from backprop.layers.convolution.products import (
-    correlate_by_channel,
-    gradients_by_channel,
-)
+from backprop.layers.convolution.products import correlate, gradients
 
 Array = np.ndarray
 
@@ -76,12 +73,12 @@ class DepthwiseConv(Convolutional):
 
     def linear(self, x, ctx, finish):
         copies = repeated(x, self.depth_multiplier)
-        return correlate_by_channel(copies, merged(self.kernel), self.windows, finish), x
+        return correlate(copies, merged(self.kernel), self.windows, finish=finish), x
 
     def linear_backward(self, dz, cache, dx):
         x, m = cache, self.depth_multiplier
         kernel, dkernel = merged(self.kernel), merged(self.dkernel)
-        dcopies = gradients_by_channel(repeated(x, m), dz, kernel, self.windows, dkernel, dx)
+        dcopies = gradients(repeated(x, m), dz, kernel, self.windows, dkernel, dx)
         return None if dcopies is None else summed(dcopies, m)
 
 

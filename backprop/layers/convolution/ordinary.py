@@ -7,7 +7,7 @@ from typing import Any
 from backprop.checks import integer
 from backprop.input_spec import show_shape
 from backprop.layers.convolution.border import Convolutional, with_ones
-from backprop.layers.convolution.products import correlate, gradients, room_to_keep
+from backprop.layers.convolution.products import correlate_for_backward, gradients
 
 
 class Conv(Convolutional):
@@ -86,15 +86,14 @@ class Conv(Convolutional):
         return self.filters
 
     def linear(self, x, ctx, finish):
-        kept = None
-        if ctx.backward:
-            kept = room_to_keep(x, self.kernel, self.windows, self.groups)
-        z = correlate(x, self.kernel, self.windows, self.groups, finish, kept)
+        z, kept = correlate_for_backward(
+            x, self.kernel, self.windows, self.groups, finish, ctx.backward
+        )
         return z, (x, kept)
 
     def linear_backward(self, dz, cache, dx):
         x, kept = cache
-        return gradients(x, dz, self.kernel, self.windows, self.dkernel, self.groups, dx, kept)
+        return gradients(x, dz, self.kernel, self.windows, self.dkernel, dx, self.groups, kept)
 
 
 class Conv1D(Conv):

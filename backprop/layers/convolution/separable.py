@@ -7,10 +7,7 @@ from typing import Any
 from backprop.checks import integer
 from backprop.layers.convolution.border import Convolutional, with_ones
 from backprop.layers.convolution.depthwise import merged, repeated, summed
-from backprop.layers.convolution.products import (
-    correlate_by_channel,
-    gradients_by_channel,
-)
+from backprop.layers.convolution.products import correlate, gradients
 from backprop.linalg import product_of_rows
 
 
@@ -92,7 +89,7 @@ class SeparableConv(Convolutional):
 
     def linear(self, x, ctx, finish):
         copies = repeated(x, self.depth_multiplier)
-        h = correlate_by_channel(copies, merged(self.depthwise_kernel), self.windows)
+        h = correlate(copies, merged(self.depthwise_kernel), self.windows)
         z = h @ self._pointwise(self.pointwise_kernel)
         finish(z)
         return z, (x, h)
@@ -102,7 +99,7 @@ class SeparableConv(Convolutional):
         product_of_rows(h, dz, out=self._pointwise(self.dpointwise_kernel))
         dh = dz @ self._pointwise(self.pointwise_kernel).T
         kernel, dkernel = merged(self.depthwise_kernel), merged(self.ddepthwise_kernel)
-        dcopies = gradients_by_channel(repeated(x, m), dh, kernel, self.windows, dkernel, dx)
+        dcopies = gradients(repeated(x, m), dh, kernel, self.windows, dkernel, dx)
         return None if dcopies is None else summed(dcopies, m)
 
     def _pointwise(self, kernel):
