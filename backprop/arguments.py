@@ -31,7 +31,8 @@ default stands behind it, bare or in an `argument(default=...)` that says more o
 
 Their order is Keras': those of the class, then those of its base classes. One that is declared
 again with a bare default keeps its place; `argument(...)` puts it where it is written, or behind
-another. A class that is made
+another. What stands behind ``_: KW_ONLY``, the inherited ones too, is given by keyword alone, as in
+a dataclass. A class that is made
 with `kw_only=True` has them by keyword alone, as type checkers demand of base classes; a group of
 arguments that belongs into the middle adds `by_position=True`, and is by position too when called.
 """
@@ -65,14 +66,10 @@ class Argument:
         Without one the argument must be given.
     after : str, optional
         The inherited argument behind which this one stands.
-    kw_only : bool, optional
-        Whether it is given by keyword alone. Default: as the class says.
     """
 
-    def __init__(
-        self, *, default: Any = EMPTY, after: str | None = None, kw_only: bool | None = None
-    ):
-        self.default, self.after, self.kw_only = default, after, kw_only
+    def __init__(self, *, default: Any = EMPTY, after: str | None = None):
+        self.default, self.after = default, after
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -93,9 +90,9 @@ class Managed(Argument):
         self.fset(item, value)
 
 
-def argument(*, default: Any = EMPTY, after: str | None = None, kw_only: bool | None = None) -> Any:
+def argument(*, default: Any = EMPTY, after: str | None = None) -> Any:
     """An `Argument`, as type checkers want to see it: of any type."""
-    return Argument(default=default, after=after, kw_only=kw_only)
+    return Argument(default=default, after=after)
 
 
 def managed(*, default: Any, fget: Callable, fset: Callable) -> Any:
@@ -205,18 +202,21 @@ def writes_its_own(cls: type) -> bool:
 
 def placed(cls: type, base: dict[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
     """The arguments of a class among those of its base classes."""
-    kind = KEYWORD if vars(cls).get("by_keyword_alone") else BY_POSITION
-    own: dict[str, inspect.Parameter] = {}
+    annotations = list(inspect.get_annotations(cls))
+    alone = annotations[annotations.index("_") :] if "_" in annotations else []
+    whole = vars(cls).get("by_keyword_alone", False)
     rest = {n: p for n, p in base.items() if n not in vars(cls).get("decides", ())}
+    if alone:
+        rest = {n: p.replace(kind=KEYWORD) for n, p in rest.items()}
+    own: dict[str, inspect.Parameter] = {}
     behind: list[tuple[str, inspect.Parameter]] = []
     for name, a in declared(cls).items():
+        kind = KEYWORD if whole or name in alone else BY_POSITION
         p = inspect.Parameter(name, kind, default=a.default, annotation=a.type)
         if a.says is None and name in rest:  # declared again
-            rest[name] = p.replace(kind=rest[name].kind)
+            rest[name] = p.replace(kind=KEYWORD if name in alone else base[name].kind)
             continue
         rest.pop(name, None)
-        if a.says is not None and a.says.kw_only is not None:
-            p = p.replace(kind=KEYWORD if a.says.kw_only else BY_POSITION)
         if a.says is not None and a.says.after is not None:
             behind.append((a.says.after, p))
         else:
@@ -281,7 +281,9 @@ def bind(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def unknown_argument(cls: type, name: str, known: Iterable[str]) -> TypeError:
-    advised = advice("arguments").get(name)  # what Keras has, or had
+    places = [f"{c.__name__}()" for c in cls.__mro__]
+    found = (advice(place).get(name, "") for place in places)
+    advised = next((a for a in found if any(k in a for k in known)), advice("arguments").get(name))
     instead = f": {advised}" if advised else nearest(name, known)
     return TypeError(
         f"{cls.__name__}() has no argument {name!r}{instead}; it takes {', '.join(known)}"
@@ -387,7 +389,7 @@ def prepare(cls: type) -> None:
             settle_default(c, name)
         if writes_its_own(c):
             c.__init__ = noting_the_end(vars(c)["__init__"])
-        elif "__init__" not in vars(c) and (own or "__post_init__" in vars(c)):
+        elif "__init__" not in vars(c) and (own or {"__post_init__", "decides"} & vars(c).keys()):
             c.__init__ = constructor(c)
 
 

@@ -65,3 +65,8 @@ def choice(*choices: Any) -> Convert:
         return one_of(value, choices, who, name)
 
     return Convert(check, none=None in choices)
+
+
+def per_axis(length: int) -> Convert:
+    """In a type: one positive integer for all axes, or one for each."""
+    return Convert(lambda value, who, name: integers(value, length, who, name))

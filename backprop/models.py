@@ -13,12 +13,12 @@ from backprop.input_spec import SymbolicArray
 from backprop.layer import Array, Layer
 from backprop.layer_arrays import unique
 from backprop.layers.containers import Chain, Input, InputLayer
-from backprop.parameters import ParameterVector
 from backprop.spelling import nearest
 from backprop.training.data import unpack_x_y_sample_weight
 from backprop.training.hooks import hook, refuse
 from backprop.training.tracking import fresh, metrics_in
 from backprop.training.trainer import Trainer
+from backprop.vector import ParameterVector
 
 
 class Fixed:

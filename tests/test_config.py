@@ -3,6 +3,7 @@
 import ast
 import copy
 import dataclasses
+import functools
 import inspect
 import json
 import pickle
@@ -47,14 +48,16 @@ VALUES = [
 ]
 
 
-def other_values(item, name, count=2):
+@functools.cache
+def other_values(family, cls, name, count=2):
     """Values of an argument that the constructor takes and that are not the one it has."""
-    names = defaults_of(type(item))
+    item = fresh(family, cls)
+    names = defaults_of(cls)
     now = serialize(item._arguments.get(name, names[name]))
     found = []
     for value in VALUES:
         try:
-            called(type(item), item._arguments | {name: value})
+            called(cls, item._arguments | {name: value})
         except (ValueError, TypeError, IndexError, AttributeError):
             continue
         if serialize(value) != now:
@@ -69,7 +72,7 @@ def other_values(item, name, count=2):
 )
 def test_every_argument_says_what_it_is_or_refuses(family, cls, make):
     for name in defaults_of(cls).keys() - {"name", "trainable", *make(family, cls).unsaved}:
-        for value in other_values(make(family, cls), name):
+        for value in other_values(family, cls, name):
             item = make(family, cls)
             try:
                 setattr(item, name, value)

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from backprop.parameters import Parameter, Segment
+from backprop.parameters import Parameter
+from backprop.vector import Segment
 
 Array = np.ndarray
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.gradcheck.probe import built_in
 from backprop.layer import Context, Layer
 from backprop.losses.loss import Loss
 from backprop.promises import came_back, pair
@@ -292,12 +293,7 @@ def built(case: Case, dtype: np.dtype) -> Any:
     if isinstance(layer, Loss):
         layer.dtype = None  # that of y_pred
         return layer
-    if layer.built:
-        return layer.astype(dtype)
-    for part in layer.walk():
-        part.__dict__["dtype"] = dtype
-    layer.build(case.batch_shape)
-    return layer
+    return built_in(layer, case.batch_shape, dtype)
 
 
 class OfOneInput(Layer):

@@ -30,8 +30,8 @@ from backprop.layers import (
 )
 from backprop.layers.branches import JOINS
 from backprop.linalg import sum_rows
-from backprop.parameters import ParameterVector
 from backprop.random import set_random_seed
+from backprop.vector import ParameterVector
 
 
 def drawn(shape, seed=0, dtype=np.float64):

@@ -35,9 +35,6 @@ class AlongAxis(Layer):
         self.axis = tuple(axis) if isinstance(axis, list | tuple) else axis
         self.time_local = self.axis == -1
 
-    def build(self, input_shape):
-        self.check_input(input_shape)
-
     def check_input(self, shape):
         super().check_input(shape)
         n = len(shape)
