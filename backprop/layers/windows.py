@@ -19,6 +19,7 @@ from backprop.masks import between
 
 Array = np.ndarray
 Shape = tuple[Any, ...]  # lengths, None where unknown
+Sizes = Any  # an argument: one positive integer for all axes, or one for each
 
 
 @dataclass(frozen=True)
