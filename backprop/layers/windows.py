@@ -190,6 +190,9 @@ def standard_padding(padding: Any, who: str, choices: tuple = ("valid", "same"))
     return one_of(padding.lower() if isinstance(padding, str) else padding, choices, who, "padding")
 
 
+Padding = Annotated[str, Convert(lambda value, who, name: standard_padding(value, who))]
+
+
 def standard_format(data_format: Any, who: str, name: str = "data_format") -> str:
     return one_of(data_format or "channels_last", ("channels_last", "channels_first"), who, name)
 
