@@ -208,15 +208,18 @@ class Layer(LayerFace):
         )
         return value, gradient
 
-    def declared_param(self, name: str, shape: Iterable[int | None]) -> tuple[Array, Array]:
-        """`param` with what the arguments of its name say, such as `kernel_initializer`,
-        `kernel_regularizer` and `kernel_constraint` for "kernel"."""
+    def declared_param(
+        self, name: str, shape: Iterable[int | None], says: str = ""
+    ) -> tuple[Array, Array]:
+        """`param` with what the arguments of its name, or of the name `says`, say of it, such as
+        `kernel_initializer`, `kernel_regularizer` and `kernel_constraint` for "kernel"."""
+        says = says or name
         return self.param(
             name,
             shape,
-            getattr(self, f"{name}_initializer"),
-            regularizer=getattr(self, f"{name}_regularizer", None),
-            constraint=getattr(self, f"{name}_constraint", None),
+            getattr(self, f"{says}_initializer"),
+            regularizer=getattr(self, f"{says}_regularizer", None),
+            constraint=getattr(self, f"{says}_constraint", None),
         )
 
     def buffer(self, name: str, shape: Iterable[int | None], fill: Any = 0.0) -> Array:

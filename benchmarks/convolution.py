@@ -32,7 +32,7 @@ from shared.rows import ROWS  # noqa: E402
 
 import backprop  # noqa: E402
 from backprop.layers import Conv2D  # noqa: E402
-from backprop.layers.convolution import products  # noqa: E402
+from backprop.layers.convolution import products, winograd  # noqa: E402
 from backprop.layers.convolution.border import Convolutional  # noqa: E402
 from backprop.layers.windows import Windows  # noqa: E402
 from backprop.parallel import Blas, blas  # noqa: E402
@@ -52,14 +52,14 @@ SHAPES: tuple[Shape, ...] = (  # batch, height and width, channels, filters, siz
 
 
 @contextmanager
-def winograd() -> Iterator[None]:
+def as_chosen() -> Iterator[None]:
     with blas().held():  # as in a training step
         yield
 
 
 @contextmanager
 def plain() -> Iterator[None]:
-    with blas().held(), patch.object(products, "suits_winograd", return_value=False):
+    with blas().held(), patch.object(winograd, "suits", return_value=False):
         yield
 
 
@@ -76,7 +76,7 @@ def blas_alone() -> Iterator[None]:
         yield
 
 
-SIDES = {"winograd": winograd, "plain": plain, "one thread": one_thread}
+SIDES = {"winograd": as_chosen, "plain": plain, "one thread": one_thread}
 
 
 def step(shape: Shape) -> Callable[[], None]:

@@ -20,3 +20,25 @@ class KernelAndBias(Layer, kw_only=True, by_position=True):
     activity_regularizer: RegularizerLike = argument(default=None)
     kernel_constraint: ConstraintLike = None
     bias_constraint: ConstraintLike = None
+
+
+class DepthwiseAndBias(Layer, kw_only=True, by_position=True):
+    """A layer with a kernel for each channel, a bias, and a penalty on its output."""
+
+    depthwise_initializer: InitializerLike = "glorot_uniform"
+    bias_initializer: InitializerLike = "zeros"
+    depthwise_regularizer: RegularizerLike = None
+    bias_regularizer: RegularizerLike = None
+    activity_regularizer: RegularizerLike = argument(default=None)
+    depthwise_constraint: ConstraintLike = None
+    bias_constraint: ConstraintLike = None
+
+
+class DepthwisePointwiseAndBias(DepthwiseAndBias, kw_only=True, by_position=True):
+    """The same, and a kernel for each pixel by itself."""
+
+    pointwise_initializer: InitializerLike = argument(
+        default="glorot_uniform", after="depthwise_initializer"
+    )
+    pointwise_regularizer: RegularizerLike = argument(default=None, after="depthwise_regularizer")
+    pointwise_constraint: ConstraintLike = argument(default=None, after="depthwise_constraint")

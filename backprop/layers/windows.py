@@ -19,6 +19,7 @@ from backprop.masks import between
 
 Array = np.ndarray
 Shape = tuple[Any, ...]  # lengths, None where unknown
+Sizes = Any  # an argument: one positive integer for all axes, or one for each
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,9 @@ def beside_steps(of_steps: Array, axis: int) -> Array:
 def standard_padding(padding: Any, who: str, choices: tuple = ("valid", "same")) -> str:
     """`padding` in small letters, if it is one of the choices."""
     return one_of(padding.lower() if isinstance(padding, str) else padding, choices, who, "padding")
+
+
+Padding = Annotated[str, Convert(lambda value, who, name: standard_padding(value, who))]
 
 
 def standard_format(data_format: Any, who: str, name: str = "data_format") -> str:

@@ -1,7 +1,8 @@
 """Convolution layers: ordinary, transposed, depthwise and separable ones, along one to three axes.
 
-`products` holds the sums that they consist of, for any number of axes; `border` what stands around
-them in each layer. Every other file is one kind of layer.
+`products` holds the sums that they consist of, for any number of axes, and chooses who computes
+them: `by_window`, `by_channel` or `winograd` (with `tiles` and `toom_cook`). `border` has what
+stands around the sums in each layer. Every other file is one kind of layer.
 """
 
 from __future__ import annotations

@@ -3,17 +3,15 @@ activation, and the checks of arguments and shapes."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from backprop.checks import integers
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Context, InputSpec, Layer
-from backprop.layers.activations import build_activation, layer_of
+from backprop.layers.activations import ActivationLike, build_activation
+from backprop.layers.convolution.finish import Finish
 from backprop.layers.windows import (
     Shape,
     Windows,
@@ -23,7 +21,6 @@ from backprop.layers.windows import (
     put_back,
     shape_back,
     shape_last,
-    standard_format,
     standard_padding,
 )
 from backprop.linalg import sum_rows
@@ -32,10 +29,8 @@ from backprop.tuning import BIAS_ROW
 
 Array = np.ndarray
 
-Init = TypeVar("Init", bound=Callable[..., None])
 
-
-class Convolutional(Layer):
+class Convolutional(Layer, kw_only=True, by_position=True):
     """y = activation(z + bias), where z is a sum over windows of x that a subclass writes.
 
         x: (N, sizes ..., C)    z, y: (N, sizes ..., filters)    bias: (filters,)
@@ -51,46 +46,29 @@ class Convolutional(Layer):
 
     A subclass makes its kernels in `build_kernels`, knows the sizes of z by `sizes_of_z` and the
     channels of z by `channels_of_z`, and computes in `linear` and `linear_backward`.
+    It declares `kernel_size`, `strides`, `padding`, `data_format` and `dilation_rate` itself, in
+    the order in which they may be given by position.
     """
+
+    activation: ActivationLike = None
+    use_bias: bool = True
 
     divides_batches = True
     axes = 2  # how many lie between the batch and the channels
-    paddings: tuple[str, ...] = ("valid", "same")
-
+    paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
     changeable = ("activation",)
 
-    def __init__(
-        self,
-        kernel_size,
-        strides,
-        padding: str,
-        data_format: str | None,
-        dilation_rate,
-        activation,
-        use_bias: bool,
-        bias_initializer,
-        bias_regularizer,
-        activity_regularizer,
-        bias_constraint,
-        **kwargs,
-    ):
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+    def __post_init__(self):
         who = type(self).__name__
-        self.kernel_size = integers(kernel_size, self.axes, who, "kernel_size")
-        self.strides = integers(strides, self.axes, who, "strides")
-        self.padding = standard_padding(padding, who, self.paddings)
-        self.data_format = standard_format(data_format, who)
-        self.dilation_rate = integers(dilation_rate, self.axes, who, "dilation_rate")
+        self.kernel_size = integers(self.kernel_size, self.axes, who, "kernel_size")
+        self.strides = integers(self.strides, self.axes, who, "strides")
+        self.padding = standard_padding(self.padding, who, self.paddings)
+        self.dilation_rate = integers(self.dilation_rate, self.axes, who, "dilation_rate")
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 f"{who} expects strides or dilation_rate to be 1, as Keras does, got "
                 f"strides={self.strides} and dilation_rate={self.dilation_rate}"
             )
-        self.activation = layer_of(activation or "linear")
-        self.use_bias = use_bias
-        self.bias_initializer = bias_initializer
-        self.bias_regularizer = bias_regularizer
-        self.bias_constraint = bias_constraint
         self.windows = Windows(self.kernel_size, self.strides, self.padding, self.dilation_rate)
         self.input_spec = InputSpec(ndim=self.axes + 2)
 
@@ -99,13 +77,7 @@ class Convolutional(Layer):
         channels = shape_last(input_shape, self.data_format)[-1]
         self.build_kernels(channels)
         if self.use_bias:
-            self.bias, self.dbias = self.param(
-                "bias",
-                (self.channels_of_z(channels),),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias, self.dbias = self.declared_param("bias", (self.channels_of_z(channels),))
         build_activation(self.activation, self._shape_of_z(input_shape))
         axis = -1 if self.data_format == "channels_last" else 1
         self.input_spec = InputSpec(ndim=self.axes + 2, axes={axis: channels})
@@ -145,7 +117,7 @@ class Convolutional(Layer):
 
     def finish_sums(self, z: Array) -> None:
         """Turn some of the sums, channels last, into z + bias, and into y where the activation can
-        do that part by part."""
+        be applied part by part."""
         if self.use_bias:
             z += long_rows(self.bias, z.shape[-2])
         if self.activation.finishes_parts:
@@ -206,7 +178,7 @@ class Convolutional(Layer):
         """Channels of x → channels of z."""
         raise TypeError(f"{type(self).__name__} has no channels_of_z(self, channels): write one")
 
-    def linear(self, x: Array, ctx: Context, finish: Callable[[Array], None]) -> tuple[Array, Any]:
+    def linear(self, x: Array, ctx: Context, finish: Finish) -> tuple[Array, Any]:
         """The sums, channels last like x, and what `linear_backward` needs.
 
         `finish` must be given each number of the sums once, in arrays (..., channels); other
@@ -225,22 +197,3 @@ def long_rows(bias: Array, n: int) -> Array:
     """The bias n times, below each other, as far as that makes a row of z long: NumPy adds row by
     row, and is slow where rows are short."""
     return np.repeat(bias[None], n, axis=0) if n * bias.size <= BIAS_ROW else bias
-
-
-def with_ones(init: Init, axes: int) -> Init:
-    """The constructor `init` with strides and dilation of 1 written once for each axis: (1, 1).
-
-    Both mean the same; this is how Keras writes it in two dimensions and three.
-    """
-
-    @functools.wraps(init)
-    def __init__(self, *args, **kwargs):
-        init(self, *args, **kwargs)
-
-    signature = inspect.signature(init)
-    parameters = [
-        p.replace(default=(1,) * axes) if p.name in ("strides", "dilation_rate") else p
-        for p in signature.parameters.values()
-    ]
-    vars(__init__)["__signature__"] = signature.replace(parameters=parameters)
-    return __init__  # pyright: ignore[reportReturnType] -- wraps() makes it look like init

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from backprop.checks import integer
-from backprop.layers.convolution.border import Convolutional, with_ones
-from backprop.layers.convolution.products import (
-    correlate_by_channel,
-    gradients_by_channel,
-)
+from backprop.checks import Positive
+from backprop.layers.convolution.border import Convolutional
+from backprop.layers.convolution.products import correlate, gradients
+from backprop.layers.kernels import DepthwiseAndBias
+from backprop.layers.windows import DataFormat, Sizes
 
 Array = np.ndarray
 
 
-class DepthwiseConv(Convolutional):
+class DepthwiseConv(Convolutional, DepthwiseAndBias):
     """z[n, i, (c, m)] = Σ_u x[n, i*s + u*d, c] kernel[u, c, m], along any number of axes.
 
         x: (N, sizes ..., C)    kernel: (size ..., C, M)    z: (N, counts ..., C*M)
@@ -24,64 +21,28 @@ class DepthwiseConv(Convolutional):
     `DepthwiseConv2D` has the derivative and the parameters.
     """
 
-    def __init__(
-        self,
-        kernel_size,
-        strides: Any = 1,
-        padding: str = "valid",
-        depth_multiplier: int = 1,
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation=None,
-        use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        depthwise_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            bias_initializer,
-            bias_regularizer,
-            activity_regularizer,
-            bias_constraint,
-            **kwargs,
-        )
-        self.depth_multiplier = integer(depth_multiplier, type(self).__name__, "depth_multiplier")
-        self.depthwise_initializer = depthwise_initializer
-        self.depthwise_regularizer = depthwise_regularizer
-        self.depthwise_constraint = depthwise_constraint
+    kernel_size: Sizes
+    strides: Sizes = 1
+    padding: str = "valid"
+    depth_multiplier: Positive = 1
+    data_format: DataFormat = None
+    dilation_rate: Sizes = 1
 
     def build_kernels(self, channels):
-        self.kernel, self.dkernel = self.param(
-            "kernel",
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
-        )
+        shape = *self.kernel_size, channels, self.depth_multiplier
+        self.kernel, self.dkernel = self.declared_param("kernel", shape, "depthwise")
 
     def channels_of_z(self, channels):
         return channels and channels * self.depth_multiplier
 
     def linear(self, x, ctx, finish):
         copies = repeated(x, self.depth_multiplier)
-        return correlate_by_channel(copies, merged(self.kernel), self.windows, finish), x
+        return correlate(copies, merged(self.kernel), self.windows, finish=finish), x
 
     def linear_backward(self, dz, cache, dx):
         x, m = cache, self.depth_multiplier
         kernel, dkernel = merged(self.kernel), merged(self.dkernel)
-        dcopies = gradients_by_channel(repeated(x, m), dz, kernel, self.windows, dkernel, dx)
+        dcopies = gradients(repeated(x, m), dz, kernel, self.windows, dkernel, dx)
         return None if dcopies is None else summed(dcopies, m)
 
 
@@ -197,5 +158,7 @@ class DepthwiseConv2D(DepthwiseConv):
            [ 6., 60.]], dtype=float32)
     """
 
+    strides: Sizes = (1, 1)
+    dilation_rate: Sizes = (1, 1)
+
     axes = 2
-    __init__ = with_ones(DepthwiseConv.__init__, 2)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from backprop.checks import integer
+from backprop.checks import Positive
 from backprop.input_spec import show_shape
-from backprop.layers.convolution.border import Convolutional, with_ones
-from backprop.layers.convolution.products import correlate, gradients, room_to_keep
+from backprop.layers.convolution.border import Convolutional
+from backprop.layers.convolution.products import correlate_for_backward, gradients
+from backprop.layers.kernels import KernelAndBias
+from backprop.layers.windows import DataFormat, Sizes
 
 
-class Conv(Convolutional):
+class Conv(Convolutional, KernelAndBias):
     """z[n, i] = Σ_u x[n, i*s + u*d] · kernel[u], along any number of axes.
 
         x: (N, sizes ..., C)    kernel: (size ..., C/groups, filters)    z: (N, counts ..., filters)
@@ -18,60 +18,25 @@ class Conv(Convolutional):
     `products` has the derivative, `Conv2D` the parameters.
     """
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size,
-        strides: Any = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        groups: int = 1,
-        activation=None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            bias_initializer,
-            bias_regularizer,
-            activity_regularizer,
-            bias_constraint,
-            **kwargs,
-        )
-        who = type(self).__name__
-        self.filters = integer(filters, who, "filters")
-        self.groups = integer(groups, who, "groups")
+    filters: Positive
+    kernel_size: Sizes
+    strides: Sizes = 1
+    padding: str = "valid"
+    data_format: DataFormat = None
+    dilation_rate: Sizes = 1
+    groups: Positive = 1
+
+    def __post_init__(self):
         if self.filters % self.groups:
             raise ValueError(
-                f"{who} expects filters to be a multiple of groups, got filters={filters} and "
-                f"groups={groups}"
+                f"{type(self).__name__} expects filters to be a multiple of groups, got "
+                f"filters={self.filters} and groups={self.groups}"
             )
-        self.kernel_initializer = kernel_initializer
-        self.kernel_regularizer = kernel_regularizer
-        self.kernel_constraint = kernel_constraint
 
     def build_kernels(self, channels):
-        self.kernel, self.dkernel = self.param(
-            "kernel",
-            (*self.kernel_size, channels and channels // self.groups, self.filters),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        per_group = channels and channels // self.groups
+        shape = *self.kernel_size, per_group, self.filters
+        self.kernel, self.dkernel = self.declared_param("kernel", shape)
 
     def check_input(self, shape):
         super().check_input(shape)
@@ -86,15 +51,14 @@ class Conv(Convolutional):
         return self.filters
 
     def linear(self, x, ctx, finish):
-        kept = None
-        if ctx.backward:
-            kept = room_to_keep(x, self.kernel, self.windows, self.groups)
-        z = correlate(x, self.kernel, self.windows, self.groups, finish, kept)
+        z, kept = correlate_for_backward(
+            x, self.kernel, self.windows, self.groups, finish, ctx.backward
+        )
         return z, (x, kept)
 
     def linear_backward(self, dz, cache, dx):
         x, kept = cache
-        return gradients(x, dz, self.kernel, self.windows, self.dkernel, self.groups, dx, kept)
+        return gradients(x, dz, self.kernel, self.windows, self.dkernel, dx, self.groups, kept)
 
 
 class Conv1D(Conv):
@@ -215,8 +179,10 @@ class Conv2D(Conv):
            [20., 24.]], dtype=float32)
     """
 
+    strides: Sizes = (1, 1)
+    dilation_rate: Sizes = (1, 1)
+
     axes = 2
-    __init__ = with_ones(Conv.__init__, 2)
 
 
 class Conv3D(Conv):
@@ -264,5 +230,7 @@ class Conv3D(Conv):
     array([[6., 6., 6.]], dtype=float32)
     """
 
+    strides: Sizes = (1, 1, 1)
+    dilation_rate: Sizes = (1, 1, 1)
+
     axes = 3
-    __init__ = with_ones(Conv.__init__, 3)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from backprop.checks import integer
-from backprop.layers.convolution.border import Convolutional, with_ones
+from backprop.checks import Positive
+from backprop.layers.convolution.border import Convolutional
 from backprop.layers.convolution.depthwise import merged, repeated, summed
-from backprop.layers.convolution.products import (
-    correlate_by_channel,
-    gradients_by_channel,
-)
+from backprop.layers.convolution.products import correlate, gradients
+from backprop.layers.kernels import DepthwisePointwiseAndBias
+from backprop.layers.windows import DataFormat, Sizes
 from backprop.linalg import product_of_rows
 
 
-class SeparableConv(Convolutional):
+class SeparableConv(Convolutional, DepthwisePointwiseAndBias):
     """z = h · pointwise, h[n, i, (c, m)] = Σ_u x[n, i*s + u*d, c] depthwise[u, c, m].
 
         x: (N, sizes ..., C)    depthwise: (size ..., C, M)    pointwise: (1 ..., C*M, filters)
@@ -23,68 +20,23 @@ class SeparableConv(Convolutional):
     `SeparableConv2D` has the derivative and the parameters.
     """
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size,
-        strides: Any = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        depth_multiplier: int = 1,
-        activation=None,
-        use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        pointwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer=None,
-        pointwise_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        depthwise_constraint=None,
-        pointwise_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            bias_initializer,
-            bias_regularizer,
-            activity_regularizer,
-            bias_constraint,
-            **kwargs,
-        )
-        who = type(self).__name__
-        self.filters = integer(filters, who, "filters")
-        self.depth_multiplier = integer(depth_multiplier, who, "depth_multiplier")
-        self.depthwise_initializer = depthwise_initializer
-        self.pointwise_initializer = pointwise_initializer
-        self.depthwise_regularizer = depthwise_regularizer
-        self.pointwise_regularizer = pointwise_regularizer
-        self.depthwise_constraint = depthwise_constraint
-        self.pointwise_constraint = pointwise_constraint
+    filters: Positive
+    kernel_size: Sizes
+    strides: Sizes = 1
+    padding: str = "valid"
+    data_format: DataFormat = None
+    dilation_rate: Sizes = 1
+    depth_multiplier: Positive = 1
 
     def build_kernels(self, channels):
         m = self.depth_multiplier
-        self.depthwise_kernel, self.ddepthwise_kernel = self.param(
-            "depthwise_kernel",
-            (*self.kernel_size, channels, m),
-            self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
+        self.depthwise_kernel, self.ddepthwise_kernel = self.declared_param(
+            "depthwise_kernel", (*self.kernel_size, channels, m), "depthwise"
         )
-        self.pointwise_kernel, self.dpointwise_kernel = self.param(
+        self.pointwise_kernel, self.dpointwise_kernel = self.declared_param(
             "pointwise_kernel",
             (*(1,) * self.axes, channels and channels * m, self.filters),
-            self.pointwise_initializer,
-            regularizer=self.pointwise_regularizer,
-            constraint=self.pointwise_constraint,
+            "pointwise",
         )
 
     def channels_of_z(self, channels):
@@ -92,7 +44,7 @@ class SeparableConv(Convolutional):
 
     def linear(self, x, ctx, finish):
         copies = repeated(x, self.depth_multiplier)
-        h = correlate_by_channel(copies, merged(self.depthwise_kernel), self.windows)
+        h = correlate(copies, merged(self.depthwise_kernel), self.windows)
         z = h @ self._pointwise(self.pointwise_kernel)
         finish(z)
         return z, (x, h)
@@ -102,7 +54,7 @@ class SeparableConv(Convolutional):
         product_of_rows(h, dz, out=self._pointwise(self.dpointwise_kernel))
         dh = dz @ self._pointwise(self.pointwise_kernel).T
         kernel, dkernel = merged(self.depthwise_kernel), merged(self.ddepthwise_kernel)
-        dcopies = gradients_by_channel(repeated(x, m), dh, kernel, self.windows, dkernel, dx)
+        dcopies = gradients(repeated(x, m), dh, kernel, self.windows, dkernel, dx)
         return None if dcopies is None else summed(dcopies, m)
 
     def _pointwise(self, kernel):
@@ -209,5 +161,7 @@ class SeparableConv2D(SeparableConv):
            [66.]], dtype=float32)
     """
 
+    strides: Sizes = (1, 1)
+    dilation_rate: Sizes = (1, 1)
+
     axes = 2
-    __init__ = with_ones(SeparableConv.__init__, 2)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from backprop.checks import integer
-from backprop.layers.convolution.border import Convolutional, with_ones
+from backprop.checks import Positive, integer
+from backprop.layers.convolution.border import Convolutional
 from backprop.layers.convolution.products import correlate, input_gradient, kernel_gradient
-from backprop.layers.windows import Shape, Windows
+from backprop.layers.kernels import KernelAndBias
+from backprop.layers.windows import DataFormat, Shape, Sizes, Windows
 from backprop.masks import between
 
 Array = np.ndarray
@@ -69,7 +70,7 @@ def tail_of(span: int, stride: int, padding: str, output_padding: int | None) ->
     return (span % 2 if padding == "same" else span) + output_padding
 
 
-class ConvTranspose(Convolutional):
+class ConvTranspose(Convolutional, KernelAndBias):
     """z[n, i*s + u*d] += x[n, i] · kernel[u]ᵀ for each (i, u), along any number of axes.
 
         x: (N, counts ..., C)    kernel: (size ..., filters, C)    z: (N, sizes ..., filters)
@@ -78,63 +79,28 @@ class ConvTranspose(Convolutional):
     convolution. `Conv2DTranspose` has the parameters.
     """
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size,
-        strides: Any = 1,
-        padding: str = "valid",
-        output_padding: Any = None,
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation=None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            bias_initializer,
-            bias_regularizer,
-            activity_regularizer,
-            bias_constraint,
-            **kwargs,
-        )
-        self.filters = integer(filters, type(self).__name__, "filters")
-        self.output_padding = self._standard_output_padding(output_padding)
-        self.kernel_initializer = kernel_initializer
-        self.kernel_regularizer = kernel_regularizer
-        self.kernel_constraint = kernel_constraint
-        spans = self.windows.spans
+    filters: Positive
+    kernel_size: Sizes
+    strides: Sizes = 1
+    padding: str = "valid"
+    output_padding: Any = None
+    data_format: DataFormat = None
+    dilation_rate: Sizes = 1
+
+    def __post_init__(self):
+        self.output_padding = self._standard_output_padding(self.output_padding)
         extra = self.output_padding or (None,) * self.axes
-        tail = (
+        tail = tuple(
             tail_of(span, s, self.padding, more)
-            for span, s, more in zip(spans, self.strides, extra, strict=True)
+            for span, s, more in zip(self.windows.spans, self.strides, extra, strict=True)
         )
         self.windows = WindowsOfOutput(
-            self.kernel_size, self.strides, self.padding, self.dilation_rate, tuple(tail)
+            self.kernel_size, self.strides, self.padding, self.dilation_rate, tail
         )
 
     def build_kernels(self, channels):
-        self.kernel, self.dkernel = self.param(
-            "kernel",
-            (*self.kernel_size, self.filters, channels),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        shape = *self.kernel_size, self.filters, channels
+        self.kernel, self.dkernel = self.declared_param("kernel", shape)
 
     def sizes_of_z(self, sizes):
         return self.windows.sizes(sizes)
@@ -270,5 +236,7 @@ class Conv2DTranspose(ConvTranspose):
     array([[ 1.,  1., 11., 10., 10.]], dtype=float32)
     """
 
+    strides: Sizes = (1, 1)
+    dilation_rate: Sizes = (1, 1)
+
     axes = 2
-    __init__ = with_ones(ConvTranspose.__init__, 2)

@@ -37,22 +37,29 @@ Accuracy of Winograd Convolution for Deep Neural Networks", 2020.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 
 import numpy as np
 
+from backprop.layers.convolution import by_channel
+from backprop.layers.convolution.finish import Finish, leave
 from backprop.layers.convolution.tiles import Side, Tiles
 from backprop.layers.convolution.toom_cook import SIZES, outputs_of, values_of
 from backprop.layers.windows import Windows
 from backprop.parallel import share
-from backprop.tuning import WINOGRAD_GAIN, WINOGRAD_NUMBERS
+from backprop.tuning import WINOGRAD_CHANNELS, WINOGRAD_GAIN, WINOGRAD_NUMBERS
 
 Array = np.ndarray
 
 
 def suits(x: Array, kernel: Array, windows: Windows) -> bool:
-    """Whether this way saves enough products, and there are enough of them."""
+    """Whether these are windows of float32, of enough channels, where this way saves enough
+    products, and there are enough of them."""
+    if not x.dtype == kernel.dtype == np.float32:
+        return False
+    alone, channels, filters = by_channel.suits(kernel, windows), x.shape[-1], kernel.shape[-1]
+    if not alone and min(kernel.shape[-2:]) < WINOGRAD_CHANNELS:
+        return False
     counts = windows.counts(x.shape[1:-1])
     if max(windows.dilation) > 1 or min(counts) < 1 or any(r not in SIZES for r in windows.size):
         return False
@@ -62,27 +69,17 @@ def suits(x: Array, kernel: Array, windows: Windows) -> bool:
     if WINOGRAD_GAIN * values > prod(counts) * prod(windows.size):
         return False
     tiles = len(x) * prod(-(-count // m) for count, m in zip(counts, outputs, strict=True))
-    channels, filters = x.shape[-1], kernel.shape[-1]
-    many = is_by_channel(kernel, windows) or tiles >= max(channels, filters)  # else U outweighs V
+    many = alone or tiles >= max(channels, filters)  # else U outweighs V
     return many and len(x) * values * (channels + filters) >= WINOGRAD_NUMBERS
 
 
-def correlate(
-    x: Array,
-    kernel: Array,
-    z: Array,
-    windows: Windows,
-    finish: Callable[[Array], None] | None = None,
-) -> None:
+def correlate(x: Array, kernel: Array, z: Array, windows: Windows, finish: Finish = leave) -> None:
     """z[n, i] = Σ_u x[n, i s + u] · kernel[u], for pixels i and u along one axis or several.
 
-        x: (N, sizes ..., C)    z: (N, counts ..., filters), written
-        kernel: (size ..., C, filters), or (size ..., C) with one for each channel
-
-    `finish` may change the sums. It is given arrays (..., channels) with each number of z once, in
-    any order of the other axes, perhaps beside numbers that are not in z.
+    x: (N, sizes ..., C)    z: (N, counts ..., filters), written
+    kernel: (size ..., C, filters), or (size ..., C) with one for each channel
     """
-    tiles = Tiles(x, z, windows, is_by_channel(kernel, windows))
+    tiles = Tiles(x, z, windows, by_channel.suits(kernel, windows))
     u = transform_kernel(kernel, tiles)
 
     def work(part: slice) -> None:
@@ -91,8 +88,7 @@ def correlate(
             block.x.take()
             multiply(block.x, u, block.z)
             block.z.give()
-            if finish is not None:
-                finish(block.z.pixels)
+            finish(block.z.pixels)
             block.z.write(z, images)
 
     with np.errstate(invalid="ignore"):  # 0 * ∞, where x has an infinity
@@ -103,9 +99,9 @@ def gradients(
     x: Array, dz: Array, kernel: Array, dkernel: Array, dx: Array | None, windows: Windows
 ) -> None:
     """dkernel and, unless it is None, dx of `correlate`; written to the arrays."""
-    by_channel = is_by_channel(kernel, windows)
-    tiles = Tiles(x, dz, windows, by_channel)
-    ut = transform_kernel(kernel if by_channel else kernel.swapaxes(-1, -2), tiles)
+    alone = by_channel.suits(kernel, windows)
+    tiles = Tiles(x, dz, windows, alone)
+    ut = transform_kernel(kernel if alone else kernel.swapaxes(-1, -2), tiles)
     if dx is not None and max(windows.strides) > 1:
         dx[...] = 0  # the last pixels may be in no window
 
@@ -127,11 +123,6 @@ def gradients(
     with np.errstate(invalid="ignore"):
         du = np.sum(share(work, len(x), WINOGRAD_NUMBERS // tiles.numbers + 1), 0)
     dkernel[...] = transform_kernel_backward(du, tiles).reshape(kernel.shape)
-
-
-def is_by_channel(kernel: Array, windows: Windows) -> bool:
-    """Whether there is a kernel for each channel alone: (size ..., C)."""
-    return kernel.ndim == len(windows.size) + 1
 
 
 def transform_kernel(kernel: Array, tiles: Tiles) -> Array:

@@ -1,7 +1,8 @@
 """Pooling layers: the largest or the mean of the pixels in a window, or in the whole image.
 
 `axes` holds the arithmetic along one axis, from which `boxes` makes that of any number of axes;
-`windowed`, `adaptive` and `whole` say where the windows lie.
+`windowed` and `adaptive` say where the windows lie, and in `whole` there is one. `shared` has what
+all of them do.
 """
 
 from __future__ import annotations

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from backprop.checks import integers
 from backprop.input_spec import show_shape
-from backprop.layer import InputSpec
 from backprop.layers.pooling.axes import adaptively
 from backprop.layers.pooling.boxes import MaxOverAxes, MeanOverAxes, OverAxes
-from backprop.layers.windows import shape_back, shape_last, standard_format
+from backprop.layers.windows import DataFormat, Sizes, shape_back, shape_last
 
 
 class Adaptive(OverAxes):
     """What the adaptive poolings have in common: where their windows lie."""
 
-    def __init__(self, output_size, data_format: str | None = None, **kwargs):
-        super().__init__(**kwargs)
+    output_size: Sizes
+    data_format: DataFormat = None
+
+    def __post_init__(self):
         who = type(self).__name__
-        self.output_size = integers(output_size, self.places, who, "output_size")
-        self.data_format = standard_format(data_format, who)
-        self.input_spec = InputSpec(ndim=self.places + 2)
+        self.output_size = integers(self.output_size, self.places, who, "output_size")
 
     def compute_output_shape(self, input_shape):
         n, *sizes, channels = shape_last(input_shape, self.data_format)

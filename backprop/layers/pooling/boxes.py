@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backprop.layer import INFERENCE, Array, Context, Layer, Shape
+from backprop.layer import INFERENCE, Array, Context, Shape
 from backprop.layers.pooling.axes import Along, along_axis, largest, pay, spread, total
-from backprop.layers.windows import beside_steps, in_order, put_back, shape_last
+from backprop.layers.pooling.shared import Pooling
+from backprop.layers.windows import beside_steps, in_order, put_back
 from backprop.linalg import rows_of
 from backprop.masks import only_real
 from backprop.parallel import blocks, share
@@ -46,7 +47,7 @@ class Steps(NamedTuple):
         return only_real(put_back(dx, self.order, self.axis), self.real)
 
 
-class OverAxes(Layer):
+class OverAxes(Pooling):
     """What poolings have in common whose windows are boxes: what they do with each axis.
 
     Under a mask of the steps of a sequence a window sees its real steps alone. Where it has none,
@@ -55,13 +56,11 @@ class OverAxes(Layer):
     mask ends there.
     """
 
-    places = 2  # the number of axes between batch and channels
-    data_format = "channels_last"
     _laid = None  # the windows for the lengths that it was built for
 
     def build(self, input_shape):
         self.check_input(input_shape)
-        sizes = shape_last(input_shape, self.data_format)[1:-1]
+        sizes = self.sizes(input_shape)
         if None not in sizes:
             self._laid = sizes, self._numbered(sizes)
 
@@ -71,13 +70,13 @@ class OverAxes(Layer):
 
     def axes(self, shape: Shape) -> Axes:
         """The windows in an input of this shape."""
-        sizes = shape_last(shape, self.data_format)[1:-1]
+        sizes = self.sizes(shape)
         if self._laid is not None and self._laid[0] == sizes:
             return self._laid[1]
         return self._numbered(sizes)
 
     def _numbered(self, sizes: Shape) -> Axes:
-        return list(enumerate(self.lay(sizes), 1 if self.data_format == "channels_last" else 2))
+        return list(enumerate(self.lay(sizes), self.first_axis))
 
     def check_input(self, shape):
         super().check_input(shape)
@@ -86,15 +85,12 @@ class OverAxes(Layer):
     def obeys_mask(self, x, mask):
         return mask.ndim == 1
 
-    def compute_mask(self, x, mask):
-        return mask if mask is None or mask.ndim == 1 else None
-
     def steps(self, x: Array, ctx: Context) -> Steps | None:
         """Which steps of a sequence are real, and how the windows want them; None without a
         mask."""
         if ctx.mask is None or self.places > 1:
             return None
-        axis = 1 if self.data_format == "channels_last" else 2
+        axis = self.first_axis
         real = self.real_steps(x.swapaxes(1, axis), ctx.mask)
         moved, order = self.aligned(real)
         return Steps(beside_steps(real, axis), beside_steps(moved, axis), order, axis)
@@ -118,7 +114,9 @@ class MaxOverAxes(OverAxes):
             x = steps.enter(x, -np.inf)
 
         def work(part: slice) -> list:
-            pieces = list(blocks(part, rows_of(x, POOLING_BLOCK))) or [part]  # an empty batch too
+            pieces = list(blocks(part, rows_of(x, POOLING_BLOCK))) or [
+                part
+            ]  # an empty batch has a y too
             return [(at, *self.pool(x[at], axes, ctx.backward)) for at in pieces]
 
         pieces = chain.from_iterable(share(work, len(x), rows_of(x, POOLING_BLOCK), follow=True))

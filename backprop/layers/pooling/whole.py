@@ -7,27 +7,23 @@ from math import prod
 import numpy as np
 
 from backprop.input_spec import show_shape
-from backprop.layer import INFERENCE, Array, Context, InputSpec, Layer
-from backprop.layers.windows import shape_back, shape_last, standard_format
+from backprop.layer import INFERENCE, Array, Context
+from backprop.layers.pooling.shared import Pooling
+from backprop.layers.windows import DataFormat, shape_back, shape_last
 from backprop.linalg import ones, sum_last
 from backprop.masks import beside, fits, only_real
 
 
-class GlobalPooling(Layer):
+class GlobalPooling(Pooling):
     """What the poolings over all places have in common: the axes that they end, and a mask with
     them. Places that it hides, of the first axes or of all, are left out."""
 
-    places = 2  # the number of axes between batch and channels
-
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs):
-        super().__init__(**kwargs)
-        self.data_format = standard_format(data_format, type(self).__name__)
-        self.keepdims = keepdims
-        self.input_spec = InputSpec(ndim=self.places + 2)
+    data_format: DataFormat = None
+    keepdims: bool = False
 
     def check_input(self, shape):
         super().check_input(shape)
-        if 0 in shape_last(shape, self.data_format)[1:-1]:
+        if 0 in self.sizes(shape):
             raise ValueError(
                 f"{self!r} expects at least one place along each axis and got "
                 f"{show_shape(shape[1:])}"
@@ -37,11 +33,6 @@ class GlobalPooling(Layer):
         n, *_, channels = shape_last(input_shape, self.data_format)
         ones = (1,) * self.places if self.keepdims else ()
         return shape_back((n, *ones, channels), self.data_format)
-
-    def compute_mask(self, x, mask):
-        if mask is None or mask.ndim == 1:
-            return mask
-        return None  # y has no time axis any more
 
     def real(self, x: Array, ctx: Context) -> Array | None:
         """True at a real place: (N, P, 1), or with channels first (N, 1, P); None without a
@@ -56,14 +47,10 @@ class GlobalPooling(Layer):
                 f"axes, got {ctx.mask.shape}"
             )
         real = np.broadcast_to(beside(ctx.mask, len(shape)), shape).reshape(n, prod(sizes))
-        return np.expand_dims(real, 3 - self._axis)
-
-    @property
-    def _axis(self) -> int:
-        return 1 if self.data_format == "channels_last" else 2
+        return np.expand_dims(real, 3 - self.first_axis)
 
     def _flat(self, shape) -> tuple[int, ...]:
-        """The shape with all places on one axis, which is `_axis`."""
+        """The shape with all places on one axis, which is `first_axis`."""
         n, *sizes, channels = shape_last(shape, self.data_format)
         return shape_back((n, prod(sizes), channels), self.data_format)
 
@@ -85,12 +72,12 @@ class GlobalAverage(GlobalPooling):
     def forward(self, x, ctx=INFERENCE):
         flat, real = x.reshape(self._flat(x.shape)), self.real(x, ctx)
         if real is None:
-            share = 1 / flat.shape[self._axis]
-            y = sum_places(flat, self._axis) * share
+            share = 1 / flat.shape[self.first_axis]
+            y = sum_places(flat, self.first_axis) * share
         else:
             w = real.astype(x.dtype)
-            share = w / np.maximum(w.sum(self._axis, keepdims=True), 1)
-            y = np.sum(only_real(flat, real) * share, axis=self._axis)
+            share = w / np.maximum(w.sum(self.first_axis, keepdims=True), 1)
+            y = np.sum(only_real(flat, real) * share, axis=self.first_axis)
         return y.reshape(self.compute_output_shape(x.shape)), (share, x.shape)
 
     def backward(self, dy, cache):
@@ -107,16 +94,16 @@ class GlobalMax(GlobalPooling):
         flat, real = x.reshape(self._flat(x.shape)), self.real(x, ctx)
         if real is not None:
             flat = np.where(real, flat, x.dtype.type(-np.inf))
-        winner = flat.argmax(self._axis, keepdims=True)
-        y = np.take_along_axis(flat, winner, self._axis)
+        winner = flat.argmax(self.first_axis, keepdims=True)
+        y = np.take_along_axis(flat, winner, self.first_axis)
         if real is not None:
-            y = only_real(y, np.asarray(real.any(self._axis, keepdims=True)))
+            y = only_real(y, np.asarray(real.any(self.first_axis, keepdims=True)))
         return y.reshape(self.compute_output_shape(x.shape)), (winner, x.shape, real)
 
     def backward(self, dy, cache):
         winner, shape, real = cache
         dx = np.zeros(self._flat(shape), dy.dtype)
-        np.put_along_axis(dx, winner, self._flat_dy(dy, shape), self._axis)
+        np.put_along_axis(dx, winner, self._flat_dy(dy, shape), self.first_axis)
         return only_real(dx, real).reshape(shape)
 
 

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
+from backprop.arguments import argument
 from backprop.checks import integers
 from backprop.input_spec import show_shape
-from backprop.layer import InputSpec
+from backprop.layer import Layer
 from backprop.layers.pooling.axes import evenly
 from backprop.layers.pooling.boxes import MaxOverAxes, MeanOverAxes, OverAxes
-from backprop.layers.windows import (
-    Windows,
-    shape_back,
-    shape_last,
-    standard_format,
-    standard_padding,
-)
+from backprop.layers.windows import DataFormat, Padding, Sizes, Windows, shape_back, shape_last
 
 
-class Windowed(OverAxes):
+class NamedByPosition(Layer, kw_only=True, by_position=True):
+    """A layer whose name may be given by position, behind its own arguments, as in Keras."""
+
+    name: Any = argument(default=None)
+
+
+class Windowed(OverAxes, NamedByPosition):
     """What the poolings over windows that slide have in common: the windows."""
 
-    def __init__(
-        self,
-        pool_size,
-        strides=None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs,
-    ):
-        super().__init__(name=name, **kwargs)
+    pool_size: Sizes
+    strides: Sizes = None
+    padding: Padding = "valid"
+    data_format: DataFormat = None
+
+    def __post_init__(self):
         who, n = type(self).__name__, self.places
-        self.pool_size = integers(pool_size, n, who, "pool_size")
-        self.strides = integers(self.pool_size if strides is None else strides, n, who, "strides")
-        self.padding = standard_padding(padding, who)
-        self.data_format = standard_format(data_format, who)
+        self.pool_size = integers(self.pool_size, n, who, "pool_size")
+        strides = self.pool_size if self.strides is None else self.strides
+        self.strides = integers(strides, n, who, "strides")
         self.windows = Windows(self.pool_size, self.strides, self.padding)
-        self.input_spec = InputSpec(ndim=n + 2)
 
     def compute_output_shape(self, input_shape):
         n, *sizes, channels = shape_last(input_shape, self.data_format)
@@ -57,9 +52,9 @@ class Windowed(OverAxes):
         return "" if self.places > 1 or self.windows.anchored else self.windows.caveat
 
     def compute_mask(self, x, mask):
-        if mask is None or mask.ndim == 1:
-            return mask
-        return self.windows.mask(mask) if self.places == 1 else None
+        if self.places > 1 or mask is None or mask.ndim == 1:
+            return super().compute_mask(x, mask)
+        return self.windows.mask(mask)
 
     def aligned(self, real):
         return self.windows.aligned(real)
@@ -113,18 +108,9 @@ class MaxPooling1D(Windowed, MaxOverAxes):
     array([3., 2.], dtype=float32)
     """
 
-    places = 1
+    pool_size: Sizes = 2
 
-    def __init__(
-        self,
-        pool_size: Any = 2,
-        strides=None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs,
-    ):
-        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+    places = 1
 
 
 class MaxPooling2D(Windowed, MaxOverAxes):
@@ -165,16 +151,7 @@ class MaxPooling2D(Windowed, MaxOverAxes):
            [13., 15.]], dtype=float32)
     """
 
-    def __init__(
-        self,
-        pool_size: Any = (2, 2),
-        strides=None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs,
-    ):
-        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+    pool_size: Sizes = (2, 2)
 
 
 class MaxPooling3D(Windowed, MaxOverAxes):
@@ -214,18 +191,9 @@ class MaxPooling3D(Windowed, MaxOverAxes):
     array([13., 15.], dtype=float32)
     """
 
-    places = 3
+    pool_size: Sizes = (2, 2, 2)
 
-    def __init__(
-        self,
-        pool_size: Any = (2, 2, 2),
-        strides=None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs,
-    ):
-        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+    places = 3
 
 
 class AveragePooling1D(Windowed, MeanOverAxes):

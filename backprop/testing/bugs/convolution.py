@@ -20,13 +20,8 @@ from backprop.layers.convolution import (
     SeparableConv1D,
     SeparableConv2D,
 )
-from backprop.layers.convolution.products import (
-    by_group,
-    correlate,
-    input_gradient,
-    kernel_gradient,
-    rows_by_group,
-)
+from backprop.layers.convolution.by_window import by_group
+from backprop.layers.convolution.products import correlate, input_gradient, kernel_gradient
 from backprop.layers.convolution.transposed import tail_of
 from backprop.layers.windows import Windows, channels_last
 from backprop.linalg import sum_rows
@@ -58,7 +53,7 @@ class Scattering(Conv2D):
             return None
         h, w, c, _ = self.kernel.shape
         kernel = by_group(self.kernel_back(), self.groups)
-        dpatches = (rows_by_group(dz, self.groups) @ kernel.swapaxes(1, 2)).swapaxes(0, 1)
+        dpatches = (by_group(dz, self.groups) @ kernel.swapaxes(1, 2)).swapaxes(0, 1)
         padded = self.windows.pad(np.zeros((*x.shape[:3], self.groups, c), dz.dtype))
         self.scatter(padded, dpatches.reshape(*dz.shape[:3], self.groups, h * w, c))
         return self.crop(padded, x.shape[1:3]).reshape(x.shape)

@@ -277,7 +277,7 @@ class GlobalMaxSpreadsItsGradient(GlobalMaxPooling2D):
     def backward(self, dy, cache):
         _, shape, _ = cache
         dx = np.empty(self._flat(shape), dy.dtype)
-        np.divide(self._flat_dy(dy, shape), dx.shape[self._axis], out=dx)
+        np.divide(self._flat_dy(dy, shape), dx.shape[self.first_axis], out=dx)
         return dx.reshape(shape)
 
 
@@ -288,7 +288,7 @@ class GlobalMaxPaysAllTies(GlobalMaxPooling2D):
     def forward(self, x, ctx=INFERENCE) -> Any:
         y, (_, shape, _) = super().forward(x, ctx)
         flat = x.reshape(self._flat(shape))
-        return y, (flat == flat.max(self._axis, keepdims=True), shape)
+        return y, (flat == flat.max(self.first_axis, keepdims=True), shape)
 
     def backward(self, dy, cache):
         best, shape = cache
@@ -301,7 +301,7 @@ class GlobalMaxPaysTheStepBehind(GlobalMaxPooling1D):
 
     def backward(self, dy, cache):
         winner, shape, real = cache
-        return super().backward(dy, ((winner + 1) % shape[self._axis], shape, real))
+        return super().backward(dy, ((winner + 1) % shape[self.first_axis], shape, real))
 
 
 @bug("C", x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
@@ -310,7 +310,7 @@ class GlobalAverageForgetsItsMaskGoingBack(GlobalAveragePooling1D):
 
     def backward(self, dy, cache):
         _, shape = cache
-        return super().backward(dy, (1 / shape[self._axis], shape))
+        return super().backward(dy, (1 / shape[self.first_axis], shape))
 
 
 masked = partial(bug, x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
@@ -349,7 +349,7 @@ class GlobalAverageDividesByTheBatch(GlobalAveragePooling1D):
 
     def backward(self, dy, cache):
         share, shape = cache
-        return super().backward(dy, (share * shape[self._axis] / max(len(dy), 1), shape))
+        return super().backward(dy, (share * shape[self.first_axis] / max(len(dy), 1), shape))
 
 
 # -------------------------------------------------------------------------------- both ways
