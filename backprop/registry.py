@@ -199,7 +199,7 @@ def classes_in(
         if isinstance(item, type) and issubclass(item, base) and item is not base
     }
     aliases = {name: item for name, item in found.items() if name != item.__name__}
-    return [item for name, item in found.items() if name not in aliases], aliases  # type: ignore[return-value]
+    return [item for name, item in found.items() if name not in aliases], aliases
 
 
 def users_own(name: str | None) -> Any:
