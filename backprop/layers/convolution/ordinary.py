@@ -15,7 +15,35 @@ class Conv(Convolutional, KernelAndBias):
 
         x: (N, sizes ..., C)    kernel: (size ..., C/groups, filters)    z: (N, counts ..., filters)
 
-    `products` has the derivative, `Conv2D` the parameters.
+    With the pixels of window i as the row (n, i) of P, this is one matrix product, and so are its
+    gradients; a pixel of x receives from every window that it lies in:
+
+        P[(n, i), (u, c)] = x[n, i*s + u*d, c]        z = P · kernel
+        dkernel = Pᵀ dz        dP = dz kernelᵀ        dx[n, i*s + u*d] += dP[(n, i), u]
+
+    The example is that line by line; `products` computes the same faster. `Conv2D` has the
+    parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Conv2D
+    >>> from backprop.linalg import rows
+    >>> x = np.random.default_rng(0).standard_normal((2, 7, 6, 5))
+    >>> layer = Conv2D(4, 3, strides=2, use_bias=False, dtype="float64")
+    >>> layer.build(x.shape)
+    >>> z, cache = layer.forward(x)
+    >>> dz = np.cos(z)
+    >>> dx = layer.backward(dz, cache)
+
+    >>> P, kernel = layer.windows.patches(x).reshape(-1, 3 * 3 * 5), layer.kernel.reshape(-1, 4)
+    >>> dP, expected_dx = rows(dz) @ kernel.T, np.zeros_like(x)
+    >>> for u, pixel in enumerate(layer.windows.pixels(expected_dx)):
+    ...     pixel += dP.reshape(2, 3, 2, 3 * 3, 5)[..., u, :]
+    >>> np.allclose(rows(z), P @ kernel), np.allclose(rows(layer.dkernel), P.T @ rows(dz))
+    (True, True)
+    >>> np.allclose(dx, expected_dx)
+    True
     """
 
     filters: Positive
