@@ -90,7 +90,7 @@ def correlate(
             block.x.read(x, images)
             block.x.take()
             multiply(block.x, u, block.z)
-            block.z.give()
+            block.z.take_back()
             if finish is not None:
                 finish(block.z.pixels)
             block.z.write(z, images)
@@ -120,7 +120,7 @@ def gradients(
             total += multiply_values(block.x, block.z, du)
             if dx is not None:
                 multiply(block.z, ut, block.x)
-                block.x.give()
+                block.x.take_back()
                 block.x.write(dx, images)
         return total
 
