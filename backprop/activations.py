@@ -1,19 +1,21 @@
 """Activations as functions: `activations.relu(x)`, and everything by name.
 
-Each is the forward pass of the layer that carries its derivation (`layers.ReLU` for `relu` ...). A
-function takes arrays or nested lists and returns an array of the dtype of x; what is not a
-floating-point array becomes float32. Given as ``activation=activations.relu`` to a layer, it runs
-as that layer.
+Each is the forward pass of the layer that carries its derivation (`layers.ReLU` for `relu` ...),
+and takes the arguments that the layer declares. A function takes arrays or nested lists and returns
+an array of the dtype of x; what is not a floating-point array becomes float32. Given as
+``activation=activations.relu`` to a layer, it runs as that layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature, cleandoc
 from typing import Any
 
 import numpy as np
 
 from backprop.absent import face
+from backprop.arguments import EMPTY, parameters_of
 from backprop.config import custom_object_scope
 from backprop.config import deserialize as object_of
 from backprop.config import serialize as config_of
@@ -68,484 +70,72 @@ def run(layer: Layer, x: Any) -> Array:
     return np.asarray(layer.forward(np.asarray(x), INFERENCE)[0])
 
 
-def celu(x, alpha=1.0) -> Array:
-    """x for x > 0, alpha (exp(x / alpha) - 1) for x ≤ 0: see `layers.CELU`.
-
-    Parameters
-    ----------
-    x : array_like
-    alpha : float, default 1.0
-        Above 0.
-
-    Examples
-    --------
-    >>> celu([-1.0, 2.0]).round(4)
-    array([-0.6321,  2.    ], dtype=float32)
-    """
-    return run(CELU(alpha), x)
-
-
-def elu(x, alpha=1.0) -> Array:
-    """x for x > 0, alpha (exp(x) - 1) for x ≤ 0: see `layers.ELU`.
-
-    Parameters
-    ----------
-    x : array_like
-    alpha : float, default 1.0
-        At least 0.
-
-    Examples
-    --------
-    >>> elu([-1.0, 2.0], alpha=2.0).round(4)
-    array([-1.2642,  2.    ], dtype=float32)
-    """
-    return run(ELU(alpha), x)
-
-
-def exponential(x) -> Array:
-    """exp(x): see `layers.Exponential`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> exponential([0, 1]).round(4)
-    array([1.    , 2.7183], dtype=float32)
-    """
-    return run(Exponential(), x)
-
-
-def gelu(x, approximate=False) -> Array:
-    """x Φ(x), with the normal distribution's cumulative function Φ: see `layers.GELU`.
-
-    Parameters
-    ----------
-    x : array_like
-    approximate : bool, default False
-        Use the tanh that is close to Φ.
-
-    Examples
-    --------
-    >>> gelu([-1.0, 1.0]).round(4)
-    array([-0.1587,  0.8413], dtype=float32)
-    """
-    return run(GELU(approximate), x)
-
-
-def glu(x, axis: Any = -1) -> Array:
-    """a sigmoid(b), where a and b are the halves of x along `axis`: see `layers.GLU`.
-
-    Parameters
-    ----------
-    x : array_like
-    axis : int, default -1
-        Of even length.
-
-    Examples
-    --------
-    >>> glu([2.0, 4.0, 0.0, 0.0])
-    array([1., 2.], dtype=float32)
-    """
-    return run(GLU(axis), x)
-
-
-def hard_shrink(x, threshold=0.5) -> Array:
-    """x where |x| > threshold, else 0: see `layers.HardShrink`.
-
-    Parameters
-    ----------
-    x : array_like
-    threshold : float, default 0.5
-        At least 0.
-
-    Examples
-    --------
-    >>> hard_shrink([-1.0, 0.25, 1.0])
-    array([-1.,  0.,  1.], dtype=float32)
-    """
-    return run(HardShrink(threshold), x)
-
-
-def hard_sigmoid(x) -> Array:
-    """x / 6 + 1/2 within [0, 1]: see `layers.HardSigmoid`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> hard_sigmoid([-4.0, 0.0, 1.5])
-    array([0.  , 0.5 , 0.75], dtype=float32)
-    """
-    return run(HardSigmoid(), x)
-
-
-def hard_silu(x) -> Array:
-    """x times `hard_sigmoid` of x: see `layers.HardSiLU`. Also named `hard_swish`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> hard_silu([1.5, 4.0])
-    array([1.125, 4.   ], dtype=float32)
-    """
-    return run(HardSiLU(), x)
-
-
-def hard_tanh(x) -> Array:
-    """x within [-1, 1]: see `layers.HardTanh`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> hard_tanh([-2.0, 0.5, 3.0])
-    array([-1. ,  0.5,  1. ], dtype=float32)
-    """
-    return run(HardTanh(), x)
-
-
-def leaky_relu(x, negative_slope=0.2) -> Array:
-    """x for x ≥ 0, negative_slope x for x < 0: see `layers.LeakyReLU`.
-
-    Parameters
-    ----------
-    x : array_like
-    negative_slope : float, default 0.2
-        At least 0. (The layer's default is 0.3, as in Keras.)
-
-    Examples
-    --------
-    >>> leaky_relu([-10.0, 5.0])
-    array([-2.,  5.], dtype=float32)
-    """
-    return run(LeakyReLU(negative_slope), x)
-
-
-def linear(x) -> Array:
-    """x: see `layers.Linear`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> linear([-1.0, 2.0])
-    array([-1.,  2.], dtype=float32)
-    """
-    return run(Linear(), x)
-
-
-def log_sigmoid(x) -> Array:
-    """log(sigmoid(x)): see `layers.LogSigmoid`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> log_sigmoid([-1.0, 1.0]).round(4)
-    array([-1.3133, -0.3133], dtype=float32)
-    """
-    return run(LogSigmoid(), x)
-
-
-def log_softmax(x, axis: Any = -1) -> Array:
-    """x - log Σ exp(x), the sum along `axis`: see `layers.LogSoftmax`.
-
-    Parameters
-    ----------
-    x : array_like
-    axis : int or tuple of int, default -1
-
-    Examples
-    --------
-    >>> log_softmax([0.0, 0.0]).round(4)
-    array([-0.6931, -0.6931], dtype=float32)
-    """
-    return run(LogSoftmax(axis), x)
-
-
-def mish(x) -> Array:
-    """x tanh(log(1 + exp(x))): see `layers.Mish`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> mish([-1.0, 1.0]).round(4)
-    array([-0.3034,  0.8651], dtype=float32)
-    """
-    return run(Mish(), x)
-
-
-def relu(x, negative_slope=0.0, max_value=None, threshold=0.0) -> Array:
-    """max(x, 0): see `layers.ReLU` for what the options make of it.
-
-    Parameters
-    ----------
-    x : array_like
-    negative_slope : float, default 0.0
-        At least 0.
-    max_value : float, optional
-        At least 0.
-    threshold : float, default 0.0
-        At least 0.
-
-    Examples
-    --------
-    >>> relu([-10.0, 5.0, 10.0], negative_slope=0.5, max_value=8.0)
-    array([-5.,  5.,  8.], dtype=float32)
-    """
-    return run(ReLU(max_value, negative_slope, threshold), x)
-
-
-def relu6(x) -> Array:
-    """min(max(x, 0), 6): see `layers.ReLU6`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> relu6([-1.0, 3.0, 9.0])
-    array([0., 3., 6.], dtype=float32)
-    """
-    return run(ReLU6(), x)
-
-
-def selu(x) -> Array:
-    """λ x for x > 0, λ α (exp(x) - 1) for x ≤ 0, with fixed λ and α: see `layers.SELU`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> selu([-1.0, 2.0]).round(4)
-    array([-1.1113,  2.1014], dtype=float32)
-    """
-    return run(SELU(), x)
-
-
-def sigmoid(x) -> Array:
-    """1 / (1 + exp(-x)): see `layers.Sigmoid`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> sigmoid([-1.0, 0.0, 1.0]).round(4)
-    array([0.2689, 0.5   , 0.7311], dtype=float32)
-    """
-    return run(Sigmoid(), x)
-
-
-def silu(x) -> Array:
-    """x sigmoid(x): see `layers.SiLU`. Also named `swish`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> silu([-1.0, 1.0]).round(4)
-    array([-0.2689,  0.7311], dtype=float32)
-    """
-    return run(SiLU(), x)
-
-
-def soft_shrink(x, threshold=0.5) -> Array:
-    """x moved towards 0 by `threshold`, and 0 where it would cross: see `layers.SoftShrink`.
-
-    Parameters
-    ----------
-    x : array_like
-    threshold : float, default 0.5
-        At least 0.
-
-    Examples
-    --------
-    >>> soft_shrink([-1.0, 0.25, 1.0])
-    array([-0.5,  0. ,  0.5], dtype=float32)
-    """
-    return run(SoftShrink(threshold), x)
-
-
-def softmax(x, axis: Any = -1) -> Array:
-    """exp(x) / Σ exp(x), the sum along `axis`: see `layers.Softmax`.
-
-    Parameters
-    ----------
-    x : array_like
-    axis : int or tuple of int, default -1
-
-    Examples
-    --------
-    >>> softmax([1.0, 2.0, 1.0]).round(4)
-    array([0.2119, 0.5761, 0.2119], dtype=float32)
-    """
-    return run(Softmax(axis), x)
-
-
-def softplus(x) -> Array:
-    """log(1 + exp(x)): see `layers.Softplus`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> softplus([-1.0, 1.0]).round(4)
-    array([0.3133, 1.3133], dtype=float32)
-    """
-    return run(Softplus(), x)
-
-
-def softsign(x) -> Array:
-    """x / (1 + |x|): see `layers.Softsign`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> softsign([-1.0, 3.0])
-    array([-0.5 ,  0.75], dtype=float32)
-    """
-    return run(Softsign(), x)
-
-
-def sparse_plus(x) -> Array:
-    """0 for x ≤ -1, (x + 1)² / 4 between, x for x ≥ 1: see `layers.SparsePlus`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> sparse_plus([-2.0, 0.0, 3.0])
-    array([0.  , 0.25, 3.  ], dtype=float32)
-    """
-    return run(SparsePlus(), x)
-
-
-def sparse_sigmoid(x) -> Array:
-    """(x + 1) / 2 within [0, 1]: see `layers.SparseSigmoid`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> sparse_sigmoid([-2.0, 0.5, 2.0])
-    array([0.  , 0.75, 1.  ], dtype=float32)
-    """
-    return run(SparseSigmoid(), x)
-
-
-def sparsemax(x, axis: Any = -1) -> Array:
-    """The nearest point of the simplex, with exact zeros: see `layers.Sparsemax`.
-
-    Parameters
-    ----------
-    x : array_like
-    axis : int, default -1
-
-    Examples
-    --------
-    >>> sparsemax([1.0, 0.5, -1.0])
-    array([0.75, 0.25, 0.  ], dtype=float32)
-    """
-    return run(Sparsemax(axis), x)
-
-
-def squareplus(x, b=4) -> Array:
-    """(x + sqrt(x² + b)) / 2: see `layers.Squareplus`.
-
-    Parameters
-    ----------
-    x : array_like
-    b : float, default 4
-        Above 0.
-
-    Examples
-    --------
-    >>> squareplus([0.0, 1.5])
-    array([1., 2.], dtype=float32)
-    """
-    return run(Squareplus(b), x)
-
-
-def tanh(x) -> Array:
-    """tanh(x): see `layers.Tanh`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> tanh([-1.0, 0.0]).round(4)
-    array([-0.7616,  0.    ], dtype=float32)
-    """
-    return run(Tanh(), x)
-
-
-def tanh_shrink(x) -> Array:
-    """x - tanh(x): see `layers.TanhShrink`.
-
-    Parameters
-    ----------
-    x : array_like
-
-    Examples
-    --------
-    >>> tanh_shrink([-1.0, 1.0]).round(4)
-    array([-0.2384,  0.2384], dtype=float32)
-    """
-    return run(TanhShrink(), x)
-
-
-def threshold(x, threshold, default_value) -> Array:
-    """x where x > threshold, else `default_value`: see `layers.Threshold`.
-
-    Parameters
-    ----------
-    x : array_like
-    threshold, default_value : float
-
-    Examples
-    --------
-    >>> threshold([0.0, 1.0, 3.0], 1.0, -2.0)
-    array([-2., -2.,  3.], dtype=float32)
-    """
-    return run(Threshold(threshold, default_value), x)
-
-
-hard_swish = hard_silu
-swish = silu
+def function_of(name: str, cls: type[Layer], **first: Any) -> Callable[..., Array]:
+    """The forward pass of a layer as a function of x and of the layer's own arguments; those in
+    `first` come first, with these defaults."""
+    parameters = parameters_of(cls)
+    own = {n: p.default for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
+    order = {"x": EMPTY} | first | {n: default for n, default in own.items() if n not in first}
+    signature = Signature(
+        [Parameter(n, Parameter.POSITIONAL_OR_KEYWORD, default=d) for n, d in order.items()],
+        return_annotation=Array,
+    )
+
+    def function(*args, **kwargs):
+        try:
+            given = first | signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(
+                f"{name}{signature.replace(return_annotation=EMPTY)}: {error}"
+            ) from None
+        x = given.pop("x")
+        return run(cls(**given), x)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc_of(cls)
+    vars(function)["__signature__"] = signature
+    return function
+
+
+def doc_of(cls: type[Layer]) -> str:
+    """What the docstring of a layer says of its formula and its own arguments, for a function."""
+    text = cleandoc(cls.__doc__ or "")
+    formula = text.partition("\n\n")[0].replace("\n", " ").partition(";")[0].rstrip(".")
+    arguments = text.partition("Parameters\n----------\n")[2].partition("**kwargs")[0].rstrip()
+    lines = [f"{formula}: see `layers.{cls.__name__}`.", "", "Parameters", "----------"]
+    return "\n".join([*lines, "x : array_like", *filter(None, [arguments])])
+
+
+celu = function_of("celu", CELU)
+elu = function_of("elu", ELU)
+exponential = function_of("exponential", Exponential)
+gelu = function_of("gelu", GELU)
+glu = function_of("glu", GLU)
+hard_shrink = function_of("hard_shrink", HardShrink)
+hard_sigmoid = function_of("hard_sigmoid", HardSigmoid)
+hard_silu = hard_swish = function_of("hard_silu", HardSiLU)
+hard_tanh = function_of("hard_tanh", HardTanh)
+leaky_relu = function_of("leaky_relu", LeakyReLU, negative_slope=0.2)  # the layer has 0.3
+linear = function_of("linear", Linear)
+log_sigmoid = function_of("log_sigmoid", LogSigmoid)
+log_softmax = function_of("log_softmax", LogSoftmax)
+mish = function_of("mish", Mish)
+relu = function_of("relu", ReLU, negative_slope=0.0, max_value=None, threshold=0.0)
+relu6 = function_of("relu6", ReLU6)
+selu = function_of("selu", SELU)
+sigmoid = function_of("sigmoid", Sigmoid)
+silu = swish = function_of("silu", SiLU)
+soft_shrink = function_of("soft_shrink", SoftShrink)
+softmax = function_of("softmax", Softmax)
+softplus = function_of("softplus", Softplus)
+softsign = function_of("softsign", Softsign)
+sparse_plus = function_of("sparse_plus", SparsePlus)
+sparse_sigmoid = function_of("sparse_sigmoid", SparseSigmoid)
+sparsemax = function_of("sparsemax", Sparsemax)
+squareplus = function_of("squareplus", Squareplus)
+tanh = function_of("tanh", Tanh)
+tanh_shrink = function_of("tanh_shrink", TanhShrink)
+threshold = function_of("threshold", Threshold)
 
 FUNCTIONS: dict[str, Callable[..., Array]] = {name: globals()[name] for name in registry.names}
 for _name, _function in FUNCTIONS.items():

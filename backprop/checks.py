@@ -3,6 +3,7 @@ same words; and the types of declared arguments that are checked so."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -43,6 +44,19 @@ def fraction(value: Any, who: str, name: str) -> float:
     return float(value)
 
 
+def number(value: Any, who: str, name: str, least: float = -np.inf, above: bool = False) -> float:
+    """`value` as a finite float of at least `least`, or above it."""
+    good = (
+        isinstance(value, int | float | np.number)
+        and not isinstance(value, bool)
+        and np.isfinite(value)
+    )
+    if not good or value < least or (above and value == least):
+        bound = "" if least == -np.inf else f" {'above' if above else 'of at least'} {least:g}"
+        raise ValueError(f"{who} expects {name} to be a finite number{bound}, got {value!r}")
+    return float(value)
+
+
 def one_of(value: Any, choices: tuple, who: str, name: str) -> Any:
     """`value`, if it is one of the choices."""
     if value not in choices:
@@ -52,8 +66,12 @@ def one_of(value: Any, choices: tuple, who: str, name: str) -> Any:
     return value
 
 
+Index = Annotated[int, Convert(lambda value, who, name: operator.index(value))]
 Positive = Annotated[int, Convert(integer)]
 NotNegative = Annotated[int, Convert(integer, least=0)]
+Number = Annotated[float, Convert(number)]
+NumberFromZero = Annotated[float, Convert(number, least=0)]
+NumberAboveZero = Annotated[float, Convert(number, least=0, above=True)]
 Fraction = Annotated[float, Convert(fraction)]
 # a name, which is that of the class in snake case where none is given
 Name = Annotated[Any, Convert(lambda value, who, name: value or snake_case(who), none=True)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from backprop.input_spec import Shape, show_shape
 from backprop.registry import is_foreign
 
 Array = np.ndarray
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 # what is called how: names of the arguments, as errors show them
 CALLS = {
@@ -36,14 +37,14 @@ ELSEWHERE = {
 }
 
 
-def short_for(*methods: str) -> Callable[[Any], Any]:
+def short_for(*methods: str) -> Callable[[Method], Method]:
     """Mark a method as a faster way to what these methods of its class do.
 
     A subclass that writes one of them anew has no use for it: see `leave_shortcuts`.
     """
 
-    def mark(method):
-        method.short_for = methods
+    def mark(method: Method) -> Method:
+        vars(method)["short_for"] = methods
         return method
 
     return mark

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backprop.checks import fraction, integer
+from backprop.arguments import argument
+from backprop.checks import Fraction, NumberFromZero, Positive
 from backprop.layer import InputSpec, Layer
-from backprop.layers.activations.elementwise import number
 from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention, RotaryEmbedding
 from backprop.layers.branches import Residual
 from backprop.layers.containers import Chain, Container
@@ -98,49 +98,31 @@ class TransformerBlock(Container):
     (1, 5, 8)
     """
 
-    def __init__(
-        self,
-        intermediate_dim: int,
-        num_heads: int,
-        dropout: float = 0.0,
-        activation: Any = "relu",
-        layer_norm_epsilon: float = 1e-5,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        normalize_first: bool = False,
-        *,
-        num_key_value_heads: int | None = None,
-        use_causal_mask: bool = False,
-        sliding_window: int | None = None,
-        use_bias: bool = True,
-        rotary: bool | RotaryEmbedding = False,
-        **kwargs,
-    ):
-        who = "TransformerBlock"
-        super().__init__(**kwargs)
-        self.intermediate_dim = integer(intermediate_dim, who, "intermediate_dim")
-        self.num_heads = integer(num_heads, who, "num_heads")
-        self.dropout = fraction(dropout, who, "dropout")
+    intermediate_dim: Positive
+    num_heads: Positive
+    dropout: Fraction = 0.0
+    activation: Any = "relu"
+    layer_norm_epsilon: NumberFromZero = 1e-5
+    kernel_initializer: Any = "glorot_uniform"
+    bias_initializer: Any = "zeros"
+    normalize_first: bool = False
+    num_key_value_heads: Positive | None = argument(default=None, kw_only=True)
+    use_causal_mask: bool = argument(default=False, kw_only=True)
+    sliding_window: int | None = argument(default=None, kw_only=True)
+    use_bias: bool = argument(default=True, kw_only=True)
+    rotary: bool | RotaryEmbedding = argument(default=False, kw_only=True)
+
+    input_spec = InputSpec(ndim=3)
+    _twin: Chain | None = None
+
+    def __post_init__(self):
         self.divides_batches = not self.dropout
-        self.activation = activation
-        self.layer_norm_epsilon = number(layer_norm_epsilon, who, "layer_norm_epsilon", 0)
-        self.kernel_initializer = kernel_initializer
-        self.bias_initializer = bias_initializer
-        self.normalize_first = normalize_first
-        if num_key_value_heads is not None:
-            integer(num_key_value_heads, who, "num_key_value_heads")
-            if num_heads % num_key_value_heads:
-                raise ValueError(
-                    f"{who} expects num_key_value_heads to divide num_heads, got "
-                    f"{num_key_value_heads} and {num_heads}"
-                )
-        self.num_key_value_heads = num_key_value_heads
-        self.use_causal_mask = use_causal_mask
-        self.sliding_window = sliding_window
-        self.use_bias = use_bias
-        self.rotary = rotary
-        self._twin: Chain | None = None
-        self.input_spec = InputSpec(ndim=3)
+        groups = self.num_key_value_heads
+        if groups is not None and self.num_heads % groups:
+            raise ValueError(
+                f"{type(self).__name__} expects num_key_value_heads to divide num_heads, got "
+                f"{groups} and {self.num_heads}"
+            )
 
     def build(self, input_shape):
         self.check_input(input_shape)

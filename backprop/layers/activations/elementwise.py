@@ -116,16 +116,3 @@ def step(mask: Array, high: float, low: float, dtype: np.dtype) -> Array:
     if low:
         s += low
     return s
-
-
-def number(value: Any, who: str, name: str, least: float = -np.inf, above: bool = False) -> float:
-    """`value` as a finite float of at least `least`, or above it."""
-    good = (
-        isinstance(value, int | float | np.number)
-        and not isinstance(value, bool)
-        and np.isfinite(value)
-    )
-    if not good or value < least or (above and value == least):
-        bound = "" if least == -np.inf else f" {'above' if above else 'of at least'} {least:g}"
-        raise ValueError(f"{who} expects {name} to be a finite number{bound}, got {value!r}")
-    return float(value)

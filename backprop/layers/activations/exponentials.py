@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from backprop.checks import NumberAboveZero, NumberFromZero
 from backprop.layers.activations.elementwise import (
     FromInput,
     FromOutput,
     negative,
-    number,
     positive,
     step,
 )
@@ -74,11 +74,9 @@ class ELU(FromInput):
     array([-0.6321,  2.    ], dtype=float32)
     """
 
-    changeable = ("alpha",)
+    alpha: NumberFromZero = 1.0
 
-    def __init__(self, alpha: float = 1.0, **kwargs):
-        super().__init__(**kwargs)
-        self.alpha = number(alpha, "ELU", "alpha", 0)
+    changeable = ("alpha",)
 
     def value(self, x):
         y = np.expm1(negative(x))
@@ -162,11 +160,9 @@ class CELU(FromInput):
     array([-0.7869,  2.    ], dtype=float32)
     """
 
-    changeable = ("alpha",)
+    alpha: NumberAboveZero = 1.0
 
-    def __init__(self, alpha: float = 1.0, **kwargs):
-        super().__init__(**kwargs)
-        self.alpha = number(alpha, "CELU", "alpha", 0, above=True)
+    changeable = ("alpha",)
 
     def value(self, x):
         y = negative(x)

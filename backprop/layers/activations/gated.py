@@ -122,11 +122,9 @@ class GELU(KeepsSlope):
     array([-0.1587,  0.    ,  0.8413], dtype=float32)
     """
 
-    changeable = ("approximate",)
+    approximate: bool = False
 
-    def __init__(self, approximate: bool = False, **kwargs):
-        super().__init__(**kwargs)
-        self.approximate = bool(approximate)
+    changeable = ("approximate",)
 
     def forward(self, x, ctx=INFERENCE):
         return (self._by_tanh if self.approximate else self._exact)(x, ctx)
@@ -227,9 +225,7 @@ class GLU(Layer):
     array([[1., 2.]], dtype=float32)
     """
 
-    def __init__(self, axis: int = -1, **kwargs):
-        super().__init__(**kwargs)
-        self.axis = axis
+    axis: int = -1
 
     def build(self, input_shape):
         self.compute_output_shape(input_shape)

@@ -187,11 +187,12 @@ class Activation(Layer):
     array([0., 2.], dtype=float32)
     """
 
-    changeable = ("activation",)
+    activation: Annotated[
+        Any,
+        Convert(lambda value, who, name: layer_of("linear" if value is None else value), none=True),
+    ]
 
-    def __init__(self, activation, **kwargs):
-        super().__init__(**kwargs)
-        self.activation = layer_of("linear" if activation is None else activation)
+    changeable = ("activation",)
 
     def build(self, input_shape):
         build_activation(self.activation, input_shape)

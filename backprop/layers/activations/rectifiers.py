@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.arguments import Convert
+from backprop.checks import NumberFromZero
+from backprop.constraints import ConstraintLike
+from backprop.initializers import InitializerLike
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.activations.elementwise import (
     FromInput,
@@ -13,12 +17,12 @@ from backprop.layers.activations.elementwise import (
     above,
     gated_by,
     negative,
-    number,
     positive,
     step,
 )
 from backprop.linalg import unbroadcast
 from backprop.promises import short_for
+from backprop.regularizers import RegularizerLike
 
 
 class Linear(Layer):
@@ -92,15 +96,13 @@ class ReLU(FromOutput):
     array([-5. , -2.5,  0. ,  5. ,  8. ], dtype=float32)
     """
 
+    max_value: NumberFromZero | None = None
+    negative_slope: NumberFromZero = 0.0
+    threshold: NumberFromZero = 0.0
+
     changeable = ("max_value", "negative_slope", "threshold")
 
-    def __init__(
-        self, max_value=None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs
-    ):
-        super().__init__(**kwargs)
-        self.max_value = None if max_value is None else number(max_value, "ReLU", "max_value", 0)
-        self.negative_slope = number(negative_slope, "ReLU", "negative_slope", 0)
-        self.threshold = number(threshold, "ReLU", "threshold", 0)
+    def __post_init__(self):
         self._leaky = self.negative_slope > 0 and self.threshold == 0 and self.max_value is None
         # elsewhere [t < x < max_value] is to be seen in y
         self._needs_x = self.negative_slope > 0 or self.threshold > 0
@@ -178,17 +180,20 @@ class LeakyReLU(FromInput):
     array([-5.,  0.,  5.], dtype=float32)
     """
 
-    changeable = ("negative_slope",)
+    negative_slope: NumberFromZero = 0.3
 
-    def __init__(self, negative_slope: float = 0.3, **kwargs):
-        super().__init__(**kwargs)
-        self.negative_slope = number(negative_slope, "LeakyReLU", "negative_slope", 0)
+    changeable = ("negative_slope",)
 
     def value(self, x):
         return leaky(x, self.negative_slope)
 
     def slope(self, x):
         return step(x >= 0, 1.0, self.negative_slope, x.dtype)
+
+
+def axes(value: Any, who: str, name: str) -> list[int]:
+    """One axis or several, as a list."""
+    return list(value or ()) if np.ndim(value) or value is None else [value]
 
 
 class PReLU(Layer):
@@ -232,21 +237,10 @@ class PReLU(Layer):
     array([[-3.,  2.]], dtype=float32)
     """
 
-    def __init__(
-        self,
-        alpha_initializer: Any = "Zeros",
-        alpha_regularizer=None,
-        alpha_constraint=None,
-        shared_axes=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.alpha_initializer = alpha_initializer
-        self.alpha_regularizer = alpha_regularizer
-        self.alpha_constraint = alpha_constraint
-        self.shared_axes = (
-            [shared_axes] if isinstance(shared_axes, int | np.integer) else list(shared_axes or ())
-        )
+    alpha_initializer: InitializerLike = "Zeros"
+    alpha_regularizer: RegularizerLike = None
+    alpha_constraint: ConstraintLike = None
+    shared_axes: Annotated[Any, Convert(axes, none=True)] = None
 
     def build(self, input_shape):
         n = len(input_shape)
@@ -257,12 +251,8 @@ class PReLU(Layer):
                 f"{n - 1}"
             )
         shared = {axis % n for axis in self.shared_axes}
-        self.alpha, self.dalpha = self.param(
-            "alpha",
-            [1 if axis in shared else input_shape[axis] for axis in range(1, n)],
-            self.alpha_initializer,
-            regularizer=self.alpha_regularizer,
-            constraint=self.alpha_constraint,
+        self.alpha, self.dalpha = self.declared_param(
+            "alpha", [1 if axis in shared else input_shape[axis] for axis in range(1, n)]
         )
         self.input_spec = InputSpec(
             ndim=n, axes={i: input_shape[i] for i in range(1, n) if i not in shared}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from backprop.checks import Number, NumberFromZero
 from backprop.layer import INFERENCE
 from backprop.layers.activations.elementwise import (
     FromInput,
     FromOutput,
     above,
-    number,
     step,
 )
 
@@ -81,11 +81,9 @@ class SoftShrink(FromOutput):
     array([-0.5,  0. ,  0.5], dtype=float32)
     """
 
-    changeable = ("threshold",)
+    threshold: NumberFromZero = 0.5
 
-    def __init__(self, threshold: float = 0.5, **kwargs):
-        super().__init__(**kwargs)
-        self.threshold = number(threshold, "SoftShrink", "threshold", 0)
+    changeable = ("threshold",)
 
     def value(self, x):
         return x - x.clip(-self.threshold, self.threshold)
@@ -123,11 +121,9 @@ class HardShrink(FromOutput):
     array([-1.,  0.,  1.], dtype=float32)
     """
 
-    changeable = ("threshold",)
+    threshold: NumberFromZero = 0.5
 
-    def __init__(self, threshold: float = 0.5, **kwargs):
-        super().__init__(**kwargs)
-        self.threshold = number(threshold, "HardShrink", "threshold", 0)
+    changeable = ("threshold",)
 
     def value(self, x):
         return x * (np.abs(x) > self.threshold)
@@ -167,12 +163,10 @@ class Threshold(FromInput):
     array([-2., -2.,  3.], dtype=float32)
     """
 
-    changeable = ("threshold", "default_value")
+    threshold: Number
+    default_value: Number
 
-    def __init__(self, threshold: float, default_value: float, **kwargs):
-        super().__init__(**kwargs)
-        self.threshold = number(threshold, "Threshold", "threshold")
-        self.default_value = number(default_value, "Threshold", "default_value")
+    changeable = ("threshold", "default_value")
 
     def value(self, x):
         y = above(x, self.threshold)

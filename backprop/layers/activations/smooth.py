@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from backprop.checks import NumberAboveZero
 from backprop.layer import INFERENCE
 from backprop.layers.activations.elementwise import (
     FromInput,
     FromOutput,
     KeepsSlope,
-    number,
     positive,
 )
 from backprop.layers.activations.sigmoids import sparse_sigmoid
@@ -81,11 +81,9 @@ class Squareplus(KeepsSlope):
     array([1., 2.], dtype=float32)
     """
 
-    changeable = ("b",)
+    b: NumberAboveZero = 4
 
-    def __init__(self, b: float = 4, **kwargs):
-        super().__init__(**kwargs)
-        self.b = number(b, "Squareplus", "b", 0, above=True)
+    changeable = ("b",)
 
     def forward(self, x, ctx=INFERENCE):
         c = x.clip(-1e15, 1e15)  # beyond, r is |x| in every digit, and c² must not overflow

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.arguments import Convert
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Array, Context, Layer
 from backprop.linalg import log_softmax, softmax, softmax_backward
 from backprop.masks import beside, fits, flags, mixes
 from backprop.promises import short_for
+
+
+def one_or_several(axis: Any, who: str, name: str) -> Any:
+    """An axis, or several as a tuple; a list of one is that one."""
+    several = tuple(axis) if isinstance(axis, list | tuple) else (axis,)
+    return several[0] if len(several) == 1 else several
 
 
 class AlongAxis(Layer):
@@ -29,11 +36,9 @@ class AlongAxis(Layer):
         Where x has no such axis.
     """
 
-    def __init__(self, axis: Any = -1, **kwargs):
-        super().__init__(**kwargs)
-        if isinstance(axis, list | tuple) and len(axis) == 1:
-            axis = axis[0]
-        self.axis = tuple(axis) if isinstance(axis, list | tuple) else axis
+    axis: Annotated[Any, Convert(one_or_several)] = -1
+
+    def __post_init__(self):
         self.time_local = self.axis == -1
 
     def check_input(self, shape):
@@ -209,8 +214,7 @@ class Sparsemax(AlongAxis):
     array([0.75, 0.25, 0.  ], dtype=float32)
     """
 
-    def __init__(self, axis: int = -1, **kwargs):
-        super().__init__(axis, **kwargs)
+    def __post_init__(self):
         if isinstance(self.axis, tuple):
             raise ValueError(f"{self!r} runs along one axis, got {self.axis}")
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from backprop.checks import integer
+from backprop.checks import Positive
 from backprop.layers.attention.heads import SelfAttention
-from backprop.layers.attention.rotary import RotaryEmbedding
 
 
 class GroupQueryAttention(SelfAttention):
@@ -83,53 +80,15 @@ class GroupQueryAttention(SelfAttention):
     ((1, 5, 8), (1, 6, 5, 5), (8, 2, 4))
     """
 
-    changeable = ("dropout", "sliding_window", "use_causal_mask")
+    head_dim: Positive
+    num_query_heads: Positive
+    num_key_value_heads: Positive
 
-    def __init__(
-        self,
-        head_dim: int,
-        num_query_heads: int,
-        num_key_value_heads: int,
-        dropout: float = 0.0,
-        use_bias: bool = True,
-        sliding_window: int | None = None,
-        flash_attention: bool | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        use_gate: bool = False,
-        seed: int | None = None,
-        *,
-        use_causal_mask: bool = False,
-        rotary: bool | RotaryEmbedding = False,
-        **kwargs,
-    ):
-        who = "GroupQueryAttention"
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.head_dim = integer(head_dim, who, "head_dim")
-        self.sizes = self.head_dim, self.head_dim
-        self.num_query_heads = self.heads = integer(num_query_heads, who, "num_query_heads")
-        self.num_key_value_heads = self.groups = integer(
-            num_key_value_heads, who, "num_key_value_heads"
-        )
-        if self.heads % self.groups:
+    def split(self):
+        heads, groups = self.num_query_heads, self.num_key_value_heads
+        if heads % groups:
             raise ValueError(
-                f"{who} expects num_key_value_heads to divide num_query_heads, so that each key "
-                f"serves as many queries, got {self.groups} and {self.heads}"
+                f"{type(self).__name__} expects num_key_value_heads to divide num_query_heads, so "
+                f"that each key serves as many queries, got {groups} and {heads}"
             )
-        self.options = {
-            "kernel_initializer": kernel_initializer,
-            "bias_initializer": bias_initializer,
-            "kernel_regularizer": kernel_regularizer,
-            "bias_regularizer": bias_regularizer,
-            "kernel_constraint": kernel_constraint,
-            "bias_constraint": bias_constraint,
-        }
-        self.configure(
-            dropout, use_bias, sliding_window, flash_attention, use_gate, seed, use_causal_mask,
-            rotary,
-        )  # fmt: skip
+        return heads, groups, (self.head_dim, self.head_dim)

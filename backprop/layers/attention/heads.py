@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from backprop.checks import fraction, integer
-from backprop.layer import INFERENCE, Array, InputSpec, Layer
+from backprop.arguments import Convert, argument, declared
+from backprop.checks import Fraction, Positive
+from backprop.layer import INFERENCE, Array, InputSpec
 from backprop.layers.attention.projection import Projection, flat
 from backprop.layers.attention.rotary import RotaryEmbedding, turned
+from backprop.layers.kernels import KernelAndBias
 from backprop.linalg import constant, sigmoid, softmax_backward, sum_last, sum_rows
 from backprop.masks import cleaned
 
+OF_PROJECTIONS = declared(KernelAndBias).keys() - {"activity_regularizer"}
 SAFE = 30.0  # scores between -SAFE and SAFE have exponentials that can be summed as they are
 
 
@@ -41,64 +44,56 @@ class Attended(NamedTuple):
     drop: Array | None
 
 
-class SelfAttention(Layer):
+def rotation(value: Any, who: str, name: str) -> RotaryEmbedding | None:
+    if not isinstance(value, bool | RotaryEmbedding):
+        raise TypeError(
+            f"{who} expects {name} to be True, False or a RotaryEmbedding, got {value!r}"
+        )
+    return RotaryEmbedding() if value is True else value or None
+
+
+class SelfAttention(KernelAndBias, kw_only=True, by_position=True):
     """o = softmax(q kᵀ / √key_dim) v in several heads, y = o · output + bias.
 
-    A subclass is `MultiHeadAttention` or `GroupQueryAttention`: it says how many heads and groups
-    there are and calls `configure`.
+    A subclass is `MultiHeadAttention` or `GroupQueryAttention`: it says in `split` how many heads
+    and groups there are, and of what size.
     """
 
-    sizes_out = None
+    dropout: Fraction = 0.0
+    use_bias: bool = True
+    sliding_window: Positive | None = None
+    flash_attention: bool | None = None
+    use_gate: bool = argument(default=False, after="bias_constraint")
+    seed: int | None = argument(default=None, after="use_gate")
+    use_causal_mask: bool = argument(default=False, kw_only=True)
+    rotary: Annotated[Any, Convert(rotation)] = argument(default=False, kw_only=True)
 
-    if TYPE_CHECKING:
-        heads: int  # of queries
-        groups: int  # of keys and values
-        sizes: tuple[int, int]  # of a head's key, of its value
-        dropout: float
-        seed: int | None
-        use_bias: bool
-        use_gate: bool
-        sliding_window: int | None
-        use_causal_mask: bool
-        options: dict[str, Any]  # of each projection
+    changeable = ("dropout", "sliding_window", "use_causal_mask")
+    input_spec = InputSpec(ndim=3)
 
-    def configure(
-        self,
-        dropout: float,
-        use_bias: bool,
-        sliding_window: int | None,
-        flash_attention: bool | None,
-        use_gate: bool,
-        seed: int | None,
-        use_causal_mask: bool,
-        rotary: bool | RotaryEmbedding,
-    ) -> None:
-        """Check and store what every kind of attention is made with."""
+    @property
+    def sizes_out(self) -> tuple[int, ...] | None:
+        """Of y behind (N, T); None for those of x."""
+        return None
+
+    def split(self) -> tuple[int, int, tuple[int, int]]:
+        """The heads of queries, the groups of keys and values, and the sizes of a key and a value
+        of a head."""
+        raise TypeError(f"{type(self).__name__} has no split(self): write one")
+
+    def __post_init__(self):
         who = type(self).__name__
-        self.dropout = fraction(dropout, who, "dropout")
-        self.use_bias = use_bias
-        if flash_attention:
+        self.heads, self.groups, self.sizes = self.split()
+        if self.flash_attention:
             raise ValueError(
                 f"{who}: flash_attention=True names a kernel of Keras' engines; leave it out, the "
                 "numbers are the same"
             )
-        self.sliding_window = (
-            None if sliding_window is None else integer(sliding_window, who, "sliding_window")
-        )
-        self.use_gate = use_gate
-        self.seed = seed
-        self.use_causal_mask = use_causal_mask
-        if not isinstance(rotary, bool | RotaryEmbedding):
-            raise TypeError(
-                f"{who} expects rotary to be True, False or a RotaryEmbedding, got {rotary!r}"
-            )
-        if rotary and self.sizes[0] % 2:
+        if self.rotary and self.sizes[0] % 2:
             raise ValueError(
                 f"{who} with rotary turns pairs of features, so each head needs an even number of "
                 f"them, got {self.sizes[0]}"
             )
-        self.rotary = RotaryEmbedding() if rotary is True else rotary or None
-        self.input_spec = InputSpec(ndim=3)
 
     def build(self, input_shape):
         self.check_input(input_shape)
@@ -344,7 +339,7 @@ class SelfAttention(Layer):
             name=f"{self.name}/{name}",  # as in Keras' paths
             dtype=self.dtype,
             trainable=self.trainable,
-            **self.options,
+            **{n: v for n, v in self._arguments.items() if n in OF_PROJECTIONS},
         )
 
 

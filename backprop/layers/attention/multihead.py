@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from backprop.checks import integer
+from backprop.arguments import Convert, argument
+from backprop.checks import Positive, integer
 from backprop.layers.attention.heads import SelfAttention
-from backprop.layers.attention.rotary import RotaryEmbedding
+
+
+def sizes(value: Any, who: str, name: str) -> tuple[int, ...]:
+    several = value if isinstance(value, list | tuple) else [value]
+    return tuple(integer(n, who, f"each of {name}") for n in several)
+
+
+def the_time(value: Any, who: str, name: str) -> Any:
+    if value not in (None, 1, -2, (1,), [1], (-2,), [-2]):
+        raise ValueError(
+            f"{who} attends along the time, axis 1 of (batch, time, features); {name} is {value!r}"
+        )
+    return value
 
 
 class MultiHeadAttention(SelfAttention):
@@ -95,59 +108,18 @@ class MultiHeadAttention(SelfAttention):
     (1, 5, 8)
     """
 
-    changeable = ("dropout", "sliding_window", "use_causal_mask")
+    num_heads: Positive
+    key_dim: Positive
+    value_dim: Positive | None = None
+    output_shape: Annotated[Any, Convert(sizes)] = argument(default=None, after="use_bias")
+    attention_axes: Annotated[Any, Convert(the_time)] = argument(default=None, after="output_shape")
 
-    def __init__(
-        self,
-        num_heads: int,
-        key_dim: int,
-        value_dim: int | None = None,
-        dropout: float = 0.0,
-        use_bias: bool = True,
-        output_shape: int | tuple[int, ...] | None = None,
-        attention_axes: int | tuple[int, ...] | None = None,
-        sliding_window: int | None = None,
-        flash_attention: bool | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        use_gate: bool = False,
-        seed: int | None = None,
-        *,
-        use_causal_mask: bool = False,
-        rotary: bool | RotaryEmbedding = False,
-        **kwargs,
-    ):
-        who = "MultiHeadAttention"
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.num_heads = self.heads = self.groups = integer(num_heads, who, "num_heads")
-        self.key_dim = integer(key_dim, who, "key_dim")
-        self.value_dim = self.key_dim if value_dim is None else integer(value_dim, who, "value_dim")
-        self.sizes = self.key_dim, self.value_dim
-        self.output_shape: tuple[int, ...] | None = None
-        if output_shape is not None:
-            sizes = output_shape if isinstance(output_shape, list | tuple) else [output_shape]
-            self.output_shape = tuple(integer(n, who, "each of output_shape") for n in sizes)
-        self.sizes_out = self.output_shape
-        if attention_axes not in (None, 1, -2, (1,), [1], (-2,), [-2]):
-            raise ValueError(
-                f"{who} attends along the time, axis 1 of (batch, time, features); attention_axes "
-                f"is {attention_axes!r}"
-            )
-        self.attention_axes = attention_axes
-        self.options = {
-            "kernel_initializer": kernel_initializer,
-            "bias_initializer": bias_initializer,
-            "kernel_regularizer": kernel_regularizer,
-            "bias_regularizer": bias_regularizer,
-            "kernel_constraint": kernel_constraint,
-            "bias_constraint": bias_constraint,
-        }
-        self.configure(
-            dropout, use_bias, sliding_window, flash_attention, use_gate, seed, use_causal_mask,
-            rotary,
-        )  # fmt: skip
+    def __post_init__(self):
+        self.value_dim = self.sizes[1]
+
+    def split(self):
+        return self.num_heads, self.num_heads, (self.key_dim, self.value_dim or self.key_dim)
+
+    @property
+    def sizes_out(self):
+        return self.output_shape

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from backprop.checks import integer
+from backprop.checks import NumberAboveZero, Positive
+from backprop.constraints import ConstraintLike
+from backprop.initializers import InitializerLike
 from backprop.layer import INFERENCE, InputSpec, Layer
-from backprop.layers.activations.elementwise import number
 from backprop.linalg import constant
+from backprop.regularizers import RegularizerLike
 
 
 class Positions(Layer):
@@ -19,9 +21,7 @@ class Positions(Layer):
     x, y: (N, T, d)    e: (T, d)
     """
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.input_spec = InputSpec(ndim=3)
+    input_spec = InputSpec(ndim=3)
 
     def encoding(self, start: int, x) -> Any:
         """e of the steps of x, the first of which is number `start`: (T, d)."""
@@ -76,13 +76,9 @@ class SinePositionEncoding(Positions):
             [0.8415, 0.5403, 0.01  , 1.    ]]], dtype=float32)
     """
 
-    changeable = ("max_wavelength",)
+    max_wavelength: NumberAboveZero = 10000
 
-    def __init__(self, max_wavelength: float = 10000, **kwargs):
-        super().__init__(**kwargs)
-        self.max_wavelength = number(
-            max_wavelength, "SinePositionEncoding", "max_wavelength", 0, above=True
-        )
+    changeable = ("max_wavelength",)
 
     def encoding(self, start, x):
         return waves(start, x.shape[1], x.shape[2], self.max_wavelength, x.dtype)
@@ -131,19 +127,10 @@ class PositionEmbedding(Positions):
             [1., 1., 1.]]], dtype=float32)
     """
 
-    def __init__(
-        self,
-        sequence_length: int,
-        initializer: Any = "glorot_uniform",
-        embeddings_regularizer=None,
-        embeddings_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.sequence_length = integer(sequence_length, "PositionEmbedding", "sequence_length")
-        self.initializer = initializer
-        self.embeddings_regularizer = embeddings_regularizer
-        self.embeddings_constraint = embeddings_constraint
+    sequence_length: Positive
+    initializer: InitializerLike = "glorot_uniform"
+    embeddings_regularizer: RegularizerLike = None
+    embeddings_constraint: ConstraintLike = None
 
     def build(self, input_shape):
         self.check_input(input_shape)

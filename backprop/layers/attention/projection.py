@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from backprop.layer import INFERENCE, Layer
+from backprop.arguments import argument
+from backprop.layer import INFERENCE
+from backprop.layers.kernels import KernelAndBias
 from backprop.linalg import gradients_of_affine, product_of_rows
 
 
-class Projection(Layer):
+class Projection(KernelAndBias):
     """y = x · kernel + bias, where · sums over the last axes of x, as many as `sizes_in` has.
 
         x: (N, T, *sizes_in)    kernel: (*sizes_in, *sizes_out)    bias: sizes_out
@@ -30,47 +31,14 @@ class Projection(Layer):
         `trainable`, `dtype`, `name` of every `Layer`.
     """
 
-    def __init__(
-        self,
-        sizes_in: tuple[int, ...],
-        sizes_out: tuple[int, ...],
-        *,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.sizes_in = tuple(sizes_in)
-        self.sizes_out = tuple(sizes_out)
-        self.use_bias = use_bias
-        self.kernel_initializer = kernel_initializer
-        self.bias_initializer = bias_initializer
-        self.kernel_regularizer = kernel_regularizer
-        self.bias_regularizer = bias_regularizer
-        self.kernel_constraint = kernel_constraint
-        self.bias_constraint = bias_constraint
+    sizes_in: tuple[int, ...]
+    sizes_out: tuple[int, ...]
+    use_bias: bool = argument(default=True, kw_only=True)
 
     def build(self, input_shape):
-        self.kernel, self.dkernel = self.param(
-            "kernel",
-            (*self.sizes_in, *self.sizes_out),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        self.kernel, self.dkernel = self.declared_param("kernel", (*self.sizes_in, *self.sizes_out))
         if self.use_bias:
-            self.bias, self.dbias = self.param(
-                "bias",
-                self.sizes_out,
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias, self.dbias = self.declared_param("bias", self.sizes_out)
 
     def forward(self, x, ctx=INFERENCE):
         y = flat(x, self.sizes_in) @ self.matrix

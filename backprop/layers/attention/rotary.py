@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import operator
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from backprop.checks import Index, NumberAboveZero
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec, Layer
-from backprop.layers.activations.elementwise import number
 from backprop.linalg import constant
 
 
@@ -61,22 +60,12 @@ class RotaryEmbedding(Layer):
             [0.5403, 0.8415]]], dtype=float32)
     """
 
-    changeable = ("max_wavelength", "scaling_factor")
+    max_wavelength: NumberAboveZero = 10000
+    scaling_factor: NumberAboveZero = 1.0
+    sequence_axis: Index = 1
+    feature_axis: Index = -1
 
-    def __init__(
-        self,
-        max_wavelength: float = 10000,
-        scaling_factor: float = 1.0,
-        sequence_axis: int = 1,
-        feature_axis: int = -1,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        who = "RotaryEmbedding"
-        self.max_wavelength = number(max_wavelength, who, "max_wavelength", 0, above=True)
-        self.scaling_factor = number(scaling_factor, who, "scaling_factor", 0, above=True)
-        self.sequence_axis = operator.index(sequence_axis)
-        self.feature_axis = operator.index(feature_axis)
+    changeable = ("max_wavelength", "scaling_factor")
 
     def build(self, input_shape):
         ndim = len(input_shape)

@@ -129,7 +129,7 @@ class Side:
         for step in self.taking:
             step()
 
-    def give(self) -> None:
+    def take_back(self) -> None:
         """The transpose of `take`: the pixels become sums over the values."""
         for step in self.giving:
             step()

@@ -87,7 +87,7 @@ def correlate(x: Array, kernel: Array, z: Array, windows: Windows, finish: Finis
             block.x.read(x, images)
             block.x.take()
             multiply(block.x, u, block.z)
-            block.z.give()
+            block.z.take_back()
             finish(block.z.pixels)
             block.z.write(z, images)
 
@@ -116,7 +116,7 @@ def gradients(
             total += multiply_values(block.x, block.z, du)
             if dx is not None:
                 multiply(block.z, ut, block.x)
-                block.x.give()
+                block.x.take_back()
                 block.x.write(dx, images)
         return total
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from math import gcd
 from typing import Any
 
 import numpy as np
 
-from backprop.checks import fraction
+from backprop.arguments import argument
+from backprop.checks import Fraction, Index
+from backprop.initializers import InitializerLike
 from backprop.layer import INFERENCE, InputSpec
-from backprop.layers.normalization.shared import Scaled, axes_of, not_negative, stretched
+from backprop.layers.normalization.shared import Scaled, axes_of, stretched
 from backprop.linalg import rows_of, sum_rows
 from backprop.parallel import blocks, share
 from backprop.tuning import NORMALIZATION_BLOCK, NORMALIZATION_ROW
@@ -78,48 +79,26 @@ class BatchNormalization(Scaled):
     array([1.], dtype=float32)
     """
 
-    changeable = ("momentum", "epsilon")
+    axis: Index = -1
+    momentum: Fraction = 0.99
+    moving_mean_initializer: InitializerLike = argument(default="zeros", after="gamma_initializer")
+    moving_variance_initializer: InitializerLike = argument(
+        default="ones", after="moving_mean_initializer"
+    )
+    renorm: bool = argument(default=False, after="gamma_constraint")
+    renorm_clipping: Any = argument(default=None, after="renorm")
+    renorm_momentum: float = argument(default=0.99, after="renorm_clipping")
+    synchronized: bool = argument(default=False, after="renorm_momentum")
 
-    def __init__(
-        self,
-        axis: int = -1,
-        momentum: float = 0.99,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        renorm: bool = False,
-        renorm_clipping=None,
-        renorm_momentum: float = 0.99,
-        synchronized: bool = False,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        if renorm or renorm_clipping is not None or renorm_momentum != 0.99 or synchronized:
+    changeable = ("momentum",)
+
+    def __post_init__(self):
+        renormalizes = self.renorm or self.renorm_clipping is not None
+        if renormalizes or self.renorm_momentum != 0.99 or self.synchronized:
             raise ValueError(
                 "BatchNormalization does not offer batch renormalization (renorm, renorm_clipping) "
                 "or synchronized statistics; leave these arguments out"
             )
-        self.axis = operator.index(axis)
-        self.momentum = fraction(momentum, "BatchNormalization", "momentum")
-        self.epsilon = not_negative(epsilon, "BatchNormalization", "epsilon")
-        self.center = center
-        self.scale = scale
-        self.beta_initializer = beta_initializer
-        self.gamma_initializer = gamma_initializer
-        self.moving_mean_initializer = moving_mean_initializer
-        self.moving_variance_initializer = moving_variance_initializer
-        self.beta_regularizer = beta_regularizer
-        self.gamma_regularizer = gamma_regularizer
-        self.beta_constraint = beta_constraint
-        self.gamma_constraint = gamma_constraint
 
     def build(self, input_shape):
         n = input_shape[axes_of(self, self.axis, input_shape)[0]]

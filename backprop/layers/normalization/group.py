@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import operator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.arguments import Convert
+from backprop.checks import Index
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.normalization.shared import (
     Scaled,
     average,
     axes_of,
-    not_negative,
     paid_back,
     stretched,
 )
 from backprop.linalg import sum_rows
 from backprop.masks import cleaned
+
+
+def number_of_groups(value: Any, who: str, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or (value < 1 and value != -1):
+        raise ValueError(
+            f"{who} expects {name} to be a positive integer, or -1 for a group for each channel, "
+            f"got {value!r}"
+        )
+    return value
 
 
 class GroupNormalization(Scaled):
@@ -72,40 +81,8 @@ class GroupNormalization(Scaled):
     array([[-1.,  1., -1.,  1.]], dtype=float32)
     """
 
-    changeable = ("epsilon",)
-
-    def __init__(
-        self,
-        groups: int = 32,
-        axis: int = -1,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
-            raise ValueError(
-                "GroupNormalization expects groups to be a positive integer, or -1 for a group for "
-                f"each channel, got {groups!r}"
-            )
-        self.groups = groups
-        self.axis = operator.index(axis)
-        self.epsilon = not_negative(epsilon, "GroupNormalization", "epsilon")
-        self.center = center
-        self.scale = scale
-        self.beta_initializer = beta_initializer
-        self.gamma_initializer = gamma_initializer
-        self.beta_regularizer = beta_regularizer
-        self.gamma_regularizer = gamma_regularizer
-        self.beta_constraint = beta_constraint
-        self.gamma_constraint = gamma_constraint
+    groups: Annotated[int, Convert(number_of_groups)] = 32
+    axis: Index = -1
 
     def build(self, input_shape):
         n = input_shape[axes_of(self, self.axis, input_shape)[0]]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from backprop.arguments import argument
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.normalization.shared import (
+    Axes,
     Scaled,
     average,
     axes_of,
-    axis_or_axes,
-    not_negative,
     paid_back,
     shares,
 )
@@ -75,36 +74,12 @@ class LayerNormalization(Scaled):
            [-1.,  1.]], dtype=float32)
     """
 
-    changeable = ("epsilon",)
+    axis: Axes = -1
+    rms_scaling: bool = argument(default=False, kw_only=True)
 
-    def __init__(
-        self,
-        axis: Any = -1,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        *,
-        rms_scaling: bool = False,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.axis = axis_or_axes(axis)
-        self.epsilon = not_negative(epsilon, "LayerNormalization", "epsilon")
-        self.rms_scaling = rms_scaling
-        self.center = center and not rms_scaling
-        self.scale = scale or rms_scaling
-        self.beta_initializer = beta_initializer
-        self.gamma_initializer = gamma_initializer
-        self.beta_regularizer = beta_regularizer
-        self.gamma_regularizer = gamma_regularizer
-        self.beta_constraint = beta_constraint
-        self.gamma_constraint = gamma_constraint
+    def __post_init__(self):
+        self.center = self.center and not self.rms_scaling
+        self.scale = self.scale or self.rms_scaling
 
     def build(self, input_shape):
         axes = axes_of(self, self.axis, input_shape)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.normalization.shared import (
+    Axes,
+    Epsilon,
     average,
     axes_of,
-    axis_or_axes,
-    not_negative,
     paid_back,
     shares,
 )
@@ -60,12 +59,10 @@ class RMSNormalization(Layer):
            [ 0.   ,  1.414]], dtype=float32)
     """
 
-    changeable = ("epsilon",)
+    axis: Axes = -1
+    epsilon: Epsilon = 1e-6
 
-    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs):
-        super().__init__(**kwargs)
-        self.axis = axis_or_axes(axis)
-        self.epsilon = not_negative(epsilon, "RMSNormalization", "epsilon")
+    changeable = ("epsilon",)
 
     def build(self, input_shape):
         self.axes = tuple(axes_of(self, self.axis, input_shape))

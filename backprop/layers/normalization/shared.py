@@ -3,54 +3,58 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.arguments import Convert
+from backprop.constraints import ConstraintLike
+from backprop.initializers import InitializerLike
 from backprop.input_spec import show_shape
 from backprop.layer import Layer
 from backprop.linalg import mean
 from backprop.masks import beside, mixes
+from backprop.regularizers import RegularizerLike
 
 
-class Scaled(Layer):
-    """gamma and beta, as most normalizations have them: a subclass calls `scale_and_shift` when
-    it is built."""
-
-    if TYPE_CHECKING:
-        scale: bool
-        center: bool
-        gamma_initializer: Any
-        beta_initializer: Any
-        gamma_regularizer: Any
-        beta_regularizer: Any
-        gamma_constraint: Any
-        beta_constraint: Any
-
-    def scale_and_shift(self, shape):
-        if self.scale:
-            self.gamma, self.dgamma = self.param(
-                "gamma",
-                shape,
-                self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
-        if self.center:
-            self.beta, self.dbeta = self.param(
-                "beta",
-                shape,
-                self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-            )
-
-
-def axis_or_axes(axis) -> int | tuple[int, ...]:
+def axis_or_axes(axis: Any, who: str, name: str) -> int | tuple[int, ...]:
     """An axis as an int, several as a tuple of them."""
     if isinstance(axis, list | tuple):
         return tuple(map(operator.index, axis))
     return operator.index(axis)
+
+
+def not_negative(value, who: str, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not value >= 0:
+        raise ValueError(f"{who} expects {name} to be a number that is not negative, got {value!r}")
+    return float(value)
+
+
+Axes = Annotated[Any, Convert(axis_or_axes)]
+Epsilon = Annotated[float, Convert(not_negative)]
+
+
+class Scaled(Layer, kw_only=True, by_position=True):
+    """gamma and beta, as most normalizations have them: a subclass calls `scale_and_shift` when
+    it is built."""
+
+    epsilon: Epsilon = 1e-3
+    center: bool = True
+    scale: bool = True
+    beta_initializer: InitializerLike = "zeros"
+    gamma_initializer: InitializerLike = "ones"
+    beta_regularizer: RegularizerLike = None
+    gamma_regularizer: RegularizerLike = None
+    beta_constraint: ConstraintLike = None
+    gamma_constraint: ConstraintLike = None
+
+    changeable = ("epsilon",)
+
+    def scale_and_shift(self, shape):
+        if self.scale:
+            self.gamma, self.dgamma = self.declared_param("gamma", shape)
+        if self.center:
+            self.beta, self.dbeta = self.declared_param("beta", shape)
 
 
 def axes_of(layer: Layer, axis, shape) -> list[int]:
@@ -64,12 +68,6 @@ def axes_of(layer: Layer, axis, shape) -> list[int]:
             f"got {show_shape(shape[1:])}"
         )
     return axes
-
-
-def not_negative(value, who: str, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not value >= 0:
-        raise ValueError(f"{who} expects {name} to be a number that is not negative, got {value!r}")
-    return float(value)
 
 
 # A mean ⟨v⟩ = Σ p v over some axes, where p is 1 / m for each of m entries. Under a mask that one

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from backprop.layer import INFERENCE, InputSpec, Layer
-from backprop.layers.normalization.shared import axes_of, axis_or_axes
+from backprop.layers.normalization.shared import Axes, axes_of
 from backprop.masks import mixes, only_real
 
 SHORTEST = 1e-12  # a row below this length is divided by it, as in Keras: 0 stays 0
@@ -48,9 +46,7 @@ class UnitNormalization(Layer):
            [ 0. , -1. ]], dtype=float32)
     """
 
-    def __init__(self, axis: Any = -1, **kwargs):
-        super().__init__(**kwargs)
-        self.axis = axis_or_axes(axis)
+    axis: Axes = -1
 
     def build(self, input_shape):
         self.axes = tuple(axes_of(self, self.axis, input_shape))
