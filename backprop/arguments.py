@@ -153,9 +153,9 @@ def declared(cls: type) -> dict[str, Declared]:
 
 def redefaulted(cls: type) -> dict[str, Declared]:
     """The inherited arguments of which a class says another default alone: ``name = "ctc"``."""
-    hints, found = inspect.get_annotations(cls), {}
+    other, found = {*inspect.get_annotations(cls), *vars(cls).get("decides", ())}, {}
     for name, value in vars(cls).items():
-        if name[0] != "_" and name not in hints and not hasattr(value, "__get__"):
+        if name[0] != "_" and name not in other and not hasattr(value, "__get__"):
             above = next((a[name] for a in map(declared, cls.__mro__[1:]) if name in a), None)
             if above is not None:
                 found[name] = replace(above, default=value, says=None)
@@ -404,7 +404,7 @@ def prepare(cls: type) -> None:
             settle_default(c, name)
         if writes_its_own(c):
             c.__init__ = noting_the_end(vars(c)["__init__"])
-        elif "__init__" not in vars(c) and (own or "__post_init__" in vars(c)):
+        elif "__init__" not in vars(c) and (own or {"__post_init__", "decides"} & vars(c).keys()):
             c.__init__ = constructor(c)
 
 
