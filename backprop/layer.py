@@ -73,7 +73,7 @@ class Layer(LayerFace):
     fixed_rows: ClassVar[int | None] = (
         None  # how many rows every batch must have; None for any number
     )
-    calls_checked = True  # whether forward and backward are called as those of a layer are
+    takes_targets = False  # a loss': forward(y_true, y_pred, ...) and backward(cache, dvalues)
 
     def __new__(cls, *args, **kwargs):
         if cls.forward is Layer.forward and hasattr(cls, "call"):
@@ -83,7 +83,7 @@ class Layer(LayerFace):
                 "cache), write backward(self, dy, cache) that returns dx, and replace add_weight "
                 "by self.param. See docs/write_a_layer.md"
             )
-        if cls.calls_checked:
+        if not cls.takes_targets:
             check_methods(cls)
         return super().__new__(cls, *args, **kwargs)
 

@@ -39,7 +39,6 @@ from backprop.gradcheck.probe import Array, OutOfTime, Probe, Run, largest
 from backprop.gradcheck.report import Entry, Report, loosened
 from backprop.gradcheck.rounding import Rounding
 from backprop.layer import Layer
-from backprop.losses.loss import Loss
 from backprop.masks import flags
 
 EPS = float(np.finfo(np.float64).eps)
@@ -178,7 +177,7 @@ class Check:
     def __init__(self, subject, x, y, rng, *, training, mask, values, deadline):
         self.subject, self.rng = subject, rng
         weight = None
-        if isinstance(subject, Loss):
+        if subject.takes_targets:
             x, y, weight = of_loss(subject, x, y)
         x = np.asarray(x)
         self.narrow = narrow(subject)

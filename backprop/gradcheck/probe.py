@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import Array, Context, Layer
-from backprop.losses.loss import Loss
 from backprop.parameters import Parameter
 from backprop.promises import came_back, pair
 
@@ -103,7 +102,7 @@ class Probe:
         self.evaluations = self.reversals = 0
         self.layer: Any
         self.loss: Any = None
-        if isinstance(subject, Loss):
+        if subject.takes_targets:
             self.layer = copy.deepcopy(subject)
             self.layer.dtype = None  # that of y_pred
             self.layer.check_targets(y, x.shape)
@@ -138,7 +137,7 @@ class Probe:
 
     @property
     def is_loss(self) -> bool:
-        return isinstance(self.layer, Loss)
+        return self.layer.takes_targets
 
     @property
     def point(self) -> Point:
