@@ -72,10 +72,8 @@ class Layer(LayerFace):
     divides_batches = False  # whether it has threads of its own work on parts of a batch
     sparse_input = False  # whether x may be a SciPy CSR matrix; a model makes others dense
     changes_mask = False  # whether compute_mask is overridden
-    fixed_rows: ClassVar[int | None] = (
-        None  # how many rows every batch must have; None for any number
-    )
-    calls_checked = True  # whether forward and backward are called as those of a layer are
+    fixed_rows = None  # how many rows every batch must have; None for any number
+    takes_targets = False  # a loss': forward(y_true, y_pred, ...) and backward(cache, dvalues)
     finishes_parts = False  # whether `finish` may be given a part of z after the other
     shortcuts: ClassVar[frozenset[str]] = frozenset()  # methods that are short for others
 
@@ -87,7 +85,7 @@ class Layer(LayerFace):
                 "cache), write backward(self, dy, cache) that returns dx, and replace add_weight "
                 "by self.param. See docs/write_a_layer.md"
             )
-        if cls.calls_checked:
+        if not cls.takes_targets:
             check_methods(cls)
         return super().__new__(cls, *args, **kwargs)
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from backprop.gradcheck.probe import Array, Passes, Point, Probe, Slot
-from backprop.losses.loss import Loss
 from backprop.masks import flags
 
 
@@ -30,7 +29,7 @@ def prepared(
 ) -> tuple[Probe, Point]:
     """A subject as a function, and the point at which to check it; see `gradcheck`."""
     weight = None
-    if isinstance(subject, Loss):
+    if subject.takes_targets:
         x, y, weight = of_loss(subject, x, y)
     x = np.asarray(x)
     if computes_in_float32(subject) and x.dtype.kind == "f":

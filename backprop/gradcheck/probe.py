@@ -24,7 +24,6 @@ import numpy as np
 
 from backprop.layer import Array, Context, Layer
 from backprop.layers import Chain, InputLayer
-from backprop.losses.loss import Loss
 from backprop.parameters import Parameter
 from backprop.promises import came_back, pair
 from backprop.training.hooks import is_model
@@ -125,7 +124,7 @@ class Probe:
         self.passes = passes or Passes()
         self.layer: Any
         self.loss: Any = None
-        if isinstance(subject, Loss):
+        if subject.takes_targets:
             self.layer = copy.deepcopy(subject)
             self.layer.dtype = None  # that of y_pred
             self.layer.check_targets(y, x.shape)
@@ -162,7 +161,7 @@ class Probe:
 
     @property
     def is_loss(self) -> bool:
-        return isinstance(self.layer, Loss)
+        return self.layer.takes_targets
 
     @property
     def has_x(self) -> bool:

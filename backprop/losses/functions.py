@@ -35,10 +35,8 @@ def function_of(
         Whether the function has those of the class.
     """
     assert isinstance(loss, type)
-    name, shared = snake_case(loss.__name__), parameters_of(Loss)
-    options = [
-        p.replace(kind=BY_POSITION) for n, p in parameters_of(loss).items() if n not in shared
-    ]
+    name = snake_case(loss.__name__)
+    options = [p.replace(kind=BY_POSITION) for p in options_of(loss).values()]
     if not defaults:
         options = [p.replace(default=EMPTY) for p in options]
     both = [inspect.Parameter(n, BY_POSITION) for n in ("y_true", "y_pred")]
@@ -57,6 +55,12 @@ def function_of(
     function.__signature__ = signature
     function.__doc__ = documented(loss, name, arguments, values)
     return function
+
+
+def options_of(loss: type[Loss]) -> dict[str, inspect.Parameter]:
+    """The arguments that not every loss has."""
+    shared = parameters_of(Loss)
+    return {n: p for n, p in parameters_of(loss).items() if n not in shared}
 
 
 def documented(loss: type, name: str, arguments: str, values: str) -> str:

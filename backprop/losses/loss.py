@@ -93,7 +93,7 @@ class Loss(Layer, kw_only=True, by_position=True):
     decides = ("activity_regularizer", "trainable", "input_shape", "input_dim")
     domain = ""  # what y_pred must be, for the report of a loss that is not finite
     fixed = ("reduction",)  # a trainer has looked at it
-    calls_checked = False  # its forward has two inputs
+    takes_targets = True
 
     def __new__(cls, *args, **kwargs):
         if cls.values is Loss.values and hasattr(cls, "call"):

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
-from backprop.metrics.metric import MeanMetricWrapper, align
+from backprop.arguments import argument
+from backprop.checks import Positive
+from backprop.metrics.metric import MeanOf, align
 
 Array = np.ndarray
 
@@ -211,7 +213,7 @@ def labels(y_true: Any, y_pred: Array, who: str) -> Array:
 # ---------------------------------------------------------------------------- metrics
 
 
-class Accuracy(MeanMetricWrapper):
+class Accuracy(MeanOf):
     """result = share of the elements with y_pred = y_true.
 
     Parameters
@@ -226,13 +228,12 @@ class Accuracy(MeanMetricWrapper):
     0.75
     """
 
+    name = "accuracy"
+    fn = staticmethod(accuracy)
     direction = "up"
 
-    def __init__(self, name: str | None = "accuracy", dtype=None):
-        super().__init__(accuracy, name, dtype)
 
-
-class BinaryAccuracy(MeanMetricWrapper):
+class BinaryAccuracy(MeanOf):
     """result = share of the elements with (y_pred > threshold) = y_true.
 
     Parameters
@@ -248,14 +249,15 @@ class BinaryAccuracy(MeanMetricWrapper):
     0.75
     """
 
+    threshold: float = argument(default=0.5, after="dtype")
+    name = "binary_accuracy"
     direction = "up"
 
-    def __init__(self, name: str | None = "binary_accuracy", dtype=None, threshold: float = 0.5):
-        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
-        self.threshold = threshold
+    def fn(self, y_true, y_pred):
+        return binary_accuracy(y_true, y_pred, self.threshold)
 
 
-class CategoricalAccuracy(MeanMetricWrapper):
+class CategoricalAccuracy(MeanOf):
     """result = share of the samples with argmax y_pred = argmax y_true.
 
     Parameters
@@ -270,13 +272,12 @@ class CategoricalAccuracy(MeanMetricWrapper):
     0.5
     """
 
+    name = "categorical_accuracy"
+    fn = staticmethod(categorical_accuracy)
     direction = "up"
 
-    def __init__(self, name: str | None = "categorical_accuracy", dtype=None):
-        super().__init__(categorical_accuracy, name, dtype)
 
-
-class SparseCategoricalAccuracy(MeanMetricWrapper):
+class SparseCategoricalAccuracy(MeanOf):
     """result = share of the samples with argmax y_pred = y_true.
 
     Parameters
@@ -291,13 +292,12 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
     0.5
     """
 
+    name = "sparse_categorical_accuracy"
+    fn = staticmethod(sparse_categorical_accuracy)
     direction = "up"
 
-    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype=None):
-        super().__init__(sparse_categorical_accuracy, name, dtype)
 
-
-class TopKCategoricalAccuracy(MeanMetricWrapper):
+class TopKCategoricalAccuracy(MeanOf):
     """result = share of the samples with argmax y_true among the k highest y_pred.
 
     Parameters
@@ -313,14 +313,15 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
     0.5
     """
 
+    k: Positive = 5
+    name = "top_k_categorical_accuracy"
     direction = "up"
 
-    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype=None):
-        super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
-        self.k = checks.integer(k, "TopKCategoricalAccuracy", "k")
+    def fn(self, y_true, y_pred):
+        return top_k_categorical_accuracy(y_true, y_pred, self.k)
 
 
-class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
+class SparseTopKCategoricalAccuracy(MeanOf):
     """result = share of the samples with y_true among the k highest y_pred.
 
     Parameters
@@ -338,17 +339,10 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
     0.5
     """
 
+    k: Positive = 5
+    from_sorted_ids: bool = argument(default=False, after="dtype")
+    name = "sparse_top_k_categorical_accuracy"
     direction = "up"
 
-    def __init__(
-        self,
-        k: int = 5,
-        name: str | None = "sparse_top_k_categorical_accuracy",
-        dtype=None,
-        from_sorted_ids: bool = False,
-    ):
-        super().__init__(
-            sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids
-        )
-        self.k = checks.integer(k, "SparseTopKCategoricalAccuracy", "k")
-        self.from_sorted_ids = from_sorted_ids
+    def fn(self, y_true, y_pred):
+        return sparse_top_k_categorical_accuracy(y_true, y_pred, self.k, self.from_sorted_ids)

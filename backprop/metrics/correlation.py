@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from backprop.arguments import argument
 from backprop.losses.loss import EPSILON
-from backprop.metrics.metric import MeanMetricWrapper, align
+from backprop.metrics.metric import MeanOf, align
 
 Array = np.ndarray
 
@@ -69,7 +70,7 @@ def deviations(y_true: Any, y_pred: Any, axis: int, who: str) -> tuple[Array, Ar
     return t - mean_t, p - mean_p, (mean_t - mean_p).squeeze(axis)
 
 
-class PearsonCorrelation(MeanMetricWrapper):
+class PearsonCorrelation(MeanOf):
     """result = mean of cov(y_true, y_pred) / (σ(y_true) σ(y_pred)) along an axis.
 
     Parameters
@@ -87,14 +88,15 @@ class PearsonCorrelation(MeanMetricWrapper):
     0.9967
     """
 
+    axis: int = argument(default=-1, after="dtype")
+    name = "pearson_correlation"
     direction = "up"
 
-    def __init__(self, name: str | None = "pearson_correlation", dtype=None, axis: int = -1):
-        super().__init__(pearson_correlation, name, dtype, axis=axis)
-        self.axis = axis
+    def fn(self, y_true, y_pred):
+        return pearson_correlation(y_true, y_pred, self.axis)
 
 
-class ConcordanceCorrelation(MeanMetricWrapper):
+class ConcordanceCorrelation(MeanOf):
     """result = mean of Lin's concordance of y_true and y_pred along an axis.
 
         2 cov(y_true, y_pred) / (σ²(y_true) + σ²(y_pred) + (⟨y_true⟩ - ⟨y_pred⟩)²)
@@ -119,8 +121,9 @@ class ConcordanceCorrelation(MeanMetricWrapper):
     0.9816
     """
 
+    axis: int = argument(default=-1, after="dtype")
+    name = "concordance_correlation"
     direction = "up"
 
-    def __init__(self, name: str | None = "concordance_correlation", dtype=None, axis: int = -1):
-        super().__init__(concordance_correlation, name, dtype, axis=axis)
-        self.axis = axis
+    def fn(self, y_true, y_pred):
+        return concordance_correlation(y_true, y_pred, self.axis)

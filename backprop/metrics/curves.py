@@ -2,53 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from backprop import checks
+from backprop.arguments import Convert, argument
+from backprop.checks import NotNegative, Positive, one_of, where
 from backprop.linalg import sigmoid
 from backprop.metrics.metric import spread_weights
-from backprop.metrics.outcomes import Outcomes, class_number, ratio, thresholds_from
+from backprop.metrics.outcomes import Outcomes, ratio, thresholds_from
 
 Array = np.ndarray
 EPSILON = 1e-7  # how far the outermost thresholds lie outside [0, 1]
 CURVES = ("ROC", "PR", "PRGAIN")
 METHODS = ("interpolation", "minoring", "majoring")
+Curve = Annotated[str, Convert(lambda v, *about: one_of(str(v).upper(), CURVES, *about))]
+Method = Annotated[str, Convert(lambda v, *about: one_of(str(v).lower(), METHODS, *about))]
+Floats = Annotated[Array, Convert(lambda v, *about: np.asarray(v, float))]
+ShareOfOne = Annotated[float, where(lambda v: 0 <= v <= 1, "a share in [0, 1]")]
 
 
-class AtConstraint(Outcomes):
+class AtConstraint(Outcomes, kw_only=True, by_position=True):
     """The largest of one share where another one is at least a given value, over thresholds that
     lie evenly in [0, 1]; 0 where none is."""
 
+    num_thresholds: Positive = 200
+    class_id: NotNegative | None = None
     direction = "up"
 
-    def __init__(
-        self,
-        value: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype=None,
-    ):
-        super().__init__(dtype, name)
-        who = type(self).__name__
-        checks.integer(num_thresholds, who, "num_thresholds")
-        if not 0 <= value <= 1:
-            raise ValueError(f"{who} expects a share in [0, 1], got {value!r}")
-        self.value = value
-        self.num_thresholds = num_thresholds
-        self.class_id = class_number(class_id, who)
-        self.thresholds = [0.5] if num_thresholds == 1 else evenly(num_thresholds)
-        self.watch(self.thresholds, even=num_thresholds > 1)
+    def __post_init__(self):
+        n = self.num_thresholds
+        self.thresholds = [0.5] if n == 1 else evenly(n)
+        self.watch(self.thresholds, even=n > 1)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels of 0 and 1 and predictions, (n, ...)."""
         self.tally(y_true, y_pred, sample_weight, class_id=self.class_id)
 
-    def _best(self, wanted: Array, constrained: Array) -> Any:
-        return self.cast(np.max(wanted[constrained >= self.value], initial=0.0))
+    def _best(self, wanted: Array, allowed: Array) -> Any:
+        return self.cast(np.max(wanted[allowed], initial=0.0))
 
     def _recalls(self) -> Array:
         return ratio(self.true_positives, self.true_positives + self.false_negatives)
@@ -81,20 +74,11 @@ class SensitivityAtSpecificity(AtConstraint):
     0.5
     """
 
-    def __init__(
-        self,
-        specificity: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype=None,
-    ):
-        super().__init__(specificity, num_thresholds, class_id, name, dtype)
-        self.specificity = specificity
+    specificity: ShareOfOne
 
     def result(self) -> Any:
         """The best sensitivity so far."""
-        return self._best(self._recalls(), self._specificities())
+        return self._best(self._recalls(), self._specificities() >= self.specificity)
 
 
 class SpecificityAtSensitivity(AtConstraint):
@@ -118,20 +102,11 @@ class SpecificityAtSensitivity(AtConstraint):
     0.6667
     """
 
-    def __init__(
-        self,
-        sensitivity: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype=None,
-    ):
-        super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
-        self.sensitivity = sensitivity
+    sensitivity: ShareOfOne
 
     def result(self) -> Any:
         """The best specificity so far."""
-        return self._best(self._specificities(), self._recalls())
+        return self._best(self._specificities(), self._recalls() >= self.sensitivity)
 
 
 class PrecisionAtRecall(AtConstraint):
@@ -155,20 +130,11 @@ class PrecisionAtRecall(AtConstraint):
     0.5
     """
 
-    def __init__(
-        self,
-        recall: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype=None,
-    ):
-        super().__init__(recall, num_thresholds, class_id, name, dtype)
-        self.recall = recall
+    recall: ShareOfOne
 
     def result(self) -> Any:
         """The best precision so far."""
-        return self._best(self._precisions(), self._recalls())
+        return self._best(self._precisions(), self._recalls() >= self.recall)
 
 
 class RecallAtPrecision(AtConstraint):
@@ -192,20 +158,11 @@ class RecallAtPrecision(AtConstraint):
     0.5
     """
 
-    def __init__(
-        self,
-        precision: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype=None,
-    ):
-        super().__init__(precision, num_thresholds, class_id, name, dtype)
-        self.precision = precision
+    precision: ShareOfOne
 
     def result(self) -> Any:
         """The best recall so far."""
-        return self._best(self._recalls(), self._precisions())
+        return self._best(self._recalls(), self._precisions() >= self.precision)
 
 
 class AUC(Outcomes):
@@ -258,44 +215,32 @@ class AUC(Outcomes):
     0.75
     """
 
+    num_thresholds: int = 200
+    curve: Curve = "ROC"
+    summation_method: Method = "interpolation"
+    thresholds: Any = argument(default=None, after="dtype")
+    multi_label: bool = argument(default=False, after="dtype")
+    num_labels: int | None = argument(default=None, after="dtype")
+    label_weights: Floats | None = argument(default=None, after="dtype")
+    from_logits: bool = argument(default=False, after="dtype")
     direction = "up"
 
-    def __init__(
-        self,
-        num_thresholds: int = 200,
-        curve: str = "ROC",
-        summation_method: str = "interpolation",
-        name: str | None = None,
-        dtype=None,
-        thresholds: Sequence[float] | None = None,
-        multi_label: bool = False,
-        num_labels: int | None = None,
-        label_weights=None,
-        from_logits: bool = False,
-    ):
-        super().__init__(dtype, name)
-        if thresholds is None:
-            self.num_thresholds = checks.integer(num_thresholds, "AUC", "num_thresholds", 2)
-            inner = evenly(num_thresholds)[1:-1]
+    def __post_init__(self):
+        who = type(self).__name__
+        self._made_even = self.thresholds is None
+        if self._made_even:
+            n = checks.integer(self.num_thresholds, who, "num_thresholds", least=2)
+            inner = evenly(n)[1:-1]
         else:
-            inner = sorted(thresholds_from(thresholds, 0.5, "AUC"))
-            self.num_thresholds = len(inner) + 2
-        self.curve = checks.one_of(str(curve).upper(), CURVES, "AUC", "curve")
-        self.summation_method = checks.one_of(
-            str(summation_method).lower(), METHODS, "AUC", "summation_method"
-        )
+            inner = sorted(thresholds_from(self.thresholds, who))
+        self.num_thresholds = len(inner) + 2
         self.thresholds = [-EPSILON, *inner, 1 + EPSILON]
-        self._made_even = thresholds is None
-        self.multi_label = multi_label
-        self.num_labels = num_labels
-        self.label_weights = None if label_weights is None else np.asarray(label_weights, float)
-        self.from_logits = from_logits
-        if num_labels and not multi_label:
+        if self.num_labels and not self.multi_label:
             raise ValueError("AUC takes num_labels with multi_label=True only")
-        if not multi_label:
+        if not self.multi_label:
             self.watch(self.thresholds, even=self._made_even)
-        elif num_labels:
-            self.watch(self.thresholds, (num_labels,), self._made_even)
+        elif self.num_labels:
+            self.watch(self.thresholds, (self.num_labels,), self._made_even)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels of 0 and 1 and predictions, (n, ...)."""

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop import checks
+from backprop.checks import choice, where
 from backprop.losses.loss import EPSILON
-from backprop.metrics.metric import Metric, spread_weights
+from backprop.metrics.metric import NameFirst, spread_weights
 
 Array = np.ndarray
 AVERAGES = (None, "micro", "macro", "weighted")
+Beta = Annotated[float, where(lambda v: is_number(v) and v > 0, "{name} to be a positive number")]
+Threshold = Annotated[float, where(lambda v: 0 < v <= 1, "{name} above 0 and up to 1")]
 
 
-class FBetaScore(Metric):
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class FBetaScore(NameFirst):
     """result = (1 + β²) precision · recall / (β² precision + recall) of each class, then averaged.
 
         y_true, y_pred: (n, classes)    precision = tp / (tp + fp)    recall = tp / (tp + fn)
@@ -48,25 +54,11 @@ class FBetaScore(Metric):
     array([0.3846, 0.9091, 0.8333])
     """
 
+    average: Annotated[str | None, choice(*AVERAGES)] = None
+    beta: Beta = 1.0
+    threshold: Threshold | None = None
+    name = "fbeta_score"
     direction = "up"
-
-    def __init__(
-        self,
-        average: str | None = None,
-        beta: float = 1.0,
-        threshold: float | None = None,
-        name: str | None = "fbeta_score",
-        dtype=None,
-    ):
-        super().__init__(dtype, name)
-        who = type(self).__name__
-        self.average = checks.one_of(average, AVERAGES, who, "average")
-        if isinstance(beta, bool) or not isinstance(beta, int | float) or not beta > 0:
-            raise ValueError(f"{who} expects beta to be a positive number, got {beta!r}")
-        if threshold is not None and not 0 < threshold <= 1:
-            raise ValueError(f"{who} expects threshold above 0 and up to 1, got {threshold!r}")
-        self.beta = beta
-        self.threshold = threshold
 
     def build(self, classes: int) -> None:
         self.true_positives = self.add_variable((classes,), name="true_positives")
@@ -143,11 +135,5 @@ class F1Score(FBetaScore):
     array([0.5   , 0.8   , 0.6667])
     """
 
-    def __init__(
-        self,
-        average: str | None = None,
-        threshold: float | None = None,
-        name: str | None = "f1_score",
-        dtype=None,
-    ):
-        super().__init__(average, 1.0, threshold, name, dtype)
+    name = "f1_score"
+    decides = ("beta",)

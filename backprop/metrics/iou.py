@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
+from backprop.arguments import argument
+from backprop.checks import Positive
 from backprop.losses.loss import EPSILON
 from backprop.metrics.matrix import Confusion
 
@@ -46,33 +48,26 @@ class IoU(Confusion):
     0.3333
     """
 
+    num_classes: Positive
+    target_class_ids: Sequence[int]
+    ignore_class: int | None = argument(default=None, after="dtype")
+    sparse_y_true: bool = argument(default=True, after="dtype")
+    sparse_y_pred: bool = argument(default=True, after="dtype")
+    axis: int = argument(default=-1, after="dtype")
     direction = "up"
 
-    def __init__(
-        self,
-        num_classes: int,
-        target_class_ids: Sequence[int],
-        name: str | None = None,
-        dtype=None,
-        ignore_class: int | None = None,
-        sparse_y_true: bool = True,
-        sparse_y_pred: bool = True,
-        axis: int = -1,
-    ):
-        super().__init__(dtype, name)
-        who = type(self).__name__
-        self.num_classes = checks.integer(num_classes, who, "num_classes")
-        self.target_class_ids = [checks.integer(i, who, "a class", 0) for i in target_class_ids]
-        if not self.target_class_ids or max(self.target_class_ids) >= num_classes:
+    def __post_init__(self):
+        who, given = type(self).__name__, self._in_mean()
+        self.target_class_ids = [checks.integer(i, who, "a class", 0) for i in given]
+        if not self.target_class_ids or max(self.target_class_ids) >= self.num_classes:
             raise ValueError(
-                f"{who} expects target_class_ids from 0 to {num_classes - 1}, got "
-                f"{target_class_ids!r}"
+                f"{who} expects target_class_ids from 0 to {self.num_classes - 1}, got {given!r}"
             )
-        self.ignore_class = ignore_class
-        self.sparse_y_true = sparse_y_true
-        self.sparse_y_pred = sparse_y_pred
-        self.axis = axis
-        self.keep(num_classes)
+        self.keep(self.num_classes)
+
+    def _in_mean(self) -> Sequence[int]:
+        """The classes of the mean."""
+        return self.target_class_ids
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch."""
@@ -129,15 +124,11 @@ class BinaryIoU(IoU):
     0.3333
     """
 
-    def __init__(
-        self,
-        target_class_ids: Sequence[int] = (0, 1),
-        threshold: float = 0.5,
-        name: str | None = None,
-        dtype=None,
-    ):
-        super().__init__(2, target_class_ids, name, dtype)
-        self.threshold = threshold
+    target_class_ids: Sequence[int] = argument(default=(0, 1))
+    threshold: float = 0.5
+
+    decides = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
+    num_classes = 2
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels of 0 and 1 and predictions."""
@@ -169,20 +160,10 @@ class MeanIoU(IoU):
     0.3333
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        name: str | None = None,
-        dtype=None,
-        ignore_class: int | None = None,
-        sparse_y_true: bool = True,
-        sparse_y_pred: bool = True,
-        axis: int = -1,
-    ):
-        classes = range(checks.integer(num_classes, type(self).__name__, "num_classes"))
-        super().__init__(
-            num_classes, classes, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
-        )
+    decides = ("target_class_ids",)
+
+    def _in_mean(self):
+        return range(self.num_classes)
 
 
 class OneHotIoU(IoU):
@@ -212,19 +193,9 @@ class OneHotIoU(IoU):
     0.5
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        target_class_ids: Sequence[int],
-        name: str | None = None,
-        dtype=None,
-        ignore_class: int | None = None,
-        sparse_y_pred: bool = False,
-        axis: int = -1,
-    ):
-        super().__init__(
-            num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis
-        )
+    decides = ("sparse_y_true",)
+    sparse_y_true = False
+    sparse_y_pred = False
 
 
 class OneHotMeanIoU(MeanIoU):
@@ -252,13 +223,6 @@ class OneHotMeanIoU(MeanIoU):
     0.5
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        name: str | None = None,
-        dtype=None,
-        ignore_class: int | None = None,
-        sparse_y_pred: bool = False,
-        axis: int = -1,
-    ):
-        super().__init__(num_classes, name, dtype, ignore_class, False, sparse_y_pred, axis)
+    decides = ("sparse_y_true",)
+    sparse_y_true = False
+    sparse_y_pred = False

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from backprop import checks
-from backprop.metrics.metric import Metric, spread_weights
+from backprop.arguments import Convert, argument
+from backprop.checks import choice
+from backprop.metrics.metric import NameFirst, spread_weights
 from backprop.metrics.outcomes import ratio
 
 Array = np.ndarray
 
 
-class Confusion(Metric):
+class Confusion(NameFirst):
     """A metric that keeps a confusion matrix: rows are what is true, columns what was foreseen."""
 
-    if TYPE_CHECKING:
-        ignore_class: int | None = None
+    ignore_class = None  # a label that does not count
 
     def keep(self, classes: int) -> None:
         """Make the matrix."""
@@ -87,22 +88,13 @@ class ConfusionMatrix(Confusion):
     weighted         0.8750    0.7500    0.7667         4
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        normalize: str | None = None,
-        threshold: float = 0.5,
-        ignore_class: int | None = None,
-        name: str | None = None,
-        dtype=None,
-    ):
-        super().__init__(dtype, name)
-        who = "ConfusionMatrix"
-        self.num_classes = checks.integer(num_classes, who, "num_classes", 2)
-        self.normalize = checks.one_of(normalize, (None, "true", "pred", "all"), who, "normalize")
-        self.threshold = threshold
-        self.ignore_class = ignore_class
-        self.keep(num_classes)
+    num_classes: Annotated[int, Convert(checks.integer, least=2)]
+    normalize: Annotated[str | None, choice(None, "true", "pred", "all")] = None
+    threshold: float = 0.5
+    ignore_class: int | None = argument(default=None)
+
+    def __post_init__(self):
+        self.keep(self.num_classes)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: class numbers or one-hot rows, and a score for each class (or one)."""

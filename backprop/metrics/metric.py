@@ -22,14 +22,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from backprop import initializers
-from backprop.arguments import defaults_of
+from backprop.arguments import Convert, argument, defaults_of
+from backprop.checks import Name
 from backprop.config import Configurable
-from backprop.losses.loss import leading, same_rank
+from backprop.losses.axes import leading, same_rank
+from backprop.losses.functions import options_of
+from backprop.losses.loss import Loss
 from backprop.masks import flags
 from backprop.registry import FAMILIES
 from backprop.spelling import nearest, snake_case
@@ -58,7 +61,10 @@ class Variable(np.ndarray):
         return self
 
 
-class Metric(Configurable):
+ResultDtype = Annotated[Any, Convert(lambda value, who, name: np.dtype(value))]
+
+
+class Metric(Configurable, kw_only=True, by_position=True):
     """A number that is computed over a stream of batches: the base of all metrics.
 
     A subclass writes `update_state(y_true, y_pred, sample_weight=None)` and `result()`, and makes
@@ -89,18 +95,17 @@ class Metric(Configurable):
     3.0
     """
 
+    dtype: ResultDtype = None
+    name: Name = None
+
     _variables: ClassVar[list[Variable]]
     direction = None  # "up" or "down": which way is better, where that is known
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls, *args, **kwargs)
         # here and not in __init__, so that a subclass may leave super().__init__() out
-        self.__dict__ |= {"_variables": [], "name": snake_case(cls.__name__), "dtype": None}
+        self.__dict__ |= {"_variables": [], "name": snake_case(cls.__name__)}
         return self
-
-    def __init__(self, dtype=None, name: str | None = None):
-        self.name = name or snake_case(type(self).__name__)
-        self.dtype = None if dtype is None else np.dtype(dtype)
 
     # ------------------------------------------------------------------ what the author of a metric
     # writes
@@ -266,7 +271,13 @@ def spread_weights(sample_weight: Any, shape: tuple[int, ...], who: str) -> Arra
 # ---------------------------------------------------------------------------- reductions
 
 
-class Sum(Metric):
+class NameFirst(Metric, kw_only=True, by_position=True):
+    """A metric whose arguments end in the order of nearly all of Keras': name, dtype."""
+
+    name: Name = argument(default=None)
+
+
+class Sum(NameFirst):
     """result = Σ w_i v_i.
 
     Parameters
@@ -284,8 +295,9 @@ class Sum(Metric):
     26.0
     """
 
-    def __init__(self, name: str | None = "sum", dtype=None):
-        super().__init__(dtype, name)
+    name = "sum"
+
+    def __post_init__(self):
         self.total = self.add_variable(name="total")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
@@ -300,7 +312,7 @@ class Sum(Metric):
         return self.cast(self.total)
 
 
-class Mean(Metric):
+class Mean(NameFirst):
     """result = Σ w_i v_i / Σ w_i, or 0 where the weights sum to 0.
 
     Where values have more axes than one, the v_i are their means over the others.
@@ -322,8 +334,9 @@ class Mean(Metric):
     2.0
     """
 
-    def __init__(self, name: str | None = "mean", dtype=None):
-        super().__init__(dtype, name)
+    name = "mean"
+
+    def __post_init__(self):
         self.total = self.add_variable(name="total")
         self.count = self.add_variable(name="count")
 
@@ -392,7 +405,7 @@ class MeanMetricWrapper(Mean):
         dtype=None,
         **kwargs,
     ):
-        super().__init__(name, dtype)
+        super().__init__(name=name, dtype=dtype)
         self.fn = function_named(fn) if isinstance(fn, str) else fn
         if not callable(self.fn):
             raise TypeError(
@@ -412,6 +425,28 @@ class MeanMetricWrapper(Mean):
         known = defaults_of(type(self))
         extra = [f", {k}={v!r}" for k, v in self._arguments.items() if k not in known]
         return f"{super().__repr__()[:-1]}{''.join(extra)})"
+
+
+class MeanOf(MeanMetricWrapper):
+    """The mean of what a function of the library makes of targets and outputs: a subclass has it
+    as its `fn`."""
+
+    fn_kwargs: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, name: str | None = None, dtype=None):
+        Mean.__init__(self, name=name, dtype=dtype)
+
+
+class MeanLoss(MeanOf):
+    """The mean of a loss' values, which takes what the metric and the loss both declare."""
+
+    of: ClassVar[type[Loss]]
+    direction = "down"
+
+    def __post_init__(self):
+        options = {n: getattr(self, n) for n in options_of(self.of) if hasattr(self, n)}
+        self.loss = self.of(**options)
+        self.fn = self.loss.per_sample
 
 
 def check_arguments(fn: Callable, kwargs: dict[str, Any]) -> None:

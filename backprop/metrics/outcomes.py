@@ -15,19 +15,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop import checks
+from backprop.arguments import Convert
+from backprop.checks import NotNegative, Positive
 from backprop.losses.loss import same_rank
-from backprop.metrics.metric import Metric, spread_weights
+from backprop.metrics.metric import NameFirst, spread_weights
 
 Array = np.ndarray
 SLACK = 1e-6  # how far rounding may take a probability out of [0, 1]
 
 
-class Outcomes(Metric):
+class Outcomes(NameFirst):
     """Counts predictions by their places between thresholds, apart for labels 1 and 0.
 
     Subclasses call `watch` in their constructor, `tally` in `update_state`, and read
@@ -172,13 +173,15 @@ def keep_largest(p: Array, k: int, who: str) -> Array:
     return p
 
 
-def thresholds_from(thresholds: Any, default: float, who: str) -> list[float]:
+def thresholds_from(
+    thresholds: Any, who: str, name: str = "thresholds", default: float = 0.5
+) -> list[float]:
     """A list of thresholds in [0, 1], from a number, a list or None."""
     if thresholds is None:
         return [default]
     found = list(thresholds) if np.ndim(thresholds) else [thresholds]
     if not found or not all(isinstance(t, int | float | np.number) and 0 <= t <= 1 for t in found):
-        raise ValueError(f"{who} expects thresholds in [0, 1], got {thresholds!r}")
+        raise ValueError(f"{who} expects {name} in [0, 1], got {thresholds!r}")
     return [float(t) for t in found]
 
 
@@ -191,14 +194,14 @@ def are_even(thresholds: Sequence[float]) -> bool:
 # ------------------------------------------------------------------------------- counts
 
 
-class Count(Outcomes):
+class Count(Outcomes, kw_only=True, by_position=True):
     """One of the four counts; a subclass says which."""
 
     counted = ""
 
-    def __init__(self, thresholds=None, name: str | None = None, dtype=None):
-        super().__init__(dtype, name)
-        self.thresholds = thresholds_from(thresholds, 0.5, type(self).__name__)
+    thresholds: Annotated[Any, Convert(thresholds_from, none=True)] = None
+
+    def __post_init__(self):
         self.watch(self.thresholds)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -297,25 +300,18 @@ class FalseNegatives(Count):
 # ------------------------------------------------------------------------------- ratios
 
 
-class Share(Outcomes):
+class Share(Outcomes, kw_only=True, by_position=True):
     """The share of the true positives in something; a subclass says in what."""
 
+    thresholds: Any = None
+    top_k: Positive | None = None
+    class_id: NotNegative | None = None
     direction = "up"
 
-    def __init__(
-        self,
-        thresholds=None,
-        top_k: int | None = None,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype=None,
-    ):
-        super().__init__(dtype, name)
-        who = type(self).__name__
-        self.top_k = None if top_k is None else checks.integer(top_k, who, "top_k")
-        self.class_id = class_number(class_id, who)
+    def __post_init__(self):
         # where the k largest are taken, they are taken whatever they are
-        self.thresholds = thresholds_from(thresholds, 0.5 if top_k is None else -np.inf, who)
+        default = 0.5 if self.top_k is None else -np.inf
+        self.thresholds = thresholds_from(self.thresholds, type(self).__name__, default=default)
         self.watch(self.thresholds)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -389,7 +385,3 @@ class Recall(Share):
         return self.one_or_all(
             ratio(self.true_positives, self.true_positives + self.false_negatives)
         )
-
-
-def class_number(class_id: Any, who: str) -> int | None:
-    return None if class_id is None else checks.integer(class_id, who, "class_id", 0)

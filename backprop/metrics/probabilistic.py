@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from backprop import losses
-from backprop.metrics.metric import MeanMetricWrapper, apply_mask
+from backprop.arguments import argument
+from backprop.metrics.metric import MeanLoss, apply_mask
 
 
-class BinaryCrossentropy(MeanMetricWrapper):
+class BinaryCrossentropy(MeanLoss):
     """result = mean of -(y_true log p + (1 - y_true) log(1 - p)).
 
     Parameters
@@ -29,23 +30,13 @@ class BinaryCrossentropy(MeanMetricWrapper):
     0.6931
     """
 
-    direction = "down"
-
-    def __init__(
-        self,
-        name: str | None = "binary_crossentropy",
-        dtype=None,
-        from_logits: bool = False,
-        label_smoothing: float = 0,
-    ):
-        super().__init__(
-            losses.BinaryCrossentropy(from_logits, label_smoothing).per_sample, name, dtype
-        )
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
+    from_logits: bool = argument(default=False, after="dtype")
+    label_smoothing: float = argument(default=0, after="dtype")
+    name = "binary_crossentropy"
+    of = losses.BinaryCrossentropy
 
 
-class CategoricalCrossentropy(MeanMetricWrapper):
+class CategoricalCrossentropy(MeanLoss):
     """result = mean of -Σ y_true log p, over one-hot targets.
 
     Parameters
@@ -66,27 +57,14 @@ class CategoricalCrossentropy(MeanMetricWrapper):
     0.6931
     """
 
-    direction = "down"
-
-    def __init__(
-        self,
-        name: str | None = "categorical_crossentropy",
-        dtype=None,
-        from_logits: bool = False,
-        label_smoothing: float = 0,
-        axis: int = -1,
-    ):
-        super().__init__(
-            losses.CategoricalCrossentropy(from_logits, label_smoothing, axis).per_sample,
-            name,
-            dtype,
-        )
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.axis = axis
+    from_logits: bool = argument(default=False, after="dtype")
+    label_smoothing: float = argument(default=0, after="dtype")
+    axis: int = argument(default=-1, after="dtype")
+    name = "categorical_crossentropy"
+    of = losses.CategoricalCrossentropy
 
 
-class SparseCategoricalCrossentropy(MeanMetricWrapper):
+class SparseCategoricalCrossentropy(MeanLoss):
     """result = mean of -log p[y_true], over integer targets.
 
     Parameters
@@ -108,21 +86,11 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
     0.6931
     """
 
-    direction = "down"
-
-    def __init__(
-        self,
-        name: str | None = "sparse_categorical_crossentropy",
-        dtype=None,
-        from_logits: bool = False,
-        ignore_class: int | None = None,
-        axis: int = -1,
-    ):
-        self.loss = losses.SparseCategoricalCrossentropy(from_logits, ignore_class, axis=axis)
-        super().__init__(self.loss.per_sample, name, dtype)
-        self.from_logits = from_logits
-        self.ignore_class = ignore_class
-        self.axis = axis
+    from_logits: bool = argument(default=False, after="dtype")
+    ignore_class: int | None = argument(default=None, after="dtype")
+    axis: int = argument(default=-1, after="dtype")
+    name = "sparse_categorical_crossentropy"
+    of = losses.SparseCategoricalCrossentropy
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels, (n, ...), outputs, (n, ..., classes), and weights of the labels."""
@@ -132,7 +100,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         super().update_state(y_true, y_pred, sample_weight)
 
 
-class KLDivergence(MeanMetricWrapper):
+class KLDivergence(MeanLoss):
     """result = mean of Σ y_true log(y_true / y_pred).
 
     Parameters
@@ -147,13 +115,11 @@ class KLDivergence(MeanMetricWrapper):
     0.6931
     """
 
-    direction = "down"
-
-    def __init__(self, name: str | None = "kl_divergence", dtype=None):
-        super().__init__(losses.KLDivergence().per_sample, name, dtype)
+    name = "kl_divergence"
+    of = losses.KLDivergence
 
 
-class Poisson(MeanMetricWrapper):
+class Poisson(MeanLoss):
     """result = mean of y_pred - y_true log(y_pred).
 
     Parameters
@@ -168,13 +134,11 @@ class Poisson(MeanMetricWrapper):
     1.0
     """
 
-    direction = "down"
-
-    def __init__(self, name: str | None = "poisson", dtype=None):
-        super().__init__(losses.Poisson().per_sample, name, dtype)
+    name = "poisson"
+    of = losses.Poisson
 
 
-class Hinge(MeanMetricWrapper):
+class Hinge(MeanLoss):
     """result = mean of max(1 - y_true y_pred, 0); targets 0 and 1 count as -1 and 1.
 
     Parameters
@@ -189,13 +153,11 @@ class Hinge(MeanMetricWrapper):
     1.0
     """
 
-    direction = "down"
-
-    def __init__(self, name: str | None = "hinge", dtype=None):
-        super().__init__(losses.Hinge().per_sample, name, dtype)
+    name = "hinge"
+    of = losses.Hinge
 
 
-class SquaredHinge(MeanMetricWrapper):
+class SquaredHinge(MeanLoss):
     """result = mean of max(1 - y_true y_pred, 0)²; targets 0 and 1 count as -1 and 1.
 
     Parameters
@@ -210,13 +172,11 @@ class SquaredHinge(MeanMetricWrapper):
     1.25
     """
 
-    direction = "down"
-
-    def __init__(self, name: str | None = "squared_hinge", dtype=None):
-        super().__init__(losses.SquaredHinge().per_sample, name, dtype)
+    name = "squared_hinge"
+    of = losses.SquaredHinge
 
 
-class CategoricalHinge(MeanMetricWrapper):
+class CategoricalHinge(MeanLoss):
     """result = mean of max(1 + max of the wrong classes' y_pred - that of the right one, 0).
 
     Parameters
@@ -231,7 +191,5 @@ class CategoricalHinge(MeanMetricWrapper):
     0.75
     """
 
-    direction = "down"
-
-    def __init__(self, name: str | None = "categorical_hinge", dtype=None):
-        super().__init__(losses.CategoricalHinge().per_sample, name, dtype)
+    name = "categorical_hinge"
+    of = losses.CategoricalHinge

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop import checks, losses
-from backprop.metrics.metric import Mean, MeanMetricWrapper, Metric, align
+from backprop import losses
+from backprop.arguments import argument
+from backprop.checks import NotNegative, choice
+from backprop.metrics.metric import Mean, MeanLoss, NameFirst, align
 
 Array = np.ndarray
+AGGREGATIONS = ("uniform_average", "variance_weighted_average", None)
 
 
-class MeanSquaredError(MeanMetricWrapper):
+class MeanSquaredError(MeanLoss):
     """result = mean of (y_true - y_pred)².
 
     Parameters
@@ -28,10 +31,8 @@ class MeanSquaredError(MeanMetricWrapper):
     0.25
     """
 
-    direction = "down"
-
-    def __init__(self, name: str | None = "mean_squared_error", dtype=None):
-        super().__init__(losses.MeanSquaredError().per_sample, name, dtype)
+    name = "mean_squared_error"
+    of = losses.MeanSquaredError
 
 
 class RootMeanSquaredError(Mean):
@@ -49,10 +50,8 @@ class RootMeanSquaredError(Mean):
     0.5
     """
 
+    name = "root_mean_squared_error"
     direction = "down"
-
-    def __init__(self, name: str | None = "root_mean_squared_error", dtype=None):
-        super().__init__(name, dtype)
 
     # a mean of values becomes one of pairs of targets and outputs
     def update_state(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -68,7 +67,7 @@ class RootMeanSquaredError(Mean):
         return self.cast(np.sqrt(super().result()))
 
 
-class MeanAbsoluteError(MeanMetricWrapper):
+class MeanAbsoluteError(MeanLoss):
     """result = mean of |y_true - y_pred|.
 
     Parameters
@@ -83,13 +82,11 @@ class MeanAbsoluteError(MeanMetricWrapper):
     0.25
     """
 
-    direction = "down"
-
-    def __init__(self, name: str | None = "mean_absolute_error", dtype=None):
-        super().__init__(losses.MeanAbsoluteError().per_sample, name, dtype)
+    name = "mean_absolute_error"
+    of = losses.MeanAbsoluteError
 
 
-class MeanAbsolutePercentageError(MeanMetricWrapper):
+class MeanAbsolutePercentageError(MeanLoss):
     """result = 100 * mean of |y_true - y_pred| / |y_true|, where |y_true| counts as at least 1e-7.
 
     Parameters
@@ -104,13 +101,11 @@ class MeanAbsolutePercentageError(MeanMetricWrapper):
     12.5
     """
 
-    direction = "down"
-
-    def __init__(self, name: str | None = "mean_absolute_percentage_error", dtype=None):
-        super().__init__(losses.MeanAbsolutePercentageError().per_sample, name, dtype)
+    name = "mean_absolute_percentage_error"
+    of = losses.MeanAbsolutePercentageError
 
 
-class MeanSquaredLogarithmicError(MeanMetricWrapper):
+class MeanSquaredLogarithmicError(MeanLoss):
     """result = mean of (log(1 + y_true) - log(1 + y_pred))².
 
     Parameters
@@ -125,13 +120,11 @@ class MeanSquaredLogarithmicError(MeanMetricWrapper):
     0.2402
     """
 
-    direction = "down"
-
-    def __init__(self, name: str | None = "mean_squared_logarithmic_error", dtype=None):
-        super().__init__(losses.MeanSquaredLogarithmicError().per_sample, name, dtype)
+    name = "mean_squared_logarithmic_error"
+    of = losses.MeanSquaredLogarithmicError
 
 
-class LogCoshError(MeanMetricWrapper):
+class LogCoshError(MeanLoss):
     """result = mean of log(cosh(y_pred - y_true)).
 
     Parameters
@@ -146,13 +139,11 @@ class LogCoshError(MeanMetricWrapper):
     0.2169
     """
 
-    direction = "down"
-
-    def __init__(self, name: str | None = "logcosh", dtype=None):
-        super().__init__(losses.LogCosh().per_sample, name, dtype)
+    name = "logcosh"
+    of = losses.LogCosh
 
 
-class CosineSimilarity(MeanMetricWrapper):
+class CosineSimilarity(MeanLoss):
     """result = mean of (y_true · y_pred) / (|y_true| |y_pred|): 1 where they point the same way.
 
     Parameters
@@ -169,18 +160,17 @@ class CosineSimilarity(MeanMetricWrapper):
     0.5
     """
 
+    axis: int = argument(default=-1, after="dtype")
+    name = "cosine_similarity"
+    of = losses.CosineSimilarity
     direction = "up"
-
-    def __init__(self, name: str | None = "cosine_similarity", dtype=None, axis: int = -1):
-        super().__init__(losses.CosineSimilarity(axis).per_sample, name, dtype)
-        self.axis = axis
 
     def result(self) -> Any:
         """The mean so far; that of the loss, which is lower where it is better, turned round."""
         return self.cast(-super().result())
 
 
-class R2Score(Metric):
+class R2Score(NameFirst):
     """R² = 1 - Σ w (y_true - y_pred)² / Σ w (y_true - mean)², for each output, then aggregated.
 
         y_true, y_pred: (n, outputs)    w: (n,) or (n, outputs)
@@ -234,21 +224,12 @@ class R2Score(Metric):
     0.5714
     """
 
+    class_aggregation: Annotated[str | None, choice(*AGGREGATIONS)] = "uniform_average"
+    num_regressors: NotNegative = 0
+    name = "r2_score"
     direction = "up"
-    AGGREGATIONS = ("uniform_average", "variance_weighted_average", None)
 
-    def __init__(
-        self,
-        class_aggregation: str | None = "uniform_average",
-        num_regressors: int = 0,
-        name: str | None = "r2_score",
-        dtype=None,
-    ):
-        super().__init__(dtype, name)
-        self.class_aggregation = checks.one_of(
-            class_aggregation, self.AGGREGATIONS, "R2Score", "class_aggregation"
-        )
-        self.num_regressors = checks.integer(num_regressors, "R2Score", "num_regressors", least=0)
+    def __post_init__(self):
         self.count: Array | None = None
 
     def build(self, outputs: int) -> None:

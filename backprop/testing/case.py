@@ -19,7 +19,6 @@ import numpy as np
 
 from backprop.gradcheck.probe import built_in
 from backprop.layer import Context, Layer
-from backprop.losses.loss import Loss
 from backprop.promises import came_back, pair
 from backprop.random import own_seeds
 
@@ -245,9 +244,7 @@ class Subject:
 
     def backward(self, dy: Array, cache: Any) -> Any:
         """dx; for a loss, dy is dL/d(what `forward` returned)."""
-        if isinstance(self.layer, Loss):
-            return self.layer.backward(cache, dy)
-        return self.layer.backward(dy, cache)
+        return backward(self.layer, dy, cache)
 
     def results(self, case: Case | None = None, dy: Array | None = None) -> Results:
         """Everything that one pass forward and back computes, as copies."""
@@ -291,10 +288,15 @@ class Subject:
 def built(case: Case, dtype: np.dtype) -> Any:
     """A fresh layer in a dtype, built for the case's input."""
     layer = case.make()
-    if isinstance(layer, Loss):
+    if layer.takes_targets:
         layer.dtype = None  # that of y_pred
         return layer
     return built_in(layer, case.batch_shape, dtype)
+
+
+def backward(layer: Any, dy: Array, cache: Any) -> Any:
+    """dx, of a layer or of a loss, whose backward takes the two in another order."""
+    return layer.backward(cache, dy) if layer.takes_targets else layer.backward(dy, cache)
 
 
 class OfOneInput(Layer):
@@ -316,16 +318,14 @@ class OfOneInput(Layer):
 
     def forward(self, x, ctx=None):
         case = self.case
-        if isinstance(self.inner, Loss):
+        if self.inner.takes_targets:
             # a loss is drawn with its targets
             y, cache = self.inner.forward(case.y_true, x, case.sample_weight, case.mask)  # type: ignore[arg-type]
             return np.asarray(y), cache
         return self.inner.forward(x, (ctx or Context()).with_mask(case.mask))
 
     def backward(self, dy, cache):
-        if isinstance(self.inner, Loss):
-            return self.inner.backward(cache, dy)
-        return self.inner.backward(dy, cache)
+        return backward(self.inner, dy, cache)
 
     def __repr__(self) -> str:
         return repr(self.inner)

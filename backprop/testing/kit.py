@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import Layer
-from backprop.losses.loss import Loss
 from backprop.masks import flags
 from backprop.random import own_seeds
 from backprop.spelling import nearest
@@ -417,7 +416,7 @@ def cases(draw: Any, plan: Plan) -> Case:
 
 def arrays_of(given: Any, layer: Layer, draw: Any) -> dict[str, Any]:
     """What was drawn, as the arrays of a case."""
-    if isinstance(layer, Loss):
+    if layer.takes_targets:
         if not isinstance(given, tuple) or not 2 <= len(given) <= 4 or is_shape(given):
             raise TypeError(
                 f"{layer!r} is a loss: inputs has to draw (y_true, y_pred), with sample_weight and "
@@ -445,7 +444,7 @@ def is_shape(given: Any) -> bool:
 
 def default_inputs(layer: Layer) -> Strategy[Any]:
     """What suits a layer, as far as it says so itself."""
-    if isinstance(layer, Loss):
+    if layer.takes_targets:
         return pairs()
     if layer.integer_input:
         raise TypeError(f"{layer!r} takes integers: give inputs=tokens(vocabulary)")

@@ -136,7 +136,7 @@ def twins(subject: Subject, case: Case) -> Iterator[tuple[str, Any]]:
     with custom_object_scope({cls.__name__: cls for cls in parts if cls not in ours}):
         config = json.loads(json.dumps(layer.get_config()))
         twin = type(layer).from_config(config)
-        if isinstance(layer, Loss):
+        if layer.takes_targets:
             yield "one from its configuration", twin
             return
         twin.dtype = layer.dtype

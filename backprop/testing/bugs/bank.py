@@ -25,7 +25,6 @@ import numpy as np
 from backprop.layer import Layer
 from backprop.layers.containers import Chain
 from backprop.layers.embedding import Embedding
-from backprop.losses.loss import Loss
 
 Array = np.ndarray
 Make = Callable[[], Array]  # an array, made when it is asked for
@@ -139,7 +138,7 @@ class Bug:
 
     @property
     def is_loss(self) -> bool:
-        return issubclass(self.broken, Loss)
+        return self.broken.takes_targets
 
     @property
     def to_be_found(self) -> bool:
