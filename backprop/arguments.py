@@ -68,10 +68,14 @@ class Argument:
         Without one the argument must be given.
     after : str, optional
         The inherited argument behind which this one stands.
+    kw_only : bool, optional
+        Whether it is given by keyword alone. Default: as the class says.
     """
 
-    def __init__(self, *, default: Any = EMPTY, after: str | None = None):
-        self.default, self.after = default, after
+    def __init__(
+        self, *, default: Any = EMPTY, after: str | None = None, kw_only: bool | None = None
+    ):
+        self.default, self.after, self.kw_only = default, after, kw_only
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -92,9 +96,9 @@ class Managed(Argument):
         self.fset(item, value)
 
 
-def argument(*, default: Any = EMPTY, after: str | None = None) -> Any:
+def argument(*, default: Any = EMPTY, after: str | None = None, kw_only: bool | None = None) -> Any:
     """An `Argument`, as type checkers want to see it: of any type."""
-    return Argument(default=default, after=after)
+    return Argument(default=default, after=after, kw_only=kw_only)
 
 
 def managed(*, default: Any, fget: Callable, fset: Callable) -> Any:
@@ -231,7 +235,8 @@ def placed(cls: type, base: dict[str, inspect.Parameter]) -> dict[str, inspect.P
     own: dict[str, inspect.Parameter] = {}
     behind: list[tuple[str, inspect.Parameter]] = []
     for name, a in declared(cls).items():
-        kind = KEYWORD if whole or name in alone else BY_POSITION
+        by_keyword = whole or name in alone or (a.says is not None and a.says.kw_only)
+        kind = KEYWORD if by_keyword else BY_POSITION
         p = inspect.Parameter(name, kind, default=a.default, annotation=a.type)
         if a.says is None and name in rest:  # declared again
             rest[name] = p.replace(kind=KEYWORD if name in alone else base[name].kind)

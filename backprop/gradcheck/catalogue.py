@@ -143,7 +143,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     ],
     "GroupQueryAttention": [
         (lambda: L.GroupQueryAttention(2, 4, 2, use_gate=True), SEQUENCE),
-        (lambda: L.GroupQueryAttention(2, 4, 1, 0.2, use_causal_mask=True, rotary=True), SEQUENCE),
+        (
+            lambda: L.GroupQueryAttention(2, 4, 1, dropout=0.2, use_causal_mask=True, rotary=True),
+            SEQUENCE,
+        ),
     ],
     "MultiHeadAttention": [
         (lambda: L.MultiHeadAttention(2, 3), SEQUENCE),
@@ -172,7 +175,7 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     ],
     "SimpleRNN": [
         (lambda: L.SimpleRNN(4), SEQUENCE),
-        (lambda: L.SimpleRNN(4, "relu", return_sequences=True), SEQUENCE),
+        (lambda: L.SimpleRNN(4, activation="relu", return_sequences=True), SEQUENCE),
     ],
     "SinePositionEncoding": [(lambda: L.SinePositionEncoding(), SEQUENCE)],
     "SpectralNormalization": [

@@ -152,7 +152,7 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
         return list(self.carry) if self.stateful and self.built else None
 
     @property
-    def fixed_rows(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def fixed_rows(self) -> int | None:
         """The number of sequences whose states a stateful layer keeps."""
         return self.carry.shape[1] if self.stateful and self.built else None
 
