@@ -4,6 +4,7 @@ same words; and the types of declared arguments that are checked so."""
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -83,3 +84,19 @@ def choice(*choices: Any) -> Convert:
         return one_of(value, choices, who, name)
 
     return Convert(check, none=None in choices)
+
+
+def per_axis(length: int) -> Convert:
+    """In a type: one positive integer for all axes, or one for each."""
+    return Convert(lambda value, who, name: integers(value, length, who, name))
+
+
+def where(test: Callable[[Any], Any], expected: str) -> Convert:
+    """In a type: values that pass a test, ``where(lambda v: v > 0, "a positive {name}")``."""
+
+    def check(value, who, name):
+        if not test(value):
+            raise ValueError(f"{who} expects {expected.format(name=name)}, got {value!r}")
+        return value
+
+    return Convert(check)

@@ -99,8 +99,11 @@ class Layer(LayerFace):
     # ---------------------------------------------------------- what the author of a layer writes
 
     def build(self, input_shape: Shape) -> None:
-        """Make the parameters. `input_shape` has the batch axis, as None: ``(None, 784)``."""
-        self.built, self.build_shape = True, tuple(input_shape)
+        """Make the parameters. `input_shape` has the batch axis, as None: ``(None, 784)``.
+
+        Default: there are none, and the shape is checked.
+        """
+        self.check_input(input_shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of `y` for a shape of `x`, both with the batch axis. Default: the same."""
@@ -330,3 +333,6 @@ def once(build):
         self.built = True
 
     return wrapper
+
+
+Layer.build = once(Layer.build)

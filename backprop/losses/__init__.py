@@ -12,37 +12,29 @@ from backprop.losses.classification import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
+    binary_crossentropy,
+    categorical_crossentropy,
+    sparse_categorical_crossentropy,
 )
-from backprop.losses.ctc import CTC
+from backprop.losses.ctc import CTC, ctc
 from backprop.losses.focal import (
     BinaryFocalCrossentropy,
     CategoricalFocalCrossentropy,
     CategoricalGeneralizedCrossEntropy,
-)
-from backprop.losses.functions import (
-    binary_crossentropy,
     binary_focal_crossentropy,
-    categorical_crossentropy,
     categorical_focal_crossentropy,
     categorical_generalized_cross_entropy,
+)
+from backprop.losses.hinge import (
+    CategoricalHinge,
+    Hinge,
+    SquaredHinge,
     categorical_hinge,
-    cosine_similarity,
-    ctc,
     hinge,
-    huber,
-    kl_divergence,
-    log_cosh,
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_error,
-    mean_squared_logarithmic_error,
-    poisson,
-    sparse_categorical_crossentropy,
     squared_hinge,
 )
-from backprop.losses.hinge import CategoricalHinge, Hinge, SquaredHinge
 from backprop.losses.loss import Loss
-from backprop.losses.probabilistic import KLDivergence, Poisson
+from backprop.losses.probabilistic import KLDivergence, Poisson, kl_divergence, poisson
 from backprop.losses.regression import (
     CosineSimilarity,
     Huber,
@@ -51,6 +43,13 @@ from backprop.losses.regression import (
     MeanAbsolutePercentageError,
     MeanSquaredError,
     MeanSquaredLogarithmicError,
+    cosine_similarity,
+    huber,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
 )
 
 __all__ = [

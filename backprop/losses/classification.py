@@ -6,19 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from backprop.checks import fraction
+from backprop.arguments import argument
 from backprop.linalg import max_last, multiples, rows, sum_last
 from backprop.losses.axes import last, mean_last, share, unlast
+from backprop.losses.functions import function_of
 from backprop.losses.labels import (
-    axis_number,
-    binary_numbers,
-    check_class_numbers,
-    check_one_hot,
+    Axis,
+    BinaryLabels,
+    ClassNumbers,
+    OneHotLabels,
+    Smoothed,
     check_probabilities,
-    check_several,
-    class_numbers,
-    numbered,
-    one_hot_numbers,
     smooth,
 )
 from backprop.losses.loss import EPSILON, Loss
@@ -28,7 +26,7 @@ from backprop.tuning import SHORT_ROW
 Array = np.ndarray
 
 
-class BinaryCrossentropy(Loss):
+class BinaryCrossentropy(Smoothed, BinaryLabels):
     """values = ⟨-t log p - (1 - t) log(1 - p)⟩ along `axis`, where t holds the labels.
 
         y_true, y_pred, t, p: (..., k)    values: (...)
@@ -70,19 +68,7 @@ class BinaryCrossentropy(Loss):
     10000.0
     """
 
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "binary_crossentropy",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
-        self.from_logits = from_logits
-        self.label_smoothing = fraction(label_smoothing, type(self).__name__, "label_smoothing")
-        self.axis = axis_number(self, axis)
+    name = "binary_crossentropy"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         t, y_pred = (
@@ -114,9 +100,6 @@ class BinaryCrossentropy(Loss):
         advice = "for labels of -1 and 1 use Hinge, for more classes SparseCategoricalCrossentropy"
         check_probabilities(self, y_true, advice)
 
-    def classes(self, y_true, output_shape):
-        return binary_numbers(self, y_true, output_shape, self.axis, [0, 1])
-
     def advice(self, shape: tuple[int | None, ...]) -> str:
         if len(shape) == 1 or shape[1:] == (1,):
             return (
@@ -126,7 +109,10 @@ class BinaryCrossentropy(Loss):
         return super().advice(shape)
 
 
-class CategoricalCrossentropy(Loss):
+binary_crossentropy = function_of(BinaryCrossentropy, "[[1.0, 0.0]], [[0.5, 0.5]]", "[0.693147]")
+
+
+class CategoricalCrossentropy(Smoothed, OneHotLabels):
     """values = -Σ t log q along `axis`, where t holds the labels, one-hot or soft.
 
         y_true, y_pred, t, q: (..., k)    values, s: (...)
@@ -167,19 +153,7 @@ class CategoricalCrossentropy(Loss):
     10000.0
     """
 
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "categorical_crossentropy",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
-        self.from_logits = from_logits
-        self.label_smoothing = fraction(label_smoothing, type(self).__name__, "label_smoothing")
-        self.axis = axis_number(self, axis)
+    name = "categorical_crossentropy"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         t, y_pred = last(y_true, self.axis), last(y_pred, self.axis)
@@ -205,19 +179,17 @@ class CategoricalCrossentropy(Loss):
             dy_pred = (dq - np.vecdot(dq, q)[..., None]) * (dvalues / s)[..., None]
         return unlast(dy_pred, self.axis)
 
-    def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
-        check_one_hot(self, y_true, output_shape, self.axis)
-        super().check_targets(y_true, output_shape)
-
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
-        check_several(self, output_shape, self.axis)
+        super().check_labels(y_true, output_shape)
         check_probabilities(self, y_true, "for class numbers use SparseCategoricalCrossentropy")
 
-    def classes(self, y_true, output_shape):
-        return one_hot_numbers(y_true, self.axis)
+
+categorical_crossentropy = function_of(
+    CategoricalCrossentropy, "[[0.0, 1.0]], [[0.75, 0.25]]", "[1.386294]"
+)
 
 
-class SparseCategoricalCrossentropy(Loss):
+class SparseCategoricalCrossentropy(ClassNumbers):
     """values = -log q[label] along `axis`, where labels are class numbers.
 
         y_true: (...)    y_pred, q: (..., k)    values, s: (...)
@@ -265,22 +237,10 @@ class SparseCategoricalCrossentropy(Loss):
 
     fixed = ("from_logits", "ignore_class")  # whether there is a shorter way rests on them
 
-    def __init__(
-        self,
-        from_logits: bool = False,
-        ignore_class: int | None = None,
-        reduction: str | None = "sum_over_batch_size",
-        axis: int = -1,
-        name: str | None = "sparse_categorical_crossentropy",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
-        self.from_logits = from_logits
-        self.ignore_class = ignore_class
-        self.axis = axis_number(self, axis)
-
-    def align(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        return class_numbers(y_true, y_pred.ndim, self.axis), y_pred
+    from_logits: bool = False
+    ignore_class: int | None = argument(default=None)
+    axis: Axis = argument(default=-1, after="reduction")
+    name = "sparse_categorical_crossentropy"
 
     def valid(self, y_true: Array) -> Array | None:
         return None if self.ignore_class is None else y_true != self.ignore_class
@@ -332,12 +292,10 @@ class SparseCategoricalCrossentropy(Loss):
         plain = self.ignore_class is None and not self.from_logits
         return SparseAfterSoftmax(self) if plain else None
 
-    def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
-        self.check_numbers(y_true)
-        check_class_numbers(self, y_true, output_shape, self.axis, self.ignore_class)
 
-    def classes(self, y_true, output_shape):
-        return numbered(y_true, output_shape, self.axis)
+sparse_categorical_crossentropy = function_of(
+    SparseCategoricalCrossentropy, "[1], [[0.75, 0.25]]", "[1.386294]"
+)
 
 
 class SparseAfterSoftmax(Loss):
@@ -357,7 +315,7 @@ class SparseAfterSoftmax(Loss):
     """
 
     def __init__(self, loss: SparseCategoricalCrossentropy):
-        super().__init__(loss.name, loss.reduction, loss.dtype)
+        super().__init__(name=loss.name, reduction=loss.reduction, dtype=loss.dtype)
         self.loss = loss
 
     def align(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:

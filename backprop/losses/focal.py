@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import fraction
+from backprop.checks import where
 from backprop.linalg import rows, sigmoid
 from backprop.losses.axes import last, mean_last, share, unlast
 from backprop.losses.classification import exponentials, normalise
+from backprop.losses.functions import function_of
 from backprop.losses.labels import (
-    axis_number,
-    binary_numbers,
-    check_class_numbers,
-    check_one_hot,
+    BinaryLabels,
+    ClassNumbers,
+    OneHotLabels,
+    Smoothed,
     check_probabilities,
-    check_several,
-    class_numbers,
-    numbered,
-    one_hot_numbers,
     smooth,
 )
-from backprop.losses.loss import EPSILON, Loss
+from backprop.losses.loss import EPSILON
 
 Array = np.ndarray
 
 
-class BinaryFocalCrossentropy(Loss):
+NotNegative = Annotated[float, where(lambda v: v >= 0, "{name} of at least 0")]
+ProperFraction = Annotated[float, where(lambda v: 0 < v < 1, "{name} between 0 and 1")]
+
+
+class BinaryFocalCrossentropy(Smoothed, BinaryLabels):
     """values = ⟨w f^gamma c⟩ along `axis`: cross-entropy c, damped where the label was foreseen.
 
         y_true, y_pred, t, p, c, f, w: (..., k)    values: (...)
@@ -71,24 +72,10 @@ class BinaryFocalCrossentropy(Loss):
     Source: T.-Y. Lin et al., Focal Loss for Dense Object Detection, 2017, equation 5.
     """
 
-    def __init__(
-        self,
-        apply_class_balancing: bool = False,
-        alpha: float = 0.25,
-        gamma: float = 2.0,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "binary_focal_crossentropy",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
-        self.apply_class_balancing = apply_class_balancing
-        self.alpha, self.gamma = alpha, not_negative(self, gamma)
-        self.from_logits = from_logits
-        self.label_smoothing = fraction(label_smoothing, type(self).__name__, "label_smoothing")
-        self.axis = axis_number(self, axis)
+    apply_class_balancing: bool = False
+    alpha: float = 0.25
+    gamma: NotNegative = 2.0
+    name = "binary_focal_crossentropy"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         t, p = smooth(last(y_true, self.axis), self.label_smoothing, 2), last(y_pred, self.axis)
@@ -112,11 +99,11 @@ class BinaryFocalCrossentropy(Loss):
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         check_probabilities(self, y_true, "for more classes use CategoricalFocalCrossentropy")
 
-    def classes(self, y_true, output_shape):
-        return binary_numbers(self, y_true, output_shape, self.axis, [0, 1])
+
+binary_focal_crossentropy = function_of(BinaryFocalCrossentropy, "[[1.0]], [[0.5]]", "[0.173287]")
 
 
-class CategoricalFocalCrossentropy(Loss):
+class CategoricalFocalCrossentropy(Smoothed, OneHotLabels):
     """values = -Σ alpha (1 - q)^gamma t log q along `axis`: damped where the label was foreseen.
 
         y_true, y_pred, t, q: (..., k)    values, s: (...)    alpha: () or (k,)
@@ -160,22 +147,9 @@ class CategoricalFocalCrossentropy(Loss):
     Source: T.-Y. Lin et al., Focal Loss for Dense Object Detection, 2017, equation 5.
     """
 
-    def __init__(
-        self,
-        alpha: Any = 0.25,
-        gamma: float = 2.0,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "categorical_focal_crossentropy",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
-        self.alpha, self.gamma = alpha, not_negative(self, gamma)
-        self.from_logits = from_logits
-        self.label_smoothing = fraction(label_smoothing, type(self).__name__, "label_smoothing")
-        self.axis = axis_number(self, axis)
+    alpha: Any = 0.25
+    gamma: NotNegative = 2.0
+    name = "categorical_focal_crossentropy"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         t, y_pred = last(y_true, self.axis), last(y_pred, self.axis)
@@ -201,19 +175,17 @@ class CategoricalFocalCrossentropy(Loss):
         dq -= np.vecdot(dq, q)[..., None]
         return unlast(dq * q if self.from_logits else dq / s[..., None], self.axis)
 
-    def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
-        check_one_hot(self, y_true, output_shape, self.axis)
-        super().check_targets(y_true, output_shape)
-
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
-        check_several(self, output_shape, self.axis)
+        super().check_labels(y_true, output_shape)
         check_probabilities(self, y_true, "for class numbers use utils.to_categorical(y)")
 
-    def classes(self, y_true, output_shape):
-        return one_hot_numbers(y_true, self.axis)
+
+categorical_focal_crossentropy = function_of(
+    CategoricalFocalCrossentropy, "[[1.0, 0.0]], [[0.5, 0.5]], alpha=1.0", "[0.173287]"
+)
 
 
-class CategoricalGeneralizedCrossEntropy(Loss):
+class CategoricalGeneralizedCrossEntropy(ClassNumbers):
     """values = (1 - p^q) / q, where p is the probability of the label.
 
         y_true: (...)    y_pred: (..., k)    values, p: (...)
@@ -245,22 +217,8 @@ class CategoricalGeneralizedCrossEntropy(Loss):
     Networks with Noisy Labels, 2018, equation 6.
     """
 
-    def __init__(
-        self,
-        q: float = 0.5,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "categorical_generalized_cross_entropy",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
-        if not 0 < q < 1:
-            raise ValueError(
-                f"CategoricalGeneralizedCrossEntropy expects q between 0 and 1, got {q!r}"
-            )
-        self.q = q
-
-    def align(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        return class_numbers(y_true, y_pred.ndim, -1), y_pred
+    q: ProperFraction = 0.5
+    name = "categorical_generalized_cross_entropy"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         at = np.arange(y_true.size), y_true.reshape(-1)
@@ -273,20 +231,12 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         dy_pred[at] = -(np.maximum(p, EPSILON) ** (self.q - 1)) * dvalues.reshape(-1)
         return dy_pred.reshape(shape)
 
-    def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
-        self.check_numbers(y_true)
-        check_class_numbers(self, y_true, output_shape, -1)
 
-    def classes(self, y_true, output_shape):
-        return numbered(y_true, output_shape, -1)
+categorical_generalized_cross_entropy = function_of(
+    CategoricalGeneralizedCrossEntropy, "[1], [[0.75, 0.25]], q=0.5", "[1.0]", defaults=False
+)
 
 
 def slope(f: Array, gamma: float) -> Any:
     """d f^gamma / df; at f = 0 it is infinite for gamma < 1, and f is held above 1e-7 there."""
     return gamma * (f if gamma >= 1 else np.maximum(f, EPSILON)) ** (gamma - 1) if gamma else 0.0
-
-
-def not_negative(loss: Loss, gamma: float) -> float:
-    if not gamma >= 0:
-        raise ValueError(f"{type(loss).__name__} expects gamma of at least 0, got {gamma!r}")
-    return gamma

@@ -7,18 +7,26 @@ from typing import Any
 import numpy as np
 
 from backprop.losses.axes import mean_last, share
-from backprop.losses.labels import (
-    binary_numbers,
-    check_one_hot,
-    check_several,
-    one_hot_numbers,
-)
-from backprop.losses.loss import Loss
+from backprop.losses.functions import function_of
+from backprop.losses.labels import BinaryLabels, OneHotLabels
 
 Array = np.ndarray
 
 
-class Hinge(Loss):
+class Margin(BinaryLabels):
+    """A loss of scores against labels of -1 and 1, or of 0 and 1."""
+
+    known = (-1, 0, 1)
+
+    def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
+        if y_true.size and not (y_true.min() >= -1 and y_true.max() <= 1):
+            raise ValueError(
+                f"{type(self).__name__} expects labels -1 and 1, or 0 and 1, and got "
+                f"{y_true.min()} to {y_true.max()}"
+            )
+
+
+class Hinge(Margin):
     """values = ⟨m⟩ over the last axis, where m = max(1 - t y_pred, 0) and t = ±1.
 
         y_true, y_pred, t, m: (..., k)    values: (...)
@@ -47,13 +55,7 @@ class Hinge(Loss):
     1.125
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "hinge",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "hinge"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         t = signs(y_true)
@@ -64,14 +66,11 @@ class Hinge(Loss):
         t, m = cache
         return -share(dvalues, t) * t * (m > 0)
 
-    def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
-        check_signs(self, y_true)
 
-    def classes(self, y_true, output_shape):
-        return binary_numbers(self, y_true, output_shape, -1, [-1, 0, 1])
+hinge = function_of(Hinge, "[[0.0, 1.0]], [[0.5, 0.25]]", "[1.125]")
 
 
-class SquaredHinge(Loss):
+class SquaredHinge(Margin):
     """values = ⟨m²⟩ over the last axis, where m = max(1 - t y_pred, 0) and t = ±1.
 
         y_true, y_pred, t, m: (..., k)    values: (...)
@@ -100,13 +99,7 @@ class SquaredHinge(Loss):
     1.25
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "squared_hinge",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "squared_hinge"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         t = signs(y_true)
@@ -117,14 +110,11 @@ class SquaredHinge(Loss):
         t, m = cache
         return share(-2 * dvalues, t) * t * m
 
-    def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
-        check_signs(self, y_true)
 
-    def classes(self, y_true, output_shape):
-        return binary_numbers(self, y_true, output_shape, -1, [-1, 0, 1])
+squared_hinge = function_of(SquaredHinge, "[[0.0, 1.0]], [[0.5, 0.5]]", "[1.25]")
 
 
-class CategoricalHinge(Loss):
+class CategoricalHinge(OneHotLabels):
     """values = max(neg - pos + 1, 0), where pos = Σ t y_pred, neg = max (1 - t) y_pred, t = y_true.
 
         y_true, y_pred, t: (..., k)    values, pos, neg: (...)
@@ -154,13 +144,7 @@ class CategoricalHinge(Loss):
     0.75
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "categorical_hinge",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "categorical_hinge"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         wrong = (1 - y_true) * y_pred
@@ -172,25 +156,12 @@ class CategoricalHinge(Loss):
         first = np.arange(t.shape[-1]) == wrong.argmax(-1)[..., None]
         return ((1 - t) * first - t) * (dvalues * (values > 0))[..., None]
 
-    def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
-        check_one_hot(self, y_true, output_shape, -1)
-        super().check_targets(y_true, output_shape)
 
-    def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
-        check_several(self, output_shape, -1)
-
-    def classes(self, y_true, output_shape):
-        return one_hot_numbers(y_true, -1)
+categorical_hinge = function_of(
+    CategoricalHinge, "[[0.0, 1.0, 0.0]], [[0.5, 0.75, 0.25]]", "[0.75]"
+)
 
 
 def signs(y_true: Array) -> Array:
     """Labels 0 and 1 as -1 and 1, where all are 0 or 1."""
     return 2 * y_true - 1 if (y_true * y_true == y_true).all() else y_true
-
-
-def check_signs(loss: Loss, y_true: Array) -> None:
-    if y_true.size and not (y_true.min() >= -1 and y_true.max() <= 1):
-        raise ValueError(
-            f"{type(loss).__name__} expects labels -1 and 1, or 0 and 1, and got {y_true.min()} to "
-            f"{y_true.max()}"
-        )

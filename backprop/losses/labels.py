@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any, ClassVar
+
 import numpy as np
 
+from backprop.arguments import Convert
+from backprop.checks import Fraction
 from backprop.input_spec import show_shape
 from backprop.losses.axes import agree, last
-from backprop.losses.loss import FLATTEN, Loss
+from backprop.losses.loss import FLATTEN, Loss, ReductionFirst
 
 Array = np.ndarray
 Shape = tuple[int | None, ...]
@@ -24,44 +28,91 @@ def class_numbers(y_true: Array, ndim: int, axis: int) -> Array:
     return y_true.astype(np.intp, copy=False)
 
 
-def numbered(y_true: Array, output_shape: Shape, axis: int) -> tuple[Array, list[int] | None]:
-    """The classes of targets that are class numbers; see `Loss.classes`."""
-    k = output_shape[axis]
-    numbers = class_numbers(y_true, len(output_shape), axis)
-    return numbers, None if k is None else list(range(k))
+def axis_number(value: Any, who: str, name: str) -> int:
+    """An integer; Keras refuses booleans here too."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"{who} expects an integer as {name}, got {value!r}")
+    return int(value)
+
+
+Axis = Annotated[int, Convert(axis_number)]
+
+
+# ------------------------------------------------------------------------ losses by their labels
+
+
+class ClassNumbers(ReductionFirst):
+    """A loss of targets that are class numbers, (n, ...) or (n, ..., 1)."""
+
+    axis = -1  # along which the outputs' classes lie
+    ignore_class = None
+
+    def align(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        return class_numbers(y_true, y_pred.ndim, self.axis), y_pred
+
+    def check_targets(self, y_true: Array, output_shape: Shape) -> None:
+        self.check_numbers(y_true)
+        check_class_numbers(self, y_true, output_shape, self.axis, self.ignore_class)
+
+    def classes(self, y_true, output_shape):
+        k = output_shape[self.axis]
+        numbers = class_numbers(y_true, len(output_shape), self.axis)
+        return numbers, None if k is None else list(range(k))
+
+
+class Smoothed(ReductionFirst, kw_only=True, by_position=True):
+    """A loss of probabilities, or of logits, against labels that may be smoothed."""
+
+    from_logits: bool = False
+    label_smoothing: Fraction = 0.0
+    axis: Axis = -1
+
+
+class OneHotLabels(ReductionFirst):
+    """A loss of targets that are one-hot, or soft: the likeliest is their class."""
+
+    axis = -1
+
+    def check_targets(self, y_true: Array, output_shape: Shape) -> None:
+        check_one_hot(self, y_true, output_shape, self.axis)
+        super().check_targets(y_true, output_shape)
+
+    def check_labels(self, y_true: Array, output_shape: Shape) -> None:
+        check_several(self, output_shape, self.axis)
+
+    def classes(self, y_true, output_shape):
+        return one_hot_numbers(y_true, self.axis)
+
+
+class BinaryLabels(ReductionFirst):
+    """A loss of one output a value, whose labels are its classes. Several outputs may stand for
+    one-hot classes."""
+
+    axis = -1
+    known: ClassVar[tuple[int, ...]] = (0, 1)
+
+    def classes(self, y_true, output_shape):
+        if y_true.ndim < len(output_shape):
+            return np.rint(y_true).astype(np.intp), list(self.known)
+        if y_true.shape[self.axis] == 1:
+            return np.rint(y_true.squeeze(self.axis)).astype(np.intp), list(self.known)
+        labels = last(y_true, self.axis)
+        ones = np.count_nonzero(np.rint(labels) == 1, axis=-1)
+        if not (ones == 1).all():
+            place = tuple(np.argwhere(ones != 1)[0].tolist())
+            raise ValueError(
+                f"class_weight needs one class a sample, and y holds {ones[place]} in row "
+                f"{place[0]}: {type(self).__name__} of several outputs has labels of their own for "
+                "them; give sample_weight, a weight for each row"
+            )
+        return one_hot_numbers(labels, -1)
 
 
 def one_hot_numbers(y_true: Array, axis: int) -> tuple[Array, list[int]]:
-    """The classes of targets that are one-hot, or soft: the likeliest; see `Loss.classes`."""
     return y_true.argmax(axis), list(range(y_true.shape[axis]))
 
 
-def binary_numbers(
-    loss: Loss, y_true: Array, output_shape: Shape, axis: int, known: list[int]
-) -> tuple[Array, list[int]]:
-    """The classes of targets of one output a value: the labels themselves. Several outputs may
-    stand for one-hot classes; see `Loss.classes`."""
-    if y_true.ndim < len(output_shape):
-        return np.rint(y_true).astype(np.intp), known
-    if y_true.shape[axis] == 1:
-        return np.rint(y_true.squeeze(axis)).astype(np.intp), known
-    labels = last(y_true, axis)
-    ones = np.count_nonzero(np.rint(labels) == 1, axis=-1)
-    if not (ones == 1).all():
-        place = tuple(np.argwhere(ones != 1)[0].tolist())
-        raise ValueError(
-            f"class_weight needs one class a sample, and y holds {ones[place]} in row {place[0]}: "
-            f"{type(loss).__name__} of several outputs has labels of their own for them; give "
-            "sample_weight, a weight for each row"
-        )
-    return one_hot_numbers(labels, -1)
-
-
-def axis_number(loss: Loss, axis: int) -> int:
-    """`axis`, if it is an integer; Keras refuses booleans here too."""
-    if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
-        raise ValueError(f"{type(loss).__name__} expects an integer as axis, got {axis!r}")
-    return int(axis)
+# ------------------------------------------------------------------------ checks at the border
 
 
 def check_probabilities(loss: Loss, y_true: Array, advice: str) -> None:

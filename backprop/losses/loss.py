@@ -20,12 +20,13 @@ over weights):
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import one_of
-from backprop.defaults import floatx
+from backprop.arguments import argument
+from backprop.checks import choice
+from backprop.defaults import FloatDtype, floatx
 from backprop.input_spec import show_shape
 from backprop.layer import Layer
 from backprop.losses.axes import agree, leading, same_rank
@@ -36,9 +37,10 @@ Array = np.ndarray
 EPSILON = 1e-7  # Keras' fuzz factor: probabilities are kept this far from 0 and 1
 FLATTEN = "or add Flatten() or a pooling layer before the last one"
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
+Reduction = Annotated[str | None, choice(*REDUCTIONS)]
 
 
-class Loss(Layer):
+class Loss(Layer, kw_only=True, by_position=True):
     """value = Σ_i w_i values_i / N: a layer with two inputs and a number for an output.
 
         y_true, y_pred: (n, ..., k)    values, w: (n, ...)    value: ()
@@ -84,9 +86,12 @@ class Loss(Layer):
     [[2.0], [16.0]]
     """
 
-    domain = ""  # what y_pred must be, for the report of a loss that is not finite
-    reduction: str | None = "sum_over_batch_size"  # where a subclass leaves super().__init__() out
+    name: Any = argument(default=None)
+    reduction: Reduction = "sum_over_batch_size"
+    dtype: FloatDtype = argument(default=None)
 
+    decides = ("activity_regularizer", "trainable", "input_shape", "input_dim")
+    domain = ""  # what y_pred must be, for the report of a loss that is not finite
     fixed = ("reduction",)  # a trainer has looked at it
     calls_checked = False  # its forward has two inputs
 
@@ -98,12 +103,6 @@ class Loss(Layer):
                 "it return (values, cache), and write gradient(self, dvalues, cache) for dy_pred"
             )
         return super().__new__(cls, *args, **kwargs)
-
-    def __init__(
-        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype=None
-    ):
-        super().__init__(name=name, dtype=dtype)
-        self.reduction = one_of(reduction, REDUCTIONS, type(self).__name__, "reduction")
 
     # -------------------------------------------------------- what the author of a loss writes
 
@@ -401,6 +400,12 @@ class Loss(Layer):
     def advice(self, shape: tuple[int | None, ...]) -> str:
         units = shape[-1] if len(shape) > 1 else 1
         return f"; give the last layer {units} unit(s), or reshape the targets"
+
+
+class ReductionFirst(Loss, kw_only=True, by_position=True):
+    """A loss whose arguments end in Keras' order: reduction, name, dtype."""
+
+    reduction: Reduction = argument(default="sum_over_batch_size")
 
 
 def describe(found: Any) -> str:

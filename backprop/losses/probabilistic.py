@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from backprop.losses.axes import mean_last, share
-from backprop.losses.loss import EPSILON, Loss
+from backprop.losses.functions import function_of
+from backprop.losses.loss import EPSILON, ReductionFirst
 
 Array = np.ndarray
 
 
-class KLDivergence(Loss):
+class KLDivergence(ReductionFirst):
     """values = Σ t log(t / p) over the last axis: t, p are y_true, y_pred held within [1e-7, 1].
 
         y_true, y_pred, t, p: (..., k)    values: (...)
@@ -37,13 +38,7 @@ class KLDivergence(Loss):
     0.143841
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "kl_divergence",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "kl_divergence"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         t, p = y_true.clip(EPSILON, 1), y_pred.clip(EPSILON, 1)
@@ -55,7 +50,10 @@ class KLDivergence(Loss):
         return -dvalues[..., None] * ratio * inside
 
 
-class Poisson(Loss):
+kl_divergence = function_of(KLDivergence, "[[0.5, 0.5]], [[0.25, 0.75]]", "[0.143841]")
+
+
+class Poisson(ReductionFirst):
     """values = ⟨y_pred - y_true log(y_pred + 1e-7)⟩, with ⟨·⟩ the mean over the last axis.
 
         y_true, y_pred: (..., k)    values: (...)
@@ -86,13 +84,7 @@ class Poisson(Loss):
 
     domain = "rates must be positive: end the model with 'softplus' or 'exponential'"
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "poisson",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "poisson"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         rate = y_pred + EPSILON
@@ -107,3 +99,6 @@ class Poisson(Loss):
             raise ValueError(
                 f"Poisson expects counts, none of them negative, and got {y_true.min()}"
             )
+
+
+poisson = function_of(Poisson, "[[1.0, 0.0]], [[1.0, 3.0]]", "[2.0]")

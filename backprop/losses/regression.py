@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.checks import where
 from backprop.losses.axes import last, mean_last, share, unlast
-from backprop.losses.loss import EPSILON, Loss
+from backprop.losses.functions import function_of
+from backprop.losses.loss import EPSILON, ReductionFirst
 from backprop.tuning import SHORT_ROW
 
 Array = np.ndarray
+Delta = Annotated[float, where(lambda v: v > 0, "a positive {name}")]
 
 
-class MeanSquaredError(Loss):
+class MeanSquaredError(ReductionFirst):
     """values = ⟨d²⟩, where d = y_pred - y_true and ⟨·⟩ is the mean over the last axis.
 
         y_true, y_pred, d: (..., k)    values: (...)
@@ -38,13 +41,7 @@ class MeanSquaredError(Loss):
     2.5
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_squared_error",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "mean_squared_error"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = y_pred - y_true
@@ -56,7 +53,12 @@ class MeanSquaredError(Loss):
         return share(2 * dvalues, d) * d
 
 
-class MeanAbsoluteError(Loss):
+mean_squared_error = function_of(
+    MeanSquaredError, "[[0.0, 1.0], [2.0, 2.0]], [[1.0, 3.0], [2.0, 2.0]]", "[2.5, 0.0]"
+)
+
+
+class MeanAbsoluteError(ReductionFirst):
     """values = ⟨|d|⟩, where d = y_pred - y_true and ⟨·⟩ is the mean over the last axis.
 
         y_true, y_pred, d: (..., k)    values: (...)
@@ -81,13 +83,7 @@ class MeanAbsoluteError(Loss):
     1.5
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_absolute_error",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "mean_absolute_error"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = y_pred - y_true
@@ -98,7 +94,10 @@ class MeanAbsoluteError(Loss):
         return share(dvalues, d) * np.sign(d)
 
 
-class MeanAbsolutePercentageError(Loss):
+mean_absolute_error = function_of(MeanAbsoluteError, "[[0.0, 1.0]], [[1.0, 3.0]]", "[1.5]")
+
+
+class MeanAbsolutePercentageError(ReductionFirst):
     """values = 100 ⟨|d| / s⟩, where d = y_pred - y_true and s = max(|y_true|, 1e-7).
 
         y_true, y_pred, d, s: (..., k)    values: (...)
@@ -124,13 +123,7 @@ class MeanAbsolutePercentageError(Loss):
     37.5
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_absolute_percentage_error",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "mean_absolute_percentage_error"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = (y_pred - y_true) / np.maximum(np.abs(y_true), EPSILON)
@@ -141,7 +134,12 @@ class MeanAbsolutePercentageError(Loss):
         return share(100 * dvalues, d) * np.sign(d) / np.maximum(np.abs(y_true), EPSILON)
 
 
-class MeanSquaredLogarithmicError(Loss):
+mean_absolute_percentage_error = function_of(
+    MeanAbsolutePercentageError, "[[2.0, 4.0]], [[3.0, 3.0]]", "[37.5]"
+)
+
+
+class MeanSquaredLogarithmicError(ReductionFirst):
     """values = ⟨d²⟩, where d = log(1 + p) - log(1 + t), p and t are y_pred and y_true above 1e-7.
 
         y_true, y_pred, d, p, t: (..., k)    values: (...)
@@ -168,13 +166,7 @@ class MeanSquaredLogarithmicError(Loss):
     0.48045
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_squared_logarithmic_error",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "mean_squared_logarithmic_error"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         p = np.maximum(y_pred, EPSILON)
@@ -191,7 +183,12 @@ class MeanSquaredLogarithmicError(Loss):
         return d
 
 
-class Huber(Loss):
+mean_squared_logarithmic_error = function_of(
+    MeanSquaredLogarithmicError, "[[0.0, 1.0]], [[1.0, 3.0]]", "[0.480453]"
+)
+
+
+class Huber(ReductionFirst):
     """values = ⟨h(y_pred - y_true)⟩, h(d) = ½ d² where |d| <= delta, else delta |d| - ½ delta².
 
         y_true, y_pred, d: (..., k)    values: (...)
@@ -221,17 +218,8 @@ class Huber(Loss):
     Source: P. Huber, Robust Estimation of a Location Parameter, 1964.
     """
 
-    def __init__(
-        self,
-        delta: float = 1.0,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "huber_loss",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
-        if not delta > 0:
-            raise ValueError(f"Huber expects a positive delta, got {delta!r}")
-        self.delta = delta
+    delta: Delta = 1.0
+    name = "huber_loss"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = y_pred - y_true
@@ -244,7 +232,10 @@ class Huber(Loss):
         return share(dvalues, slope) * slope
 
 
-class LogCosh(Loss):
+huber = function_of(Huber, "[[0.0, 0.0]], [[1.0, 3.0]]", "[1.5]")
+
+
+class LogCosh(ReductionFirst):
     """values = ⟨log cosh d⟩ over the last axis, where d = y_pred - y_true.
 
         y_true, y_pred, d: (..., k)    values: (...)
@@ -274,13 +265,7 @@ class LogCosh(Loss):
     4999.6534
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "log_cosh",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
+    name = "log_cosh"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = y_pred - y_true
@@ -296,7 +281,10 @@ class LogCosh(Loss):
         return share(dvalues, d) * np.tanh(d)
 
 
-class CosineSimilarity(Loss):
+log_cosh = function_of(LogCosh, "[[0.0, 0.0]], [[0.0, 2.0]]", "[0.662501]")
+
+
+class CosineSimilarity(ReductionFirst):
     """values = -Σ t̂ p̂ along `axis`, where t̂ = y_true / |y_true| and p̂ = y_pred / |y_pred|.
 
         y_true, y_pred, t̂, p̂: (..., k)    values, |y_pred|: (...)
@@ -326,15 +314,8 @@ class CosineSimilarity(Loss):
     -0.6
     """
 
-    def __init__(
-        self,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "cosine_similarity",
-        dtype=None,
-    ):
-        super().__init__(name, reduction, dtype)
-        self.axis = axis
+    axis: int = -1
+    name = "cosine_similarity"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         t, _ = unit(last(y_true, self.axis))
@@ -346,6 +327,9 @@ class CosineSimilarity(Loss):
         t, p, norm, cosine = cache
         along = cosine[..., None] * (norm > EPSILON)
         return unlast((p * along - t) / norm * dvalues[..., None], self.axis)
+
+
+cosine_similarity = function_of(CosineSimilarity, "[[1.0, 0.0]], [[3.0, 4.0]]", "[-0.6]")
 
 
 def unit(x: Array) -> tuple[Array, Array]:

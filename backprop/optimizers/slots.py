@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from backprop.parallel import blocks
-from backprop.parameters import Parameter, Segment
+from backprop.parameters import Parameter
 from backprop.tuning import UPDATE_BLOCK
+from backprop.vector import Segment
 
 Array = np.ndarray
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.gradcheck.probe import built_in
 from backprop.layer import Context, Layer
 from backprop.losses.loss import Loss
 from backprop.promises import came_back, pair
@@ -194,8 +195,9 @@ class Subject:
         with own_seeds(case.seed):
             self.layer: Any = built(case, self.dtype) if layer is None else layer
             self.generators = [part.rng.bit_generator for part in self.layer.walk()]
-        self.parameters = [p for p in self.layer.arrays() if p.gradient is not None]
-        self.arrays = [*self.layer.arrays(), *self.layer.states_kept()]
+        weights = self.layer.arrays()
+        self.parameters = [p for p in weights if p.gradient is not None]
+        self.arrays = [*weights, *self.layer.states_kept()]
         # what passes move: buffers, and what the layer carries on
         self.buffers = [p for p in self.arrays if p.gradient is None]
         self.note()
@@ -292,12 +294,7 @@ def built(case: Case, dtype: np.dtype) -> Any:
     if isinstance(layer, Loss):
         layer.dtype = None  # that of y_pred
         return layer
-    if layer.built:
-        return layer.astype(dtype)
-    for part in layer.walk():
-        part.__dict__["dtype"] = dtype
-    layer.build(case.batch_shape)
-    return layer
+    return built_in(layer, case.batch_shape, dtype)
 
 
 class OfOneInput(Layer):

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from finite_differences import assert_gradients
+from inputs import normal
 from keras_parity import close, keras_in
 
 import backprop as bp
@@ -20,10 +21,6 @@ from backprop.layers import (
     transformer,
 )
 from backprop.models import Sequential, load_model
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def drawn(layer, x):

@@ -6,7 +6,7 @@ import pytest
 from backprop import optimizers
 from backprop.layers import Chain, Dense
 from backprop.optimizers import slots
-from backprop.parameters import ParameterVector
+from backprop.vector import ParameterVector
 
 OPTIONS = {
     "adam": {},

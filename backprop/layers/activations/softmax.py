@@ -41,9 +41,6 @@ class AlongAxis(Layer):
     def __post_init__(self):
         self.time_local = self.axis == -1
 
-    def build(self, input_shape):
-        self.check_input(input_shape)
-
     def check_input(self, shape):
         super().check_input(shape)
         n = len(shape)
