@@ -199,6 +199,7 @@ def converter(hint: Any, default: Any) -> Callable[[Any, str, str], Any] | None:
     def convert(value, who, name):
         return None if lenient and value is None else function(value, who, name, **options)
 
+    vars(convert)["keeps_none"] = lenient
     return convert
 
 
@@ -353,9 +354,14 @@ def plan(cls: type, kind: type) -> Plan:
     return Plan(
         base,
         tuple(latest.values()),
-        frozenset(n for n, a in latest.items() if a.convert is None and stands(a, kind)),
+        frozenset(n for n, a in latest.items() if is_kept(a) and stands(a, kind)),
         tuple(vars(c)["__post_init__"] for c in reversed(chain) if "__post_init__" in vars(c)),
     )
+
+
+def is_kept(a: Declared) -> bool:
+    """Whether the default is kept as it is."""
+    return a.convert is None or (a.default is None and vars(a.convert)["keeps_none"])
 
 
 def stands(a: Declared, kind: type) -> bool:

@@ -123,7 +123,7 @@ class Registry:
         found = _custom_objects.get(name)
         if found is None and name not in self.names:
             found = _registered.get(name)
-        return found if self.fits(found) else None
+        return found if found is not None and self.fits(found) else None
 
     def fits(self, item: Any) -> bool:
         """Whether something of the user's can serve in this family."""

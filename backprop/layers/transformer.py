@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from backprop.arguments import argument
 from backprop.checks import Fraction, NumberFromZero, Positive
 from backprop.layer import InputSpec, Layer
 from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention, RotaryEmbedding
@@ -106,11 +106,12 @@ class TransformerBlock(Container):
     kernel_initializer: Any = "glorot_uniform"
     bias_initializer: Any = "zeros"
     normalize_first: bool = False
-    num_key_value_heads: Positive | None = argument(default=None, kw_only=True)
-    use_causal_mask: bool = argument(default=False, kw_only=True)
-    sliding_window: int | None = argument(default=None, kw_only=True)
-    use_bias: bool = argument(default=True, kw_only=True)
-    rotary: bool | RotaryEmbedding = argument(default=False, kw_only=True)
+    _: KW_ONLY
+    num_key_value_heads: Positive | None = None
+    use_causal_mask: bool = False
+    sliding_window: int | None = None
+    use_bias: bool = True
+    rotary: bool | RotaryEmbedding = False
 
     input_spec = InputSpec(ndim=3)
     _twin: Chain | None = None

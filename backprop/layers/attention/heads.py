@@ -15,7 +15,7 @@ import numpy as np
 
 from backprop.arguments import Convert, argument, declared
 from backprop.checks import Fraction, Positive
-from backprop.layer import INFERENCE, Array, InputSpec
+from backprop.layer import INFERENCE, Array, InputSpec, Layer
 from backprop.layers.attention.projection import Projection, flat
 from backprop.layers.attention.rotary import RotaryEmbedding, turned
 from backprop.layers.kernels import KernelAndBias
@@ -52,7 +52,16 @@ def rotation(value: Any, who: str, name: str) -> RotaryEmbedding | None:
     return RotaryEmbedding() if value is True else value or None
 
 
-class SelfAttention(KernelAndBias, kw_only=True, by_position=True):
+class OrderOfSteps(Layer, kw_only=True):
+    """What attention is told of the order of the steps, beside Keras' arguments."""
+
+    use_causal_mask: bool = False
+    rotary: Annotated[Any, Convert(rotation)] = False
+
+    changeable = ("use_causal_mask",)
+
+
+class SelfAttention(KernelAndBias, OrderOfSteps, kw_only=True, by_position=True):
     """o = softmax(q kᵀ / √key_dim) v in several heads, y = o · output + bias.
 
     A subclass is `MultiHeadAttention` or `GroupQueryAttention`: it says in `split` how many heads
@@ -65,10 +74,8 @@ class SelfAttention(KernelAndBias, kw_only=True, by_position=True):
     flash_attention: bool | None = None
     use_gate: bool = argument(default=False, after="bias_constraint")
     seed: int | None = argument(default=None, after="use_gate")
-    use_causal_mask: bool = argument(default=False, kw_only=True)
-    rotary: Annotated[Any, Convert(rotation)] = argument(default=False, kw_only=True)
 
-    changeable = ("dropout", "sliding_window", "use_causal_mask")
+    changeable = ("dropout", "sliding_window")
     input_spec = InputSpec(ndim=3)
 
     @property

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import KW_ONLY
 
-from backprop.arguments import argument
 from backprop.layer import INFERENCE
 from backprop.layers.kernels import KernelAndBias
 from backprop.linalg import gradients_of_affine, product_of_rows
@@ -33,7 +33,8 @@ class Projection(KernelAndBias):
 
     sizes_in: tuple[int, ...]
     sizes_out: tuple[int, ...]
-    use_bias: bool = argument(default=True, kw_only=True)
+    _: KW_ONLY
+    use_bias: bool = True
 
     def build(self, input_shape):
         self.kernel, self.dkernel = self.declared_param("kernel", (*self.sizes_in, *self.sizes_out))

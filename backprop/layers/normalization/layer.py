@@ -6,8 +6,7 @@ from math import prod
 
 import numpy as np
 
-from backprop.arguments import argument
-from backprop.layer import INFERENCE, InputSpec
+from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.normalization.shared import (
     Axes,
     Scaled,
@@ -20,7 +19,13 @@ from backprop.linalg import rows, sum_last, sum_rows
 from backprop.masks import cleaned
 
 
-class LayerNormalization(Scaled):
+class OfRootMeanSquares(Layer, kw_only=True):
+    """An argument that is given by keyword alone."""
+
+    rms_scaling: bool = False
+
+
+class LayerNormalization(Scaled, OfRootMeanSquares):
     """y = gamma * x̂ + beta, where x̂ = (x - mean) * r and r = 1 / sqrt(var + epsilon), by row.
 
         x, x̂, y: (..., n)    mean, var, r: (..., 1)    gamma, beta: (n,)
@@ -75,7 +80,6 @@ class LayerNormalization(Scaled):
     """
 
     axis: Axes = -1
-    rms_scaling: bool = argument(default=False, kw_only=True)
 
     def __post_init__(self):
         self.center = self.center and not self.rms_scaling
