@@ -250,6 +250,21 @@ KERAS: dict[str, dict[str, str]] = {
         "tensor input_tensor": CHAINS,
         "optional": "a model has one input",
     },
+    # arguments of an optimizer, of older versions of Keras and of other libraries; each says the
+    # name of the argument that is meant, and concerns those that have it
+    "Optimizer()": {
+        "lr": "it is called learning_rate",
+        "eps": "it is called epsilon",
+        "beta1": "it is called beta_1",
+        "beta2": "it is called beta_2",
+        "betas": "they are called beta_1 and beta_2",
+        "alpha": "it is called rho",
+        "decay": (
+            "a rate that falls is a schedule: learning_rate=schedules.InverseTimeDecay("
+            "learning_rate, decay_steps=1, decay_rate=decay); decay of the weights is called "
+            "weight_decay"
+        ),
+    },
     # attributes of objects, by the class
     "Layer": {
         "call": "layer(x) calls it; who writes one writes forward(x, ctx) and backward(dy, cache)",

@@ -14,8 +14,9 @@ What happens when
 -----------------
 * **The class is defined.** Nothing yet: a decorator (`dataclass`) may still write a constructor.
 * **The first object is made** (`prepare`). Each class of the chain that has no `__init__` of its
-  own, and declares arguments or has a `__post_init__`, is given one (`constructor`). A class that
-  writes its own `__init__` is left as it is, and its annotations are annotations.
+  own, and declares arguments, has a `__post_init__` or joins several bases, is given one
+  (`constructor`). A class that writes its own `__init__` is left as it is, and its annotations are
+  annotations.
 * **Every object.** `Configurable.__new__` binds the call to names (`bind`), and the constructor
 
   1. calls the nearest written `__init__` of a base class, if there is one, with what is its own,
@@ -32,7 +33,8 @@ default stands behind it, bare or in an `argument(default=...)` that says more o
 Their order is Keras': those of the class, then those of its base classes. One that is declared
 again with a bare default keeps its place; `argument(...)` puts it where it is written, or behind
 another. One that is assigned a value without a type has another default, and is otherwise what it
-was. A class that is made
+was. What stands behind ``_: KW_ONLY``, the inherited ones too, is given by keyword alone, as in a
+dataclass. A class that is made
 with `kw_only=True` has them by keyword alone, as type checkers demand of base classes; a group of
 arguments that belongs into the middle adds `by_position=True`, and is by position too when called.
 """
@@ -66,14 +68,10 @@ class Argument:
         Without one the argument must be given.
     after : str, optional
         The inherited argument behind which this one stands.
-    kw_only : bool, optional
-        Whether it is given by keyword alone. Default: as the class says.
     """
 
-    def __init__(
-        self, *, default: Any = EMPTY, after: str | None = None, kw_only: bool | None = None
-    ):
-        self.default, self.after, self.kw_only = default, after, kw_only
+    def __init__(self, *, default: Any = EMPTY, after: str | None = None):
+        self.default, self.after = default, after
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -94,9 +92,9 @@ class Managed(Argument):
         self.fset(item, value)
 
 
-def argument(*, default: Any = EMPTY, after: str | None = None, kw_only: bool | None = None) -> Any:
+def argument(*, default: Any = EMPTY, after: str | None = None) -> Any:
     """An `Argument`, as type checkers want to see it: of any type."""
-    return Argument(default=default, after=after, kw_only=kw_only)
+    return Argument(default=default, after=after)
 
 
 def managed(*, default: Any, fget: Callable, fset: Callable) -> Any:
@@ -153,9 +151,9 @@ def declared(cls: type) -> dict[str, Declared]:
 
 def redefaulted(cls: type) -> dict[str, Declared]:
     """The inherited arguments of which a class says another default alone: ``name = "ctc"``."""
-    other, found = {*inspect.get_annotations(cls), *vars(cls).get("decides", ())}, {}
+    known, found = {*inspect.get_annotations(cls), *decided(cls)}, {}
     for name, value in vars(cls).items():
-        if name[0] != "_" and name not in other and not hasattr(value, "__get__"):
+        if name[0] != "_" and name not in known and not hasattr(value, "__get__"):
             above = next((a[name] for a in map(declared, cls.__mro__[1:]) if name in a), None)
             if above is not None:
                 found[name] = replace(above, default=value, says=None)
@@ -210,6 +208,12 @@ def plain(hint: Any) -> Any:
     return EMPTY if Any in kinds else functools.reduce(lambda a, b: a | b, kinds)
 
 
+@functools.cache
+def decided(cls: type) -> frozenset[str]:
+    """The inherited arguments that a class, or one of those it extends, gives itself."""
+    return frozenset(name for c in cls.__mro__ for name in vars(c).get("decides", ()))
+
+
 def writes_its_own(cls: type) -> bool:
     """Whether a class has a constructor that somebody wrote."""
     init = vars(cls).get("__init__")
@@ -218,18 +222,21 @@ def writes_its_own(cls: type) -> bool:
 
 def placed(cls: type, base: dict[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
     """The arguments of a class among those of its base classes."""
-    kind = KEYWORD if vars(cls).get("by_keyword_alone") else BY_POSITION
+    annotations = list(inspect.get_annotations(cls))
+    alone = annotations[annotations.index("_") :] if "_" in annotations else []
+    whole = vars(cls).get("by_keyword_alone", False)
+    rest = {n: p for n, p in base.items() if n not in decided(cls)}
+    if alone:
+        rest = {n: p.replace(kind=KEYWORD) for n, p in rest.items()}
     own: dict[str, inspect.Parameter] = {}
-    rest = {n: p for n, p in base.items() if n not in vars(cls).get("decides", ())}
     behind: list[tuple[str, inspect.Parameter]] = []
     for name, a in declared(cls).items():
+        kind = KEYWORD if whole or name in alone else BY_POSITION
         p = inspect.Parameter(name, kind, default=a.default, annotation=a.type)
         if a.says is None and name in rest:  # declared again
-            rest[name] = p.replace(kind=rest[name].kind)
+            rest[name] = p.replace(kind=KEYWORD if name in alone else base[name].kind)
             continue
         rest.pop(name, None)
-        if a.says is not None and a.says.kw_only is not None:
-            p = p.replace(kind=KEYWORD if a.says.kw_only else BY_POSITION)
         if a.says is not None and a.says.after is not None:
             behind.append((a.says.after, p))
         else:
@@ -251,11 +258,10 @@ def parameters_of(cls: type) -> dict[str, inspect.Parameter]:
         if writes_its_own(c):
             written = list(inspect.signature(vars(c)["__init__"]).parameters.values())[1:]
             own = {p.name: p for p in written if p.kind is not p.VAR_KEYWORD}
-            decided = set(vars(c).get("decides", ()))
             onward = {
                 n: p.replace(kind=KEYWORD)
                 for n, p in found.items()
-                if n not in own and n not in decided and p.kind is not p.VAR_POSITIONAL
+                if n not in own and n not in decided(c) and p.kind is not p.VAR_POSITIONAL
             }
             found = own | (onward if len(own) < len(written) else {})
         else:
@@ -296,7 +302,9 @@ def bind(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def unknown_argument(cls: type, name: str, known: Iterable[str]) -> TypeError:
-    advised = advice("arguments").get(name)  # what Keras has, or had
+    places = [f"{c.__name__}()" for c in cls.__mro__]
+    found = (advice(place).get(name, "") for place in places)
+    advised = next((a for a in found if any(k in a for k in known)), advice("arguments").get(name))
     instead = f": {advised}" if advised else nearest(name, known)
     return TypeError(
         f"{cls.__name__}() has no argument {name!r}{instead}; it takes {', '.join(known)}"
@@ -325,8 +333,7 @@ class Plan:
 
     base: type | None  # whose written constructor is called first
     arguments: tuple[Declared, ...]
-    standing: frozenset[str]  # arguments whose default is an attribute of the class
-    hidden: frozenset[str]  # arguments behind a property that cannot be assigned to
+    standing: frozenset[str]  # arguments for which nothing need be done where none is given
     afterwards: tuple[Callable[[Any], None], ...]
 
 
@@ -335,24 +342,25 @@ def plan(cls: type, kind: type) -> Plan:
     """What the constructor of a class does to an object of this kind, of it or of a subclass."""
     base = next((c for c in cls.__mro__[:-1] if writes_its_own(c)), None)
     chain = cls.__mro__[: cls.__mro__.index(base) if base else -1]
-    decided = {n for c in chain for n in vars(c).get("decides", ())}
-    latest = {n: a for c in reversed(chain) for n, a in declared(c).items() if n not in decided}
-    found = {n: inspect.getattr_static(kind, n, EMPTY) for n in latest}
+    latest = {
+        n: a for c in reversed(chain) for n, a in declared(c).items() if n not in decided(cls)
+    }
     return Plan(
         base,
         tuple(latest.values()),
-        frozenset(n for n, a in latest.items() if a.convert is None and stands(a, found[n])),
-        frozenset(n for n, p in found.items() if isinstance(p, property) and p.fset is None),
+        frozenset(n for n, a in latest.items() if a.convert is None and stands(a, kind)),
         tuple(vars(c)["__post_init__"] for c in reversed(chain) if "__post_init__" in vars(c)),
     )
 
 
-def stands(a: Declared, found: Any) -> bool:
-    """Whether nothing need be done for an argument that is not given."""
-    mutable = isinstance(a.default, list | dict | set)
+def stands(a: Declared, kind: type) -> bool:
+    """Whether a property or an attribute of the class is the default already."""
+    found = inspect.getattr_static(kind, a.name, EMPTY)
     if isinstance(found, Managed):
         return found.default is a.default
-    return found is a.default is not EMPTY and not mutable
+    if isinstance(found, property):
+        return True
+    return found is a.default is not EMPTY and not isinstance(found, list | dict | set)
 
 
 def construct(cls: type, self: Any, given: Mapping[str, Any]) -> None:
@@ -374,10 +382,7 @@ def construct(cls: type, self: Any, given: Mapping[str, Any]) -> None:
             value = copy.copy(a.default)  # a list of one's own
         if a.convert is not None:
             value = a.convert(value, kind, name)
-        if name in todo.hidden:
-            self.__dict__[name] = value
-        else:
-            setattr(self, name, value)
+        setattr(self, name, value)
     for complete in todo.afterwards:
         complete(self)
 
@@ -404,8 +409,13 @@ def prepare(cls: type) -> None:
             settle_default(c, name)
         if writes_its_own(c):
             c.__init__ = noting_the_end(vars(c)["__init__"])
-        elif "__init__" not in vars(c) and (own or {"__post_init__", "decides"} & vars(c).keys()):
+        elif "__init__" not in vars(c) and (own or adds(c)):
             c.__init__ = constructor(c)
+
+
+def adds(cls: type) -> bool:
+    """Whether a class without arguments constructs something else than its first base class."""
+    return bool({"__post_init__", "decides"} & vars(cls).keys()) or len(cls.__bases__) > 1
 
 
 def settle_default(cls: type, name: str) -> None:

@@ -68,6 +68,11 @@ def choice(*choices: Any) -> Convert:
     return Convert(check, none=None in choices)
 
 
+def per_axis(length: int) -> Convert:
+    """In a type: one positive integer for all axes, or one for each."""
+    return Convert(lambda value, who, name: integers(value, length, who, name))
+
+
 def where(test: Callable[[Any], Any], expected: str) -> Convert:
     """In a type: values that pass a test, ``where(lambda v: v > 0, "a positive {name}")``."""
 

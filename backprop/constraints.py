@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from backprop import checks
 from backprop.absent import face
 from backprop.arguments import Convert
+from backprop.checks import Fraction
 from backprop.config import Configurable, Registry, custom_object_scope
 
 Array = np.ndarray
@@ -52,10 +52,13 @@ def norms(w: Array, axis: int | Sequence[int] | None) -> Array:
     return top * np.sqrt(scaled.sum(axis, keepdims=True))
 
 
-def check_bound(who: str, name: str, value: float) -> float:
+def bound(value: Any, who: str, name: str) -> float:
     if not value >= 0:
         raise ValueError(f"{who} expects {name} not to be negative, got {value!r}")
     return value
+
+
+Bound = Annotated[float, Convert(bound)]
 
 
 class MaxNorm(Constraint):
@@ -80,9 +83,8 @@ class MaxNorm(Constraint):
            [0.8, 0.4]])
     """
 
-    def __init__(self, max_value: float = 2, axis: int | Sequence[int] = 0):
-        self.max_value = check_bound("MaxNorm", "max_value", max_value)
-        self.axis = axis
+    max_value: Bound = 2
+    axis: int | Sequence[int] = 0
 
     def __call__(self, w: Array) -> Array:
         norm = norms(w, self.axis)
@@ -118,8 +120,7 @@ class UnitNorm(Constraint):
            [0.8]])
     """
 
-    def __init__(self, axis: int | Sequence[int] = 0):
-        self.axis = axis
+    axis: int | Sequence[int] = 0
 
     def __call__(self, w: Array) -> Array:
         return w / (EPSILON + norms(w, self.axis))
@@ -143,21 +144,17 @@ class MinMaxNorm(Constraint):
     array([[0.5, 0.7, 1. ]])
     """
 
-    def __init__(
-        self,
-        min_value: float = 0.0,
-        max_value: float = 1.0,
-        rate: float = 1.0,
-        axis: int | Sequence[int] = 0,
-    ):
-        self.min_value = check_bound("MinMaxNorm", "min_value", min_value)
-        self.max_value = check_bound("MinMaxNorm", "max_value", max_value)
-        if min_value > max_value:
+    min_value: Bound = 0.0
+    max_value: Bound = 1.0
+    rate: Fraction = 1.0
+    axis: int | Sequence[int] = 0
+
+    def __post_init__(self):
+        if self.min_value > self.max_value:
             raise ValueError(
-                f"MinMaxNorm expects min_value <= max_value, got {min_value!r} and {max_value!r}"
+                f"MinMaxNorm expects min_value <= max_value, got {self.min_value!r} and "
+                f"{self.max_value!r}"
             )
-        self.rate = checks.fraction(rate, "MinMaxNorm", "rate")
-        self.axis = axis
 
     def __call__(self, w: Array) -> Array:
         norm = norms(w, self.axis)

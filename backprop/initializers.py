@@ -23,7 +23,8 @@ import numpy as np
 
 from backprop import checks, random
 from backprop.absent import face
-from backprop.arguments import Convert
+from backprop.arguments import Convert, argument
+from backprop.checks import choice
 from backprop.config import Configurable, Registry, custom_object_scope
 from backprop.defaults import floatx
 
@@ -144,8 +145,7 @@ class Constant(Initializer):
     array([3., 3.], dtype=float32)
     """
 
-    def __init__(self, value: Any = 0.0):
-        self.value = value
+    value: Any = 0.0
 
     def __call__(
         self, shape: Sequence[int], dtype=None, rng: np.random.Generator | None = None
@@ -172,8 +172,7 @@ class Identity(Initializer):
            [0., 2., 0.]], dtype=float32)
     """
 
-    def __init__(self, gain: float = 1.0):
-        self.gain = gain
+    gain: float = 1.0
 
     def __call__(
         self, shape: Sequence[int], dtype=None, rng: np.random.Generator | None = None
@@ -191,8 +190,7 @@ class Identity(Initializer):
 class Values(Initializer):
     """w = value, whose shape must be exactly the one asked for; what `get` makes of an array."""
 
-    def __init__(self, value: Array):
-        self.value = np.asarray(value)
+    value: Annotated[Any, Convert(lambda value, who, name: np.asarray(value))]
 
     def __call__(
         self, shape: Sequence[int], dtype=None, rng: np.random.Generator | None = None
@@ -214,8 +212,7 @@ class FromFunction(Initializer):
         ``fn(shape, dtype=None)``; where it also has an argument `rng`, it is given the generator.
     """
 
-    def __init__(self, fn: Callable):
-        self.fn = fn
+    fn: Callable
 
     def __call__(
         self, shape: Sequence[int], dtype=None, rng: np.random.Generator | None = None
@@ -232,7 +229,18 @@ class FromFunction(Initializer):
 # ---------------------------------------------------------------------------- draws
 
 
-class RandomInitializer(Initializer):
+def seed_of(value: Any, who: str, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{who} expects {name} to be an integer or None, got {value!r}")
+    if value < 0:
+        raise ValueError(f"{who} expects a {name} that is not negative, got {value!r}")
+    return value  # type: ignore[return-value]
+
+
+Seed = Annotated[int | None, Convert(seed_of)]
+
+
+class RandomInitializer(Initializer, kw_only=True, by_position=True):
     """w[i] ~ a distribution; the base of the initializers that draw.
 
     Parameters
@@ -242,16 +250,7 @@ class RandomInitializer(Initializer):
         handed in.
     """
 
-    def __init__(self, seed: int | None = None):
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
-            raise TypeError(
-                f"{type(self).__name__} expects seed to be an integer or None, got {seed!r}"
-            )
-        if seed is not None and seed < 0:
-            raise ValueError(
-                f"{type(self).__name__} expects a seed that is not negative, got {seed!r}"
-            )
-        self.seed = seed
+    seed: Seed = None
 
     def generator(self, rng: np.random.Generator | None) -> np.random.Generator:
         return random.generator(rng if self.seed is None else int(self.seed))
@@ -284,10 +283,8 @@ class RandomNormal(RandomInitializer):
     array([ 0.0126, -0.0132,  0.064 ], dtype=float32)
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None):
-        super().__init__(seed)
-        self.mean = mean
-        self.stddev = stddev
+    mean: float = 0.0
+    stddev: float = 0.05
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         return rng.normal(self.mean, self.stddev, shape)
@@ -308,10 +305,8 @@ class RandomUniform(RandomInitializer):
     array([0.637 , 0.2698, 0.041 ], dtype=float32)
     """
 
-    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None):
-        super().__init__(seed)
-        self.minval = minval
-        self.maxval = maxval
+    minval: float = -0.05
+    maxval: float = 0.05
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         return rng.uniform(self.minval, self.maxval, shape)
@@ -336,10 +331,8 @@ class TruncatedNormal(RandomInitializer):
     True
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None):
-        super().__init__(seed)
-        self.mean = mean
-        self.stddev = stddev
+    mean: float = 0.0
+    stddev: float = 0.05
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         w = random.within_two(shape, rng)
@@ -381,9 +374,7 @@ class Orthogonal(RandomInitializer):
            [0., 1.]])
     """
 
-    def __init__(self, gain: float = 1.0, seed: int | None = None):
-        super().__init__(seed)
-        self.gain = gain
+    gain: float = 1.0
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         if len(shape) < 2:
@@ -426,6 +417,18 @@ def compute_fans(
     return window * shape[-2], window * shape[-1]
 
 
+def above_zero(value: Any, who: str, name: str) -> Any:
+    if not value > 0:
+        raise ValueError(f"{who} expects a positive {name}, got {value!r}")
+    return value
+
+
+def distribution_of(value: Any, who: str, name: str) -> str:
+    value = str(value).lower()
+    known = ("truncated_normal", "untruncated_normal", "uniform")
+    return checks.one_of({"normal": "truncated_normal"}.get(value, value), known, who, name)
+
+
 class VarianceScaling(RandomInitializer):
     """w[i] ~ a distribution of mean 0 and variance scale / n, with n from the array's fans.
 
@@ -454,35 +457,18 @@ class VarianceScaling(RandomInitializer):
     '0.0033 0.0033'
     """
 
-    MODES = ("fan_in", "fan_out", "fan_avg")
-    DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
+    scale: Annotated[float, Convert(above_zero)] = 1.0
+    mode: Annotated[str, choice("fan_in", "fan_out", "fan_avg")] = "fan_in"
+    distribution: Annotated[str, Convert(distribution_of)] = "truncated_normal"
+    seed: Seed = argument(default=None)
+    input_axes: Any = None
+    output_axes: Any = None
 
-    def __init__(
-        self,
-        scale: float = 1.0,
-        mode: str = "fan_in",
-        distribution: str = "truncated_normal",
-        seed: int | None = None,
-        input_axes: Iterable[int] | None = None,
-        output_axes: Iterable[int] | None = None,
-    ):
-        super().__init__(seed)
-        who = type(self).__name__
-        if not scale > 0:
-            raise ValueError(f"{who} expects a positive scale, got {scale!r}")
-        self.mode = checks.one_of(mode, self.MODES, who, "mode")
-        distribution = str(distribution).lower()
-        self.distribution = checks.one_of(
-            {"normal": "truncated_normal"}.get(distribution, distribution),
-            self.DISTRIBUTIONS,
-            who,
-            "distribution",
-        )
-        if (input_axes is None) != (output_axes is None):
-            raise ValueError(f"{who} expects input_axes and output_axes together or not at all")
-        self.scale = scale
-        self.input_axes = input_axes
-        self.output_axes = output_axes
+    def __post_init__(self):
+        if (self.input_axes is None) != (self.output_axes is None):
+            raise ValueError(
+                f"{type(self).__name__} expects input_axes and output_axes together or not at all"
+            )
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
@@ -496,6 +482,9 @@ class VarianceScaling(RandomInitializer):
         w = random.within_two(shape, rng)
         w *= math.sqrt(variance) / TRUNCATED_STDDEV
         return w
+
+
+SCALING = ("scale", "mode", "distribution")
 
 
 class GlorotUniform(VarianceScaling):
@@ -519,8 +508,8 @@ class GlorotUniform(VarianceScaling):
     True
     """
 
-    def __init__(self, seed: int | None = None, input_axes=None, output_axes=None):
-        super().__init__(1.0, "fan_avg", "uniform", seed, input_axes, output_axes)
+    decides = SCALING
+    scale, mode, distribution = 1.0, "fan_avg", "uniform"
 
 
 class GlorotNormal(VarianceScaling):
@@ -544,8 +533,8 @@ class GlorotNormal(VarianceScaling):
     '0.07 0.07'
     """
 
-    def __init__(self, seed: int | None = None, input_axes=None, output_axes=None):
-        super().__init__(1.0, "fan_avg", "truncated_normal", seed, input_axes, output_axes)
+    decides = SCALING
+    scale, mode, distribution = 1.0, "fan_avg", "truncated_normal"
 
 
 class HeUniform(VarianceScaling):
@@ -568,8 +557,8 @@ class HeUniform(VarianceScaling):
     True
     """
 
-    def __init__(self, seed: int | None = None, input_axes=None, output_axes=None):
-        super().__init__(2.0, "fan_in", "uniform", seed, input_axes, output_axes)
+    decides = SCALING
+    scale, mode, distribution = 2.0, "fan_in", "uniform"
 
 
 class HeNormal(VarianceScaling):
@@ -592,8 +581,8 @@ class HeNormal(VarianceScaling):
     '0.10 0.10'
     """
 
-    def __init__(self, seed: int | None = None, input_axes=None, output_axes=None):
-        super().__init__(2.0, "fan_in", "truncated_normal", seed, input_axes, output_axes)
+    decides = SCALING
+    scale, mode, distribution = 2.0, "fan_in", "truncated_normal"
 
 
 class LecunUniform(VarianceScaling):
@@ -616,8 +605,8 @@ class LecunUniform(VarianceScaling):
     True
     """
 
-    def __init__(self, seed: int | None = None, input_axes=None, output_axes=None):
-        super().__init__(1.0, "fan_in", "uniform", seed, input_axes, output_axes)
+    decides = SCALING
+    scale, mode, distribution = 1.0, "fan_in", "uniform"
 
 
 class LecunNormal(VarianceScaling):
@@ -641,8 +630,8 @@ class LecunNormal(VarianceScaling):
     '0.10 0.10'
     """
 
-    def __init__(self, seed: int | None = None, input_axes=None, output_axes=None):
-        super().__init__(1.0, "fan_in", "truncated_normal", seed, input_axes, output_axes)
+    decides = SCALING
+    scale, mode, distribution = 1.0, "fan_in", "truncated_normal"
 
 
 # ---------------------------------------------------------------------------- names

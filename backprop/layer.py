@@ -39,7 +39,7 @@ from backprop.defaults import floatx
 from backprop.input_spec import InputSpec, Shape
 from backprop.layer_face import LayerFace
 from backprop.parameters import Parameter, State, spend
-from backprop.promises import check_methods
+from backprop.promises import check_methods, leave_shortcuts
 
 __all__ = ["INFERENCE", "PREDICT", "TRAINING", "Array", "Context", "InputSpec", "Layer", "Shape"]
 
@@ -74,6 +74,8 @@ class Layer(LayerFace):
         None  # how many rows every batch must have; None for any number
     )
     takes_targets = False  # a loss': forward(y_true, y_pred, ...) and backward(cache, dvalues)
+    finishes_parts = False  # whether `finish` may be given a part of z after the other
+    shortcuts: ClassVar[frozenset[str]] = frozenset()  # methods that are short for others
 
     def __new__(cls, *args, **kwargs):
         if cls.forward is Layer.forward and hasattr(cls, "call"):
@@ -92,12 +94,16 @@ class Layer(LayerFace):
         if "build" in cls.__dict__:
             cls.build = once(cls.build)
         cls.changes_mask = cls.compute_mask is not Layer.compute_mask
+        leave_shortcuts(cls)
 
     # ---------------------------------------------------------- what the author of a layer writes
 
     def build(self, input_shape: Shape) -> None:
-        """Make the parameters. `input_shape` has the batch axis, as None: ``(None, 784)``."""
-        self.built, self.build_shape = True, tuple(input_shape)
+        """Make the parameters. `input_shape` has the batch axis, as None: ``(None, 784)``.
+
+        Default: there are none, and the shape is checked.
+        """
+        self.check_input(input_shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of `y` for a shape of `x`, both with the batch axis. Default: the same."""
@@ -118,6 +124,18 @@ class Layer(LayerFace):
     def backward_params(self, dy: Array, cache: Any, /) -> None:
         """Set the gradients alone; for a model's first layer, whose dx nobody needs."""
         self.backward(dy, cache)
+
+    def finish(self, z: Array, ctx: Context = INFERENCE) -> tuple[Array, Any]:
+        """`forward` for a z that whoever made it needs no longer: y may be written over it. So a
+        layer applies its activation. Default: `forward`.
+
+        An activation that writes each number over its own, and to whose `backward` y is the cache,
+        may set `finishes_parts`: then z can be finished part by part, while it is in a cache.
+
+        Mark it by ``@short_for("forward", "backward")``, and what else it relies on: a subclass
+        that writes one of these anew has the default again.
+        """
+        return self.forward(z, ctx)
 
     def compute_mask(self, x: Array, mask: Array | None, /) -> Array | None:
         """The mask of `y`. Default: that of `x`."""
@@ -315,3 +333,6 @@ def once(build):
         self.built = True
 
     return wrapper
+
+
+Layer.build = once(Layer.build)

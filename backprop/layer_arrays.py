@@ -106,7 +106,7 @@ class LayerArrays(Configurable, kw_only=True):
         """The layers that this one is made of: its attributes, and lists of them."""
         found: list[Any] = []
         for name, value in self.__dict__.items():
-            if not name.startswith("_"):
+            if isinstance(value, HOLDERS) and name[0] != "_":
                 found += layers_in(value)
         return unique(found)
 
@@ -328,6 +328,9 @@ class LayerArrays(Configurable, kw_only=True):
 
 
 NOT_BUILT = " yet: it is not built; call it on data or build(input_shape) first"
+
+
+HOLDERS = LayerArrays, list, tuple  # the types of attributes that hold layers
 
 
 def layers_in(value: Any) -> list[Any]:

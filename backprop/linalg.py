@@ -7,11 +7,9 @@ from functools import lru_cache
 import numpy as np
 
 from backprop.parallel import share
+from backprop.tuning import KEPT_VECTOR, SHARED_PRODUCTS, SHORT_ROW
 
 Array = np.ndarray
-
-SHORT = 64  # entries of a row: below, NumPy is faster along the columns
-LARGE = 1 << 25  # multiplications in a product that two threads share
 
 
 def rows(x: Array) -> Array:
@@ -35,7 +33,7 @@ def sum_rows(x: Array, out: Array | None = None) -> Array:
 
 def ones(n: int, dtype) -> Array:
     """A vector of ones to multiply with; a short one is the same read-only array every time."""
-    return short_ones(n, dtype) if n <= 4096 else np.ones(n, dtype)
+    return short_ones(n, dtype) if n <= KEPT_VECTOR else np.ones(n, dtype)
 
 
 @lru_cache(maxsize=256)
@@ -52,7 +50,7 @@ def zeros(shape: tuple[int, ...], dtype) -> Array:
 def multiples(n: int, k: int) -> Array:
     """0, k, 2k ... : where n rows of k entries begin; short ones are the same read-only array every
     time."""
-    return short_multiples(n, k) if n <= 4096 else np.arange(0, n * k, k)
+    return short_multiples(n, k) if n <= KEPT_VECTOR else np.arange(0, n * k, k)
 
 
 @lru_cache(maxsize=64)
@@ -80,7 +78,7 @@ def max_last(x: Array) -> Array:
 
     NumPy reduces row by row; where rows are short, the columns of a copy are faster.
     """
-    if not 0 < x.shape[-1] <= SHORT:
+    if not 0 < x.shape[-1] <= SHORT_ROW:
         return x.max(-1, keepdims=True, initial=-np.inf)
     return np.ascontiguousarray(rows(x).T).max(0).reshape(*x.shape[:-1], 1)
 
@@ -88,7 +86,7 @@ def max_last(x: Array) -> Array:
 def softmax(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """exp(z) / Σ exp(z) along `axis`."""
     # the largest exponent is 0: nothing overflows
-    if z.ndim == 2 and 0 < z.shape[1] <= SHORT and axis in (-1, 1):
+    if z.ndim == 2 and 0 < z.shape[1] <= SHORT_ROW and axis in (-1, 1):
         t = np.ascontiguousarray(z.T)
         t = t - np.maximum.reduce(t, axis=0)
         np.exp(t, out=t)
@@ -132,12 +130,12 @@ def log_softmax(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
     return z
 
 
-def sigmoid(z: Array) -> Array:
+def sigmoid(z: Array, out: Array | None = None) -> Array:
     """1 / (1 + exp(-z)) as e / (1 + e) with e = exp(z), which is as near far below 0 as elsewhere.
 
     From z = 40 on it is 1 in every digit, and e need not grow further.
     """
-    e = np.exp(z.clip(-np.inf, 40))
+    e = np.exp(z.clip(-np.inf, 40, out=out), out=out)
     e /= 1 + e
     return e
 
@@ -174,10 +172,10 @@ def gradients_of_affine(x, dz: Array, dkernel: Array, dbias: Array) -> None:
 def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
     """a b for matrices. Where BLAS is held to one thread, a large product is shared out by the rows
     of a. `a` may be a SciPy sparse matrix if `out` is None; `out` must have the dtype of both."""
-    if a.size * b.shape[1] < LARGE or not isinstance(a, np.ndarray):
+    if a.size * b.shape[1] < SHARED_PRODUCTS or not isinstance(a, np.ndarray):
         return a.dot(b) if out is None else a.dot(b, out)
     c = np.empty((len(a), b.shape[1]), np.result_type(a, b)) if out is None else out
-    rows_worth_a_thread = LARGE // (2 * b.size) + 1
+    rows_worth_a_thread = SHARED_PRODUCTS // (2 * b.size) + 1
     share(lambda part: np.matmul(a[part], b, out=c[part]), len(a), rows_worth_a_thread, follow=True)
     return c
 

@@ -36,6 +36,39 @@ ELSEWHERE = {
 }
 
 
+def short_for(*methods: str) -> Callable[[Any], Any]:
+    """Mark a method as a faster way to what these methods of its class do.
+
+    A subclass that writes one of them anew has no use for it: see `leave_shortcuts`.
+    """
+
+    def mark(method):
+        method.short_for = methods
+        return method
+
+    return mark
+
+
+def leave_shortcuts(cls: Any) -> None:
+    """Give a class that writes anew what a shortcut is short for, and not the shortcut itself, the
+    plain way again: that of the first base class whose method is no shortcut. Called once, when the
+    class is made."""
+    bases = [c.shortcuts for c in cls.__bases__ if hasattr(c, "shortcuts")]
+    cls.shortcuts = frozenset(n for n, m in vars(cls).items() if plain_ways(m)).union(*bases)
+    for name in cls.shortcuts:
+        owners = [c for c in cls.__mro__ if name in vars(c)]
+        below = cls.__mro__[: cls.__mro__.index(owners[0])]
+        ways = plain_ways(vars(owners[0])[name])
+        if any(method in vars(c) for c in below for method in ways):
+            found = (vars(c)[name] for c in owners)
+            setattr(cls, name, next(m for m in found if not plain_ways(m)))
+
+
+def plain_ways(method: Any) -> tuple[str, ...]:
+    """What a method, or a property, is short for."""
+    return getattr(getattr(method, "fget", method), "short_for", ())
+
+
 @functools.cache
 def check_methods(cls: type) -> None:
     """Raise unless the methods that a class of the user's has can be called as they will be."""

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from backprop import checks
 from backprop.absent import face
 from backprop.arguments import Convert
+from backprop.checks import choice
 from backprop.config import Configurable, Registry, custom_object_scope
 
 Array = np.ndarray
@@ -59,8 +59,7 @@ class FromFunction(Regularizer):
     It has no derivative, so that it serves for evaluation only.
     """
 
-    def __init__(self, fn: Callable):
-        self.fn = fn
+    fn: Callable
 
     def __call__(self, w: Array) -> float:
         return float(self.fn(w))
@@ -73,7 +72,7 @@ class FromFunction(Regularizer):
         )
 
 
-def check_factor(who: str, name: str, value: Any, default: float) -> float:
+def factor(value: Any, who: str, name: str, default: float) -> float:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
@@ -81,6 +80,10 @@ def check_factor(who: str, name: str, value: Any, default: float) -> float:
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{who} expects {name} to be finite and not negative, got {value!r}")
     return float(value)
+
+
+Factor = Annotated[float, Convert(factor, none=True, default=0.01)]
+FactorOrZero = Annotated[float, Convert(factor, none=True, default=0.0)]
 
 
 def sum_squares(w: Array) -> float:
@@ -110,8 +113,7 @@ class L1(Regularizer):
     (2.0, array([-0.5,  0. ,  0.5]))
     """
 
-    def __init__(self, l1: float = 0.01):
-        self.l1 = check_factor("L1", "l1", l1, 0.01)
+    l1: Factor = 0.01
 
     def __call__(self, w: Array) -> float:
         return self.l1 * float(np.abs(w).sum())
@@ -142,8 +144,7 @@ class L2(Regularizer):
     (5.0, array([-3.,  0.,  1.]))
     """
 
-    def __init__(self, l2: float = 0.01):
-        self.l2 = check_factor("L2", "l2", l2, 0.01)
+    l2: Factor = 0.01
 
     def __call__(self, w: Array) -> float:
         return self.l2 * sum_squares(w)
@@ -174,9 +175,8 @@ class L1L2(Regularizer):
     (9.0, array([-4.,  0.,  2.]))
     """
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0):
-        self.l1 = check_factor("L1L2", "l1", l1, 0.0)
-        self.l2 = check_factor("L1L2", "l2", l2, 0.0)
+    l1: FactorOrZero = 0.0
+    l2: FactorOrZero = 0.0
 
     def __call__(self, w: Array) -> float:
         penalty = 0.0
@@ -227,9 +227,8 @@ class OrthogonalRegularizer(Regularizer):
     (0.0, 0.5369)
     """
 
-    def __init__(self, factor: float = 0.01, mode: str = "rows"):
-        self.factor = check_factor("OrthogonalRegularizer", "factor", factor, 0.01)
-        self.mode = checks.one_of(mode, ("rows", "columns"), "OrthogonalRegularizer", "mode")
+    factor: Factor = 0.01
+    mode: Annotated[str, choice("rows", "columns")] = "rows"
 
     def __call__(self, w: Array) -> float:
         xhat, _ = self.directions(w)

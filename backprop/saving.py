@@ -31,7 +31,7 @@ from backprop.config import (
 from backprop.parameters import at_most
 from backprop.random import own_seeds
 from backprop.registry import FAMILIES, registered_name, users_own
-from backprop.training.checkpoint import (
+from backprop.run_state import (
     check_weights,
     model_state,
     path_of,
@@ -39,6 +39,7 @@ from backprop.training.checkpoint import (
     weight_names,
     weights_and_states,
 )
+from backprop.training.hooks import is_model
 
 __all__ = [
     "CustomObjectScope",
@@ -241,7 +242,7 @@ def read_keras_model(
 
 def model_of(config: Any) -> Any:
     model = deserialize(config)
-    if not hasattr(model, "compile"):
+    if not is_model(model):
         raise ValueError(f"it holds {model!r}, which is no model")
     return model
 

@@ -134,8 +134,8 @@ def machine() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a few turns: does it run?")
-    turns = 3 if parser.parse_args().quick else 15
+    parser.add_argument("--quick", action="store_true", help="a turn: does it run?")
+    turns = 1 if parser.parse_args().quick else 15
     print(machine())
     rng = np.random.default_rng(0)
     for dtype in ("float32", "float64"):

@@ -36,7 +36,7 @@ from backprop.layers.convolution import products  # noqa: E402
 from backprop.layers.convolution.border import Convolutional  # noqa: E402
 from backprop.layers.windows import Windows  # noqa: E402
 from backprop.parallel import Blas, blas  # noqa: E402
-from backprop.training.trainer import keep_freed_memory  # noqa: E402
+from backprop.training.memory import keep_freed_memory  # noqa: E402
 
 Shape = tuple[int, int, int, int, int]
 Sides = dict[str, tuple[Callable[[], AbstractContextManager], Callable[[], object]]]

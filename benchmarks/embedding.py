@@ -116,8 +116,8 @@ def medians(sides: tuple[Callable, Callable], turns: int) -> tuple[float, float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a few turns: does it run?")
-    turns = 2 if parser.parse_args().quick else 25
+    parser.add_argument("--quick", action="store_true", help="a turn: does it run?")
+    turns = 1 if parser.parse_args().quick else 25
     print("\n".join(f"{name:10s} {value}" for name, value in describe(["scipy"]).items()))
     vocabularies = (100, 20_000)
     print(f"\n{'tokens of a vocabulary of':40s}" + "".join(f"{v:>18,d}" for v in vocabularies))

@@ -47,7 +47,7 @@ import numpy as np  # noqa: E402 - the environment comes first
 
 from backprop import random  # noqa: E402
 from backprop.gradcheck import gradcheck  # noqa: E402
-from backprop.gradcheck.engine import Check  # noqa: E402
+from backprop.gradcheck.point import prepared  # noqa: E402
 from backprop.layer import Context  # noqa: E402
 from backprop.layers import Dense  # noqa: E402
 from backprop.testing.bugs import BANK, KINDS  # noqa: E402
@@ -77,17 +77,7 @@ class Function:
         # the point and the draws of gradcheck(subject, x), so that all look at the same numbers
         sequence = np.random.SeedSequence(0, spawn_key=(1,))
         with random.own_seeds(sequence.spawn(1)[0]):
-            check = Check(
-                subject,
-                x,
-                None,
-                np.random.default_rng(sequence),
-                training=True,
-                mask=None,
-                values="random",
-                deadline=None,
-            )
-        self.probe, self.point = check.probe, check.point
+            self.probe, self.point = prepared(subject, x, None, np.random.default_rng(sequence))
         self.forwards = self.backwards = 0
 
     def forward(self, args: list[Array]) -> tuple[Array, Any]:

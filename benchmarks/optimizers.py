@@ -20,7 +20,7 @@ import numpy as np
 
 from backprop.layers import Dense
 from backprop.optimizers import Adam
-from backprop.parameters import ParameterVector
+from backprop.vector import ParameterVector
 
 WIDTHS = (10, 100, 1000)
 
@@ -77,8 +77,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="a few turns: does it run?")
-    turns = 3 if parser.parse_args().quick else 40
+    parser.add_argument("--quick", action="store_true", help="a turn: does it run?")
+    turns = 1 if parser.parse_args().quick else 40
     print(f"NumPy {np.__version__}, element by element: one thread, no BLAS")
     for name, make in (("adam", adam), ("lion's sign", lion)):
         for width in WIDTHS:

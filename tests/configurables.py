@@ -2,7 +2,10 @@
 
 import copy
 import importlib
+import inspect
+import warnings
 from collections.abc import Iterator
+from inspect import Parameter
 from typing import Any
 
 import numpy as np
@@ -49,6 +52,19 @@ CALLBACKS = [
     bp.callbacks.TerminateOnNaN,
 ]
 
+# public classes that no string stands for
+FURTHER = {
+    "callbacks": ("Callback", "History", "LambdaCallback", "MonitorCallback", "ProgbarLogger"),
+    "constraints": ("Constraint",),
+    "initializers": ("FromFunction", "Initializer", "Values"),
+    "layers": ("IntegerLookup", "Layer", "StringLookup", "TextVectorization"),
+    "losses": ("Loss",),
+    "metrics": ("Metric",),
+    "optimizers": ("Optimizer",),
+    "optimizers.schedules": ("LearningRateSchedule",),
+    "regularizers": ("FromFunction", "Regularizer"),
+}
+
 
 def classes() -> Iterator[tuple[str, type]]:
     for home in HOMES:
@@ -56,6 +72,25 @@ def classes() -> Iterator[tuple[str, type]]:
     for family, registry in FAMILIES.items():
         yield from ((family, cls) for cls in registry.classes.values())
     yield from (("callbacks", cls) for cls in CALLBACKS)
+
+
+def public_classes() -> Iterator[tuple[str, type]]:
+    """The home and the class of all whose constructors are promised."""
+    yield from classes()
+    for home, names in FURTHER.items():
+        module = importlib.import_module(f"backprop.{home}")
+        yield from ((home, getattr(module, name)) for name in names)
+
+
+def constructor(cls: type) -> str:
+    """All arguments of a class, those of its base classes too: names, order, which may be given by
+    position, defaults."""
+    return without_annotations(inspect.signature(cls))
+
+
+def without_annotations(signature: inspect.Signature) -> str:
+    parameters = [p.replace(annotation=Parameter.empty) for p in signature.parameters.values()]
+    return str(inspect.Signature(parameters))
 
 
 def fresh(family: str, cls: type) -> Any:
@@ -96,6 +131,23 @@ def does(family: str, item: Any) -> list[np.ndarray]:
     if family == "optimizers.schedules":
         return [np.array([item(step) for step in (0, 1, 2, 5, 20)])]
     return []
+
+
+def shows(family: str, cls: type, config: dict[str, Any]) -> list[float] | None:
+    """What an object of a configuration does, in a number for each array; None where it does
+    nothing with the example that its kind is given."""
+    bp.utils.set_random_seed(0)
+    item = cls.from_config(config)
+    if family == "layers" and not isinstance(item, bp.Layer):
+        return None  # it takes text
+    try:
+        if family == "layers":
+            item.build(example(cls.__name__)[1].shape)
+        with warnings.catch_warnings(action="ignore"):
+            seen = does(family, item)
+    except (ValueError, TypeError, LookupError, ArithmeticError):
+        return None
+    return [float(np.ravel(a) @ np.cos(1 + np.arange(np.size(a)))) for a in seen]
 
 
 def run_layer(layer: Any) -> list[np.ndarray]:

@@ -20,10 +20,6 @@ AXES = {
 RANDOM_BIAS = {"bias_initializer": "random_normal"}
 
 
-def drawn(shape, seed=0, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
 def make(name, options, **more):
     return getattr(layers, name)(**options, **more)
 

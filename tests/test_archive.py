@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import struct
 import zipfile
 import zlib
@@ -97,7 +98,7 @@ def test_header_and_arrays_come_back(path, good):
 @given(
     st.dictionaries(
         st.text("abc/_1é ", min_size=1, max_size=8).map(
-            lambda s: "x" + s.strip("/ ").replace("//", "/")
+            lambda s: "x" + re.sub("/+", "/", s.strip("/ "))
         ),
         hnp.arrays(
             st.sampled_from(

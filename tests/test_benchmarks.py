@@ -24,7 +24,7 @@ QUICK = {
     "embedding.py": (["--quick"], "add.at"),
     "footprint.py": (["--quick", "--rows", "mlp-digits", "--peers", "autograd"], "installed mb"),
     "gradcheck.py": (["--quick"], "undecided"),
-    "import_time.py": (["--rounds", "2"], "import backprop"),
+    "import_time.py": (["--rounds", "1"], "import backprop"),
     "optimizers.py": (["--quick"], "adam"),
     "overhead.py": (["--quick", "--growth"], "its own"),
     "recurrent.py": (["--quick"], "LSTM"),

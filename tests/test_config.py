@@ -3,6 +3,7 @@
 import ast
 import copy
 import dataclasses
+import functools
 import inspect
 import json
 import pickle
@@ -15,7 +16,7 @@ from configurables import build_alike, classes, does, fresh, in_use
 import backprop as bp
 from backprop import constraints, initializers, losses, metrics, optimizers, regularizers
 from backprop.arguments import defaults_of
-from backprop.config import called, custom_object_scope, serialize
+from backprop.config import Configurable, called, custom_object_scope, serialize
 from backprop.layer import INFERENCE, Layer
 from backprop.layers import (
     GRU,
@@ -47,14 +48,16 @@ VALUES = [
 ]
 
 
-def other_values(item, name, count=2):
+@functools.cache
+def other_values(family, cls, name, count=2):
     """Values of an argument that the constructor takes and that are not the one it has."""
-    names = defaults_of(type(item))
+    item = fresh(family, cls)
+    names = defaults_of(cls)
     now = serialize(item._arguments.get(name, names[name]))
     found = []
     for value in VALUES:
         try:
-            called(type(item), item._arguments | {name: value})
+            called(cls, item._arguments | {name: value})
         except (ValueError, TypeError, IndexError, AttributeError):
             continue
         if serialize(value) != now:
@@ -69,7 +72,7 @@ def other_values(item, name, count=2):
 )
 def test_every_argument_says_what_it_is_or_refuses(family, cls, make):
     for name in defaults_of(cls).keys() - {"name", "trainable", *make(family, cls).unsaved}:
-        for value in other_values(make(family, cls), name):
+        for value in other_values(family, cls, name):
             item = make(family, cls)
             try:
                 setattr(item, name, value)
@@ -631,6 +634,25 @@ def test_a_configuration_of_few_arguments_is_enough():
 
     assert repr(layer) == "Dense(3)"
     assert repr(Activation.from_config({"activation": "relu"})) == "Activation('relu')"
+
+
+def test_a_class_that_only_joins_others_has_the_constructors_of_all():
+    class Wide(Configurable, kw_only=True):
+        width: int = 2
+
+        def __post_init__(self):
+            self.area = self.width**2
+
+    class Named(Configurable, kw_only=True):
+        label: str = "none"
+
+    class Joined(Named, Wide):
+        pass
+
+    made = Joined(width=3, label="three")
+
+    assert (made.label, made.width, made.area) == ("three", 3, 9)
+    assert Joined().area == 4
 
 
 # ------------------------------------------------------------------ arguments that do nothing

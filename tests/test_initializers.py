@@ -355,6 +355,6 @@ def test_arguments_and_defaults_are_those_of_keras(name):
         cls = getattr(library, name)
         if cls.__init__ is object.__init__:
             return {}
-        return {n: p.default for n, p in inspect.signature(cls.__init__).parameters.items()}
+        return {n: p.default for n, p in inspect.signature(cls).parameters.items()}
 
     assert arguments(initializers) == arguments(keras.initializers)

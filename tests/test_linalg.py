@@ -93,7 +93,7 @@ def test_a_kernels_gradient_takes_sparse_rows_as_dense_ones():
 
 @pytest.mark.parametrize("filled", [False, True])
 def test_a_large_product_is_shared_out_where_blas_is_held(monkeypatch, filled):
-    monkeypatch.setattr(linalg, "LARGE", 1)
+    monkeypatch.setattr(linalg, "SHARED_PRODUCTS", 1)
     monkeypatch.setattr(parallel.Blas, "threads", 3)
     parts, share = [], parallel.share
 

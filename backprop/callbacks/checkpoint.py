@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
+from backprop.arguments import Convert, argument
 from backprop.callbacks.callback import BatchLogs, Callback, Logs, lazy
 from backprop.callbacks.console import say
 from backprop.callbacks.monitor import MonitorCallback
@@ -15,13 +16,27 @@ from backprop.config import Configurable
 from backprop.spelling import nearest
 
 
-def check_save_freq(who: str, save_freq: Any) -> None:
-    if save_freq == "epoch":
-        return
-    if isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1:
+def save_frequency(value: Any, who: str, name: str) -> str | int:
+    if value == "epoch":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(
-            f"{who} expects save_freq='epoch' or a number of batches and got {save_freq!r}"
+            f"{who} expects save_freq='epoch' or a number of batches and got {value!r}"
         )
+    return value
+
+
+def path(given: Any, who: str, name: str, kind: str) -> str:
+    """A path as text; of a file or a folder that is named."""
+    given = os.fspath(given)
+    if not given:
+        raise ValueError(f"{who} expects the path of a {kind} and got an empty one")
+    return given
+
+
+SaveFrequency = Annotated[str | int, Convert(save_frequency, none=True)]
+FilePath = Annotated[str | os.PathLike, Convert(path, none=True, kind="file")]
+FolderPath = Annotated[str | os.PathLike, Convert(path, none=True, kind="folder")]
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -74,34 +89,27 @@ class ModelCheckpoint(MonitorCallback):
 
     remembers = ("_batches", "_postponed", "best")
     fixed = ("initial_value_threshold",)
+    decides = ("baseline", "min_delta")
 
-    def __init__(
-        self,
-        filepath: str | os.PathLike,
-        monitor: str = "val_loss",
-        verbose: int = 0,
-        save_best_only: bool = False,
-        save_weights_only: bool = False,
-        mode: str = "auto",
-        save_freq: str | int = "epoch",
-        initial_value_threshold: float | None = None,
-    ):
+    filepath: FilePath
+    monitor: str = argument(default="val_loss")
+    verbose: int = 0
+    save_best_only: bool = False
+    save_weights_only: bool = False
+    mode: str = argument(default="auto")
+    save_freq: SaveFrequency = "epoch"
+    initial_value_threshold: float | None = None
+
+    _epoch = 0
+    _batches = 0  # since the last time
+    _postponed = None  # the batch that was to be compared, from 1
+
+    def __post_init__(self):
         from backprop.archive import MODEL_FILES, WEIGHT_FILES, known_path
 
-        super().__init__(monitor, mode, initial_value_threshold)
-        check_save_freq("ModelCheckpoint", save_freq)
-        self.filepath = os.fspath(filepath)
-        if not self.filepath:
-            raise ValueError("ModelCheckpoint expects the path of a file and got an empty one")
         # an error now, and not after an epoch of training
-        known_path(self.filepath, WEIGHT_FILES if save_weights_only else MODEL_FILES)
-        self.verbose = verbose
-        self.save_best_only = save_best_only
-        self.save_weights_only = save_weights_only
-        self.save_freq = save_freq
-        self._epoch = 0
-        self._batches = 0  # since the last time
-        self._postponed: int | None = None  # the batch that was to be compared, from 1
+        known_path(self.filepath, WEIGHT_FILES if self.save_weights_only else MODEL_FILES)
+        self.best = self.initial_value_threshold
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._postponed = None
@@ -156,7 +164,7 @@ class ModelCheckpoint(MonitorCallback):
         """The file's name after an epoch (from 0) with these logs."""
         fields = {"epoch": epoch + 1} | logs
         try:
-            return self.filepath.format(**fields)
+            return os.fspath(self.filepath).format(**fields)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"ModelCheckpoint cannot make a name of {self.filepath!r}: {error}; there is "
@@ -238,36 +246,26 @@ class BackupAndRestore(Configurable, Callback):
 
     runs_last = 2
 
-    def __init__(
-        self,
-        backup_dir: str | os.PathLike,
-        save_freq: str | int = "epoch",
-        double_checkpoint: bool = False,
-        delete_checkpoint: bool = True,
-    ):
-        check_save_freq("BackupAndRestore", save_freq)
-        self.backup_dir = os.fspath(backup_dir)
-        if not self.backup_dir:
-            raise ValueError("BackupAndRestore expects the path of a folder and got an empty one")
-        self.save_freq = save_freq
-        self.double_checkpoint = double_checkpoint
-        self.delete_checkpoint = delete_checkpoint
+    backup_dir: FolderPath
+    save_freq: SaveFrequency = "epoch"
+    double_checkpoint: bool = False
+    delete_checkpoint: bool = True
+
+    _epoch = 0
+    _batches = 0  # since the last time
+
+    def __post_init__(self):
         self._latest = os.path.join(self.backup_dir, "latest.npz")
         self._previous = os.path.join(self.backup_dir, "previous.npz")
-        self._epoch = 0
-        self._batches = 0  # since the last time
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._batches = 0
-        collect(self._others())  # what cannot be written is an error now
+        collect(self.companions)  # what cannot be written is an error now
         stopped = self.model.stop_training
         self._restore()
         if self.model.stop_training and not stopped:  # by a callback that had ended the run before
             self.model.trainer.epoch = (self.params or {}).get("epochs", self.model.trainer.epoch)
             self.model.trainer.step = 0
-
-    def _others(self) -> list[Callback]:
-        return [] if self.companions is None else self.companions.callbacks
 
     def _restore(self) -> None:
         if os.path.exists(self._latest):
@@ -284,9 +282,9 @@ class BackupAndRestore(Configurable, Callback):
             self._load(self._previous)
 
     def _load(self, path: str) -> None:
-        from backprop.training.checkpoint import load_checkpoint
+        from backprop.run_state import load_checkpoint
 
-        load_checkpoint(self.model, path, partial(restore, self._others()))
+        load_checkpoint(self.model, path, partial(restore, self.companions))
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -303,12 +301,12 @@ class BackupAndRestore(Configurable, Callback):
             self._save(self._epoch, batch + 1)
 
     def _save(self, epoch: int, batch: int) -> None:
-        from backprop.training.checkpoint import save_checkpoint
+        from backprop.run_state import save_checkpoint
 
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._latest):
             os.replace(self._latest, self._previous)
-        save_checkpoint(self.model, self._latest, epoch, batch, collect(self._others()))
+        save_checkpoint(self.model, self._latest, epoch, batch, collect(self.companions))
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if not self.delete_checkpoint:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from backprop.arguments import argument
 from backprop.callbacks.callback import Logs
 from backprop.callbacks.console import say
-from backprop.callbacks.monitor import MonitorCallback
+from backprop.callbacks.monitor import MonitorCallback, Patience, Size
 
 
 class EarlyStopping(MonitorCallback):
@@ -63,26 +64,16 @@ class EarlyStopping(MonitorCallback):
 
     remembers = ("best", "best_epoch", "best_weights", "stopped_epoch", "wait")
 
-    def __init__(
-        self,
-        monitor: str = "val_loss",
-        min_delta: float = 0,
-        patience: int = 0,
-        verbose: int = 0,
-        mode: str = "auto",
-        baseline: float | None = None,
-        restore_best_weights: bool = False,
-        start_from_epoch: int = 0,
-    ):
-        super().__init__(monitor, mode, min_delta=min_delta)
-        for name, value in (("patience", patience), ("start_from_epoch", start_from_epoch)):
-            if value < 0:
-                raise ValueError(f"EarlyStopping expects {name} of at least 0 and got {value!r}")
-        self.patience = patience
-        self.verbose = verbose
-        self.baseline = baseline
-        self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
+    monitor: str = argument(default="val_loss")
+    min_delta: Size = argument(default=0)
+    patience: Patience = 0
+    verbose: int = 0
+    mode: str = argument(default="auto")
+    baseline: float | None = argument(default=None)
+    restore_best_weights: bool = False
+    start_from_epoch: Patience = 0
+
+    def __post_init__(self):
         self._reset()
 
     def _reset(self) -> None:

@@ -34,9 +34,9 @@ class SwapEMAWeights(Configurable, Callback):
 
     remembers = ("kept",)
 
-    def __init__(self, swap_on_epoch: bool = False):
-        self.swap_on_epoch = swap_on_epoch
-        self._kept: list[tuple[Any, Any]] | None = None  # parameters, and the values that train
+    swap_on_epoch: bool = False
+
+    _kept = None  # parameters, and the values that train
 
     @property
     def kept(self) -> list[Any] | None:

@@ -7,15 +7,26 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.arguments import Convert
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
 from backprop.callbacks.monitor import validated
 from backprop.config import Configurable
 from backprop.spelling import nearest
+
+
+def as_text(path: Any, who: str, name: str) -> str:
+    return os.fspath(path)
+
+
+def one_character(separator: Any, who: str, name: str) -> str:
+    if not isinstance(separator, str) or len(separator) != 1:
+        raise ValueError(f"{who} expects a separator of one character and got {separator!r}")
+    return separator
 
 
 class CSVLogger(Configurable, Callback):
@@ -56,18 +67,16 @@ class CSVLogger(Configurable, Callback):
 
     remembers = ("missing", "rows")
 
-    def __init__(self, filename: str | os.PathLike, separator: str = ",", append: bool = False):
-        if not isinstance(separator, str) or len(separator) != 1:
-            raise ValueError(
-                f"CSVLogger expects a separator of one character and got {separator!r}"
-            )
-        self.filename = os.fspath(filename)
-        self.separator = separator
-        self.append = append
+    filename: Annotated[str | os.PathLike, Convert(as_text, none=True)]
+    separator: Annotated[str, Convert(one_character, none=True)] = ","
+    append: bool = False
+
+    _begun = False  # whether the file has these rows and no others
+
+    def __post_init__(self):
         self.keys: list[str] | None = None
         self.rows = 0  # of the file, that are of this run or of what it was appended to
         self.missing: list[str] = []  # columns of the file that no epoch of this run had
-        self._begun = False  # whether the file has these rows and no others
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._path = os.path.realpath(self.filename)  # a run may change its folder
@@ -196,8 +205,7 @@ class TerminateOnNaN(Configurable, Callback):
     >>> TerminateOnNaN().on_train_batch_end(7, {"loss": 0.5})
     """
 
-    def __init__(self, raise_error: bool = False):
-        self.raise_error = raise_error
+    raise_error: bool = False
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         loss = (logs or {}).get("loss")

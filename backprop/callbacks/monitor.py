@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.arguments import Convert
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
 from backprop.config import Configurable
@@ -30,6 +31,17 @@ LESS = """
     binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy crossentropy bce
     kl_divergence kld kullback_leibler_divergence poisson hinge squared_hinge categorical_hinge
     false_positives false_negatives"""
+
+
+def not_negative(value: Any, who: str, name: str) -> Any:
+    if value < 0:
+        raise ValueError(f"{who} expects {name} of at least 0 and got {value!r}")
+    return value
+
+
+Size = Annotated[float, Convert(lambda value, who, name: abs(value))]
+Patience = Annotated[int, Convert(not_negative)]
+Rate = Annotated[float, Convert(not_negative)]
 
 
 class MonitorCallback(Configurable, Callback):
@@ -60,6 +72,10 @@ class MonitorCallback(Configurable, Callback):
 
     remembers = ("best",)
 
+    _upward = None  # whether more is better, once that is known
+    _warned = False
+
+    # written, as each subclass has these arguments in an order of its own
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -75,8 +91,6 @@ class MonitorCallback(Configurable, Callback):
         self.mode = mode
         self.best = baseline
         self.min_delta = abs(min_delta)
-        self._upward: bool | None = None
-        self._warned = False
 
     def _change(self, name: str, value: Any) -> None:
         super()._change(name, value)

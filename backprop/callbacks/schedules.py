@@ -9,13 +9,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.arguments import Convert, argument
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
-from backprop.callbacks.monitor import MonitorCallback
+from backprop.callbacks.monitor import MonitorCallback, Patience, Rate, Size
 from backprop.config import Configurable
 
 
@@ -27,6 +28,12 @@ def check_settable(callback: Callback) -> None:
         optimizer.learning_rate = float(optimizer.learning_rate)
     except TypeError as error:
         raise TypeError(f"{type(callback).__name__} sets the learning rate: {error}") from None
+
+
+def function_of_epoch(schedule: Any, who: str, name: str) -> Any:
+    if not callable(schedule):
+        raise TypeError(f"{who} expects a function of (epoch, learning_rate) and got {schedule!r}")
+    return schedule
 
 
 class LearningRateScheduler(Configurable, Callback):
@@ -58,16 +65,13 @@ class LearningRateScheduler(Configurable, Callback):
 
     remembers = ("begun",)
 
-    def __init__(self, schedule: Callable[..., float], verbose: int = 0):
-        if not callable(schedule):
-            raise TypeError(
-                "LearningRateScheduler expects a function of (epoch, learning_rate) "
-                f"and got {schedule!r}"
-            )
-        self.schedule = schedule
-        self.verbose = verbose
+    schedule: Annotated[Callable[..., float], Convert(function_of_epoch, none=True)]
+    verbose: int = 0
+
+    _resumed = False
+
+    def __post_init__(self):
         self.begun: int | None = None  # the epoch that it has set the rate for
-        self._resumed = False
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         check_settable(self)
@@ -118,6 +122,12 @@ def takes_two(function: Callable) -> bool:
     return True
 
 
+def less_than_one(factor: Any, who: str, name: str) -> float:
+    if not 0 <= factor < 1:
+        raise ValueError(f"{who} expects a factor of at least 0 and less than 1 and got {factor!r}")
+    return factor
+
+
 class ReduceLROnPlateau(MonitorCallback):
     """Reduce the learning rate when `monitor` has not improved for `patience` epochs.
 
@@ -164,33 +174,18 @@ class ReduceLROnPlateau(MonitorCallback):
 
     remembers = ("best", "cooldown_counter", "wait")
 
-    def __init__(
-        self,
-        monitor: str = "val_loss",
-        factor: float = 0.1,
-        patience: int = 10,
-        verbose: int = 0,
-        mode: str = "auto",
-        min_delta: float = 1e-4,
-        cooldown: int = 0,
-        min_lr: float = 0.0,
-    ):
-        super().__init__(monitor, mode, min_delta=min_delta)
-        if not 0 <= factor < 1:
-            raise ValueError(
-                "ReduceLROnPlateau expects a factor of at least 0 and less than 1 "
-                f"and got {factor!r}"
-            )
-        for name, value in (("patience", patience), ("cooldown", cooldown), ("min_lr", min_lr)):
-            if value < 0:
-                raise ValueError(
-                    f"ReduceLROnPlateau expects {name} of at least 0 and got {value!r}"
-                )
-        self.factor = factor
-        self.patience = patience
-        self.verbose = verbose
-        self.cooldown = cooldown
-        self.min_lr = min_lr
+    decides = ("baseline",)
+
+    monitor: str = argument(default="val_loss")
+    factor: Annotated[float, Convert(less_than_one)] = 0.1
+    patience: Patience = 10
+    verbose: int = 0
+    mode: str = argument(default="auto")
+    min_delta: Size = argument(default=1e-4)
+    cooldown: Patience = 0
+    min_lr: Rate = 0.0
+
+    def __post_init__(self):
         self.cooldown_counter = 0
         self.wait = 0
 

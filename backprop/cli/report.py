@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from backprop.cli.train import Task
+from backprop.cli.task import Task
 
 Array = np.ndarray
 MOST_ACROSS = 12  # classes that a table of confusions has room for

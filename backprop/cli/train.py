@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from backprop import saving, tabular
+from backprop import saving
 from backprop.cli import report
 from backprop.cli.layers import parse_layers
 from backprop.cli.outputs import draw, output_paths, replaced
-from backprop.cli.sources import Source, load_source
+from backprop.cli.task import Task, load_digits, load_task
 from backprop.cli.usage import UsageError
-from backprop.tabular import Preprocessing, Table
 
 Array = np.ndarray
 WHAT = "train a network on the digits, or on a CSV or NPZ file"
@@ -101,32 +100,6 @@ def add_options(train: argparse.ArgumentParser) -> None:
     train.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-class Task:
-    """Data that are ready for a network: rows to train on, rows held out, how answers are read."""
-
-    def __init__(
-        self,
-        x: Array,
-        y: Array,
-        training: Array,
-        held_out: Array,
-        prepared: Preprocessing,
-        notes: list[str] | None = None,
-    ):
-        self.x, self.y = x, y
-        self.training, self.held_out = training, held_out
-        self.prepared = prepared
-        self.notes = notes or []
-
-    @property
-    def classes(self) -> int:
-        return len(self.prepared.classes or ())
-
-    @property
-    def held(self) -> tuple[Array, Array]:
-        return self.x[self.held_out], self.y[self.held_out]
-
-
 def run(options: argparse.Namespace) -> int:
     from backprop import Input, Sequential, utils
     from backprop.layers import Dense
@@ -141,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
     model = Sequential([Input(task.x.shape[1:]), *hidden, last], name=output.stem)
     epochs, batch_size = compile_model(model, options, task)
 
-    print(f"{describe(task)}; {model.count_params():,} parameters, {epochs} epochs")
+    print(f"{task.describe()}; {model.count_params():,} parameters, {epochs} epochs")
     for note in [*task.notes, *replaced(output, picture)]:
         print(f"note: {note}")
     with blas_threads(model):
@@ -188,9 +161,6 @@ def blas_threads(model: Any) -> Any:
     return threadpool_limits(1 if model.count_params() < SMALL else None, user_api="blas")
 
 
-# ---------------------------------------------------------------------------- what to train on
-
-
 def check_options(options: argparse.Namespace) -> None:
     for name in ("target", "ignore", "task", "held_out", "decimal", "dates"):
         if options.data is None and getattr(options, name) is not None:
@@ -207,86 +177,8 @@ def check_options(options: argparse.Namespace) -> None:
         raise UsageError(f"--learning-rate expects a positive number, got {options.learning_rate}")
 
 
-def load_digits() -> Task:
-    """The digits in their own split: every fifth row is held out."""
-    from backprop.datasets import digits
-
-    (x_train, y_train), (x_test, y_test) = digits.load_data()
-    prepared = Preprocessing(target="digit", classes=list(range(10)), array_deviation=16.0)
-    x = prepared.encode(np.concatenate([x_train, x_test])[..., None])
-    y = np.concatenate([y_train, y_test]).astype(np.int64)
-    n = len(x_train)
-    return Task(x, y, np.arange(n), np.arange(n, len(x)), prepared)
-
-
-def load_task(options: argparse.Namespace) -> Task:
-    source = load_source(options)
-    task = tabular.choose_task(source.y, options.task or "auto", source.target)
-    training, held_out = split(source, options, task)
-    prepared = Preprocessing()
-    prepared.learn_target(source.y, training, task, source.target)
-    notes = [*source.notes, *about_classes(prepared, source, options)]
-    ignored = options.ignore or []
-    if isinstance(source.x, Table):
-        source.x.require(ignored)
-        wanted = [c for c in source.x.columns if c != source.target and c not in ignored]
-        notes += prepared.learn_columns(source.x, wanted, training)
-    elif ignored:
-        raise UsageError("--ignore is for the columns of a table")
-    else:
-        prepared.array_mean, prepared.array_deviation = tabular.learn_array(source.x, training)
-    return Task(
-        prepared.encode(source.x),
-        prepared.encode_target(source.y),
-        training,
-        held_out,
-        prepared,
-        notes,
-    )
-
-
-def split(source: Source, options: argparse.Namespace, task: str) -> tuple[Array, Array]:
-    """The numbers of the rows to train with and of those held out: the source's own, or drawn."""
-    if source.training_rows is None:
-        share = 0.2 if options.held_out is None else options.held_out
-        return tabular.hold_out(source.y, share, options.seed, classes=task == "classification")
-    if options.held_out is not None:
-        raise UsageError(f"{options.data} has held-out rows of its own: leave --held-out out")
-    n = source.training_rows
-    return np.arange(n), np.arange(n, len(source.y))
-
-
-def about_classes(
-    prepared: Preprocessing, source: Source, options: argparse.Namespace
-) -> list[str]:
-    """What may be surprising about the classes: that there are any, and how rare some are."""
-    classes, notes = prepared.classes, []
-    if classes is None:
-        return []
-    if (options.task or "auto") == "auto" and len(classes) > 2 and isinstance(classes[0], int):
-        notes.append(
-            f"the {len(classes)} different whole numbers of {prepared.target!r} are taken for "
-            "classes: say --task regression if they are a quantity"
-        )
-    counts = np.bincount(prepared.encode_target(source.y), minlength=len(classes))
-    rare = [f"{label!r} ({n})" for label, n in zip(classes, counts, strict=True) if n < RARE]
-    if rare:
-        notes.append(
-            f"classes of fewer than {RARE} rows can hardly be learned: {tabular.listing(rare)}"
-        )
-    return notes
-
-
-RARE = 5
-
-
 def default_layers(task: Task) -> str:
     return TABLE if task.x.ndim == 2 else f"flatten, {TABLE}"
-
-
-def describe(task: Task) -> str:
-    kind = f"{task.classes} classes" if task.classes else f"regression of {task.prepared.target!r}"
-    return f"{len(task.training):,} rows to train on, {len(task.held_out):,} held out, {kind}"
 
 
 # ---------------------------------------------------------------------------- how to train

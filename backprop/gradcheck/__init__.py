@@ -1,4 +1,24 @@
-"""Gradients certified by finite differences that bound their own error."""
+"""Gradients certified by finite differences that bound their own error.
+
+A file knows those above it and none below:
+
+    entry         what is said of one gradient
+    noise         how far a function scatters by rounding
+    slopes        φ'(0) by differences, with its bound
+    probe         a subject as a function F of its input and its parameters
+    point         the point at which a check looks, and directions from it
+    measured      the record of what a forward and a backward pass say at a point
+    kinks         two slopes at one point, and what backward may say there
+    rounding      what rounding does to both passes at a point
+    comparison    <gradient, u> against the slope along u: an entry
+    verdict       one gradient, along as many directions as it takes
+    complexstep, entrywise, precision, lattice     slopes by complex steps, entry by entry, the pass
+                  in float32, a second point where kinks and ties are
+    locate, diagnosis, pictures     which entries are wrong, what that looks like, drawn
+    report        all entries, and the way to a closer look
+    engine        `gradcheck`, the whole
+    catalogue     what ships with the library, each with inputs on which to certify it
+"""
 
 from backprop.gradcheck.engine import gradcheck
 from backprop.gradcheck.report import Entry, Report

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,15 +44,15 @@ def normal(shape: tuple[int, ...]) -> Callable[[np.random.Generator], Any]:
     return lambda rng: rng.standard_normal(shape)
 
 
+def along_axes(family: str, *arguments: Any) -> dict[str, list[tuple[Callable[[], Any], tuple]]]:
+    """A family's layers along one to three axes, made alike."""
+    shapes = {f"{family}{n}D": shape for n, shape in enumerate((SEQUENCE, IMAGE, VOLUME), start=1)}
+    return {name: [(partial(getattr(L, name), *arguments), x)] for name, x in shapes.items()}
+
+
 # a class → constructions and the shape of an input for each; makers, as a layer may hold layers
 LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     "Activation": [(lambda: L.Activation("tanh"), ROWS), (lambda: L.Activation("relu"), ROWS)],
-    "AdaptiveAveragePooling1D": [(lambda: L.AdaptiveAveragePooling1D(2), SEQUENCE)],
-    "AdaptiveAveragePooling2D": [(lambda: L.AdaptiveAveragePooling2D(2), IMAGE)],
-    "AdaptiveAveragePooling3D": [(lambda: L.AdaptiveAveragePooling3D(2), VOLUME)],
-    "AdaptiveMaxPooling1D": [(lambda: L.AdaptiveMaxPooling1D(2), SEQUENCE)],
-    "AdaptiveMaxPooling2D": [(lambda: L.AdaptiveMaxPooling2D(2), IMAGE)],
-    "AdaptiveMaxPooling3D": [(lambda: L.AdaptiveMaxPooling3D(2), VOLUME)],
     "AlphaDropout": [(lambda: L.AlphaDropout(0.3), ROWS)],
     "AveragePooling1D": [
         (lambda: L.AveragePooling1D(2), SEQUENCE),
@@ -95,9 +96,6 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.ConvLSTM2D(2, (1, 2), 2, "same", dropout=0.3, recurrent_dropout=0.2), FILM),
     ],
     "ConvLSTM3D": [(lambda: L.ConvLSTM3D(2, (1, 2, 1)), (*FILM, 1))],
-    "Cropping1D": [(lambda: L.Cropping1D(1), SEQUENCE)],
-    "Cropping2D": [(lambda: L.Cropping2D(1), IMAGE)],
-    "Cropping3D": [(lambda: L.Cropping3D(1), VOLUME)],
     "Dense": [
         (lambda: L.Dense(4), ROWS),
         (lambda: L.Dense(4, "tanh"), ROWS),
@@ -119,12 +117,6 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     ],
     "GaussianDropout": [(lambda: L.GaussianDropout(0.3), ROWS)],
     "GaussianNoise": [(lambda: L.GaussianNoise(0.5), ROWS)],
-    "GlobalAveragePooling1D": [(lambda: L.GlobalAveragePooling1D(), SEQUENCE)],
-    "GlobalAveragePooling2D": [(lambda: L.GlobalAveragePooling2D(), IMAGE)],
-    "GlobalAveragePooling3D": [(lambda: L.GlobalAveragePooling3D(), VOLUME)],
-    "GlobalMaxPooling1D": [(lambda: L.GlobalMaxPooling1D(), SEQUENCE)],
-    "GlobalMaxPooling2D": [(lambda: L.GlobalMaxPooling2D(), IMAGE)],
-    "GlobalMaxPooling3D": [(lambda: L.GlobalMaxPooling3D(), VOLUME)],
     "GroupNormalization": [(lambda: L.GroupNormalization(3), (4, 5, 6))],
     "InputLayer": [(lambda: L.InputLayer((6,)), ROWS)],
     "LSTM": [
@@ -183,9 +175,6 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.SimpleRNN(4, "relu", return_sequences=True), SEQUENCE),
     ],
     "SinePositionEncoding": [(lambda: L.SinePositionEncoding(), SEQUENCE)],
-    "SpatialDropout1D": [(lambda: L.SpatialDropout1D(0.4), SEQUENCE)],
-    "SpatialDropout2D": [(lambda: L.SpatialDropout2D(0.4), IMAGE)],
-    "SpatialDropout3D": [(lambda: L.SpatialDropout3D(0.4), VOLUME)],
     "SpectralNormalization": [
         # many iterations: with few, σ is not yet the function that is differentiated
         (lambda: L.SpectralNormalization(L.Dense(4, "tanh", kernel_initializer="ones"), 40), ROWS)
@@ -205,9 +194,13 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.UpSampling2D((2, 3), interpolation="bilinear"), IMAGE),
     ],
     "UpSampling3D": [(lambda: L.UpSampling3D(), VOLUME)],
-    "ZeroPadding1D": [(lambda: L.ZeroPadding1D(), SEQUENCE)],
-    "ZeroPadding2D": [(lambda: L.ZeroPadding2D(), IMAGE)],
-    "ZeroPadding3D": [(lambda: L.ZeroPadding3D(), VOLUME)],
+    **along_axes("AdaptiveAveragePooling", 2),
+    **along_axes("AdaptiveMaxPooling", 2),
+    **along_axes("Cropping", 1),
+    **along_axes("GlobalAveragePooling"),
+    **along_axes("GlobalMaxPooling"),
+    **along_axes("SpatialDropout", 0.4),
+    **along_axes("ZeroPadding"),
 }
 
 
@@ -228,7 +221,7 @@ def tokens(below: int, shape: tuple[int, ...]) -> Callable[[np.random.Generator]
 # how a loss wants its targets and predictions, by the first rule that fits the class' name
 def pair_for(name: str) -> Callable[[np.random.Generator, int, int], tuple[Any, Any]]:
     if name.startswith("Sparse") or name == "CategoricalGeneralizedCrossEntropy":
-        return lambda rng, n, k: (rng.integers(0, k, n), shares(rng, n, k))
+        return lambda rng, n, k: (rng.integers(0, k, n), distributions(rng, n, k))
     if name == "CTC":  # n sequences of 5 steps, which spell two labels and padding
         return lambda rng, n, k: (
             np.pad(rng.integers(1, k, (n, 2)), ((0, 0), (0, 1))),
@@ -237,7 +230,7 @@ def pair_for(name: str) -> Callable[[np.random.Generator, int, int], tuple[Any, 
     if name.startswith("Binary"):
         return lambda rng, n, k: (rng.integers(0, 2, (n, k)), rng.uniform(0.1, 0.9, (n, k)))
     if name.startswith(("Categorical", "KL")) and "Hinge" not in name:
-        return lambda rng, n, k: (shares(rng, n, k), shares(rng, n, k))
+        return lambda rng, n, k: (distributions(rng, n, k), distributions(rng, n, k))
     if name == "CategoricalHinge":
         return lambda rng, n, k: (np.eye(k)[rng.integers(0, k, n)], rng.standard_normal((n, k)))
     if "Hinge" in name:
@@ -245,8 +238,8 @@ def pair_for(name: str) -> Callable[[np.random.Generator, int, int], tuple[Any, 
     return lambda rng, n, k: (rng.uniform(0.5, 2, (n, k)), rng.uniform(0.5, 2, (n, k)))
 
 
-def shares(rng: np.random.Generator, n: int, k: int) -> Any:
-    """Positive numbers that sum to 1."""
+def distributions(rng: np.random.Generator, n: int, k: int) -> Any:
+    """(n, k): positive numbers, each row of which sums to 1."""
     p = rng.uniform(0.1, 1.0, (n, k))
     return p / p.sum(-1, keepdims=True)
 

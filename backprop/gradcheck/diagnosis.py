@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
 
 import numpy as np
 
+from backprop.gradcheck.entry import Entry
+from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.probe import Array, Slot
-
-if TYPE_CHECKING:
-    from backprop.gradcheck.engine import Check
 
 STEPS = (2.0**-12, 2.0**-14)
 SECONDS = 2.0  # to spend at most
@@ -34,20 +34,39 @@ CLOSE = 1e-5  # of the largest entry: what counts as equal
 
 @dataclass(frozen=True)
 class Case:
-    """A wrong gradient, entry by entry."""
+    """A wrong gradient, entry by entry: that of slot i."""
 
-    slot: Slot
-    analytic: Array
-    numeric: Array
+    here: Measured
+    i: int
     jacobian: Array  # (outputs, entries)
-    v: Array
-    y_shape: tuple[int, ...]
-    x_shape: tuple[int, ...]
-    check: Any
+
+    @property
+    def slot(self) -> Slot:
+        return self.here.probe.slots[self.i]
+
+    @cached_property
+    def analytic(self) -> Array:
+        return self.here.gradients[self.i].astype(np.float64)
+
+    @cached_property
+    def numeric(self) -> Array:
+        return (self.here.v @ self.jacobian).reshape(self.slot.shape)
+
+    @property
+    def y_shape(self) -> tuple[int, ...]:
+        return self.here.run.shape
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        return self.here.probe.x.shape
 
     @property
     def is_input(self) -> bool:
         return self.slot.parameter is None
+
+    def backward(self, v: Array) -> Array:
+        """The answer to another upstream gradient."""
+        return self.here.probe.reverse(self.here.run, v)[self.i]
 
     def like(self, other: Array) -> bool:
         """Whether the analytic gradient is `other`, which is not the numeric one."""
@@ -56,61 +75,49 @@ class Case:
         )
 
 
-def diagnose(check: Check, report: Any) -> str | None:
+@np.errstate(all="ignore")  # a step may leave a function's domain
+def diagnose(failed: Sequence[Entry], here: Measured) -> str | None:
     """A sentence about the first failed gradient that looks like something, or None."""
     until = time.monotonic() + SECONDS
-    for entry in report.failed:
+    for entry in failed:
         if entry.method != "differences" or not np.isfinite(entry.analytic):
             continue
         try:
-            i = check.index(entry.name)
+            i = here.probe.index(entry.name)
         except ValueError:
             continue
-        if 2 * len(STEPS) * check.probe.slots[i].size > EVALUATIONS:
+        if 2 * len(STEPS) * here.probe.slots[i].size > EVALUATIONS:
             continue
-        case = closer(check, i, until)
-        if case is None:
+        jacobian = by_differences(i, here, until)
+        if jacobian is None:
             return None
-        for look in LOOKS:
-            said = look(case)
+        case = Case(here, i, jacobian)
+        for likeness in LIKENESSES:
+            said = likeness(case)
             if said:
                 return f"{entry.name}: {said}"
     return None
 
 
-def closer(check: Check, i: int, until: float) -> Case | None:
-    """The gradient with its Jacobian by differences; None if that takes too long."""
-    probe, slot = check.probe, check.probe.slots[i]
-    n = check.run.y.size
-    if n * slot.size > 4_000_000:
+def by_differences(i: int, here: Measured, until: float) -> Array | None:
+    """The Jacobian of slot i; None if that takes too long."""
+    probe, slot = here.probe, here.probe.slots[i]
+    if here.run.y.size * slot.size > 4_000_000:
         return None
-    jacobian = np.zeros((n, slot.size))
-    still = check.still[i]
-    for k in range(slot.size) if still is None else np.flatnonzero(~still):
+    jacobian = np.zeros((here.run.y.size, slot.size))
+    for k in range(slot.size) if slot.still is None else np.flatnonzero(~slot.still):
         if time.monotonic() > until:
             return None
         u = np.zeros(slot.size)
         u[k] = 1.0
-        direction: list[Array | None] = [None] * len(check.point)
-        direction[i] = u.reshape(slot.shape)
+        direction = here.alone(i, u.reshape(slot.shape))
         d = [
-            (probe.run(check.point, direction, h).y - probe.run(check.point, direction, -h).y)
+            (probe.run(here.point, direction, h).y - probe.run(here.point, direction, -h).y)
             / (2 * h)
             for h in STEPS
         ]
         jacobian[:, k] = d[1] + (d[1] - d[0]) / 15
-    if not np.isfinite(jacobian).all():
-        return None
-    return Case(
-        slot,
-        check.gradients[i].astype(np.float64),
-        (check.v @ jacobian).reshape(slot.shape),
-        jacobian,
-        check.v,
-        check.run.shape,
-        probe.x.shape,
-        check,
-    )
+    return jacobian if np.isfinite(jacobian).all() else None
 
 
 def same(a: Array, b: Array, close: float = CLOSE) -> bool:
@@ -127,14 +134,13 @@ def informative(a: Array) -> int:
 # ------------------------------------------------------------------------------- one gradient
 
 
-def upstream(case: Case) -> str | None:
+def upstream_lost(case: Case) -> str | None:
     """The answer to twice the upstream gradient must be twice the answer."""
-    check = case.check
-    if check.probe.loss is not None or case.v.size == 0:
+    run, v = case.here.run, case.here.v
+    if case.here.probe.loss is not None or v.size == 0:
         return None
-    i = check.probe.slots.index(case.slot)
-    twice = check.probe.reverse(check.run, 2 * check.v)[i]
-    zero = check.probe.reverse(check.run, 0 * check.v)[i] if check.run.penalised else 0.0
+    twice = case.backward(2 * v)
+    zero = case.backward(0 * v) if run.penalised else 0.0
     g, twice = case.analytic - zero, twice - zero
     if informative(g) < 1 or same(twice, 2 * g):
         return None
@@ -145,13 +151,13 @@ def upstream(case: Case) -> str | None:
     return "is not linear in the upstream gradient"
 
 
-def nothing(case: Case) -> str | None:
+def left_at_zero(case: Case) -> str | None:
     if not case.analytic.any() and informative(case.numeric) >= 1:
         return "backward leaves it 0: it is never set, or its path is lost"
     return None
 
 
-def rounded(case: Case) -> str | None:
+def single_precision(case: Case) -> str | None:
     """Right, but for the digits that float32 does not have."""
     g = case.analytic
     if same(g, case.numeric, 1e-6) and np.array_equal(g, g.astype(np.float32)):
@@ -159,7 +165,7 @@ def rounded(case: Case) -> str | None:
     return None
 
 
-def factor(case: Case) -> str | None:
+def constant_factor(case: Case) -> str | None:
     """A constant ratio, and what it would stand for where that is only one thing."""
     n, g = case.numeric, case.analytic
     top = np.abs(n) > 1e-3 * np.abs(n).max(initial=0)
@@ -240,11 +246,11 @@ def turned(case: Case) -> str | None:
     return None
 
 
-def part(case: Case) -> str | None:
+def part_of_a_sum(case: Case) -> str | None:
     """A parameter's gradient is a sum over all outputs; one that lacks some of it."""
-    if case.is_input or len(case.y_shape) < 2 or case.v.size != int(np.prod(case.y_shape)):
+    if case.is_input or len(case.y_shape) < 2 or case.here.v.size != int(np.prod(case.y_shape)):
         return None
-    terms = (case.v[:, None] * case.jacobian).reshape(*case.y_shape, *case.slot.shape)
+    terms = (case.here.v[:, None] * case.jacobian).reshape(*case.y_shape, *case.slot.shape)
     for axis in range(len(case.y_shape) - 1):
         over = tuple(a for a in range(len(case.y_shape)) if a != axis)
         by_place = terms.sum(axis=over)
@@ -257,14 +263,12 @@ def part(case: Case) -> str | None:
     return None
 
 
-def couplings(case: Case) -> str | None:
+def couplings_lost(case: Case) -> str | None:
     """Who moves whom: the forward pass' graph against the backward pass'."""
-    m = case.v.size
+    m = case.here.v.size
     if not case.is_input or not case.y_shape or m != int(np.prod(case.y_shape)) or m > OUTPUTS:
         return None
-    check = case.check
-    i = check.probe.slots.index(case.slot)
-    back = np.array([check.probe.reverse(check.run, one)[i].ravel() for one in np.eye(m)])
+    back = np.array([case.backward(one).ravel() for one in np.eye(m)])
     forward, backward = edges(case.jacobian), edges(back)
     xs = np.indices(case.x_shape).reshape(len(case.x_shape), 1, -1)
     ys = np.indices(case.y_shape).reshape(len(case.y_shape), -1, 1)
@@ -296,7 +300,7 @@ def edges(jacobian: Array) -> Array:
     return np.abs(jacobian) > 1e-7 * np.abs(jacobian).max(initial=0)
 
 
-def path(case: Case) -> str | None:
+def mean_forgotten(case: Case) -> str | None:
     """An error that is constant along an axis is a mean that was forgotten."""
     e = case.analytic - case.numeric
     top = float(np.abs(e).max(initial=0))
@@ -313,7 +317,7 @@ def path(case: Case) -> str | None:
     return None
 
 
-def few(case: Case) -> str | None:
+def few_entries(case: Case) -> str | None:
     """Some entries only."""
     wrong = np.abs(case.analytic - case.numeric) > CLOSE * np.abs(case.numeric).max(initial=0)
     count = int(wrong.sum())
@@ -325,4 +329,14 @@ def few(case: Case) -> str | None:
     return None
 
 
-LOOKS = (nothing, upstream, rounded, factor, turned, part, couplings, path, few)
+LIKENESSES = (
+    left_at_zero,
+    upstream_lost,
+    single_precision,
+    constant_factor,
+    turned,
+    part_of_a_sum,
+    couplings_lost,
+    mean_forgotten,
+    few_entries,
+)

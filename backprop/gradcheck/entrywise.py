@@ -10,128 +10,123 @@ batch of two different halves must give the two results side by side.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backprop.gradcheck import slopes
+from backprop.gradcheck.entry import Entry, place_of
+from backprop.gradcheck.measured import Measured
+from backprop.gradcheck.noise import EPS
 from backprop.gradcheck.probe import Array
-from backprop.gradcheck.report import Entry
-
-if TYPE_CHECKING:
-    from backprop.gradcheck.engine import Check
+from backprop.gradcheck.rounding import Rounding
 
 STEPS = (2.0**-9, 2.0**-11, 2.0**-13)
 NUMBERS = 2_000_000  # in one stacked batch
-EPS = float(np.finfo(np.float64).eps)
 
 
-def every_entry(check: Check) -> None:
-    """Difference each entry, and let the worst of a gradient stand for it."""
-    for i, entry in enumerate(check.entries[: len(check.probe.slots)]):
-        before = check.probe.evaluations
-        numeric, error = differences(check, i)
-        found = worst(check, i, numeric, error)
-        spent = entry.evaluations + check.probe.evaluations - before
-        check.entries[i] = replace(found, evaluations=spent)
+def entry_by_entry(i: int, entry: Entry, rounding: Rounding) -> Entry:
+    """Difference each entry of a gradient, and let the worst stand for it."""
+    passes = rounding.here.probe.passes
+    before = passes.forward
+    found = worst(i, *differences(i, rounding), rounding)
+    return replace(found, evaluations=entry.evaluations + passes.forward - before)
 
 
-def differences(check: Check, i: int) -> tuple[Array, Array]:
-    """The numeric gradient, and the error of each of its entries."""
-    check.rounding.measure()
-    shape = check.probe.slots[i].shape
+def differences(i: int, rounding: Rounding) -> tuple[Array, Array]:
+    """The numeric gradient of slot i, and the error of each of its entries."""
+    rounding.measure()
+    here, slot = rounding.here, rounding.here.probe.slots[i]
     tables: list[list[Array]] = []
     row: list[Array] = []
     for h in STEPS:
-        d = central(check, i, h)
+        d = central(i, h, here)
         # written for numbers, and as good for arrays of them
         row = slopes.extrapolated(d, row)  # type: ignore[arg-type]
         tables.append(row)
     remainder = np.abs(tables[-1][-1] - tables[-2][-1])
-    error = 4 * remainder + slopes.SAFETY * check.sigma / STEPS[-1]
-    numeric, error = tables[-1][-1].reshape(shape), error.reshape(shape)
-    still = check.still[i]
-    if still is not None:  # no numbers, so there is nothing to compare
-        numeric[still], error[still] = check.gradients[i][still], 0.0
+    error = 4 * remainder + slopes.SAFETY * rounding.sigma / STEPS[-1]
+    numeric, error = tables[-1][-1].reshape(slot.shape), error.reshape(slot.shape)
+    if slot.still is not None:  # no numbers, so there is nothing to compare
+        numeric[slot.still], error[slot.still] = here.gradients[i][slot.still], 0.0
     return numeric, error
 
 
-def central(check: Check, i: int, h: float) -> Array:
+def central(i: int, h: float, here: Measured) -> Array:
     """D(h) for each entry."""
-    probe, slot = check.probe, check.probe.slots[i]
-    n = slot.size
+    n = here.probe.slots[i].size
     d = np.empty(n)
-    k = stacked_at_once(check, i)
+    k = stacked_at_once(i, here)
     if k > 1:
         for start in range(0, n, k):
             which = np.arange(start, min(start + k, n))
-            d[which] = (stacked(check, i, which, h) - stacked(check, i, which, -h)) / (2 * h)
+            d[which] = (stacked(i, which, h, here) - stacked(i, which, -h, here)) / (2 * h)
         return d
-    point = [p.copy() for p in check.point]
+    point = [p.copy() for p in here.point]
     moving = point[i].reshape(-1)
     for j in range(n):
-        here = moving[j]
+        centre = moving[j]
         values = []
         for step in (h, -h):
-            moving[j] = here + step
-            values.append(float(check.v @ probe.run(point).y))
-        moving[j] = here
+            moving[j] = centre + step
+            values.append(float(here.v @ here.probe.run(point).y))
+        moving[j] = centre
         d[j] = (values[0] - values[1]) / (2 * h)
     return d
 
 
-def stacked(check: Check, i: int, which: Array, h: float) -> Array:
+def stacked(i: int, which: Array, h: float, here: Measured) -> Array:
     """φ with entry which[k] of x moved by h, for each k, in one forward pass."""
-    x = check.point[i]
+    x = here.point[i]
     copies = np.repeat(x[None], len(which), 0)
     copies.reshape(len(which), -1)[np.arange(len(which)), which] += h
-    y = forward(check, i, copies.reshape(-1, *x.shape[1:]))
-    return y.reshape(len(which), -1) @ check.v
+    y = outputs(i, copies.reshape(-1, *x.shape[1:]), here)
+    return y.reshape(len(which), -1) @ here.v
 
 
-def forward(check: Check, i: int, x: Array) -> Array:
-    point = list(check.point)
+def outputs(i: int, x: Array, here: Measured) -> Array:
+    """F with x in slot i."""
+    point = list(here.point)
     point[i] = x
-    return check.probe.run(point).y
+    return here.probe.run(point).y
 
 
-def stacked_at_once(check: Check, i: int) -> int:
+def stacked_at_once(i: int, here: Measured) -> int:
     """How many copies of the batch one forward pass may take: 1 where samples are not alone."""
-    probe, slot = check.probe, check.probe.slots[i]
-    x = check.point[i]
+    probe, slot, run = here.probe, here.probe.slots[i], here.run
+    x = here.point[i]
     alone = slot.parameter is None and not probe.is_loss and probe.loss is None
-    if not alone or check.run.penalised or probe.mask is not None or not check.run.shape:
+    if not alone or run.penalised or probe.mask is not None or not run.shape:
         return 1
-    k = max(1, min(slot.size, NUMBERS // max(x.size, check.run.y.size)))
+    k = max(1, min(slot.size, NUMBERS // max(x.size, run.y.size)))
     other = x[::-1] + 0.25
     try:
-        together = forward(check, i, np.concatenate([x, other]))
-        apart = np.concatenate([check.run.y, forward(check, i, other)])
+        together = outputs(i, np.concatenate([x, other]), here)
+        apart = np.concatenate([run.y, outputs(i, other, here)])
     except ValueError:
         return 1
     same = together.shape == apart.shape and np.allclose(together, apart, 1e-12, 1e-13)
     return k if same else 1
 
 
-def worst(check: Check, i: int, numeric: Array, error: Array) -> Entry:
-    slot, g = check.probe.slots[i], check.gradients[i]
-    moves = check.roundoff[i]
+def worst(i: int, numeric: Array, error: Array, rounding: Rounding) -> Entry:
+    """The entry that is furthest off, against its bound."""
+    here = rounding.here
+    slot, g, moves = here.probe.slots[i], here.gradients[i], rounding.moves[i]
     roundoff = np.max([np.abs(c) for c in moves], axis=0) if moves else np.zeros(g.shape)
     size = float(np.abs(g).max(initial=0))
     bound = error + 4 * roundoff + 1e3 * EPS * size
     off = np.abs(g - numeric)
     ratio = np.where(np.isfinite(off), off / np.maximum(bound, 1e-300), np.inf)
-    at = np.unravel_index(int(np.argmax(ratio)), ratio.shape) if ratio.shape else ()
+    at = place_of(int(np.argmax(ratio)), ratio.shape)
     a, n, b = float(g[at]), float(numeric[at]), float(bound[at])
-    place = tuple(map(int, at))
     coarse = bound > np.maximum(
-        slopes.PRECISION * 10 * max(size, np.abs(numeric).max()), slopes.ZERO * check.natural
+        slopes.PRECISION * 10 * max(size, np.abs(numeric).max()), slopes.ZERO * here.natural
     )
     if not abs(a - n) <= b:
         count = int((~(off <= bound)).sum())
         verdict = "fail"
         reason = (
-            f"{count} of {g.size} entries are wrong; entry {place}: backward says {a:.6g}, "
+            f"{count} of {g.size} entries are wrong; entry {at}: backward says {a:.6g}, "
             f"differences say {n:.6g}"
         )
     elif coarse.any():

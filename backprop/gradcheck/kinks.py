@@ -20,12 +20,14 @@ relu(x) - alpha relu(-x), has at 0, and what Keras' PReLU says there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backprop.gradcheck.probe import Array, Point, Probe, Run
+from backprop.gradcheck.entry import Entry, place_of
+from backprop.gradcheck.measured import Measured
+from backprop.gradcheck.noise import EPS
+from backprop.gradcheck.probe import Array, Direction
 
 STEPS = (2.0**-14, 2.0**-16)
 OUTPUTS = 8  # with a kink, that get a backward pass of their own
@@ -41,8 +43,8 @@ class Bracket:
 
     Attributes
     ----------
-    kinked, judged : int
-        Outputs with a kink, and those of them that were looked at one by one.
+    kinked : int
+        Outputs with a kink.
     violation : str
         How the backward pass left its bracket; empty if it did not.
     unsettled : int
@@ -52,78 +54,110 @@ class Bracket:
     """
 
     kinked: int
-    judged: int
     violation: str
     unsettled: int
     difference: float
     bound: float
 
-
-def bracket(
-    probe: Probe,
-    point: Point,
-    run: Run,
-    v: Array,
-    direction: Sequence[Array | None],
-    rng: np.random.Generator,
-) -> Bracket:
-    """Judge the backward pass at a point with kinks, along a direction."""
-
-    def along(gradients: list[Array]) -> float:
-        return sum(
-            float((g * u).sum()) for g, u in zip(gradients, direction, strict=True) if u is not None
+    def passing(self, entry: Entry, reason: str = "") -> Entry:
+        """The entry, which passes by the slopes on both sides."""
+        return replace(
+            entry,
+            verdict="pass",
+            reason=reason,
+            method="kinks",
+            bound=self.bound,
+            analytic=self.difference,
+            numeric=0.0,
         )
 
-    def slope(run: Run, weights: Array, offset: float) -> float:
-        return along(probe.reverse(run, weights)) - offset
+    def failing(self, entry: Entry, where: str = "") -> Entry:
+        """The entry, which fails by how the backward pass left the bracket."""
+        return replace(entry, verdict="fail", reason=where + self.violation, method="kinks")
 
-    right, left = [], []
-    for h in STEPS:
-        right.append((probe.run(point, direction, h).y - run.y) / h)
-        left.append((run.y - probe.run(point, direction, -h).y) / h)
-    finite = np.isfinite([*right, *left]).all(0)
-    r, drift_r = limit(right)
-    l, drift_l = limit(left)
-    size = np.abs(r) + np.abs(l)
-    rounding = 16 * np.finfo(np.float64).eps * np.abs(run.y) / STEPS[-1]
-    settled = finite & (np.maximum(drift_r, drift_l) <= 1e-2 * size + rounding)
-    kinked = settled & (np.abs(r - l) > 1e-3 * size + rounding)
-    smooth = settled & ~kinked
+
+class Sides:
+    """The slopes r and l of every output along a direction, and how well they are known."""
+
+    def __init__(self, here: Measured, direction: Direction):
+        run = here.run
+        right, left = [], []
+        for h in STEPS:
+            right.append((here.probe.run(here.point, direction, h).y - run.y) / h)
+            left.append((run.y - here.probe.run(here.point, direction, -h).y) / h)
+        finite = np.isfinite([*right, *left]).all(0)
+        self.r, drift_r = limit(right)
+        self.l, drift_l = limit(left)
+        self.size = np.abs(self.r) + np.abs(self.l)
+        self.rounding = 16 * EPS * np.abs(run.y) / STEPS[-1]
+        self.drift = np.maximum(drift_r, drift_l)
+        differ = np.abs(self.r - self.l) > 1e-3 * self.size + self.rounding
+        self.settled = finite & (self.drift <= 1e-2 * self.size + self.rounding)
+        self.kinked, self.smooth = self.settled & differ, self.settled & ~differ
+
+    def between(self, j: int) -> tuple[float, float]:
+        """What the slope of output j must lie between."""
+        r, l = self.r[j], self.l[j]
+        known = CLOSE * self.size[j] + self.rounding[j] + 1e-3 * self.drift[j]
+        return float(min(l, r) - known), float(max(l, r) + known)
+
+
+def bracket(here: Measured, direction: Direction) -> Bracket:
+    """Judge the backward pass at a point with kinks, along a direction."""
+    probe, run, v, sides = here.probe, here.run, here.v, Sides(here, direction)
+
+    def backward(weights: Array) -> float:
+        """The slope along the direction that backward gives for an upstream gradient."""
+        return along(probe.reverse(run, weights), direction)
 
     # a penalty's gradient comes whatever dy is
-    offset = along(probe.reverse(run, np.zeros_like(v))) if run.penalised else 0.0
-    known = CLOSE * size + rounding + 1e-3 * np.maximum(drift_r, drift_l)
-    penalty = 1 if run.penalised else 0
-    seen = float((v * (r + l) / 2)[: v.size - penalty][smooth[: v.size - penalty]].sum())
-    said = slope(run, np.where(smooth, v, 0.0), offset)
-    difference = abs(said - seen)
-    bound = STRAY * float((np.abs(v) * size)[smooth].sum()) + float(
-        (np.abs(v) * (rounding + 1e-3 * np.maximum(drift_r, drift_l)))[smooth].sum()
+    offset = backward(np.zeros_like(v)) if run.penalised else 0.0
+    outputs = slice(v.size - run.penalised)
+    smooth = sides.smooth
+    seen = float((v * (sides.r + sides.l) / 2)[outputs][smooth[outputs]].sum())
+    difference = abs(backward(np.where(smooth, v, 0.0)) - offset - seen)
+    bound = STRAY * float((np.abs(v) * sides.size)[smooth].sum()) + float(
+        (np.abs(v) * (sides.rounding + 1e-3 * sides.drift))[smooth].sum()
     )
     # a kink along which both sides are as good as one, by accident: what ties has one direction
-    bound += float((np.abs(v) * np.abs(r - l))[smooth].sum())
-    candidates = np.flatnonzero(kinked[: v.size - penalty])
-    chosen = rng.choice(candidates, min(OUTPUTS, candidates.size), replace=False)
-    violation = ""
-    for j in chosen:
-        one = np.zeros_like(v)
-        one[j] = 1.0
-        a = slope(run, one, offset)
-        low, high = min(l[j], r[j]) - known[j], max(l[j], r[j]) + known[j]
-        if low <= a <= high:
-            continue
-        low, high, pointwise = hull(probe, point, one, direction, (float(low), float(high)), rng)
-        if a == 0 and pointwise:  # each of the kinks that meet in this one number has slope 0
-            continue
-        if not low <= a <= high:
-            where = tuple(map(int, np.unravel_index(j, run.shape))) if run.shape else ""
-            violation = (
-                f"at a kink backward says {a:.6g} for output {where}, and the slopes on its sides "
-                f"are {l[j]:.6g} and {r[j]:.6g}"
-            )
-            break
+    bound += float((np.abs(v) * np.abs(sides.r - sides.l))[smooth].sum())
+    candidates = np.flatnonzero(sides.kinked[outputs])
+    chosen = here.rng.choice(candidates, min(OUTPUTS, candidates.size), replace=False)
+    violations = (outside(j, backward(unit(j, v)) - offset, sides, here, direction) for j in chosen)
     return Bracket(
-        int(kinked.sum()), len(chosen), violation, int((~settled).sum()), difference, bound
+        kinked=int(sides.kinked.sum()),
+        violation=next(filter(None, violations), ""),
+        unsettled=int((~sides.settled).sum()),
+        difference=difference,
+        bound=bound,
+    )
+
+
+def outside(j: int, a: float, sides: Sides, here: Measured, direction: Direction) -> str:
+    """How `a`, the slope by backward of output j, leaves its bracket; empty if it does not."""
+    low, high = sides.between(j)
+    if low <= a <= high:
+        return ""
+    low, high, pointwise = hull(here, unit(j, here.v), direction, (low, high))
+    if low <= a <= high or (a == 0 and pointwise):
+        return ""  # or each of the kinks that meet in this one number has slope 0
+    return (
+        f"at a kink backward says {a:.6g} for output {place_of(j, here.run.shape) or ''}, and the "
+        f"slopes on its sides are {sides.l[j]:.6g} and {sides.r[j]:.6g}"
+    )
+
+
+def unit(j: int, v: Array) -> Array:
+    """e_j, of the shape of v."""
+    one = np.zeros_like(v)
+    one[j] = 1.0
+    return one
+
+
+def along(gradients: list[Array], direction: Direction) -> float:
+    """<gradients, u>."""
+    return sum(
+        float((g * u).sum()) for g, u in zip(gradients, direction, strict=True) if u is not None
     )
 
 
@@ -135,15 +169,11 @@ def limit(slopes: list[Array]) -> tuple[Array, Array]:
 
 
 def hull(
-    probe: Probe,
-    point: Point,
-    one: Array,
-    direction: Sequence[Array | None],
-    known: tuple[float, float],
-    rng: np.random.Generator,
+    here: Measured, one: Array, direction: Direction, known: tuple[float, float]
 ) -> tuple[float, float, bool]:
     """The least and the greatest slope of an output at generic points very near, and whether it
     depends on a single number."""
+    probe, point, rng = here.probe, here.point, here.rng
     found: list[float] = []
     support: list[Array] = [np.zeros(p.shape, bool) for p in point]
     for _ in range(NEARBY):
@@ -153,12 +183,10 @@ def hull(
         if near.penalised:  # a penalty's gradient comes whatever dy is
             none = probe.reverse(near, np.zeros_like(one))
             gradients = [g - n for g, n in zip(gradients, none, strict=True)]
-        slope = 0.0
         for g, u, s in zip(gradients, direction, support, strict=True):
             if u is not None:
-                slope += float((g * u).sum())
                 s |= g != 0
-        found.append(slope)
+        found.append(along(gradients, direction))
     low, high = min(found), max(found)
     margin = 1e-4 * (abs(low) + abs(high))
     if len(np.unique(np.round(found, 6))) > 4:  # so many kinks that not all sides were seen

@@ -9,136 +9,107 @@ allows, there was no kink. Otherwise each is looked at by itself, and at a kink 
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backprop.gradcheck.comparison import Comparison
+from backprop.gradcheck.entry import Entry, not_finite, wrong_outright
 from backprop.gradcheck.kinks import bracket
-from backprop.gradcheck.point import mask_of
-from backprop.gradcheck.probe import Array, Point, Run
-from backprop.gradcheck.report import Entry
-
-if TYPE_CHECKING:
-    from backprop.gradcheck.engine import Check
+from backprop.gradcheck.measured import Measured, measured
+from backprop.gradcheck.probe import Array, Direction, Probe, Run, mask_of
 
 NAME = "all, at lattice points"
 
 
-def visit(check: Check) -> None:
-    """Check all inputs and parameters at multiples of 1/2, as one entry."""
-    probe = check.probe
-    if check.composite:
-        check.skipped.append("lattice points: kinks of several layers would meet there")
-        return
+def at_lattice_points(compare: Comparison) -> tuple[list[Entry], list[str]]:
+    """All inputs and parameters at multiples of 1/2 as one entry, and what was not checked there.
+
+    Rounding is taken to be that of the generic point.
+    """
+    probe, before = compare.here.probe, compare.spent
+    if probe.composite:
+        return [], ["lattice points: kinks of several layers would meet there"]
     if mask_of(probe.layer, probe.x) is not None:
-        check.skipped.append("lattice points: some numbers stand for a mask")
-        return
-    y, spent = probe.y, check.spent
-    if probe.is_loss and np.asarray(y).dtype.kind == "f":
-        probe.y = lattice_of(np.asarray(y))  # so that predictions may be exact
-    try:
-        found = point_and_run(check)
-        if found is None:
-            check.skipped.append("lattice points: the forward pass is not finite there")
-            return
-        entry = judge(there(check, *found))
-    finally:
-        probe.y = y
-    if entry is not None:
-        spent = check.spent - spent
-        check.entries.append(replace(entry, name=NAME, shape=(), evaluations=spent))
+        return [], ["lattice points: some numbers stand for a mask"]
+    if probe.is_loss and np.asarray(probe.y).dtype.kind == "f":
+        probe = probe.with_targets(lattice_of(np.asarray(probe.y)))  # so that some are met exactly
+    run = finite_run(probe, compare.here.point)
+    if run is None:
+        return [], ["lattice points: the forward pass is not finite there"]
+    there = measured(probe, run, compare.here.v, compare.here.rng)
+    entry, skipped = judged(Comparison(there, compare.rounding, compare.start))
+    if entry is None:
+        return [], skipped
+    return [replace(entry, name=NAME, shape=(), evaluations=compare.spent - before)], skipped
 
 
-def there(check: Check, point: Point, run: Run) -> Check:
-    """The same check at another point; rounding is still that of the generic one."""
-    other = copy.copy(check)
-    other.point = point
-    other.look(run)
-    other.roundoff = [[] for _ in point]
-    return other
-
-
-def point_and_run(check: Check) -> tuple[Point, Run] | None:
-    """Multiples of 1/2, and a sample of zeros where there are others; without it where the
+def finite_run(probe: Probe, generic: Sequence[Array]) -> Run | None:
+    """At multiples of 1/2, and a sample of zeros where there are others; without it where the
     function has no value there."""
     for zeros in (True, False):
-        point = [lattice_of(p) for p in check.point]
-        for p, slot in zip(point, check.probe.slots, strict=True):
+        point = [lattice_of(p) for p in generic]
+        for p, slot in zip(point, probe.slots, strict=True):
             if zeros and slot.parameter is None and len(p) > 1:
                 p[-1] = 0.0
-        run = check.probe.run(point)
+        run = probe.run(point)
         if np.isfinite(run.y).all():
-            return point, run
+            return run
     return None
 
 
-def judge(check: Check) -> Entry | None:
-    """The worst of all gradients, at a lattice point."""
-    direction: list[Array | None] = [check.signs(i) for i in range(len(check.point))]
-    if not all(np.isfinite(g).all() for g in check.gradients):
-        return not_finite(check, direction)
+def judged(compare: Comparison) -> tuple[Entry | None, list[str]]:
+    """The worst of all gradients, and what cannot be told."""
+    here, slots = compare.here, compare.here.probe.slots
+    direction = [here.drawn(i) for i in range(len(slots))]
+    if not all(np.isfinite(g).all() for g in here.gradients):
+        return where_not_finite(here, direction)
     if len(direction) > 1:
-        together = check.compare(direction)
+        together = compare.along(direction)
         if together.verdict == "pass" and not together.jump:
-            return together
+            return together, []
     tried: list[Entry] = []
-    for i, slot in enumerate(check.probe.slots):
-        alone: list[Array | None] = [None] * len(direction)
-        alone[i] = direction[i]
-        found: Entry | None = check.compare(alone)
+    skipped: list[str] = []
+    for i, slot in enumerate(slots):
+        found: Entry | None = compare.along(here.alone(i, direction[i]))
         if found.verdict != "pass":
-            found = at_kink(check, i, direction[i], found)
-            if found is None:
-                check.skipped.append(f"{slot.name} at lattice points: no telling there")
-                continue
-        tried.append(found)
+            found = by_both_sides(i, direction[i], found, here)
+        if found is None:
+            skipped.append(f"{slot.name} at lattice points: no telling there")
+        else:
+            tried.append(found)
     if not tried:
-        return None
-    worst = next((e for e in tried if e.verdict != "pass"), None)
-    return worst or max(tried, key=lambda e: e.bound / (e.size or 1))
+        return None, skipped
+    wrong = next((e for e in tried if e.verdict != "pass"), None)
+    return wrong or max(tried, key=lambda e: e.bound / (e.size or 1)), skipped
 
 
-def at_kink(check: Check, i: int, u: Any, found: Entry) -> Entry | None:
-    """The verdict of the two sides, where differences alone do not agree."""
-    name = check.probe.slots[i].name
+def by_both_sides(i: int, u: Array, found: Entry, here: Measured) -> Entry | None:
+    """The verdict of the two sides, where differences alone do not agree; None if they do not
+    tell."""
+    name = here.probe.slots[i].name
     # what ties may get adds up, along a direction of one sign, to more than any of them gets
     for way in (u, np.abs(u)):
-        direction: list[Array | None] = [None] * len(check.point)
-        direction[i] = way
-        seen = bracket(check.probe, check.point, check.run, check.v, direction, check.rng)
+        seen = bracket(here, here.alone(i, way))
         if seen.violation:
-            reason = f"{name}: {seen.violation}"
-            return replace(found, verdict="fail", reason=reason, method="kinks")
+            return seen.failing(found, f"{name}: ")
         if seen.unsettled:
             return None
         if seen.difference > seen.bound:
             if seen.difference > 100 * seen.bound and found.verdict == "fail":
                 return replace(found, reason=f"{name}: {found.reason}")
             return None
-    return replace(
-        found,
-        verdict="pass",
-        reason="",
-        method="kinks",
-        analytic=seen.difference,
-        numeric=0.0,
-        bound=seen.bound,
-    )
+    return seen.passing(found)
 
 
-def not_finite(check: Check, direction: list[Array | None]) -> Entry | None:
-    """A gradient that is NaN where the function has slopes."""
-    seen = bracket(check.probe, check.point, check.run, check.v, direction, check.rng)
-    i, bad = next((i, g) for i, g in enumerate(check.gradients) if not np.isfinite(g).all())
-    slot = check.probe.slots[i]
-    if seen.unsettled:
-        check.skipped.append("lattice points: the slope is infinite there")
-        return None
-    at = tuple(map(int, np.argwhere(~np.isfinite(bad))[0]))
-    reason = f"{slot.name}: backward gives {bad[at]} for entry {at}, where there is a slope"
-    return Entry("", (), "fail", reason, np.nan, np.nan, 0.0, 0.0)
+def where_not_finite(here: Measured, direction: Direction) -> tuple[Entry | None, list[str]]:
+    """A gradient that is NaN: a mistake where the function has slopes."""
+    if bracket(here, direction).unsettled:
+        return None, ["lattice points: the slope is infinite there"]
+    said = map(not_finite, here.gradients)
+    name, bad = next((s.name, b) for s, b in zip(here.probe.slots, said, strict=True) if b)
+    return wrong_outright("", (), f"{name}: {bad}, where there is a slope"), []
 
 
 def lattice_of(p: Array) -> Array:

@@ -9,14 +9,12 @@ about k log2(n / k) + log2(n) of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backprop.gradcheck.comparison import Comparison
+from backprop.gradcheck.entry import place_of
 from backprop.gradcheck.probe import Array
-
-if TYPE_CHECKING:
-    from backprop.gradcheck.engine import Check
 
 
 @dataclass(frozen=True)
@@ -55,36 +53,36 @@ class Located(list[WrongEntry]):
         return "\n".join([*lines, *map(str, self)])
 
 
-def locate(check: Check, i: int, limit: int, evaluations: int) -> Located:
-    """Find wrong entries of one gradient; see `Report.locate`."""
-    slot, probe = check.probe.slots[i], check.probe
+@np.errstate(all="ignore")  # a step may leave a function's domain
+def locate(i: int, compare: Comparison, limit: int, evaluations: int) -> Located:
+    """Find wrong entries of gradient i; see `Report.locate`."""
+    here, passes = compare.here, compare.here.probe.passes
+    slot, before = here.probe.slots[i], passes.forward
     found = Located(slot.name)
-    before = probe.evaluations
-    g = check.gradients[i].ravel()
+    g = here.gradients[i].ravel()
     bad = np.flatnonzero(~np.isfinite(g))
     if bad.size:
         for k in bad[:limit]:
-            found.append(WrongEntry(place(k, slot.shape), float(g[k]), np.nan, 0.0))
+            found.append(WrongEntry(place_of(k, slot.shape), float(g[k]), np.nan, 0.0))
         found.complete = bad.size <= limit
         return found
     # entries of one size, so that their errors cannot hide behind each other's round-off
-    u = check.rng.choice([-1.0, 1.0], g.size) * check.rng.uniform(0.5, 1.5, g.size)
+    u = here.rng.choice([-1.0, 1.0], g.size) * here.rng.uniform(0.5, 1.5, g.size)
 
     def owes(entries: Array) -> tuple[float, float]:
         """The error of a part, and its bound."""
         part = np.zeros(g.size)
         part[entries] = u[entries]
-        entry = check.compare(check.alone(i, part.reshape(slot.shape)))
+        entry = compare.along(here.alone(i, part.reshape(slot.shape)))
         return entry.numeric - entry.analytic, entry.bound
 
-    still = check.still[i]
-    everything = np.arange(g.size) if still is None else np.flatnonzero(~still)
+    everything = np.arange(g.size) if slot.still is None else np.flatnonzero(~slot.still)
     pending = [(everything, *owes(everything))]
     while pending:
         entries, error, bound = pending.pop()
         if abs(error) <= bound:
             continue
-        if len(found) >= limit or probe.evaluations - before >= evaluations:
+        if len(found) >= limit or passes.forward - before >= evaluations:
             found.complete = False
             break
         if entries.size == 1:
@@ -92,16 +90,12 @@ def locate(check: Check, i: int, limit: int, evaluations: int) -> Located:
             error, bound = owes(entries)  # the one that the others left is measured itself
             if abs(error) > bound:
                 numeric = float(g[k] + error / u[k])
-                found.append(WrongEntry(place(k, slot.shape), float(g[k]), numeric, bound))
+                found.append(WrongEntry(place_of(k, slot.shape), float(g[k]), numeric, bound))
             continue
         half = entries.size // 2
         left, right = entries[:half], entries[half:]
         left_error, left_bound = owes(left)
         pending.append((right, error - left_error, bound + left_bound))
         pending.append((left, left_error, left_bound))
-    found.evaluations = probe.evaluations - before
+    found.evaluations = passes.forward - before
     return found
-
-
-def place(k: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(map(int, np.unravel_index(k, shape))) if shape else ()

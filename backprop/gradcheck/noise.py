@@ -17,6 +17,7 @@ import numpy as np
 
 Array = np.ndarray
 
+EPS = float(np.finfo(np.float64).eps)
 EVALUATIONS = 7
 STEP = 2.0**-50  # of each number's own size: a few units in its last place
 COARSE = 2.0**-26  # where the function does not move over STEP, it may be one of few digits

@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from backprop.gradcheck.entrywise import EPS, differences
-
-if TYPE_CHECKING:
-    from backprop.gradcheck.report import Report
+from backprop.gradcheck.entry import Entry
+from backprop.gradcheck.entrywise import differences
+from backprop.gradcheck.noise import EPS
+from backprop.gradcheck.rounding import Rounding
 
 COLOURS = {"pass": "#2a7d3f", "fail": "#b3261e", "inconclusive": "#9a6700"}
 ENTRIES = 20_000  # of a gradient that is drawn: each costs six forward passes
 
 
-def draw(report: Report, path: str | os.PathLike) -> None:
+def draw(entries: Sequence[Entry], rounding: Rounding, title: str, path: str | os.PathLike) -> None:
     """Draw a row of two panels for each gradient; see `Report.plot`."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError('a picture needs matplotlib: pip install "backprop[plot]"') from error
 
-    check: Any = report.check
-    known = {slot.name: i for i, slot in enumerate(check.probe.slots)}
-    drawn = [e for e in report.entries if e.name in known]
+    here = rounding.here
+    known = {slot.name: i for i, slot in enumerate(here.probe.slots)}
+    drawn = [e for e in entries if e.name in known]
     figure = Figure(figsize=(9.6, 3.4 * len(drawn)), layout="constrained", dpi=120)
     rows = figure.subplots(len(drawn), 2, squeeze=False)
     for (left, right), entry in zip(rows, drawn, strict=True):
         i = known[entry.name]
         left.set_title(f"{entry.name} {entry.shape}: {entry.verdict}", loc="left")
-        if check.probe.slots[i].size > ENTRIES:
+        if here.probe.slots[i].size > ENTRIES:
             left.text(0.5, 0.5, "too many entries to draw", ha="center", transform=left.transAxes)
             right.set_axis_off()
             continue
-        with check.looking():
-            numeric, error = (a.ravel() for a in differences(check, i))
-        analytic = check.gradients[i].ravel()
+        with np.errstate(all="ignore"):  # a step may leave a function's domain
+            numeric, error = (a.ravel() for a in differences(i, rounding))
+        analytic = here.gradients[i].ravel()
         colour = COLOURS[entry.verdict]
         left.plot(numeric, numeric, color="0.8", linewidth=1)
         left.plot(numeric, analytic, ".", color=colour, markersize=4)
@@ -57,5 +57,5 @@ def draw(report: Report, path: str | os.PathLike) -> None:
         for axes in (left, right):
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(report.subject[:100])
+    figure.suptitle(title)
     figure.savefig(path)

@@ -12,8 +12,41 @@ from typing import Any
 
 import numpy as np
 
-from backprop.gradcheck.probe import Array, Probe
-from backprop.layers import Chain, InputLayer
+from backprop.gradcheck.probe import Array, Passes, Point, Probe, Slot
+from backprop.masks import flags
+
+
+def prepared(
+    subject: Any,
+    x: Any,
+    y: Any,
+    rng: np.random.Generator,
+    *,
+    training: bool = True,
+    mask: Any = None,
+    values: str = "random",
+    deadline: float | None = None,
+) -> tuple[Probe, Point]:
+    """A subject as a function, and the point at which to check it; see `gradcheck`."""
+    weight = None
+    if subject.takes_targets:
+        x, y, weight = of_loss(subject, x, y)
+    x = np.asarray(x)
+    if computes_in_float32(subject) and x.dtype.kind == "f":
+        x = single(x)
+    probe = Probe(
+        subject,
+        x,
+        y,
+        sample_weight=weight,
+        mask=None if mask is None else flags(mask, "gradcheck"),
+        training=training,
+        passes=Passes(deadline),
+    )
+    if values == "random":
+        leave_special_values(probe, rng)
+    point = probe.point
+    return probe, [single(p) for p in point] if computes_in_float32(subject) else point
 
 
 def leave_special_values(probe: Probe, rng: np.random.Generator) -> None:
@@ -43,29 +76,25 @@ def signs(
     return u.astype(np.float64)
 
 
-def standing_still(probe: Probe) -> list[Array | None]:
-    """Which entries of each slot stand for a mask; None where none does.
+def direction_of(slot: Slot, rng: np.random.Generator) -> Array:
+    """A random direction for one input or parameter; what stands for a mask stands still."""
+    u = signs(slot.shape, rng)
+    if slot.still is not None:
+        u[slot.still] = 0.0
+    return u
 
-    They are not moved: what happens when a step turns from a padded into a real one is no slope.
-    """
-    found: list[Array | None] = [None] * len(probe.slots)
-    x, mask = probe.x, mask_of(probe.layer, probe.x)
-    for i, slot in enumerate(probe.slots):
-        if slot.parameter is None and mask is not None and not mask.all():
-            wide = ~mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
-            found[i] = np.broadcast_to(wide, x.shape)
+
+def shaken(
+    point: Sequence[Array], slots: Sequence[Slot], width: float, rng: np.random.Generator
+) -> Point:
+    """A point in float32, every number moved by up to a share of its size."""
+    found = []
+    for p, slot in zip(point, slots, strict=True):
+        move = width * rng.uniform(-1, 1, p.shape)
+        if slot.still is not None:
+            move[slot.still] = 0.0
+        found.append((p * (1 + move)).astype(np.float32))
     return found
-
-
-def mask_of(layer: Any, x: Array) -> Array | None:
-    """The mask that a layer, or the first of a chain, makes of x."""
-    if isinstance(layer, Chain):
-        first = next((part for part in layer.layers if not isinstance(part, InputLayer)), None)
-        return None if first is None else mask_of(first, x)
-    if layer.sublayers() or not getattr(layer, "changes_mask", False):
-        return None
-    mask = layer.compute_mask(x, None)
-    return None if mask is None else np.asarray(mask, bool)
 
 
 def single(a: Array) -> Array:
@@ -76,8 +105,8 @@ def single(a: Array) -> Array:
     return rounded if np.isfinite(rounded).all() else a.astype(np.float64)
 
 
-def narrow(subject: Any) -> bool:
-    """Whether the subject computes in float32."""
+def computes_in_float32(subject: Any) -> bool:
+    """Whether a subject does so by itself."""
     return subject.dtype is None or np.dtype(subject.dtype) == np.float32
 
 

@@ -5,6 +5,9 @@
 A penalty on weights or activity is one more entry of y, of weight 1. Every run starts from the same
 buffers and the same states of the generators, so that F is a function: draws of dropout are the
 same in every run. The subject itself is never touched, a copy is.
+
+Entries of the input that stand for a mask are no numbers, and what happens when a step turns from a
+padded into a real one is no slope: a slot says which of its entries stand still.
 """
 
 from __future__ import annotations
@@ -13,29 +16,48 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from backprop.layer import Array, Context, Layer
+from backprop.layers import Chain, InputLayer
 from backprop.parameters import Parameter
 from backprop.promises import came_back, pair
+from backprop.training.hooks import is_model
 
 Point = list[Array]  # a value for each slot
+Direction = Sequence[Array | None]  # one for each slot; None stands still
 
 
 class OutOfTime(Exception):
     """The time limit has passed."""
 
 
+@dataclass
+class Passes:
+    """Forward and backward passes spent by a probe and those that were made from it; after the
+    deadline, of `time.monotonic()`, a forward pass raises `OutOfTime`."""
+
+    deadline: float | None = None
+    forward: int = 0
+    backward: int = 0
+
+    def check_time(self) -> None:
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise OutOfTime
+
+
 @dataclass(frozen=True)
 class Slot:
-    """What has a gradient: an input or a parameter."""
+    """What has a gradient: an input or a parameter, and which of its entries stand for a mask."""
 
     name: str
     shape: tuple[int, ...]
     parameter: Parameter | None = None
+    still: Array | None = None
 
     @property
     def size(self) -> int:
@@ -44,10 +66,10 @@ class Slot:
 
 @dataclass(frozen=True)
 class Place:
-    """point + h · direction, where None stands still. Not added up: parameters may be large."""
+    """point + h · direction. Not added up: parameters may be large."""
 
     point: Sequence[Array]
-    direction: Sequence[Array | None]
+    direction: Direction
     h: float
 
 
@@ -78,8 +100,8 @@ class Probe:
     mask : ndarray of bool, optional
     training : bool
     dtype : dtype, default float64
-    deadline : float, optional
-        Of `time.monotonic()`, after which a run raises `OutOfTime`.
+    passes : Passes, optional
+        Where passes are counted.
     """
 
     def __init__(
@@ -92,14 +114,14 @@ class Probe:
         mask: Array | None = None,
         training: bool = True,
         dtype: Any = np.float64,
-        deadline: float | None = None,
+        passes: Passes | None = None,
     ):
         if not x.ndim or not x.size:
             raise ValueError(f"gradcheck() expects rows to check on, got x of shape {x.shape}")
-        self.dtype = np.dtype(dtype)
-        self.mask, self.training, self.deadline = mask, training, deadline
+        self.subject, self.dtype = subject, np.dtype(dtype)
+        self.mask, self.training = mask, training
         self.y, self.sample_weight = y, sample_weight
-        self.evaluations = self.reversals = 0
+        self.passes = passes or Passes()
         self.layer: Any
         self.loss: Any = None
         if subject.takes_targets:
@@ -118,7 +140,8 @@ class Probe:
             if self.loss is not None:
                 self.y = np.asarray(y)
                 self.loss.dtype = None  # that of y_pred
-            self.layer = copy_in(subject, x.shape, self.dtype)
+            own = copy.deepcopy(subject, {id(trainer): None})
+            self.layer = built_in(own, (None, *x.shape[1:]), self.dtype)
             integers = self.layer.integer_input
             self.layer.check_input(x.shape)
         x = x if integers else x.astype(self.dtype)
@@ -133,11 +156,69 @@ class Probe:
         paths = names(self.parameters)
         self.slots = [Slot(n, p.shape, p) for n, p in zip(paths, self.parameters, strict=True)]
         if not integers:
-            self.slots.append(Slot("y_pred" if self.is_loss else "x", x.shape))
+            name = "y_pred" if self.is_loss else "x"
+            self.slots.append(Slot(name, x.shape, still=standing_still(self.layer, x)))
 
     @property
     def is_loss(self) -> bool:
         return self.layer.takes_targets
+
+    @property
+    def has_x(self) -> bool:
+        return any(slot.parameter is None for slot in self.slots)
+
+    @property
+    def composite(self) -> bool:
+        """Whether kinks of several layers may meet: then a slope outside their bracket may be
+        right."""
+        leaves = [part for part in self.layer.walk() if not part.sublayers()]
+        return len(leaves) > 1 or is_model(self.layer)
+
+    def index(self, name: str) -> int:
+        """The slot of a name, with or without what an entry has behind it in brackets."""
+        for i, slot in enumerate(self.slots):
+            if slot.name == name.partition(" (")[0]:
+                return i
+        raise ValueError(f"{name!r} has no entries to look at")
+
+    def with_targets(self, y: Any) -> Probe:
+        """The same probe with other targets."""
+        other = copy.copy(self)
+        other.y = y
+        return other
+
+    def in_dtype(self, dtype: Any) -> Probe:
+        """The same subject in another dtype, with the buffers and the draws of this one."""
+        other = Probe(
+            self.subject,
+            self.x,
+            self.y,
+            sample_weight=self.sample_weight,
+            mask=self.mask,
+            training=self.training,
+            dtype=dtype,
+            passes=self.passes,
+        )
+        other.set_buffers([value for _, value in self.buffers])
+        other.generators = [
+            (mine, state)
+            for (mine, _), (_, state) in zip(other.generators, self.generators, strict=True)
+        ]
+        return other
+
+    @contextmanager
+    def complex_in(self, slot: Slot) -> Iterator[None]:
+        """A context in which a slot takes complex numbers."""
+        p = slot.parameter
+        if p is None:
+            yield
+            return
+        real = p.value
+        p.bind(real.astype(np.complex128), p.gradient)
+        try:
+            yield
+        finally:
+            p.bind(real, p.gradient)
 
     @property
     def point(self) -> Point:
@@ -162,15 +243,11 @@ class Probe:
                 slot.parameter.value += value
 
     def run(
-        self,
-        point: Sequence[Array],
-        direction: Sequence[Array | None] | None = None,
-        h: float = 0.0,
+        self, point: Sequence[Array], direction: Direction | None = None, h: float = 0.0
     ) -> Run:
         """One forward pass at point + h · direction, from the same buffers and generators as every
         other."""
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            raise OutOfTime
+        self.passes.check_time()
         place = Place(point, direction or [None] * len(point), h)
         for p, value in self.buffers:
             p.value[...] = value
@@ -181,7 +258,7 @@ class Probe:
         for slot, value, u in zip(self.slots, point, place.direction, strict=True):
             if slot.parameter is None:
                 x = np.array(value) if u is None else value + h * u
-        self.evaluations += 1
+        self.passes.forward += 1
         if self.is_loss:
             value, cache = self.layer.forward(self.y, x, self.sample_weight, self.mask)
             return Run(np.ravel(value).astype(np.float64), np.shape(value), cache, False, place)
@@ -191,7 +268,7 @@ class Probe:
         if self.loss is None:
             y = np.append(np.ravel(out), sum(penalties)) if penalties else np.ravel(out).copy()
             return Run(y, np.shape(out), cache, bool(penalties), place)
-        if self.evaluations == 1:
+        if self.passes.forward == 1:
             self.loss.check(self.y, out.shape)
         value, loss_cache = self.loss.forward(self.y, out, None, mask)
         total = float(np.sum(value)) + sum(penalties) + sum(self.layer.losses)
@@ -209,7 +286,7 @@ class Probe:
 
     def reverse(self, run: Run, v: Array) -> list[Array]:
         """The gradient of <v, y> with respect to every slot, as copies."""
-        self.reversals += 1
+        self.passes.backward += 1
         self.stand(run.place)  # others may have run since
         if self.is_loss:
             dx = self.layer.backward(run.cache, v.astype(self.dtype).reshape(run.shape))
@@ -222,7 +299,7 @@ class Probe:
             for p in self.parameters:
                 if p.regularizer is not None:
                     p.gradient += p.regularizer.gradient(p.value)
-        if not self.is_loss and any(slot.parameter is None for slot in self.slots):
+        if not self.is_loss and self.has_x:
             came_back(self.layer, dx)
         found = []
         for slot in self.slots:
@@ -253,14 +330,13 @@ def names(parameters: list[Parameter]) -> list[str]:
     ]
 
 
-def copy_in(subject: Layer, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-    """A copy that computes in a dtype and is built."""
-    layer = copy.deepcopy(subject, {id(getattr(subject, "trainer", None)): None})
+def built_in(layer: Layer, shape: tuple[int | None, ...], dtype: np.dtype) -> Layer:
+    """A layer that computes in a dtype and is built; one that was not is built itself."""
     if layer.built:
         return layer.astype(dtype)
     for part in layer.walk():
         part.__dict__["dtype"] = dtype
-    layer.build((None, *shape[1:]))
+    layer.build(shape)
     return layer
 
 
@@ -270,6 +346,25 @@ def parts(layer: Any) -> Iterator[Any]:
         yield part
         replicas = {id(r.layer): r.layer for p in part._parameters.values() for r in p.replicas}
         yield from replicas.values()
+
+
+def standing_still(layer: Any, x: Array) -> Array | None:
+    """Which entries of the input stand for a mask; None if none does."""
+    mask = mask_of(layer, x)
+    if mask is None or mask.all():
+        return None
+    return np.broadcast_to(~mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)), x.shape)
+
+
+def mask_of(layer: Any, x: Array) -> Array | None:
+    """The mask that a layer, or the first of a chain, makes of x."""
+    if isinstance(layer, Chain):
+        first = next((part for part in layer.layers if not isinstance(part, InputLayer)), None)
+        return None if first is None else mask_of(first, x)
+    if layer.sublayers() or not getattr(layer, "changes_mask", False):
+        return None
+    mask = layer.compute_mask(x, None)
+    return None if mask is None else np.asarray(mask, bool)
 
 
 def largest(a: Array) -> float:

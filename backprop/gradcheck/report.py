@@ -8,55 +8,13 @@ import os
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from backprop.gradcheck.comparison import Comparison
+from backprop.gradcheck.diagnosis import diagnose
+from backprop.gradcheck.entry import Entry
+from backprop.gradcheck.locate import Located, locate
+from backprop.gradcheck.pictures import COLOURS, draw
+
 VERDICTS = ("fail", "inconclusive", "pass")  # the worst first
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One input or parameter.
-
-    Attributes
-    ----------
-    name, shape
-    verdict : {"pass", "fail", "inconclusive"}
-    reason : str
-        What stands behind a verdict that is not ``"pass"``, and how one at a kink was found.
-    analytic : float
-        <gradient, u> by the backward pass.
-    numeric : float
-        The slope along u by differences.
-    bound : float
-        The largest difference that the error of the differences and rounding explain.
-    size : float
-        Σ |gradient · u|: what a difference is to be compared with.
-    jump : float
-        How much the slopes on the two sides of the point differ.
-    evaluations : int
-        Forward passes spent, beside those that the whole check shares.
-    method : str
-        ``"differences"``, ``"kinks"``, ``"complex step"``, ``"float32"`` or ``"every entry"``.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    verdict: str
-    reason: str
-    analytic: float
-    numeric: float
-    bound: float
-    size: float
-    jump: float = 0.0
-    evaluations: int = 0
-    method: str = "differences"
-
-    @property
-    def difference(self) -> float:
-        return abs(self.analytic - self.numeric)
-
-    @property
-    def floor(self) -> float:
-        """The smallest error of a single entry that would have been seen: |u| is at least 1/2."""
-        return 2 * self.bound if self.method in ("differences", "complex step") else self.bound
 
 
 @dataclass(frozen=True)
@@ -93,7 +51,7 @@ class Report:
     seed: int = 0
     tol: float | None = None
     values: str = "random"
-    check: Any = field(default=None, repr=False, compare=False)  # what can look closer
+    check: Comparison | None = field(default=None, repr=False, compare=False)  # to look closer
 
     @property
     def verdict(self) -> str:
@@ -126,11 +84,13 @@ class Report:
         if known == "":
             known = None
             if self.failed and self.check is not None:
-                known = self.check.diagnose(self)
+                known = diagnose(self.failed, self.check.here)
             self.__dict__["_diagnosis"] = known
         return known
 
-    def locate(self, name: str | None = None, *, limit: int = 16, evaluations: int = 1000):
+    def locate(
+        self, name: str | None = None, *, limit: int = 16, evaluations: int = 1000
+    ) -> Located:
         """Find the wrong entries of a gradient, by bisection.
 
         Parameters
@@ -147,13 +107,20 @@ class Report:
         Located
             A list of wrong entries, with what backward and differences say about each.
         """
-        if self.check is None:
-            raise ValueError("a report that was pickled has lost its subject: run gradcheck again")
+        compare = self.closer_look()
         if name is None:
             if not self.failed:
                 raise ValueError("every gradient passed: name the one to look at")
             name = self.failed[0].name
-        return self.check.locate(self[name].name, limit, evaluations)
+        return locate(compare.here.probe.index(self[name].name), compare, limit, evaluations)
+
+    def closer_look(self) -> Comparison:
+        """What can be looked at more closely: the point, and what was measured there."""
+        if self.check is not None:
+            return self.check
+        if not self.evaluations:
+            raise ValueError("the time limit passed before anything was looked at: give it more")
+        raise ValueError("a report that was pickled has lost its subject: run gradcheck again")
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the subject itself, as `json.dumps` takes it: NaN and infinity as None."""
@@ -196,11 +163,7 @@ class Report:
         ImportError
             Without matplotlib: install ``backprop[plot]``.
         """
-        from backprop.gradcheck.pictures import draw
-
-        if self.check is None:
-            raise ValueError("a report that was pickled has lost its subject: run gradcheck again")
-        draw(self, path)
+        draw(self.entries, self.closer_look().rounding, self.subject[:100], path)
 
     def rows(self) -> list[list[str]]:
         return [
@@ -242,13 +205,11 @@ class Report:
         return "\n".join([*lines, *self.notes(), self.summary()])
 
     def _repr_html_(self) -> str:
-        colours = {"pass": "#2a7d3f", "fail": "#b3261e", "inconclusive": "#9a6700"}
-
         def cells(row: list[str], tag: str) -> str:
             return "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
 
         rows = [
-            f"<tr>{cells(row, 'td')}<td style='color:{colours[e.verdict]}'>"
+            f"<tr>{cells(row, 'td')}<td style='color:{COLOURS[e.verdict]}'>"
             f"{html.escape(ending(e))}</td></tr>"
             for row, e in zip(self.rows(), self.entries, strict=True)
         ]

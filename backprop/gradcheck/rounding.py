@@ -22,28 +22,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backprop.gradcheck import noise
-from backprop.gradcheck.probe import Array, Run, largest
-from backprop.gradcheck.report import Entry
+from backprop.gradcheck.entry import Entry, wrong_outright
+from backprop.gradcheck.measured import Measured
+from backprop.gradcheck.noise import EPS
+from backprop.gradcheck.probe import Array, Direction, Run, largest
 
-if TYPE_CHECKING:
-    from backprop.gradcheck.engine import Check
-
-EPS = float(np.finfo(np.float64).eps)
 REVERSED = 3  # backward passes at moved points, which measure its round-off
 ROUGH = 2.0**15  # times what rounding explains
 JUMP = 1e-5  # of φ: what moves more is no rounding of float32, but a jump of the function
 
 
 class Rounding:
-    """The noise of the forward pass and the round-off of the backward pass of a check.
+    """The noise of the forward pass and the round-off of the backward pass at a point.
 
     Attributes
     ----------
+    here : Measured
     sigma : float
         Deviation of φ: the least there can be, or what was measured.
     moves : list of list of ndarray
@@ -61,107 +59,91 @@ class Rounding:
         Whether all outputs are float32 numbers.
     """
 
-    def __init__(self, check: Check):
-        self.check, self.y = check, check.probe.y
-        self.moves: list[list[Array]] = [[] for _ in check.probe.slots]
+    def __init__(self, here: Measured):
+        self.here = here
+        y = here.v * here.run.y
+        self.sigma = EPS * float(np.sqrt(y @ y) + abs(here.base)) / 4  # the least there can be
+        self.moves: list[list[Array]] = [[] for _ in here.gradients]
         self.measured = self.single = False
-        self.spent = self.digits = 0
-        self.sigma, self.units, self.trouble = 0.0, 0.0, ""
-
-    def start(self) -> None:
-        """Take the least there can be, from the point itself."""
-        check = self.check
-        y = check.v * check.run.y
-        self.sigma = EPS * float(np.sqrt(y @ y) + abs(check.base)) / 4
-        self.spent = check.probe.evaluations
-        if not np.isfinite(check.base):
-            self.trouble = f"the forward pass gives {check.base}"
+        self.spent, self.digits, self.units = here.probe.passes.forward, 0, 0.0
+        finite = np.isfinite(here.base)
+        self.trouble = "" if finite else f"the forward pass gives {here.base}"
 
     def measure(self) -> None:
         """Find all of it, at the cost of 12 forward passes; once."""
         if self.measured:
             return
         self.measured = True
-        y, self.check.probe.y = self.check.probe.y, self.y  # a lattice has targets of its own
-        try:
-            self.look_around()
-        finally:
-            self.check.probe.y = y
-
-    def look_around(self) -> None:
-        check = self.check
+        here = self.here
         fine, coarse = self.scatter(noise.STEP, REVERSED), self.scatter(noise.COARSE, 0)
         # a function of few digits does not move at all over fine steps
         unmoved = np.isfinite(fine).all() and noise.too_fine(fine) and not noise.too_fine(coarse)
         self.sigma = max(self.sigma, noise.deviation(coarse if unmoved else fine))
         self.look_for_few_digits(noise.deviation(coarse))
-        if self.sigma > 1e-6 * max(check.terms, 1e-300) and not np.array_equal(
-            self.run(check.point).y, check.run.y
+        if self.sigma > 1e-6 * max(here.terms, 1e-300) and not np.array_equal(
+            self.run([None] * len(here.point), 0.0).y, here.run.y
         ):
             self.trouble = "the forward pass gives another result each time"
+        top = max((largest(g) for g in here.gradients), default=0.0)
         for changes in self.moves:
             # a tie or a kink at the point itself is no rounding; it has its own check
-            if any(largest(c) > 1e-6 * check.largest for c in changes):
+            if any(largest(c) > 1e-6 * top for c in changes):
                 changes[:] = []
 
-    def run(self, *place: Any) -> Run:
+    def moves_at(self, point: Measured) -> list[list[Array]]:
+        """By how much each gradient moves at a point: nothing is known of another than this."""
+        return self.moves if point is self.here else [[] for _ in point.gradients]
+
+    def run(self, direction: Direction, h: float) -> Run:
         self.spent += 1
-        return self.check.probe.run(*place)
+        return self.here.probe.run(self.here.point, direction, h)
 
     def scatter(self, step: float, reversals: int) -> Array:
         """φ at the point and at six points in a line, `step` of each number's size apart."""
-        check, probe = self.check, self.check.probe
-        u: list[Array | None] = [np.abs(p) * check.signs(i) for i, p in enumerate(check.point)]
-        values = [check.base]
-        run = check.run
+        here = self.here
+        u = [np.abs(p) * here.drawn(i) for i, p in enumerate(here.point)]
+        values = [here.base]
+        run = here.run
         for k in range(1, noise.EVALUATIONS):
-            run = self.run(check.point, u, k * step)
-            values.append(float(check.v @ run.y))
+            run = self.run(u, k * step)
+            values.append(float(here.v @ run.y))
             if k <= reversals:
-                again = probe.reverse(run, check.v)
-                for kept, new, g in zip(self.moves, again, check.gradients, strict=True):
+                again = here.probe.reverse(run, here.v)
+                for kept, new, g in zip(self.moves, again, here.gradients, strict=True):
                     kept.append(new - g)
         self.single = is_single(run.y[: run.y.size - run.penalised])
         return np.array(values)
 
     def look_for_few_digits(self, coarse: float) -> None:
-        check = self.check
+        here = self.here
         moving = sum(
-            float(np.abs(g * p).sum()) for g, p in zip(check.gradients, check.point, strict=True)
+            float(np.abs(g * p).sum()) for g, p in zip(here.gradients, here.point, strict=True)
         )
-        rms = max(float(np.sqrt(np.mean(p * p))) for p in check.point if p.size)
-        cancelling = float(np.abs(check.v).sum()) * rms
-        unit = EPS * (check.terms + moving + cancelling)
-        rough = max(s for s in (0.0, self.sigma, coarse) if not s > JUMP * check.terms)
+        rms = max(float(np.sqrt(np.mean(p * p))) for p in here.point if p.size)
+        cancelling = float(np.abs(here.v).sum()) * rms
+        unit = EPS * (here.terms + moving + cancelling)
+        rough = max(s for s in (0.0, self.sigma, coarse) if not s > JUMP * here.terms)
         self.units = rough / unit if rough else 0.0
         if self.units > ROUGH:
             self.sigma = max(self.sigma, rough)
-            self.digits = round(-math.log10(rough / check.terms))
+            self.digits = round(-math.log10(rough / here.terms))
 
-    def doubt(self) -> None:
+    def doubted(self, entries: list[Entry]) -> list[Entry]:
         """No verdict for gradients that only agree within the digits of float32."""
-        check = self.check
         if not self.digits:
-            return
+            return entries
         cause = (
             f"a forward pass that computes with about {self.digits} digits, not the 16 of float64"
         )
-        check.entries = [
-            e
-            if e.verdict == "fail"
-            else replace(
-                e,
-                verdict="inconclusive",
-                reason=f"undecided because of {cause}; look for a cast, or for a cancellation",
-            )
-            for e in check.entries
+        reason = f"undecided because of {cause}; look for a cast, or for a cancellation"
+        found = [
+            e if e.verdict == "fail" else replace(e, verdict="inconclusive", reason=reason)
+            for e in entries
         ]
         if self.single:
             reason = "all outputs are float32 numbers where all else is float64: look for a cast"
-            nan = np.nan
-            check.entries.append(
-                Entry("y", check.run.shape, "fail", reason, nan, nan, 0.0, 0.0, method="float32")
-            )
+            found.append(wrong_outright("y", self.here.run.shape, reason, method="float32"))
+        return found
 
 
 def is_single(y: Array) -> bool:

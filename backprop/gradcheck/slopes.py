@@ -65,6 +65,17 @@ class Slope:
     jump: float
     agreed: bool
 
+    @property
+    def why(self) -> str:
+        """The cause of a bound that is too large, in words."""
+        if self.cause == "a kink":
+            return f"a kink: the slopes on its two sides differ by {self.jump:.2g}"
+        if self.cause == "curvature":
+            return "curvature: the slope changes too much with the step"
+        if self.cause == "nan":
+            return "steps that leave the function's domain"
+        return self.cause
+
 
 @dataclass(frozen=True)
 class Expected:

@@ -7,17 +7,18 @@ transpose: the layers may stand anywhere in a model.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import one_of
+from backprop.arguments import Convert
+from backprop.checks import choice
 from backprop.layer import INFERENCE, InputSpec, Layer
-from backprop.layers.windows import channels_back, channels_last, standard_format
+from backprop.layers.windows import DataFormat, channels_back, channels_last
+from backprop.tuning import INTERPOLATED_PIXELS
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("nearest", "bilinear")
-BLOCK = 1 << 16  # pixels that are interpolated at a time
 
 
 class OfImages(Layer):
@@ -62,24 +63,15 @@ class RandomFlip(OfImages):
     [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]
     """
 
+    mode: Annotated[str, choice("horizontal_and_vertical", "horizontal", "vertical")] = (
+        "horizontal_and_vertical"
+    )
+    seed: int | None = None
+    data_format: DataFormat = None
+
+    input_spec = InputSpec(ndim=4)
+
     changeable = ("mode",)
-
-    def __init__(
-        self,
-        mode: str = "horizontal_and_vertical",
-        seed: int | None = None,
-        data_format: str | None = None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        modes = ("horizontal_and_vertical", "horizontal", "vertical")
-        self.mode = one_of(mode, modes, "RandomFlip", "mode")
-        self.data_format = standard_format(data_format, "RandomFlip")
-        self.seed = seed
-        self.input_spec = InputSpec(ndim=4)
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def forward(self, x, ctx=INFERENCE):
         if not ctx.training:
@@ -96,7 +88,7 @@ class RandomFlip(OfImages):
         return np.where(flipped[:, None, None, None], np.flip(x, axes), x)
 
 
-class Affine(OfImages):
+class Affine(OfImages, kw_only=True, by_position=True):
     """What moves, turns and zooms images: y at a pixel (i, j) is x at the place
     A (i, j, 1), by interpolation.
 
@@ -110,6 +102,14 @@ class Affine(OfImages):
     A subclass has `maps`, which draws A.
     """
 
+    fill_mode: Annotated[str, choice(*FILL_MODES)] = "reflect"
+    interpolation: Annotated[str, choice(*INTERPOLATIONS)] = "bilinear"
+    seed: int | None = None
+    fill_value: Annotated[float, Convert(lambda value, who, name: float(value))] = 0.0
+    data_format: DataFormat = None
+
+    input_spec = InputSpec(ndim=4)
+
     changeable = (
         "factor",
         "height_factor",
@@ -118,19 +118,6 @@ class Affine(OfImages):
         "interpolation",
         "fill_value",
     )
-
-    def __init__(self, fill_mode: str, interpolation: str, seed, fill_value, data_format, **kwargs):
-        super().__init__(**kwargs)
-        who = type(self).__name__
-        self.fill_mode = one_of(fill_mode, FILL_MODES, who, "fill_mode")
-        self.interpolation = one_of(interpolation, INTERPOLATIONS, who, "interpolation")
-        self.fill_value = float(fill_value)
-        self.data_format = standard_format(data_format, who)
-        self.seed = seed
-        self.input_spec = InputSpec(ndim=4)
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def maps(self, n: int, height: int, width: int) -> np.ndarray:
         """A for n images."""
@@ -161,7 +148,7 @@ class Affine(OfImages):
     def _parts(self, maps, x) -> Iterator[tuple[slice, Any, np.ndarray]]:
         """Some images at a time: which, their S, and the share of the fill in each pixel."""
         n, height, width, _ = x.shape
-        step = max(BLOCK // max(height * width, 1), 1)
+        step = max(INTERPOLATED_PIXELS // max(height * width, 1), 1)
         for i in range(0, n, step):
             at = slice(i, i + step)
             yield at, *self._interpolated(maps[at], height, width, x.dtype)
@@ -253,25 +240,13 @@ class RandomTranslation(Affine):
     array([0., 1., 2., 3.], dtype=float32)
     """
 
-    def __init__(
-        self,
-        height_factor: Any,
-        width_factor: Any,
-        fill_mode: str = "reflect",
-        interpolation: str = "bilinear",
-        seed: int | None = None,
-        fill_value: float = 0.0,
-        data_format: str | None = None,
-        **kwargs,
-    ):
-        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.height_factor = bounds(height_factor, "RandomTranslation", "height_factor")
-        self.width_factor = bounds(width_factor, "RandomTranslation", "width_factor")
+    height_factor: Bounds
+    width_factor: Bounds
 
     def maps(self, n, height, width):
         a = identity(n)
-        a[:, 0, 2] = -height * self.rng.uniform(*self.height_factor, n)
-        a[:, 1, 2] = -width * self.rng.uniform(*self.width_factor, n)
+        a[:, 0, 2] = -height * uniform(self.rng, self.height_factor, n)
+        a[:, 1, 2] = -width * uniform(self.rng, self.width_factor, n)
         return a
 
 
@@ -309,21 +284,10 @@ class RandomRotation(Affine):
            [1., 3.]], dtype=float32)
     """
 
-    def __init__(
-        self,
-        factor: Any,
-        fill_mode: str = "reflect",
-        interpolation: str = "bilinear",
-        seed: int | None = None,
-        fill_value: float = 0.0,
-        data_format: str | None = None,
-        **kwargs,
-    ):
-        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.factor = bounds(factor, "RandomRotation", "factor")
+    factor: Bounds
 
     def maps(self, n, height, width):
-        angle = 2 * np.pi * self.rng.uniform(*self.factor, n)
+        angle = 2 * np.pi * uniform(self.rng, self.factor, n)
         a = identity(n)
         a[:, 0, 0] = a[:, 1, 1] = np.cos(angle)
         a[:, 0, 1] = np.sin(angle)
@@ -364,30 +328,14 @@ class RandomZoom(Affine):
     array([1. , 1.5, 2. , 2.5, 3. ], dtype=float32)
     """
 
-    def __init__(
-        self,
-        height_factor: Any,
-        width_factor: Any = None,
-        fill_mode: str = "reflect",
-        interpolation: str = "bilinear",
-        seed: int | None = None,
-        fill_value: float = 0.0,
-        data_format: str | None = None,
-        **kwargs,
-    ):
-        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.height_factor = bounds(height_factor, "RandomZoom", "height_factor", above=True)
-        self.width_factor = (
-            None
-            if width_factor is None
-            else bounds(width_factor, "RandomZoom", "width_factor", above=True)
-        )
+    height_factor: ZoomBounds
+    width_factor: ZoomBounds = None
 
     def maps(self, n, height, width):
         a = identity(n)
-        a[:, 0, 0] += self.rng.uniform(*self.height_factor, n)
+        a[:, 0, 0] += uniform(self.rng, self.height_factor, n)
         a[:, 1, 1] = (
-            a[:, 0, 0] if self.width_factor is None else 1 + self.rng.uniform(*self.width_factor, n)
+            a[:, 0, 0] if self.width_factor is None else 1 + uniform(self.rng, self.width_factor, n)
         )
         return about_the_centre(a, height, width)
 
@@ -430,26 +378,14 @@ class RandomContrast(OfImages):
     (110.0, True)
     """
 
+    factor: Spread
+    value_range: ValueRange = (0, 255)
+    seed: int | None = None
+    data_format: DataFormat = None
+
+    input_spec = InputSpec(ndim=4)
+
     changeable = ("factor", "value_range")
-
-    def __init__(
-        self,
-        factor: Any,
-        value_range: Any = (0, 255),
-        seed: int | None = None,
-        data_format: str | None = None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        pair = (factor, factor) if is_number(factor) else factor
-        self.factor = bounds(pair, "RandomContrast", "factor", least=0.0)
-        self.value_range = range_of(value_range, "RandomContrast")
-        self.data_format = standard_format(data_format, "RandomContrast")
-        self.seed = seed
-        self.input_spec = InputSpec(ndim=4)
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def forward(self, x, ctx=INFERENCE):
         if not ctx.training:
@@ -507,28 +443,29 @@ class RandomBrightness(Layer):
     array([125.5, 135.5, 255. ], dtype=float32)
     """
 
+    factor: Bounds
+    value_range: ValueRange = (0, 255)
+    seed: int | None = None
+
+    input_spec = InputSpec(ndim=4)
+
     changeable = ("factor", "value_range")
-
-    def __init__(self, factor: Any, value_range: Any = (0, 255), seed: int | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.factor = bounds(factor, "RandomBrightness", "factor")
-        self.value_range = range_of(value_range, "RandomBrightness")
-        self.seed = seed
-        self.input_spec = InputSpec(ndim=4)
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def forward(self, x, ctx=INFERENCE):
         if not ctx.training:
             return x, None
         low, high = self.value_range
-        b = self.rng.uniform(*self.factor, (len(x), 1, 1, 1)) * (high - low)
+        b = uniform(self.rng, self.factor, (len(x), 1, 1, 1)) * (high - low)
         y = x + b.astype(x.dtype)
         return y.clip(low, high), (y >= low) & (y <= high)
 
     def backward(self, dy, within):
         return dy if within is None else dy * within
+
+
+def spread(factor, who: str, name: str) -> tuple[float, float]:
+    pair = (factor, factor) if is_number(factor) else factor
+    return bounds(pair, who, name, least=0.0)
 
 
 def bounds(
@@ -556,8 +493,19 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
-def range_of(value_range, who: str) -> tuple[float, float]:
-    return pair_of(value_range, who, "value_range", f"a pair of numbers, got {value_range!r}")
+def range_of(value_range, who: str, name: str) -> tuple[float, float]:
+    return pair_of(value_range, who, name, f"a pair of numbers, got {value_range!r}")
+
+
+Bounds = Annotated[Any, Convert(bounds)]
+ZoomBounds = Annotated[Any, Convert(bounds, above=True)]
+Spread = Annotated[Any, Convert(spread)]
+ValueRange = Annotated[Any, Convert(range_of)]
+
+
+def uniform(rng: np.random.Generator, within: tuple[float, float], shape: Any) -> np.ndarray:
+    low, high = within
+    return rng.uniform(low, high, shape)
 
 
 def identity(n):

@@ -62,7 +62,6 @@ class Parallel(Container):
         for i, branch in enumerate(self.branches):
             self.build_part(branch, i, tuple(input_shape))
         self._again, self._tried, self._reversed = repeated(self.branches), frozenset(), False
-        self.changes_mask = any(branch.changes_mask for branch in self.branches)
         self.compute_output_shape(input_shape)
 
     def parts(self):

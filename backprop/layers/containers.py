@@ -115,6 +115,7 @@ class Container(Layer):
             part.adopt_dtype(self.dtype)
             part.build(shape)
             part.take_seeds()
+            self.changes_mask = any(each.changes_mask for each in self.parts()[1])
             if self.dtype is not None and part.dtype not in (None, self.dtype):
                 raise ValueError(
                     f"its dtype is {part.dtype} inside {type(self).__name__} of {self.dtype}: "
@@ -250,7 +251,6 @@ class Chain(Container):
             (i for i, s in enumerate(steps) if s.arrays() or isinstance(s, ActivityPenalty)),
             len(steps),
         )
-        self.changes_mask = any(step.changes_mask for step in steps)
 
     @property
     def integer_input(self) -> bool:

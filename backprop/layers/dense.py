@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from backprop.checks import Positive
 from backprop.layer import INFERENCE, InputSpec
-from backprop.layers.activations import ActivationLike, Linear, ReLU, build_activation
-from backprop.layers.activations.elementwise import positive
+from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.kernels import KernelAndBias
 from backprop.linalg import gradients_of_affine, multiply, product_of_rows, rows
+from backprop.promises import short_for
 
 
 class Dense(KernelAndBias):
@@ -82,14 +82,7 @@ class Dense(KernelAndBias):
             z = multiply(rows(x), self.kernel).reshape(*x.shape[:-1], self.units)
         if self.use_bias:
             z += self.bias
-        activation = self.activation
-        kind = type(activation)
-        if kind is Linear:
-            return z, (x, None)
-        if kind is ReLU and activation.plain:  # z is of this call alone, and may become y
-            y = positive(z, out=z)
-            return y, (x, y)
-        y, a = activation.forward(z, ctx)
+        y, a = self.activation.finish(z, ctx)
         return y, (x, a)
 
     def backward_params(self, dy, cache):
@@ -107,8 +100,9 @@ class Dense(KernelAndBias):
         return dx if x.ndim == 2 else dx.reshape(x.shape)
 
     @property
+    @short_for("forward", "backward", "backward_params")
     def ends_in_softmax(self):
-        return type(self) is Dense and self.activation.ends_in_softmax
+        return self.activation.ends_in_softmax
 
     def backward_logits(self, dz, cache, *, dx=True):
         return self.backward_of_product(dz, cache[0]) if dx else self._set_gradients(cache[0], dz)

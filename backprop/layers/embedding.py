@@ -194,11 +194,9 @@ class Masking(Layer):
     array([[ True, False]])
     """
 
-    changeable = ("mask_value",)
+    mask_value: float = 0.0
 
-    def __init__(self, mask_value: float = 0.0, **kwargs):
-        super().__init__(**kwargs)
-        self.mask_value = mask_value
+    changeable = ("mask_value",)
 
     def compute_mask(self, x, mask):
         return both(mask, (x != self.mask_value).any(-1))

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import fraction, integer
+from backprop.arguments import Convert, argument
+from backprop.checks import Fraction, fraction, integer
+from backprop.defaults import FloatDtype
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec, Layer
-from backprop.layers.windows import standard_format
+from backprop.layers.windows import DataFormat
 from backprop.regularizers import L1L2
 
 
-class Multiplied(Layer):
+class Multiplied(Layer, kw_only=True):
     """y = x * k in training, for a random k that its subclasses draw: then dx = dy * k."""
 
-    if TYPE_CHECKING:
-        rate: float
+    rate: Fraction
+
     time_local = True
+    changeable = ("rate",)
 
     def draw(self, x):
         """k, of a shape that broadcasts to that of x."""
@@ -85,16 +88,9 @@ class Dropout(Multiplied):
     array([[1., 1., 1., 1.]], dtype=float32)
     """
 
-    changeable = ("rate",)
-
-    def __init__(self, rate: float, noise_shape=None, seed: int | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.rate = fraction(rate, "Dropout", "rate")
-        self.noise_shape = noise_shape_of(noise_shape, "Dropout")
-        self.seed = seed
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
+    rate: Fraction = argument()
+    noise_shape: NoiseShape = None
+    seed: int | None = None
 
     def check_input(self, shape):
         super().check_input(shape)
@@ -146,18 +142,12 @@ class SpatialDropout1D(Multiplied):
             [2., 2., 2., 0.]]], dtype=float32)
     """
 
-    changeable = ("rate",)
+    rate: Fraction = argument()
+    seed: int | None = None
+    name: Any = argument(default=None)
+    dtype: FloatDtype = argument(default=None)
 
-    def __init__(
-        self, rate: float, seed: int | None = None, name: str | None = None, dtype=None, **kwargs
-    ):
-        super().__init__(name=name, dtype=dtype, **kwargs)
-        self.rate = fraction(rate, "SpatialDropout1D", "rate")
-        self.seed = seed
-        self.input_spec = InputSpec(ndim=3)
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
+    input_spec = InputSpec(ndim=3)
 
     def draw(self, x):
         return self.dropped((len(x), 1, x.shape[2]), x.dtype)
@@ -167,28 +157,15 @@ class SpatialDropout(Multiplied):
     """What `SpatialDropout2D` and `SpatialDropout3D` have in common; `axes` counts those of an
     image."""
 
+    rate: Fraction = argument()
+    data_format: DataFormat = None
+    seed: int | None = None
+    name: Any = argument(default=None)
+    dtype: FloatDtype = argument(default=None)
+
+    input_spec = InputSpec(ndim=4)
+
     axes = 2
-
-    changeable = ("rate",)
-
-    def __init__(
-        self,
-        rate: float,
-        data_format: str | None = None,
-        seed: int | None = None,
-        name: str | None = None,
-        dtype=None,
-        **kwargs,
-    ):
-        super().__init__(name=name, dtype=dtype, **kwargs)
-        who = type(self).__name__
-        self.rate = fraction(rate, who, "rate")
-        self.data_format = standard_format(data_format, who)
-        self.seed = seed
-        self.input_spec = InputSpec(ndim=2 + self.axes)
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def draw(self, x):
         ones = (1,) * self.axes
@@ -263,6 +240,7 @@ class SpatialDropout3D(SpatialDropout):
     """
 
     axes = 3
+    input_spec = InputSpec(ndim=5)
 
 
 class GaussianDropout(Multiplied):
@@ -304,12 +282,8 @@ class GaussianDropout(Multiplied):
     (True, True)
     """
 
-    changeable = ("rate",)
-
-    def __init__(self, rate: float, seed: int | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.rate = below_one(rate, "GaussianDropout")
-        self.seed = seed
+    rate: BelowOne = argument()
+    seed: int | None = None
 
     def draw(self, x):
         k = self.rng.standard_normal(x.shape, np.float32).astype(x.dtype, copy=False)
@@ -350,12 +324,10 @@ class GaussianNoise(Layer):
     (True, True)
     """
 
-    changeable = ("stddev",)
+    stddev: Fraction
+    seed: int | None = None
 
-    def __init__(self, stddev: float, seed: int | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.stddev = fraction(stddev, "GaussianNoise", "stddev")
-        self.seed = seed
+    changeable = ("stddev",)
 
     def forward(self, x, ctx=INFERENCE):
         if not ctx.training or self.stddev == 0:
@@ -415,16 +387,11 @@ class AlphaDropout(Layer):
     (True, True)
     """
 
+    rate: BelowOne
+    noise_shape: NoiseShape = None
+    seed: int | None = None
+
     changeable = ("rate",)
-
-    def __init__(self, rate: float, noise_shape=None, seed: int | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.rate = below_one(rate, "AlphaDropout")
-        self.noise_shape = noise_shape_of(noise_shape, "AlphaDropout")
-        self.seed = seed
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def check_input(self, shape):
         super().check_input(shape)
@@ -505,17 +472,19 @@ class ActivityRegularization(Layer):
 SATURATED = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # of SELU
 
 
-def below_one(rate, who: str) -> float:
-    rate = fraction(rate, who, "rate")
-    if rate == 1:
-        raise ValueError(f"{who} expects rate to be below 1, where nothing would be left, got 1")
-    return rate
+def below_one(value, who: str, name: str) -> float:
+    value = fraction(value, who, name)
+    if value == 1:
+        raise ValueError(f"{who} expects {name} to be below 1, where nothing would be left, got 1")
+    return value
 
 
-def noise_shape_of(noise_shape, who: str):
-    if noise_shape is None:
-        return None
-    return tuple(None if n is None else integer(n, who, "noise_shape") for n in noise_shape)
+def noise_shape_of(value, who: str, name: str):
+    return tuple(None if n is None else integer(n, who, name) for n in value)
+
+
+BelowOne = Annotated[float, Convert(below_one)]
+NoiseShape = Annotated[Any, Convert(noise_shape_of)]
 
 
 def check_noise_shape(layer: Layer, noise_shape, shape) -> None:

@@ -6,15 +6,27 @@ import math
 import operator
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.arguments import Convert
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Layer
 from backprop.linalg import rows_of
+from backprop.tuning import DENSE_NUMBERS
 
 LEAST = 1e-7  # of a standard deviation, as in Keras: what never varies is not divided by 0
+
+
+def axes_of(value: Any, who: str, name: str) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    axes = value if isinstance(value, list | tuple) else (value,)
+    return tuple(map(operator.index, axes))
+
+
+Doubles = Annotated[Any, Convert(lambda value, who, name: np.asarray(value, np.float64))]
 
 
 class Normalization(Layer):
@@ -57,17 +69,13 @@ class Normalization(Layer):
     array([[-1.,  1.]], dtype=float32)
     """
 
-    def __init__(
-        self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs
-    ):
-        super().__init__(**kwargs)
-        if axis is None:
-            axis = ()
-        self.axis = (
-            tuple(map(operator.index, axis))
-            if isinstance(axis, list | tuple)
-            else (operator.index(axis),)
-        )
+    axis: Annotated[Any, Convert(axes_of, none=True)] = -1
+    mean: Any = None
+    variance: Any = None
+    invert: bool = False
+
+    def __post_init__(self):
+        mean, variance = self.mean, self.variance
         if (mean is None) != (variance is None):
             raise ValueError(
                 "Normalization expects mean and variance together, or neither and a call of adapt, "
@@ -78,7 +86,6 @@ class Normalization(Layer):
         self.given_variance = np.asarray(1.0 if variance is None else variance, np.float64)
         if not (self.given_variance >= 0).all():
             raise ValueError(f"Normalization expects variance not to be negative, got {variance!r}")
-        self.invert = invert
 
     def build(self, input_shape):
         ndim = len(input_shape)
@@ -218,15 +225,10 @@ class Rescaling(Layer):
     array([[-1.,  1.]], dtype=float32)
     """
 
+    scale: Doubles
+    offset: Doubles = 0.0
+
     changeable = ("scale", "offset")
-
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs):
-        super().__init__(**kwargs)
-        self.scale = np.asarray(scale, np.float64)
-        self.offset = np.asarray(offset, np.float64)
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def check_input(self, shape):
         super().check_input(shape)
@@ -255,7 +257,7 @@ def batches_of(data: Any) -> Iterator[np.ndarray]:
     """
     if hasattr(data, "toarray"):
         rows = data.tocsr()
-        step = rows_of(np.broadcast_to(0, rows.shape), 1 << 20)
+        step = rows_of(np.broadcast_to(0, rows.shape), DENSE_NUMBERS)
         data = (rows[i : i + step].toarray() for i in range(0, rows.shape[0], step))
     elif hasattr(data, "__array__") or is_nested(data):
         data = [data]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import integer
+from backprop.arguments import Convert
+from backprop.checks import Positive, integer
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec, Layer
-from backprop.layers.windows import channels_back, channels_last, shape_last, standard_format
+from backprop.layers.windows import DataFormat, channels_back, channels_last, shape_last
 
 
 def keeps_steps(x, shape, mask) -> bool:
@@ -39,10 +41,9 @@ class Flatten(Layer):
     (5, 784)
     """
 
-    def __init__(self, data_format: str | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.data_format = standard_format(data_format, "Flatten")
-        self.input_spec = InputSpec(min_ndim=1)
+    data_format: DataFormat = None
+
+    input_spec = InputSpec(min_ndim=1)
 
     def compute_output_shape(self, input_shape):
         sizes = input_shape[1:]
@@ -62,6 +63,13 @@ class Flatten(Layer):
         if self.data_format == "channels_last" or len(shape) < 3:
             return dy.reshape(shape)
         return channels_back(dy.reshape(shape_last(shape, self.data_format)), self.data_format)
+
+
+def sizes(value: Any, who: str, name: str) -> tuple[int, ...]:
+    found = (value,) if isinstance(value, int | np.integer) else tuple(value)
+    if found.count(-1) > 1:
+        raise ValueError(f"{who} expects at most one -1 in {name}, got {value!r}")
+    return tuple(-1 if n == -1 else integer(n, who, name) for n in found)
 
 
 class Reshape(Layer):
@@ -91,18 +99,7 @@ class Reshape(Layer):
     (5, 3, 2)
     """
 
-    def __init__(self, target_shape, **kwargs):
-        super().__init__(**kwargs)
-        sizes = (
-            (target_shape,) if isinstance(target_shape, int | np.integer) else tuple(target_shape)
-        )
-        if sizes.count(-1) > 1:
-            raise ValueError(
-                f"Reshape expects at most one -1 in target_shape, got {target_shape!r}"
-            )
-        self.target_shape = tuple(
-            -1 if n == -1 else integer(n, "Reshape", "target_shape") for n in sizes
-        )
+    target_shape: Annotated[Any, Convert(sizes)]
 
     def build(self, input_shape):
         self.compute_output_shape(input_shape)
@@ -134,6 +131,15 @@ class Reshape(Layer):
         return dy.reshape(shape)
 
 
+def permutation(value: Any, who: str, name: str) -> tuple[int, ...]:
+    found = tuple(value)
+    if sorted(found) != list(range(1, len(found) + 1)):
+        raise ValueError(
+            f"{who} expects {name} to be the axes 1 to {len(found)} in some order, got {found}"
+        )
+    return found
+
+
 class Permute(Layer):
     """y[n] = x[n] with its axes in another order.
 
@@ -161,14 +167,9 @@ class Permute(Layer):
     (5, 4, 3)
     """
 
-    def __init__(self, dims, **kwargs):
-        super().__init__(**kwargs)
-        self.dims = tuple(dims)
-        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(
-                f"Permute expects dims to be the axes 1 to {len(self.dims)} in some order, "
-                f"got {self.dims}"
-            )
+    dims: Annotated[Any, Convert(permutation)]
+
+    def __post_init__(self):
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
 
     def compute_output_shape(self, input_shape):
@@ -213,10 +214,9 @@ class RepeatVector(Layer):
     (5, 3, 4)
     """
 
-    def __init__(self, n: int, **kwargs):
-        super().__init__(**kwargs)
-        self.n = integer(n, "RepeatVector", "n")
-        self.input_spec = InputSpec(ndim=2)
+    n: Positive
+
+    input_spec = InputSpec(ndim=2)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.n, input_shape[1])

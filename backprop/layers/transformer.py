@@ -16,8 +16,7 @@ from backprop.layers.dense import Dense
 from backprop.layers.noise import Dropout
 from backprop.layers.normalization import LayerNormalization
 from backprop.parallel import pays, run
-
-FORKS = 1 << 15  # numbers in x from which on a second thread is worth its hand-off
+from backprop.tuning import FORK_SIZE
 
 
 class Halves(NamedTuple):
@@ -167,7 +166,6 @@ class TransformerBlock(Container):
         self.build_part(self.chain, 0, input_shape)
         for part in self.chain.walk():
             self.speak_for(part)
-        self.changes_mask = self.chain.changes_mask
         self.input_spec = InputSpec(ndim=3, axes={-1: d})
 
     def parts(self) -> tuple[str, list[Layer]]:
@@ -210,7 +208,7 @@ class TransformerBlock(Container):
         """Whether the halves of the batch run on two threads. Dropout would draw in an order that
         depends on them, and a penalty counts the rows of its batch."""
         drops = ctx.training and self.dropout
-        return x.size >= FORKS and len(x) > 1 and not drops and ctx.penalties is None and pays()
+        return x.size >= FORK_SIZE and len(x) > 1 and not drops and ctx.penalties is None and pays()
 
     def _replica(self) -> Chain:
         """The chain with gradients of its own, made for the first batch that is run in halves."""

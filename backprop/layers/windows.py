@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from backprop.arguments import Convert
 from backprop.checks import one_of
 from backprop.masks import between
 
@@ -188,10 +189,11 @@ def standard_padding(padding: Any, who: str, choices: tuple = ("valid", "same"))
     return one_of(padding.lower() if isinstance(padding, str) else padding, choices, who, "padding")
 
 
-def standard_format(data_format: Any, who: str) -> str:
-    return one_of(
-        data_format or "channels_last", ("channels_last", "channels_first"), who, "data_format"
-    )
+def standard_format(data_format: Any, who: str, name: str = "data_format") -> str:
+    return one_of(data_format or "channels_last", ("channels_last", "channels_first"), who, name)
+
+
+DataFormat = Annotated[Any, Convert(standard_format, none=True)]
 
 
 def channels_last(x: Array, data_format: str) -> Array:

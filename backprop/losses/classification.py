@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from backprop.arguments import argument
-from backprop.linalg import SHORT, max_last, multiples, rows, sum_last
+from backprop.linalg import max_last, multiples, rows, sum_last
 from backprop.losses.axes import last, mean_last, share, unlast
 from backprop.losses.functions import function_of
 from backprop.losses.labels import (
@@ -20,6 +20,8 @@ from backprop.losses.labels import (
     smooth,
 )
 from backprop.losses.loss import EPSILON, Loss
+from backprop.promises import short_for
+from backprop.tuning import SHORT_ROW
 
 Array = np.ndarray
 
@@ -285,10 +287,10 @@ class SparseCategoricalCrossentropy(ClassNumbers):
         np.log(p, out=p)
         return np.negative(p, out=p), inside
 
+    @short_for("values", "gradient", "valid", "measure", "weigh", "forward", "backward")
     def after_softmax(self) -> Loss | None:
-        # a subclass may have changed what the shorter way rests on
-        plain = type(self) is SparseCategoricalCrossentropy and self.ignore_class is None
-        return SparseAfterSoftmax(self) if plain and not self.from_logits else None
+        plain = self.ignore_class is None and not self.from_logits
+        return SparseAfterSoftmax(self) if plain else None
 
 
 sparse_categorical_crossentropy = function_of(
@@ -350,7 +352,7 @@ def as_row(q: Array) -> Array:
 
 def exponentials(z: Array) -> tuple[Array, Array, Array]:
     """z less its maximum, e = exp(z), s = Σ e: softmax = e / s and its log = z - log s."""
-    if z.ndim == 2 and 0 < z.shape[1] <= SHORT:  # a class after the other, so that loops are long
+    if z.ndim == 2 and 0 < z.shape[1] <= SHORT_ROW:  # class after class: long loops
         z = np.ascontiguousarray(z.T)
         z = (z - np.maximum.reduce(z, axis=0)).T
     else:

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.checks import where
-from backprop.linalg import SHORT
 from backprop.losses.axes import last, mean_last, share, unlast
 from backprop.losses.functions import function_of
 from backprop.losses.loss import EPSILON, ReductionFirst
+from backprop.tuning import SHORT_ROW
 
 Array = np.ndarray
 Delta = Annotated[float, where(lambda v: v > 0, "a positive {name}")]
@@ -46,7 +46,7 @@ class MeanSquaredError(ReductionFirst):
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         d = y_pred - y_true
         # long rows need no array of squares; short ones are faster by a product with ones
-        return (np.vecdot(d, d) / d.shape[-1] if d.shape[-1] > SHORT else mean_last(d * d)), d
+        return (np.vecdot(d, d) / d.shape[-1] if d.shape[-1] > SHORT_ROW else mean_last(d * d)), d
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         d = cache

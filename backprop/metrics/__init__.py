@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -56,7 +56,7 @@ from backprop.metrics.curves import (
 from backprop.metrics.fscore import F1Score, FBetaScore
 from backprop.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from backprop.metrics.matrix import ConfusionMatrix
-from backprop.metrics.metric import Mean, MeanMetricWrapper, Metric, Sum, apply_mask
+from backprop.metrics.metric import FUNCTIONS, Mean, MeanMetricWrapper, Metric, Sum, apply_mask
 from backprop.metrics.outcomes import (
     FalseNegatives,
     FalsePositives,
@@ -215,8 +215,7 @@ CLASSES: tuple[type[Metric], ...] = (
     ConfusionMatrix,
 )
 
-# what a config of a MeanMetricWrapper may name
-FUNCTIONS: dict[str, Callable] = {
+FUNCTIONS |= {
     fn.__name__: fn
     for fn in (
         binary_accuracy,

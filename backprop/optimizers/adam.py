@@ -9,6 +9,7 @@ with t = 1, 2, 3 ... Both means start at zero, and the divisions by 1 - beta^t c
 from __future__ import annotations
 
 import math
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ class Adam(Optimizer):
     beta_2: Any = Hyperparameter("[0, 1)", default=0.999)
     epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
     amsgrad: Any = Flag(default=False)
+    _: KW_ONLY
 
     scalars = ("unit_1", "unit_2")  # 1 - beta_1 and 1 - beta_2 at the last step: what M, V count in
 
@@ -180,6 +182,7 @@ class Adamax(Optimizer):
     beta_1: Any = Hyperparameter("[0, 1)", default=0.9)
     beta_2: Any = Hyperparameter("[0, 1)", default=0.999)
     epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
+    _: KW_ONLY
 
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum", "norm")]
@@ -232,6 +235,7 @@ class Nadam(Optimizer):
     beta_1: Any = Hyperparameter("[0, 1)", default=0.9)
     beta_2: Any = Hyperparameter("[0, 1)", default=0.999)
     epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
+    _: KW_ONLY
 
     scratch = 2
     scalars = ("u_product",)  # P_t

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
 import numpy as np
@@ -59,6 +60,7 @@ class RMSprop(Optimizer):
     momentum: Any = Hyperparameter("[0, 1]", default=0.0)
     epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
     centered: Any = Flag(default=False)
+    _: KW_ONLY
 
     _centered = False
 
@@ -126,6 +128,7 @@ class Adagrad(Optimizer):
     learning_rate: Any = argument(default=0.001)
     initial_accumulator_value: Start = 0.1
     epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
+    _: KW_ONLY
 
     def slots(self) -> list[tuple[str, ...]]:
         return [("accumulator",)]
@@ -176,6 +179,7 @@ class Adadelta(Optimizer):
     learning_rate: Any = argument(default=0.001)
     rho: Any = Hyperparameter("[0, 1]", default=0.95)
     epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
+    _: KW_ONLY
 
     scratch = 2
 

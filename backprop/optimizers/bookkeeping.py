@@ -19,8 +19,9 @@ from backprop.optimizers.slots import (
     Stretch,
     Variable,
 )
-from backprop.parameters import Parameter, ParameterVector, Segment
+from backprop.parameters import Parameter
 from backprop.variable import record
+from backprop.vector import ParameterVector, Segment
 
 
 class Bookkeeping(Configurable):
@@ -61,6 +62,11 @@ class Bookkeeping(Configurable):
     @property
     def _settled(self) -> bool:
         return self.built
+
+    @property
+    def updates(self) -> int:
+        """`iterations`, as a plain int."""
+        return self._steps // (self._accumulates or 1)
 
     def _change(self, name: str, value: Any) -> None:
         before, given = dict(self.__dict__), dict(self._arguments)
@@ -104,7 +110,7 @@ class Bookkeeping(Configurable):
             self._lay_out([v if isinstance(v, Parameter) else Variable(v) for v in records])
         else:
             for variable in var_list:
-                self._find(variable)
+                self.entry_of(variable)
 
     def _lay_out(self, entries: list[Entry]) -> None:
         self._check_exclusions(entries)
@@ -151,14 +157,6 @@ class Bookkeeping(Configurable):
         self._gradients = [s.gradients for s in self._stretches]
         self._segments = segments
 
-    def _single(self, entry: Entry) -> Stretch:
-        """One array alone, for `apply`."""
-        found = self._singles.get(id(entry))
-        if found is None or found.values is not entry.value:
-            assert self._slots is not None
-            found = self._singles[id(entry)] = self._equip(self._slots.single(entry))
-        return found
-
     def _equip(self, s: Stretch) -> Stretch:
         """Add what the options of this optimizer need."""
         s.constrained = [entry for entry in s.entries if entry.constraint is not None]
@@ -167,7 +165,7 @@ class Bookkeeping(Configurable):
         s.cut(names, [...] if len(kept) == len(s.entries) else kept, self.scratch)
         return s
 
-    def _find(self, variable: Any) -> Entry:
+    def entry_of(self, variable: Any) -> Entry:
         """The entry of a variable that the optimizer was built with."""
         assert self._slots is not None
         variable = record(variable)
@@ -242,7 +240,7 @@ class Bookkeeping(Configurable):
             return
         if isinstance(var_list, ParameterVector):
             var_list = [p for segment in var_list.segments() for p in segment.parameters]
-        for entry in [self._find(variable) for variable in var_list]:
+        for entry in [self.entry_of(variable) for variable in var_list]:
             entry.value[...] = self._slots.of(AVERAGE, entry)
 
     # ----------------------------------------------------------------------------------- state

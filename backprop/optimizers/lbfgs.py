@@ -17,8 +17,8 @@ from backprop import checks
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.schedules import number
 from backprop.optimizers.slots import Array
-from backprop.parameters import ParameterVector
 from backprop.spelling import snake_case
+from backprop.vector import ParameterVector
 
 NO_STEPS = (
     "LBFGS takes no single steps: it needs the loss of all the data as often as its line search "
@@ -76,8 +76,8 @@ class LBFGS(Optimizer):
         self.name = name or snake_case(type(self).__name__)
         self.history_size = checks.integer(history_size, "LBFGS", "history_size")
         self.maxls = checks.integer(maxls, "LBFGS", "maxls")
-        self.ftol = number(ftol, self, "ftol")
-        self.gtol = number(gtol, self, "gtol")
+        self.ftol = number(ftol, "LBFGS", "ftol")
+        self.gtol = number(gtol, "LBFGS", "gtol")
         self.maxfun = None if maxfun is None else checks.integer(maxfun, "LBFGS", "maxfun")
 
     @property

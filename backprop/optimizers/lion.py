@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ class Lion(Optimizer):
     learning_rate: Any = argument(default=0.001)
     beta_1: Any = Hyperparameter("(0, 1]", default=0.9)
     beta_2: Any = Hyperparameter("[0, 1]", default=0.99)
+    _: KW_ONLY
 
     scratch = 2
 

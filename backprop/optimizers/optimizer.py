@@ -25,20 +25,17 @@ A new optimizer writes `update`, and `slots` if it remembers anything:
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterable
 from typing import Annotated, Any, dataclass_transform
 
 import numpy as np
 
 from backprop import checks
-from backprop.arguments import Convert, argument, defaults_of, managed
+from backprop.arguments import Convert, argument, managed
 from backprop.checks import Name, Positive
-from backprop.optimizers.bookkeeping import Bookkeeping
+from backprop.optimizers.arrays import OfArrays
 from backprop.optimizers.hyperparameters import Clip, Flag, Hyperparameter, LearningRate
-from backprop.optimizers.readings import Count, reading
 from backprop.optimizers.slots import ACCUMULATOR, Array, Block, Stretch
-from backprop.parameters import ParameterVector
+from backprop.vector import ParameterVector
 
 
 def accumulates(optimizer: Optimizer) -> int | None:
@@ -67,7 +64,7 @@ HalfPrecision = Annotated[None, Convert(no_scale)]
 
 
 @dataclass_transform(field_specifiers=(argument, managed, Hyperparameter, LearningRate, Clip, Flag))
-class Optimizer(Bookkeeping, kw_only=True):
+class Optimizer(OfArrays, kw_only=True, by_position=True):
     """w ← update(w, g): the base class of optimizers.
 
     Any of the numbers may be a `schedules.LearningRateSchedule` or another function of the step.
@@ -132,7 +129,7 @@ class Optimizer(Bookkeeping, kw_only=True):
     full_batch = False
     _use_ema = False
 
-    learning_rate: Any = LearningRate(kw_only=False)
+    learning_rate: Any = LearningRate()
     weight_decay: Any = Hyperparameter("[0, inf)", optional=True, default=None)
     clipnorm: Any = Clip("(0, inf)", "clipvalue", "global_clipnorm", default=None)
     clipvalue: Any = Clip("(0, inf)", "clipnorm", "global_clipnorm", default=None)
@@ -145,14 +142,6 @@ class Optimizer(Bookkeeping, kw_only=True):
     name: Name = None
 
     changeable = ("ema_overwrite_frequency", "name")
-
-    def __new__(cls, *args, **kwargs):
-        known = defaults_of(cls)
-        for name in kwargs.keys() - known.keys():
-            successor, hint = RETIRED.get(name, (None, ""))
-            if successor in known:
-                raise TypeError(f"{cls.__name__}() has no argument {name!r}: {hint}")
-        return super().__new__(cls, *args, **kwargs)
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -194,20 +183,6 @@ class Optimizer(Bookkeeping, kw_only=True):
     def lr(self, learning_rate: Any) -> None:
         self.learning_rate = learning_rate
 
-    @property
-    def updates(self) -> int:
-        """`iterations`, as a plain int."""
-        return self._steps // (self._accumulates or 1)
-
-    @property
-    def iterations(self) -> int:
-        return reading(Count, self.updates, self, "iterations")
-
-    @iterations.setter
-    def iterations(self, iterations: int) -> None:
-        iterations = checks.integer(iterations, type(self).__name__, "iterations", least=0)
-        self._steps = iterations * (self._accumulates or 1)
-
     def step(self, parameters: ParameterVector) -> None:
         """One step from the gradients in `parameters`, which are left as they are."""
         segments = parameters.segments()
@@ -215,63 +190,6 @@ class Optimizer(Bookkeeping, kw_only=True):
             self._arrange(parameters, segments)
         # those of a model have gradients
         self._advance(self._stretches, self._gradients)  # type: ignore[arg-type]
-
-    def apply(self, grads: Iterable[Array | None], trainable_variables: Any = None) -> None:
-        """One step on a list of arrays, which are changed in place.
-
-        Parameters
-        ----------
-        grads : list of ndarray
-            One for each variable. None where a variable is to be left alone.
-        trainable_variables : list of ndarray or Parameter, optional
-            Default: those that `build` was given. The optimizer knows an array by its identity.
-
-        Raises
-        ------
-        ValueError
-            If a variable is unknown, a shape differs, or there is no gradient at all.
-        """
-        grads = list(grads)
-        if not grads:
-            return
-        if trainable_variables is None:
-            if self._slots is None:
-                raise ValueError(
-                    f"{self.name} knows no variables yet: call build(variables) first, or "
-                    "apply(grads, variables)"
-                )
-            entries = self._slots.entries
-        else:
-            variables = list(trainable_variables)
-            if self._slots is None:
-                self.build(variables)
-            entries = [self._find(variable) for variable in variables]
-        if len(grads) != len(entries):
-            raise ValueError(f"{self.name} got {len(grads)} gradients for {len(entries)} variables")
-        given = [(e, g) for e, g in zip(entries, grads, strict=True) if g is not None]
-        if not given:
-            raise ValueError(f"{self.name} got no gradient for any variable")
-        if len(given) < len(grads):
-            warnings.warn(
-                f"{self.name} got gradients for {len(given)} of {len(grads)} variables; the others "
-                "are left alone",
-                stacklevel=2,
-            )
-        gradients = [np.asarray(g, e.value.dtype) for e, g in given]
-        for (entry, _), g in zip(given, gradients, strict=True):
-            if g.shape != entry.shape:
-                raise ValueError(
-                    f"{self.name} got a gradient of shape {g.shape} for a variable of shape "
-                    f"{entry.shape}"
-                )
-        stretches = [self._single(entry) for entry, _ in given]
-        self._advance(stretches, gradients)
-
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Array | None, Any]]) -> int:
-        """`apply` for pairs of gradient and variable; returns `iterations`."""
-        pairs = list(grads_and_vars)
-        self.apply([g for g, _ in pairs], [v for _, v in pairs])
-        return self.iterations
 
     def _advance(self, stretches: list[Stretch], gradients: list[Array]) -> None:
         if self._accumulates is not None:
@@ -359,20 +277,6 @@ class Optimizer(Bookkeeping, kw_only=True):
 
 
 LEARNING_RATE: Hyperparameter = Optimizer.__dict__["learning_rate"]
-# arguments of older versions of Keras and of other libraries
-RETIRED = {
-    "lr": ("learning_rate", "it is called learning_rate"),
-    "eps": ("epsilon", "it is called epsilon"),
-    "beta1": ("beta_1", "it is called beta_1"),
-    "beta2": ("beta_2", "it is called beta_2"),
-    "betas": ("beta_1", "they are called beta_1 and beta_2"),
-    "alpha": ("rho", "it is called rho"),
-    "decay": (
-        "learning_rate",
-        "a rate that falls is a schedule: learning_rate=schedules.InverseTimeDecay(learning_rate, "
-        "decay_steps=1, decay_rate=decay); decay of the weights is called weight_decay",
-    ),
-}
 
 
 def norm(g: Array) -> float:

@@ -14,26 +14,59 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from backprop import checks
+from backprop.arguments import Convert
+from backprop.checks import Fraction, NotNegative, choice
 from backprop.config import Configurable, Registry, custom_object_scope
+
+
+def number(value: Any, who: str, name: str) -> float:
+    """`value` as a finite float."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{who} expects {name} to be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{who} expects {name} to be finite, got {value!r}")
+    return float(value)
+
+
+def above_zero(value: Any, who: str, name: str) -> float:
+    """`value` as a positive float."""
+    value = number(value, who, name)
+    if value <= 0:
+        raise ValueError(f"{who} expects {name} to be positive, got {value!r}")
+    return value
+
+
+def numbers(values: Any, who: str, name: str) -> list[float]:
+    return [number(v, who, name) for v in values]
+
+
+def after_warm_up(value: Any, who: str, name: str) -> Any:
+    if isinstance(value, Mapping):
+        value = deserialize(value)
+    return value if callable(value) else number(value, who, name)
+
+
+Number = Annotated[float, Convert(number)]
+Above = Annotated[float, Convert(above_zero)]
+Numbers = Annotated[Sequence[float], Convert(numbers)]
 
 
 class LearningRateSchedule(Configurable):
     """schedule(step) → float: the base class of schedules.
 
-    Subclass it, store the arguments in `__init__`, and write ``__call__(self, step)``. Such a
-    schedule can be saved with the optimizer that uses it.
+    Subclass it, declare the arguments, and write ``__call__(self, step)``. Such a schedule can be
+    saved with the optimizer that uses it.
 
     Examples
     --------
     >>> class Halving(LearningRateSchedule):
-    ...     def __init__(self, initial_learning_rate, every):
-    ...         self.initial_learning_rate = initial_learning_rate
-    ...         self.every = every
+    ...     initial_learning_rate: float
+    ...     every: int
     ...
     ...     def __call__(self, step):
     ...         return self.initial_learning_rate * 0.5 ** (step // self.every)
@@ -73,19 +106,11 @@ class ExponentialDecay(LearningRateSchedule):
     [0.1, 0.0707, 0.05, 0.025]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: float,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str = "ExponentialDecay",
-    ):
-        self.initial_learning_rate = number(initial_learning_rate, self, "initial_learning_rate")
-        self.decay_steps = positive(decay_steps, self, "decay_steps")
-        self.decay_rate = number(decay_rate, self, "decay_rate")
-        self.staircase = staircase
-        self.name = name
+    initial_learning_rate: Number
+    decay_steps: Above
+    decay_rate: Number
+    staircase: bool = False
+    name: str = "ExponentialDecay"
 
     def __call__(self, step: int) -> float:
         p = step / self.decay_steps
@@ -117,13 +142,12 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     [1.0, 1.0, 0.5, 0.5, 0.1]
     """
 
-    def __init__(
-        self,
-        boundaries: Sequence[float],
-        values: Sequence[float],
-        name: str = "PiecewiseConstant",
-    ):
-        boundaries, values = list(boundaries), list(values)
+    boundaries: Numbers
+    values: Numbers
+    name: str = "PiecewiseConstant"
+
+    def __post_init__(self):
+        boundaries, values = self.boundaries, self.values
         if len(values) != len(boundaries) + 1:
             raise ValueError(
                 "PiecewiseConstantDecay expects one value more than boundaries, got "
@@ -133,9 +157,6 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             raise ValueError(
                 f"PiecewiseConstantDecay expects boundaries that increase, got {boundaries}"
             )
-        self.boundaries = [number(b, self, "boundaries") for b in boundaries]
-        self.values = [number(v, self, "values") for v in values]
-        self.name = name
 
     def __call__(self, step: int) -> float:
         return self.values[bisect_left(self.boundaries, step)]
@@ -169,21 +190,12 @@ class PolynomialDecay(LearningRateSchedule):
     [1.0, 0.5, 0.0, 0.0]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: float,
-        end_learning_rate: float = 0.0001,
-        power: float = 1.0,
-        cycle: bool = False,
-        name: str = "PolynomialDecay",
-    ):
-        self.initial_learning_rate = number(initial_learning_rate, self, "initial_learning_rate")
-        self.decay_steps = positive(decay_steps, self, "decay_steps")
-        self.end_learning_rate = number(end_learning_rate, self, "end_learning_rate")
-        self.power = number(power, self, "power")
-        self.cycle = cycle
-        self.name = name
+    initial_learning_rate: Number
+    decay_steps: Above
+    end_learning_rate: Number = 0.0001
+    power: Number = 1.0
+    cycle: bool = False
+    name: str = "PolynomialDecay"
 
     def __call__(self, step: int) -> float:
         p = step / self.decay_steps
@@ -218,19 +230,11 @@ class InverseTimeDecay(LearningRateSchedule):
     [1.0, 0.5, 0.25]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: float,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str = "InverseTimeDecay",
-    ):
-        self.initial_learning_rate = number(initial_learning_rate, self, "initial_learning_rate")
-        self.decay_steps = positive(decay_steps, self, "decay_steps")
-        self.decay_rate = number(decay_rate, self, "decay_rate")
-        self.staircase = staircase
-        self.name = name
+    initial_learning_rate: Number
+    decay_steps: Above
+    decay_rate: Number
+    staircase: bool = False
+    name: str = "InverseTimeDecay"
 
     def __call__(self, step: int) -> float:
         p = step / self.decay_steps
@@ -275,23 +279,12 @@ class CosineDecay(LearningRateSchedule):
     [0.0, 0.05, 0.1, 0.05, 0.0]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: float,
-        alpha: float = 0.0,
-        name: str = "CosineDecay",
-        warmup_target: float | None = None,
-        warmup_steps: int = 0,
-    ):
-        self.initial_learning_rate = number(initial_learning_rate, self, "initial_learning_rate")
-        self.decay_steps = positive(decay_steps, self, "decay_steps")
-        self.alpha = number(alpha, self, "alpha")
-        self.name = name
-        self.warmup_target = warmup_target
-        if warmup_target is not None:
-            self.warmup_target = number(warmup_target, self, "warmup_target")
-        self.warmup_steps = checks.integer(warmup_steps, "CosineDecay", "warmup_steps", least=0)
+    initial_learning_rate: Number
+    decay_steps: Above
+    alpha: Number = 0.0
+    name: str = "CosineDecay"
+    warmup_target: Number | None = None
+    warmup_steps: NotNegative = 0
 
     def __call__(self, step: int) -> float:
         start, top = self.initial_learning_rate, self.warmup_target
@@ -338,26 +331,19 @@ class CosineDecayRestarts(LearningRateSchedule):
     [1.0, 0.5, 0.5, 0.25, 0.25]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        first_decay_steps: float,
-        t_mul: float = 2.0,
-        m_mul: float = 1.0,
-        alpha: float = 0.0,
-        name: str = "SGDRDecay",
-    ):
-        self.initial_learning_rate = number(initial_learning_rate, self, "initial_learning_rate")
-        self.first_decay_steps = positive(first_decay_steps, self, "first_decay_steps")
-        self.t_mul = number(t_mul, self, "t_mul")
+    initial_learning_rate: Number
+    first_decay_steps: Above
+    t_mul: Number = 2.0
+    m_mul: Number = 1.0
+    alpha: Number = 0.0
+    name: str = "SGDRDecay"
+
+    def __post_init__(self):
         if self.t_mul < 1:
             raise ValueError(
-                f"CosineDecayRestarts expects t_mul to be at least 1, got {t_mul!r}: cycles that "
-                "get ever shorter would end after finitely many steps"
+                f"CosineDecayRestarts expects t_mul to be at least 1, got {self.t_mul!r}: cycles "
+                "that get ever shorter would end after finitely many steps"
             )
-        self.m_mul = number(m_mul, self, "m_mul")
-        self.alpha = number(alpha, self, "alpha")
-        self.name = name
 
     def __call__(self, step: int) -> float:
         i, p = self.cycle(step / self.first_decay_steps)
@@ -421,23 +407,13 @@ class OneCycle(LearningRateSchedule):
     [0.04, 1.0, 0.01, 0.01]
     """
 
-    def __init__(
-        self,
-        max_learning_rate: float,
-        total_steps: int,
-        warmup_fraction: float = 0.3,
-        initial_divisor: float = 25.0,
-        final_divisor: float = 1e4,
-        anneal: str = "cos",
-        name: str = "OneCycle",
-    ):
-        self.max_learning_rate = number(max_learning_rate, self, "max_learning_rate")
-        self.total_steps = checks.integer(total_steps, "OneCycle", "total_steps", least=2)
-        self.warmup_fraction = checks.fraction(warmup_fraction, "OneCycle", "warmup_fraction")
-        self.initial_divisor = positive(initial_divisor, self, "initial_divisor")
-        self.final_divisor = positive(final_divisor, self, "final_divisor")
-        self.anneal = checks.one_of(anneal, ("cos", "linear"), "OneCycle", "anneal")
-        self.name = name
+    max_learning_rate: Number
+    total_steps: Annotated[int, Convert(checks.integer, least=2)]
+    warmup_fraction: Fraction = 0.3
+    initial_divisor: Above = 25.0
+    final_divisor: Above = 1e4
+    anneal: Annotated[str, choice("cos", "linear")] = "cos"
+    name: str = "OneCycle"
 
     def __call__(self, step: int) -> float:
         top, last = self.max_learning_rate, self.total_steps - 1
@@ -485,21 +461,10 @@ class WarmUp(LearningRateSchedule):
     [0.0, 0.2, 0.8, 0.4]
     """
 
-    def __init__(
-        self,
-        learning_rate: Any,
-        warmup_steps: int,
-        initial_learning_rate: float = 0.0,
-        name: str = "WarmUp",
-    ):
-        if isinstance(learning_rate, Mapping):
-            learning_rate = deserialize(learning_rate)
-        if not callable(learning_rate):
-            learning_rate = number(learning_rate, self, "learning_rate")
-        self.learning_rate = learning_rate
-        self.warmup_steps = checks.integer(warmup_steps, "WarmUp", "warmup_steps", least=0)
-        self.initial_learning_rate = number(initial_learning_rate, self, "initial_learning_rate")
-        self.name = name
+    learning_rate: Annotated[Any, Convert(after_warm_up)]
+    warmup_steps: NotNegative
+    initial_learning_rate: Number = 0.0
+    name: str = "WarmUp"
 
     def __call__(self, step: int) -> float:
         if step >= self.warmup_steps:
@@ -516,23 +481,6 @@ class WarmUp(LearningRateSchedule):
 def cosine(p: float, alpha: float = 0.0) -> float:
     """From 1 at p = 0 to `alpha` at p = 1, along half a cosine."""
     return (1 - alpha) * 0.5 * (1 + math.cos(math.pi * p)) + alpha
-
-
-def number(value: Any, owner: Any, name: str) -> float:
-    """`value` as a finite float."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{type(owner).__name__} expects {name} to be a number, got {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"{type(owner).__name__} expects {name} to be finite, got {value!r}")
-    return float(value)
-
-
-def positive(value: Any, owner: Any, name: str) -> float:
-    """`value` as a positive float."""
-    value = number(value, owner, name)
-    if value <= 0:
-        raise ValueError(f"{type(owner).__name__} expects {name} to be positive, got {value!r}")
-    return value
 
 
 # ----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ class SGD(Optimizer):
     learning_rate: Any = argument(default=0.01)
     momentum: Any = Hyperparameter("[0, 1]", default=0.0)
     nesterov: bool = False
+    _: KW_ONLY
 
     changeable = ("nesterov",)
 

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from backprop.parameters import Parameter, Segment
+from backprop.parallel import blocks
+from backprop.parameters import Parameter
+from backprop.tuning import UPDATE_BLOCK
+from backprop.vector import Segment
 
 Array = np.ndarray
 
 AVERAGE, ACCUMULATOR = "average", "gradient_accumulator"  # slots of the base class
-BLOCK = 1 << 16  # elements: five vectors of them fit in a core's cache, and a call pays for itself
 
 
 class Variable:
@@ -94,8 +96,8 @@ class Stretch:
         arrays for intermediate results."""
         w = self.values
         places: list[Any] = [...]
-        if w.ndim == 1 and w.size > BLOCK:
-            places = [slice(a, min(a + BLOCK, w.size)) for a in range(0, w.size, BLOCK)]
+        if w.ndim == 1 and w.size > UPDATE_BLOCK:
+            places = list(blocks(slice(0, w.size), UPDATE_BLOCK))
         ts = [np.empty(w[places[0]].shape, w.dtype) for _ in range(scratch)]
         self.blocks = [Block(self, here, names, decayed, ts) for here in places]
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.gradcheck.probe import built_in
 from backprop.layer import Context, Layer
 from backprop.promises import came_back, pair
 from backprop.random import own_seeds
@@ -193,8 +194,9 @@ class Subject:
         with own_seeds(case.seed):
             self.layer: Any = built(case, self.dtype) if layer is None else layer
             self.generators = [part.rng.bit_generator for part in self.layer.walk()]
-        self.parameters = [p for p in self.layer.arrays() if p.gradient is not None]
-        self.arrays = [*self.layer.arrays(), *self.layer.states_kept()]
+        weights = self.layer.arrays()
+        self.parameters = [p for p in weights if p.gradient is not None]
+        self.arrays = [*weights, *self.layer.states_kept()]
         # what passes move: buffers, and what the layer carries on
         self.buffers = [p for p in self.arrays if p.gradient is None]
         self.note()
@@ -289,12 +291,7 @@ def built(case: Case, dtype: np.dtype) -> Any:
     if layer.takes_targets:
         layer.dtype = None  # that of y_pred
         return layer
-    if layer.built:
-        return layer.astype(dtype)
-    for part in layer.walk():
-        part.__dict__["dtype"] = dtype
-    layer.build(case.batch_shape)
-    return layer
+    return built_in(layer, case.batch_shape, dtype)
 
 
 def backward(layer: Any, dy: Array, cache: Any) -> Any:

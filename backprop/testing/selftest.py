@@ -27,8 +27,8 @@ from backprop.layer import Context
 from backprop.testing import (
     PROFILES,
     arrays,
-    check_layer,
     images,
+    kit,
     label_sequences,
     pairs,
     sequences,
@@ -122,20 +122,26 @@ def broken_laws(
 def tried(
     bug: Bug, laws: list[str], profile: str | None = None, correct: bool = False, seed: int = 0
 ) -> LawReport:
-    """The report on some laws for a bug's layer, on inputs and configurations that suit it."""
-    options: dict[str, Any] = {
-        "configs": {name: list(values) for name, values in bug.varies.items()} or None,
-        "tags": bug.tags,
-        "profile": profile,
-        "reference": (ReferenceLoss if bug.is_loss else Reference)(bug) if bug.reference else None,
-    }
+    """The report on some laws for a bug's layer, on inputs and configurations that suit it; what
+    breaks a law is not shrunk."""
 
     def make(**config: Any) -> Any:
         return bug.make_correct(**config) if correct else bug.make(**config)
 
+    plan = kit.understood(
+        make,
+        drawn_for(bug),
+        configs={name: list(values) for name, values in bug.varies.items()} or None,
+        reference=(ReferenceLoss if bug.is_loss else Reference)(bug) if bug.reference else None,
+        tags=bug.tags,
+        expected_failures=None,
+        laws=laws,
+        profile=profile,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # overflow is found by what it leads to
-        return check_layer(make, drawn_for(bug), laws=laws, seed=seed, **options)
+        results = [kit.examine(law, plan, seed, shrink=False)[0] for law in plan.laws]
+    return LawReport(plan.label, plan.version, plan.profile, results)
 
 
 class Reference:

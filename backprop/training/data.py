@@ -395,6 +395,9 @@ class IterableData:
         return x, y, w
 
 
+Data = ArrayData | IterableData
+
+
 @contextmanager
 def located(where: str) -> Iterator[None]:
     """Errors within say where they are: in which data, in which batch."""
@@ -430,7 +433,7 @@ def as_data(
     shuffle: Any = False,
     seed: int = 0,
     targets: bool = True,
-) -> ArrayData | IterableData:
+) -> Data:
     """What `fit`, `evaluate` and `predict` were given, as batches."""
     if x is None:
         raise ValueError(f"{who} needs x: an array or an iterable of batches")

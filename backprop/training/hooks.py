@@ -24,6 +24,11 @@ HOOKS = (
 )
 
 
+def is_model(layer: Any) -> bool:
+    """Whether a layer is a model: it can be compiled, and so trained."""
+    return hasattr(layer, "compile")
+
+
 def hook(method: Callable) -> Callable:
     """Decorate a method that the trainer calls only where a subclass overrides it."""
     method.is_default = True  # type: ignore[attr-defined]

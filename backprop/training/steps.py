@@ -1,6 +1,6 @@
 """Who takes a step: the trainer or, where a subclass of the model has written one, the model.
 
-A trainer's loop asks `_stepper` what happens to a batch. For a plain model it is the trainer's own
+A trainer's loop asks `_stepper` what happens to a batch. For a plain model it is the loop's own
 step, and what is in this file is not on its way. A model with a `train_step`, `test_step`,
 `compute_loss` or `compute_metrics` of its own is called instead, and calls back: `default_step`,
 `default_loss` and `default_metrics` are what its ``super()`` does.
@@ -8,42 +8,29 @@ step, and what is in this file is not on its way. A model with a `train_step`, `
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from backprop.layer import PREDICT, Array
-from backprop.training.data import (
-    ArrayData,
-    pack_x_y_sample_weight,
-    unpack_x_y_sample_weight,
-)
+from backprop.layer import Array
+from backprop.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from backprop.training.hooks import accepts, hooks_of, read_logs, refuse
+from backprop.training.prepare import Prepared
 from backprop.training.reader import Reader
-from backprop.training.tracking import MetricSet, metrics_in
-
-Outcome = tuple[Any, Array, Array | None]  # the loss, y_pred and its mask
+from backprop.training.tracking import metrics_in
 
 
-class Steps:
-    """The half of `Trainer` that leaves steps to the model, and adds up what they report."""
+class Steps(Prepared):
+    """A loop that leaves steps to the model where it has its own."""
 
-    model: Any
-    loss: Any
-    loss_weight: float
-    metrics: MetricSet
-    reader: Reader
-    _hooks: frozenset[str]
     _own_loss = False  # whether the model computes the loss and its gradient by itself
-    _logs: dict[str, Any] | None = None  # what a step of the model's own has returned last
     _in_hand: tuple[Array, Array | None] | None = None  # y_pred and mask of this step
-    _loss_sum = _loss_rows = 0.0
 
-    train_step: Any  # of the trainer: (x, y, sample_weight) → Outcome
-    test_step: Any
-    prepare: Any
-    forward_batch: Any
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        self._hooks = hooks_of(self.model)
 
     def _find_hooks(self) -> None:
         """Take note of what the model does by itself, and refuse what would be ignored."""
@@ -53,31 +40,30 @@ class Steps:
         self._own_loss = {"compute_loss", "compute_loss_gradient"} <= self._hooks
         self.metrics.own = metrics_in(model) if self._hooks else []
 
-    def _own(self, name: str) -> bool:
+    def _require(self, what: str, name: str) -> None:
+        """Raise without a loss, unless the model has a step or a loss of its own."""
+        if self.loss is None and self._hooks.isdisjoint((name, "compute_loss")):
+            raise RuntimeError(f"{what}() needs a loss: compile(loss='mse') or another")
+
+    def owns(self, name: str) -> bool:
+        """Whether the model has a hook of its own."""
         return name in self._hooks
 
     def _reader(self, name: str) -> Reader:
         """Who reads data for a step; a step of the model's own takes any targets."""
-        return Reader(self.model, self.loss, any_targets=True) if self._own(name) else self.reader
+        return Reader(self.model, self.loss, any_targets=True) if self.owns(name) else self.reader
 
     def _stepper(self, name: str) -> Any:
-        """What happens to a batch: a step of the trainer's or, where a model has a say in it, of
-        the model's. It returns the logs so far, or a function that computes them."""
+        """What happens to a batch: a step of the loop's or, where a model has a say in it, of the
+        model's."""
         if self._hooks.isdisjoint((name, "compute_loss", "compute_metrics")):
-            step = self.train_step if name == "train_step" else self.test_step
-
-            def plain(x, y, w):
-                self.track(step(x, y, w), x, y, w)
-                return self.results
-
-            return plain
+            return super()._stepper(name)
         by_model = getattr(self.model, name)
 
         def own(x, y, w):
             data = pack_x_y_sample_weight(x, y, w)
             data = data if isinstance(data, tuple) else (data,)
-            self._logs = read_logs(by_model(data), self.model, name)
-            return self._logs
+            return read_logs(by_model(data), self.model, name)
 
         return own
 
@@ -87,13 +73,13 @@ class Steps:
         self._require(name, "")
         training = name == "train_step"
         x, y, w = unpack_x_y_sample_weight(data)
-        x, y, w = self._one_batch(self.reader, x, y, w, None, f"{name}()", training)
+        x, y, w = self.prepare_batch(self.reader, x, y, w, who=f"{name}()", training=training)
         value, y_pred, mask = (self.train_step if training else self.test_step)(x, y, w)
-        self._loss_sum += x.shape[0] * float(value)
-        self._loss_rows += x.shape[0]
-        return self._metrics_by_model(x, y, y_pred, w, mask)
+        self.add_loss(value, x.shape[0])
+        return self.metrics_by_model(x, y, y_pred, w, mask)
 
-    def _metrics_by_model(self, x, y, y_pred, w, mask) -> dict[str, Any]:
+    def metrics_by_model(self, x, y, y_pred, w, mask) -> dict[str, Any]:
+        """The logs that `compute_metrics` of the model makes."""
         with self._step_in_hand(y_pred, mask):
             logs = self.model.compute_metrics(x, y, y_pred, w)
         return read_logs(logs, self.model, "compute_metrics")
@@ -117,7 +103,7 @@ class Steps:
         return float(value) * self.loss_weight + float(penalties)
 
     @contextmanager
-    def _step_in_hand(self, y_pred: Array, mask: Array | None):
+    def _step_in_hand(self, y_pred: Array, mask: Array | None) -> Iterator[None]:
         """While the model computes by itself: whose mask it is that no argument brings."""
         before, self._in_hand = self._in_hand, (y_pred, mask)
         try:
@@ -132,8 +118,8 @@ class Steps:
     def _predictor(self) -> Any:
         """x → y: the model's forward pass, or its own `predict_step`."""
         model = self.model
-        if not self._own("predict_step"):
-            return lambda x: model.forward(x, PREDICT)[0]
+        if not self.owns("predict_step"):
+            return super()._predictor()
 
         def own(x):
             y = model.predict_step((x,))
@@ -147,8 +133,15 @@ class Steps:
 
     # ------------------------------------------------------------------ the model's own loss
 
-    def _model_loss(self, x, y, y_pred, sample_weight, mask) -> tuple[Any, Array]:
-        """The loss that the model computes by itself, and its gradient."""
+    def _measure(self, x, y, y_pred, sample_weight, mask) -> Any:
+        if not self.owns("compute_loss"):
+            return super()._measure(x, y, y_pred, sample_weight, mask)
+        given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+        return self._value_by_model(given, mask, training=False)
+
+    def _differentiate(self, x, y, y_pred, sample_weight, mask) -> tuple[Any, Array, bool]:
+        if not self._own_loss:
+            return super()._differentiate(x, y, y_pred, sample_weight, mask)
         given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
         value = self._value_by_model(given, mask, training=True)
         dy = np.asarray(self.model.compute_loss_gradient(**given), y_pred.dtype)
@@ -157,47 +150,10 @@ class Steps:
                 f"{type(self.model).__name__}.compute_loss_gradient returns dL/dy_pred, of shape "
                 f"{y_pred.shape}, and returned {dy.shape}"
             )
-        return value, dy
+        return value, dy, False
 
     def _value_by_model(self, given: dict[str, Any], mask: Array | None, training: bool) -> float:
         compute_loss = self.model.compute_loss
         options = {"training": training} if accepts(compute_loss, "training") else {}
         with self._step_in_hand(given["y_pred"], mask):
             return float(compute_loss(**given, **options))
-
-    # ------------------------------------------------------------------ loss and metrics so far
-
-    def reset(self) -> None:
-        self._loss_sum = self._loss_rows = 0.0
-        self._logs = None
-        self.metrics.reset()
-
-    def track(self, outcome: Outcome, x, y, sample_weight) -> None:
-        """Add a batch to the loss and the metrics of the epoch."""
-        value, y_pred, mask = outcome
-        n = x.shape[0]
-        self._loss_sum += n * float(value)
-        self._loss_rows += n
-        if self.metrics:
-            self.metrics.update(y, y_pred, sample_weight, mask)
-
-    def results(self) -> dict[str, Any]:
-        return {"loss": self._loss_sum / max(self._loss_rows, 1), **self.metrics.results()}
-
-    def logs(self) -> dict[str, Any]:
-        """What is reported: what the model's own step has returned last, or the results so far."""
-        return self.results() if self._logs is None else dict(self._logs)
-
-    # ------------------------------------------------------------------ one batch
-
-    def _one_batch(self, reader, x, y, sample_weight, class_weight, who, training):
-        data = ArrayData(
-            reader, x, y, sample_weight, who=who, class_weight=class_weight, batch_size=1
-        )
-        data.batch_size = max(data.n, 1)
-        return self.prepare(data, who, training=training)
-
-    def _require(self, what: str, name: str) -> None:
-        """Raise without a loss, unless the model has a step or a loss of its own."""
-        if self.loss is None and self._hooks.isdisjoint((name, "compute_loss")):
-            raise RuntimeError(f"{what}() needs a loss: compile(loss='mse') or another")

@@ -1,4 +1,4 @@
-"""What a run keeps track of: its metrics, and the first tensor that goes bad."""
+"""The metrics of a run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from backprop import metrics
-from backprop.input_spec import show_shape
-from backprop.layer import TRAINING, Array
-from backprop.layers.containers import Chain
+from backprop.layer import Array
 from backprop.masks import cleaned
 from backprop.training.data import located
 from backprop.training.options import listed
@@ -158,95 +156,3 @@ def metrics_in(model: Any) -> list[Any]:
             if not name.startswith("_") and isinstance(item, metrics.Metric):
                 found[id(item)] = item
     return list(found.values())
-
-
-def first_nonfinite(model: Chain, loss: Any, x: Any, y: Any, sample_weight: Any) -> str:
-    """What is the first to hold NaN or infinity on the way from x to the loss, and why."""
-    for p in model.arrays():
-        if not np.isfinite(p.value).all():
-            return (
-                f"the weight {p.path} holds NaN or infinity; a smaller learning rate or clipnorm "
-                "may help"
-            )
-    for name, given in (("x", x), ("y", y), ("sample_weight", sample_weight)):
-        if isinstance(given, np.ndarray) and not np.isfinite(given).all():
-            return f"{name} holds NaN or infinity, in {where(given)}"
-    ctx, layers = TRAINING, copy.deepcopy(model.layers)  # a look at the model must not change it
-    for i, layer in enumerate(layers):
-        with noted() as happened:
-            x, _, mask = layer.propagate(x, ctx)
-        ctx = ctx.with_mask(mask)
-        if not np.isfinite(x).all():
-            return (
-                f"the output of layer {i}, {layer!r}, is the first that holds NaN or infinity"
-                f"{reason(happened)}"
-            )
-    found = "all weights and layer outputs are finite"
-    if loss is not None and y is not None:
-        about = about_loss(loss, x, y, sample_weight, ctx.mask)
-        if about:
-            return f"{found}; the loss {type(loss).__name__} {about}"
-    with np.errstate(all="ignore"):
-        for p in model.arrays():
-            if p.regularizer is not None and not np.isfinite(
-                np.asarray(p.regularizer(p.value), p.value.dtype)
-            ):
-                return f"{found}; the penalty {p.regularizer!r} of {p.path} overflowed"
-    return f"{found}; a penalty on an activity, or what the model's compute_loss returns, is not"
-
-
-def about_loss(loss: Any, y_pred: Array, y: Any, weight: Any, mask: Array | None) -> str:
-    """What went wrong in a loss whose outputs are finite; nothing where nothing did."""
-    with noted() as happened:
-        y_true, aligned = loss.align(y, loss.cast(y_pred))
-        values = loss.values(y_true, aligned)[0]
-        plain, weighted = (loss.forward(y, y_pred, w, mask)[0] for w in (None, weight))
-    bad = ~np.isfinite(values)
-    if bad.any():
-        at = tuple(np.argwhere(bad)[0].tolist())  # where the value is, so is what it was made of
-        made_of = [extremes(a[at] if a.ndim >= len(at) else a) for a in (aligned, y_true)]
-        advice = f"; {loss.domain}" if loss.domain else ""
-        return (
-            f"is {values[at]}, first in row {at[0] if at else 0}{reason(happened)}, where y_pred "
-            f"holds {made_of[0]} and y {made_of[1]}{advice}"
-        )
-    if not np.isfinite(plain):
-        return "of each sample is finite, and their sum overflowed"
-    return "" if np.isfinite(weighted) else f"overflowed with sample_weight {extremes(weight)}"
-
-
-class noted:
-    """A block in which NumPy tells of divisions by zero, overflows and invalid operations."""
-
-    def __enter__(self) -> list[str]:
-        self.kinds: list[str] = []
-        self.state = np.errstate(
-            divide="call", over="call", invalid="call", call=lambda kind, _: self.kinds.append(kind)
-        )
-        self.state.__enter__()
-        return self.kinds
-
-    def __exit__(self, *error: Any) -> None:
-        self.state.__exit__(*error)
-
-
-def reason(happened: list[str]) -> str:
-    """The first of what NumPy has told of, in words."""
-    return f" ({WORDS.get(happened[0], happened[0])})" if happened else ""
-
-
-WORDS = {
-    "divide by zero": "a division by zero, or the logarithm of zero",
-    "invalid value": "the logarithm or root of a negative number, or infinity less infinity",
-    "overflow": "an overflow: scaled data, a smaller learning rate or clipnorm may help",
-}
-
-
-def extremes(a: Array) -> str:
-    low, high = np.min(a), np.max(a)
-    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
-
-
-def where(a: Array) -> str:
-    row = np.argwhere(~np.isfinite(a))[0].tolist()
-    return f"row {row[0]} of a batch of shape {show_shape(a.shape)}"

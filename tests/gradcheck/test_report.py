@@ -5,19 +5,18 @@ import pickle
 
 import numpy as np
 import pytest
+from inputs import normal
 
 import backprop as bp
 from backprop import losses
 from backprop.gradcheck import gradcheck
+from backprop.gradcheck.comparison import Comparison
+from backprop.gradcheck.measured import measured
 from backprop.gradcheck.noise import deviation
 from backprop.layer import INFERENCE, Layer
 from backprop.layers import GRU, LSTM, BatchNormalization, Conv2D, Dense, Dropout, ReLU
 from backprop.linalg import rows
 from backprop.testing.bugs import find
-
-
-def normal(*shape):
-    return np.random.default_rng(0).standard_normal(shape)
 
 
 class WrongEntries(Dense):
@@ -74,10 +73,12 @@ def test_rounding_is_that_of_the_point_and_not_of_the_lattice():
     y_true, y_pred = 0.5 + np.abs(normal(2, 6, 4))
 
     check = gradcheck(loss, (y_true, y_pred)).check
-    check.probe.y = np.round(y_true)
-    check.rounding.measure()
+    lattice = check.here.probe.with_targets(np.round(y_true))
+    there = measured(lattice, lattice.run(check.here.point), check.here.v, check.here.rng)
+    Comparison(there, check.rounding).along(there.alone(0, np.ones(y_pred.shape)))
 
-    assert check.rounding.sigma < 1e-14 * check.terms
+    assert check.rounding.measured
+    assert check.rounding.sigma < 1e-14 * check.here.terms
 
 
 def test_a_gradient_of_three_digits_fails_in_float32_for_any_seed():
@@ -237,7 +238,7 @@ def test_a_mask_changes_what_is_checked():
     report = gradcheck(LSTM(3), normal(2, 3, 4), mask=mask)
 
     assert report, report
-    assert not report.check.gradients[-1][0, 2].any()
+    assert not report.check.here.gradients[-1][0, 2].any()
 
 
 def test_tol_only_loosens_and_is_echoed():
@@ -258,6 +259,8 @@ def test_a_time_limit_leaves_the_rest_undecided():
 
     assert report.verdict == "inconclusive"
     assert "undecided because of the time limit" in str(report)
+    with pytest.raises(ValueError, match="time limit passed before anything was looked at"):
+        report.locate("kernel")
     with pytest.raises(ValueError, match="positive number of seconds"):
         gradcheck(ReLU(), normal(2, 2), time_limit=0)
 

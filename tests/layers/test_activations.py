@@ -48,7 +48,7 @@ from backprop.layers.activations import (
     Threshold,
     layer_of,
 )
-from backprop.layers.activations.elementwise import SMALL, positive
+from backprop.layers.activations.elementwise import CLIPPED_NUMBERS, positive
 
 # Each class with its options; kinks and jumps are the points where the slope is not unique.
 SMOOTH = [
@@ -516,7 +516,7 @@ def test_inference_does_not_compute_a_slope(layer):
     np.testing.assert_array_equal(y, layer.forward(x)[0])
 
 
-@pytest.mark.parametrize("size", [1, SMALL - 1, SMALL, 2 * SMALL])
+@pytest.mark.parametrize("size", [1, CLIPPED_NUMBERS - 1, CLIPPED_NUMBERS, 2 * CLIPPED_NUMBERS])
 def test_positive_part_is_the_same_at_every_size(size):
     x = np.random.default_rng(0).standard_normal(size).astype(np.float32)
     x[0] = np.nan

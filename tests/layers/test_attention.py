@@ -6,6 +6,7 @@ import reference
 from finite_differences import assert_gradients
 from hypothesis import given
 from hypothesis import strategies as st
+from inputs import with_weights
 
 from backprop.layer import TRAINING, Context
 from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention
@@ -34,14 +35,6 @@ def options():
     )
 
 
-def drawn(layer, x, seed=0):
-    """Built for x, with generic weights."""
-    layer.build((None, *x.shape[1:]))
-    rng = np.random.default_rng(seed)
-    layer.set_weights([0.7 * rng.standard_normal(w.shape) for w in layer.weights])
-    return layer
-
-
 # ---------------------------------------------------------------------------------- values
 
 
@@ -60,7 +53,7 @@ def test_attention_by_hand():
 @given(sequences(), options())
 def test_values_are_the_loops(data, options):
     x, mask = data
-    layer = drawn(MultiHeadAttention(**options, dtype="float64"), x)
+    layer = with_weights(MultiHeadAttention(**options, dtype="float64"), x)
     before = x.copy()
 
     y = layer(x, mask=mask)
@@ -85,7 +78,7 @@ def test_a_step_sees_no_masked_key():
     changed = x.copy()
     changed[0, 2] = 50.0
     mask = np.array([[True, True, False, True]])
-    layer = drawn(MultiHeadAttention(2, 3, dtype="float64"), x)
+    layer = with_weights(MultiHeadAttention(2, 3, dtype="float64"), x)
 
     np.testing.assert_array_equal(layer(x, mask=mask)[mask], layer(changed, mask=mask)[mask])
     np.testing.assert_allclose(layer(x, mask=mask)[mask], layer(x[:, [0, 1, 3]])[0], rtol=1e-12)
@@ -93,7 +86,7 @@ def test_a_step_sees_no_masked_key():
 
 def test_a_step_sees_no_later_key():
     x = np.random.default_rng(0).standard_normal((1, 4, 3))
-    layer = drawn(MultiHeadAttention(2, 3, use_causal_mask=True, dtype="float64"), x)
+    layer = with_weights(MultiHeadAttention(2, 3, use_causal_mask=True, dtype="float64"), x)
 
     for t in range(1, 5):
         np.testing.assert_allclose(layer(x[:, :t]), layer(x)[:, :t], rtol=1e-12)
@@ -146,7 +139,7 @@ def test_rows_differ_in_size_and_keys_may_be_unseen(large):
 
 def test_scores_on_request_are_the_weights_of_the_values():
     x = np.random.default_rng(0).standard_normal((2, 5, 4))
-    layer = drawn(MultiHeadAttention(2, 3, use_causal_mask=True, dtype="float64"), x)
+    layer = with_weights(MultiHeadAttention(2, 3, use_causal_mask=True, dtype="float64"), x)
     y, p = layer(x, return_attention_scores=True)
     v = layer.value.forward(x)[0]
     o = np.einsum("nhts,nshk->nthk", p, v)
@@ -162,9 +155,9 @@ def test_steps_are_the_whole(kind, options):
     x = np.random.default_rng(0).standard_normal((2, 6, 4))
     options = {"use_causal_mask": True, "dropout": 0.3, "dtype": "float64"} | options
     if kind == "grouped":
-        layer = drawn(GroupQueryAttention(2, 4, 2, **options), x)
+        layer = with_weights(GroupQueryAttention(2, 4, 2, **options), x)
     else:
-        layer = drawn(MultiHeadAttention(2, 4, value_dim=3, **options), x)
+        layer = with_weights(MultiHeadAttention(2, 4, value_dim=3, **options), x)
     parts, memory = [], None
     for start, stop in [(0, 1), (1, 4), (4, 6)]:
         y, memory = layer.step(x[:, start:stop], memory)
@@ -176,15 +169,15 @@ def test_steps_are_the_whole(kind, options):
 
 def test_as_many_groups_as_heads_are_multi_head_attention():
     x = np.random.default_rng(0).standard_normal((2, 5, 4))
-    many = drawn(MultiHeadAttention(3, 2, dtype="float64"), x)
-    grouped = drawn(GroupQueryAttention(2, 3, 3, dtype="float64"), x)
+    many = with_weights(MultiHeadAttention(3, 2, dtype="float64"), x)
+    grouped = with_weights(GroupQueryAttention(2, 3, 3, dtype="float64"), x)
 
     np.testing.assert_array_equal(grouped(x), many(x))
 
 
 def test_a_group_is_multi_head_attention_with_its_key_repeated():
     x, dy = np.random.default_rng(0).standard_normal((2, 2, 5, 4))
-    grouped = drawn(GroupQueryAttention(2, 6, 2, dtype="float64"), x)
+    grouped = with_weights(GroupQueryAttention(2, 6, 2, dtype="float64"), x)
     many = MultiHeadAttention(6, 2, dtype="float64")
     many.build((None, 5, 4))
     weights = grouped.get_weights()
@@ -222,7 +215,7 @@ def test_gradients_of_a_sequence_without_steps():
 def test_the_key_bias_has_no_gradient():
     """It adds the same to all scores of a query, which softmax does not see."""
     x = np.random.default_rng(0).standard_normal((2, 5, 4))
-    layer = drawn(MultiHeadAttention(2, 3, dtype="float64"), x)
+    layer = with_weights(MultiHeadAttention(2, 3, dtype="float64"), x)
     y, cache = layer.forward(x)
     layer.backward(np.random.default_rng(1).standard_normal(y.shape), cache)
 
@@ -235,7 +228,7 @@ def test_the_key_bias_has_no_gradient():
 
 def test_dropout_is_for_training_only_and_keeps_the_mean():
     x = np.random.default_rng(0).standard_normal((1, 6, 4))
-    layer = drawn(MultiHeadAttention(2, 3, dropout=0.3, seed=0, dtype="float64"), x)
+    layer = with_weights(MultiHeadAttention(2, 3, dropout=0.3, seed=0, dtype="float64"), x)
     y = layer(x)
     many = layer(np.repeat(x, 20000, axis=0), training=True)
     error = many.std(0) / np.sqrt(20000)
@@ -260,7 +253,7 @@ def test_nothing_given_is_written_into():
     x = np.random.default_rng(0).standard_normal((2, 3, 2))
     dy = np.ones((2, 3, 2))
     mask = np.array([[True, False, True]] * 2)
-    layer = drawn(MultiHeadAttention(2, 3, dtype="float64", dropout=0.5), x)
+    layer = with_weights(MultiHeadAttention(2, 3, dtype="float64", dropout=0.5), x)
     for array in (x, dy, mask):
         array.setflags(write=False)
 
@@ -274,7 +267,7 @@ def test_nothing_given_is_written_into():
 
 def test_gradients_are_set_and_not_added():
     x = np.random.default_rng(0).standard_normal((2, 3, 2))
-    layer = drawn(MultiHeadAttention(2, 3, dtype="float64"), x)
+    layer = with_weights(MultiHeadAttention(2, 3, dtype="float64"), x)
     y, cache = layer.forward(x, TRAINING)
     layer.backward(y, cache)
     once = [p.gradient.copy() for p in layer.arrays()]

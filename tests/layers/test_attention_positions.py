@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import reference
 from finite_differences import assert_gradients
+from inputs import normal
 
 from backprop.layers import (
     Chain,
@@ -14,11 +15,6 @@ from backprop.layers import (
     SinePositionEncoding,
 )
 from backprop.models import Sequential, load_model
-
-
-def normal(*shape):
-    return np.random.default_rng(0).standard_normal(shape)
-
 
 # ---------------------------------------------------------------------------------- values
 

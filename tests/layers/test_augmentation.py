@@ -131,7 +131,7 @@ def test_gradients_in_the_middle_of_a_chain():
 
 
 def test_many_images_are_taken_in_several_parts(monkeypatch):
-    monkeypatch.setattr("backprop.layers.augmentation.BLOCK", 40)
+    monkeypatch.setattr("backprop.layers.augmentation.INTERPOLATED_PIXELS", 40)
     layer, x = RandomRotation(0.3, seed=1, dtype="float64"), pictures((7, 4, 4, 2))
     layer.build(x.shape)
     y, maps = layer.forward(x, TRAINING)

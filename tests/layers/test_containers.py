@@ -7,6 +7,7 @@ import pytest
 from finite_differences import assert_gradients
 from hypothesis import given
 from hypothesis import strategies as st
+from inputs import drawn
 
 from backprop import layers
 from backprop.layer import INFERENCE, PREDICT, TRAINING, Context, Layer
@@ -30,12 +31,8 @@ from backprop.layers import (
 )
 from backprop.layers.branches import JOINS
 from backprop.linalg import sum_rows
-from backprop.parameters import ParameterVector
 from backprop.random import set_random_seed
-
-
-def drawn(shape, seed=0, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+from backprop.vector import ParameterVector
 
 
 def built(layer, width=3):

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from convolution_cases import AXES, RANDOM_BIAS, convolutions, drawn, make, naive
+from convolution_cases import AXES, RANDOM_BIAS, convolutions, make, naive
 from finite_differences import assert_gradients
 from hypothesis import given
 from hypothesis import strategies as st
+from inputs import drawn
 
 from backprop import layers
 from backprop.layer import Context

@@ -4,9 +4,10 @@ import inspect
 
 import numpy as np
 import pytest
-from convolution_cases import AXES, RANDOM_BIAS, convolutions, drawn, make
+from convolution_cases import AXES, RANDOM_BIAS, convolutions, make
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inputs import drawn
 from keras_parity import close, keras_in
 
 from backprop import layers

@@ -5,15 +5,12 @@ import scipy.sparse
 from finite_differences import assert_gradients
 from hypothesis import given
 from hypothesis import strategies as st
+from inputs import drawn
 from keras_parity import close, keras_in
 
 from backprop.layers import Chain, Dense
 
 shapes = st.lists(st.integers(1, 4), min_size=2, max_size=4).map(tuple)
-
-
-def drawn(shape, seed=0, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
 def test_dense_by_hand():

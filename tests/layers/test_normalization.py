@@ -110,8 +110,8 @@ def test_blocks_and_threads_change_nothing(monkeypatch, block):
     layer.build((None, 5, 3))
     y, cache = layer.forward(x, TRAINING)
     expected = y, layer.backward(dy, cache), layer.dgamma.copy(), layer.dbeta.copy()
-    monkeypatch.setattr(batch, "BLOCK", block)
-    monkeypatch.setattr(batch, "LONG", 4)
+    monkeypatch.setattr(batch, "NORMALIZATION_BLOCK", block)
+    monkeypatch.setattr(batch, "NORMALIZATION_ROW", 4)
     monkeypatch.setattr(parallel.Blas, "threads", 3)
 
     with parallel.blas().held():

@@ -6,6 +6,7 @@ import reference
 from finite_differences import assert_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inputs import distinct
 from keras_parity import close, keras_in
 
 from backprop import layers
@@ -47,14 +48,6 @@ def poolings(draw, dims=2):
     return options, (batch, *image, channels) if last else (batch, channels, *image)
 
 
-def drawn(shape, seed=0, dtype=np.float64):
-    """All different, so that a small step changes no winner."""
-    count = int(np.prod(shape))
-    return (np.random.default_rng(seed).permutation(count).reshape(shape) / 7 - count / 15).astype(
-        dtype
-    )
-
-
 def test_pooling_by_hand():
     x = np.array([[1.0, 5.0, 2.0], [3.0, 4.0, 8.0]]).reshape(1, 2, 3, 1)
 
@@ -86,7 +79,7 @@ def test_overlapping_windows_add_up_by_hand():
 def test_pooling_takes_the_maximum_or_the_mean_of_each_window(dims, data):
     options, shape = data.draw(poolings(dims))
     last = options["data_format"] == "channels_last"
-    x = drawn(shape)
+    x = distinct(shape)
     for pooling, of_window in [(MAX[dims], max), (AVERAGE[dims], average)]:
         layer = pooling(**options, dtype="float64")
         y = layer(x)
@@ -106,7 +99,7 @@ def test_pooling_takes_the_maximum_or_the_mean_of_each_window(dims, data):
 @given(data=st.data())
 def test_gradients(pooling, data):
     options, shape = data.draw(poolings(pooling.places))
-    assert_gradients(pooling(**options), drawn(shape))
+    assert_gradients(pooling(**options), distinct(shape))
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
@@ -132,7 +125,7 @@ def test_of_equals_the_first_wins_row_by_row(drawing):
     image = [max(n, k) for n, k in zip(shape[1:3], layer.pool_size, strict=True)]
     x = np.random.default_rng(0).integers(0, 2, (1, *image, 1)).astype(np.float32)
     y, cache = layer.forward(x)
-    dy = drawn(y.shape, dtype=np.float32)
+    dy = distinct(y.shape, dtype=np.float32)
     wanted = np.zeros_like(x)
     tall, wide = reference.sliding(image, layer.pool_size, layer.strides, layer.padding)
     for i, rows in enumerate(tall):
@@ -193,7 +186,7 @@ def test_a_batch_of_zero_rows_or_one(pooling, batch):
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_inputs_stay_as_they_are_and_dtype_is_kept(layer, dtype):
-    x = drawn((2, 3, 4, 5, 2)[: layer.input_spec.ndim], dtype=dtype)
+    x = distinct((2, 3, 4, 5, 2)[: layer.input_spec.ndim], dtype=dtype)
     x.flags.writeable = False
     y, cache = layer.forward(x)
     y.flags.writeable = False
@@ -204,7 +197,7 @@ def test_inputs_stay_as_they_are_and_dtype_is_kept(layer, dtype):
 
 
 def test_where_no_backward_pass_follows_no_winners_are_kept():
-    layer, x = MaxPooling2D(2), drawn((2, 4, 4, 3))
+    layer, x = MaxPooling2D(2), distinct((2, 4, 4, 3))
     y, cache = layer.forward(x, Context(backward=False))
 
     np.testing.assert_array_equal(y, layer.forward(x)[0])
@@ -331,11 +324,11 @@ def keras_gradient(f, x, dy):
 @given(data=st.data(), dtype=st.sampled_from(["float32", "float64"]))
 def test_agrees_with_keras_forward_and_backward(dims, data, dtype):
     options, shape = data.draw(poolings(dims))
-    x = drawn(shape, dtype=dtype)
+    x = distinct(shape, dtype=dtype)
     for name in [f"MaxPooling{dims}D", f"AveragePooling{dims}D"]:
         layer = getattr(layers, name)(**options, dtype=dtype)
         y, cache = layer.forward(x)
-        dy = drawn(y.shape, 1, dtype)
+        dy = distinct(y.shape, 1, dtype)
         with keras_in(dtype) as keras:
             wanted = np.asarray(getattr(keras.layers, name)(**options, dtype=dtype)(x))
             from keras.src.backend.jax import nn
@@ -359,7 +352,7 @@ def test_ties_go_to_the_same_pixel_as_in_keras():
     for options in ({"strides": 2}, {"strides": 1, "padding": "same"}):
         layer = MaxPooling2D(3, **options)
         y, cache = layer.forward(x)
-        dy = drawn(y.shape, 1, np.float32)
+        dy = distinct(y.shape, 1, np.float32)
         with keras_in("float32"):
             from keras.src.backend.jax import nn
 

@@ -6,6 +6,7 @@ import reference
 from finite_differences import assert_gradients
 from hypothesis import given
 from hypothesis import strategies as st
+from inputs import distinct
 from keras_parity import close, keras_in
 
 from backprop import layers
@@ -40,14 +41,6 @@ def poolings(draw, dims=2):
     return options, (2, *image, 3) if last else (2, 3, *image)
 
 
-def drawn(shape, seed=0, dtype=np.float64):
-    """All different, so that a small step changes no winner."""
-    count = int(np.prod(shape))
-    return (np.random.default_rng(seed).permutation(count).reshape(shape) / 7 - count / 15).astype(
-        dtype
-    )
-
-
 def test_by_hand():
     x = np.array([1.0, 5.0, 2.0, 4.0, 3.0]).reshape(1, 5, 1)
 
@@ -72,7 +65,7 @@ def test_a_step_is_paid_by_every_window_that_it_won():
 def test_agrees_with_the_loops(dims, data):
     options, shape = data.draw(poolings(dims))
     last = options["data_format"] == "channels_last"
-    x = drawn(shape)
+    x = distinct(shape)
     image = x if last else np.moveaxis(x, 1, -1)
     windows = reference.adaptive(image.shape[1:-1], options["output_size"])
     for pooling, of_window in [(MAX[dims], max), (AVERAGE[dims], np.mean)]:
@@ -90,11 +83,11 @@ def test_agrees_with_the_loops(dims, data):
 @given(data=st.data())
 def test_gradients(pooling, data):
     options, shape = data.draw(poolings(pooling.places))
-    assert_gradients(pooling(**options), drawn(shape))
+    assert_gradients(pooling(**options), distinct(shape))
 
 
 def test_where_the_sizes_divide_it_is_ordinary_pooling_and_with_one_window_global():
-    x = drawn((2, 6, 4, 3), dtype=np.float32)
+    x = distinct((2, 6, 4, 3), dtype=np.float32)
 
     np.testing.assert_array_equal(AdaptiveMaxPooling2D((3, 2))(x), MaxPooling2D(2)(x))
     np.testing.assert_array_equal(AdaptiveAveragePooling2D((2, 4))(x), AveragePooling2D((3, 1))(x))
@@ -105,7 +98,7 @@ def test_where_the_sizes_divide_it_is_ordinary_pooling_and_with_one_window_globa
 
 
 def test_as_many_windows_as_pixels_change_nothing():
-    x = drawn((2, 5, 4, 3), dtype=np.float32)
+    x = distinct((2, 5, 4, 3), dtype=np.float32)
 
     np.testing.assert_array_equal(AdaptiveMaxPooling2D((5, 4))(x), x)
     np.testing.assert_array_equal(AdaptiveAveragePooling2D((5, 4))(x), x)
@@ -136,7 +129,7 @@ def test_a_batch_of_zero_rows_or_one(pooling, batch):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_inputs_stay_as_they_are_and_dtype_is_kept(pooling, dtype):
     layer = pooling(2)
-    x = drawn((2, 3, 4, 5, 2)[: layer.input_spec.ndim], dtype=dtype)
+    x = distinct((2, 3, 4, 5, 2)[: layer.input_spec.ndim], dtype=dtype)
     x.flags.writeable = False
     y, cache = layer.forward(x)
     y.flags.writeable = False
@@ -200,11 +193,11 @@ def test_agrees_with_keras_forward_and_backward(dims, output_size, shape, data_f
     import jax
 
     options = {"output_size": output_size, "data_format": data_format}
-    x = drawn(shape, dtype=dtype)
+    x = distinct(shape, dtype=dtype)
     for name in [f"AdaptiveMaxPooling{dims}D", f"AdaptiveAveragePooling{dims}D"]:
         layer = getattr(layers, name)(**options, dtype=dtype)
         y, cache = layer.forward(x)
-        dy = drawn(y.shape, 1, dtype)
+        dy = distinct(y.shape, 1, dtype)
         with keras_in(dtype) as keras:
             wanted = np.asarray(getattr(keras.layers, name)(**options, dtype=dtype)(x))
             from keras.src.backend.jax import nn

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import reference
 from finite_differences import assert_gradients
+from inputs import distinct
 from keras_parity import close, keras_in
 
 from backprop.layers import (
@@ -19,14 +20,6 @@ GLOBAL = AVERAGE + MAX
 FORMATS = pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 
 
-def drawn(shape, seed=0, dtype=np.float64):
-    """All different, so that a small step changes no winner."""
-    count = int(np.prod(shape))
-    return (np.random.default_rng(seed).permutation(count).reshape(shape) / 7 - count / 15).astype(
-        dtype
-    )
-
-
 def test_by_hand():
     x = np.array([[1.0, 5.0, 2.0], [3.0, 4.0, 8.0]]).reshape(1, 2, 3, 1)
 
@@ -41,7 +34,7 @@ def test_by_hand():
 @pytest.mark.parametrize("keepdims", [False, True])
 def test_values_and_gradients(pooling, data_format, keepdims):
     layer = pooling(data_format, keepdims, dtype="float64")
-    x = drawn((2, 3, 4, 2, 3)[: layer.places + 2])
+    x = distinct((2, 3, 4, 2, 3)[: layer.places + 2])
     y = layer(x)
     image = x if data_format == "channels_last" else np.moveaxis(x, 1, -1)
     of_window = max if pooling in MAX else np.mean
@@ -92,7 +85,7 @@ def test_a_batch_of_zero_rows_or_one(pooling, batch):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_inputs_stay_as_they_are_and_dtype_is_kept(pooling, data_format, dtype):
     layer = pooling(data_format)
-    x = drawn((2, 3, 4, 5, 2)[: layer.input_spec.ndim], dtype=dtype)
+    x = distinct((2, 3, 4, 5, 2)[: layer.input_spec.ndim], dtype=dtype)
     x.flags.writeable = False
     y, cache = layer.forward(x)
     y.flags.writeable = False
@@ -103,7 +96,7 @@ def test_inputs_stay_as_they_are_and_dtype_is_kept(pooling, data_format, dtype):
 
 
 def test_masked_steps_are_left_out_of_the_mean_whatever_stands_there():
-    x = drawn((3, 4, 2))
+    x = distinct((3, 4, 2))
     mask = np.array([[True, True, False, False], [True] * 4, [False] * 4])
     layer = GlobalAveragePooling1D(dtype="float64")
     y = layer(np.where(mask[:, :, None], x, np.nan), mask=mask)
@@ -152,14 +145,14 @@ def test_bad_arguments_are_named(make, message):
 def test_agrees_with_keras_forward_and_backward(pooling, dtype, data_format, keepdims):
     import jax
 
-    x = drawn((3, 4, 5, 2, 3)[: pooling.places + 2], dtype=dtype)
+    x = distinct((3, 4, 5, 2, 3)[: pooling.places + 2], dtype=dtype)
     options = {"data_format": data_format, "keepdims": keepdims, "dtype": dtype}
     mask = {}
     if pooling is GlobalAveragePooling1D:
         steps = x.shape[1 if data_format == "channels_last" else 2]
         mask = {"mask": np.arange(steps) < np.array([[1], [3], [2]])}
     layer = pooling(**options)
-    dy = drawn(layer.compute_output_shape(x.shape), 1, dtype)
+    dy = distinct(layer.compute_output_shape(x.shape), 1, dtype)
     _, cache = layer.forward(x)
     axes = tuple(range(1, x.ndim - 1) if data_format == "channels_last" else range(2, x.ndim))
     reduce = jax.numpy.max if pooling in MAX else jax.numpy.mean  # what Keras' layers call there

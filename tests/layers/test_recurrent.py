@@ -8,6 +8,7 @@ import reference
 from finite_differences import assert_gradients
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from inputs import with_weights
 from keras_parity import keras_in
 
 from backprop.layer import TRAINING, Context
@@ -36,14 +37,6 @@ def options():
             "use_bias": st.booleans(),
         }
     )
-
-
-def drawn(layer, x, seed=0):
-    """Built for x, with generic weights."""
-    layer.build((None, *x.shape[1:]))
-    rng = np.random.default_rng(seed)
-    layer.set_weights([0.7 * rng.standard_normal(w.shape) for w in layer.weights])
-    return layer
 
 
 # ---------------------------------------------------------------------------------- values
@@ -95,7 +88,7 @@ def test_simple_rnn_by_hand():
 def test_values_are_the_loops(kind, data, options):
     x, mask = data
     options["use_bias"] = True
-    layer = drawn(kind(**options, dtype="float64"), x)
+    layer = with_weights(kind(**options, dtype="float64"), x)
     before = x.copy()
 
     y = layer(x, mask=mask)
@@ -119,7 +112,7 @@ def test_the_forget_gate_starts_open():
 def test_masked_steps_repeat_the_output_before(kind):
     x = np.random.default_rng(0).standard_normal((1, 5, 2))
     mask = np.array([[False, True, False, False, True]])
-    layer = drawn(kind(3, return_sequences=True, dtype="float64"), x)
+    layer = with_weights(kind(3, return_sequences=True, dtype="float64"), x)
 
     y = layer(x, mask=mask)[0]
 
@@ -133,7 +126,7 @@ def test_masked_steps_repeat_the_output_before(kind):
 def test_padding_changes_nothing(kind):
     x = np.random.default_rng(0).standard_normal((2, 3, 2))
     padded = np.concatenate([x, np.full((2, 2, 2), 9.0)], axis=1)
-    layer = drawn(kind(3, dtype="float64"), x)
+    layer = with_weights(kind(3, dtype="float64"), x)
 
     y = layer(padded, mask=np.arange(5) < np.full((2, 1), 3))
 
@@ -185,7 +178,7 @@ def test_gradients_through_a_long_sequence(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_gradients_alone_are_the_same(kind):
     x = np.random.default_rng(0).standard_normal((2, 4, 3))
-    layer = drawn(kind(2, dtype="float64"), x)
+    layer = with_weights(kind(2, dtype="float64"), x)
     y, cache = layer.forward(x, TRAINING)
     layer.backward(np.ones_like(y), cache)
     wanted = [p.gradient.copy() for p in layer.arrays()]
@@ -202,7 +195,7 @@ def test_the_gradients_alone_are_the_same(kind):
 def test_a_masked_step_gets_no_gradient(kind):
     x = np.random.default_rng(0).standard_normal((2, 4, 3))
     mask = np.array([[True, True, False, True], [False, True, True, False]])
-    layer = drawn(kind(2, return_sequences=True, dtype="float64"), x)
+    layer = with_weights(kind(2, return_sequences=True, dtype="float64"), x)
     y, cache = layer.forward(x, Context(mask=mask))
 
     dx = layer.backward(np.ones_like(y), cache)
@@ -217,7 +210,7 @@ def test_a_masked_step_gets_no_gradient(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_dropout_is_for_training_only(kind):
     x = np.random.default_rng(0).standard_normal((4, 3, 5))
-    layer = drawn(kind(6, dropout=0.5, recurrent_dropout=0.5, dtype="float64"), x)
+    layer = with_weights(kind(6, dropout=0.5, recurrent_dropout=0.5, dtype="float64"), x)
 
     np.testing.assert_array_equal(layer(x), layer(x))
     assert not np.array_equal(layer(x), layer(x, training=True))
@@ -240,10 +233,13 @@ def test_a_feature_is_dropped_at_all_steps_of_a_sequence():
 @pytest.mark.parametrize("recurrent_dropout", [0.0, 0.5])
 def test_gates_have_dropout_of_their_own_where_there_is_recurrent_dropout(recurrent_dropout):
     layer = LSTM(2, dropout=0.5, recurrent_dropout=recurrent_dropout)
+    layer.build((None, 4, 50))
 
-    masks = layer.draw(0.5, (3, 50), np.dtype("float64"), TRAINING)
+    of_all, of_gates = layer._drop(3, np.dtype("float64"), TRAINING)
 
-    assert masks.shape == (4 if recurrent_dropout else 1, 3, 50)
+    masks = of_gates[:, :50] if recurrent_dropout else of_all[None]
+    assert (of_all is None) == (of_gates is not None)
+    assert masks.shape == (4 if recurrent_dropout else 1, 50, 3)
     assert set(np.unique(masks)) == {0, 2}
     assert not any(np.array_equal(masks[0], other) for other in masks[1:])
 
@@ -277,7 +273,7 @@ def test_dtype_is_kept(kind, dtype):
 def test_nothing_given_is_written_into(kind):
     x = np.random.default_rng(0).standard_normal((2, 3, 2))
     mask = np.array([[True, False, True]] * 2)
-    layer = drawn(kind(2, dtype="float64", return_sequences=True), x)
+    layer = with_weights(kind(2, dtype="float64", return_sequences=True), x)
     dy = np.ones((2, 3, 2))
     for array in (x, mask, dy):
         array.setflags(write=False)
@@ -367,7 +363,7 @@ def assert_keras_agrees(layer, x, mask, tol, **more):
 def test_values_are_keras(kind, dtype, tol, data, options, unroll):
     x, mask = data
     assume(len(x))
-    layer = drawn(kind(**options, dtype=dtype), x)
+    layer = with_weights(kind(**options, dtype=dtype), x)
     assert_keras_agrees(layer, x.astype(dtype), mask, tol, unroll=unroll)
 
 
@@ -375,5 +371,5 @@ def test_values_are_keras(kind, dtype, tol, data, options, unroll):
 def test_a_gru_that_resets_before_is_keras(data, options):
     x, mask = data
     assume(len(x))
-    layer = drawn(GRU(**options, reset_after=False, dtype="float64"), x)
+    layer = with_weights(GRU(**options, reset_after=False, dtype="float64"), x)
     assert_keras_agrees(layer, x, mask, 1e-6)

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 from finite_differences import assert_gradients
+from inputs import normal
 from keras_parity import keras_in
 
 import backprop as bp
@@ -25,10 +26,6 @@ from backprop.layers import (
 )
 
 MODES = ["concat", "sum", "ave", "mul"]
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def drawn(layer, x, seed=0):

@@ -87,6 +87,22 @@ def test_a_film_goes_on_where_it_stopped():
     np.testing.assert_array_equal(parts(x[:, :2]), halves[0])
 
 
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_images_one_by_one_are_the_whole_film(data_format):
+    x = film(2, steps=4)
+    x = x if data_format == "channels_last" else np.moveaxis(x, -1, 2)
+    layer = ConvLSTM2D(2, 2, return_sequences=True, data_format=data_format, dtype="float64")
+    drawn(layer, x)
+    memory, found = None, []
+    for part in (x[:, :1], x[:, 1:3], x[:, 3:]):
+        y, memory = layer.step(part, memory)
+        found.append(y)
+
+    np.testing.assert_allclose(np.concatenate(found, 1), layer(x), rtol=1e-13)
+    assert layer.can_step
+    assert not ConvLSTM2D(2, 2).can_step
+
+
 @pytest.mark.parametrize("shape", [(0, 2, 4, 3, 2), (2, 0, 4, 3, 2)])
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
@@ -155,6 +171,7 @@ def test_films_that_do_not_fit_are_refused(make, message):
         {"return_sequences": True, "padding": "same", "strides": 2},
         {"go_backwards": True, "use_bias": False, "return_sequences": True},
         {"activation": "relu", "recurrent_activation": "hard_sigmoid"},
+        {"recurrent_activation": "softmax"},  # of each gate alone
     ],
 )
 def test_films_are_keras(axes, options):

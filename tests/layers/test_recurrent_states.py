@@ -8,6 +8,7 @@ import pytest
 from finite_differences import assert_gradients
 from hypothesis import given
 from hypothesis import strategies as st
+from inputs import normal, with_weights
 
 import backprop as bp
 from backprop import parallel
@@ -21,28 +22,17 @@ from backprop.layers import (
     SimpleRNN,
     TimeDistributed,
 )
-from backprop.layers.recurrent import loop
+from backprop.layers.recurrent import beside
+from backprop.layers.recurrent.products import Product
 from backprop.testing import masks
 
 KINDS = [LSTM, GRU, SimpleRNN]
 
 
-def drawn(layer, x, seed=0):
-    """Built for x, with generic weights."""
-    layer.build((None, *x.shape[1:]))
-    rng = np.random.default_rng(seed)
-    layer.set_weights([0.7 * rng.standard_normal(w.shape) for w in layer.weights])
-    return layer
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stateful_layer_goes_on_where_it_stopped(kind):
     x = np.random.default_rng(0).standard_normal((2, 6, 3))
-    whole = drawn(kind(4, return_sequences=True, dtype="float64"), x)
+    whole = with_weights(kind(4, return_sequences=True, dtype="float64"), x)
     parts = kind(4, return_sequences=True, stateful=True, dtype="float64")
     parts.build(x.shape)
     parts.set_weights(whole.get_weights())
@@ -107,7 +97,7 @@ def test_states_are_kept_as_in_keras():
 @pytest.mark.parametrize("stateful", [False, True])
 def test_a_layer_starts_from_the_state_that_it_is_given(kind, stateful):
     x = normal(2, 6, 3)
-    whole = drawn(kind(4, return_sequences=True, dtype="float64"), x)
+    whole = with_weights(kind(4, return_sequences=True, dtype="float64"), x)
     kept = kind(4, return_sequences=True, stateful=True, dtype="float64")
     kept.build(x.shape)
     kept.set_weights(whole.get_weights())
@@ -120,7 +110,7 @@ def test_a_layer_starts_from_the_state_that_it_is_given(kind, stateful):
 
 
 def test_a_single_state_needs_no_list():
-    layer = drawn(GRU(3, dtype="float64"), normal(2, 1, 2))
+    layer = with_weights(GRU(3, dtype="float64"), normal(2, 1, 2))
     start = normal(2, 3)
 
     y = layer(normal(2, 1, 2), initial_state=start)
@@ -140,7 +130,7 @@ def test_a_state_that_does_not_fit_is_refused():
 @pytest.mark.parametrize("kind", KINDS)
 def test_steps_one_by_one_are_the_whole_sequence(kind):
     x = normal(2, 5, 3)
-    layer = drawn(kind(4, return_sequences=True, dtype="float64"), x)
+    layer = with_weights(kind(4, return_sequences=True, dtype="float64"), x)
     memory, found = None, []
     for part in (x[:, :1], x[:, 1:4], x[:, 4:]):
         y, memory = layer.step(part, memory)
@@ -216,40 +206,42 @@ def test_a_stateful_model_learns_what_lies_further_back_than_a_batch():
 def test_two_threads_give_the_same(kind, reset_after, dropout, monkeypatch):
     more = {"reset_after": reset_after} if kind is GRU else {}
     x, v, mask = normal(3, 47, 5), normal(3, 4, seed=1), normal(3, 47) > -1
-    layer = drawn(kind(4, dropout=dropout, recurrent_dropout=dropout, dtype="float64", **more), x)
+    layer = with_weights(
+        kind(4, dropout=dropout, recurrent_dropout=dropout, dtype="float64", **more), x
+    )
     layer.take_seeds()
     twin = copy.deepcopy(layer)
     y, cache = layer.forward(x, Context(training=True, mask=mask))
     dx = layer.backward(v, cache)
     used = []
-    monkeypatch.setattr(loop, "LARGE", 0)
+    monkeypatch.setattr(beside, "LARGE_LOOP", 0)
     monkeypatch.setattr(parallel, "pays", lambda: used.append(1) or True)
 
-    beside, cache = twin.forward(x, Context(training=True, mask=mask))
+    y_beside, cache = twin.forward(x, Context(training=True, mask=mask))
     dx_beside = twin.backward(v, cache)
 
     assert len(used) == 2
-    np.testing.assert_array_equal(beside, y)
+    np.testing.assert_array_equal(y_beside, y)
     np.testing.assert_array_equal(dx_beside, dx)
     for p, q in zip(layer.arrays(), twin.arrays(), strict=True):
         np.testing.assert_allclose(q.gradient, p.gradient, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("method", ["_see_inputs", "advance"])
-def test_an_error_beside_the_loop_forwards_is_raised(method, monkeypatch):
-    layer = drawn(LSTM(4), normal(2, 50, 3))
-    monkeypatch.setattr(loop, "LARGE", 0)
+@pytest.mark.parametrize(("owner", "method"), [(Product, "forward"), (LSTM, "advance")])
+def test_an_error_beside_the_loop_forwards_is_raised(owner, method, monkeypatch):
+    layer = with_weights(LSTM(4), normal(2, 50, 3))
+    monkeypatch.setattr(beside, "LARGE_LOOP", 0)
     monkeypatch.setattr(parallel, "pays", lambda: True)
-    monkeypatch.setattr(LSTM, method, lambda *args: 1 / 0)
+    monkeypatch.setattr(owner, method, lambda *args: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         layer.forward(np.ones((2, 50, 3), np.float32))
 
 
 def test_an_error_beside_the_loop_is_raised(monkeypatch):
-    layer = drawn(LSTM(4), normal(2, 50, 3))
+    layer = with_weights(LSTM(4), normal(2, 50, 3))
     y, cache = layer.forward(np.ones((2, 50, 3), np.float32))
-    monkeypatch.setattr(loop, "LARGE", 0)
+    monkeypatch.setattr(beside, "LARGE_LOOP", 0)
     monkeypatch.setattr(parallel, "pays", lambda: True)
     monkeypatch.setattr(LSTM, "reverse", lambda *args: 1 / 0)
 
@@ -269,7 +261,7 @@ def test_a_mask_is_a_shorter_sequence(kind, data):
     shape = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 5)))
     mask = data.draw(masks(shape, allow_empty=True))
     x = normal(*shape, 2)
-    layer = drawn(kind(3, dtype="float64"), x)
+    layer = with_weights(kind(3, dtype="float64"), x)
 
     y = layer(x, mask=mask)
 
@@ -282,7 +274,9 @@ def test_a_mask_is_a_shorter_sequence(kind, data):
 @pytest.mark.parametrize("kind", KINDS)
 def test_masked_outputs_can_be_zeros(kind):
     x, mask = normal(2, 3, 2), np.array([[True, False, True], [False, True, True]])
-    layer = drawn(kind(3, return_sequences=True, zero_output_for_mask=True, dtype="float64"), x)
+    layer = with_weights(
+        kind(3, return_sequences=True, zero_output_for_mask=True, dtype="float64"), x
+    )
     held = kind(3, return_sequences=True, dtype="float64")
     held.build(x.shape)
     held.set_weights(layer.get_weights())
@@ -307,7 +301,7 @@ def test_masked_sequences_are_keras(kind, mask):
         "left": padded[:, ::-1],
     }[mask]
     for options in ({}, {"return_sequences": True}, {"go_backwards": True}):
-        layer = drawn(kind(3, **options), x)
+        layer = with_weights(kind(3, **options), x)
         peer = getattr(keras.layers, kind.__name__)(3, **options)
         peer.build(x.shape)
         peer.set_weights(layer.get_weights())

@@ -4,6 +4,7 @@ import reference
 from finite_differences import assert_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inputs import drawn
 from keras_parity import close, keras_in
 
 from backprop import layers
@@ -24,10 +25,6 @@ CROPPING = {1: Cropping1D, 2: Cropping2D, 3: Cropping3D}
 SAMPLING = {1: UpSampling1D, 2: UpSampling2D, 3: UpSampling3D}
 ALL = [*PADDING.values(), *CROPPING.values(), *SAMPLING.values()]
 PAIRS = st.tuples(st.integers(0, 2), st.integers(0, 2))
-
-
-def drawn(shape, seed=0, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
 def shape_for(layer, batch=2):

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from finite_differences import assert_gradients
+from inputs import normal
 from keras_parity import close, keras_in
 
 import backprop as bp
@@ -20,10 +21,6 @@ from backprop.layers import (
     transformer,
 )
 from backprop.models import Sequential, load_model
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def drawn(layer, x):
@@ -198,7 +195,7 @@ def test_the_gradients_alone_are_the_same():
 @pytest.fixture
 def forks(monkeypatch):
     """Every batch is run in halves."""
-    monkeypatch.setattr(transformer, "FORKS", 1)
+    monkeypatch.setattr(transformer, "FORK_SIZE", 1)
     monkeypatch.setattr(transformer, "pays", lambda: True)
 
 

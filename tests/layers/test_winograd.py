@@ -136,9 +136,9 @@ def test_blocks_change_nothing(monkeypatch, images, numbers):
     x, kernel = drawn(5, 19, 8, 3), drawn(3, 3, 3, 4, seed=1)
     dz = drawn(5, 19, 8, 4, seed=2)
     expected = by_winograd(x, kernel, SAME), *gradients_by_winograd(x, dz, kernel, SAME)
-    monkeypatch.setattr(tiles, "LONG", images * 3)
-    monkeypatch.setattr(tiles, "NUMBERS", numbers)
-    monkeypatch.setattr(tiles, "TILES", 1)
+    monkeypatch.setattr(tiles, "TILE_ROW", images * 3)
+    monkeypatch.setattr(tiles, "TILE_BLOCK", numbers)
+    monkeypatch.setattr(tiles, "TILES_AT_ONCE", 1)
 
     found = by_winograd(x, kernel, SAME), *gradients_by_winograd(x, dz, kernel, SAME)
 
@@ -150,7 +150,7 @@ def test_threads_change_nothing(monkeypatch):
     x, kernel, dz = drawn(5, 9, 8, 3), drawn(3, 3, 3, 4, seed=1), drawn(5, 9, 8, 4, seed=2)
     alone = by_winograd(x, kernel, SAME), *gradients_by_winograd(x, dz, kernel, SAME)
     monkeypatch.setattr(parallel.Blas, "threads", 3)
-    monkeypatch.setattr(winograd, "WORK", 1)
+    monkeypatch.setattr(winograd, "WINOGRAD_NUMBERS", 1)
 
     several = by_winograd(x, kernel, SAME), *gradients_by_winograd(x, dz, kernel, SAME)
 
@@ -159,9 +159,9 @@ def test_threads_change_nothing(monkeypatch):
 
 
 def test_every_pixel_is_finished_once(monkeypatch):
-    monkeypatch.setattr(tiles, "LONG", 4)
-    monkeypatch.setattr(tiles, "NUMBERS", 1)
-    monkeypatch.setattr(tiles, "TILES", 1)
+    monkeypatch.setattr(tiles, "TILE_ROW", 4)
+    monkeypatch.setattr(tiles, "TILE_BLOCK", 1)
+    monkeypatch.setattr(tiles, "TILES_AT_ONCE", 1)
     x, kernel = drawn(5, 11, 6, 2), drawn(3, 3, 2, 2, seed=1)
     valid = replace(SAME, padding="valid")
 
@@ -208,7 +208,7 @@ KINDS = {
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("name", KINDS)
 def test_layers_of_float32_agree_with_those_of_float64(called, name, data_format, monkeypatch):
-    monkeypatch.setattr(winograd, "WORK", 1)
+    monkeypatch.setattr(winograd, "WINOGRAD_NUMBERS", 1)
     set_random_seed(0)
     options = {"padding": "same", "activation": "relu", "data_format": data_format}
     fine, coarse = (KINDS[name](dtype=dtype, **options) for dtype in ("float64", "float32"))
@@ -261,7 +261,7 @@ def test_a_small_batch_takes_the_plain_sums(called):
 
 
 def test_an_output_gradient_of_another_type_is_converted(monkeypatch):
-    monkeypatch.setattr(winograd, "WORK", 1)
+    monkeypatch.setattr(winograd, "WINOGRAD_NUMBERS", 1)
     layer, x = Conv2D(16, 3), drawn(9, 9, 9, 16, dtype=np.float32)
     layer.build((None, 9, 9, 16))
     y, cache = layer.forward(x)

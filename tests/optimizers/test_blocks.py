@@ -6,7 +6,7 @@ import pytest
 from backprop import optimizers
 from backprop.layers import Chain, Dense
 from backprop.optimizers import slots
-from backprop.parameters import ParameterVector
+from backprop.vector import ParameterVector
 
 OPTIONS = {
     "adam": {},
@@ -22,7 +22,7 @@ OPTIONS = {
 
 
 def trained(name, monkeypatch, block):
-    monkeypatch.setattr(slots, "BLOCK", block)
+    monkeypatch.setattr(slots, "UPDATE_BLOCK", block)
     chain = Chain([Dense(5), Dense(4)])
     chain.build((None, 6))
     vector = ParameterVector(chain.arrays())

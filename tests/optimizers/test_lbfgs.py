@@ -8,7 +8,7 @@ from scipy.optimize import minimize, rosen, rosen_der
 
 from backprop.layer import Layer
 from backprop.optimizers import LBFGS
-from backprop.parameters import ParameterVector
+from backprop.vector import ParameterVector
 
 
 class Values(Layer):

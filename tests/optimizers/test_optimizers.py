@@ -12,7 +12,7 @@ import pytest
 from backprop import optimizers
 from backprop.layer import Layer
 from backprop.optimizers import SGD, Adam, AdamW, Lion, Nadam, Optimizer, RMSprop, schedules
-from backprop.parameters import ParameterVector
+from backprop.vector import ParameterVector
 
 # of Keras' own variables, on NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")

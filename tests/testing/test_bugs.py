@@ -1,5 +1,7 @@
 """The bank of planted mistakes, and the proof that the checker and the laws find them."""
 
+import ast
+import functools
 import inspect
 import pickle
 import re
@@ -47,6 +49,13 @@ def test_no_two_bugs_have_one_name():
     assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name) for name in names)
 
 
+@functools.cache
+def lines_of_classes(module):
+    """How many lines each class of a file has, with its decorators; the file is parsed once."""
+    classes = [n for n in ast.parse(inspect.getsource(module)).body if isinstance(n, ast.ClassDef)]
+    return {n.name: n.end_lineno + 1 - (n.decorator_list or [n])[0].lineno for n in classes}
+
+
 @each(BANK)
 def test_a_bug_says_what_is_known_about_it(bug):
     assert bug.kind in KINDS and bug.inputs in INPUTS and bug.verdict in VERDICTS
@@ -56,7 +65,7 @@ def test_a_bug_says_what_is_known_about_it(bug):
     assert bug.is_loss == (bug.y_true is not None)
     assert set(bug.spared) <= set(NAMES)
     assert all(re.fullmatch(r"\S+ \d+", source) for source in bug.source.split(", ") if source)
-    assert len(inspect.getsource(bug.broken).splitlines()) <= 40
+    assert lines_of_classes(inspect.getmodule(bug.broken))[bug.broken.__name__] <= 40
 
 
 @each(BANK)
@@ -163,17 +172,25 @@ def test_what_is_right_passes(bug):
 
 # ------------------------------------------------------------------------------ what is to be found
 
-# where a mistake of a kind is likely to show; all other laws follow
+# where a mistake of a kind is likely to show, what shows most and costs least first; all other laws
+# follow
 LIKELY = {
-    "P": ["slopes_at_kinks_are_subgradients", "extreme_input_gives_finite_results"],
-    "C": ["gradients_match_finite_differences", "a_batch_of_one_and_of_none_works"],
+    "P": ["extreme_input_gives_finite_results"],
+    "C": ["gradients_match_finite_differences"],
     "L": [
-        "inputs_are_untouched",
+        "agrees_with_the_reference",
+        "rows_are_independent",
         "two_forwards_do_not_interfere",
-        "backward_sets_and_can_be_repeated",
-        "kept_results_never_change",
+        "inputs_are_untouched",
+        "training_moves_buffers_alike",
         "memory_layout_does_not_matter",
-        "uninitialised_memory_is_never_read",
+        "parameters_stay_views",
+        "params_only_backward_agrees",
+        "backward_sets_and_can_be_repeated",
+        "inference_is_deterministic",
+        "kept_results_never_change",
+        "survives_copy_pickle_config_and_save",
+        "a_wrong_rank_or_width_raises_a_clear_error",
     ],
     "D": ["shape_and_dtype_are_as_declared", "float32_agrees_with_float64"],
 }

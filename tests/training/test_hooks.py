@@ -232,6 +232,24 @@ def test_a_loss_may_look_at_x():
     assert fit(make(Physics, loss=None), shuffle=False)["loss"] == pytest.approx(expected)
 
 
+def test_a_gradient_behind_a_softmax_is_that_of_the_output_whatever_loss_was_compiled():
+    labels = np.arange(24) % 3
+    classes = np.eye(3)[labels]
+
+    class Brier(Squares):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            return super().compute_loss(x, np.eye(3)[y], y_pred)
+
+        def compute_loss_gradient(self, x=None, y=None, y_pred=None, sample_weight=None):
+            return super().compute_loss_gradient(x, np.eye(3)[y], y_pred)
+
+    own = make(Brier, layers=[Dense(3, "softmax")], loss="sparse_categorical_crossentropy")
+    plain = make(layers=[Dense(3, "softmax")])
+    fit(own, X, labels), fit(plain, X, classes)
+
+    np.testing.assert_allclose(own.get_weights()[0], plain.get_weights()[0])
+
+
 def test_a_loss_without_a_gradient_is_evaluated_and_not_trained_on():
     class Shifted(bp.Sequential):
         def compute_loss(self, *args, **kwargs):

@@ -28,7 +28,7 @@ from backprop.layers import (
     Residual,
 )
 from backprop.parallel import blas
-from backprop.training.checkpoint import load_checkpoint, save_checkpoint
+from backprop.run_state import load_checkpoint, save_checkpoint
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 3))

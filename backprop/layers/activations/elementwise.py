@@ -13,9 +13,7 @@ import numpy as np
 from backprop.layer import INFERENCE, Array, Context, Layer
 from backprop.linalg import rows_of, zeros
 from backprop.parallel import blocks, share
-
-SMALL = 8192  # elements; below, one more pass over an array costs less than the set-up of clip
-LARGE = 1 << 18  # elements that are worth a thread, and stay in a core's cache
+from backprop.tuning import CLIPPED_NUMBERS, RECTIFIED_NUMBERS
 
 
 class FromOutput(Layer):
@@ -72,24 +70,24 @@ class KeepsSlope(Layer):
 
 def positive(x: Array, out: Array | None = None) -> Array:
     """max(x, 0), in the faster of two spellings for its size."""
-    if x.size < SMALL:
+    if x.size < CLIPPED_NUMBERS:
         return np.maximum(x, zeros(x.shape, x.dtype), out=out)
     return x.clip(0, np.inf, out=out)
 
 
 def gated_by(y: Array, dy: Array) -> Array:
     """dy where y is above 0, and 0 elsewhere."""
-    if dy.size < LARGE:
+    if dy.size < RECTIFIED_NUMBERS:
         dx = np.greater(y, zeros((), y.dtype)).astype(dy.dtype)
         dx *= dy
         return dx
     dx = np.empty_like(dy)
 
     def work(part: slice) -> None:
-        for at in blocks(part, rows_of(dy, LARGE)):
+        for at in blocks(part, rows_of(dy, RECTIFIED_NUMBERS)):
             np.multiply(dy[at], np.greater(y[at], 0), out=dx[at])
 
-    share(work, len(dy), rows_of(dy, LARGE), follow=True)
+    share(work, len(dy), rows_of(dy, RECTIFIED_NUMBERS), follow=True)
     return dx
 
 

@@ -18,6 +18,7 @@ from backprop.layers.activations.elementwise import (
     step,
 )
 from backprop.linalg import unbroadcast
+from backprop.promises import short_for
 
 
 class Linear(Layer):
@@ -39,6 +40,10 @@ class Linear(Layer):
 
     def forward(self, x, ctx=INFERENCE):
         return x, None
+
+    @short_for("forward", "backward")
+    def finish(self, z, ctx=INFERENCE):
+        return z, None
 
     def backward(self, dy, cache):
         return dy
@@ -99,19 +104,27 @@ class ReLU(FromOutput):
         self._leaky = self.negative_slope > 0 and self.threshold == 0 and self.max_value is None
         # elsewhere [t < x < max_value] is to be seen in y
         self._needs_x = self.negative_slope > 0 or self.threshold > 0
-        self.plain = type(self) is ReLU and not self._needs_x and self.max_value is None
+        plain = not self._needs_x and self.max_value is None
+        self.finishes_parts = plain and type(self).finish is ReLU.finish
 
     def forward(self, x, ctx=INFERENCE):
-        if self.plain:  # what nearly every network uses, with no call to spare
+        if self.finishes_parts:  # what nearly every network uses, with no call to spare
             y = positive(x)
             return y, y
         y = self.value(x)
         return y, x if self._needs_x else y
 
+    @short_for("forward", "backward", "value", "slope")
+    def finish(self, z, ctx=INFERENCE):
+        if self.finishes_parts:
+            positive(z, out=z)
+            return z, z
+        return self.forward(z, ctx)
+
     def backward(self, dy, cache):
-        if not self.plain:
-            return super().backward(dy, cache)
-        return gated_by(cache, dy)
+        if self.finishes_parts:
+            return gated_by(cache, dy)
+        return super().backward(dy, cache)
 
     def value(self, x):
         if self._leaky:

@@ -7,6 +7,7 @@ import numpy as np
 from backprop.layer import INFERENCE
 from backprop.layers.activations.elementwise import FromInput, FromOutput, bounded, negative, step
 from backprop.linalg import sigmoid
+from backprop.promises import short_for
 
 
 class Sigmoid(FromOutput):
@@ -29,6 +30,11 @@ class Sigmoid(FromOutput):
 
     def value(self, x):
         return sigmoid(x)
+
+    @short_for("forward", "backward", "value", "slope")
+    def finish(self, z, ctx=INFERENCE):
+        y = sigmoid(z, out=z)
+        return y, y
 
     def slope(self, y):
         return y * (1 - y)
@@ -106,6 +112,11 @@ class Tanh(FromOutput):
 
     def value(self, x):
         return np.tanh(x)
+
+    @short_for("forward", "backward", "value", "slope")
+    def finish(self, z, ctx=INFERENCE):
+        y = np.tanh(z, out=z)
+        return y, y
 
     def slope(self, y):
         return 1 - y * y

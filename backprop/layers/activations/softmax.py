@@ -10,6 +10,7 @@ from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Array, Context, Layer
 from backprop.linalg import log_softmax, softmax, softmax_backward
 from backprop.masks import beside, fits, flags, mixes
+from backprop.promises import short_for
 
 
 class AlongAxis(Layer):
@@ -34,9 +35,6 @@ class AlongAxis(Layer):
             axis = axis[0]
         self.axis = tuple(axis) if isinstance(axis, list | tuple) else axis
         self.time_local = self.axis == -1
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
 
     def check_input(self, shape):
         super().check_input(shape)
@@ -101,8 +99,9 @@ class Softmax(AlongAxis):
         return softmax_backward(dy, y, self.axis)
 
     @property
+    @short_for("forward", "backward", "backward_params")
     def ends_in_softmax(self):
-        return type(self) is Softmax and self.axis == -1
+        return self.axis == -1
 
     def backward_logits(self, dz, cache, *, dx=True):
         return dz

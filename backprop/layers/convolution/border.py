@@ -13,8 +13,7 @@ import numpy as np
 from backprop.checks import integers
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Context, InputSpec, Layer
-from backprop.layers.activations import Linear, ReLU, build_activation, layer_of
-from backprop.layers.activations.elementwise import positive
+from backprop.layers.activations import build_activation, layer_of
 from backprop.layers.windows import (
     Shape,
     Windows,
@@ -29,9 +28,9 @@ from backprop.layers.windows import (
 )
 from backprop.linalg import sum_rows
 from backprop.masks import only_real
+from backprop.tuning import BIAS_ROW
 
 Array = np.ndarray
-LONG = 1 << 14  # numbers
 
 Init = TypeVar("Init", bound=Callable[..., None])
 
@@ -137,22 +136,20 @@ class Convolutional(Layer):
             ctx = ctx.with_mask(self.mask_of_z(steps))
             real = steps, self.windows.aligned(steps)[1]
             x = in_order(only_real(x, steps), real[1], 1)
-        z, cache = self.linear(x, ctx, self.finish)
+        z, cache = self.linear(x, ctx, self.finish_sums)
         z = channels_back(z, self.data_format)
-        kind = type(self.activation)
-        if kind is Linear:
-            return z, (cache, None, real)
-        if kind is ReLU and self.activation.plain:  # which `finish` has done, and keeps y
+        if self.activation.finishes_parts:  # which `finish_sums` has done
             return z, (cache, z, real)
-        y, a = self.activation.forward(z, ctx)
+        y, a = self.activation.finish(z, ctx)
         return y, (cache, a, real)
 
-    def finish(self, z: Array) -> None:
-        """Turn some of the sums, channels last, into z + bias, and into y for a ReLU."""
+    def finish_sums(self, z: Array) -> None:
+        """Turn some of the sums, channels last, into z + bias, and into y where the activation can
+        do that part by part."""
         if self.use_bias:
             z += long_rows(self.bias, z.shape[-2])
-        if type(self.activation) is ReLU and self.activation.plain:
-            positive(z, out=z)
+        if self.activation.finishes_parts:
+            self.activation.finish(z)
 
     def backward_params(self, dy, cache):
         self.linear_backward(self._dz(dy, cache[1]), cache[0], False)
@@ -227,7 +224,7 @@ class Convolutional(Layer):
 def long_rows(bias: Array, n: int) -> Array:
     """The bias n times, below each other, as far as that makes a row of z long: NumPy adds row by
     row, and is slow where rows are short."""
-    return np.repeat(bias[None], n, axis=0) if n * bias.size <= LONG else bias
+    return np.repeat(bias[None], n, axis=0) if n * bias.size <= BIAS_ROW else bias
 
 
 def with_ones(init: Init, axes: int) -> Init:

@@ -35,15 +35,16 @@ from backprop.layers.convolution import winograd
 from backprop.layers.windows import Windows
 from backprop.linalg import rows, rows_of, sum_rows
 from backprop.parallel import blocks, share
+from backprop.tuning import (
+    CONVOLVED_PRODUCTS,
+    DEPTHWISE_BLOCK,
+    NARROW_CHANNELS,
+    P_BLOCK,
+    P_KEPT,
+    WINOGRAD_CHANNELS,
+)
 
 Array = np.ndarray
-
-BLOCK = 1 << 21  # numbers of P at a time, 8 MB of float32
-KEPT = 3  # times as large as x, P is kept for backward: windows that hardly overlap
-WORK = 1 << 23  # products that are worth a thread
-PIXELS = 1 << 16  # numbers of z at a time, by channel: 256 KB of float32
-NARROW = 4  # channels, up to which P is written place by place
-FEW = 16  # channels: with less, the transforms take longer than the products that they save
 
 
 def correlate(
@@ -79,8 +80,8 @@ def correlate(
 def room_to_keep(x: Array, kernel: Array, windows: Windows, groups: int) -> Array | None:
     """Memory for P, (N, windows ..., places * C), if it is worth to keep it for `gradients`."""
     shape = len(x), *windows.counts(x.shape[1:-1]), prod(kernel.shape[:-1])
-    suits = groups == 1 and x.shape[-1] > NARROW and prod(windows.size) > 1
-    if not suits or prod(shape) > KEPT * x.size or suits_winograd(x, kernel, windows, groups):
+    suits = groups == 1 and x.shape[-1] > NARROW_CHANNELS and prod(windows.size) > 1
+    if not suits or prod(shape) > P_KEPT * x.size or suits_winograd(x, kernel, windows, groups):
         return None
     return np.empty(shape, x.dtype)
 
@@ -169,25 +170,25 @@ def suits_winograd(x: Array, kernel: Array, windows: Windows, groups: int = 1) -
     return (
         x.dtype == kernel.dtype == np.float32
         and groups == 1
-        and (len(channels) == 1 or min(channels) >= FEW)
+        and (len(channels) == 1 or min(channels) >= WINOGRAD_CHANNELS)
         and winograd.suits(x, kernel, windows)
     )
 
 
 def images_of(part: slice, z: Array, kernel: Array) -> Iterator[slice]:
-    """The images of a part of the batch, as many at a time as make `BLOCK` numbers of P."""
+    """The images of a part of the batch, as many at a time as make `P_BLOCK` numbers of P."""
     numbers = prod(z.shape[1:-1]) * prod(kernel.shape[:-1])
-    return blocks(part, max(BLOCK // max(numbers, 1), 1))
+    return blocks(part, max(P_BLOCK // max(numbers, 1), 1))
 
 
 def few(z: Array) -> Iterator[slice]:
-    """The images, so many at a time that their z has about `PIXELS` numbers."""
-    return blocks(slice(0, len(z)), rows_of(z, PIXELS))
+    """The images, so many at a time that their z has about `DEPTHWISE_BLOCK` numbers."""
+    return blocks(slice(0, len(z)), rows_of(z, DEPTHWISE_BLOCK))
 
 
 def worth_a_thread(z: Array, kernel: Array) -> int:
-    """So many images make `WORK` products."""
-    return WORK // max(prod(z.shape[1:-1]) * kernel.size, 1) + 1
+    """So many images make `CONVOLVED_PRODUCTS` products."""
+    return CONVOLVED_PRODUCTS // max(prod(z.shape[1:-1]) * kernel.size, 1) + 1
 
 
 def correlate_by_channel(
@@ -255,7 +256,7 @@ def patches(x: Array, windows: Windows, groups: int, out: Array | None = None) -
     """P by groups: (groups, rows, places * C / groups), one row for each window; for one group it
     may be written to `out`, (N, windows ..., places * C)."""
     c = x.shape[-1] // groups
-    if groups == 1 and c <= NARROW:
+    if groups == 1 and c <= NARROW_CHANNELS:
         return patches_by_place(x, windows)
     if out is not None:
         p = windows.patches(windows.pad(x))

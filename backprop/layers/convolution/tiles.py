@@ -19,12 +19,9 @@ import numpy as np
 from backprop.layers.convolution.toom_cook import kernel_matrix, matrices, outputs_of
 from backprop.layers.windows import Windows
 from backprop.parallel import blocks
+from backprop.tuning import TILE_BLOCK, TILE_ROW, TILES_AT_ONCE
 
 Array = np.ndarray
-
-LONG = 256  # images * channels of a block: a row in the products with small matrices
-TILES = 128  # rows of a product at least; with less, adding up dU takes as long
-NUMBERS = 1 << 14  # of each value, in V and M together, where that makes more tiles
 
 
 class Room:
@@ -183,9 +180,9 @@ class Tiles:
         self.counts = [-(-n // m) for n, (m, _, _) in zip(z.shape[1:-1], axes, strict=True)]
         channels, filters = x.shape[-1], z.shape[-1]
         longer = 2 if by_channel else 1  # passes over V and M are shorter than products
-        at_once = longer * max(NUMBERS // (channels + filters), TILES)
+        at_once = longer * max(TILE_BLOCK // (channels + filters), TILES_AT_ONCE)
         small = at_once // prod(self.counts)  # images that are not worth a block each
-        self.images = max(longer * LONG // min(channels, filters), small, 1)
+        self.images = max(longer * TILE_ROW // min(channels, filters), small, 1)
         self.rows = max(at_once // (self.images * prod(self.counts[1:])), 1)
         self.numbers = len(self.g) * prod(self.counts) * (channels + filters)  # V and M, an image
 

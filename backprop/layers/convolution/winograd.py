@@ -46,11 +46,9 @@ from backprop.layers.convolution.tiles import Side, Tiles
 from backprop.layers.convolution.toom_cook import SIZES, outputs_of, values_of
 from backprop.layers.windows import Windows
 from backprop.parallel import share
+from backprop.tuning import WINOGRAD_GAIN, WINOGRAD_NUMBERS
 
 Array = np.ndarray
-
-GAIN = 1.9  # so many times fewer products pay for the transforms
-WORK = 1 << 18  # so many numbers of V and M pay for the transforms, or for a thread
 
 
 def suits(x: Array, kernel: Array, windows: Windows) -> bool:
@@ -61,12 +59,12 @@ def suits(x: Array, kernel: Array, windows: Windows) -> bool:
     axes = list(zip(counts, windows.size, windows.strides, strict=True))
     outputs = [outputs_of(*axis) for axis in axes]
     values = prod(values_of(*axis, m) for axis, m in zip(axes, outputs, strict=True))
-    if GAIN * values > prod(counts) * prod(windows.size):
+    if WINOGRAD_GAIN * values > prod(counts) * prod(windows.size):
         return False
     tiles = len(x) * prod(-(-count // m) for count, m in zip(counts, outputs, strict=True))
     channels, filters = x.shape[-1], kernel.shape[-1]
     many = is_by_channel(kernel, windows) or tiles >= max(channels, filters)  # else U outweighs V
-    return many and len(x) * values * (channels + filters) >= WORK
+    return many and len(x) * values * (channels + filters) >= WINOGRAD_NUMBERS
 
 
 def correlate(
@@ -98,7 +96,7 @@ def correlate(
             block.z.write(z, images)
 
     with np.errstate(invalid="ignore"):  # 0 * ∞, where x has an infinity
-        share(work, len(x), WORK // tiles.numbers + 1)
+        share(work, len(x), WINOGRAD_NUMBERS // tiles.numbers + 1)
 
 
 def gradients(
@@ -127,7 +125,7 @@ def gradients(
         return total
 
     with np.errstate(invalid="ignore"):
-        du = np.sum(share(work, len(x), WORK // tiles.numbers + 1), 0)
+        du = np.sum(share(work, len(x), WINOGRAD_NUMBERS // tiles.numbers + 1), 0)
     dkernel[...] = transform_kernel_backward(du, tiles).reshape(kernel.shape)
 
 

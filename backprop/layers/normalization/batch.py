@@ -13,6 +13,7 @@ from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.normalization.shared import Scaled, axes_of, not_negative, stretched
 from backprop.linalg import rows_of, sum_rows
 from backprop.parallel import blocks, share
+from backprop.tuning import NORMALIZATION_BLOCK, NORMALIZATION_ROW
 
 
 class BatchNormalization(Scaled):
@@ -193,20 +194,17 @@ class BatchNormalization(Scaled):
 # nothing is kept but x. A row of 64 channels is too short for NumPy to be fast along it; as all
 # rows are treated alike, some of them are taken as one.
 
-BLOCK = 1 << 19  # numbers at a time: long calls, and a fraction of a thread's share of L3
-LONG = 1 << 13  # numbers in a row that is long enough
-
 
 def tiles(x):
     """(..., n) as (rows, k n), k rows side by side, and k; a view."""
     n = x.shape[-1]
-    k = gcd(x.size // max(n, 1), 1 << max(LONG // max(n, 1), 1).bit_length() - 1)
+    k = gcd(x.size // max(n, 1), 1 << max(NORMALIZATION_ROW // max(n, 1), 1).bit_length() - 1)
     return x.reshape(-1 if x.size else 0, k * n), k
 
 
 def walk(work, t):
-    """[work(slice of t's rows, memory of that size) for each], about BLOCK numbers at a time."""
-    step = rows_of(t, BLOCK)
+    """[work(slice of t's rows, memory of that size) for each], a block of numbers at a time."""
+    step = rows_of(t, NORMALIZATION_BLOCK)
 
     def some(part):
         room = np.empty((min(step, len(t)), t.shape[1]), t.dtype)

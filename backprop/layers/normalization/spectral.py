@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from backprop.checks import integer
+from backprop.arguments import argument
+from backprop.checks import Positive
 from backprop.initializers import TruncatedNormal
-from backprop.layer import INFERENCE, Layer
+from backprop.layer import INFERENCE
+from backprop.layers.wrapper import Wrapper
 
 TINY = 1e-7  # a vector below this length is divided by it, as in Keras
 
 
-class SpectralNormalization(Layer):
+class SpectralNormalization(Wrapper):
     """y = layer(x) with W / σ in the place of its kernel W, where σ is the largest singular value.
 
         W, as a matrix: (m, n), n the kernel's last axis    u: (1, n)    v: (1, m)
@@ -68,25 +70,11 @@ class SpectralNormalization(Layer):
     array([[1. , 0.2]], dtype=float32)
     """
 
-    changeable = ("power_iterations",)
+    power_iterations: Positive = argument(default=1, after="layer")
 
-    def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs):
-        super().__init__(**kwargs)
-        if not isinstance(layer, Layer):
-            raise TypeError(
-                f"SpectralNormalization expects a layer to normalise, got {layer!r}: "
-                "SpectralNormalization(Dense(8))"
-            )
-        self.layer = layer
-        self.power_iterations = integer(
-            power_iterations, "SpectralNormalization", "power_iterations"
-        )
-        # of the layer inside, whose y is the same: a container puts the penalty behind this one
-        if self.activity_regularizer is None:
-            self.activity_regularizer = layer.activity_regularizer
-        self.integer_input = layer.integer_input
-        self.changes_mask = layer.changes_mask
-        self.which = "kernel"
+    wraps = "a layer to normalise"
+    which = "kernel"
+    changeable = ("power_iterations",)
 
     def build(self, input_shape):
         self.layer.build(input_shape)

@@ -14,6 +14,7 @@ from backprop.layers.windows import beside_steps, in_order, put_back, shape_last
 from backprop.linalg import rows_of
 from backprop.masks import only_real
 from backprop.parallel import blocks, share
+from backprop.tuning import POOLING_BLOCK
 
 Axes = list[tuple[int, Along]]  # the number of each axis, and the windows along it
 
@@ -43,9 +44,6 @@ class Steps(NamedTuple):
     def leave(self, dx: Array) -> Array:
         """The way back of `enter`."""
         return only_real(put_back(dx, self.order, self.axis), self.real)
-
-
-BLOCK = 1 << 19  # numbers at a time, so that the second axis finds the first one's in the cache
 
 
 class OverAxes(Layer):
@@ -120,10 +118,10 @@ class MaxOverAxes(OverAxes):
             x = steps.enter(x, -np.inf)
 
         def work(part: slice) -> list:
-            pieces = list(blocks(part, rows_of(x, BLOCK))) or [part]  # an empty batch has a y too
+            pieces = list(blocks(part, rows_of(x, POOLING_BLOCK))) or [part]  # an empty batch too
             return [(at, *self.pool(x[at], axes, ctx.backward)) for at in pieces]
 
-        pieces = chain.from_iterable(share(work, len(x), rows_of(x, BLOCK), follow=True))
+        pieces = chain.from_iterable(share(work, len(x), rows_of(x, POOLING_BLOCK), follow=True))
         images, ys, winners = zip(*pieces, strict=True)
         y = ys[0] if len(ys) == 1 else np.concatenate(ys)
         if steps is not None:

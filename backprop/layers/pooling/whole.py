@@ -25,9 +25,6 @@ class GlobalPooling(Layer):
         self.keepdims = keepdims
         self.input_spec = InputSpec(ndim=self.places + 2)
 
-    def build(self, input_shape):
-        self.check_input(input_shape)
-
     def check_input(self, shape):
         super().check_input(shape)
         if 0 in shape_last(shape, self.data_format)[1:-1]:

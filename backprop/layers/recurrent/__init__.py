@@ -1,10 +1,17 @@
 """Recurrent layers: one step of time after the other, each from the state that the one before left.
 
-`time` has what all of them share: their arguments, the order of the steps, masks, and states that
-are kept between batches. `loop` runs the layers whose state is a number for each unit, of which
-`simple`, `lstm` and `gru` write down one step each; the states of `conv_lstm` are images.
-`bidirectional` and `time_distributed` are
-containers: a layer in both directions, and any layer at every step.
+`simple`, `lstm` and `gru` write down one step each, forwards and back; `conv_lstm` has that of
+`lstm`. Behind them:
+
+    time        their arguments, the order of the steps, masks, states kept between batches
+    loop        the loop over time, forwards and back, for all of them
+    beside      what goes on beside the loop on a second thread
+    units       states that are a number for each unit, and `products` of them with the kernels
+    images      states that are images, and `convolutions` of them
+    inplace     activations within the loop
+
+`bidirectional` and `time_distributed` are containers: a layer in both directions, and any layer at
+every step.
 """
 
 from __future__ import annotations

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import one_of
-from backprop.layers.activations import layer_of
-from backprop.layers.recurrent.inplace import InPlace, in_place
-from backprop.layers.recurrent.loop import (
-    Recurrent,
-    Tape,
-    gates_of,
-    in_stripes,
-    multiply_back,
-    seen,
-    stacked,
-    sum_over_time,
-)
+from backprop.arguments import argument
+from backprop.checks import choice
+from backprop.layers.activations import ActivationLike
+from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT, Product
+from backprop.layers.recurrent.units import Units
 
-# The blocks of z within the loop are g u r, and a fourth: what r multiplies, or its product. So x
-# is seen by the first three, h₋ by the last three, and the gates lie side by side. Keras' order is
-# u r g.
-FROM_KERAS, TO_KERAS = [2, 0, 1], [1, 2, 0]
+# The blocks of z within the loop are g u r, and a fourth, w: what r multiplies, or its product. So
+# x is seen by the first three, h₋ by the last three or by u and r, and the gates lie side by side.
+OF_X, OF_H, OF_GATES = slice(0, 3), slice(1, 4), slice(1, 3)
 
 
-class GRU(Recurrent):
+class GRU(Units, kw_only=True, by_position=True):
     """h = u h₋ + (1 - u) g, step by step; ₋ marks the step before.
 
         x: (N, T, n)    kernel: (n, 3 units)    recurrent_kernel: (units, 3 units)
@@ -91,149 +82,76 @@ class GRU(Recurrent):
     """
 
     gates = 3
-    blocks = 4
+    order = (2, 0, 1, 2)
 
-    def __init__(
-        self,
-        units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        reset_after: bool = True,
-        use_cudnn: Any = "auto",
-        **kwargs,
-    ):
-        super().__init__(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            **kwargs,
-        )
-        self.recurrent_activation = layer_of(recurrent_activation or "linear")
-        self.reset_after = reset_after
-        self.use_cudnn = one_of(use_cudnn, ("auto", True, False), "GRU", "use_cudnn")
-
-    def build(self, input_shape):
-        super().build(input_shape)
-        self._gate: InPlace = in_place(self.recurrent_activation)
+    recurrent_activation: ActivationLike = argument(default="sigmoid", after="activation")
+    reset_after: bool = argument(default=True, after="unroll")
+    use_cudnn: Annotated[Any, choice("auto", True, False)] = argument(
+        default="auto", after="reset_after"
+    )
 
     def bias_shape(self):
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
-    def prepare(self, tape: Tape):
-        bias, kernel, n = self.bias_row(), self.recurrent_kernel, len(self.kernel)
-        tape.of_x = stacked([self.kernel, bias[:1]], FROM_KERAS)
+    def connect(self, tape):
+        n, h, of_rh = len(self.kernel), self.rows_of_h, slice(0, 1)
         if self.reset_after:
-            tape.of_h = stacked([bias[1:], kernel], [0, 1, 2])
+            tape.of_x = self.product(tape, [KERNEL, ("bias", 0)], slice(0, h.start), OF_X)
+            tape.of_h = self.product(tape, [("bias", 1), RECURRENT], slice(n, h.stop), OF_H)
+            tape.sums = [tape.of_x, tape.of_h]
         else:
-            kernel = kernel[:, : 2 * self.units]
-            tape.of_h = stacked([kernel], [0, 1])
-        tape.back = in_stripes(np.ascontiguousarray(kernel), tape.v.shape[-1])
-        count, m = len(tape.of_h), tape.of_h.shape[2]
-        drop = tape.drop
-        tape.drop = (None, None, None)
-        if drop is not None:  # of x, of h₋ by the gates, of h₋ by g where r comes before
-            tape.drop_in = drop[FROM_KERAS, : n + 1]
-            tape.drop = tape.drop_in, drop[:count, -m:], drop[2, n + 1 :]
+            tape.of_x = self.product(tape, [KERNEL, BIAS], slice(0, h.start), OF_X)
+            tape.of_h = self.product(tape, [RECURRENT], h, OF_GATES)
+            v = tape.z[:, 3]
+            tape.of_rh = Product(self, [RECURRENT], self.units, self.order[of_rh], of_rh, v=v)
+            tape.sums = [tape.of_x, tape.of_h, tape.of_rh]
 
     def advance(self, t, tape):
-        z, h, m = tape.z[t % len(tape.z)], tape.h[t], 2 * self.units
-        _, drop_h, drop_g = tape.drop
-        of_h = seen(tape.of_h, tape.v[t, -tape.of_h.shape[2] :], drop_h)
-        z[1:3] += of_h[:2]
-        a_gates = self._gate.value(z[1:3], out=z[1:3])
+        [h], k = tape.states, t % len(tape.z)
+        h_before, h_after, z = h[t], h[t + 1], tape.z[k]
         g, u, r, w = z
+        gates, by_h = z[OF_GATES], tape.of_h.forward(t)
+        gates += by_h[:2]
+        a_gates = self._gate.value(gates, out=gates)
         if self.reset_after:
-            w[...] = of_h[2]
+            w[...] = by_h[2]
             g += r * w
         else:
-            np.multiply(r, h if drop_g is None else h * drop_g, out=w)
-            g += self.recurrent_kernel[:, m:].T @ w
+            np.multiply(r, self._seen_by_g(h_before, tape), out=w)
+            g += tape.of_rh.forward(k)[0]
         a_g = self._squash.value(g, out=g)
-        after = tape.h[t + 1]  # u h + (1 - u) g = g + u (h - g)
-        np.subtract(h, g, out=after)
-        after *= u
-        after += g
+        np.subtract(h_before, g, out=h_after)  # u h₋ + (1 - u) g = g + u (h₋ - g)
+        h_after *= u
+        h_after += g
         return a_gates, a_g
 
-    def reverse(self, t, tape, dstates, dz):
-        dh, h, z, m = dstates[0], tape.h[t], tape.z[t], 2 * self.units
-        g, u, r, w = z
+    def look_back(self, at, tape, dz):
+        """The slopes of the activations, in the places of dg, du and dr; and ∂h/∂u."""
+        z, dz = tape.z[at].swapaxes(0, 1), dz.swapaxes(0, 1)
+        self._squash.slope(z[0], out=dz[0])
+        self._gate.slope(z[OF_GATES], out=dz[OF_GATES])
+        return tape.states[0][at] - z[0]
+
+    def reverse(self, t, tape, dstates, dz, slope):
+        [dh] = dstates
+        _, u, r, w = tape.z[t]
+        dg, du, dr, dw = dz
         a_gates, a_g = tape.caches[t]
-        _, drop_h, drop_g = tape.drop
-        through = dh * u
-        np.subtract(dh, through, out=dz[0])
-        self._squash.back(dz[0], g, a_g)
-        np.subtract(h, g, out=dz[1])
-        dz[1] *= dh
+        dh_before = dh * u
+        dg *= dh - dh_before
+        self._squash.rest(dg, a_g)
+        du *= dh * slope
         if self.reset_after:
-            np.multiply(dz[0], w, out=dz[2])
-            np.multiply(dz[0], r, out=dz[3])
+            dr *= dg * w
+            np.multiply(dg, r, out=dw)
         else:
-            dw = self.recurrent_kernel[:, m:] @ dz[0]
-            np.multiply(dw, h if drop_g is None else h * drop_g, out=dz[2])
-            dw *= r
-            through += dw if drop_g is None else dw * drop_g
-        self._gate.back(dz[1:3], z[1:3], a_gates)
-        of_h = None if drop_h is None else drop_h[:, -self.units :]
-        through += multiply_back(tape.back, dz[1 : 1 + len(tape.of_h)], of_h)
-        return [through]
+            dv = tape.of_rh.backward(dz[:1])
+            dr *= dv * self._seen_by_g(tape.states[0][t], tape)
+            dh_before += self._seen_by_g(dv * r, tape)
+        self._gate.rest(dz[OF_GATES], a_gates)
+        dh_before += tape.of_h.backward(dz[tape.of_h.blocks])
+        return [dh_before]
 
-    def sums(self, tape, dz):
-        n, v = len(self.kernel), tape.v[:-1]
-        drop_x, drop_h, _ = tape.drop
-        of_x = sum_over_time(v[:, : n + 1], dz[:, :3], drop_x)
-        if self.reset_after:
-            return [of_x, sum_over_time(v[:, n:], dz[:, 1:], drop_h)]
-        by_gates = sum_over_time(v[:, n + 1 :], dz[:, 1:3], drop_h)
-        return [of_x, by_gates, sum_over_time(tape.z[:, 3], dz[:, :1], None)]
-
-    def set_gradients(self, sums):
-        n, width = len(self.kernel), 3 * self.units
-        of_x = sums[0][:, TO_KERAS].reshape(n + 1, width)
-        of_h = np.concatenate(sums[1:], axis=1).reshape(-1, width)
-        self.dkernel = of_x[:n]
-        self.drecurrent_kernel = of_h[1:] if self.reset_after else of_h
-        if self.use_bias:
-            self.dbias = np.stack([of_x[n], of_h[0]]) if self.reset_after else of_x[n]
-
-    def input_gradients(self, tape, dz):
-        drop_x = tape.drop[0]
-        of_x = None if drop_x is None else drop_x[:, :-1]
-        return multiply_back(gates_of(self.kernel, FROM_KERAS), dz[:, :3], of_x)
+    def _seen_by_g(self, h, tape):
+        """What dropout leaves of h for g, where r comes before the product."""
+        return h if tape.drop is None else h * tape.drop[3, -self.units :]

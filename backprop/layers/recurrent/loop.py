@@ -1,33 +1,25 @@
-"""The loop over time of the layers whose states are a number for each unit.
+"""The loop over time, forwards and back, of any layer that goes from state to state.
 
-Within the loop every array is a matrix with a row for each unit and a column for each sequence of
-the batch: so a gate is a stretch of memory of its own, and all that is done to it is one pass.
-`benchmarks/recurrent.py` shows what this and the rest of the arrangement are worth.
+A kind of states is laid out by a subclass: `units.Units` for a number for each unit, `ConvLSTM` for
+images. A layer writes its step. The loop does the rest: masks, the order of the steps, what is kept
+between batches, sums over time, and the second thread that is `beside` it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from copy import copy
-from dataclasses import dataclass, field, replace
-from queue import SimpleQueue
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from backprop import parallel
-from backprop.checks import integer, one_of
-from backprop.layer import PREDICT, Array, InputSpec
+from backprop.layer import PREDICT, Array, Context
+from backprop.layers.recurrent.beside import follow, pays
 from backprop.layers.recurrent.inplace import InPlace, in_place
 from backprop.layers.recurrent.time import OverTime
 from backprop.linalg import rows_of
 from backprop.masks import only_real
-
-STRETCH = 20  # steps that are one piece of work beside the loop
-FIRST = 5  # of them make a piece of their own, as the loop waits for the first piece
-TOGETHER = 1 << 18  # numbers in dz of the steps that look back together
-LARGE = 1 << 17  # numbers in z from which on a second thread pays
-FEW_TERMS = 1_000_000  # of a product that is run without copies of its factors
+from backprop.tuning import LOOK_BACK, STRETCH
 
 
 @dataclass
@@ -36,193 +28,122 @@ class Tape:
 
     Attributes
     ----------
-    v : ndarray (T + 1, n + 1 + units, N)
-        x, 1 and h₋ of each step side by side; the last entry has the h of the last step.
-    states : list of ndarray (T + 1, units, N)
-        Before each step and after the last. The first is h, a view into v.
-    z : ndarray (T, blocks, units, N)
-        What a step computes from v, and then the gates in its place.
-    of_x : ndarray (blocks that see x, units, n + 1)
-        The kernel and the bias, as steps multiply x and 1 with them.
-    of_h, back : ndarray
-        The recurrent kernel as steps multiply with it, and as they do on the way back.
-    kept : ndarray
-        What else a kind of layer writes.
-    drop : ndarray (blocks, n + 1 + units, N), optional
-        What multiplies v, for each block; with recurrent dropout.
-    drop_in : ndarray (blocks that see x, n + 1, N), optional
-        The part of it that multiplies x and 1.
-    drop_x : ndarray (n, N), optional
-        What has multiplied x; with dropout of x alone.
-    held : ndarray of bool (T, 1, N), optional
+    states : list of ndarray (T + 1, *state)
+        Before each step and after the last. The first is h.
+    z : ndarray (T, blocks, *state)
+        What a step computes from x and h₋, and then the gates in its place. In inference the room
+        of a few steps serves all: that of step t is ``z[t % len(z)]``.
+    v : ndarray
+        What `of_x` multiplies, as its kind has it.
+    drop_x : ndarray, optional
+        What has multiplied all of x.
+    drop : optional
+        What multiplies v for each block, as its kind has it.
+    held : ndarray of bool (T, *broadcast to a state), optional
         Where a step is masked.
-    room : ndarray
-        Where a step puts its products.
+    kept : ndarray
+        What else a kind of layer keeps of each step.
     caches : list
         What the activations keep of each step.
-    ready : ndarray
-        What `look_back` leaves for some steps, from the step `first` on.
-    first : int
+    of_x, of_h : Product or Convolution
+        z of x and 1, and of h₋.
+    of_rh : Product
+        Of a GRU, where the gate r comes before the product: z of r h₋.
+    sums : list
+        The products whose sums over time are the gradients.
     """
 
-    v: Array
     states: list[Array]
     z: Array
+    v: Array
+    drop_x: Array | None = None
+    drop: Any = None
+    held: Array | None = None
+    kept: Any = None
+    caches: list[Any] = field(default_factory=list)
     of_x: Any = None
     of_h: Any = None
-    back: Any = None
-    kept: Any = None
-    drop: Any = None
-    drop_in: Array | None = None
-    drop_x: Array | None = None
-    held: Array | None = None
-    room: Any = None
-    caches: list[Any] = field(default_factory=list)
-    ready: Any = None
-    first: int = 0
-
-    def __post_init__(self):
-        self.h = self.states[0]
-
-    def part(self, at: slice) -> Tape:
-        """The entries of some steps."""
-        return replace(self, v=self.v[at.start : at.stop + 1], z=self.z[at])
-
-    @property
-    def drop_of_x(self) -> Array | None:
-        return None if self.drop is None else self.drop[:, : -1 - self.h.shape[1]]
-
-    @property
-    def drop_of_h(self) -> Array | None:
-        return None if self.drop is None else self.drop[:, -self.h.shape[1] :]
+    of_rh: Any = None
+    sums: list[Any] = field(default_factory=list)
 
 
 class Recurrent(OverTime):
-    """states[t] = step(v[t], states[t-1]), where v = [x; 1; h₋], and y is the first of the states.
+    """states[t] = step(x[t], states[t-1]), and y is the first of the states, at the end or always.
 
-        x: (N, T, n)    kernel: (n, gates·units)    recurrent_kernel: (units, gates·units)
-        bias: (gates·units,)    each state: (units, N)    y: (N, units), or (N, T, units)
+    A layer says the `order` in which the blocks of its z are Keras' gates, and writes
 
-    A subclass says how many `gates` and states it has, how many `blocks` of units its steps
-    compute, and writes
+        advance(t, tape)                           states[t + 1] from z[t] and states[t]
+        look_back(at, tape, dz)                    the slopes of several steps, at once
+        reverse(t, tape, dstates, dz, slope)       dz of a step, and dstates of the step before
 
-        prepare(tape)                          the kernels as its steps multiply with them
-        advance(t, tape)                       states[t + 1] from states[t]
-        look_back(at, tape, dz)                what several steps need for it, perhaps nothing
-        reverse(t, tape, dstates, dz)          dz of the step, and dstates of the step before
-        sums(tape, dz)                         what the gradients need: sums over time, one product
-        set_gradients(sums)                    the gradients
-        input_gradients(tape, dz)              dx of all steps
+    On the way back a step is linear: what dh is multiplied with is known before the loop starts.
+    So `look_back` has the slopes of several steps at once, some in the places of dz, and one that
+    it returns, which `reverse` gets as that of its step.
+
+    The kind of states adds
+
+        to_loop(a), from_loop(a)    (N, T, ...) to the loop's order of axes, and back
+        lay_out(x, ctx, states)     the tape
+        connect(tape)               its products: what sees x and h₋, and sums over time
+        see(tape, x, beside)        write x's part of z piece by piece, and yield the pieces
+        room(steps, batch, dtype)   memory for z
 
     At a masked step the states stay what they were, so their gradients pass it by unchanged and
     its dz is 0.
-
-    Dropout: one mask for all steps of a sequence; where there is recurrent dropout, each gate has
-    masks of its own, as in Keras.
     """
 
-    blocks = 1
+    order = (0,)
+    threads = True  # whether to use a second one; not where the products do so themselves
+    axis_of_units = -1
 
-    def __init__(self, units: int, *, unroll: bool, **kwargs):
-        super().__init__(**kwargs)
-        who = type(self).__name__
-        self.units = integer(units, who, "units")
-        self.unroll = one_of(unroll, (False, True), who, "unroll")
-        self.input_spec = InputSpec(ndim=3)
-
-    def build(self, input_shape):
-        self.check_input(input_shape)
-        n, width = input_shape[-1], self.gates * self.units
-        self.make_weights((n, width), (self.units, width), self.bias_shape())
-        self.make_carry(input_shape, (self.units,))
+    def build_activations(self) -> None:
+        """Refuse activations that do not fit, and have the others in their fast forms."""
         for function in self.sublayers():
-            self.build_activation(function, (None, self.units))
-        self._squash: InPlace = in_place(self.activation)
-        self.input_spec = InputSpec(ndim=3, axes={-1: n})
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[: 2 if self.return_sequences else 1], self.units)
-
-    def state_shape(self):
-        return (self.units,)
-
-    def bias_shape(self) -> tuple[int, ...]:
-        return (self.gates * self.units,)
-
-    def bias_row(self) -> Array:
-        """The bias, or zeros, as a matrix with a row for each of its vectors."""
-        bias = self.bias if self.use_bias else np.zeros(self.bias_shape(), self.kernel.dtype)
-        return np.atleast_2d(bias)
-
-    # ------------------------------------------------------------------ what a subclass writes
-
-    def prepare(self, tape: Tape) -> None:
-        raise TypeError(f"{type(self).__name__} has no prepare(self, tape): write one")
+            self.build_activation(function, (None, *self.state_shape()))
+        self._squash: InPlace = in_place(self.activation, self.axis_of_units)
+        if self.gates > 1:
+            self._gate: InPlace = in_place(self.recurrent_activation, self.axis_of_units)
 
     def advance(self, t: int, tape: Tape) -> Any:
+        """Write one step to the tape; returns what the activations keep."""
         raise TypeError(f"{type(self).__name__} has no advance(self, t, tape): write one")
 
-    def look_back(self, at: slice, tape: Tape, dz: Array) -> None:
-        """What can be done for some steps together before they are reversed one by one. What this
-        leaves in dz is there when `reverse` is called."""
+    def look_back(self, at: slice, tape: Tape, dz: Array) -> Array:
+        raise TypeError(f"{type(self).__name__} has no look_back(self, at, tape, dz): write one")
 
-    def reverse(self, t: int, tape: Tape, dstates: list[Array], dz: Array) -> list[Array]:
-        raise TypeError(f"{type(self).__name__} has no reverse(self, t, tape, dstates, dz)")
+    def reverse(
+        self, t: int, tape: Tape, dstates: list[Array], dz: Array, slope: Array
+    ) -> list[Array]:
+        raise TypeError(
+            f"{type(self).__name__} has no reverse(self, t, tape, dstates, dz, slope): write one"
+        )
 
-    def sums(self, tape: Tape, dz: Array) -> list[Array]:
-        raise TypeError(f"{type(self).__name__} has no sums(self, tape, dz): write one")
+    def lay_out(self, x: Array, ctx: Context, states: list[Array]) -> Tape:
+        raise TypeError(f"{type(self).__name__} has no lay_out(self, x, ctx, states): write one")
 
-    def set_gradients(self, sums: list[Array]) -> None:
-        raise TypeError(f"{type(self).__name__} has no set_gradients(self, sums): write one")
+    def connect(self, tape: Tape) -> None:
+        raise TypeError(f"{type(self).__name__} has no connect(self, tape): write one")
 
-    def input_gradients(self, tape: Tape, dz: Array) -> Array:
-        raise TypeError(f"{type(self).__name__} has no input_gradients(self, tape, dz)")
-
-    # ------------------------------------------------------------------ the loop
+    # ------------------------------------------------------------------ forwards
 
     def run(self, x, ctx, states):
-        tape = self._tape(x, ctx, states)
-        if tape.held is not None:
+        held = self.masked_steps(x, ctx)
+        if held is not None:
             x = only_real(x, ctx.mask)  # else dz = 0 there would meet whatever x is
-        steps, x = x.shape[1], self.in_order(x).transpose(1, 2, 0)
-        stretches = [slice(t, min(t + STRETCH, steps)) for t in range(0, steps, STRETCH)]
-        seen: SimpleQueue[slice | None] = SimpleQueue()
-
-        def look():
-            try:
-                for at in [slice(0, FIRST), slice(FIRST, STRETCH), *stretches[1:]]:
-                    self._see_inputs(tape, at, x)
-                    seen.put(at)
-            finally:
-                seen.put(None)
-
-        def loop():
-            for at in iter(seen.get, None):
-                self._walk(tape, at, ctx)
-
-        if ctx.backward and steps > STRETCH and tape.z.size >= LARGE and parallel.pays():
-            parallel.run([loop, look])
-        else:
-            for at in stretches:
-                self._see_inputs(tape, at, x)
-                self._walk(tape, at, ctx)
+        x = self.to_loop(self.in_order(x))
+        tape = self.lay_out(x, ctx, [self.to_loop(state[:, None])[0] for state in states])
+        if held is not None:
+            ones = (1,) * len(self.state_shape())
+            tape.held = np.ascontiguousarray(self.to_loop(held.reshape(*held.shape, *ones)))
+        beside = ctx.backward and self.threads and pays(tape.z.size, len(x), STRETCH + 1)
+        follow(
+            self.see(tape, x, beside=beside), lambda at: self._walk(tape, at, ctx), beside=beside
+        )
         if self.stateful:
-            self.carry = np.stack([state[-1].T for state in tape.states])
+            self.carry = np.stack(self._last_states(tape))
         return self._output(tape), tape
 
-    def _see_inputs(self, tape, at, x):
-        """x: (T, n, N) and 1 of some steps into v, and z's part that comes from them."""
-        v = tape.v[at, : tape.of_x.shape[2]]
-        v[:, :-1] = x[at]
-        v[:, -1] = 1
-        if tape.drop_x is not None:
-            v[:, :-1] *= tape.drop_x
-        begin = at.start % len(tape.z)
-        out = tape.z[begin : begin + at.stop - at.start, : len(tape.of_x)]
-        v = v[:, None]
-        np.matmul(tape.of_x, v if tape.drop_in is None else v * tape.drop_in, out=out)
-
-    def _walk(self, tape, at, ctx):
+    def _walk(self, tape: Tape, at: slice, ctx: Context) -> None:
         """Some steps, one after the other."""
         for t in range(at.start, at.stop):
             cache = self.advance(t, tape)
@@ -232,127 +153,90 @@ class Recurrent(OverTime):
             if ctx.backward:
                 tape.caches.append(cache)
 
-    def _tape(self, x, ctx, states):
-        (batch, steps, n), dtype = x.shape, x.dtype
-        v = np.empty((steps + 1, n + 1 + self.units, batch), dtype)
-        shape = (steps + 1, self.units, batch)
-        found = [v[:, n + 1 :], *(np.empty(shape, dtype) for _ in states[1:])]
-        for state, start in zip(found, states, strict=True):
-            state[0] = start.T
-        # in inference the room of a few steps serves all
-        count = steps if ctx.backward else min(steps, STRETCH)
-        room = (count, self.blocks, self.units, batch)
-        tape = Tape(v, found, np.empty(room, dtype))
-        held = self.masked_steps(x, ctx)
-        tape.held = None if held is None else np.ascontiguousarray(held.T)[:, None]
-        self._drop(tape, n, ctx)
-        self.prepare(tape)
-        return tape
+    def _last_states(self, tape: Tape) -> list[Array]:
+        return [self.from_loop(state[-1:])[:, 0] for state in tape.states]
 
-    def _drop(self, tape, n, ctx):
-        """Dropout of x alone is done before the steps; the rest is left to them."""
-        v, batch, dtype = tape.v, tape.v.shape[-1], tape.v.dtype
-        drop = self.draw(self.dropout, (batch, n), dtype, ctx)
-        recurrent = self.draw(self.recurrent_dropout, (batch, self.units), dtype, ctx)
-        if recurrent is not None:
-            tape.drop = np.ones((self.gates, *v.shape[1:]), dtype)
-            tape.drop[:, n + 1 :] = recurrent.swapaxes(1, 2)
-            if drop is not None:
-                tape.drop[:, :n] = drop.swapaxes(1, 2)
-        elif drop is not None:
-            tape.drop_x = drop[0].T
-
-    def _output(self, tape):
+    def _output(self, tape: Tape) -> Array:
+        h = tape.states[0]
         if not self.return_sequences:
-            return tape.h[-1].T.copy()
-        y = tape.h[1:].transpose(2, 0, 1).copy()
+            return self.from_loop(h[-1:])[:, 0].copy()
+        y = self.from_loop(h[1:]).copy()
         if self.zero_output_for_mask and tape.held is not None:
-            y *= ~tape.held.transpose(2, 0, 1)
+            np.copyto(y, 0, where=self.from_loop(tape.held))
         return self.outputs_in_order(y)
+
+    # ------------------------------------------------------------------ back
 
     def through_time(self, dy: Array, tape: Tape, dz: Array) -> Iterator[int]:
         """Write dz of all steps, from the last to the first, each of which it yields when it is
         done; dy is that of the last h, or of all.
         """
-        tape = copy(tape)  # what `look_back` leaves on it is of this pass alone
-        steps, batch = len(dz), dz.shape[-1]
-        dstates = [np.zeros((self.units, batch), dy.dtype) for _ in range(self.state_count)]
-        dys = None
-        if not self.return_sequences:
-            dstates[0] += dy.T
-        else:
-            dys = self.outputs_in_order(dy).transpose(1, 2, 0).copy()
-            if self.zero_output_for_mask and tape.held is not None:
-                dys *= ~tape.held
+        steps, held = len(dz), tape.held
+        dstates = [np.zeros(state.shape[1:], dy.dtype) for state in tape.states]
+        dys = self._dy_of_steps(dy, held) if self.return_sequences else None
+        if dys is None:
+            dstates[0] += self.to_loop(dy[:, None])[0]
         passing: list[Array] = []
-        together, end = rows_of(dz, TOGETHER), steps
+        together, first = rows_of(dz, LOOK_BACK), steps
+        slopes = dz
         for t in reversed(range(steps)):
-            if t + 1 == end:
-                end = max(t + 1 - together, 0)
-                self.look_back(slice(end, t + 1), tape, dz[end : t + 1])
+            if t < first:
+                at = slice(max(t + 1 - together, 0), t + 1)
+                slopes, first = self.look_back(at, tape, dz[at]), at.start
             if dys is not None:
                 dstates[0] += dys[t]
-            if tape.held is not None:
-                passing = [np.where(tape.held[t], d, 0) for d in dstates]
-                dstates = [np.where(tape.held[t], 0, d) for d in dstates]
-            dstates = self.reverse(t, tape, dstates, dz[t])
-            if tape.held is not None:
-                dstates = hold(tape.held[t], passing, dstates)
+            if held is not None:
+                passing = [np.where(held[t], d, 0) for d in dstates]
+                dstates = [np.where(held[t], 0, d) for d in dstates]
+            dstates = self.reverse(t, tape, dstates, dz[t], slopes[t - first])
+            if held is not None:
+                dstates = hold(held[t], passing, dstates)
             yield t
+
+    def _dy_of_steps(self, dy: Array, held: Array | None) -> Array:
+        dys = self.to_loop(self.outputs_in_order(dy)).copy()
+        if self.zero_output_for_mask and held is not None:
+            np.copyto(dys, 0, where=held)
+        return dys
+
+    def _gradients(self, dy: Array, tape: Tape) -> Array:
+        """Set the gradients, and return dz of all steps: sums over those that are done may go on
+        beside the loop, and it has the last of them left, when it has nothing else to do."""
+        steps = len(tape.states[0]) - 1
+        dz = self.room(steps, len(dy), dy.dtype)
+        beside = self.threads and pays(dz.size, steps, 2 * STRETCH)
+        before: list[Array] = []
+        last: list[Array] = []
+
+        def add(at: slice) -> None:
+            found = self.sums(at, tape, dz)
+            before[:] = [a + b for a, b in zip(before, found, strict=True)] if before else found
+
+        def done() -> Iterator[slice]:
+            end = steps
+            for t in self.through_time(dy, tape, dz):
+                if beside and end - t >= STRETCH and t > 0:
+                    yield slice(t, end)
+                    end = t
+            last[:] = self.sums(slice(0, end), tape, dz)
+
+        follow(done(), add, beside=beside)
+        for i, product in enumerate(tape.sums):
+            product.put(last[i] + before[i] if before else last[i])
+        return dz
+
+    def sums(self, at: slice, tape: Tape, dz: Array) -> list[Array]:
+        """What each product has as sum over some steps, of which the gradients consist."""
+        return [product.sum(at, dz[at, product.blocks]) for product in tape.sums]
 
     def backward_params(self, dy, tape):
         self._gradients(dy, tape)
 
-    def _gradients(self, dy, tape):
-        """Set the gradients, and return dz of all steps."""
-        steps, batch = len(tape.v) - 1, tape.v.shape[-1]
-        dz = np.empty((steps, self.blocks, self.units, batch), dy.dtype)
-        if steps < 2 * STRETCH or dz.size < LARGE or not parallel.pays():
-            for _ in self.through_time(dy, tape, dz):
-                pass
-            self.set_gradients(self.sums(tape, dz))
-        else:
-            self._beside_the_loop(dy, tape, dz)
-        return dz
-
-    def _beside_the_loop(self, dy, tape, dz):
-        """The same on two threads: sums over steps that are done, while the loop goes on.
-
-        The loop cannot be shared out, as a step waits for the one before, and its products are
-        too small for two threads. The sums can, and cost nearly as much.
-        """
-        done: SimpleQueue[slice | None] = SimpleQueue()
-
-        def loop():
-            try:
-                end = len(dz)
-                for t in self.through_time(dy, tape, dz):
-                    if end - t >= STRETCH and t > 0:
-                        done.put(slice(t, end))
-                        end = t
-            finally:
-                done.put(None)
-            return sums(slice(0, end))
-
-        def add_up():
-            total = sums(done.get())
-            for at in iter(done.get, None):
-                total = [a + b for a, b in zip(total, sums(at), strict=True)]
-            return total
-
-        def sums(at):
-            return self.sums(tape.part(at), dz[at])
-
-        tasks: list[Callable[[], Any]] = [loop, add_up]
-        parts = parallel.run(tasks)
-        self.set_gradients([a + b for a, b in zip(*parts, strict=True)])
-
     def backward(self, dy, tape):
-        dz = self._gradients(dy, tape)
-        dx = self.input_gradients(tape, dz)
-        if tape.drop_x is not None:
-            dx *= tape.drop_x
-        return self.in_order(dx.transpose(2, 0, 1))
+        return self.in_order(self.from_loop(self.input_gradient(tape, self._gradients(dy, tape))))
+
+    def input_gradient(self, tape: Tape, dz: Array) -> Array:
+        return tape.of_x.backward(dz[:, tape.of_x.blocks])
 
     # ------------------------------------------------------------------ a few steps at a time
 
@@ -363,75 +247,9 @@ class Recurrent(OverTime):
     def step(self, x, memory):
         states = self._initial_states(x) if memory is None else memory
         y, tape = self.run(x, PREDICT, states)
-        return y, [state[-1].T for state in tape.states]
+        return y, self._last_states(tape)
 
 
 def hold(held: Array, old: list[Array], new: list[Array]) -> list[Array]:
     """The old where a step is masked, the new elsewhere."""
     return [np.where(held, o, n) for o, n in zip(old, new, strict=True)]
-
-
-# ---------------------------------------------------------------------------------- products
-
-
-def stacked(parts: list[Array], order: list[int]) -> Array:
-    """Matrices (m, gates·units), one above the other → (gates, units, m): the transpose, with a
-    matrix for each gate, in this order.
-    """
-    units = parts[0].shape[1] // len(order)
-    out = np.empty((len(order), units, sum(len(k) for k in parts)), parts[0].dtype)
-    for block, gate in zip(out, order, strict=True):
-        np.concatenate([k[:, gate * units : (gate + 1) * units].T for k in parts], 1, out=block)
-    return out
-
-
-def gates_of(kernel: Array, order: list[int]) -> Array:
-    """(m, gates·units) with the gates in this order, contiguous."""
-    return kernel.reshape(len(kernel), len(order), -1)[:, order].reshape(kernel.shape)
-
-
-def seen(weights: Array, v: Array, drop: Array | None, out: Array | None = None) -> Array:
-    """weights[g] v of each gate: (gates, units, m) · (m, N); with dropout, of the v that each
-    sees."""
-    return np.matmul(weights, v if drop is None else v * drop, out=out)
-
-
-def multiply_back(kernel: Array, dz: Array, drop: Array | None) -> Array:
-    """dv = Σ_g kernel_g dz[g], for a kernel: (m, gates·units), perhaps `in_stripes`, and dz:
-    (..., gates, units, N).
-    """
-    *steps, gates, units, batch = dz.shape
-    m = kernel.size // (gates * units)
-    if drop is None:
-        dv = kernel @ dz.reshape(*steps, gates * units, batch)
-        return dv.reshape(*steps, m, batch)
-    parts = kernel.reshape(m, gates, units).swapaxes(0, 1)
-    return ((parts @ dz) * drop).sum(-3)
-
-
-def in_stripes(kernel: Array, batch: int) -> Array:
-    """(m, width) → (stripes, m / stripes, width): a view, for products with (width, batch).
-
-    OpenBLAS runs a product of at most a million terms as it stands, and copies the factors of a
-    larger one first, which at these sizes takes a quarter of the time.
-    """
-    m, width = kernel.shape
-    stripes = 1
-    while m // stripes * width * batch > FEW_TERMS and m % (2 * stripes) == 0:
-        stripes *= 2
-    return kernel.reshape(stripes, m // stripes, width)
-
-
-def sum_over_time(v: Array, dz: Array, drop: Array | None) -> Array:
-    """Σ_t v dzᵀ, a kernel's gradient: (m, gates, units) from (T, m, N) and (T, gates, units, N)."""
-    steps, gates, units, batch = dz.shape
-    if drop is not None:
-        seen = [by_row(v * drop[g]) @ by_row(dz[:, g]).T for g in range(gates)]
-        return np.stack(seen, axis=1)
-    d = by_row(v) @ by_row(dz.reshape(steps, gates * units, batch)).T
-    return d.reshape(len(d), gates, units)
-
-
-def by_row(v: Array) -> Array:
-    """(T, m, N) → (m, T·N)."""
-    return v.swapaxes(0, 1).reshape(v.shape[1], v.shape[0] * v.shape[2])

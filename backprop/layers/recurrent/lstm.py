@@ -2,30 +2,111 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import one_of
-from backprop.layers.activations import layer_of
-from backprop.layers.recurrent.inplace import InPlace, InPlaceSigmoid, InPlaceTanh, in_place
-from backprop.layers.recurrent.loop import (
-    Recurrent,
-    Tape,
-    gates_of,
-    in_stripes,
-    multiply_back,
-    seen,
-    stacked,
-    sum_over_time,
-)
-
-# Keras' order of the gates is i f g o. Within the loop it is o i f g: those of one activation lie
-# side by side, and so do those that dc reaches.
-FROM_KERAS, TO_KERAS = [3, 0, 1, 2], [1, 2, 3, 0]
+from backprop.arguments import argument
+from backprop.checks import choice
+from backprop.layers.activations import ActivationLike
+from backprop.layers.recurrent.inplace import InPlaceSigmoid, InPlaceTanh
+from backprop.layers.recurrent.loop import Recurrent
+from backprop.layers.recurrent.units import Units
 
 
-class LSTM(Recurrent):
+class Memory(Recurrent, kw_only=True, by_position=True):
+    """The step of an LSTM, whatever its states are: numbers for units, or images.
+
+        c = f c₋ + i g        s = activation(c)        h = o s
+
+    and back, where dh and dc are what the step receives,
+
+        do = dh s        dc += dh ∂h/∂c, which is o activation'(c)
+        di = dc g        df = dc c₋        dg = dc i        dc₋ = dc f
+
+    each with the slope of its gate's activation. Within the loop the gates stand as o i f g, where
+    Keras has i f g o: so those of one activation lie side by side, and those that dc reaches.
+    """
+
+    recurrent_activation: ActivationLike = argument(default="sigmoid", after="activation")
+    unit_forget_bias: bool = argument(default=True, after="bias_initializer")
+
+    gates = 4
+    order = (3, 0, 1, 2)
+    state_count = 2
+
+    def make_weights(self, kernel, recurrent, bias):
+        super().make_weights(kernel, recurrent, bias)
+        if self.use_bias and self.unit_forget_bias:
+            self.bias.reshape(4, -1)[1] = 1
+
+    def advance(self, t, tape):
+        (h, c), k = tape.states, t % len(tape.z)
+        z, s, c_before, c_after = tape.z[k], tape.kept[k], c[t], c[t + 1]
+        z += tape.of_h.forward(t)
+        o, i, f, g = z
+        a_gates, a_g = self._activate(z, tape)
+        np.multiply(f, c_before, out=c_after)
+        c_after += np.multiply(i, g, out=s)
+        a_s = self._squash.value(c_after, out=s)
+        np.multiply(o, s, out=h[t + 1])
+        return a_gates, a_g, a_s
+
+    def look_back(self, at, tape, dz):
+        """What multiplies dh in do, and dc in di, df and dg, in their places in dz; and ∂h/∂c."""
+        z, s, c_before = tape.z[at].swapaxes(0, 1), tape.kept[at], tape.states[1][at]
+        o, i, _, g = z
+        dz = do, di, df, dg = dz.swapaxes(0, 1)
+        self._gate.slope(z[:3], out=dz[:3])
+        self._squash.slope(g, out=dg)
+        do *= s
+        di *= g
+        df *= c_before
+        dg *= i
+        slope = np.empty_like(s)
+        self._squash.slope(s, out=slope)
+        slope *= o
+        return slope
+
+    def reverse(self, t, tape, dstates, dz, slope):
+        (dh, dc), do, d_ifg, dg = dstates, dz[0], dz[1:], dz[3]
+        a_gates, a_g, a_s = tape.caches[t]
+        of_h = dh * slope
+        self._squash.rest(of_h, a_s)
+        dc += of_h
+        do *= dh
+        d_ifg *= dc
+        self._gate.rest(dz[:3], a_gates)
+        self._squash.rest(dg, a_g)
+        dc *= tape.z[t, 2]
+        return [tape.of_h.backward(dz), dc]
+
+    # ------------------------------------------------------------------ speed
+
+    def lay_out(self, x, ctx, states):
+        tape = super().lay_out(x, ctx, states)
+        tape.kept = np.empty_like(tape.z[:, 0])  # s = activation(c)
+        return tape
+
+    def connect(self, tape):
+        super().connect(tape)
+        kinds = type(self._gate), type(self._squash)
+        if kinds == (InPlaceSigmoid, InPlaceTanh) and tape.v.dtype != np.float64:
+            tape.of_x.halved = tape.of_h.halved = 3
+
+    def _activate(self, z, tape):
+        """σ(z) = (1 + tanh(z / 2)) / 2: where products give z / 2, one tanh does for all gates; not
+        in float64, as `InPlaceSigmoid` says."""
+        gates, g = z[:3], z[3]
+        if not tape.of_h.halved:
+            return self._gate.value(gates, out=gates), self._squash.value(g, out=g)
+        np.tanh(z, out=z)
+        gates *= 0.5
+        gates += 0.5
+        return None, None
+
+
+class LSTM(Memory, Units, kw_only=True, by_position=True):
     """c = f c₋ + i g and h = o activation(c), step by step; ₋ marks the step before.
 
         x: (N, T, n)    kernel: (n, 4 units)    recurrent_kernel: (units, 4 units)
@@ -110,145 +191,6 @@ class LSTM(Recurrent):
     ((2, 4), (2, 5, 4))
     """
 
-    gates = blocks = 4
-    state_count = 2
-
-    def __init__(
-        self,
-        units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True,
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        use_cudnn: Any = "auto",
-        **kwargs,
-    ):
-        super().__init__(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            **kwargs,
-        )
-        self.recurrent_activation = layer_of(recurrent_activation or "linear")
-        self.unit_forget_bias = unit_forget_bias
-        self.use_cudnn = one_of(use_cudnn, ("auto", True, False), "LSTM", "use_cudnn")
-
-    def build(self, input_shape):
-        super().build(input_shape)
-        self._gate: InPlace = in_place(self.recurrent_activation)
-        kinds = type(self._gate), type(self._squash)
-        self._tanh_and_sigmoid = kinds == (InPlaceSigmoid, InPlaceTanh)
-        if self.use_bias and self.unit_forget_bias:
-            self.bias[self.units : 2 * self.units] = 1
-
-    def _takes_one_tanh(self, dtype: np.dtype) -> bool:
-        """σ(z) = (1 + tanh(z / 2)) / 2: with kernels that give z / 2, one tanh does for all gates;
-        not in float64, as `InPlaceSigmoid` says."""
-        return self._tanh_and_sigmoid and dtype != np.float64
-
-    def prepare(self, tape: Tape):
-        tape.of_x = stacked([self.kernel, self.bias_row()], FROM_KERAS)
-        tape.of_h = stacked([self.recurrent_kernel], FROM_KERAS)
-        tape.back = in_stripes(gates_of(self.recurrent_kernel, FROM_KERAS), tape.v.shape[-1])
-        if tape.drop is not None:
-            tape.drop = tape.drop[FROM_KERAS]
-            tape.drop_in = tape.drop[:, : -self.units]
-        if self._takes_one_tanh(tape.z.dtype):
-            tape.of_x[:3] *= 0.5
-            tape.of_h[:3] *= 0.5
-        tape.kept = np.empty_like(tape.z[:, 0])  # activation(c)
-        tape.room = np.empty(tape.z.shape[1:], tape.z.dtype)
-
-    def advance(self, t, tape):
-        z, s = tape.z[t % len(tape.z)], tape.kept[t % len(tape.z)]
-        c_before, c = tape.states[1][t], tape.states[1][t + 1]
-        z += seen(tape.of_h, tape.h[t], tape.drop_of_h, out=tape.room)
-        o, i, f, g = z
-        a_gates, a_g = self._squash_gates(z)
-        np.multiply(f, c_before, out=c)
-        c += np.multiply(i, g, out=s)
-        a_s = self._squash.value(c, out=s)
-        np.multiply(o, s, out=tape.h[t + 1])
-        return a_gates, a_g, a_s
-
-    def _squash_gates(self, z):
-        gates, g = z[:3], z[3]
-        if not self._takes_one_tanh(z.dtype):
-            return self._gate.value(gates, out=gates), self._squash.value(g, out=g)
-        np.tanh(z, out=z)
-        gates *= 0.5
-        gates += 0.5
-        return None, None
-
-    def look_back(self, at, tape, dz):
-        """The part of dz that does not depend on dh and dc, and of what dh adds to dc."""
-        o, i, _, g = z = tape.z[at].swapaxes(0, 1)
-        s, c_before, dz = tape.kept[at], tape.states[1][at], dz.swapaxes(0, 1)
-        self._gate.slope(z[:3], out=dz[:3])
-        self._squash.slope(g, out=dz[3])
-        for slope, factor in zip(dz, (s, g, c_before, i), strict=True):
-            slope *= factor
-        tape.ready, tape.first = np.empty_like(s), at.start
-        self._squash.slope(s, out=tape.ready)
-        tape.ready *= o
-
-    def reverse(self, t, tape, dstates, dz):
-        dh, dc = dstates
-        a_gates, a_g, a_s = tape.caches[t]
-        through_h = dh * tape.ready[t - tape.first]
-        self._squash.rest(through_h, a_s)
-        dc += through_h
-        np.multiply(dz[0], dh, out=dz[0])
-        np.multiply(dz[1:], dc, out=dz[1:])
-        self._gate.rest(dz[:3], a_gates)
-        self._squash.rest(dz[3], a_g)
-        dc *= tape.z[t, 2]
-        return [multiply_back(tape.back, dz, tape.drop_of_h), dc]
-
-    def sums(self, tape, dz):
-        return [sum_over_time(tape.v[:-1], dz, tape.drop)]
-
-    def set_gradients(self, sums):
-        d, n = sums[0][:, TO_KERAS].reshape(-1, 4 * self.units), len(self.kernel)
-        self.dkernel, self.drecurrent_kernel = d[:n], d[n + 1 :]
-        if self.use_bias:
-            self.dbias = d[n]
-
-    def input_gradients(self, tape, dz):
-        return multiply_back(gates_of(self.kernel, FROM_KERAS), dz, tape.drop_of_x)
+    use_cudnn: Annotated[Any, choice("auto", True, False)] = argument(
+        default="auto", after="unroll"
+    )

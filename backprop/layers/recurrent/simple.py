@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
 
-from backprop.layers.recurrent.loop import (
-    Recurrent,
-    Tape,
-    multiply_back,
-    seen,
-    stacked,
-    sum_over_time,
-)
+from backprop.arguments import argument
+from backprop.layers.recurrent.units import Units
 
 
-class SimpleRNN(Recurrent):
+class SimpleRNN(Units, kw_only=True, by_position=True):
     """h = activation(x kernel + h₋ recurrent_kernel + bias), step by step; ₋ marks the step before.
 
         x: (N, T, n)    kernel: (n, units)    recurrent_kernel: (units, units)    bias: (units,)
@@ -61,79 +55,22 @@ class SimpleRNN(Recurrent):
     array([1., 3., 6.], dtype=float32)
     """
 
-    def __init__(
-        self,
-        units: int,
-        activation: Any = "tanh",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        seed: int | None = None,
-        **kwargs,
-    ):
-        super().__init__(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            **kwargs,
-        )
-
-    def prepare(self, tape: Tape):
-        tape.of_x = stacked([self.kernel, self.bias_row()], [0])
-        tape.of_h = stacked([self.recurrent_kernel], [0])
-        tape.drop_in = None if tape.drop is None else tape.drop[:, : -self.units]
+    seed: int | None = argument(default=None, after="unroll")
 
     def advance(self, t, tape):
-        z = tape.z[t % len(tape.z)]
-        z += seen(tape.of_h, tape.h[t], tape.drop_of_h)
-        return self._squash.value(z[0], out=tape.h[t + 1])
+        h, z = tape.states[0], tape.z[t % len(tape.z)]
+        z += tape.of_h.forward(t)
+        return self._squash.value(z[0], out=h[t + 1])
 
-    def reverse(self, t, tape, dstates, dz):
-        dz[0] = dstates[0]
-        self._squash.back(dz[0], tape.h[t + 1], tape.caches[t])
-        return [multiply_back(self.recurrent_kernel, dz, tape.drop_of_h)]
+    def look_back(self, at, tape, dz):
+        """activation'(z)."""
+        h = tape.states[0][1:][at]
+        slopes = np.empty_like(h)
+        self._squash.slope(h, out=slopes)
+        return slopes
 
-    def sums(self, tape, dz):
-        return [sum_over_time(tape.v[:-1], dz, tape.drop)]
-
-    def set_gradients(self, sums):
-        d, n = sums[0][:, 0], len(self.kernel)
-        self.dkernel, self.drecurrent_kernel = d[:n], d[n + 1 :]
-        if self.use_bias:
-            self.dbias = d[n]
-
-    def input_gradients(self, tape, dz):
-        return multiply_back(self.kernel, dz, tape.drop_of_x)
+    def reverse(self, t, tape, dstates, dz, slope):
+        [dh] = dstates
+        np.multiply(dh, slope, out=dz[0])
+        self._squash.rest(dz[0], tape.caches[t])
+        return [tape.of_h.backward(dz)]

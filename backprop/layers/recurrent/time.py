@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import KW_ONLY
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import fraction
+from backprop.arguments import Convert, argument
+from backprop.checks import Fraction
+from backprop.constraints import ConstraintLike
+from backprop.initializers import InitializerLike
 from backprop.layer import INFERENCE, Array, Context, Layer
-from backprop.layers.activations import build_activation, layer_of
+from backprop.layers.activations import ActivationLike, build_activation
+from backprop.layers.kernels import KernelAndBias
+from backprop.regularizers import RegularizerLike
 
 
-class OverTime(Layer):
+def no_state(value: Any, who: str, name: str) -> Any:
+    if value:
+        raise ValueError(
+            f"{who} gives one array: return_state=True is for graphs of layers, which backprop "
+            "does not have. Use return_sequences=True for the outputs of all steps, or "
+            "stateful=True, whose states are layer.carry"
+        )
+    return value
+
+
+class Run(Layer, kw_only=True, by_position=True):
+    """The arguments of a run through time, in Keras' order."""
+
+    dropout: Fraction = 0.0
+    recurrent_dropout: Fraction = 0.0
+    seed: Any = None
+    return_sequences: bool = False
+    return_state: Annotated[bool, Convert(no_state)] = False
+    go_backwards: bool = False
+    stateful: bool = False
+    _: KW_ONLY
+    zero_output_for_mask: bool = False
+
+
+class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
     """states[t] = step(x[t], states[t-1]), and y is the first of the states, at the end or always.
 
         x: (N, T, ...)    y: (N, ...) or (N, T, ...)
@@ -21,6 +51,14 @@ class OverTime(Layer):
     mask of all outputs stands in their order: reversed, where going backwards reverses them.
     """
 
+    activation: ActivationLike = "tanh"
+    use_bias: bool = True
+    recurrent_initializer: InitializerLike = argument(
+        default="orthogonal", after="kernel_initializer"
+    )
+    recurrent_regularizer: RegularizerLike = argument(default=None, after="kernel_regularizer")
+    recurrent_constraint: ConstraintLike = argument(default=None, after="kernel_constraint")
+
     gates = 1
     state_count = 1
     # of a `Bidirectional`, which sets it: with return_sequences y stands in the order of x even
@@ -28,58 +66,6 @@ class OverTime(Layer):
     in_order_of_x = False
 
     changeable = ("dropout", "recurrent_dropout", "zero_output_for_mask")
-
-    def __init__(
-        self,
-        *,
-        activation,
-        use_bias: bool,
-        kernel_initializer,
-        recurrent_initializer,
-        bias_initializer,
-        kernel_regularizer,
-        recurrent_regularizer,
-        bias_regularizer,
-        kernel_constraint,
-        recurrent_constraint,
-        bias_constraint,
-        dropout: float,
-        recurrent_dropout: float,
-        seed,
-        return_sequences: bool,
-        return_state: bool,
-        go_backwards: bool,
-        stateful: bool,
-        zero_output_for_mask: bool = False,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        who = type(self).__name__
-        if return_state:
-            raise ValueError(
-                f"{who} gives one array: return_state=True is for graphs of layers, which backprop "
-                "does not have. Use return_sequences=True for the outputs of all steps, or "
-                "stateful=True, whose states are layer.carry"
-            )
-        self.activation = layer_of(activation or "linear")
-        self.use_bias = use_bias
-        self.kernel_initializer = kernel_initializer
-        self.recurrent_initializer = recurrent_initializer
-        self.bias_initializer = bias_initializer
-        self.kernel_regularizer = kernel_regularizer
-        self.recurrent_regularizer = recurrent_regularizer
-        self.bias_regularizer = bias_regularizer
-        self.kernel_constraint = kernel_constraint
-        self.recurrent_constraint = recurrent_constraint
-        self.bias_constraint = bias_constraint
-        self.dropout = fraction(dropout, who, "dropout")
-        self.recurrent_dropout = fraction(recurrent_dropout, who, "recurrent_dropout")
-        self.seed = seed
-        self.return_sequences = return_sequences
-        self.return_state = return_state
-        self.go_backwards = go_backwards
-        self.stateful = stateful
-        self.zero_output_for_mask = zero_output_for_mask
 
     def compute_mask(self, x, mask):
         if mask is None or mask.ndim == 1:
@@ -96,13 +82,7 @@ class OverTime(Layer):
         self, kernel: Sequence[int | None], recurrent: Sequence[int], bias: Sequence[int]
     ) -> None:
         """The three arrays, of these shapes."""
-        self.kernel, self.dkernel = self.param(
-            "kernel",
-            kernel,
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        self.kernel, self.dkernel = self.declared_param("kernel", kernel)
         self.recurrent_kernel, self.drecurrent_kernel = self.param(
             "recurrent_kernel",
             recurrent,
@@ -111,13 +91,7 @@ class OverTime(Layer):
             constraint=self.recurrent_constraint,
         )
         if self.use_bias:
-            self.bias, self.dbias = self.param(
-                "bias",
-                bias,
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias, self.dbias = self.declared_param("bias", bias)
 
     def build_activation(self, function: Layer, shape: tuple[int | None, ...]) -> None:
         """Build one for a state of this shape, and refuse what does not fit into every step."""
@@ -238,14 +212,10 @@ class OverTime(Layer):
         return None if real.all() else self.in_order(~real)
 
     def draw(self, rate: float, shape: tuple[int, ...], dtype, ctx: Context) -> Array | None:
-        """What multiplies x or h₋ of a sequence, at all its steps: (1 or gates, *shape).
-
-        With recurrent dropout each gate has a draw of its own, of both.
-        """
+        """What multiplies x or h₋ of this shape, at all steps; None for nothing."""
         if not ctx.training or not rate:
             return None
-        count = self.gates if self.recurrent_dropout else 1
-        kept = (self.rng.random((count, *shape)) >= rate).astype(dtype)
+        kept = (self.rng.random(shape) >= rate).astype(dtype)
         if rate < 1:  # at 1 nothing is left that could be scaled up
             kept /= dtype.type(1 - rate)
         return kept

@@ -8,10 +8,11 @@ from backprop.input_spec import show_shape
 from backprop.layer import Array, Layer
 from backprop.layers.containers import Chain, Container
 from backprop.layers.recurrent.time import OverTime
+from backprop.layers.wrapper import Wrapper
 from backprop.masks import both
 
 
-class TimeDistributed(Container):
+class TimeDistributed(Container, Wrapper):
     """y[:, t] = f(x[:, t]): the same layer at every step.
 
         x: (N, T, ...)    y: (N, T, ...), as f has it
@@ -55,25 +56,13 @@ class TimeDistributed(Container):
     (2, 10, 24, 24, 8)
     """
 
-    def __init__(self, layer, **kwargs):
-        super().__init__(**kwargs)
-        if not isinstance(layer, Layer):
-            raise TypeError(
-                f"TimeDistributed expects a layer for one step of time, got {layer!r}: "
-                "TimeDistributed(Dense(8))"
-            )
-        self.layer = layer
-        # the sum over all steps is the penalty on y: a container puts it behind this layer
-        if self.activity_regularizer is None:
-            self.activity_regularizer = layer.activity_regularizer
-        self.integer_input = layer.integer_input
-        self._folded = False
-        self._ours = False
+    wraps = "a layer for one step of time"
+    _folded = False
+    _ours = False
 
     def build(self, input_shape):
         self.check_rank(input_shape)
         self.build_part(self.layer, 0, (input_shape[0], *input_shape[2:]))
-        self.changes_mask = self.layer.changes_mask
         self._folded = treats_rows_alike(self.layer)
         self._ours = all(map(is_ours, self.layer.walk()))
 

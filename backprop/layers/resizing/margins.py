@@ -3,20 +3,21 @@ one's way back is the other's way forth."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import KW_ONLY
+from typing import Any
 
 import numpy as np
 
 from backprop.checks import integer
 from backprop.input_spec import show_shape
-from backprop.layer import INFERENCE, Array, InputSpec, Shape
+from backprop.layer import INFERENCE, Array, Shape
 from backprop.layers.resizing.shared import Resizing
 from backprop.layers.windows import (
+    DataFormat,
     channels_back,
     channels_last,
     shape_back,
     shape_last,
-    standard_format,
 )
 from backprop.masks import between, only_real
 
@@ -25,9 +26,6 @@ Sides = tuple[tuple[int, int], ...]  # for each axis: before, behind
 
 class Margins(Resizing):
     """What zero padding and cropping have in common: two numbers for each axis."""
-
-    if TYPE_CHECKING:
-        sides: Sides
 
     def inside(self, sizes: Shape) -> tuple[slice, ...]:
         """The place of the smaller array, whose lengths are `sizes`, in the larger one."""
@@ -46,20 +44,19 @@ class Margins(Resizing):
         return y
 
 
-class ZeroPadding(Margins):
+class ZeroPadding(Margins, kw_only=True, by_position=True):
     """y = x between zeros.
 
     Under a mask of the steps of a sequence the zeros are next to its real steps, as they are
     without the padding: masked steps are 0, and as many of them are real as there are zeros.
     """
 
-    def __init__(self, padding, data_format: str | None = None, **kwargs):
-        super().__init__(**kwargs)
-        who = type(self).__name__
-        self.sides = two_sides(padding, self.places, who, "padding")
+    padding: Any = 1
+    data_format: DataFormat = None
+
+    def __post_init__(self):
+        self.sides = two_sides(self.padding, self.places, type(self).__name__, "padding")
         self.padding = self.sides if self.places > 1 else self.sides[0]
-        self.data_format = standard_format(data_format, who)
-        self.input_spec = InputSpec(ndim=self.places + 2)
 
     def resized(self, sizes):
         return tuple(
@@ -90,20 +87,19 @@ class ZeroPadding(Margins):
         return y & ~hole
 
 
-class Cropping(Margins):
+class Cropping(Margins, kw_only=True, by_position=True):
     """y = x without its borders.
 
     Under a mask of the steps of a sequence the borders are those of its real steps, as they are
     without the padding: they become masked.
     """
 
-    def __init__(self, cropping, data_format: str | None = None, **kwargs):
-        super().__init__(**kwargs)
-        who = type(self).__name__
-        self.sides = two_sides(cropping, self.places, who, "cropping")
+    cropping: Any = 1
+    data_format: DataFormat = None
+
+    def __post_init__(self):
+        self.sides = two_sides(self.cropping, self.places, type(self).__name__, "cropping")
         self.cropping = self.sides if self.places > 1 else self.sides[0]
-        self.data_format = standard_format(data_format, who)
-        self.input_spec = InputSpec(ndim=self.places + 2)
 
     def resized(self, sizes):
         left = tuple(
@@ -158,10 +154,9 @@ class ZeroPadding1D(ZeroPadding):
     array([0., 3., 4., 0., 0.], dtype=float32)
     """
 
-    places = 1
+    padding: Any = 1
 
-    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs):
-        super().__init__(padding, data_format, **kwargs)
+    places = 1
 
 
 class ZeroPadding2D(ZeroPadding):
@@ -192,8 +187,7 @@ class ZeroPadding2D(ZeroPadding):
            [0., 0., 0.]], dtype=float32)
     """
 
-    def __init__(self, padding: Any = (1, 1), data_format: str | None = None, **kwargs):
-        super().__init__(padding, data_format, **kwargs)
+    padding: Any = (1, 1)
 
 
 class ZeroPadding3D(ZeroPadding):
@@ -223,12 +217,9 @@ class ZeroPadding3D(ZeroPadding):
     (5, 6, 4, 8, 2)
     """
 
-    places = 3
+    padding: Any = ((1, 1), (1, 1), (1, 1))
 
-    def __init__(
-        self, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs
-    ):
-        super().__init__(padding, data_format, **kwargs)
+    places = 3
 
 
 class Cropping1D(Cropping):
@@ -247,6 +238,8 @@ class Cropping1D(Cropping):
     ----------
     cropping : int or two ints, default 1
         Steps cut off on both ends, or (before, behind).
+    data_format : {"channels_last", "channels_first"}, default "channels_last"
+        Where the channels stand; an addition to Keras' arguments, by keyword alone.
     **kwargs
         `trainable`, `dtype`, `name` of every `Layer`.
 
@@ -263,10 +256,11 @@ class Cropping1D(Cropping):
     array([1., 2.], dtype=float32)
     """
 
-    places = 1
+    cropping: Any = (1, 1)
+    _: KW_ONLY
+    data_format: DataFormat = None
 
-    def __init__(self, cropping: Any = (1, 1), **kwargs):
-        super().__init__(cropping, **kwargs)
+    places = 1
 
 
 class Cropping2D(Cropping):
@@ -301,8 +295,7 @@ class Cropping2D(Cropping):
            [4., 5.]], dtype=float32)
     """
 
-    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs):
-        super().__init__(cropping, data_format, **kwargs)
+    cropping: Any = ((0, 0), (0, 0))
 
 
 class Cropping3D(Cropping):
@@ -336,12 +329,9 @@ class Cropping3D(Cropping):
     (5, 4, 4, 4, 2)
     """
 
-    places = 3
+    cropping: Any = ((1, 1), (1, 1), (1, 1))
 
-    def __init__(
-        self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs
-    ):
-        super().__init__(cropping, data_format, **kwargs)
+    places = 3
 
 
 def two_sides(value: Any, places: int, who: str, name: str) -> Sides:

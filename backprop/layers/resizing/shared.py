@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backprop.layer import Array, Layer, Shape
+from backprop.layer import Array, InputSpec, Layer, Shape
 from backprop.layers.windows import shape_back, shape_last
 
 
@@ -10,10 +10,10 @@ class Resizing(Layer):
     """What these layers have in common: they change the length of each axis by itself."""
 
     places = 2  # the number of axes between batch and channels
-    data_format = "channels_last"
 
-    def build(self, input_shape):
-        self.check_input(input_shape)
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls.input_spec = InputSpec(ndim=cls.places + 2)
 
     def resized(self, sizes: Shape) -> Shape:
         """The lengths of y's axes from those of x; for a subclass to say."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import integers, one_of
-from backprop.layer import INFERENCE, Array, InputSpec, Shape
+from backprop.arguments import Convert
+from backprop.checks import one_of, per_axis
+from backprop.layer import INFERENCE, Array, Shape
 from backprop.layers.resizing.shared import Resizing
-from backprop.layers.windows import shape_back, shape_last, standard_format
+from backprop.layers.windows import DataFormat, shape_back, shape_last
 
 
 class UpSampling(Resizing):
     """y = x with its entries repeated along each axis."""
-
-    if TYPE_CHECKING:
-        size: tuple[int, ...]
 
     def resized(self, sizes):
         return tuple(None if n is None else n * f for n, f in zip(sizes, self.size, strict=True))
@@ -39,6 +37,16 @@ class UpSampling(Resizing):
         n, *sizes, channels = shape_last(shape, self.data_format)
         blocks = [m for n, f in zip(sizes, self.size, strict=True) for m in (n, 1 if ones else f)]
         return shape_back((n, *blocks, channels), self.data_format)
+
+
+def interpolation_of(value: Any, who: str, name: str) -> str:
+    lower = value.lower() if isinstance(value, str) else value
+    if lower in ("bicubic", "lanczos3", "lanczos5"):
+        raise ValueError(
+            f"{who} does not offer {name}={value!r}, which Keras computes in another way on each "
+            "of its engines; take 'bilinear' or 'nearest'"
+        )
+    return one_of(lower, ("nearest", "bilinear"), who, name)
 
 
 class UpSampling1D(UpSampling):
@@ -65,12 +73,10 @@ class UpSampling1D(UpSampling):
     array([1., 1., 1., 2., 2., 2.], dtype=float32)
     """
 
-    places = 1
+    size: Annotated[Any, per_axis(1)] = 2
 
-    def __init__(self, size: int = 2, **kwargs):
-        super().__init__(**kwargs)
-        self.size = integers(size, 1, "UpSampling1D", "size")
-        self.input_spec = InputSpec(ndim=3)
+    data_format = "channels_last"
+    places = 1
 
 
 class UpSampling2D(UpSampling):
@@ -115,25 +121,9 @@ class UpSampling2D(UpSampling):
     array([[1., 2., 4., 5.]], dtype=float32)
     """
 
-    def __init__(
-        self,
-        size: Any = (2, 2),
-        data_format: str | None = None,
-        interpolation: str = "nearest",
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        who = "UpSampling2D"
-        self.size = integers(size, 2, who, "size")
-        self.data_format = standard_format(data_format, who)
-        lower = interpolation.lower() if isinstance(interpolation, str) else interpolation
-        if lower in ("bicubic", "lanczos3", "lanczos5"):
-            raise ValueError(
-                f"{who} does not offer interpolation={interpolation!r}, which Keras computes in "
-                "another way on each of its engines; take 'bilinear' or 'nearest'"
-            )
-        self.interpolation = one_of(lower, ("nearest", "bilinear"), who, "interpolation")
-        self.input_spec = InputSpec(ndim=4)
+    size: Annotated[Any, per_axis(2)] = (2, 2)
+    data_format: DataFormat = None
+    interpolation: Annotated[str, Convert(interpolation_of)] = "nearest"
 
     def forward(self, x, ctx=INFERENCE):
         if self.interpolation == "nearest":
@@ -180,13 +170,10 @@ class UpSampling3D(UpSampling):
     (5, 4, 8, 12, 2)
     """
 
-    places = 3
+    size: Annotated[Any, per_axis(3)] = (2, 2, 2)
+    data_format: DataFormat = None
 
-    def __init__(self, size: Any = (2, 2, 2), data_format: str | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.size = integers(size, 3, "UpSampling3D", "size")
-        self.data_format = standard_format(data_format, "UpSampling3D")
-        self.input_spec = InputSpec(ndim=5)
+    places = 3
 
 
 # ------------------------------------------------------------------------------------ interpolation

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from backprop import checks
+from backprop.arguments import Convert, argument
+from backprop.checks import NotNegative
 from backprop.config import Configurable
 from backprop.layers.text.vocabulary import Vocabulary, lines_of, mode
 
 Array = np.ndarray
 
 
-class Lookup(Configurable):
+class Lookup(Configurable, kw_only=True):
     """y = the number of x in a vocabulary: what all that have one share.
 
         x: (...) of tokens    y: (...) of int, or rows of counts
@@ -25,9 +27,10 @@ class Lookup(Configurable):
     """
 
     advice_to_containers = "strings become numbers before a model: model.fit(lookup(texts), y)"
-    if TYPE_CHECKING:
-        vocabulary: Vocabulary
-        given: bool  # whether the vocabulary came with the constructor
+
+    vocabulary: Any = None
+
+    given = False  # whether the vocabulary came with the constructor
 
     def _begin(self, vocabulary: Any, idf_weights: Any) -> None:
         """Take the constructor's vocabulary."""
@@ -157,42 +160,40 @@ def batches(data: Any, steps: int | None) -> Iterator[Any]:
         yield batch
 
 
-class Table(Lookup):
+class Table(Lookup, kw_only=True, by_position=True):
     """y = the number of x in a vocabulary, or the other way round: what both tables share."""
 
-    def __init__(
-        self,
-        max_tokens: int | None,
-        num_oov_indices: int,
-        mask_token: Any,
-        oov_token: Any,
-        vocabulary: Any,
-        idf_weights: Any,
-        invert: bool,
-        output_mode: str,
-        pad_to_max_tokens: bool,
-        sparse: bool,
-        name: str | None,
-    ):
-        who = type(self).__name__
-        self.output_mode = mode(output_mode, who)
-        self.invert = invert
-        self.sparse = sparse
-        self.name = name
-        if invert and self.output_mode != "int":
-            raise ValueError(f"{who} expects output_mode='int' with invert, got {output_mode!r}")
-        if sparse and self.output_mode == "int":
+    max_tokens: Any = None
+    num_oov_indices: NotNegative = 1
+    mask_token: Any = None
+    oov_token: Any = None
+    vocabulary: Any = argument(default=None)
+    idf_weights: Any = None
+    invert: bool = False
+    output_mode: Annotated[str, Convert(mode)] = "int"
+    pad_to_max_tokens: bool = False
+    sparse: bool = False
+    name: str | None = None
+
+    def __post_init__(self):
+        who, ints = type(self).__name__, self.output_mode == "int"
+        if self.invert and not ints:
+            raise ValueError(
+                f"{who} expects output_mode='int' with invert, got {self.output_mode!r}"
+            )
+        if self.sparse and ints:
             raise ValueError(f"{who} expects another output_mode than 'int' with sparse=True")
+        vocabulary = self.vocabulary
         self.vocabulary = Vocabulary(
             who,
             self.output_mode,
-            max_tokens,
-            mask_token,
-            oov_token,
-            checks.integer(num_oov_indices, who, "num_oov_indices", least=0),
-            pad_to_max_tokens,
+            self.max_tokens,
+            self.mask_token,
+            self.oov_token,
+            self.num_oov_indices,
+            self.pad_to_max_tokens,
         )
-        self._begin(vocabulary, idf_weights)
+        self._begin(vocabulary, self.idf_weights)
 
     def __call__(self, x: Any) -> Any:
         """The numbers, or rows of counts, for tokens; with `invert` the tokens of numbers.
@@ -304,32 +305,17 @@ class StringLookup(Table):
     array(['c', '[UNK]'], dtype='<U5')
     """
 
-    def __init__(
-        self,
-        max_tokens: int | None = None,
-        num_oov_indices: int = 1,
-        mask_token: str | None = None,
-        oov_token: str = "[UNK]",
-        vocabulary: Any = None,
-        idf_weights: Any = None,
-        invert: bool = False,
-        output_mode: str = "int",
-        pad_to_max_tokens: bool = False,
-        sparse: bool = False,
-        encoding: str = "utf-8",
-        name: str | None = None,
-        salt: Any = None,
-    ):
-        self.encoding = encoding
-        if salt is not None or num_oov_indices not in (0, 1):
+    oov_token: str = "[UNK]"
+    encoding: str = argument(default="utf-8", after="sparse")
+    salt: Any = argument(default=None, after="name")
+
+    def __post_init__(self):
+        if self.salt is not None or self.num_oov_indices not in (0, 1):
             raise ValueError(
                 "StringLookup expects num_oov_indices of 0 or 1 and no salt: telling unknown "
-                f"strings apart by a hash is not offered; got {num_oov_indices!r} and {salt!r}"
+                "strings apart by a hash is not offered; got "
+                f"{self.num_oov_indices!r} and {self.salt!r}"
             )
-        super().__init__(
-            max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, idf_weights, invert,
-            output_mode, pad_to_max_tokens, sparse, name,
-        )  # fmt: skip
 
     def _array(self, x):
         return strings(x, "StringLookup", self.encoding)
@@ -388,33 +374,20 @@ class IntegerLookup(Table):
            [0, 2]])
     """
 
-    def __init__(
-        self,
-        max_tokens: int | None = None,
-        num_oov_indices: int = 1,
-        mask_token: int | None = None,
-        oov_token: int = -1,
-        vocabulary: Any = None,
-        vocabulary_dtype: str = "int64",
-        idf_weights: Any = None,
-        invert: bool = False,
-        output_mode: str = "int",
-        sparse: bool = False,
-        pad_to_max_tokens: bool = False,
-        oov_method: str = "floormod",
-        salt: Any = None,
-        name: str | None = None,
-    ):
-        checks.one_of(vocabulary_dtype, ("int64",), "IntegerLookup", "vocabulary_dtype")
-        if salt is not None or oov_method != "floormod":
+    oov_token: int = -1
+    vocabulary_dtype: Annotated[str, checks.choice("int64")] = argument(
+        default="int64", after="vocabulary"
+    )
+    sparse: bool = argument(default=False, after="output_mode")
+    oov_method: str = argument(default="floormod", after="pad_to_max_tokens")
+    salt: Any = argument(default=None, after="oov_method")
+
+    def __post_init__(self):
+        if self.salt is not None or self.oov_method != "floormod":
             raise ValueError(
                 "IntegerLookup expects oov_method='floormod' and no salt: telling unknown integers "
-                f"apart by a hash is not offered; got {oov_method!r} and {salt!r}"
+                f"apart by a hash is not offered; got {self.oov_method!r} and {self.salt!r}"
             )
-        super().__init__(
-            max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, idf_weights, invert,
-            output_mode, pad_to_max_tokens, sparse, name,
-        )  # fmt: skip
 
     def _token(self, entry):
         if isinstance(entry, str):

@@ -218,9 +218,9 @@ class Vocabulary:
         return y if sparse else y.toarray()
 
 
-def mode(output_mode: Any, who: str) -> str:
+def mode(output_mode: Any, who: str, name: str = "output_mode") -> str:
     """The output mode of that name, old names included."""
-    return checks.one_of(OLD_NAMES.get(output_mode, output_mode), MODES, who, "output_mode")
+    return checks.one_of(OLD_NAMES.get(output_mode, output_mode), MODES, who, name)
 
 
 def lines_of(path: str) -> list[str]:

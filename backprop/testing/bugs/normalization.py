@@ -496,42 +496,46 @@ group = partial(
 )
 
 
+class Centring(GroupNormalization):
+    """dx = r (dxhat - mean dxhat - xhat mean(dxhat xhat)), whose means a mistake can replace."""
+
+    def backward(self, dy, cache):
+        super().backward(dy, cache)
+        xhat, r, _ = cache
+        dxhat = self._grouped(self.gamma * dy)
+        dx = r * (dxhat - self.mean_of_dxhat(dxhat) - xhat * self.mean_of_both(dxhat * xhat))
+        return dx.reshape(dy.shape)
+
+    def mean_of_dxhat(self, dxhat):
+        return self.mean_of_both(dxhat)
+
+    def mean_of_both(self, a):
+        return mean(a, (1, 3))
+
+
 @group("V")
-class GroupNormAveragesOverAllGroups(GroupNormalization):
+class GroupNormAveragesOverAllGroups(Centring):
     """The means in dx run over all channels of a sample, where they run over those of a group."""
 
-    def backward(self, dy, cache):
-        super().backward(dy, cache)
-        xhat, r, _ = cache
-        dxhat = self._grouped(self.gamma * dy)
-        dx = r * (dxhat - mean(dxhat, (1, 2, 3)) - xhat * mean(dxhat * xhat, (1, 2, 3)))
-        return dx.reshape(dy.shape)
+    def mean_of_both(self, a):
+        return mean(a, (1, 2, 3))
 
 
 @group("V")
-class GroupNormInterleavesItsGroups(GroupNormalization):
+class GroupNormInterleavesItsGroups(Centring):
     """Going back every second channel makes a group, where forward takes neighbours."""
 
-    def backward(self, dy, cache):
-        super().backward(dy, cache)
-        xhat, r, _ = cache
-        dxhat = self._grouped(self.gamma * dy)
+    def mean_of_dxhat(self, dxhat):
         n, places, groups, k = dxhat.shape
-        mixed = dxhat.reshape(n, places, k, groups).swapaxes(2, 3)
-        dx = r * (dxhat - mean(mixed, (1, 3)) - xhat * mean(dxhat * xhat, (1, 3)))
-        return dx.reshape(dy.shape)
+        return mean(dxhat.reshape(n, places, k, groups).swapaxes(2, 3), (1, 3))
 
 
 @group("C")
-class GroupNormForgetsThePlaces(GroupNormalization):
+class GroupNormForgetsThePlaces(Centring):
     """With images the means in dx run over the channels of a pixel and not over the pixels."""
 
-    def backward(self, dy, cache):
-        super().backward(dy, cache)
-        xhat, r, _ = cache
-        dxhat = self._grouped(self.gamma * dy)
-        dx = r * (dxhat - mean(dxhat, 3) - xhat * mean(dxhat * xhat, 3))
-        return dx.reshape(dy.shape)
+    def mean_of_both(self, a):
+        return mean(a, 3)
 
 
 # ------------------------------------------------------------------------- masks along the time
@@ -541,13 +545,17 @@ masked = partial(
 )
 
 
-@masked("C", config=GAMMA | {"groups": 1})
-class GroupNormCountsMaskedPlacesGoingBack(GroupNormalization):
-    """Forward leaves masked places out of its means, dx spreads over all places."""
+class CountsAllGoingBack:
+    """dx as if no mask had left anything out of the means."""
 
     def backward(self, dy, cache):
         xhat, r, _ = cache
-        return super().backward(dy, (xhat, r, None))
+        return super().backward(dy, (xhat, r, None))  # type: ignore[misc]
+
+
+@masked("C", config=GAMMA | {"groups": 1})
+class GroupNormCountsMaskedPlacesGoingBack(CountsAllGoingBack, GroupNormalization):
+    """Forward leaves masked places out of its means, dx spreads over all places."""
 
 
 @masked("C", config=GAMMA | {"groups": 1})
@@ -566,21 +574,13 @@ class GroupNormForgetsMaskedPlacesGoingBack(GroupNormalization):
 
 
 @masked("C")
-class LayerNormCountsMaskedStepsGoingBack(LayerNormalization):
+class LayerNormCountsMaskedStepsGoingBack(CountsAllGoingBack, LayerNormalization):
     """Along the time forward leaves masked steps out of its means, dx spreads over all steps."""
-
-    def backward(self, dy, cache):
-        xhat, r, _ = cache
-        return super().backward(dy, (xhat, r, None))
 
 
 @masked("C")
-class RmsNormCountsMaskedStepsGoingBack(RMSNormalization):
+class RmsNormCountsMaskedStepsGoingBack(CountsAllGoingBack, RMSNormalization):
     """Along the time forward leaves masked steps out of its mean, dx spreads over all steps."""
-
-    def backward(self, dy, cache):
-        xhat, r, _ = cache
-        return super().backward(dy, (xhat, r, None))
 
 
 @masked("C")

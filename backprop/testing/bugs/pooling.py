@@ -51,7 +51,7 @@ def zeros(dy, axis, along):
 
 
 class Paying(MaxPooling2D):
-    """dx by a part that a mistake can replace: `give` gives an axis' winners their dy."""
+    """dx by a part that a mistake can replace: `pay_winners` pays those along an axis their dy."""
 
     def pay(self, dy, winners):
         for axis, along, winner in reversed(winners):
@@ -60,11 +60,11 @@ class Paying(MaxPooling2D):
                 (k, at(dx, axis, pixels), at(dy, axis, windows), at(winner, axis, windows))
                 for k, windows, pixels in along.links
             ]
-            self.give(parts)
+            self.pay_winners(parts)
             dy = dx
         return dy
 
-    def give(self, parts):
+    def pay_winners(self, parts):
         for k, dpixel, d, won in parts:
             dpixel += d * (won == k)
 
@@ -112,7 +112,7 @@ class MaxPoolLetsTheLastTieWin(MaxPooling2D):
 class MaxPoolAssignsWhereWindowsOverlap(Paying):
     """dx is assigned, so a pixel that won several windows is paid once."""
 
-    def give(self, parts):
+    def pay_winners(self, parts):
         for k, dpixel, d, won in parts:
             np.copyto(dpixel, d, where=won == k)
 
@@ -121,8 +121,8 @@ class MaxPoolAssignsWhereWindowsOverlap(Paying):
 class MaxPoolReturnsInsideOfTheLoop(Paying):
     """Only windows won by their first pixel pass anything on."""
 
-    def give(self, parts):
-        super().give(parts[:1])
+    def pay_winners(self, parts):
+        super().pay_winners(parts[:1])
 
 
 @pool("V")
@@ -131,7 +131,7 @@ class MaxPoolCountsFromTheOtherEnd(Paying):
     start.
     """
 
-    def give(self, parts):
+    def pay_winners(self, parts):
         for k, dpixel, d, won in parts:
             dpixel += d * (won == len(parts) - 1 - k)
 
@@ -140,7 +140,7 @@ class MaxPoolCountsFromTheOtherEnd(Paying):
 class MaxPoolSharesAmongAll(Paying):
     """Every pixel of the window receives its share of dy, as in an average."""
 
-    def give(self, parts):
+    def pay_winners(self, parts):
         for _, dpixel, d, _ in parts:
             dpixel += d / len(parts)
 

@@ -4,6 +4,7 @@ forgotten.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from functools import partial
 
@@ -19,12 +20,26 @@ from backprop.layers.recurrent import (
     SimpleRNN,
     TimeDistributed,
 )
-from backprop.layers.recurrent.loop import multiply_back
 from backprop.testing.bugs.bank import Layers, behind_embedding, bug, integers, normal
 
 CONFIG = {"units": 2, "bias_initializer": "uniform"}
 recurrent = partial(bug, x=normal(3, 4, 3), inputs="sequences", config=CONFIG)
 masked = partial(recurrent, x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
+
+
+def back(f, d, y, kept):
+    """d *= f'(z), for an activation within the loop."""
+    slope = np.empty_like(y)
+    f.slope(y, slope)
+    d *= slope
+    f.rest(d, kept)
+
+
+def summing(tape, v):
+    """The tape with sums over time of another v, in the place of [x; 1; h₋] or of h₋."""
+    product = copy(tape.sums[-1])
+    product.v = v
+    return replace(tape, sums=[*tape.sums[:-1], product])
 
 
 class Stepping(LSTM):
@@ -33,23 +48,23 @@ class Stepping(LSTM):
     def through_h(self, t, tape, dh):
         """What dh passes to c."""
         d = dh * tape.z[t, 0]
-        self._squash.back(d, tape.kept[t], tape.caches[t][2])
+        back(self._squash, d, tape.kept[t], tape.caches[t][2])
         return d
 
     def through_c(self, t, tape, dc):
         """What dc passes to the c before."""
         return dc * tape.z[t, 2]
 
-    def reverse(self, t, tape, dstates, dz):
+    def reverse(self, t, tape, dstates, dz, slope):
         dh, dc = dstates
         z, (a_gates, a_g, _) = tape.z[t], tape.caches[t]
         _, i, _, g = z
         dc = dc + self.through_h(t, tape, dh)
         d = np.concatenate([dh * tape.kept[t], dc * g, dc * tape.states[1][t], dc * i])
         dz[...] = d.reshape(dz.shape)
-        self._gate.back(dz[:3], z[:3], a_gates)
-        self._squash.back(dz[3], g, a_g)
-        return [multiply_back(tape.back, dz, tape.drop_of_h), self.through_c(t, tape, dc)]
+        back(self._gate, dz[:3], z[:3], a_gates)
+        back(self._squash, dz[3], g, a_g)
+        return [tape.of_h.backward(dz), self.through_c(t, tape, dc)]
 
 
 # ----------------------------------------------------------------------------------------- LSTM
@@ -59,8 +74,8 @@ class Stepping(LSTM):
 class LstmForgetsTheCellGradientOfTheNextStep(LSTM):
     """dc starts from 0 at every step."""
 
-    def reverse(self, t, tape, dstates, dz):
-        return super().reverse(t, tape, [dstates[0], np.zeros_like(dstates[1])], dz)
+    def reverse(self, t, tape, dstates, dz, slope):
+        return super().reverse(t, tape, [dstates[0], np.zeros_like(dstates[1])], dz, slope)
 
 
 @recurrent("V", source="AiDotNet 722")
@@ -69,8 +84,8 @@ class LstmForgetsTheHiddenGradientOfTheNextStep(LSTM):
     it.
     """
 
-    def reverse(self, t, tape, dstates, dz):
-        dh, dc = super().reverse(t, tape, dstates, dz)
+    def reverse(self, t, tape, dstates, dz, slope):
+        dh, dc = super().reverse(t, tape, dstates, dz, slope)
         return [np.zeros_like(dh), dc]
 
 
@@ -96,7 +111,7 @@ class LstmForgetsItsOutputGate(Stepping):
 
     def through_h(self, t, tape, dh):
         d = dh.copy()
-        self._squash.back(d, tape.kept[t], tape.caches[t][2])
+        back(self._squash, d, tape.kept[t], tape.caches[t][2])
         return d
 
 
@@ -109,8 +124,8 @@ class LstmConcatenatesItsGates(Stepping):
 class LstmSwapsInputAndForgetGate(LSTM):
     """The parts of dz that belong to i and f are exchanged."""
 
-    def reverse(self, t, tape, dstates, dz):
-        before = super().reverse(t, tape, dstates, dz)
+    def reverse(self, t, tape, dstates, dz, slope):
+        before = super().reverse(t, tape, dstates, dz, slope)
         dz[1:3] = dz[2:0:-1].copy()
         return before
 
@@ -121,9 +136,9 @@ class LstmAssignsItsWeightGradientsAtEachStep(LSTM):
     time.
     """
 
-    def sums(self, tape, dz):
-        [d], n = super().sums(tape, dz), len(self.kernel)
-        d[n:] = super().sums(replace(tape, v=tape.v[:2]), dz[:1])[0][n:]
+    def sums(self, at, tape, dz):
+        [d], n = super().sums(at, tape, dz), len(self.kernel)
+        d[n:] = super().sums(slice(0, 1), tape, dz)[0][n:]
         return [d]
 
 
@@ -131,10 +146,10 @@ class LstmAssignsItsWeightGradientsAtEachStep(LSTM):
 class LstmPairsItsGradientWithTheStateAfter(LSTM):
     """drecurrent_kernel = Σ hᵀ dz, where it is Σ h₋ᵀ dz: shifted by one step."""
 
-    def sums(self, tape, dz):
-        v = tape.v.copy()
-        v[:-1, -self.units :] = tape.h[1:]
-        return super().sums(replace(tape, v=v), dz)
+    def sums(self, at, tape, dz):
+        v = tape.v[:-1].copy()
+        v[:, -self.units :] = tape.states[0][1:]
+        return super().sums(at, summing(tape, v), dz)
 
 
 @recurrent("C", varies={"return_sequences": (False, True)})
@@ -164,9 +179,11 @@ class LstmReturnsItsGradientInTheOrderOfProcessing(LSTM):
 class LstmForgetsRecurrentDropoutGoingBack(LSTM):
     """dh₋ is not multiplied by what h₋ was."""
 
-    def reverse(self, t, tape, dstates, dz):
-        _, dc = super().reverse(t, tape, dstates, dz)
-        return [multiply_back(tape.back, dz, None), dc]
+    def reverse(self, t, tape, dstates, dz, slope):
+        _, dc = super().reverse(t, tape, dstates, dz, slope)
+        of_h = copy(tape.of_h)
+        of_h.drop = None
+        return [of_h.backward(dz), dc]
 
 
 @recurrent("C", varies={"dropout": (0.5,)}, tags=("stochastic",))
@@ -199,10 +216,10 @@ class RnnLosesItsGradientAtMaskedSteps(SimpleRNN):
 class RnnStartsFromZeroWhenItGoesBack(SimpleRNN):
     """The state that the batch before left takes part in forward and not in drecurrent_kernel."""
 
-    def sums(self, tape, dz):
-        v = tape.v.copy()
-        v[0, -self.units :] = 0
-        return super().sums(replace(tape, v=v), dz)
+    def sums(self, at, tape, dz):
+        v = tape.v[:-1].copy()
+        v[:1, -self.units :] = 0
+        return super().sums(at, summing(tape, v), dz)
 
 
 # ------------------------------------------------------------------------------------------ GRU
@@ -212,17 +229,17 @@ class RnnStartsFromZeroWhenItGoesBack(SimpleRNN):
 class GruForgetsTheStateThatWasCarriedOn(GRU):
     """dh₋ lacks dh u, the part of h₋ that went through unchanged."""
 
-    def reverse(self, t, tape, dstates, dz):
+    def reverse(self, t, tape, dstates, dz, slope):
         carried = dstates[0] * tape.z[t, 1]
-        return [super().reverse(t, tape, dstates, dz)[0] - carried]
+        return [super().reverse(t, tape, dstates, dz, slope)[0] - carried]
 
 
 @recurrent("V")
 class GruUpdateGateHasTheOppositeSign(GRU):
     """du = dh (g - h₋), as in papers whose gate is 1 - u."""
 
-    def reverse(self, t, tape, dstates, dz):
-        before = super().reverse(t, tape, dstates, dz)
+    def reverse(self, t, tape, dstates, dz, slope):
+        before = super().reverse(t, tape, dstates, dz, slope)
         dz[1] *= -1
         return before
 
@@ -231,29 +248,30 @@ class GruUpdateGateHasTheOppositeSign(GRU):
 class GruForgetsItsResetGateInTheRecurrentGradient(GRU):
     """drecurrent_kernel takes dzg for dwg: the factor r is left out."""
 
-    def sums(self, tape, dz):
+    def sums(self, at, tape, dz):
         if self.reset_after:
             dz = dz.copy()
             dz[:, 3] = dz[:, 0]
-        return super().sums(tape, dz)
+        return super().sums(at, tape, dz)
 
 
 @recurrent("V")
 class GruSwapsTheGradientsOfItsTwoBiases(GRU):
     """The bias of x kernel receives the gradient of the recurrent one, and the other way round."""
 
-    def set_gradients(self, sums):
-        super().set_gradients(sums)
+    def _gradients(self, dy, tape):
+        dz = super()._gradients(dy, tape)
         if self.use_bias and self.reset_after:
             self.dbias = self.dbias[::-1].copy()
+        return dz
 
 
 @recurrent("C", varies={"reset_after": (True, False)})
 class GruForgetsWhatTheResetGateDoesBefore(GRU):
     """Without reset_after the gate r gets no gradient."""
 
-    def reverse(self, t, tape, dstates, dz):
-        before = super().reverse(t, tape, dstates, dz)
+    def reverse(self, t, tape, dstates, dz, slope):
+        before = super().reverse(t, tape, dstates, dz, slope)
         if not self.reset_after:
             dz[2] = 0
         return before
@@ -266,34 +284,34 @@ class GruForgetsWhatTheResetGateDoesBefore(GRU):
 class RnnGoesBackOneStepOnly(SimpleRNN):
     """dh₋ = 0: backpropagation through time is cut off after one step."""
 
-    def reverse(self, t, tape, dstates, dz):
-        return [np.zeros_like(super().reverse(t, tape, dstates, dz)[0])]
+    def reverse(self, t, tape, dstates, dz, slope):
+        return [np.zeros_like(super().reverse(t, tape, dstates, dz, slope)[0])]
 
 
 @recurrent("V")
 class RnnPassesBackThroughItsKernelUntransposed(SimpleRNN):
     """dh₋ = dz recurrent_kernel, which always fits, as that kernel is square."""
 
-    def reverse(self, t, tape, dstates, dz):
-        super().reverse(t, tape, dstates, dz)
-        return [multiply_back(self.recurrent_kernel.T, dz, tape.drop_of_h)]
+    def reverse(self, t, tape, dstates, dz, slope):
+        super().reverse(t, tape, dstates, dz, slope)
+        return [self.recurrent_kernel.T @ dz[0]]
 
 
 @recurrent("V")
 class RnnForgetsItsActivation(SimpleRNN):
     """dz = dh: the derivative of the activation is left out at every step."""
 
-    def reverse(self, t, tape, dstates, dz):
+    def reverse(self, t, tape, dstates, dz, slope):
         dz[0] = dstates[0]
-        return [multiply_back(self.recurrent_kernel, dz, tape.drop_of_h)]
+        return [tape.of_h.backward(dz)]
 
 
 @recurrent("V")
 class RnnKernelGradientIsAveragedOverTime(SimpleRNN):
     """dkernel is the mean over the steps, where it is their sum."""
 
-    def sums(self, tape, dz):
-        [d] = super().sums(tape, dz)
+    def sums(self, at, tape, dz):
+        [d] = super().sums(at, tape, dz)
         d[: len(self.kernel)] /= max(len(dz), 1)
         return [d]
 
@@ -381,23 +399,22 @@ film = partial(
 class ConvLstmPairsItsGradientWithTheStateAfter(ConvLSTM1D):
     """drecurrent_kernel is taken from h, where it is from h₋: shifted by one step."""
 
-    def _gradients(self, dy, cache):
-        x, z, h, *rest = cache
-        return super()._gradients(dy, (x, z, np.concatenate([h[1:], h[-1:]]), *rest))
+    def sums(self, at, tape, dz):
+        return super().sums(at, summing(tape, tape.states[0][1:]), dz)
 
 
 @film("V")
 class ConvLstmForgetsItsMemoryGoingBack(ConvLSTM1D):
     """df is 0: c₋ is taken for the 0 at the beginning of the sequence."""
 
-    def through_time(self, dy, cache):
-        x, z, h, c, *rest = cache
-        return super().through_time(dy, (x, z, h, np.zeros_like(c), *rest))
+    def through_time(self, dy, tape, dz):
+        h, c = tape.states
+        return super().through_time(dy, replace(tape, states=[h, np.zeros_like(c)]), dz)
 
 
 @film("C", varies={"go_backwards": (False, True)})
 class ConvLstmReturnsItsGradientInTheOrderOfProcessing(ConvLSTM1D):
     """With go_backwards dx is not turned round."""
 
-    def backward(self, dy, cache):
-        return self.in_order(super().backward(dy, cache))
+    def backward(self, dy, tape):
+        return self.in_order(super().backward(dy, tape))

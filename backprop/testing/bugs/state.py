@@ -24,6 +24,7 @@ from backprop.layers.windows import channels_back, channels_last
 from backprop.linalg import product_of_rows, rows, sum_rows
 from backprop.losses.regression import MeanSquaredError
 from backprop.testing.bugs.bank import bug, normal
+from backprop.testing.bugs.pooling import pool
 
 floats = partial(bug, x=normal(4, 5), inputs="floats")
 dense = partial(bug, x=normal(5, 4), inputs="rows", config={"units": 3, "activation": "tanh"})
@@ -294,14 +295,7 @@ class ReluFillsOnlyWhatItPasses(ReLU):
         return dx
 
 
-@bug(
-    "L",
-    x=normal(2, 5, 5, 2),
-    inputs="images",
-    config={"pool_size": 2},
-    options={"min_side": 2},
-    tags=("piecewise",),
-)
+@pool("L")
 class MaxPoolLeavesTheRestUnfilled(MaxPooling2D):
     """dx is np.empty, and cleared only where windows lie: the last row and column keep what was in
     memory.

@@ -1,0 +1,80 @@
+"""The verdict on one input or parameter: along one direction, and along others where in doubt.
+
+A mistake shows along all directions, an accident on one. What is inconclusive is looked at with
+other first steps. Where the slopes on the two sides of the point differ, those decide (`kinks`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from backprop.gradcheck import slopes
+from backprop.gradcheck.comparison import Comparison
+from backprop.gradcheck.entry import Entry, not_finite, undecided, wrong_outright
+from backprop.gradcheck.kinks import bracket
+from backprop.gradcheck.measured import Measured
+
+RETRIES = 3  # further directions for what did not pass: a mistake shows along all of them
+WIDER = (2.0**-2, 2.0**2, 2.0**-8)  # first steps, where a function that hardly moves is undecided
+FAINT = 0.05  # a bound that decides of a gradient that is next to nothing against the function
+
+
+def verdict_on(i: int, compare: Comparison) -> Entry:
+    """What is to be said of one gradient, and the forward passes that it took."""
+    here, before = compare.here, compare.spent
+    slot = here.probe.slots[i]
+    bad = not_finite(here.gradients[i])
+    if bad:
+        return wrong_outright(slot.name, slot.shape, bad)
+    first = compare.along(here.alone(i))
+    if compare.rounding.trouble:
+        return first
+    entry = None
+    if first.verdict == "inconclusive" and first.jump:
+        entry = by_both_sides(i, first, here)
+    if entry is None:
+        tried = [first]
+        if first.verdict != "pass":
+            starts = WIDER if first.verdict == "inconclusive" else (compare.start,) * RETRIES
+            tried += [compare.along(here.alone(i), start) for start in starts]
+        entry = taken_together(i, tried, here)
+    return replace(entry, evaluations=compare.spent - before)
+
+
+def taken_together(i: int, tried: list[Entry], here: Measured) -> Entry:
+    """What several directions say."""
+    failed = [e for e in tried if e.verdict == "fail"]
+    passed = [e for e in tried if e.verdict == "pass"]
+    if passed and not failed:
+        return most_exact(passed)
+    # jumps of many kinks may cancel where the slopes do not
+    found = by_both_sides(i, tried[0], here) if any(e.jump for e in tried) else None
+    if found is not None:
+        return found
+    if 2 * len(failed) > len(tried):  # a mistake shows along all directions, an accident on one
+        return most_exact(failed)
+    if 2 * len(passed) > len(tried):
+        return most_exact(passed)
+    best = most_exact([e for e in tried if e.verdict != "fail"])
+    if not failed and best.bound <= min(slopes.ZERO * here.natural, FAINT * best.size):
+        reason = f"to {best.bound / best.size:.0e} of its size, which rounding hides"
+        return replace(best, verdict="pass", reason=reason)
+    return best
+
+
+def most_exact(entries: list[Entry]) -> Entry:
+    return min(entries, key=lambda e: e.bound)
+
+
+def by_both_sides(i: int, entry: Entry, here: Measured) -> Entry | None:
+    """The verdict where there is a kink at the point; None if there is none, or no telling."""
+    seen = bracket(here, here.alone(i))
+    if seen.unsettled or not seen.kinked or seen.difference > seen.bound:
+        return None
+    if seen.violation and here.probe.composite:
+        return undecided(entry.name, entry.shape, "kinks of several layers that meet here")
+    if seen.violation:
+        return seen.failing(entry)
+    return seen.passing(
+        entry, f"{seen.kinked} outputs at a kink, slopes within those on both sides"
+    )

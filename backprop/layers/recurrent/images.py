@@ -1,0 +1,162 @@
+"""States that are images: how the loop over time lays them out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.checks import Positive, integers
+from backprop.input_spec import show_shape
+from backprop.layer import Array, InputSpec
+from backprop.layers.recurrent.convolutions import Convolution
+from backprop.layers.recurrent.loop import Recurrent, Tape
+from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT
+from backprop.layers.windows import (
+    Windows,
+    shape_back,
+    shape_last,
+    standard_format,
+    standard_padding,
+)
+
+
+class Images(Recurrent):
+    """states[t] = step(x[t], states[t-1]), where products with kernels are convolutions.
+
+        x: (N, T, sizes ..., C)    kernel: (size ..., C, gates·filters)    bias: (gates·filters,)
+        recurrent_kernel: (size ..., filters, gates·filters)
+        y: (N, counts ..., filters), or (N, T, counts ..., filters)
+
+        in the loop    x: (T, N, sizes ..., C)    each state: (T + 1, N, counts ..., filters)
+
+    For any number of `axes`. Dropout: one mask for all steps of a sequence and for each gate.
+    """
+
+    filters: Positive
+    kernel_size: Any
+    strides: Any = 1
+    padding: str = "valid"
+    data_format: Any = None
+    dilation_rate: Any = 1
+
+    axes = 2
+    threads = False  # the convolutions have their own
+
+    def __post_init__(self):
+        who = type(self).__name__
+        for name in ("kernel_size", "strides", "dilation_rate"):
+            setattr(self, name, integers(getattr(self, name), self.axes, who, name))
+        self.padding = standard_padding(self.padding, who, ("valid", "same"))
+        self.data_format = standard_format(self.data_format, who)
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                f"{who} expects strides or dilation_rate to be 1, as Keras does, got "
+                f"strides={self.strides} and dilation_rate={self.dilation_rate}"
+            )
+        ones = (1,) * self.axes
+        self.windows = Windows(self.kernel_size, self.strides, self.padding, self.dilation_rate)
+        self.own_windows = Windows(self.kernel_size, ones, "same", ones)  # of h₋: it keeps its size
+        self.input_spec = InputSpec(ndim=self.axes + 3)
+
+    def build(self, input_shape):
+        self.check_input(input_shape)
+        *sizes, channels = shape_last(self._one_step(input_shape), self.data_format)[1:]
+        if None in sizes:
+            raise ValueError(
+                f"{self!r} keeps states as large as its images, so their sizes must be known; got "
+                f"an input of {show_shape(input_shape[1:])}"
+            )
+        width = self.gates * self.filters
+        self.make_weights(
+            (*self.kernel_size, channels, width),
+            (*self.kernel_size, self.filters, width),
+            (width,),
+        )
+        self._counts = self.windows.counts(tuple(sizes))
+        self.make_carry(input_shape, self.state_shape())
+        self.build_activations()
+        axes = range(2, self.axes + 3)
+        self.input_spec = InputSpec(
+            ndim=self.axes + 3, axes={axis: input_shape[axis] for axis in axes}
+        )
+
+    def compute_output_shape(self, input_shape):
+        n, *sizes, _ = shape_last(self._one_step(input_shape), self.data_format)
+        y = shape_back((n, *self.windows.counts(tuple(sizes)), self.filters), self.data_format)
+        return (n, input_shape[1], *y[1:]) if self.return_sequences else tuple(y)
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        sizes = shape_last(self._one_step(shape), self.data_format)[1:-1]
+        if any(count is not None and count < 1 for count in self.windows.counts(tuple(sizes))):
+            raise ValueError(
+                f"{self!r} has a window larger than its input of {show_shape(shape[1:])}; take "
+                "padding='same' or a smaller kernel_size"
+            )
+
+    def state_shape(self):
+        return (*self._counts, self.filters)
+
+    # ------------------------------------------------------------------ the layout
+
+    def to_loop(self, a):
+        return a.swapaxes(0, 1)
+
+    from_loop = to_loop
+
+    def room(self, steps, batch, dtype):
+        z = np.empty((steps, batch, *self._counts, self.gates, self.filters), dtype)
+        return np.moveaxis(z, -2, 1)
+
+    def lay_out(self, x, ctx, states):
+        dtype = x.dtype
+        found = [np.empty((len(x) + 1, *state.shape), dtype) for state in states]
+        for state, start in zip(found, states, strict=True):
+            state[0] = start
+        drop = [  # for each gate, as Keras does here with x too
+            self.draw(self.dropout, (self.gates, *x.shape[1:]), dtype, ctx),
+            self.draw(self.recurrent_dropout, (self.gates, *states[0].shape), dtype, ctx),
+        ]
+        drop = [None if d is None else d[list(self.order)] for d in drop]
+        tape = Tape(found, x, np.ascontiguousarray(x), drop=drop)
+        self.connect(tape)
+        tape.z = tape.of_x.forward(slice(None))
+        return tape
+
+    def connect(self, tape):
+        drop_x, drop_h = tape.drop
+        tape.of_x = self._convolution([KERNEL, BIAS], self.windows, tape.v, drop_x)
+        tape.of_h = self._convolution([RECURRENT], self.own_windows, tape.states[0][:-1], drop_h)
+        tape.sums = [tape.of_x, tape.of_h]
+
+    def _convolution(self, names, windows, v, drop):
+        return Convolution(self, names, self.filters, self.order, windows=windows, v=v, drop=drop)
+
+    def see(self, tape, x, *, beside):
+        yield slice(0, len(x))
+
+    # ------------------------------------------------------------------ the format of the user
+
+    def run(self, x, ctx, states):
+        y, tape = super().run(self._last(x), ctx, states)
+        return self._back(y), tape
+
+    def backward(self, dy, tape):
+        return self._back(super().backward(dy, tape))
+
+    def _gradients(self, dy, tape):
+        return super()._gradients(self._last(dy), tape)
+
+    def _last(self, a: Array) -> Array:
+        """With the channels behind all other axes: a view."""
+        first = self.data_format == "channels_first"
+        return np.moveaxis(a, -1 - self.axes, -1) if first else a
+
+    def _back(self, a: Array) -> Array:
+        """Of an array with its channels last, the same in the format of the user."""
+        first = self.data_format == "channels_first"
+        return np.moveaxis(a, -1, -1 - self.axes) if first else a
+
+    def _one_step(self, shape):
+        return (shape[0], *shape[2:])

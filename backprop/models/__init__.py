@@ -1,0 +1,37 @@
+"""`Sequential`, a chain of layers with a trainer, in Keras' shape; models copied, saved, loaded."""
+
+from __future__ import annotations
+
+import json
+
+from backprop import saving
+from backprop.absent import face
+from backprop.config import Registry, custom_object_scope, deserialize
+from backprop.models.cloning import clone_model
+from backprop.models.sequential import Sequential
+
+__all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+
+registry = Registry("models", [Sequential])
+registry.base = Sequential
+
+
+def model_from_json(json_string: str, custom_objects=None) -> Sequential:
+    """A model from what `to_json` returned, with fresh values."""
+    with custom_object_scope(custom_objects or {}):
+        return deserialize(json.loads(json_string))
+
+
+def save_model(model: Sequential, filepath, overwrite: bool = True, zipped=None) -> None:
+    """Write a model to one ``.npz`` file; see `backprop.saving.save_model`."""
+    model.save(filepath, overwrite=overwrite, zipped=zipped)
+
+
+def load_model(
+    filepath, custom_objects=None, compile: bool = True, safe_mode: bool = True
+) -> Sequential:
+    """Read what `save_model` wrote; see `backprop.saving.load_model`."""
+    return saving.load_model(filepath, custom_objects, compile, safe_mode)
+
+
+__getattr__ = face(__name__)

@@ -1,0 +1,149 @@
+"""What a model of Keras has beside training: settings, configurations, files, text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from backprop import saving
+from backprop.config import serialize
+from backprop.generation import generate
+from backprop.input_spec import SymbolicArray
+from backprop.layer import Array
+from backprop.summary import summary
+
+
+class Fixed:
+    """A setting of Keras' engines that has one value here, and refuses another."""
+
+    def __init__(self, value: Any, why: str):
+        self.value, self.why = value, why
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, model: Any, cls: type | None = None) -> Any:
+        return self.value
+
+    def __set__(self, model: Any, value: Any) -> None:
+        if value != self.value:
+            raise ValueError(f"{self.name} is {self.value} here: {self.why}")
+
+
+class Habits:
+    """What Keras' users expect of a chain, and no layer needs."""
+
+    run_eagerly = Fixed(True, "every run is eager, there is no graph to compile")
+    jit_compile = Fixed(False, "there is nothing to compile")
+    steps_per_execution = Fixed(1, "there is nothing to compile")
+
+    input: Any
+    output: Any
+
+    @property
+    def inputs(self) -> list[SymbolicArray]:
+        """Shape and dtype of the input, as the one of a list."""
+        return [self.input]
+
+    @property
+    def outputs(self) -> list[SymbolicArray]:
+        """Shape and dtype of the output, as the one of a list."""
+        return [self.output]
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Optimizer, loss and metrics as JSON can hold them; None before `compile`."""
+
+        return saving.compile_config(self)
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile as `get_compile_config` says."""
+        saving.recompile(self, config)
+
+    def to_json(self, **options) -> str:
+        """The configuration as JSON; `models.model_from_json` builds the model again."""
+        return json.dumps(serialize(self), **options)
+
+    def save(self, filepath, overwrite: bool = True, zipped=None) -> None:
+        """Write the whole model to one ``.npz`` file; see `backprop.saving`."""
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped)
+
+    def save_weights(self, filepath, overwrite: bool = True) -> None:
+        """Write the weights alone to one ``.npz`` file."""
+        saving.save_weights(self, filepath, overwrite=overwrite)
+
+    def load_weights(self, filepath, skip_mismatch: bool = False) -> None:
+        """Read what `save_weights` or `save` wrote; nothing changes unless all of it fits."""
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch)
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions=None,
+        print_fn=None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range=None,
+    ) -> None:
+        """Print the layers with their output shapes and numbers of parameters."""
+        (print_fn or print)(
+            summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
+        )
+
+    def generate(
+        self: Any,
+        prompt,
+        n: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed=None,
+    ) -> Array:
+        """Continue sequences by n tokens each, for a model that predicts the next one: integers
+        (N, T) → logits, or a softmax, of shape (N, T, vocabulary).
+
+        Parameters
+        ----------
+        prompt : array_like of int, (T,) or (N, T)
+            What to continue; at least one token. Sequences of a batch have one length.
+        n : int
+            How many tokens to append to each.
+        temperature : float, default 1.0
+            What the logits are divided by: less is safer, more is more varied, 0 takes the
+            likeliest token each time.
+        top_k : int, optional
+            Choose among the k likeliest tokens only.
+        top_p : float, optional
+            Choose among the fewest tokens that hold the share `top_p` of the probability.
+        seed : int, optional
+            Of the choices. Default: from `utils.set_random_seed`.
+
+        Returns
+        -------
+        ndarray of int, (T + n,) or (N, T + n)
+            The prompt and what follows it.
+
+        Raises
+        ------
+        TypeError
+            Where the prompt does not hold integers.
+        ValueError
+            For a token outside of the vocabulary, more steps than there are learnt positions, an
+            option out of its range, or a model that does not predict a token for each step.
+
+        Notes
+        -----
+        Where every layer can go step by step, as causal attention, recurrent layers and what works
+        on each step by itself can, a new token costs one row, and what the layers need of the
+        earlier ones is remembered. Otherwise, as with convolutions, the sequence is computed again.
+
+        Examples
+        --------
+        >>> import backprop as bp
+        >>> bp.utils.set_random_seed(0)
+        >>> layers = [bp.layers.Embedding(9, 4), bp.layers.Dense(9)]
+        >>> model = bp.Sequential([bp.Input((None,)), *layers])
+        >>> model.generate([1, 2, 3], 4, temperature=0).shape
+        (7,)
+        """
+        return generate(self, prompt, n, temperature, top_k, top_p, seed)

@@ -1,0 +1,265 @@
+"""What a model of Keras has for training: each method is a call of its trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from backprop.layer import Array
+from backprop.training.data import unpack_x_y_sample_weight
+from backprop.training.hooks import hook
+from backprop.training.tracking import metrics_in
+from backprop.training.trainer import Trainer
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def by_trainer(
+    method: Callable[Concatenate[Trainer, P], R], compiled: bool = True
+) -> Callable[Concatenate[Any, P], R]:
+    """The trainer's method as one of the model: the same arguments and docstring.
+
+    Parameters
+    ----------
+    method : function
+        Of `Trainer`.
+    compiled : bool, default True
+        Whether `compile` must have been called before.
+    """
+    name = method.__name__
+
+    @wraps(method)
+    def call(model: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        trainer = model._trainer(name) if compiled else model.trainer or Trainer(model)
+        return getattr(trainer, name)(*args, **kwargs)
+
+    return call
+
+
+class Trained:
+    """A chain that is compiled, fitted, evaluated and asked."""
+
+    trainer: Trainer | None
+    stop_training: bool
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Choose how to train.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer, default "rmsprop"
+        loss : str or Loss
+        loss_weights : float, optional
+            A factor on the loss.
+        metrics : list of str or Metric, optional
+            ``"accuracy"`` picks the kind that suits loss and data.
+        weighted_metrics : list, optional
+            Given the sample weights.
+        run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
+            Of Keras' engines; there is no graph here to compile, so only the defaults (or their
+            equivalents) are taken.
+        """
+        if steps_per_execution != 1 or jit_compile is True:
+            raise ValueError(
+                "steps_per_execution and jit_compile are of Keras' engines: there is nothing to "
+                "compile here"
+            )
+        self.trainer = Trainer(
+            self,
+            loss,
+            optimizer,
+            metrics,
+            weighted_metrics=weighted_metrics,
+            loss_weight=loss_weights,
+        )
+        self.stop_training = False
+
+    def _trainer(self, what: str) -> Trainer:
+        if self.trainer is None:
+            raise RuntimeError(
+                f"{what}() needs compile() first: model.compile(optimizer='adam', loss='mse')"
+            )
+        return self.trainer
+
+    @property
+    def optimizer(self) -> Any:
+        return self.trainer and self.trainer.optimizer
+
+    @property
+    def loss(self) -> Any:
+        return self.trainer and self.trainer.loss
+
+    @property
+    def metrics(self) -> list:
+        """Those of `compile`, and those that are attributes of the model."""
+        compiled = self.trainer.metrics.items if self.trainer else []
+        return [metric for _, metric, _ in compiled] + metrics_in(self)
+
+    @property
+    def metrics_names(self) -> list[str]:
+        return [] if self.trainer is None else list(self.trainer.results())
+
+    @property
+    def compiled(self) -> bool:
+        return self.trainer is not None
+
+    fit = by_trainer(Trainer.fit)
+
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight=None,
+        steps: int | None = None,
+        callbacks=None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics in inference: a list in the order of `metrics_names` (one number without
+        metrics), or a dict.
+
+        The arguments are those of `fit`.
+        """
+        logs = self._trainer("evaluate").evaluate(
+            x,
+            y,
+            batch_size=batch_size,
+            verbose=verbose,
+            sample_weight=sample_weight,
+            steps=steps,
+            callbacks=callbacks,
+        )
+        return present(logs, return_dict)
+
+    predict = by_trainer(Trainer.predict, compiled=False)
+
+    def predict_on_batch(self, x) -> Array:
+        """y for x, as one batch."""
+        return (self.trainer or Trainer(self)).predict_batch(x)
+
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
+    ):
+        """One optimisation step on a batch.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight
+            As `fit` takes them; all rows are one batch.
+        return_dict : bool, default False
+
+        Returns
+        -------
+        float, list or dict
+            Loss and metrics of this batch alone, before the step, as `evaluate` returns them.
+        """
+        logs = self._trainer("train_on_batch").one_batch(
+            x, y, sample_weight, class_weight, training=True
+        )
+        return present(logs, return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict: bool = False):
+        """Loss and metrics of one batch alone, in inference, as `evaluate` returns them."""
+        logs = self._trainer("test_on_batch").one_batch(x, y, sample_weight, training=False)
+        return present(logs, return_dict)
+
+    def reset_metrics(self) -> None:
+        """Forget the loss and the metrics so far. `fit`, `evaluate`, `train_on_batch` and
+        `test_on_batch` begin with it, so only `compute_metrics` by hand needs it."""
+        self._trainer("reset_metrics").reset()
+
+    def get_metrics_result(self) -> dict[str, float]:
+        """The loss and the metrics so far: of the last batch of `train_on_batch` or
+        `test_on_batch`, of the epoch until now within a `fit`, of its last epoch behind it."""
+        return self._trainer("get_metrics_result").results()
+
+    # ------------------------------------------------------------------ hooks of a subclass
+
+    @hook
+    def train_step(self, data) -> dict[str, float]:
+        """One optimisation step on a batch of `fit` or `train_on_batch`.
+
+        For subclasses: `fit` calls it only where it is overridden. An override changes the data and
+        ends in ``super().train_step(data)``, or writes the step itself: ``self.trainer.gradients(x,
+        y, sample_weight)`` returns (loss, y_pred, mask) and sets ``self.parameters.gradients``,
+        ``self.optimizer.step(self.parameters)`` moves the weights.
+
+        Parameters
+        ----------
+        data : tuple
+            ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``; see
+            `utils.unpack_x_y_sample_weight`.
+
+        Returns
+        -------
+        dict
+            Loss and metrics of the epoch so far: what the last batch returns is the epoch's.
+        """
+        return self._trainer("train_step").default_step(data, "train_step")
+
+    @hook
+    def test_step(self, data) -> dict[str, float]:
+        """The loss and the metrics of a batch of `evaluate`, of a validation or of
+        `test_on_batch`; for subclasses, as `train_step`."""
+        return self._trainer("test_step").default_step(data, "test_step")
+
+    @hook
+    def predict_step(self, data) -> Array:
+        """y for a batch ``(x,)`` of `predict` or `predict_on_batch`; for subclasses, as
+        `train_step`."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return (self.trainer or Trainer(self)).forward_batch(x)
+
+    @hook
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training: bool = True
+    ) -> float:
+        """The loss of predictions, with the penalties on the weights.
+
+        For subclasses: where it is overridden, it is what `evaluate` reports. To be trained on it
+        needs its gradient, `compute_loss_gradient`. Within a step the penalties are left out, as
+        the trainer adds them to what an override returns.
+        """
+        return self._trainer("compute_loss").default_loss(y, y_pred, sample_weight)
+
+    @hook
+    def compute_loss_gradient(self, x=None, y=None, y_pred=None, sample_weight=None) -> Array:
+        """dL/dy_pred, where L is what an overridden `compute_loss` returns, without penalties.
+
+        It is called after `compute_loss` of the same batch, and only where a subclass writes both.
+        """
+        raise TypeError(
+            f"{type(self).__name__} has no compute_loss_gradient(self, x, y, y_pred, "
+            "sample_weight): the trainer knows the gradient of its loss by itself"
+        )
+
+    @hook
+    def compute_metrics(self, x, y, y_pred, sample_weight=None) -> dict[str, float]:
+        """Update the metrics with predictions; returns the loss and the metrics so far.
+
+        For subclasses: where it is overridden, it makes the logs of each batch. Metrics that are
+        attributes of the model are reset by themselves, and are in what this method returns.
+        """
+        return self._trainer("compute_metrics").default_metrics(y, y_pred, sample_weight)
+
+
+def present(logs: dict[str, float], return_dict: bool):
+    """Results as Keras returns them: a dict, a list, or the loss alone."""
+    if return_dict:
+        return logs
+    values = list(logs.values())
+    return values if len(values) > 1 else values[0]

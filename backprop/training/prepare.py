@@ -1,0 +1,141 @@
+"""Before a loop begins: data and model fit each other, the loss and the metrics.
+
+What does not fit is an error here, before anything is changed; a step checks nothing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from backprop.layer import PREDICT, Array
+from backprop.training.data import ArrayData, Batch, Data
+from backprop.training.loop import Loop
+from backprop.training.memory import keep_freed_memory
+from backprop.training.reader import Reader
+
+
+class Prepared(Loop):
+    """A loop that readies its model for data, and data for its model."""
+
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        self.reader = Reader(self.model, self.loss)
+        self._after_softmax = None if self.loss is None else self.loss.after_softmax()
+        self._rehearsed: tuple | None = None
+        self._prepared: Any = None  # the model's vector at that time; a new one when a layer is
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_prepared": None}
+
+    def prepare(self, data: Data, who: str, *, training: bool) -> Batch:
+        """Build the model for the data and check that they fit it, the loss and the metrics, before
+        anything is changed. Returns the first batch as it is trained on."""
+        x, y, w = batch = data.first()
+        free = data.reader.any_targets
+        if y is None and not free:
+            raise ValueError(f"{who} needs y: give it beside x, or batches of (x, y)")
+        seen = (
+            x.shape[1:],
+            None if y is None else y.shape[1:],
+            data.class_weight is None if w is None else w.shape[1:],
+            free,
+        )
+        known = self.model.built and self.model.parameters is self._prepared
+        if not known or seen != self._rehearsed:
+            data.reader.forget()
+            self.model.build((None, *x.shape[1:]))
+        batch = data.check(batch)
+        if seen != self._rehearsed:
+            if not free:
+                self.rehearse(*batch)
+            self._rehearsed = seen
+        parameters = self.model.parameters
+        if not known:
+            self.settle()
+            self._prepared = parameters
+            self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
+            self._penalised = any(layer.penalises for layer in self.model.walk())
+            self._warn_of_softmax(x.shape)
+        self._fused = self._after_softmax if self.model.ends_in_softmax else None
+        if training:
+            parameters.refresh()
+            if not self.optimizer.built:
+                self.optimizer.build(parameters)
+            if not parameters.segments():
+                warnings.warn(
+                    f"{self.model.name} has no trainable weights: training will not change it",
+                    stacklevel=4,
+                )
+        return batch
+
+    def rehearse(self, x: Any, y: Array, w: Array | None) -> None:
+        """Compute the loss and the metrics of made-up predictions: what does not fit is an error
+        now, and not after a step."""
+        shape = self.model.compute_output_shape(tuple(x.shape))
+        with np.errstate(all="ignore"):
+            y_pred = np.full([1 if n is None else n for n in shape], 0.5, self.model.dtype)
+            if None not in shape and self.loss is not None:
+                self.loss.forward(y, y_pred, w)
+            self.metrics.build(y.shape, shape, (y, y_pred, w) if None not in shape else None)
+
+    def settle(self) -> None:
+        """Have freed memory kept, and find out whether layers have threads of their own."""
+        keep_freed_memory()
+        self._divides = any(layer.divides_batches for layer in self.model.walk())
+
+    def prepare_batch(
+        self,
+        reader: Reader,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any = None,
+        *,
+        who: str,
+        training: bool,
+    ) -> Batch:
+        """All rows that a user gives, as one batch."""
+        data = ArrayData(
+            reader, x, y, sample_weight, who=who, class_weight=class_weight, batch_size=1
+        )
+        data.batch_size = max(data.n, 1)
+        return self.prepare(data, who, training=training)
+
+    def forward_batch(self, x: Any) -> Array:
+        """y for x, which is checked and cast, as one batch."""
+        x = self.reader.dense(self.reader.x(x, whole=False))
+        self.model.build((None, *x.shape[1:]))
+        self.model.check_input(x.shape)
+        return self.model.forward(x, PREDICT)[0]
+
+    def check_sizes(self, data: Data, who: str, epochs: range, steps: int | None) -> None:
+        """Raise where a batch that will be read has not the rows that a stateful layer needs."""
+        wanted = self.reader.fixed_rows
+        for i, rows in data.sizes(epochs, steps) if wanted else ():
+            if rows != wanted:
+                raise ValueError(
+                    f"{self.model.name} is stateful and keeps the states of {wanted} sequences, so "
+                    f"that every batch has {wanted} rows, and batch {i + 1} of {who} would "
+                    f"have {rows}: give batch_size={wanted}, and as many rows as fill all batches"
+                )
+
+    def _warn_of_softmax(self, shape: tuple[int, ...]) -> None:
+        """Say where a model ends in a softmax that cannot be meant."""
+        if not self.model.ends_in_softmax:
+            return
+        advice = ""
+        if self.model.compute_output_shape(shape)[-1] == 1:
+            advice = (
+                "over a single unit, which is 1 whatever x is, so it cannot learn: take 'sigmoid', "
+                "or one unit for each class"
+            )
+        elif getattr(self.loss, "from_logits", False):
+            advice = (
+                "and the loss has from_logits=True, which takes another softmax of it: leave one "
+                "of the two out"
+            )
+        if advice:
+            warnings.warn(f"{self.model.name} ends in a softmax {advice}", stacklevel=5)
