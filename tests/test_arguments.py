@@ -79,6 +79,33 @@ def test_an_argument_may_stand_behind_an_inherited_one():
     assert names(Between) == ["size", "bias", "rate", "seed", "label"]
 
 
+def test_several_behind_the_same_one_stand_as_they_are_written():
+    class Between(Own):
+        bias: bool = argument(default=True, after="size")
+        slope: float = argument(default=1.0, after="size")
+
+    assert names(Between) == ["size", "bias", "slope", "rate", "seed", "label"]
+
+
+def test_a_value_without_a_type_is_another_default_of_what_the_argument_was():
+    class Always(Own):
+        rate = 1.0
+        label = "always"
+
+    assert names(Always) == names(Own)
+    assert (Always(2).rate, Always(2).label, Own(2).label) == (1.0, "always", "base")
+    assert repr(Always(2, rate=1.0)) == "Always(2)"
+    with pytest.raises(ValueError, match="Always expects rate to be a number from 0 to 1, got 2"):
+        Always(2, rate=2)
+
+
+def test_another_default_is_set_where_a_property_stands_for_the_argument():
+    class Called(Layer):
+        name = "called"
+
+    assert (Called().name, Called(name="other").name) == ("called", "other")
+
+
 def test_behind_the_sentinel_everything_is_by_keyword():
     class Closed(Own):
         first: int = 0

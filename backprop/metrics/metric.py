@@ -295,7 +295,7 @@ class Sum(NameFirst):
     26.0
     """
 
-    name = "sum"
+    name: Name = "sum"  # by position for type checkers too
 
     def __post_init__(self):
         self.total = self.add_variable(name="total")
@@ -334,7 +334,7 @@ class Mean(NameFirst):
     2.0
     """
 
-    name = "mean"
+    name: Name = "mean"  # by position for type checkers too
 
     def __post_init__(self):
         self.total = self.add_variable(name="total")
