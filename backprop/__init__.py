@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     )
     from backprop.initializers import Initializer
     from backprop.layer import INFERENCE, TRAINING, Context, InputSpec, Layer
-    from backprop.layers.containers import Input
+    from backprop.layers.inputs import Input
     from backprop.losses import Loss
     from backprop.metrics import Metric
     from backprop.models import Sequential
@@ -96,7 +96,7 @@ HOMES = {
     "TRAINING": "layer",
     "Context": "layer",
     "Initializer": "initializers",
-    "Input": "layers.containers",
+    "Input": "layers.inputs",
     "InputSpec": "layer",
     "Layer": "layer",
     "Loss": "losses",

@@ -14,7 +14,7 @@ from backprop import random
 from backprop.checks import integer
 from backprop.layer import PREDICT, Array
 from backprop.layers import Embedding, PositionEmbedding
-from backprop.layers.containers import Chain
+from backprop.layers.chain import Chain
 
 WHO = "generate()"
 

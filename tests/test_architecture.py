@@ -60,10 +60,13 @@ NEIGHBOURS = [
     ("layers.recurrent", "layers.dense"),
     ("layers.recurrent", "layers.branches"),
     ("layers.recurrent", "layers.containers"),
+    ("layers.recurrent", "layers.chain"),
     ("layers.recurrent", "layers.convolution"),
     ("layers.transformer", "layers.*"),
-    ("layers.containers", "layers.dense"),
+    ("layers.containers", "layers.inputs"),
+    ("layers.chain", "layers.containers"),
     ("layers.branches", "layers.containers"),
+    ("layers.branches", "layers.chain"),
     ("training.data", "training.reader"),
 ]
 

@@ -58,7 +58,7 @@ from backprop.layers.augmentation import (
     RandomZoom,
 )
 from backprop.layers.branches import Parallel, Residual
-from backprop.layers.containers import Chain, Input, InputLayer
+from backprop.layers.chain import Chain
 from backprop.layers.convolution import (
     Conv1D,
     Conv1DTranspose,
@@ -79,6 +79,7 @@ from backprop.layers.convolution import (
 )
 from backprop.layers.dense import Dense
 from backprop.layers.embedding import Embedding, Masking
+from backprop.layers.inputs import Input, InputLayer
 from backprop.layers.noise import (
     ActivityRegularization,
     AlphaDropout,

@@ -12,7 +12,8 @@ from backprop.input_spec import show_shape
 from backprop.layer import Array, Layer
 from backprop.layer_arrays import NOT_BUILT
 from backprop.layers.activations import Linear, build_activation, layer_of
-from backprop.layers.containers import Container, add_up, as_layer, repeated
+from backprop.layers.chain import add_up, as_layer, repeated
+from backprop.layers.containers import Container
 from backprop.masks import beside, both
 from backprop.parameters import Parameter
 from backprop.promises import came_back

@@ -11,7 +11,8 @@ from backprop.checks import Fraction, NumberFromZero, Positive
 from backprop.layer import InputSpec, Layer
 from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention, RotaryEmbedding
 from backprop.layers.branches import Residual
-from backprop.layers.containers import Chain, Container
+from backprop.layers.chain import Chain
+from backprop.layers.containers import Container
 from backprop.layers.dense import Dense
 from backprop.layers.noise import Dropout
 from backprop.layers.normalization import LayerNormalization

@@ -10,7 +10,8 @@ from backprop.arguments import Convert
 from backprop.checks import Fraction
 from backprop.input_spec import show_shape
 from backprop.losses.axes import agree, last
-from backprop.losses.loss import FLATTEN, Loss, ReductionFirst
+from backprop.losses.loss import Loss, ReductionFirst
+from backprop.losses.targets import FLATTEN
 
 Array = np.ndarray
 Shape = tuple[int | None, ...]

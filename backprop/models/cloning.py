@@ -8,7 +8,7 @@ from typing import Any
 from backprop.config import custom_object_scope, deserialize, serialize
 from backprop.layer import Layer
 from backprop.layer_arrays import unique
-from backprop.layers.containers import Input
+from backprop.layers.inputs import Input
 from backprop.models.sequential import Sequential
 from backprop.training.tracking import fresh
 

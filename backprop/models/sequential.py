@@ -7,7 +7,8 @@ from typing import Any
 
 from backprop.defaults import float_dtype, floatx
 from backprop.layer import Array, Layer
-from backprop.layers.containers import Chain, InputLayer
+from backprop.layers.chain import Chain
+from backprop.layers.inputs import InputLayer
 from backprop.models.habits import Habits
 from backprop.models.trained import Trained
 from backprop.spelling import nearest

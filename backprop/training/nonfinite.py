@@ -10,7 +10,7 @@ import numpy as np
 
 from backprop.input_spec import show_shape
 from backprop.layer import TRAINING, Array
-from backprop.layers.containers import Chain
+from backprop.layers.chain import Chain
 
 
 def warn_nonfinite(trainer: Any, x: Any, y: Any, sample_weight: Any, value: Any) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 
 from backprop.input_spec import show_shape
 from backprop.layer import Array, Layer
-from backprop.layers.containers import Chain, Container
+from backprop.layers.chain import Chain
+from backprop.layers.containers import Container
 from backprop.layers.recurrent.time import OverTime
 from backprop.layers.wrapper import Wrapper
 from backprop.masks import both

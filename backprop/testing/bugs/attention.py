@@ -14,7 +14,7 @@ from backprop.layers.attention import (
     RotaryEmbedding,
     SelfAttention,
 )
-from backprop.layers.containers import Chain
+from backprop.layers.chain import Chain
 from backprop.layers.dense import Dense
 from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
 

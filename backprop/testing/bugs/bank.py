@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import Layer
-from backprop.layers.containers import Chain
+from backprop.layers.chain import Chain
 from backprop.layers.embedding import Embedding
 
 Array = np.ndarray

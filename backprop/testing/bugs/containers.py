@@ -9,7 +9,7 @@ import numpy as np
 from backprop.layers.activations.rectifiers import Linear, ReLU
 from backprop.layers.activations.sigmoids import Sigmoid, Tanh
 from backprop.layers.branches import Parallel, Residual
-from backprop.layers.containers import Chain
+from backprop.layers.chain import Chain
 from backprop.layers.dense import Dense
 from backprop.testing.bugs.bank import Layers, bug, normal
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from backprop.layer import INFERENCE
 from backprop.layers.activations.softmax import Softmax
-from backprop.layers.containers import ActivityPenalty
+from backprop.layers.chain import ActivityPenalty
 from backprop.layers.dense import Dense
 from backprop.layers.reshaping import Flatten, Permute, RepeatVector
 from backprop.linalg import product_of_rows, rows, sum_rows

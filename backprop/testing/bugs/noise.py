@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import INFERENCE, TRAINING
-from backprop.layers.containers import Chain
+from backprop.layers.chain import Chain
 from backprop.layers.noise import (
     ActivityRegularization,
     AlphaDropout,

@@ -10,7 +10,7 @@ import numpy as np
 
 from backprop.input_spec import show_shape
 from backprop.layer import PREDICT, Context
-from backprop.layers.containers import Chain
+from backprop.layers.chain import Chain
 from backprop.testing.case import Broken, Case, DoesNotApply, Subject, largest
 from backprop.testing.probes import fits, names, wrong_inputs
 
