@@ -143,7 +143,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     ],
     "GroupQueryAttention": [
         (lambda: L.GroupQueryAttention(2, 4, 2, use_gate=True), SEQUENCE),
-        (lambda: L.GroupQueryAttention(2, 4, 1, 0.2, use_causal_mask=True, rotary=True), SEQUENCE),
+        (
+            lambda: L.GroupQueryAttention(2, 4, 1, dropout=0.2, use_causal_mask=True, rotary=True),
+            SEQUENCE,
+        ),
     ],
     "MultiHeadAttention": [
         (lambda: L.MultiHeadAttention(2, 3), SEQUENCE),
