@@ -35,7 +35,7 @@ def mean_last(x: Array) -> Array:
     return sum_last(x) / x.shape[-1]
 
 
-def share(dvalues: Array, x: Array) -> Array:
+def through_mean(dvalues: Array, x: Array) -> Array:
     """What each element of a mean over the last axis of `x` gets of dvalues: (...) → (..., 1)."""
     return (dvalues / x.shape[-1])[..., None]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.linalg import max_last, multiples, rows, sum_last
-from backprop.losses.axes import last, mean_last, share, unlast
+from backprop.losses.axes import last, mean_last, through_mean, unlast
 from backprop.losses.functions import function_of
 from backprop.losses.labels import (
     Axis,
@@ -93,7 +93,7 @@ class BinaryCrossentropy(Smoothed, BinaryLabels):
         else:
             t, p, inside = cache
             dy_pred = (p - t) / (p * (1 - p)) * inside
-        dy_pred *= share(dvalues, dy_pred)
+        dy_pred *= through_mean(dvalues, dy_pred)
         return unlast(dy_pred, self.axis)
 
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from backprop.checks import where
 from backprop.linalg import rows, sigmoid
-from backprop.losses.axes import last, mean_last, share, unlast
+from backprop.losses.axes import last, mean_last, through_mean, unlast
 from backprop.losses.classification import exponentials, normalise
 from backprop.losses.functions import function_of
 from backprop.losses.labels import (
@@ -90,7 +90,7 @@ class BinaryFocalCrossentropy(Smoothed, BinaryLabels):
         t, p, q, c, f = cache
         dp = f**self.gamma * (q - t) / (q * (1 - q)) * (p == q)
         dp += slope(f, self.gamma) * (1 - 2 * t) * c
-        dp *= self.balance(t) * share(dvalues, p)
+        dp *= self.balance(t) * through_mean(dvalues, p)
         return unlast(dp * p * (1 - p) if self.from_logits else dp, self.axis)
 
     def balance(self, t: Array) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.losses.axes import mean_last, share
+from backprop.losses.axes import mean_last, through_mean
 from backprop.losses.functions import function_of
 from backprop.losses.labels import BinaryLabels, OneHotLabels
 
@@ -64,7 +64,7 @@ class Hinge(Margin):
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         t, m = cache
-        return -share(dvalues, t) * t * (m > 0)
+        return -through_mean(dvalues, t) * t * (m > 0)
 
 
 hinge = function_of(Hinge, "[[0.0, 1.0]], [[0.5, 0.25]]", "[1.125]")
@@ -108,7 +108,7 @@ class SquaredHinge(Margin):
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         t, m = cache
-        return share(-2 * dvalues, t) * t * m
+        return through_mean(-2 * dvalues, t) * t * m
 
 
 squared_hinge = function_of(SquaredHinge, "[[0.0, 1.0]], [[0.5, 0.5]]", "[1.25]")

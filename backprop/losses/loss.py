@@ -8,7 +8,7 @@ The author of a loss writes `values` and `gradient`, the derivative of the value
             return mean_last(d * d), d
 
         def gradient(self, dvalues, d):
-            return 2 * share(dvalues, d) * d
+            return 2 * through_mean(dvalues, d) * d
 
 `dvalues` is dL/dvalues and holds the weights, the mask and the reduction already. With w the merged
 weights and N the reduction's divisor (1 for a sum, the number of values for a mean, Σw for a mean

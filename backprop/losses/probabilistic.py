@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.losses.axes import mean_last, share
+from backprop.losses.axes import mean_last, through_mean
 from backprop.losses.functions import function_of
 from backprop.losses.loss import EPSILON, ReductionFirst
 
@@ -92,7 +92,7 @@ class Poisson(ReductionFirst):
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         y_true, rate = cache
-        return share(dvalues, rate) * (1 - y_true / rate)
+        return through_mean(dvalues, rate) * (1 - y_true / rate)
 
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         if y_true.size and y_true.min() < 0:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.checks import where
-from backprop.losses.axes import last, mean_last, share, unlast
+from backprop.losses.axes import last, mean_last, through_mean, unlast
 from backprop.losses.functions import function_of
 from backprop.losses.loss import EPSILON, ReductionFirst
 from backprop.tuning import SHORT_ROW
@@ -50,7 +50,7 @@ class MeanSquaredError(ReductionFirst):
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         d = cache
-        return share(2 * dvalues, d) * d
+        return through_mean(2 * dvalues, d) * d
 
 
 mean_squared_error = function_of(
@@ -91,7 +91,7 @@ class MeanAbsoluteError(ReductionFirst):
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         d = cache
-        return share(dvalues, d) * np.sign(d)
+        return through_mean(dvalues, d) * np.sign(d)
 
 
 mean_absolute_error = function_of(MeanAbsoluteError, "[[0.0, 1.0]], [[1.0, 3.0]]", "[1.5]")
@@ -131,7 +131,7 @@ class MeanAbsolutePercentageError(ReductionFirst):
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         d, y_true = cache
-        return share(100 * dvalues, d) * np.sign(d) / np.maximum(np.abs(y_true), EPSILON)
+        return through_mean(100 * dvalues, d) * np.sign(d) / np.maximum(np.abs(y_true), EPSILON)
 
 
 mean_absolute_percentage_error = function_of(
@@ -177,7 +177,7 @@ class MeanSquaredLogarithmicError(ReductionFirst):
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         d, y_pred = cache
-        d = share(2 * dvalues, d) * d
+        d = through_mean(2 * dvalues, d) * d
         d /= 1 + np.maximum(y_pred, EPSILON)
         d *= y_pred > EPSILON
         return d
@@ -229,7 +229,7 @@ class Huber(ReductionFirst):
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         slope = cache
-        return share(dvalues, slope) * slope
+        return through_mean(dvalues, slope) * slope
 
 
 huber = function_of(Huber, "[[0.0, 0.0]], [[1.0, 3.0]]", "[1.5]")
@@ -278,7 +278,7 @@ class LogCosh(ReductionFirst):
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         d = cache
-        return share(dvalues, d) * np.tanh(d)
+        return through_mean(dvalues, d) * np.tanh(d)
 
 
 log_cosh = function_of(LogCosh, "[[0.0, 0.0]], [[0.0, 2.0]]", "[0.662501]")

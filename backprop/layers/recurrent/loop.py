@@ -190,7 +190,7 @@ class Recurrent(OverTime):
                 dstates = [np.where(held[t], 0, d) for d in dstates]
             dstates = self.reverse(t, tape, dstates, dz[t], slopes[t - first])
             if held is not None:
-                dstates = hold(held[t], passing, dstates)
+                dstates = old_where_masked(held[t], passing, dstates)
             yield t
 
     def _dy_of_steps(self, dy: Array, held: Array | None) -> Array:
@@ -250,6 +250,6 @@ class Recurrent(OverTime):
         return y, self._last_states(tape)
 
 
-def hold(held: Array, old: list[Array], new: list[Array]) -> list[Array]:
+def old_where_masked(held: Array, old: list[Array], new: list[Array]) -> list[Array]:
     """The old where a step is masked, the new elsewhere."""
     return [np.where(held, o, n) for o, n in zip(old, new, strict=True)]

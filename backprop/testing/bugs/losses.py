@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from backprop.losses.axes import last, share, unlast
+from backprop.losses.axes import last, through_mean, unlast
 from backprop.losses.classification import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -56,7 +56,7 @@ class SquaredErrorForgetsTheTwo(MeanSquaredError):
     """dy_pred = d / k, where it is 2 d / k."""
 
     def gradient(self, dvalues, cache):
-        return share(dvalues, cache) * cache
+        return through_mean(dvalues, cache) * cache
 
 
 @regression("V")
@@ -97,7 +97,7 @@ class AbsoluteErrorDividesByItself(MeanAbsoluteError):
     """sign(d) as d / |d|: 0 / 0 where the prediction is exact."""
 
     def gradient(self, dvalues, cache):
-        return share(dvalues, cache) * (cache / np.abs(cache))
+        return through_mean(dvalues, cache) * (cache / np.abs(cache))
 
 
 @regression("V", x=uniform(4, 3, low=1, high=2), y_true=uniform(4, 3, low=1, high=2, seed=1))
@@ -106,7 +106,7 @@ class PercentageErrorForgetsTheScale(MeanAbsolutePercentageError):
 
     def gradient(self, dvalues, cache):
         d, _ = cache
-        return share(100 * dvalues, d) * np.sign(d)
+        return through_mean(100 * dvalues, d) * np.sign(d)
 
 
 @positive("V")
@@ -115,7 +115,7 @@ class LogarithmicErrorForgetsTheInnerDerivative(MeanSquaredLogarithmicError):
 
     def gradient(self, dvalues, cache):
         d, y_pred = cache
-        return share(2 * dvalues, d) * d * (y_pred > EPSILON)
+        return through_mean(2 * dvalues, d) * d * (y_pred > EPSILON)
 
 
 @regression("V", x=normal(4, 3, scale=3))
@@ -139,7 +139,7 @@ class LogCoshDividesHyperbolicFunctions(LogCosh):
     """tanh as sinh / cosh: infinity over infinity for large errors."""
 
     def gradient(self, dvalues, cache):
-        return share(dvalues, cache) * (np.sinh(cache) / np.cosh(cache))
+        return through_mean(dvalues, cache) * (np.sinh(cache) / np.cosh(cache))
 
 
 @regression("V")
