@@ -324,6 +324,8 @@ def once(build):
         for layer in self.sublayers():
             layer.adopt_dtype(self.dtype)
         try:
+            if self.input_spec is not None:
+                self.check_input(input_shape)
             build(self, input_shape)
         except BaseException:
             for layer, before in unbuilt:  # half-built is unbuilt, layers within too

@@ -157,9 +157,23 @@ def product_of_rows(x, dy: Array, out: Array) -> None:
         out[...] = x.T @ dy
 
 
-def gradients_of_affine(x, dz: Array, dkernel: Array, dbias: Array) -> None:
-    """dkernel = xᵀ dz and dbias = Σ_rows dz, for z = x kernel + bias."""
-    if type(x) is np.ndarray and x.dtype is dz.dtype is dkernel.dtype:
+def affine(x, kernel: Array, bias: Array | None = None) -> Array:
+    """z = x kernel + bias over the last axis: (..., n) → (..., units), fresh. A matrix x may be
+    sparse."""
+    if x.ndim == 2:
+        z = multiply(x, kernel)
+    else:
+        z = multiply(rows(x), kernel).reshape(*x.shape[:-1], kernel.shape[1])
+    if bias is not None:
+        z += bias
+    return z
+
+
+def gradients_of_affine(x, dz: Array, dkernel: Array, dbias: Array | None = None) -> None:
+    """dkernel = xᵀ dz and dbias = Σ_rows dz, where there is a bias, for z = x kernel + bias."""
+    if dbias is None:
+        product_of_rows(x, dz, out=dkernel)
+    elif type(x) is np.ndarray and x.dtype is dz.dtype is dkernel.dtype:
         if x.ndim != 2:
             x, dz = rows(x), rows(dz)
         multiply(x.T, dz, dkernel)  # what follows does the same, with more questions asked

@@ -6,7 +6,7 @@ from backprop.checks import Positive
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.kernels import KernelAndBias
-from backprop.linalg import gradients_of_affine, multiply, product_of_rows, rows
+from backprop.linalg import affine, gradients_of_affine
 from backprop.promises import short_for
 
 
@@ -57,17 +57,16 @@ class Dense(KernelAndBias):
     sparse_input = True
     changeable = ("activation",)
     input_spec = InputSpec(min_ndim=2)
+    bias = dbias = None
 
     def build(self, input_shape):
-        self.check_input(input_shape)
-        n = input_shape[-1]
-        self.kernel, self.dkernel = self.declared_param("kernel", (n, self.units))
+        self.kernel, self.dkernel = self.declared_param("kernel", (input_shape[-1], self.units))
         if self.use_bias:
             self.bias, self.dbias = self.declared_param("bias", (self.units,))
         build_activation(self.activation, (*input_shape[:-1], self.units))
         # a subclass with a forward of its own may couple time steps
         self.time_local = type(self).forward is Dense.forward and self.activation.time_local
-        self.input_spec = InputSpec(min_ndim=2, axes={-1: n})
+        self.input_spec = InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
     def compute_output_shape(self, input_shape):
         return self.activation.compute_output_shape((*input_shape[:-1], self.units))
@@ -76,28 +75,25 @@ class Dense(KernelAndBias):
         return self.activation.obeys_mask(x, mask)
 
     def forward(self, x, ctx=INFERENCE):
-        if x.ndim == 2:
-            z = multiply(x, self.kernel)
-        else:
-            z = multiply(rows(x), self.kernel).reshape(*x.shape[:-1], self.units)
-        if self.use_bias:
-            z += self.bias
+        z = affine(x, self.kernel, self.bias)
         y, a = self.activation.finish(z, ctx)
         return y, (x, a)
-
-    def backward_params(self, dy, cache):
-        x, a = cache
-        self._set_gradients(x, self.activation.backward(dy, a))
 
     def backward(self, dy, cache):
         x, a = cache
         return self.backward_of_product(self.activation.backward(dy, a), x)
 
+    def backward_params(self, dy, cache):
+        x, a = cache
+        self._set_gradients(x, self.activation.backward(dy, a))
+
     def backward_of_product(self, dz, x):
         """dL/dz → dL/dx, where z = x · kernel + bias."""
         self._set_gradients(x, dz)
-        dx = multiply(rows(dz), self.kernel.T)
-        return dx if x.ndim == 2 else dx.reshape(x.shape)
+        return affine(dz, self.kernel.T)
+
+    def _set_gradients(self, x, dz) -> None:
+        gradients_of_affine(x, dz, self.dkernel, self.dbias)
 
     @property
     @short_for("forward", "backward", "backward_params")
@@ -106,12 +102,6 @@ class Dense(KernelAndBias):
 
     def backward_logits(self, dz, cache, *, dx=True):
         return self.backward_of_product(dz, cache[0]) if dx else self._set_gradients(cache[0], dz)
-
-    def _set_gradients(self, x, dz) -> None:
-        if self.use_bias:
-            gradients_of_affine(x, dz, self.dkernel, self.dbias)
-        else:
-            product_of_rows(x, dz, out=self.dkernel)
 
     def advice(self, shape) -> str:
         return "; add Flatten() before it" if len(shape) > 2 else ""

@@ -127,7 +127,6 @@ class TransformerBlock(Container):
             )
 
     def build(self, input_shape):
-        self.check_input(input_shape)
         d = input_shape[-1]
         if d is None or d % self.num_heads:
             raise ValueError(

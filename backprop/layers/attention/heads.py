@@ -103,7 +103,6 @@ class SelfAttention(KernelAndBias, OrderOfSteps, kw_only=True, by_position=True)
             )
 
     def build(self, input_shape):
-        self.check_input(input_shape)
         d, (key_dim, value_dim) = input_shape[-1], self.sizes
         self.query = self._projection((d,), (self.heads, key_dim), "query")
         self.key = self._projection((d,), (self.groups, key_dim), "key")

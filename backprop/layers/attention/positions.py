@@ -133,7 +133,6 @@ class PositionEmbedding(Positions):
     embeddings_constraint: ConstraintLike = None
 
     def build(self, input_shape):
-        self.check_input(input_shape)
         self.embeddings, self.dembeddings = self.param(
             "embeddings",
             (self.sequence_length, input_shape[-1]),

@@ -73,7 +73,6 @@ class Convolutional(Layer, kw_only=True, by_position=True):
         self.input_spec = InputSpec(ndim=self.axes + 2)
 
     def build(self, input_shape):
-        self.check_input(input_shape)
         channels = shape_last(input_shape, self.data_format)[-1]
         self.build_kernels(channels)
         if self.use_bias:

@@ -59,7 +59,6 @@ class OverAxes(Pooling):
     _laid = None  # the windows for the lengths that it was built for
 
     def build(self, input_shape):
-        self.check_input(input_shape)
         sizes = self.sizes(input_shape)
         if None not in sizes:
             self._laid = sizes, self._numbered(sizes)

@@ -60,7 +60,6 @@ class Images(Recurrent):
         self.input_spec = InputSpec(ndim=self.axes + 3)
 
     def build(self, input_shape):
-        self.check_input(input_shape)
         *sizes, channels = shape_last(self._one_step(input_shape), self.data_format)[1:]
         if None in sizes:
             raise ValueError(

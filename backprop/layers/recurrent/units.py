@@ -41,7 +41,6 @@ class Units(Unrolled):
     input_spec = InputSpec(ndim=3)
 
     def build(self, input_shape):
-        self.check_input(input_shape)
         n, width = input_shape[-1], self.gates * self.units
         self.make_weights((n, width), (self.units, width), self.bias_shape())
         self.make_carry(input_shape, (self.units,))
