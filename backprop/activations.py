@@ -16,9 +16,7 @@ import numpy as np
 
 from backprop.absent import face
 from backprop.arguments import EMPTY, parameters_of
-from backprop.config import custom_object_scope
-from backprop.config import deserialize as object_of
-from backprop.config import serialize as config_of
+from backprop.config import custom_object_scope, deserialize as object_of, serialize as config_of
 from backprop.layer import INFERENCE, Array, Layer
 from backprop.layers.activations import (
     CELU,

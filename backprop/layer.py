@@ -34,13 +34,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backprop import constraints, initializers, regularizers
-from backprop.context import INFERENCE as INFERENCE
-from backprop.context import PREDICT as PREDICT
-from backprop.context import TRAINING as TRAINING
-from backprop.context import Context as Context
+from backprop.context import (
+    INFERENCE as INFERENCE,
+    PREDICT as PREDICT,
+    TRAINING as TRAINING,
+    Context as Context,
+)
 from backprop.defaults import floatx
-from backprop.input_spec import InputSpec as InputSpec
-from backprop.input_spec import Shape as Shape
+from backprop.input_spec import InputSpec as InputSpec, Shape as Shape
 from backprop.layer_face import LayerFace
 from backprop.parameters import Parameter, State, spend
 from backprop.promises import check_methods, leave_shortcuts

@@ -202,6 +202,10 @@ def classes_in(
     return [item for name, item in found.items() if name not in aliases], aliases
 
 
+def in_capitals_too(**aliases: Any) -> dict[str, Any]:
+    return aliases | {name.upper(): item for name, item in aliases.items()}
+
+
 def users_own(name: str | None) -> Any:
     """What is in scope or registered under a name, of whatever family; None for nothing."""
     return _custom_objects.get(name) or _registered.get(name) if name else None

@@ -6,8 +6,7 @@ from itertools import groupby, product
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from backprop.losses import CTC
 from backprop.utils import ctc_decode

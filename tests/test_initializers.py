@@ -8,8 +8,7 @@ os.environ.setdefault("KERAS_BACKEND", "numpy")
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 from backprop import initializers, utils

@@ -10,8 +10,7 @@ os.environ.setdefault("KERAS_BACKEND", "numpy")
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from keras_parity import keras_in
 
 from backprop import activations, constraints, losses, metrics, regularizers

@@ -7,8 +7,7 @@ os.environ.setdefault("KERAS_BACKEND", "numpy")
 import numpy as np
 import pytest
 from finite_differences import assert_slope
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from backprop import regularizers
 from backprop.regularizers import L1, L1L2, L2, OrthogonalRegularizer, Regularizer

@@ -51,6 +51,7 @@ from backprop.losses.regression import (
     mean_squared_error,
     mean_squared_logarithmic_error,
 )
+from backprop.registry import classes_in, in_capitals_too
 
 __all__ = [
     "CTC",
@@ -99,40 +100,16 @@ __all__ = [
 
 REGISTRY = Registry(
     "losses",
-    [
-        MeanSquaredError,
-        MeanAbsoluteError,
-        MeanAbsolutePercentageError,
-        MeanSquaredLogarithmicError,
-        Huber,
-        LogCosh,
-        CosineSimilarity,
-        BinaryCrossentropy,
-        CategoricalCrossentropy,
-        SparseCategoricalCrossentropy,
-        Hinge,
-        SquaredHinge,
-        CategoricalHinge,
-        BinaryFocalCrossentropy,
-        CategoricalFocalCrossentropy,
-        CategoricalGeneralizedCrossEntropy,
-        KLDivergence,
-        Poisson,
-        CTC,
-    ],
-    {
-        "mse": MeanSquaredError,
-        "MSE": MeanSquaredError,
-        "mae": MeanAbsoluteError,
-        "MAE": MeanAbsoluteError,
-        "mape": MeanAbsolutePercentageError,
-        "MAPE": MeanAbsolutePercentageError,
-        "msle": MeanSquaredLogarithmicError,
-        "MSLE": MeanSquaredLogarithmicError,
-        "bce": BinaryCrossentropy,
-        "BCE": BinaryCrossentropy,
-        "kld": KLDivergence,
-        "KLD": KLDivergence,
+    classes_in(globals(), Loss)[0],
+    in_capitals_too(
+        mse=MeanSquaredError,
+        mae=MeanAbsoluteError,
+        mape=MeanAbsolutePercentageError,
+        msle=MeanSquaredLogarithmicError,
+        bce=BinaryCrossentropy,
+        kld=KLDivergence,
+    )
+    | {
         "kullback_leibler_divergence": KLDivergence,
         "logcosh": LogCosh,
         "huber_loss": Huber,

@@ -85,6 +85,7 @@ from backprop.metrics.regression import (
     R2Score,
     RootMeanSquaredError,
 )
+from backprop.registry import classes_in, in_capitals_too
 from backprop.spelling import snake_case
 
 __all__ = [
@@ -166,99 +167,20 @@ __all__ = [
     "top_k_categorical_accuracy",
 ]
 
-CLASSES: tuple[type[Metric], ...] = (
-    Mean,
-    Sum,
-    MeanMetricWrapper,
-    Accuracy,
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    SparseCategoricalAccuracy,
-    TopKCategoricalAccuracy,
-    SparseTopKCategoricalAccuracy,
-    MeanSquaredError,
-    RootMeanSquaredError,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredLogarithmicError,
-    CosineSimilarity,
-    LogCoshError,
-    R2Score,
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    SparseCategoricalCrossentropy,
-    KLDivergence,
-    Poisson,
-    Hinge,
-    SquaredHinge,
-    CategoricalHinge,
-    TruePositives,
-    TrueNegatives,
-    FalsePositives,
-    FalseNegatives,
-    Precision,
-    Recall,
-    SensitivityAtSpecificity,
-    SpecificityAtSensitivity,
-    PrecisionAtRecall,
-    RecallAtPrecision,
-    AUC,
-    FBetaScore,
-    F1Score,
-    IoU,
-    BinaryIoU,
-    MeanIoU,
-    OneHotIoU,
-    OneHotMeanIoU,
-    PearsonCorrelation,
-    ConcordanceCorrelation,
-    ConfusionMatrix,
-)
-
-FUNCTIONS |= {
-    fn.__name__: fn
-    for fn in (
-        binary_accuracy,
-        categorical_accuracy,
-        sparse_categorical_accuracy,
-        top_k_categorical_accuracy,
-        sparse_top_k_categorical_accuracy,
-        binary_crossentropy,
-        binary_focal_crossentropy,
-        categorical_crossentropy,
-        categorical_focal_crossentropy,
-        categorical_hinge,
-        concordance_correlation,
-        pearson_correlation,
-        hinge,
-        huber,
-        kl_divergence,
-        log_cosh,
-        mean_absolute_error,
-        mean_absolute_percentage_error,
-        mean_squared_error,
-        mean_squared_logarithmic_error,
-        poisson,
-        sparse_categorical_crossentropy,
-        squared_hinge,
-    )
-}
+CLASSES, _ = classes_in(globals(), Metric)
+NO_METRICS = ("apply_mask", "deserialize", "get", "registry", "resolve", "serialize")
+FUNCTIONS |= {n: globals()[n] for n in __all__ if n[0].islower() and n not in NO_METRICS}
 
 registry = Registry(
     "metrics",
     CLASSES,
-    {
-        "bce": BinaryCrossentropy,
-        "BCE": BinaryCrossentropy,
-        "mse": MeanSquaredError,
-        "MSE": MeanSquaredError,
-        "mae": MeanAbsoluteError,
-        "MAE": MeanAbsoluteError,
-        "mape": MeanAbsolutePercentageError,
-        "MAPE": MeanAbsolutePercentageError,
-        "msle": MeanSquaredLogarithmicError,
-        "MSLE": MeanSquaredLogarithmicError,
-    },
+    in_capitals_too(
+        bce=BinaryCrossentropy,
+        mse=MeanSquaredError,
+        mae=MeanAbsoluteError,
+        mape=MeanAbsolutePercentageError,
+        msle=MeanSquaredLogarithmicError,
+    ),
 )
 registry.base = Metric
 registry.inputs = (2,)

@@ -3,8 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from backprop import layers as L
-from backprop import losses
+from backprop import layers as L, losses
 from backprop.gradcheck.catalogue import pair_for
 
 ELEMENTWISE = sorted(

@@ -5,8 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from gradcheck.correct_layers import subjects
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, given, settings, strategies as st
 
 from backprop.gradcheck import gradcheck
 

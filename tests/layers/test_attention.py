@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import reference
 from finite_differences import assert_gradients
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from inputs import with_weights
 
 from backprop.layer import TRAINING, Context

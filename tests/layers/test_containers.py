@@ -5,8 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from finite_differences import assert_gradients
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from inputs import drawn
 
 from backprop import layers

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from convolution_cases import AXES, RANDOM_BIAS, convolutions, make, naive
 from finite_differences import assert_gradients
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from inputs import drawn
 
 from backprop import layers

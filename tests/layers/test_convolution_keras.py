@@ -5,8 +5,7 @@ import inspect
 import numpy as np
 import pytest
 from convolution_cases import AXES, RANDOM_BIAS, convolutions, make
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from inputs import drawn
 from keras_parity import close, keras_in
 

@@ -3,8 +3,7 @@ import pytest
 import reference
 import scipy.sparse
 from finite_differences import assert_gradients
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from inputs import drawn
 from keras_parity import close, keras_in
 

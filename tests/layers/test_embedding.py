@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import reference
 from finite_differences import assert_gradients
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from backprop import Sequential
 from backprop.layer import Context

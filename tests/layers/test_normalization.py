@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import reference
 from finite_differences import assert_gradients
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from keras_parity import close, keras_in
 
 from backprop import parallel

@@ -6,8 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from finite_differences import assert_gradients
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from inputs import normal, with_weights
 
 import backprop as bp

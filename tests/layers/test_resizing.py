@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import reference
 from finite_differences import assert_gradients
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from inputs import drawn
 from keras_parity import close, keras_in
 

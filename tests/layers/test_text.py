@@ -10,8 +10,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import backprop as bp
 from backprop.config import custom_object_scope, register_keras_serializable

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import reference
 from finite_differences import assert_loss_gradient
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import backprop as bp
 from backprop import losses

@@ -9,8 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 from finite_differences import assert_loss_gradient
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from backprop import Input, Sequential, losses, metrics
 from backprop.layers import Dense

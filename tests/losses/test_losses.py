@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from finite_differences import assert_loss_gradient
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from backprop import losses
 from backprop.losses import Loss

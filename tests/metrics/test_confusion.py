@@ -9,8 +9,7 @@ os.environ.setdefault("KERAS_BACKEND", "numpy")
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import backprop as bp
 from backprop import metrics

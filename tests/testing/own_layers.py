@@ -6,12 +6,10 @@ A class may have several rows. A class of the registries without a row fails `te
 
 import numpy as np
 import reference
-from convolution_cases import naive as naive_convolution
-from convolution_cases import rows as convolution
+from convolution_cases import naive as naive_convolution, rows as convolution
 from hypothesis import strategies as st
 
-from backprop import layers as L
-from backprop import losses
+from backprop import layers as L, losses
 from backprop.initializers import Constant
 from backprop.testing import (
     LAWS,

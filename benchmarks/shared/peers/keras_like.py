@@ -19,10 +19,10 @@ from shared.layers import (
     Layer,
     LayerNormalization,
     MultiHeadAttention,
+    PositionEmbedding as Positions,
     Residual,
     Shape,
 )
-from shared.layers import PositionEmbedding as Positions
 from shared.peers import NotOffered, Peer, Variants
 from shared.peers.loop import Loop
 from shared.rows import SGD, Array, Row, batches, epoch, weights
