@@ -5,8 +5,10 @@ import fnmatch
 import functools
 import importlib
 import inspect
+import io
 import re
 import subprocess
+import tokenize
 import tomllib
 from pathlib import Path
 
@@ -411,6 +413,58 @@ def test_an_extra_without_code_is_found():
     tree = ast.parse("def f():\n    import matplotlib.pyplot as plt")
 
     assert missing_code({"mpi": ["mpi4py>=4"], "plot": ["matplotlib>=3.9"]}, [tree]) == ["mpi4py"]
+
+
+# ------------------------------------------------------------------------------------------- sizes
+
+
+def lines_of_code(path, name=None):
+    """Lines that hold more than a comment or a docstring; of one class, where its name is given."""
+    text = path.read_text()
+    tree = ast.parse(text)
+    of = next(n for n in tree.body if getattr(n, "name", None) == name) if name else tree
+    described = {
+        line
+        for node in ast.walk(of)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for line in range(node.lineno, node.end_lineno + 1)
+    }
+    first, last = (of.lineno, of.end_lineno) if name else (1, text.count("\n") + 1)
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    lines = {
+        line
+        for token in tokens
+        if token.type not in skipped | {tokenize.ENDMARKER}
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    return len({line for line in lines - described if first <= line <= last})
+
+
+def test_the_core_is_read_in_an_afternoon():
+    core = "layer layers.chain vector losses.loss optimizers.optimizer training.loop"
+
+    assert sum(lines_of_code(MODULES[name]) for name in core.split()) < 900
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "most"),
+    [
+        ("layers.dense", "Dense", 45),
+        ("layers.recurrent.lstm", None, 130),
+        ("layers.convolution.ordinary", None, 150),
+        ("optimizers.adam", "Adam", 40),
+    ],
+)
+def test_a_class_shows_its_mathematics_and_little_else(module, name, most):
+    assert lines_of_code(MODULES[module], name) <= most
+
+
+def test_lines_of_code_are_counted_without_what_explains_them(tmp_path):
+    path = tmp_path / "some.py"
+    path.write_text('"""What it is.\n\nAnd why."""\n\n# a remark\nx = (\n    1,\n)  # another\n')
+
+    assert lines_of_code(path) == 3
 
 
 # ---------------------------------------------------------------------------------------- top level

@@ -82,19 +82,10 @@ class Adam(Optimizer):
     def begin(self, lr: float) -> None:
         b1, b2, t = self.beta_1, self.beta_2, self.updates + 1
         if 1 - b1 != self.unit_1 or 1 - b2 != self.unit_2:
-            self._change_units(1 - b1, 1 - b2)
+            self.count_in(unit_1=1 - b1, unit_2=1 - b2)
         root = math.sqrt(1 - b2)
         rate = lr * (1 - b1) / root * math.sqrt(1 - b2**t) / (1 - b1**t)
         self._numbers.set(b1, b2, self.epsilon / root, rate)
-
-    def _change_units(self, unit_1: float, unit_2: float) -> None:
-        """The betas have changed: the means m and v stay what they are, M and V do not."""
-        assert self._slots is not None
-        before = {name: self.unit(name) for group in self.slots() for name in group}
-        self.unit_1, self.unit_2 = unit_1, unit_2
-        for name, unit in before.items():
-            for vector in self._slots.vectors[name].values():
-                vector *= unit / self.unit(name)
 
     def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
         m, v, *hat, t = work

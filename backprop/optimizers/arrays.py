@@ -32,6 +32,15 @@ class OfArrays(Bookkeeping):
         iterations = checks.integer(iterations, type(self).__name__, "iterations", least=0)
         self._steps = iterations * (self._accumulates or 1)
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "update_step" in cls.__dict__:
+            raise TypeError(
+                f"{cls.__name__}.update_step is Keras' way to write an optimizer; here, write "
+                "update(self, w, g, lr, *slots, *scratch), which changes w in place, and slots(), "
+                "which names what is remembered. See backprop.optimizers.Optimizer"
+            )
+
     def apply(self, grads: Iterable[Array | None], trainable_variables: Any = None) -> None:
         """One step on a list of arrays, which are changed in place.
 

@@ -55,6 +55,15 @@ class Bookkeeping(Configurable):
         """What a slot is multiplied with to be Keras' variable."""
         return 1.0
 
+    def count_in(self, **units: float) -> None:
+        """Change numbers that `unit` rests on: the slots hold others, and mean what they meant."""
+        assert self._slots is not None
+        before = {name: self.unit(name) for group in self.slots() for name in group}
+        self.__dict__ |= units
+        for name, unit in before.items():
+            for vector in self._slots.vectors[name].values():
+                vector *= unit / self.unit(name)
+
     @property
     def built(self) -> bool:
         return self._slots is not None

@@ -13,13 +13,15 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.arguments import Argument
+from backprop import checks
+from backprop.arguments import Argument, Convert
 from backprop.optimizers import schedules
 from backprop.optimizers.readings import Rate, reading
+from backprop.optimizers.slots import ACCUMULATOR
 
 
 class Hyperparameter(Argument):
@@ -148,6 +150,31 @@ class Flag(Argument):
     def __set__(self, optimizer: Any, value: Any) -> None:
         optimizer.__dict__[self.slot] = value
         optimizer._refit()
+
+
+def accumulates(optimizer: Any) -> int | None:
+    return optimizer._accumulates
+
+
+def accumulate_over(optimizer: Any, steps: int | None) -> None:
+    if steps is not None:
+        checks.integer(steps, type(optimizer).__name__, "gradient_accumulation_steps", least=2)
+    iterations = optimizer.updates
+    optimizer.__dict__["_accumulates"] = steps
+    optimizer.iterations = iterations  # what was gathered for the next one is left out
+    if optimizer._slots is not None:
+        optimizer._slots.clear(ACCUMULATOR)
+    optimizer._refit()
+
+
+def no_scale(value: Any, who: str, name: str) -> None:
+    raise ValueError(
+        f"{who} got {name}={value!r}: scaling the loss is for half precision, and backprop "
+        "computes in float32 and float64; leave it out"
+    )
+
+
+HalfPrecision = Annotated[None, Convert(no_scale)]
 
 
 def scheduled(optimizer: Any, name: str) -> bool:

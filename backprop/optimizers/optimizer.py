@@ -25,42 +25,24 @@ A new optimizer writes `update`, and `slots` if it remembers anything:
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, dataclass_transform
+from typing import Any, dataclass_transform
 
 import numpy as np
 
-from backprop import checks
-from backprop.arguments import Convert, argument, managed
+from backprop.arguments import argument, managed
 from backprop.checks import Name, Positive
 from backprop.optimizers.arrays import OfArrays
-from backprop.optimizers.hyperparameters import Clip, Flag, Hyperparameter, LearningRate
+from backprop.optimizers.hyperparameters import (
+    Clip,
+    Flag,
+    HalfPrecision,
+    Hyperparameter,
+    LearningRate,
+    accumulate_over,
+    accumulates,
+)
 from backprop.optimizers.slots import ACCUMULATOR, Array, Block, Stretch
 from backprop.vector import ParameterVector
-
-
-def accumulates(optimizer: Optimizer) -> int | None:
-    return optimizer._accumulates
-
-
-def accumulate_over(optimizer: Optimizer, steps: int | None) -> None:
-    if steps is not None:
-        checks.integer(steps, type(optimizer).__name__, "gradient_accumulation_steps", least=2)
-    iterations = optimizer.updates
-    optimizer.__dict__["_accumulates"] = steps
-    optimizer.iterations = iterations  # what was gathered for the next one is left out
-    if optimizer._slots is not None:
-        optimizer._slots.clear(ACCUMULATOR)
-    optimizer._refit()
-
-
-def no_scale(value: Any, who: str, name: str) -> None:
-    raise ValueError(
-        f"{who} got {name}={value!r}: scaling the loss is for half precision, and backprop "
-        "computes in float32 and float64; leave it out"
-    )
-
-
-HalfPrecision = Annotated[None, Convert(no_scale)]
 
 
 @dataclass_transform(field_specifiers=(argument, managed, Hyperparameter, LearningRate, Clip, Flag))
@@ -142,15 +124,6 @@ class Optimizer(OfArrays, kw_only=True, by_position=True):
     name: Name = None
 
     changeable = ("ema_overwrite_frequency", "name")
-
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        if "update_step" in cls.__dict__:
-            raise TypeError(
-                f"{cls.__name__}.update_step is Keras' way to write an optimizer; here, write "
-                "update(self, w, g, lr, *slots, *scratch), which changes w in place, and slots(), "
-                "which names what is remembered. See backprop.optimizers.Optimizer"
-            )
 
     # ----------------------------------------------------------- what the author of one writes
 

@@ -10,8 +10,6 @@ import io
 import tokenize
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "backprop"
 KINDS = {  # what a room is for: its colour, the rooms
@@ -129,6 +127,8 @@ def places(arrows: dict[str, set[str]], level: dict[str, int]) -> dict[str, tupl
 
 
 def draw(path: Path) -> None:
+    import matplotlib.pyplot as plt
+
     everything, sizes = house()
     arrows = direct(everything)
     at = places(arrows, floors(everything))
