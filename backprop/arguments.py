@@ -26,17 +26,18 @@ What happens when
 What is an argument
 -------------------
 An annotated attribute, as in a dataclass, but for one that begins with ``_``, is a `ClassVar`, is
-an array without a value (a parameter, which `build` makes) or gives an attribute of a base class a
-type. A type may say how a value is checked and converted: ``Annotated[int, Convert(integer)]``. Its
-default stands behind it, bare or in an `argument(default=...)` that says more of it.
+an array without a value (a parameter, which `build` makes) or sets a flag of a base class, such as
+`integer_input`. A type may say how a value is checked and converted, ``Annotated[int,
+Convert(integer)]``. Its default stands behind it, bare or in an `argument(default=...)` that says
+more of it.
 
 Their order is Keras': those of the class, then those of its base classes. One that is declared
 again with a bare default keeps its place; `argument(...)` puts it where it is written, or behind
 another. One that is assigned a value without a type has another default, and is otherwise what it
 was. What stands behind ``_: KW_ONLY``, the inherited ones too, is given by keyword alone, as in a
-dataclass. A class that is made
-with `kw_only=True` has them by keyword alone, as type checkers demand of base classes; a group of
-arguments that belongs into the middle adds `by_position=True`, and is by position too when called.
+dataclass; so are those of a class that is made with `kw_only=True`, as type checkers demand of base
+classes. A group of arguments that belongs into the middle adds `by_position=True`, and is given by
+position too.
 """
 
 from __future__ import annotations
@@ -183,7 +184,10 @@ def is_argument(cls: type, name: str, hint: Any, value: Any) -> bool:
     if value is EMPTY and hint is np.ndarray:
         return False
     above = cls.__mro__[1:]
-    return any(name in declared(c) for c in above) or not any(name in vars(c) for c in above)
+    if any(name in declared(c) for c in above):
+        return True
+    found = next((vars(c)[name] for c in above if name in vars(c)), EMPTY)
+    return found is EMPTY or hasattr(found, "__get__")  # a method gives way, a flag stays one
 
 
 def converter(hint: Any, default: Any) -> Callable[[Any, str, str], Any] | None:

@@ -130,22 +130,35 @@ def test_an_argument_that_a_class_decides_is_none_of_its_arguments():
 # ------------------------------------------------------------------ what is no argument
 
 
+class Plain(Layer):
+    units: int = 1
+    kernel: np.ndarray
+    integer_input: bool = True  # an attribute of every layer
+    limit: ClassVar[int] = 3
+    _hidden: int = 0
+
+    def forward(self, x, ctx=INFERENCE):
+        return x, None
+
+    def backward(self, dy, cache):
+        return dy
+
+
 def test_what_is_no_argument():
-    class Plain(Layer):
-        units: int
-        kernel: np.ndarray
-        integer_input: bool = True  # an attribute of every layer
-        limit: ClassVar[int] = 3
-        _hidden: int = 0
-
-        def forward(self, x, ctx=INFERENCE):
-            return x, None
-
-        def backward(self, dy, cache):
-            return dy
-
     assert names(Plain)[:2] == ["units", "activity_regularizer"]
     assert Plain(4).integer_input
+
+
+def test_an_argument_may_have_the_name_of_a_method_and_not_that_of_a_property():
+    class Stepping(Plain):
+        step: int = 2
+
+    class Weighing(Plain):
+        weights: Any = None
+
+    assert Stepping(step=3).step == 3
+    with pytest.raises(AttributeError, match="every layer has weights of its own"):
+        Weighing(weights=[1])
 
 
 def test_a_name_that_only_type_checkers_know_is_no_obstacle():
