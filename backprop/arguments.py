@@ -12,11 +12,11 @@ takes ``Scaled(factor=2.0, units=None, *, trainable=True, dtype=None, name=None,
 
 What happens when
 -----------------
-* **The class is defined.** Nothing yet: a decorator (`dataclass`) may still write a constructor.
-* **The first object is made** (`prepare`). Each class of the chain that has no `__init__` of its
-  own, and declares arguments, has a `__post_init__` or joins several bases, is given one
-  (`constructor`). A class that writes its own `__init__` is left as it is, and its annotations are
-  annotations.
+* **The class is defined.** A class that does not write its own `__init__` gets a `Promise` of one;
+  one that does is left as it is, and its annotations are annotations.
+* **The first object is made**, or somebody asks for the constructor (`prepare`). Each class of the
+  chain that declares arguments, has a `__post_init__` or joins several bases, is given one
+  (`constructor`); the others inherit theirs. Types are looked up now, when all names are there.
 * **Every object.** `Configurable.__new__` binds the call to names (`bind`), and the constructor
 
   1. calls the nearest written `__init__` of a base class, if there is one, with what is its own,
@@ -48,7 +48,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, Field, dataclass, replace
 from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
 import numpy as np
@@ -144,7 +144,7 @@ def declared(cls: type) -> dict[str, Declared]:
     found = {}
     if getattr(cls, "declares_arguments", False) and not writes_its_own(cls):
         for name, annotation in inspect.get_annotations(cls).items():
-            value = vars(cls).get(name, EMPTY)
+            value = value_of(cls, name)
             hint = resolved(annotation, cls)
             if is_argument(cls, name, hint, value):
                 says = value if isinstance(value, Argument) else None
@@ -152,6 +152,17 @@ def declared(cls: type) -> dict[str, Declared]:
                 found[name] = Declared(name, default, says, converter(hint, default), plain(hint))
         found |= redefaulted(cls)
     return found
+
+
+def value_of(cls: type, name: str) -> Any:
+    """What a class assigns to an annotated attribute; of a dataclass' `field` the default."""
+    value = vars(cls).get(name, EMPTY)
+    field = vars(cls).get("__dataclass_fields__", {}).get(name, value)
+    if not isinstance(field, Field):
+        return value
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return EMPTY if field.default is MISSING else field.default
 
 
 def redefaulted(cls: type) -> dict[str, Declared]:
@@ -402,6 +413,18 @@ def construct(cls: type, self: Any, given: Mapping[str, Any]) -> None:
         complete(self)
 
 
+class Promise:
+    """The constructor of a class, made when it is asked for."""
+
+    def __init__(self, cls: type):
+        self.declared_by = cls
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        prepare(self.declared_by)
+        init = self.declared_by.__init__
+        return init if instance is None else types.MethodType(init, instance)
+
+
 def constructor(cls: type) -> Callable[..., None]:
     def __init__(self, *args, **kwargs):
         if type(self).__init__ is not __init__ or self._made:
@@ -424,8 +447,11 @@ def prepare(cls: type) -> None:
             settle_default(c, name)
         if writes_its_own(c):
             c.__init__ = noting_the_end(vars(c)["__init__"])
-        elif "__init__" not in vars(c) and (own or adds(c)):
-            c.__init__ = constructor(c)
+        elif isinstance(vars(c).get("__init__"), Promise):
+            if own or adds(c):
+                c.__init__ = constructor(c)
+            else:
+                del c.__init__
 
 
 def adds(cls: type) -> bool:

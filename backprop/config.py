@@ -19,6 +19,7 @@ from backprop.absent import face
 from backprop.arguments import (
     EMPTY,
     ConstructorSignature,
+    Promise,
     argument,
     bind,
     declared,
@@ -100,6 +101,8 @@ class Configurable(Serializable):
     def __init_subclass__(cls, *, kw_only: bool = False, by_position: bool = False, **kwargs):
         super().__init_subclass__(**kwargs)
         cls.by_keyword_alone = kw_only and not by_position
+        if "__init__" not in vars(cls):
+            cls.__init__ = Promise(cls)  # type: ignore[assignment]
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls)
