@@ -143,7 +143,7 @@ def declared(cls: type) -> dict[str, Declared]:
     """The arguments that a class itself declares."""
     found = {}
     if getattr(cls, "declares_arguments", False) and not writes_its_own(cls):
-        for name, annotation in inspect.get_annotations(cls).items():
+        for name, annotation in annotations_of(cls).items():
             value = value_of(cls, name)
             hint = resolved(annotation, cls)
             if is_argument(cls, name, hint, value):
@@ -152,6 +152,14 @@ def declared(cls: type) -> dict[str, Declared]:
                 found[name] = Declared(name, default, says, converter(hint, default), plain(hint))
         found |= redefaulted(cls)
     return found
+
+
+def annotations_of(cls: type) -> dict[str, Any]:
+    if sys.version_info < (3, 14):
+        return inspect.get_annotations(cls)
+    from annotationlib import Format  # a name that is not there yet is no error then
+
+    return inspect.get_annotations(cls, format=Format.FORWARDREF)
 
 
 def value_of(cls: type, name: str) -> Any:
@@ -167,7 +175,7 @@ def value_of(cls: type, name: str) -> Any:
 
 def redefaulted(cls: type) -> dict[str, Declared]:
     """The inherited arguments of which a class says another default alone: ``name = "ctc"``."""
-    known, found = {*inspect.get_annotations(cls), *decided(cls)}, {}
+    known, found = {*annotations_of(cls), *decided(cls)}, {}
     for name, value in vars(cls).items():
         if name[0] != "_" and name not in known and not hasattr(value, "__get__"):
             above = next((a[name] for a in map(declared, cls.__mro__[1:]) if name in a), None)
@@ -242,7 +250,7 @@ def writes_its_own(cls: type) -> bool:
 
 def placed(cls: type, base: dict[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
     """The arguments of a class among those of its base classes."""
-    annotations = list(inspect.get_annotations(cls))
+    annotations = list(annotations_of(cls))
     alone = annotations[annotations.index("_") :] if "_" in annotations else []
     whole = vars(cls).get("by_keyword_alone", False)
     rest = {n: p for n, p in base.items() if n not in decided(cls)}
