@@ -13,8 +13,10 @@ The author of a layer writes `forward` and `backward`, and `build` where there a
             self.dgamma = sum_rows(dy * x)
             return self.gamma * dy
 
-Everything else (weights, configuration, repr, copies, names, checks at the border) is here and is
-written once. The rules that keep layers free to be shared, repeated and run side by side:
+Options are annotated attributes, `units: Positive` (see `backprop.arguments`). Everything else is
+written once, a room further down: arrays, configuration and copies in `layer_arrays.py`, the checks
+at the border in `layer_calls.py`, what users of Keras ask a layer in `layer_face.py`. The rules
+that keep layers free to be shared, repeated and run side by side:
 
 * `forward` returns what `backward` will need; nothing about one call is kept on the layer.
 * `backward` sets every gradient, it never adds. Assigning to a parameter or gradient copies into
