@@ -81,6 +81,9 @@ class Argument:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
+    def __repr__(self) -> str:
+        return "an argument" if self.default is EMPTY else repr(self.default)
+
 
 class Managed(Argument):
     """An argument that a function reads and another one assigns, as a property of the class. What a
@@ -411,7 +414,7 @@ def construct(cls: type, self: Any, given: Mapping[str, Any]) -> None:
         elif name in todo.standing:
             continue
         elif a.default is EMPTY:
-            raise TypeError(f"{kind}() needs {name}")
+            raise TypeError(f"{kind}() needs {name}; it takes {', '.join(parameters_of(cls))}")
         else:
             value = copy.copy(a.default)  # a list of one's own
         if a.convert is not None:
@@ -442,6 +445,7 @@ def constructor(cls: type) -> Callable[..., None]:
         self.__dict__["_made"] = True
 
     __init__.declared_by = cls  # type: ignore[attr-defined]
+    __init__.__qualname__, __init__.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
     __init__.__signature__ = cls.__signature__
     return __init__
 
@@ -479,6 +483,17 @@ def settle_default(cls: type, name: str) -> None:
         setattr(cls, name, declared(cls)[name].default)
 
 
+def raise_for_missing(cls: type, self: Any) -> None:
+    """Raise where a written constructor has left out that of the class which it extends."""
+    needed = [a.name for c in cls.__mro__ for a in declared(c).values() if a.default is EMPTY]
+    missing = [name for name in needed if name not in self.__dict__ and name not in decided(cls)]
+    if missing:
+        raise TypeError(
+            f"{cls.__name__}.__init__ has to call super().__init__(...), or nothing sets "
+            f"{', '.join(missing)}"
+        )
+
+
 def noting_the_end(init: Callable[..., None]) -> Callable[..., None]:
     """A written constructor that says, where it is the outermost, when it is through."""
     if hasattr(init, "notes_the_end"):
@@ -491,6 +506,7 @@ def noting_the_end(init: Callable[..., None]) -> Callable[..., None]:
             self.__dict__["_made"] = False
         init(self, *args, **kwargs)
         if outermost:
+            raise_for_missing(type(self), self)
             self._keep_the_rest()
             self.__dict__["_made"] = True
 

@@ -710,7 +710,13 @@ def get(identifier: Any) -> Any:
     )
 
 
-InitializerLike = Annotated[Any, Convert(lambda value, who, name: get(value))]
+def needed(value: Any, who: str, name: str) -> Any:
+    if value is None:
+        raise ValueError(f"{who} expects {name} to be an initializer, got None; pass 'zeros'")
+    return get(value)
+
+
+InitializerLike = Annotated[Any, Convert(needed)]
 
 
 def serialize(initializer: Any) -> Any:

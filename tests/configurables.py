@@ -158,7 +158,8 @@ def run_layer(layer: Any) -> list[np.ndarray]:
         for part in layer.walk():
             part.__dict__["_rng"] = np.random.default_rng(7)
         penalties: list = []
-        y, cache = layer.forward(x, Context(training, penalties=penalties))
+        with np.errstate(invalid="ignore"):  # any initializer of a variance, where they are tried
+            y, cache = layer.forward(x, Context(training, penalties=penalties))
         seen += [y, np.array(penalties), layer.backward(np.ones_like(y), cache)]
         seen += [p.gradient.copy() for p in layer.arrays() if p.gradient is not None]
     return seen

@@ -102,7 +102,12 @@ def example(name: str) -> tuple[Layer, np.ndarray]:
         layer, x = Embedding(7, 4), rng.integers(0, 7, (5, 3))
     else:
         args, shape = ARGUMENTS.get(name, ((), FLAT))
-        layer, x = cls(*copy.deepcopy(args)), rng.standard_normal(shape)
+        try:
+            layer = cls(*copy.deepcopy(args))
+        except TypeError as error:
+            error.add_note(f"{name} needs arguments here: a line in ARGUMENTS of {__file__}")
+            raise
+        x = rng.standard_normal(shape)
     layer.build((None, *x.shape[1:]))
     for p in layer.arrays():
         if p.gradient is not None:

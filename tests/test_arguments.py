@@ -266,6 +266,24 @@ def test_a_written_constructor_hands_on_what_it_does_not_take():
     assert repr(made) == "Written(3, rate=0.1)"
 
 
+def test_a_written_constructor_that_forgets_its_base_class_is_told():
+    class Forgetful(Dense):
+        def __init__(self, width):
+            self.width = width
+
+    with pytest.raises(TypeError, match="has to call super.*units"):
+        Forgetful(3)
+
+
+def test_a_constructor_has_the_name_of_its_class():
+    class Half(Dense):
+        def __init__(self, units, **kwargs):
+            super().__init__(units // 2, use_bias=False, **kwargs)
+
+    with pytest.raises(TypeError, match="Dense.__init__.*use_bias"):
+        Half(6, use_bias=True)
+
+
 def test_declared_arguments_go_on_a_class_with_a_written_constructor():
     class Written(Configurable):
         def __init__(self, a, b=1):

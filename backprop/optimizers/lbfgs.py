@@ -62,6 +62,7 @@ class LBFGS(Optimizer):
     """
 
     full_batch = True
+    decides = ("learning_rate",)
     scratch = 0
 
     def __init__(

@@ -131,10 +131,13 @@ ActivationLike = Annotated[
 ]
 
 
-def build_activation(activation: Layer, shape: Shape) -> None:
+def build_activation(activation: Layer, shape: Shape, *, within: str = "") -> None:
     """Build the activation of a layer for z of this shape; one of the user's is tried, since the
-    layer around it would be blamed for what it does."""
+    layer around it would be blamed for what it does. Where a layer is named, y must have z's shape
+    to go on within it."""
     activation.build(shape)
+    if within and tuple(activation.compute_output_shape(shape)) != tuple(shape):
+        raise ValueError(f"{within} needs an activation that keeps the shape, got {activation!r}")
     if is_foreign(type(activation)):
         z = np.zeros(
             [2, *(1 if n is None else n for n in shape[1:])], activation.dtype or np.float32

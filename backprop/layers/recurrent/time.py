@@ -95,15 +95,11 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
 
     def build_activation(self, function: Layer, shape: tuple[int | None, ...]) -> None:
         """Build one for a state of this shape, and refuse what does not fit into every step."""
-        build_activation(function, shape)
+        build_activation(function, shape, within=type(self).__name__)
         if function.arrays():
             raise ValueError(
                 f"{type(self).__name__} applies {function!r} at every step, so it may not have "
                 "parameters"
-            )
-        if tuple(function.compute_output_shape(shape)) != shape:
-            raise ValueError(
-                f"{type(self).__name__} needs an activation that keeps the shape, got {function!r}"
             )
 
     # ------------------------------------------------------------------ states

@@ -10,7 +10,7 @@ import numpy as np
 from backprop.layer import Context
 from backprop.models import Sequential
 from backprop.testing.case import Broken, Case, DoesNotApply, Subject, must_agree
-from backprop.testing.probes import DRAW_ALIKE, twins
+from backprop.testing.probes import DRAW_ALIKE, penalises, twins
 
 
 def survives_copy_pickle_config_and_save(case: Case) -> None:
@@ -50,6 +50,8 @@ def parameters_stay_views(case: Case) -> None:
     subject = case.subject()
     if not subject.parameters:
         raise DoesNotApply("it has no parameters")
+    if penalises(subject.layer):
+        raise DoesNotApply("in a model the penalty on its activity adds to dx")
     subject.rewind()
     model = Sequential([copy.deepcopy(subject.layer)], dtype="float64")
     model.build(case.batch_shape)
