@@ -218,9 +218,8 @@ class Accuracy(MeanOf):
 
     Parameters
     ----------
-    name : str, default "accuracy"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -238,9 +237,8 @@ class BinaryAccuracy(MeanOf):
 
     Parameters
     ----------
-    name : str, default "binary_accuracy"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
     threshold : float, default 0.5
 
     Examples
@@ -262,9 +260,8 @@ class CategoricalAccuracy(MeanOf):
 
     Parameters
     ----------
-    name : str, default "categorical_accuracy"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -282,9 +279,8 @@ class SparseCategoricalAccuracy(MeanOf):
 
     Parameters
     ----------
-    name : str, default "sparse_categorical_accuracy"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -303,9 +299,8 @@ class TopKCategoricalAccuracy(MeanOf):
     Parameters
     ----------
     k : int, default 5
-    name : str, default "top_k_categorical_accuracy"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -326,10 +321,8 @@ class SparseTopKCategoricalAccuracy(MeanOf):
 
     Parameters
     ----------
-    k : int, default 5
-    name : str, default "sparse_top_k_categorical_accuracy"
-    dtype : str, optional
-        Of the result.
+    k, name, dtype
+        As in `TopKCategoricalAccuracy`.
     from_sorted_ids : bool, default False
         `y_pred` holds class numbers instead of scores, best first.
 

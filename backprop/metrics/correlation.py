@@ -75,9 +75,8 @@ class PearsonCorrelation(MeanOf):
 
     Parameters
     ----------
-    name : str, default "pearson_correlation"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
     axis : int, default -1
         With 0 a batch is correlated as a whole.
 
@@ -103,11 +102,8 @@ class ConcordanceCorrelation(MeanOf):
 
     Parameters
     ----------
-    name : str, default "concordance_correlation"
-    dtype : str, optional
-        Of the result.
-    axis : int, default -1
-        With 0 a batch is correlated as a whole.
+    name, dtype, axis
+        As in `PearsonCorrelation`.
 
     References
     ----------

@@ -16,13 +16,10 @@ class BinaryCrossentropy(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "binary_crossentropy"
-    dtype : str, optional
-        Of the result.
-    from_logits : bool, default False
-        y_pred holds logits, not probabilities p.
-    label_smoothing : float, default 0
-        From 0 to 1: how far targets are moved to 1/2.
+    name, dtype
+        As in `Metric`.
+    from_logits, label_smoothing
+        As in the loss of this name.
 
     Examples
     --------
@@ -41,15 +38,10 @@ class CategoricalCrossentropy(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "categorical_crossentropy"
-    dtype : str, optional
-        Of the result.
-    from_logits : bool, default False
-        y_pred holds logits, not probabilities p.
-    label_smoothing : float, default 0
-        From 0 to 1: how far targets are moved to the uniform distribution.
-    axis : int, default -1
-        That of the classes.
+    name, dtype
+        As in `Metric`.
+    from_logits, label_smoothing, axis
+        As in the loss of this name.
 
     Examples
     --------
@@ -69,16 +61,13 @@ class SparseCategoricalCrossentropy(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "sparse_categorical_crossentropy"
-    dtype : str, optional
-        Of the result.
-    from_logits : bool, default False
-        y_pred holds logits, not probabilities p.
+    name, dtype
+        As in `Metric`.
+    from_logits, axis
+        As in the loss of this name.
     ignore_class : int, optional
         Targets of this class cost 0. As in Keras they are counted where there are no weights, and
         left out where there are.
-    axis : int, default -1
-        That of the classes.
 
     Examples
     --------
@@ -105,9 +94,8 @@ class KLDivergence(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "kl_divergence"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -124,9 +112,8 @@ class Poisson(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "poisson"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -143,9 +130,8 @@ class Hinge(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "hinge"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -162,9 +148,8 @@ class SquaredHinge(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "squared_hinge"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -181,9 +166,8 @@ class CategoricalHinge(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "categorical_hinge"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------

@@ -21,9 +21,8 @@ class MeanSquaredError(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "mean_squared_error"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -40,9 +39,8 @@ class RootMeanSquaredError(Mean):
 
     Parameters
     ----------
-    name : str, default "root_mean_squared_error"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -72,9 +70,8 @@ class MeanAbsoluteError(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "mean_absolute_error"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -91,9 +88,8 @@ class MeanAbsolutePercentageError(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "mean_absolute_percentage_error"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -110,9 +106,8 @@ class MeanSquaredLogarithmicError(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "mean_squared_logarithmic_error"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -129,9 +124,8 @@ class LogCoshError(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "logcosh"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -148,9 +142,8 @@ class CosineSimilarity(MeanLoss):
 
     Parameters
     ----------
-    name : str, default "cosine_similarity"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
     axis : int, default -1
         That of the vectors.
 
