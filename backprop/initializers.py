@@ -492,10 +492,8 @@ class GlorotUniform(VarianceScaling):
 
     Parameters
     ----------
-    seed : int, optional
-        With it every call makes the same draw.
-    input_axes, output_axes : sequence of int, optional
-        See `compute_fans`.
+    seed, input_axes, output_axes
+        As in `VarianceScaling`.
 
     References
     ----------
@@ -517,10 +515,8 @@ class GlorotNormal(VarianceScaling):
 
     Parameters
     ----------
-    seed : int, optional
-        With it every call makes the same draw.
-    input_axes, output_axes : sequence of int, optional
-        See `compute_fans`.
+    seed, input_axes, output_axes
+        As in `VarianceScaling`.
 
     References
     ----------
@@ -542,10 +538,8 @@ class HeUniform(VarianceScaling):
 
     Parameters
     ----------
-    seed : int, optional
-        With it every call makes the same draw.
-    input_axes, output_axes : sequence of int, optional
-        See `compute_fans`.
+    seed, input_axes, output_axes
+        As in `VarianceScaling`.
 
     References
     ----------
@@ -566,10 +560,8 @@ class HeNormal(VarianceScaling):
 
     Parameters
     ----------
-    seed : int, optional
-        With it every call makes the same draw.
-    input_axes, output_axes : sequence of int, optional
-        See `compute_fans`.
+    seed, input_axes, output_axes
+        As in `VarianceScaling`.
 
     References
     ----------
@@ -590,10 +582,8 @@ class LecunUniform(VarianceScaling):
 
     Parameters
     ----------
-    seed : int, optional
-        With it every call makes the same draw.
-    input_axes, output_axes : sequence of int, optional
-        See `compute_fans`.
+    seed, input_axes, output_axes
+        As in `VarianceScaling`.
 
     References
     ----------
@@ -614,10 +604,8 @@ class LecunNormal(VarianceScaling):
 
     Parameters
     ----------
-    seed : int, optional
-        With it every call makes the same draw.
-    input_axes, output_axes : sequence of int, optional
-        See `compute_fans`.
+    seed, input_axes, output_axes
+        As in `VarianceScaling`.
 
     References
     ----------

@@ -128,13 +128,9 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate : float or schedule, default 0.001
     weight_decay : float or schedule, default 0.004
-    beta_1, beta_2 : float or schedule, default 0.9 and 0.999
-    epsilon : float or schedule, default 1e-7
-    amsgrad : bool, default False
-    **kwargs
-        Those of `Optimizer`.
+    learning_rate, beta_1, beta_2, epsilon, amsgrad, **kwargs
+        As in `Adam`.
 
     Notes
     -----
@@ -158,13 +154,8 @@ class Adamax(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or schedule, default 0.001
-    beta_1, beta_2 : float or schedule, default 0.9 and 0.999
-        From 0 to less than 1.
-    epsilon : float or schedule, default 1e-7
-        Not in the paper; as in Keras.
-    **kwargs
-        Those of `Optimizer`.
+    learning_rate, beta_1, beta_2, epsilon, **kwargs
+        As in `Adam`; the paper has no `epsilon`, Keras has.
 
     Notes
     -----
@@ -211,12 +202,8 @@ class Nadam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or schedule, default 0.001
-    beta_1, beta_2 : float or schedule, default 0.9 and 0.999
-        From 0 to less than 1.
-    epsilon : float or schedule, default 1e-7
-    **kwargs
-        Those of `Optimizer`.
+    learning_rate, beta_1, beta_2, epsilon, **kwargs
+        As in `Adam`.
 
     Notes
     -----

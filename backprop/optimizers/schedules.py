@@ -170,18 +170,12 @@ class PolynomialDecay(LearningRateSchedule):
 
     Parameters
     ----------
-    initial_learning_rate : float
-    decay_steps : int
+    initial_learning_rate, decay_steps, name
+        As in `ExponentialDecay`, and so are the errors.
     end_learning_rate : float, default 0.0001
     power : float, default 1.0
     cycle : bool, default False
         Rise again after `decay_steps`, rather than stay at `end_learning_rate`.
-    name : str, default "PolynomialDecay"
-
-    Raises
-    ------
-    ValueError
-        If `decay_steps` is not positive.
 
     Examples
     --------
@@ -211,17 +205,10 @@ class InverseTimeDecay(LearningRateSchedule):
 
     Parameters
     ----------
-    initial_learning_rate : float
-    decay_steps : int
-    decay_rate : float
+    initial_learning_rate, decay_steps, decay_rate, name
+        As in `ExponentialDecay`, and so are the errors.
     staircase : bool, default False
         Round step / decay_steps down.
-    name : str, default "InverseTimeDecay"
-
-    Raises
-    ------
-    ValueError
-        If `decay_steps` is not positive.
 
     Examples
     --------
