@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from backprop import checks, random
 from backprop.absent import face
 from backprop.arguments import Convert, argument
 from backprop.checks import choice
-from backprop.config import Configurable, Registry, custom_object_scope
+from backprop.config import Configurable, Registry
 from backprop.defaults import floatx
 
 Array = np.ndarray
@@ -678,7 +678,7 @@ def get(identifier: Any) -> Any:
     ValueError
         For a name that is not known.
     TypeError
-        For anything else.
+        For what is no initializer.
 
     Examples
     --------
@@ -706,10 +706,7 @@ def serialize(initializer: Any) -> Any:
     return registry.serialize(initializer)
 
 
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The initializer that `serialize` turned into a config."""
-    with custom_object_scope(custom_objects or {}):
-        return registry.deserialize(config)
+deserialize = registry.deserialize
 
 
 __getattr__ = face(__name__)

@@ -21,7 +21,7 @@ import numpy as np
 from backprop import checks
 from backprop.arguments import Convert
 from backprop.checks import Fraction, NotNegative, choice
-from backprop.config import Configurable, Registry, custom_object_scope
+from backprop.config import Configurable, Registry
 
 
 def number(value: Any, who: str, name: str) -> float:
@@ -495,14 +495,4 @@ def serialize(learning_rate_schedule: Any) -> Any:
     return registry.serialize(learning_rate_schedule)
 
 
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The schedule that `serialize` turned into a config.
-
-    Examples
-    --------
-    >>> deserialize({"class_name": "CosineDecay", "config": {"initial_learning_rate": 0.1,
-    ...     "decay_steps": 100}})
-    CosineDecay(0.1, 100)
-    """
-    with custom_object_scope(custom_objects or {}):
-        return registry.deserialize(config)
+deserialize = registry.deserialize
