@@ -213,7 +213,7 @@ def labels(y_true: Any, y_pred: Array, who: str) -> Array:
 # ---------------------------------------------------------------------------- metrics
 
 
-class Accuracy(MeanOf):
+class Accuracy(MeanOf, of=accuracy):
     """result = share of the elements with y_pred = y_true.
 
     Parameters
@@ -227,12 +227,8 @@ class Accuracy(MeanOf):
     0.75
     """
 
-    name = "accuracy"
-    fn = staticmethod(accuracy)
-    direction = "up"
 
-
-class BinaryAccuracy(MeanOf):
+class BinaryAccuracy(MeanOf, of=binary_accuracy):
     """result = share of the elements with (y_pred > threshold) = y_true.
 
     Parameters
@@ -248,14 +244,9 @@ class BinaryAccuracy(MeanOf):
     """
 
     threshold: float = argument(default=0.5, after="dtype")
-    name = "binary_accuracy"
-    direction = "up"
-
-    def fn(self, y_true, y_pred):
-        return binary_accuracy(y_true, y_pred, self.threshold)
 
 
-class CategoricalAccuracy(MeanOf):
+class CategoricalAccuracy(MeanOf, of=categorical_accuracy):
     """result = share of the samples with argmax y_pred = argmax y_true.
 
     Parameters
@@ -269,12 +260,8 @@ class CategoricalAccuracy(MeanOf):
     0.5
     """
 
-    name = "categorical_accuracy"
-    fn = staticmethod(categorical_accuracy)
-    direction = "up"
 
-
-class SparseCategoricalAccuracy(MeanOf):
+class SparseCategoricalAccuracy(MeanOf, of=sparse_categorical_accuracy):
     """result = share of the samples with argmax y_pred = y_true.
 
     Parameters
@@ -288,12 +275,8 @@ class SparseCategoricalAccuracy(MeanOf):
     0.5
     """
 
-    name = "sparse_categorical_accuracy"
-    fn = staticmethod(sparse_categorical_accuracy)
-    direction = "up"
 
-
-class TopKCategoricalAccuracy(MeanOf):
+class TopKCategoricalAccuracy(MeanOf, of=top_k_categorical_accuracy):
     """result = share of the samples with argmax y_true among the k highest y_pred.
 
     Parameters
@@ -309,14 +292,9 @@ class TopKCategoricalAccuracy(MeanOf):
     """
 
     k: Positive = 5
-    name = "top_k_categorical_accuracy"
-    direction = "up"
-
-    def fn(self, y_true, y_pred):
-        return top_k_categorical_accuracy(y_true, y_pred, self.k)
 
 
-class SparseTopKCategoricalAccuracy(MeanOf):
+class SparseTopKCategoricalAccuracy(MeanOf, of=sparse_top_k_categorical_accuracy):
     """result = share of the samples with y_true among the k highest y_pred.
 
     Parameters
@@ -334,8 +312,3 @@ class SparseTopKCategoricalAccuracy(MeanOf):
 
     k: Positive = 5
     from_sorted_ids: bool = argument(default=False, after="dtype")
-    name = "sparse_top_k_categorical_accuracy"
-    direction = "up"
-
-    def fn(self, y_true, y_pred):
-        return sparse_top_k_categorical_accuracy(y_true, y_pred, self.k, self.from_sorted_ids)

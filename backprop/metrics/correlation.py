@@ -70,7 +70,7 @@ def deviations(y_true: Any, y_pred: Any, axis: int, who: str) -> tuple[Array, Ar
     return t - mean_t, p - mean_p, (mean_t - mean_p).squeeze(axis)
 
 
-class PearsonCorrelation(MeanOf):
+class PearsonCorrelation(MeanOf, of=pearson_correlation):
     """result = mean of cov(y_true, y_pred) / (σ(y_true) σ(y_pred)) along an axis.
 
     Parameters
@@ -88,14 +88,9 @@ class PearsonCorrelation(MeanOf):
     """
 
     axis: int = argument(default=-1, after="dtype")
-    name = "pearson_correlation"
-    direction = "up"
-
-    def fn(self, y_true, y_pred):
-        return pearson_correlation(y_true, y_pred, self.axis)
 
 
-class ConcordanceCorrelation(MeanOf):
+class ConcordanceCorrelation(MeanOf, of=concordance_correlation):
     """result = mean of Lin's concordance of y_true and y_pred along an axis.
 
         2 cov(y_true, y_pred) / (σ²(y_true) + σ²(y_pred) + (⟨y_true⟩ - ⟨y_pred⟩)²)
@@ -118,8 +113,3 @@ class ConcordanceCorrelation(MeanOf):
     """
 
     axis: int = argument(default=-1, after="dtype")
-    name = "concordance_correlation"
-    direction = "up"
-
-    def fn(self, y_true, y_pred):
-        return concordance_correlation(y_true, y_pred, self.axis)

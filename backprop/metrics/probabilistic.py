@@ -11,7 +11,7 @@ from backprop.arguments import argument
 from backprop.metrics.metric import MeanLoss, apply_mask
 
 
-class BinaryCrossentropy(MeanLoss):
+class BinaryCrossentropy(MeanLoss, of=losses.BinaryCrossentropy):
     """result = mean of -(y_true log p + (1 - y_true) log(1 - p)).
 
     Parameters
@@ -29,11 +29,9 @@ class BinaryCrossentropy(MeanLoss):
 
     from_logits: bool = argument(default=False, after="dtype")
     label_smoothing: float = argument(default=0, after="dtype")
-    name = "binary_crossentropy"
-    of = losses.BinaryCrossentropy
 
 
-class CategoricalCrossentropy(MeanLoss):
+class CategoricalCrossentropy(MeanLoss, of=losses.CategoricalCrossentropy):
     """result = mean of -Σ y_true log p, over one-hot targets.
 
     Parameters
@@ -52,11 +50,9 @@ class CategoricalCrossentropy(MeanLoss):
     from_logits: bool = argument(default=False, after="dtype")
     label_smoothing: float = argument(default=0, after="dtype")
     axis: int = argument(default=-1, after="dtype")
-    name = "categorical_crossentropy"
-    of = losses.CategoricalCrossentropy
 
 
-class SparseCategoricalCrossentropy(MeanLoss):
+class SparseCategoricalCrossentropy(MeanLoss, of=losses.SparseCategoricalCrossentropy):
     """result = mean of -log p[y_true], over integer targets.
 
     Parameters
@@ -78,8 +74,6 @@ class SparseCategoricalCrossentropy(MeanLoss):
     from_logits: bool = argument(default=False, after="dtype")
     ignore_class: int | None = argument(default=None, after="dtype")
     axis: int = argument(default=-1, after="dtype")
-    name = "sparse_categorical_crossentropy"
-    of = losses.SparseCategoricalCrossentropy
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels, (n, ...), outputs, (n, ..., classes), and weights of the labels."""
@@ -89,7 +83,7 @@ class SparseCategoricalCrossentropy(MeanLoss):
         super().update_state(y_true, y_pred, sample_weight)
 
 
-class KLDivergence(MeanLoss):
+class KLDivergence(MeanLoss, of=losses.KLDivergence):
     """result = mean of Σ y_true log(y_true / y_pred).
 
     Parameters
@@ -103,11 +97,8 @@ class KLDivergence(MeanLoss):
     0.6931
     """
 
-    name = "kl_divergence"
-    of = losses.KLDivergence
 
-
-class Poisson(MeanLoss):
+class Poisson(MeanLoss, of=losses.Poisson):
     """result = mean of y_pred - y_true log(y_pred).
 
     Parameters
@@ -121,11 +112,8 @@ class Poisson(MeanLoss):
     1.0
     """
 
-    name = "poisson"
-    of = losses.Poisson
 
-
-class Hinge(MeanLoss):
+class Hinge(MeanLoss, of=losses.Hinge):
     """result = mean of max(1 - y_true y_pred, 0); targets 0 and 1 count as -1 and 1.
 
     Parameters
@@ -139,11 +127,8 @@ class Hinge(MeanLoss):
     1.0
     """
 
-    name = "hinge"
-    of = losses.Hinge
 
-
-class SquaredHinge(MeanLoss):
+class SquaredHinge(MeanLoss, of=losses.SquaredHinge):
     """result = mean of max(1 - y_true y_pred, 0)²; targets 0 and 1 count as -1 and 1.
 
     Parameters
@@ -157,11 +142,8 @@ class SquaredHinge(MeanLoss):
     1.25
     """
 
-    name = "squared_hinge"
-    of = losses.SquaredHinge
 
-
-class CategoricalHinge(MeanLoss):
+class CategoricalHinge(MeanLoss, of=losses.CategoricalHinge):
     """result = mean of max(1 + max of the wrong classes' y_pred - that of the right one, 0).
 
     Parameters
@@ -174,6 +156,3 @@ class CategoricalHinge(MeanLoss):
     >>> CategoricalHinge()([[0.0, 1.0]], [[0.5, 0.75]])
     0.75
     """
-
-    name = "categorical_hinge"
-    of = losses.CategoricalHinge

@@ -16,7 +16,7 @@ Array = np.ndarray
 AGGREGATIONS = ("uniform_average", "variance_weighted_average", None)
 
 
-class MeanSquaredError(MeanLoss):
+class MeanSquaredError(MeanLoss, of=losses.MeanSquaredError):
     """result = mean of (y_true - y_pred)².
 
     Parameters
@@ -29,9 +29,6 @@ class MeanSquaredError(MeanLoss):
     >>> MeanSquaredError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [0.0, 0.0]])
     0.25
     """
-
-    name = "mean_squared_error"
-    of = losses.MeanSquaredError
 
 
 class RootMeanSquaredError(Mean):
@@ -65,7 +62,7 @@ class RootMeanSquaredError(Mean):
         return self.cast(np.sqrt(super().result()))
 
 
-class MeanAbsoluteError(MeanLoss):
+class MeanAbsoluteError(MeanLoss, of=losses.MeanAbsoluteError):
     """result = mean of |y_true - y_pred|.
 
     Parameters
@@ -79,11 +76,8 @@ class MeanAbsoluteError(MeanLoss):
     0.25
     """
 
-    name = "mean_absolute_error"
-    of = losses.MeanAbsoluteError
 
-
-class MeanAbsolutePercentageError(MeanLoss):
+class MeanAbsolutePercentageError(MeanLoss, of=losses.MeanAbsolutePercentageError):
     """result = 100 * mean of |y_true - y_pred| / |y_true|, where |y_true| counts as at least 1e-7.
 
     Parameters
@@ -97,11 +91,8 @@ class MeanAbsolutePercentageError(MeanLoss):
     12.5
     """
 
-    name = "mean_absolute_percentage_error"
-    of = losses.MeanAbsolutePercentageError
 
-
-class MeanSquaredLogarithmicError(MeanLoss):
+class MeanSquaredLogarithmicError(MeanLoss, of=losses.MeanSquaredLogarithmicError):
     """result = mean of (log(1 + y_true) - log(1 + y_pred))².
 
     Parameters
@@ -115,11 +106,8 @@ class MeanSquaredLogarithmicError(MeanLoss):
     0.2402
     """
 
-    name = "mean_squared_logarithmic_error"
-    of = losses.MeanSquaredLogarithmicError
 
-
-class LogCoshError(MeanLoss):
+class LogCoshError(MeanLoss, of=losses.LogCosh):
     """result = mean of log(cosh(y_pred - y_true)).
 
     Parameters
@@ -134,10 +122,9 @@ class LogCoshError(MeanLoss):
     """
 
     name = "logcosh"
-    of = losses.LogCosh
 
 
-class CosineSimilarity(MeanLoss):
+class CosineSimilarity(MeanLoss, of=losses.CosineSimilarity):
     """result = mean of (y_true · y_pred) / (|y_true| |y_pred|): 1 where they point the same way.
 
     Parameters
@@ -154,8 +141,6 @@ class CosineSimilarity(MeanLoss):
     """
 
     axis: int = argument(default=-1, after="dtype")
-    name = "cosine_similarity"
-    of = losses.CosineSimilarity
     direction = "up"
 
     def result(self) -> Any:
