@@ -7,7 +7,7 @@ to one unit each; (0, 1, 2) for a Conv2D kernel (h, w, in, out). The snake-case 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from backprop.absent import face
 from backprop.arguments import Convert
 from backprop.checks import Fraction
-from backprop.config import Configurable, Registry, custom_object_scope
+from backprop.config import Configurable, Registry
 
 Array = np.ndarray
 
@@ -184,7 +184,7 @@ def get(identifier: Any) -> Any:
     ValueError
         For a name that is not known.
     TypeError
-        For anything else.
+        For what is no constraint.
 
     Examples
     --------
@@ -207,10 +207,7 @@ def serialize(constraint: Any) -> Any:
     return registry.serialize(constraint)
 
 
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The constraint that `serialize` turned into a config."""
-    with custom_object_scope(custom_objects or {}):
-        return registry.deserialize(config)
+deserialize = registry.deserialize
 
 
 __getattr__ = face(__name__)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from backprop import checks, random
 from backprop.absent import face
 from backprop.arguments import Convert, argument
 from backprop.checks import choice
-from backprop.config import Configurable, Registry, custom_object_scope
+from backprop.config import Configurable, Registry
 from backprop.defaults import floatx
 
 Array = np.ndarray
@@ -492,10 +492,8 @@ class GlorotUniform(VarianceScaling):
 
     Parameters
     ----------
-    seed : int, optional
-        With it every call makes the same draw.
-    input_axes, output_axes : sequence of int, optional
-        See `compute_fans`.
+    seed, input_axes, output_axes
+        As in `VarianceScaling`.
 
     References
     ----------
@@ -517,10 +515,8 @@ class GlorotNormal(VarianceScaling):
 
     Parameters
     ----------
-    seed : int, optional
-        With it every call makes the same draw.
-    input_axes, output_axes : sequence of int, optional
-        See `compute_fans`.
+    seed, input_axes, output_axes
+        As in `VarianceScaling`.
 
     References
     ----------
@@ -542,10 +538,8 @@ class HeUniform(VarianceScaling):
 
     Parameters
     ----------
-    seed : int, optional
-        With it every call makes the same draw.
-    input_axes, output_axes : sequence of int, optional
-        See `compute_fans`.
+    seed, input_axes, output_axes
+        As in `VarianceScaling`.
 
     References
     ----------
@@ -566,10 +560,8 @@ class HeNormal(VarianceScaling):
 
     Parameters
     ----------
-    seed : int, optional
-        With it every call makes the same draw.
-    input_axes, output_axes : sequence of int, optional
-        See `compute_fans`.
+    seed, input_axes, output_axes
+        As in `VarianceScaling`.
 
     References
     ----------
@@ -590,10 +582,8 @@ class LecunUniform(VarianceScaling):
 
     Parameters
     ----------
-    seed : int, optional
-        With it every call makes the same draw.
-    input_axes, output_axes : sequence of int, optional
-        See `compute_fans`.
+    seed, input_axes, output_axes
+        As in `VarianceScaling`.
 
     References
     ----------
@@ -614,10 +604,8 @@ class LecunNormal(VarianceScaling):
 
     Parameters
     ----------
-    seed : int, optional
-        With it every call makes the same draw.
-    input_axes, output_axes : sequence of int, optional
-        See `compute_fans`.
+    seed, input_axes, output_axes
+        As in `VarianceScaling`.
 
     References
     ----------
@@ -690,7 +678,7 @@ def get(identifier: Any) -> Any:
     ValueError
         For a name that is not known.
     TypeError
-        For anything else.
+        For what is no initializer.
 
     Examples
     --------
@@ -724,10 +712,7 @@ def serialize(initializer: Any) -> Any:
     return registry.serialize(initializer)
 
 
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The initializer that `serialize` turned into a config."""
-    with custom_object_scope(custom_objects or {}):
-        return registry.deserialize(config)
+deserialize = registry.deserialize
 
 
 __getattr__ = face(__name__)

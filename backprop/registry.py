@@ -162,7 +162,32 @@ class Registry:
             ) from error
 
     @as_one(being_read)
-    def deserialize(self, config: Mapping[str, Any] | str) -> Any:
+    def deserialize(
+        self, config: Mapping[str, Any] | str, custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The object that `serialize` turned into a config.
+
+        Parameters
+        ----------
+        config : mapping or str
+            With ``"class_name"`` and ``"config"``, or a name.
+        custom_objects : mapping, optional
+            Classes and functions of one's own, by the names that the config uses.
+
+        Raises
+        ------
+        ValueError
+            For a class that is unknown.
+
+        Examples
+        --------
+        >>> from backprop import constraints
+        >>> constraints.deserialize({"class_name": "MaxNorm", "config": {"max_value": 3}})
+        MaxNorm(3)
+        """
+        if custom_objects:
+            with custom_object_scope(custom_objects):
+                return self.deserialize(config)
         if isinstance(config, str):
             return self.get(config)
         name = config.get("class_name")

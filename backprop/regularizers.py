@@ -8,7 +8,7 @@ Keras.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from backprop.absent import face
 from backprop.arguments import Convert
 from backprop.checks import choice
-from backprop.config import Configurable, Registry, custom_object_scope
+from backprop.config import Configurable, Registry
 
 Array = np.ndarray
 
@@ -285,7 +285,7 @@ def get(identifier: Any) -> Any:
     ValueError
         For a name that is not known.
     TypeError
-        For anything else.
+        For what is no regularizer.
 
     Examples
     --------
@@ -310,10 +310,7 @@ def serialize(regularizer: Any) -> Any:
     return registry.serialize(regularizer)
 
 
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The regularizer that `serialize` turned into a config."""
-    with custom_object_scope(custom_objects or {}):
-        return registry.deserialize(config)
+deserialize = registry.deserialize
 
 
 __getattr__ = face(__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from backprop.absent import face
@@ -52,7 +51,7 @@ from backprop.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from backprop.layers.resizing import *
 from backprop.layers.text import *
 from backprop.layers.transformer import TransformerBlock
-from backprop.registry import classes_in, custom_object_scope
+from backprop.registry import classes_in
 
 __all__ = [
     "ActivityRegularization",
@@ -127,24 +126,7 @@ def serialize(layer: Layer) -> dict[str, Any]:
     return registry.serialize(layer)
 
 
-def deserialize(
-    config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
-) -> Layer:
-    """The layer, not yet built, of a configuration that `serialize` made.
-
-    Parameters
-    ----------
-    config : dict
-    custom_objects : mapping of str to class, optional
-        Classes that are not part of the library, by name.
-
-    Raises
-    ------
-    ValueError
-        Where the configuration names a class that is unknown.
-    """
-    with custom_object_scope(custom_objects or {}):
-        return registry.deserialize(config)
+deserialize = registry.deserialize
 
 
 __getattr__ = face(__name__)

@@ -217,14 +217,10 @@ class RandomTranslation(Affine):
     fill_mode : {"reflect", "wrap", "constant", "nearest"}
         What is beyond the border: dcba|abcd|dcba, abcd|abcd|abcd, `fill_value`, aaaa|abcd|dddd.
     interpolation : {"bilinear", "nearest"}
-    seed : int, optional
-        Of the layer's generator. Default: from `utils.set_random_seed`.
     fill_value : float, default 0
         For ``fill_mode="constant"``.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    seed, data_format, **kwargs
+        As in `RandomFlip`.
 
     Raises
     ------
@@ -267,12 +263,7 @@ class RandomRotation(Affine):
         Bounds of the angle as parts of a whole turn, from -1 to 1; positive is counter-clockwise.
         f stands for (-f, f).
     fill_mode, interpolation, seed, fill_value, data_format, **kwargs
-        As in `RandomTranslation`.
-
-    Raises
-    ------
-    ValueError
-        For another mode, or a factor beyond its bounds.
+        As in `RandomTranslation`, and so are the errors.
 
     Examples
     --------
@@ -312,12 +303,7 @@ class RandomZoom(Affine):
     width_factor : float or pair of float, optional
         Default: the width is zoomed as the height is.
     fill_mode, interpolation, seed, fill_value, data_format, **kwargs
-        As in `RandomTranslation`.
-
-    Raises
-    ------
-    ValueError
-        For another mode, or a factor beyond its bounds.
+        As in `RandomTranslation`, and so are the errors.
 
     Examples
     --------
@@ -356,12 +342,8 @@ class RandomContrast(OfImages):
         (lower, upper), from 0 to 1. f stands for (f, f), as Keras documents it.
     value_range : pair of float, default (0, 255)
         y is clipped to it.
-    seed : int, optional
-        Of the layer's generator. Default: from `utils.set_random_seed`.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    seed, data_format, **kwargs
+        As in `RandomFlip`.
 
     Raises
     ------
@@ -422,17 +404,8 @@ class RandomBrightness(Layer):
     ----------
     factor : float or pair of float
         Bounds of b as parts of the value range, from -1 to 1. f stands for (-f, f).
-    value_range : pair of float, default (0, 255)
-        y is clipped to it.
-    seed : int, optional
-        Of the layer's generator. Default: from `utils.set_random_seed`.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where a factor is beyond its bounds.
+    value_range, seed, **kwargs
+        As in `RandomContrast`, and so are the errors.
 
     Examples
     --------

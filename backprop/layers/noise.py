@@ -116,12 +116,8 @@ class SpatialDropout1D(Multiplied):
     ----------
     rate : float
         Probability that a channel is dropped, from 0 to 1.
-    seed : int, optional
-        Of the layer's generator. Default: from `utils.set_random_seed`.
-    name : str, optional
-    dtype : str, optional
-    **kwargs
-        `trainable` of every `Layer`.
+    seed, name, dtype, **kwargs
+        As in `Dropout`; `name` and `dtype` may be given by position.
 
     Raises
     ------
@@ -183,26 +179,15 @@ class SpatialDropout2D(SpatialDropout):
 
     Parameters
     ----------
-    rate : float
-        Probability that a channel is dropped, from 0 to 1.
+    rate, seed, name, dtype, **kwargs
+        As in `SpatialDropout1D`.
     data_format : {"channels_last", "channels_first"}, optional
         Default: last.
-    seed : int, optional
-        Of the layer's generator. Default: from `utils.set_random_seed`.
-    name : str, optional
-    dtype : str, optional
-    **kwargs
-        `trainable` of every `Layer`.
 
     Raises
     ------
     ValueError
         Where `rate` is not from 0 to 1, or the input has not three axes besides the batch.
-
-    References
-    ----------
-    Tompson, Goroshin, Jain, LeCun, Bregler: Efficient object localization using convolutional
-    networks, 2014.
 
     Examples
     --------
@@ -258,10 +243,8 @@ class GaussianDropout(Multiplied):
     ----------
     rate : float
         From 0 to below 1, where the variance would be infinite.
-    seed : int, optional
-        Of the layer's generator. Default: from `utils.set_random_seed`.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    seed, **kwargs
+        As in `Dropout`.
 
     Raises
     ------
@@ -305,10 +288,8 @@ class GaussianNoise(Layer):
     ----------
     stddev : float
         Standard deviation of the noise, from 0 to 1.
-    seed : int, optional
-        Of the layer's generator. Default: from `utils.set_random_seed`.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    seed, **kwargs
+        As in `Dropout`.
 
     Raises
     ------
@@ -361,12 +342,8 @@ class AlphaDropout(Layer):
     ----------
     rate : float
         Probability that an entry is dropped, from 0 to below 1.
-    noise_shape : tuple of int or None, optional
-        Shape of k, as in `Dropout`.
-    seed : int, optional
-        Of the layer's generator. Default: from `utils.set_random_seed`.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    noise_shape, seed, **kwargs
+        As in `Dropout`.
 
     Raises
     ------

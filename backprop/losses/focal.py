@@ -52,14 +52,8 @@ class BinaryFocalCrossentropy(Smoothed, BinaryLabels):
         Weight of class 1; that of class 0 is 1 - alpha.
     gamma : float, default 2.0
         How strongly the known is damped; 0 damps nothing.
-    from_logits : bool, default False
-    label_smoothing : float in [0, 1], default 0.0
-    axis : int, default -1
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    from_logits, label_smoothing, axis, reduction, name, dtype
+        As in `BinaryCrossentropy`.
 
     Examples
     --------
@@ -125,16 +119,8 @@ class CategoricalFocalCrossentropy(Smoothed, OneHotLabels):
     ----------
     alpha : float or sequence of float, default 0.25
         Weight of the classes.
-    gamma : float, default 2.0
-        How strongly the known is damped; 0 damps nothing.
-    from_logits : bool, default False
-    label_smoothing : float in [0, 1], default 0.0
-    axis : int, default -1
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    gamma, from_logits, label_smoothing, axis, reduction, name, dtype
+        `gamma` as in `BinaryFocalCrossentropy`, the others as in `CategoricalCrossentropy`.
 
     Examples
     --------
@@ -200,11 +186,8 @@ class CategoricalGeneralizedCrossEntropy(ClassNumbers):
     Parameters
     ----------
     q : float in (0, 1), default 0.5
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Examples
     --------

@@ -37,11 +37,8 @@ class Hinge(Margin):
 
     Parameters
     ----------
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Notes
     -----
@@ -81,11 +78,8 @@ class SquaredHinge(Margin):
 
     Parameters
     ----------
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Notes
     -----
@@ -126,11 +120,8 @@ class CategoricalHinge(OneHotLabels):
 
     Parameters
     ----------
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Notes
     -----

@@ -24,11 +24,8 @@ class KLDivergence(ReductionFirst):
 
     Parameters
     ----------
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Examples
     --------
@@ -64,11 +61,8 @@ class Poisson(ReductionFirst):
 
     Parameters
     ----------
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Notes
     -----

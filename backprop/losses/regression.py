@@ -27,11 +27,8 @@ class MeanSquaredError(ReductionFirst):
 
     Parameters
     ----------
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Examples
     --------
@@ -69,11 +66,8 @@ class MeanAbsoluteError(ReductionFirst):
 
     Parameters
     ----------
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Examples
     --------
@@ -109,11 +103,8 @@ class MeanAbsolutePercentageError(ReductionFirst):
 
     Parameters
     ----------
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Examples
     --------
@@ -151,11 +142,8 @@ class MeanSquaredLogarithmicError(ReductionFirst):
 
     Parameters
     ----------
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Examples
     --------
@@ -202,11 +190,8 @@ class Huber(ReductionFirst):
     ----------
     delta : float, default 1.0
         Where the parabola ends.
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Examples
     --------
@@ -251,11 +236,8 @@ class LogCosh(ReductionFirst):
 
     Parameters
     ----------
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Examples
     --------
@@ -300,11 +282,8 @@ class CosineSimilarity(ReductionFirst):
     ----------
     axis : int, default -1
         Along which the vectors lie.
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype
+        As in `Loss`.
 
     Examples
     --------

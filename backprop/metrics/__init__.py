@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from backprop.absent import face
 from backprop.arguments import defaults_of
-from backprop.config import Registry, custom_object_scope
+from backprop.config import Registry
 from backprop.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -220,7 +219,7 @@ def get(identifier: Any) -> Any:
     ValueError
         For a name that is not known.
     TypeError
-        For anything else.
+        For what is no metric.
 
     Examples
     --------
@@ -319,10 +318,7 @@ def serialize(metric: Any) -> Any:
     return registry.serialize(metric)
 
 
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The metric that `serialize` turned into a config."""
-    with custom_object_scope(custom_objects or {}):
-        return registry.deserialize(config)
+deserialize = registry.deserialize
 
 
 __getattr__ = face(__name__)

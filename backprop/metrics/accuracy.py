@@ -213,14 +213,13 @@ def labels(y_true: Any, y_pred: Array, who: str) -> Array:
 # ---------------------------------------------------------------------------- metrics
 
 
-class Accuracy(MeanOf):
+class Accuracy(MeanOf, of=accuracy):
     """result = share of the elements with y_pred = y_true.
 
     Parameters
     ----------
-    name : str, default "accuracy"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -228,19 +227,14 @@ class Accuracy(MeanOf):
     0.75
     """
 
-    name = "accuracy"
-    fn = staticmethod(accuracy)
-    direction = "up"
 
-
-class BinaryAccuracy(MeanOf):
+class BinaryAccuracy(MeanOf, of=binary_accuracy):
     """result = share of the elements with (y_pred > threshold) = y_true.
 
     Parameters
     ----------
-    name : str, default "binary_accuracy"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
     threshold : float, default 0.5
 
     Examples
@@ -250,21 +244,15 @@ class BinaryAccuracy(MeanOf):
     """
 
     threshold: float = argument(default=0.5, after="dtype")
-    name = "binary_accuracy"
-    direction = "up"
-
-    def fn(self, y_true, y_pred):
-        return binary_accuracy(y_true, y_pred, self.threshold)
 
 
-class CategoricalAccuracy(MeanOf):
+class CategoricalAccuracy(MeanOf, of=categorical_accuracy):
     """result = share of the samples with argmax y_pred = argmax y_true.
 
     Parameters
     ----------
-    name : str, default "categorical_accuracy"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -272,19 +260,14 @@ class CategoricalAccuracy(MeanOf):
     0.5
     """
 
-    name = "categorical_accuracy"
-    fn = staticmethod(categorical_accuracy)
-    direction = "up"
 
-
-class SparseCategoricalAccuracy(MeanOf):
+class SparseCategoricalAccuracy(MeanOf, of=sparse_categorical_accuracy):
     """result = share of the samples with argmax y_pred = y_true.
 
     Parameters
     ----------
-    name : str, default "sparse_categorical_accuracy"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -292,20 +275,15 @@ class SparseCategoricalAccuracy(MeanOf):
     0.5
     """
 
-    name = "sparse_categorical_accuracy"
-    fn = staticmethod(sparse_categorical_accuracy)
-    direction = "up"
 
-
-class TopKCategoricalAccuracy(MeanOf):
+class TopKCategoricalAccuracy(MeanOf, of=top_k_categorical_accuracy):
     """result = share of the samples with argmax y_true among the k highest y_pred.
 
     Parameters
     ----------
     k : int, default 5
-    name : str, default "top_k_categorical_accuracy"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -314,22 +292,15 @@ class TopKCategoricalAccuracy(MeanOf):
     """
 
     k: Positive = 5
-    name = "top_k_categorical_accuracy"
-    direction = "up"
-
-    def fn(self, y_true, y_pred):
-        return top_k_categorical_accuracy(y_true, y_pred, self.k)
 
 
-class SparseTopKCategoricalAccuracy(MeanOf):
+class SparseTopKCategoricalAccuracy(MeanOf, of=sparse_top_k_categorical_accuracy):
     """result = share of the samples with y_true among the k highest y_pred.
 
     Parameters
     ----------
-    k : int, default 5
-    name : str, default "sparse_top_k_categorical_accuracy"
-    dtype : str, optional
-        Of the result.
+    k, name, dtype
+        As in `TopKCategoricalAccuracy`.
     from_sorted_ids : bool, default False
         `y_pred` holds class numbers instead of scores, best first.
 
@@ -341,8 +312,3 @@ class SparseTopKCategoricalAccuracy(MeanOf):
 
     k: Positive = 5
     from_sorted_ids: bool = argument(default=False, after="dtype")
-    name = "sparse_top_k_categorical_accuracy"
-    direction = "up"
-
-    def fn(self, y_true, y_pred):
-        return sparse_top_k_categorical_accuracy(y_true, y_pred, self.k, self.from_sorted_ids)

@@ -70,14 +70,13 @@ def deviations(y_true: Any, y_pred: Any, axis: int, who: str) -> tuple[Array, Ar
     return t - mean_t, p - mean_p, (mean_t - mean_p).squeeze(axis)
 
 
-class PearsonCorrelation(MeanOf):
+class PearsonCorrelation(MeanOf, of=pearson_correlation):
     """result = mean of cov(y_true, y_pred) / (σ(y_true) σ(y_pred)) along an axis.
 
     Parameters
     ----------
-    name : str, default "pearson_correlation"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
     axis : int, default -1
         With 0 a batch is correlated as a whole.
 
@@ -89,25 +88,17 @@ class PearsonCorrelation(MeanOf):
     """
 
     axis: int = argument(default=-1, after="dtype")
-    name = "pearson_correlation"
-    direction = "up"
-
-    def fn(self, y_true, y_pred):
-        return pearson_correlation(y_true, y_pred, self.axis)
 
 
-class ConcordanceCorrelation(MeanOf):
+class ConcordanceCorrelation(MeanOf, of=concordance_correlation):
     """result = mean of Lin's concordance of y_true and y_pred along an axis.
 
         2 cov(y_true, y_pred) / (σ²(y_true) + σ²(y_pred) + (⟨y_true⟩ - ⟨y_pred⟩)²)
 
     Parameters
     ----------
-    name : str, default "concordance_correlation"
-    dtype : str, optional
-        Of the result.
-    axis : int, default -1
-        With 0 a batch is correlated as a whole.
+    name, dtype, axis
+        As in `PearsonCorrelation`.
 
     References
     ----------
@@ -122,8 +113,3 @@ class ConcordanceCorrelation(MeanOf):
     """
 
     axis: int = argument(default=-1, after="dtype")
-    name = "concordance_correlation"
-    direction = "up"
-
-    def fn(self, y_true, y_pred):
-        return concordance_correlation(y_true, y_pred, self.axis)

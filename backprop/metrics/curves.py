@@ -88,13 +88,8 @@ class SpecificityAtSensitivity(AtConstraint):
     ----------
     sensitivity : float
         In [0, 1].
-    num_thresholds : int, default 200
-        They lie evenly in [0, 1].
-    class_id : int, optional
-        The entry of the last axis to look at. Default: all of them.
-    name : str, default "specificity_at_sensitivity"
-    dtype : str, optional
-        Of the result.
+    num_thresholds, class_id, name, dtype
+        As in `SensitivityAtSpecificity`.
 
     Examples
     --------
@@ -116,13 +111,8 @@ class PrecisionAtRecall(AtConstraint):
     ----------
     recall : float
         In [0, 1].
-    num_thresholds : int, default 200
-        They lie evenly in [0, 1].
-    class_id : int, optional
-        The entry of the last axis to look at. Default: all of them.
-    name : str, default "precision_at_recall"
-    dtype : str, optional
-        Of the result.
+    num_thresholds, class_id, name, dtype
+        As in `SensitivityAtSpecificity`.
 
     Examples
     --------
@@ -144,13 +134,8 @@ class RecallAtPrecision(AtConstraint):
     ----------
     precision : float
         In [0, 1].
-    num_thresholds : int, default 200
-        They lie evenly in [0, 1].
-    class_id : int, optional
-        The entry of the last axis to look at. Default: all of them.
-    name : str, default "recall_at_precision"
-    dtype : str, optional
-        Of the result.
+    num_thresholds, class_id, name, dtype
+        As in `SensitivityAtSpecificity`.
 
     Examples
     --------

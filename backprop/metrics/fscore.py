@@ -117,14 +117,8 @@ class F1Score(FBetaScore):
 
     Parameters
     ----------
-    average : {None, "micro", "macro", "weighted"}, optional
-        None is a score for each class, (classes,); "micro" counts all classes as one, "macro" is
-        the mean over the classes, "weighted" the mean weighted by how often each is true.
-    threshold : float, optional
-        In (0, 1]: foreseen are the classes above it. Default: the likeliest class alone.
-    name : str, default "f1_score"
-    dtype : str, optional
-        Of the result.
+    average, threshold, name, dtype
+        As in `FBetaScore`.
 
     Examples
     --------

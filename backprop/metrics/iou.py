@@ -111,12 +111,9 @@ class BinaryIoU(IoU):
 
     Parameters
     ----------
-    target_class_ids : list of int, default (0, 1)
-        The classes of the mean.
+    target_class_ids, name, dtype
+        As in `IoU`.
     threshold : float, default 0.5
-    name : str, default "binary_io_u"
-    dtype : str, optional
-        Of the result.
 
     Examples
     --------
@@ -144,15 +141,8 @@ class MeanIoU(IoU):
 
     Parameters
     ----------
-    num_classes : int
-    name : str, default "mean_io_u"
-    dtype : str, optional
-        Of the result.
-    ignore_class : int, optional
-        A label that does not count.
-    sparse_y_true, sparse_y_pred : bool, default True
-        Whether they are class numbers; else they have a score for each class along `axis`.
-    axis : int, default -1
+    num_classes, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
+        As in `IoU`.
 
     Examples
     --------
@@ -173,18 +163,10 @@ class OneHotIoU(IoU):
 
     Parameters
     ----------
-    num_classes : int
-    target_class_ids : list of int
-        The classes of the mean.
-    name : str, default "one_hot_io_u"
-    dtype : str, optional
-        Of the result.
-    ignore_class : int, optional
-        A label that does not count.
+    num_classes, target_class_ids, name, dtype, ignore_class, axis
+        As in `IoU`.
     sparse_y_pred : bool, default False
         Whether predictions are class numbers.
-    axis : int, default -1
-        Where the classes are.
 
     Examples
     --------
@@ -205,16 +187,8 @@ class OneHotMeanIoU(MeanIoU):
 
     Parameters
     ----------
-    num_classes : int
-    name : str, default "one_hot_mean_io_u"
-    dtype : str, optional
-        Of the result.
-    ignore_class : int, optional
-        A label that does not count.
-    sparse_y_pred : bool, default False
-        Whether predictions are class numbers.
-    axis : int, default -1
-        Where the classes are.
+    num_classes, name, dtype, ignore_class, sparse_y_pred, axis
+        As in `OneHotIoU`.
 
     Examples
     --------

@@ -20,6 +20,7 @@ The author of a metric writes `update_state` and `result`:
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar
@@ -32,7 +33,6 @@ from backprop.checks import Name
 from backprop.config import Configurable
 from backprop.losses.axes import leading, same_rank
 from backprop.losses.functions import options_of
-from backprop.losses.loss import Loss
 from backprop.masks import flags
 from backprop.registry import FAMILIES
 from backprop.spelling import nearest, snake_case
@@ -428,19 +428,39 @@ class MeanMetricWrapper(Mean):
 
 
 class MeanOf(MeanMetricWrapper):
-    """The mean of what a function of the library makes of targets and outputs: a subclass has it
-    as its `fn`."""
+    """The mean of what a function of the library makes of targets and outputs.
 
+    A subclass says which, ``of=``, and declares the arguments that the function takes besides. The
+    metric is called as the function is.
+    """
+
+    of: ClassVar[Any]
     fn_kwargs: ClassVar[dict[str, Any]] = {}
+    direction = "up"
+
+    def __init_subclass__(cls, *, of: Callable[..., Any] | None = None, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if of is not None:
+            cls.of = staticmethod(of)
+            if "name" not in vars(cls):
+                cls.name = snake_case(of.__name__)
 
     def __init__(self, name: str | None = None, dtype=None):
         Mean.__init__(self, name=name, dtype=dtype)
+
+    def fn(self, y_true: Any, y_pred: Any) -> Array:
+        return self.of(y_true, y_pred, **{n: getattr(self, n) for n in taken_besides(self.of)})
+
+
+@functools.cache
+def taken_besides(function: Callable[..., Array]) -> tuple[str, ...]:
+    """What a function of y_true and y_pred takes besides."""
+    return tuple(inspect.signature(function).parameters)[2:]
 
 
 class MeanLoss(MeanOf):
     """The mean of a loss' values, which takes what the metric and the loss both declare."""
 
-    of: ClassVar[type[Loss]]
     direction = "down"
 
     def __post_init__(self):

@@ -239,11 +239,8 @@ class TrueNegatives(Count):
 
     Parameters
     ----------
-    thresholds : float or list of float, default 0.5
-        In [0, 1]; the result has an entry for each.
-    name : str, default "true_negatives"
-    dtype : str, optional
-        Of the result.
+    thresholds, name, dtype
+        As in `TruePositives`.
 
     Examples
     --------
@@ -260,11 +257,8 @@ class FalsePositives(Count):
 
     Parameters
     ----------
-    thresholds : float or list of float, default 0.5
-        In [0, 1]; the result has an entry for each.
-    name : str, default "false_positives"
-    dtype : str, optional
-        Of the result.
+    thresholds, name, dtype
+        As in `TruePositives`.
 
     Examples
     --------
@@ -281,11 +275,8 @@ class FalseNegatives(Count):
 
     Parameters
     ----------
-    thresholds : float or list of float, default 0.5
-        In [0, 1]; the result has an entry for each.
-    name : str, default "false_negatives"
-    dtype : str, optional
-        Of the result.
+    thresholds, name, dtype
+        As in `TruePositives`.
 
     Examples
     --------
@@ -359,20 +350,8 @@ class Recall(Share):
 
     Parameters
     ----------
-    thresholds : float or list of float, optional
-        In [0, 1]; the result has an entry for each. Default: 0.5, or none with `top_k`.
-    top_k : int, optional
-        Foreseen as 1 are the k largest predictions of a row, if they are above the threshold.
-    class_id : int, optional
-        The entry of the last axis to look at. Default: all of them.
-    name : str, default "recall"
-    dtype : str, optional
-        Of the result.
-
-    Raises
-    ------
-    ValueError
-        For a threshold outside [0, 1], or arrays that do not fit.
+    thresholds, top_k, class_id, name, dtype
+        As in `Precision`.
 
     Examples
     --------

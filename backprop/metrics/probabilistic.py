@@ -11,18 +11,15 @@ from backprop.arguments import argument
 from backprop.metrics.metric import MeanLoss, apply_mask
 
 
-class BinaryCrossentropy(MeanLoss):
+class BinaryCrossentropy(MeanLoss, of=losses.BinaryCrossentropy):
     """result = mean of -(y_true log p + (1 - y_true) log(1 - p)).
 
     Parameters
     ----------
-    name : str, default "binary_crossentropy"
-    dtype : str, optional
-        Of the result.
-    from_logits : bool, default False
-        y_pred holds logits, not probabilities p.
-    label_smoothing : float, default 0
-        From 0 to 1: how far targets are moved to 1/2.
+    name, dtype
+        As in `Metric`.
+    from_logits, label_smoothing
+        As in the loss of this name.
 
     Examples
     --------
@@ -32,24 +29,17 @@ class BinaryCrossentropy(MeanLoss):
 
     from_logits: bool = argument(default=False, after="dtype")
     label_smoothing: float = argument(default=0, after="dtype")
-    name = "binary_crossentropy"
-    of = losses.BinaryCrossentropy
 
 
-class CategoricalCrossentropy(MeanLoss):
+class CategoricalCrossentropy(MeanLoss, of=losses.CategoricalCrossentropy):
     """result = mean of -Σ y_true log p, over one-hot targets.
 
     Parameters
     ----------
-    name : str, default "categorical_crossentropy"
-    dtype : str, optional
-        Of the result.
-    from_logits : bool, default False
-        y_pred holds logits, not probabilities p.
-    label_smoothing : float, default 0
-        From 0 to 1: how far targets are moved to the uniform distribution.
-    axis : int, default -1
-        That of the classes.
+    name, dtype
+        As in `Metric`.
+    from_logits, label_smoothing, axis
+        As in the loss of this name.
 
     Examples
     --------
@@ -60,25 +50,20 @@ class CategoricalCrossentropy(MeanLoss):
     from_logits: bool = argument(default=False, after="dtype")
     label_smoothing: float = argument(default=0, after="dtype")
     axis: int = argument(default=-1, after="dtype")
-    name = "categorical_crossentropy"
-    of = losses.CategoricalCrossentropy
 
 
-class SparseCategoricalCrossentropy(MeanLoss):
+class SparseCategoricalCrossentropy(MeanLoss, of=losses.SparseCategoricalCrossentropy):
     """result = mean of -log p[y_true], over integer targets.
 
     Parameters
     ----------
-    name : str, default "sparse_categorical_crossentropy"
-    dtype : str, optional
-        Of the result.
-    from_logits : bool, default False
-        y_pred holds logits, not probabilities p.
+    name, dtype
+        As in `Metric`.
+    from_logits, axis
+        As in the loss of this name.
     ignore_class : int, optional
         Targets of this class cost 0. As in Keras they are counted where there are no weights, and
         left out where there are.
-    axis : int, default -1
-        That of the classes.
 
     Examples
     --------
@@ -89,8 +74,6 @@ class SparseCategoricalCrossentropy(MeanLoss):
     from_logits: bool = argument(default=False, after="dtype")
     ignore_class: int | None = argument(default=None, after="dtype")
     axis: int = argument(default=-1, after="dtype")
-    name = "sparse_categorical_crossentropy"
-    of = losses.SparseCategoricalCrossentropy
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels, (n, ...), outputs, (n, ..., classes), and weights of the labels."""
@@ -100,14 +83,13 @@ class SparseCategoricalCrossentropy(MeanLoss):
         super().update_state(y_true, y_pred, sample_weight)
 
 
-class KLDivergence(MeanLoss):
+class KLDivergence(MeanLoss, of=losses.KLDivergence):
     """result = mean of Σ y_true log(y_true / y_pred).
 
     Parameters
     ----------
-    name : str, default "kl_divergence"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -115,18 +97,14 @@ class KLDivergence(MeanLoss):
     0.6931
     """
 
-    name = "kl_divergence"
-    of = losses.KLDivergence
 
-
-class Poisson(MeanLoss):
+class Poisson(MeanLoss, of=losses.Poisson):
     """result = mean of y_pred - y_true log(y_pred).
 
     Parameters
     ----------
-    name : str, default "poisson"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -134,18 +112,14 @@ class Poisson(MeanLoss):
     1.0
     """
 
-    name = "poisson"
-    of = losses.Poisson
 
-
-class Hinge(MeanLoss):
+class Hinge(MeanLoss, of=losses.Hinge):
     """result = mean of max(1 - y_true y_pred, 0); targets 0 and 1 count as -1 and 1.
 
     Parameters
     ----------
-    name : str, default "hinge"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -153,18 +127,14 @@ class Hinge(MeanLoss):
     1.0
     """
 
-    name = "hinge"
-    of = losses.Hinge
 
-
-class SquaredHinge(MeanLoss):
+class SquaredHinge(MeanLoss, of=losses.SquaredHinge):
     """result = mean of max(1 - y_true y_pred, 0)²; targets 0 and 1 count as -1 and 1.
 
     Parameters
     ----------
-    name : str, default "squared_hinge"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -172,24 +142,17 @@ class SquaredHinge(MeanLoss):
     1.25
     """
 
-    name = "squared_hinge"
-    of = losses.SquaredHinge
 
-
-class CategoricalHinge(MeanLoss):
+class CategoricalHinge(MeanLoss, of=losses.CategoricalHinge):
     """result = mean of max(1 + max of the wrong classes' y_pred - that of the right one, 0).
 
     Parameters
     ----------
-    name : str, default "categorical_hinge"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
     >>> CategoricalHinge()([[0.0, 1.0]], [[0.5, 0.75]])
     0.75
     """
-
-    name = "categorical_hinge"
-    of = losses.CategoricalHinge

@@ -16,14 +16,13 @@ Array = np.ndarray
 AGGREGATIONS = ("uniform_average", "variance_weighted_average", None)
 
 
-class MeanSquaredError(MeanLoss):
+class MeanSquaredError(MeanLoss, of=losses.MeanSquaredError):
     """result = mean of (y_true - y_pred)².
 
     Parameters
     ----------
-    name : str, default "mean_squared_error"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -31,18 +30,14 @@ class MeanSquaredError(MeanLoss):
     0.25
     """
 
-    name = "mean_squared_error"
-    of = losses.MeanSquaredError
-
 
 class RootMeanSquaredError(Mean):
     """result = sqrt(mean of (y_true - y_pred)²).
 
     Parameters
     ----------
-    name : str, default "root_mean_squared_error"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -67,14 +62,13 @@ class RootMeanSquaredError(Mean):
         return self.cast(np.sqrt(super().result()))
 
 
-class MeanAbsoluteError(MeanLoss):
+class MeanAbsoluteError(MeanLoss, of=losses.MeanAbsoluteError):
     """result = mean of |y_true - y_pred|.
 
     Parameters
     ----------
-    name : str, default "mean_absolute_error"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -82,18 +76,14 @@ class MeanAbsoluteError(MeanLoss):
     0.25
     """
 
-    name = "mean_absolute_error"
-    of = losses.MeanAbsoluteError
 
-
-class MeanAbsolutePercentageError(MeanLoss):
+class MeanAbsolutePercentageError(MeanLoss, of=losses.MeanAbsolutePercentageError):
     """result = 100 * mean of |y_true - y_pred| / |y_true|, where |y_true| counts as at least 1e-7.
 
     Parameters
     ----------
-    name : str, default "mean_absolute_percentage_error"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -101,18 +91,14 @@ class MeanAbsolutePercentageError(MeanLoss):
     12.5
     """
 
-    name = "mean_absolute_percentage_error"
-    of = losses.MeanAbsolutePercentageError
 
-
-class MeanSquaredLogarithmicError(MeanLoss):
+class MeanSquaredLogarithmicError(MeanLoss, of=losses.MeanSquaredLogarithmicError):
     """result = mean of (log(1 + y_true) - log(1 + y_pred))².
 
     Parameters
     ----------
-    name : str, default "mean_squared_logarithmic_error"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -120,18 +106,14 @@ class MeanSquaredLogarithmicError(MeanLoss):
     0.2402
     """
 
-    name = "mean_squared_logarithmic_error"
-    of = losses.MeanSquaredLogarithmicError
 
-
-class LogCoshError(MeanLoss):
+class LogCoshError(MeanLoss, of=losses.LogCosh):
     """result = mean of log(cosh(y_pred - y_true)).
 
     Parameters
     ----------
-    name : str, default "logcosh"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
 
     Examples
     --------
@@ -140,17 +122,15 @@ class LogCoshError(MeanLoss):
     """
 
     name = "logcosh"
-    of = losses.LogCosh
 
 
-class CosineSimilarity(MeanLoss):
+class CosineSimilarity(MeanLoss, of=losses.CosineSimilarity):
     """result = mean of (y_true · y_pred) / (|y_true| |y_pred|): 1 where they point the same way.
 
     Parameters
     ----------
-    name : str, default "cosine_similarity"
-    dtype : str, optional
-        Of the result.
+    name, dtype
+        As in `Metric`.
     axis : int, default -1
         That of the vectors.
 
@@ -161,8 +141,6 @@ class CosineSimilarity(MeanLoss):
     """
 
     axis: int = argument(default=-1, after="dtype")
-    name = "cosine_similarity"
-    of = losses.CosineSimilarity
     direction = "up"
 
     def result(self) -> Any:

@@ -55,7 +55,7 @@ def get(identifier: Any) -> Any:
     ValueError
         For a name that is not known.
     TypeError
-        For anything else.
+        For what is no optimizer.
 
     Examples
     --------

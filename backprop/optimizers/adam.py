@@ -20,7 +20,21 @@ from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.slots import Array, Numbers
 
 
-class Adam(Optimizer):
+class Moments(Optimizer):
+    """What Adam and its kin share: a mean m of gradients, by beta_1, and one of their squares v, by
+    beta_2, whose root, and epsilon, divides the step."""
+
+    learning_rate: Any = argument(default=0.001)
+    beta_1: Any = Hyperparameter("[0, 1)", default=0.9)
+    beta_2: Any = Hyperparameter("[0, 1)", default=0.999)
+    epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
+    _: KW_ONLY
+
+    def slots(self) -> list[tuple[str, ...]]:
+        return [("momentum", "velocity")]
+
+
+class Adam(Moments):
     """w ← w - a m / (sqrt(v) + epsilon), a = lr sqrt(1 - beta_2^t) / (1 - beta_1^t).
 
         m ← beta_1 m + (1 - beta_1) g        v ← beta_2 v + (1 - beta_2) g²
@@ -58,12 +72,7 @@ class Adam(Optimizer):
     array([0.9, 1.1])
     """
 
-    learning_rate: Any = argument(default=0.001)
-    beta_1: Any = Hyperparameter("[0, 1)", default=0.9)
-    beta_2: Any = Hyperparameter("[0, 1)", default=0.999)
-    epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
-    amsgrad: Any = Flag(default=False)
-    _: KW_ONLY
+    amsgrad: Any = Flag(default=False, after="epsilon")
 
     scalars = ("unit_1", "unit_2")  # 1 - beta_1 and 1 - beta_2 at the last step: what M, V count in
 
@@ -73,7 +82,7 @@ class Adam(Optimizer):
         self._numbers = Numbers(4)
 
     def slots(self) -> list[tuple[str, ...]]:
-        return [("momentum", "velocity"), *([("velocity_hat",)] if self.amsgrad else [])]
+        return [*super().slots(), *([("velocity_hat",)] if self.amsgrad else [])]
 
     def unit(self, slot: str) -> float:
         units = {"momentum": self.unit_1, "velocity": self.unit_2, "velocity_hat": self.unit_2}
@@ -119,13 +128,9 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate : float or schedule, default 0.001
     weight_decay : float or schedule, default 0.004
-    beta_1, beta_2 : float or schedule, default 0.9 and 0.999
-    epsilon : float or schedule, default 1e-7
-    amsgrad : bool, default False
-    **kwargs
-        Those of `Optimizer`.
+    learning_rate, beta_1, beta_2, epsilon, amsgrad, **kwargs
+        As in `Adam`.
 
     Notes
     -----
@@ -142,20 +147,15 @@ class AdamW(Adam):
     weight_decay: Any = NeededDecay("[0, inf)", default=0.004)
 
 
-class Adamax(Optimizer):
+class Adamax(Moments):
     """w ← w - lr / (1 - beta_1^t) * m / (u + epsilon): Adam with the norm of infinite order.
 
         m ← beta_1 m + (1 - beta_1) g        u ← max(beta_2 u, |g|)
 
     Parameters
     ----------
-    learning_rate : float or schedule, default 0.001
-    beta_1, beta_2 : float or schedule, default 0.9 and 0.999
-        From 0 to less than 1.
-    epsilon : float or schedule, default 1e-7
-        Not in the paper; as in Keras.
-    **kwargs
-        Those of `Optimizer`.
+    learning_rate, beta_1, beta_2, epsilon, **kwargs
+        As in `Adam`; the paper has no `epsilon`, Keras has.
 
     Notes
     -----
@@ -168,12 +168,6 @@ class Adamax(Optimizer):
     >>> w.round(4)
     array([0.9, 1.1])
     """
-
-    learning_rate: Any = argument(default=0.001)
-    beta_1: Any = Hyperparameter("[0, 1)", default=0.9)
-    beta_2: Any = Hyperparameter("[0, 1)", default=0.999)
-    epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
-    _: KW_ONLY
 
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum", "norm")]
@@ -193,7 +187,7 @@ class Adamax(Optimizer):
         w -= t
 
 
-class Nadam(Optimizer):
+class Nadam(Moments):
     """w ← w - lr * m̂ / (sqrt(v̂) + epsilon): Adam with Nesterov's momentum.
 
         m ← beta_1 m + (1 - beta_1) g        v ← beta_2 v + (1 - beta_2) g²
@@ -202,12 +196,8 @@ class Nadam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or schedule, default 0.001
-    beta_1, beta_2 : float or schedule, default 0.9 and 0.999
-        From 0 to less than 1.
-    epsilon : float or schedule, default 1e-7
-    **kwargs
-        Those of `Optimizer`.
+    learning_rate, beta_1, beta_2, epsilon, **kwargs
+        As in `Adam`.
 
     Notes
     -----
@@ -222,20 +212,11 @@ class Nadam(Optimizer):
     array([0.89, 1.11])
     """
 
-    learning_rate: Any = argument(default=0.001)
-    beta_1: Any = Hyperparameter("[0, 1)", default=0.9)
-    beta_2: Any = Hyperparameter("[0, 1)", default=0.999)
-    epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
-    _: KW_ONLY
-
     scratch = 2
     scalars = ("u_product",)  # P_t
 
     def __post_init__(self):
         self.u_product = 1.0
-
-    def slots(self) -> list[tuple[str, ...]]:
-        return [("momentum", "velocity")]
 
     def begin(self, lr: float) -> None:
         b1, t = self.beta_1, self.updates + 1

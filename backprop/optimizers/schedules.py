@@ -21,7 +21,7 @@ import numpy as np
 from backprop import checks
 from backprop.arguments import Convert
 from backprop.checks import Fraction, NotNegative, choice
-from backprop.config import Configurable, Registry, custom_object_scope
+from backprop.config import Configurable, Registry
 
 
 def number(value: Any, who: str, name: str) -> float:
@@ -170,18 +170,12 @@ class PolynomialDecay(LearningRateSchedule):
 
     Parameters
     ----------
-    initial_learning_rate : float
-    decay_steps : int
+    initial_learning_rate, decay_steps, name
+        As in `ExponentialDecay`, and so are the errors.
     end_learning_rate : float, default 0.0001
     power : float, default 1.0
     cycle : bool, default False
         Rise again after `decay_steps`, rather than stay at `end_learning_rate`.
-    name : str, default "PolynomialDecay"
-
-    Raises
-    ------
-    ValueError
-        If `decay_steps` is not positive.
 
     Examples
     --------
@@ -211,17 +205,10 @@ class InverseTimeDecay(LearningRateSchedule):
 
     Parameters
     ----------
-    initial_learning_rate : float
-    decay_steps : int
-    decay_rate : float
+    initial_learning_rate, decay_steps, decay_rate, name
+        As in `ExponentialDecay`, and so are the errors.
     staircase : bool, default False
         Round step / decay_steps down.
-    name : str, default "InverseTimeDecay"
-
-    Raises
-    ------
-    ValueError
-        If `decay_steps` is not positive.
 
     Examples
     --------
@@ -508,14 +495,4 @@ def serialize(learning_rate_schedule: Any) -> Any:
     return registry.serialize(learning_rate_schedule)
 
 
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The schedule that `serialize` turned into a config.
-
-    Examples
-    --------
-    >>> deserialize({"class_name": "CosineDecay", "config": {"initial_learning_rate": 0.1,
-    ...     "decay_steps": 100}})
-    CosineDecay(0.1, 100)
-    """
-    with custom_object_scope(custom_objects or {}):
-        return registry.deserialize(config)
+deserialize = registry.deserialize

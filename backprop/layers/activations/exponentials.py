@@ -141,7 +141,7 @@ class CELU(FromInput):
     alpha : float, default 1.0
         Above 0; -alpha is the limit on the left.
     **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+        As in `ELU`.
 
     Raises
     ------

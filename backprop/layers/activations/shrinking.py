@@ -103,15 +103,8 @@ class HardShrink(FromOutput):
 
     Parameters
     ----------
-    threshold : float, default 0.5
-        t, at least 0.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where `threshold` is negative or not a number.
+    threshold, **kwargs
+        As in `SoftShrink`, and so are the errors.
 
     Examples
     --------

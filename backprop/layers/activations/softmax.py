@@ -146,15 +146,8 @@ class LogSoftmax(AlongAxis):
 
     Parameters
     ----------
-    axis : int or tuple of int, default -1
-        Several axes are taken together, as one long axis.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where x has no such axis.
+    axis, **kwargs
+        As in `Softmax`, and so are the errors.
 
     Examples
     --------
@@ -192,14 +185,8 @@ class Sparsemax(AlongAxis):
 
     Parameters
     ----------
-    axis : int, default -1
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where x has no such axis.
+    axis, **kwargs
+        As in `Softmax`, and so are the errors; one axis alone.
 
     References
     ----------

@@ -28,28 +28,10 @@ class GroupQueryAttention(SelfAttention):
     num_query_heads : int
     num_key_value_heads : int
         The number of groups; divides `num_query_heads`.
-    dropout : float, default 0.0
-        Fraction of p that is dropped in training.
-    use_bias : bool, default True
-    sliding_window : int, optional
-        A query sees only the keys less than so many steps away. Default: all.
-    flash_attention : bool, optional
-        True is refused: it names a kernel of Keras' engines.
-    kernel_initializer, bias_initializer : str or Initializer
-        Defaults: Glorot uniform and zeros.
-    kernel_regularizer, bias_regularizer : str or Regularizer, optional
-    activity_regularizer : str or Regularizer, optional
-        Penalty on y.
-    kernel_constraint, bias_constraint : str or Constraint, optional
-    use_gate : bool, default False
-        Multiply o by sigmoid(x gate + bias).
-    seed : int, optional
-    use_causal_mask : bool, default False
-        Whether a step sees only itself and the steps before. An argument of the call in Keras.
-    rotary : bool or RotaryEmbedding, default False
-        Turn q and k by their positions.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    dropout, use_bias, sliding_window, flash_attention, use_gate, seed, use_causal_mask, rotary
+    kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer
+    activity_regularizer, kernel_constraint, bias_constraint, **kwargs
+        As in `MultiHeadAttention`.
 
     Raises
     ------

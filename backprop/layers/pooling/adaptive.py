@@ -81,17 +81,8 @@ class AdaptiveAveragePooling2D(Adaptive, MeanOverAxes):
 
     Parameters
     ----------
-    output_size : int or two ints
-        Rows and columns of y.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the image has no pixel.
+    output_size, data_format, **kwargs
+        As in `AdaptiveAveragePooling1D`; one size of y for both axes, or two.
 
     Examples
     --------
@@ -116,17 +107,8 @@ class AdaptiveAveragePooling3D(Adaptive, MeanOverAxes):
 
     Parameters
     ----------
-    output_size : int or three ints
-        Sizes of y.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the volume has no pixel.
+    output_size, data_format, **kwargs
+        As in `AdaptiveAveragePooling1D`; one size of y for all axes, or three.
 
     Examples
     --------
@@ -153,17 +135,8 @@ class AdaptiveMaxPooling1D(Adaptive, MaxOverAxes):
 
     Parameters
     ----------
-    output_size : int
-        Steps of y.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the sequence has no pixel.
+    output_size, data_format, **kwargs
+        As in `AdaptiveAveragePooling1D`.
 
     Examples
     --------
@@ -190,17 +163,8 @@ class AdaptiveMaxPooling2D(Adaptive, MaxOverAxes):
 
     Parameters
     ----------
-    output_size : int or two ints
-        Rows and columns of y.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the image has no pixel.
+    output_size, data_format, **kwargs
+        As in `AdaptiveAveragePooling2D`.
 
     Examples
     --------
@@ -226,17 +190,8 @@ class AdaptiveMaxPooling3D(Adaptive, MaxOverAxes):
 
     Parameters
     ----------
-    output_size : int or three ints
-        Sizes of y.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the volume has no pixel.
+    output_size, data_format, **kwargs
+        As in `AdaptiveAveragePooling3D`.
 
     Examples
     --------

@@ -160,17 +160,8 @@ class GlobalAveragePooling2D(GlobalAverage):
 
     Parameters
     ----------
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    keepdims : bool, default False
-        Keep the axes of the pixels, with length 1.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the image has no pixel.
+    data_format, keepdims, **kwargs
+        As in `GlobalAveragePooling1D`, where pixels stand for steps.
 
     Examples
     --------
@@ -192,17 +183,8 @@ class GlobalAveragePooling3D(GlobalAverage):
 
     Parameters
     ----------
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    keepdims : bool, default False
-        Keep the axes of the places, with length 1.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the volume has no place.
+    data_format, keepdims, **kwargs
+        As in `GlobalAveragePooling1D`, where places stand for steps.
 
     Examples
     --------
@@ -229,17 +211,8 @@ class GlobalMaxPooling1D(GlobalMax):
 
     Parameters
     ----------
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    keepdims : bool, default False
-        Keep the axis of the steps, with length 1.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the sequence has no step.
+    data_format, keepdims, **kwargs
+        As in `GlobalAveragePooling1D`, which has an error too where there is no step.
 
     Examples
     --------
@@ -263,17 +236,8 @@ class GlobalMaxPooling2D(GlobalMax):
 
     Parameters
     ----------
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    keepdims : bool, default False
-        Keep the axes of the pixels, with length 1.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the image has no pixel.
+    data_format, keepdims, **kwargs
+        As in `GlobalAveragePooling2D`.
 
     Examples
     --------
@@ -295,17 +259,8 @@ class GlobalMaxPooling3D(GlobalMax):
 
     Parameters
     ----------
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    keepdims : bool, default False
-        Keep the axes of the places, with length 1.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the volume has no place.
+    data_format, keepdims, **kwargs
+        As in `GlobalAveragePooling3D`.
 
     Examples
     --------

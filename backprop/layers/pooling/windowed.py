@@ -125,22 +125,8 @@ class MaxPooling2D(Windowed, MaxOverAxes):
 
     Parameters
     ----------
-    pool_size : int or two ints, default 2
-        Height and width of the window in pixels.
-    strides : int or two ints, optional
-        Pixels from one window to the next. Default: `pool_size`.
-    padding : {"valid", "same"}, default "valid"
-        "same" lets windows reach over the border, so that y has ceil(H / stride) rows.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    name : str, optional
-    **kwargs
-        `trainable`, `dtype` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the window is larger than the image.
+    pool_size, strides, padding, data_format, name, **kwargs
+        As in `MaxPooling1D`, the sizes along two axes: an int for both, or two ints.
 
     Examples
     --------
@@ -166,22 +152,8 @@ class MaxPooling3D(Windowed, MaxOverAxes):
 
     Parameters
     ----------
-    pool_size : int or three ints, default 2
-        Depth, height and width of the window.
-    strides : int or three ints, optional
-        From one window to the next. Default: `pool_size`.
-    padding : {"valid", "same"}, default "valid"
-        "same" lets windows reach over the border, so that y has ceil(D / stride) layers.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    name : str, optional
-    **kwargs
-        `trainable`, `dtype` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the window is larger than the volume.
+    pool_size, strides, padding, data_format, name, **kwargs
+        As in `MaxPooling1D`, the sizes along three axes: an int for all, or three ints.
 
     Examples
     --------
@@ -211,22 +183,8 @@ class AveragePooling1D(Windowed, MeanOverAxes):
 
     Parameters
     ----------
-    pool_size : int
-        Length of the window in steps.
-    strides : int, optional
-        Steps from one window to the next. Default: `pool_size`.
-    padding : {"valid", "same"}, default "valid"
-        "same" lets windows reach over both ends, so that y has ceil(T / stride) steps.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    name : str, optional
-    **kwargs
-        `trainable`, `dtype` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the window is larger than the sequence.
+    pool_size, strides, padding, data_format, name, **kwargs
+        As in `MaxPooling1D`; `pool_size` has no default.
 
     Examples
     --------
@@ -250,22 +208,8 @@ class AveragePooling2D(Windowed, MeanOverAxes):
 
     Parameters
     ----------
-    pool_size : int or two ints
-        Height and width of the window in pixels.
-    strides : int or two ints, optional
-        Pixels from one window to the next. Default: `pool_size`.
-    padding : {"valid", "same"}, default "valid"
-        "same" lets windows reach over the border, so that y has ceil(H / stride) rows.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    name : str, optional
-    **kwargs
-        `trainable`, `dtype` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the window is larger than the image.
+    pool_size, strides, padding, data_format, name, **kwargs
+        As in `MaxPooling2D`; `pool_size` has no default.
 
     Examples
     --------
@@ -288,22 +232,8 @@ class AveragePooling3D(Windowed, MeanOverAxes):
 
     Parameters
     ----------
-    pool_size : int or three ints
-        Depth, height and width of the window.
-    strides : int or three ints, optional
-        From one window to the next. Default: `pool_size`.
-    padding : {"valid", "same"}, default "valid"
-        "same" lets windows reach over the border, so that y has ceil(D / stride) layers.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    name : str, optional
-    **kwargs
-        `trainable`, `dtype` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the window is larger than the volume.
+    pool_size, strides, padding, data_format, name, **kwargs
+        As in `MaxPooling3D`; `pool_size` has no default.
 
     Examples
     --------

@@ -172,10 +172,8 @@ class ZeroPadding2D(ZeroPadding):
     ----------
     padding : int, two ints or two pairs, default 1
         Zeros on all sides; (height, width); or ((top, bottom), (left, right)).
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    data_format, **kwargs
+        As in `ZeroPadding1D`.
 
     Examples
     --------
@@ -204,10 +202,8 @@ class ZeroPadding3D(ZeroPadding):
     ----------
     padding : int, three ints or three pairs, default 1
         Zeros on all sides; (depth, height, width); or a pair (before, behind) for each of them.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    data_format, **kwargs
+        As in `ZeroPadding1D`.
 
     Examples
     --------
@@ -276,15 +272,8 @@ class Cropping2D(Cropping):
     ----------
     cropping : int, two ints or two pairs, default 0
         Pixels cut off on all sides; (height, width); or ((top, bottom), (left, right)).
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where nothing of the image is left.
+    data_format, **kwargs
+        As in `ZeroPadding2D`. Nothing left of the image is an error as in `Cropping1D`.
 
     Examples
     --------
@@ -311,15 +300,8 @@ class Cropping3D(Cropping):
     ----------
     cropping : int, three ints or three pairs, default 1
         Cut off on all sides; (depth, height, width); or a pair (before, behind) for each of them.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where nothing of the volume is left.
+    data_format, **kwargs
+        As in `Cropping2D`.
 
     Examples
     --------

@@ -157,10 +157,8 @@ class UpSampling3D(UpSampling):
     ----------
     size : int or three ints, default 2
         Number of copies along each axis.
-    data_format : {"channels_last", "channels_first"}, optional
-        Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    data_format, **kwargs
+        As in `UpSampling2D`.
 
     Examples
     --------
