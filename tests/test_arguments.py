@@ -271,7 +271,7 @@ def test_a_written_constructor_that_forgets_its_base_class_is_told():
         def __init__(self, width):
             self.width = width
 
-    with pytest.raises(TypeError, match="has to call super.*units"):
+    with pytest.raises(TypeError, match=r"has to call super.*units"):
         Forgetful(3)
 
 
@@ -280,7 +280,7 @@ def test_a_constructor_has_the_name_of_its_class():
         def __init__(self, units, **kwargs):
             super().__init__(units // 2, use_bias=False, **kwargs)
 
-    with pytest.raises(TypeError, match="Dense.__init__.*use_bias"):
+    with pytest.raises(TypeError, match=r"Dense.__init__.*use_bias"):
         Half(6, use_bias=True)
 
 

@@ -36,40 +36,27 @@ def threshold_needs_arguments() -> Layer:
     )
 
 
+ONE_WORD = (
+    CELU, ELU, Exponential, GELU, GLU, Linear, Mish, ReLU, ReLU6, SELU, Sigmoid, SiLU,
+    Softmax, Softplus, Softsign, Sparsemax, Squareplus, Tanh,
+)  # fmt: skip
 registry = config.Registry(
     "activations",
     aliases={
-        "celu": CELU,
-        "elu": ELU,
-        "exponential": Exponential,
-        "gelu": GELU,
-        "glu": GLU,
+        **{cls.__name__.lower(): cls for cls in ONE_WORD},
         "hard_shrink": HardShrink,
         "hard_sigmoid": HardSigmoid,
         "hard_silu": HardSiLU,
         "hard_swish": HardSiLU,
         "hard_tanh": HardTanh,
-        "leaky_relu": partial(LeakyReLU, 0.2),  # the layer has 0.3, as in Keras
-        "linear": Linear,
         "log_sigmoid": LogSigmoid,
         "log_softmax": LogSoftmax,
-        "mish": Mish,
-        "relu": ReLU,
-        "relu6": ReLU6,
-        "selu": SELU,
-        "sigmoid": Sigmoid,
-        "silu": SiLU,
         "soft_shrink": SoftShrink,
-        "softmax": Softmax,
-        "softplus": Softplus,
-        "softsign": Softsign,
         "sparse_plus": SparsePlus,
         "sparse_sigmoid": SparseSigmoid,
-        "sparsemax": Sparsemax,
-        "squareplus": Squareplus,
         "swish": SiLU,
-        "tanh": Tanh,
         "tanh_shrink": TanhShrink,
+        "leaky_relu": partial(LeakyReLU, 0.2),  # the layer has 0.3, as in Keras
         "threshold": threshold_needs_arguments,
     },
 )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import chain, pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from backprop import checks
+from backprop.arguments import Convert, argument
+from backprop.checks import Positive
 from backprop.layers.text.lookup import Lookup, strings
 from backprop.layers.text.vocabulary import Vocabulary, mode
 from backprop.registry import users_own
@@ -26,6 +28,11 @@ STANDARDS = {
     "strip_punctuation": STRIP,
 }
 WORD = re.compile(r"[^ \t\n\v\f\r]+")  # str.split knows more kinds of white space than Keras
+
+
+def known(value: Any, who: str, name: str, names: tuple) -> Any:
+    found = registered(value)
+    return found if callable(found) else checks.one_of(found, names, who, name)
 
 
 class TextVectorization(Lookup):
@@ -98,56 +105,45 @@ class TextVectorization(Lookup):
     array([[0, 1, 2]])
     """
 
-    def __init__(
-        self,
-        max_tokens: int | None = None,
-        standardize: str | Callable | None = "lower_and_strip_punctuation",
-        split: str | Callable | None = "whitespace",
-        ngrams: int | tuple[int, ...] | None = None,
-        output_mode: str = "int",
-        output_sequence_length: int | None = None,
-        pad_to_max_tokens: bool = False,
-        vocabulary: Any = None,
-        idf_weights: Any = None,
-        sparse: bool = False,
-        ragged: bool = False,
-        encoding: str = "utf-8",
-        name: str | None = None,
-    ):
-        who = "TextVectorization"
-        standardize, split = map(registered, (standardize, split))
-        if not callable(standardize):
-            checks.one_of(standardize, (None, *STANDARDS), who, "standardize")
-        if not callable(split):
-            checks.one_of(split, (None, "whitespace", "character"), who, "split")
-        self.standardize = standardize
-        self.split = split
-        self.ngrams = lengths_of_ngrams(ngrams)
-        self.output_mode = mode(output_mode, who)
+    max_tokens: Any = None
+    standardize: Annotated[Any, Convert(known, names=(None, *STANDARDS), none=True)] = (
+        "lower_and_strip_punctuation"
+    )
+    split: Annotated[Any, Convert(known, names=(None, "whitespace", "character"), none=True)] = (
+        "whitespace"
+    )
+    ngrams: Annotated[
+        Any, Convert(lambda value, who, name: lengths_of_ngrams(value), none=True)
+    ] = None
+    output_mode: Annotated[str, Convert(mode)] = "int"
+    output_sequence_length: Positive | None = None
+    pad_to_max_tokens: bool = False
+    vocabulary: Any = argument(default=None)
+    idf_weights: Any = None
+    sparse: bool = False
+    ragged: bool = False
+    encoding: str = "utf-8"
+    name: str | None = None
+
+    def __post_init__(self):
+        who, ints = type(self).__name__, self.output_mode == "int"
         checks.one_of(self.output_mode, ("int", "multi_hot", "count", "tf_idf"), who, "output_mode")
-        ints = self.output_mode == "int"
-        if output_sequence_length is not None:
-            checks.integer(output_sequence_length, who, "output_sequence_length")
-        for argument, value, wanted in (
-            ("output_sequence_length", output_sequence_length is not None, True),
-            ("ragged", ragged, True),
-            ("sparse", sparse, False),
-            ("pad_to_max_tokens", pad_to_max_tokens, False),
+        for name, value, wanted in (
+            ("output_sequence_length", self.output_sequence_length is not None, True),
+            ("ragged", self.ragged, True),
+            ("sparse", self.sparse, False),
+            ("pad_to_max_tokens", self.pad_to_max_tokens, False),
         ):
             if value and ints is not wanted:
                 raise ValueError(
-                    f"{who} has {argument} for output_mode='int' {'only' if wanted else 'not'}; "
-                    f"output_mode is {output_mode!r}"
+                    f"{who} has {name} for output_mode='int' {'only' if wanted else 'not'}; "
+                    f"output_mode is {self.output_mode!r}"
                 )
-        self.output_sequence_length = output_sequence_length
-        self.sparse = sparse
-        self.ragged = ragged
-        self.encoding = encoding
-        self.name = name
+        vocabulary = self.vocabulary
         self.vocabulary = Vocabulary(
-            who, self.output_mode, max_tokens, "", "[UNK]", 1, pad_to_max_tokens
+            who, self.output_mode, self.max_tokens, "", "[UNK]", 1, self.pad_to_max_tokens
         )
-        self._begin(vocabulary, idf_weights)
+        self._begin(vocabulary, self.idf_weights)
 
     def __call__(self, x: Any) -> Any:
         """The numbers of texts.
