@@ -214,7 +214,6 @@ class TextVectorization(Lookup):
             return [WORD.findall(text) for text in texts]
         if self.split == "character":
             return [list(text) for text in texts]
-        assert callable(self.split)
         found = [list(tokens) for tokens in self.split(texts.astype(str))]
         if len(found) != len(texts):
             raise ValueError(
