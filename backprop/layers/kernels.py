@@ -10,28 +10,30 @@ from backprop.layer import Layer
 from backprop.regularizers import RegularizerLike
 
 
-class KernelAndBias(Layer, kw_only=True, by_position=True):
-    """A layer with a kernel and a bias, and a penalty on its output, in Keras' order."""
+class WithBias(Layer, kw_only=True, by_position=True):
+    """A layer with a bias, and a penalty on its output; what has a kernel says where its arguments
+    stand among these, in Keras' order."""
+
+    bias_initializer: InitializerLike = "zeros"
+    bias_regularizer: RegularizerLike = None
+    activity_regularizer: RegularizerLike = argument(default=None)
+    bias_constraint: ConstraintLike = None
+
+
+class KernelAndBias(WithBias, kw_only=True, by_position=True):
+    """A layer with a kernel and a bias."""
 
     kernel_initializer: InitializerLike = "glorot_uniform"
-    bias_initializer: InitializerLike = "zeros"
-    kernel_regularizer: RegularizerLike = None
-    bias_regularizer: RegularizerLike = None
-    activity_regularizer: RegularizerLike = argument(default=None)
-    kernel_constraint: ConstraintLike = None
-    bias_constraint: ConstraintLike = None
+    kernel_regularizer: RegularizerLike = argument(default=None, after="bias_initializer")
+    kernel_constraint: ConstraintLike = argument(default=None, after="activity_regularizer")
 
 
-class DepthwiseAndBias(Layer, kw_only=True, by_position=True):
-    """A layer with a kernel for each channel, a bias, and a penalty on its output."""
+class DepthwiseAndBias(WithBias, kw_only=True, by_position=True):
+    """A layer with a kernel for each channel, and a bias."""
 
     depthwise_initializer: InitializerLike = "glorot_uniform"
-    bias_initializer: InitializerLike = "zeros"
-    depthwise_regularizer: RegularizerLike = None
-    bias_regularizer: RegularizerLike = None
-    activity_regularizer: RegularizerLike = argument(default=None)
-    depthwise_constraint: ConstraintLike = None
-    bias_constraint: ConstraintLike = None
+    depthwise_regularizer: RegularizerLike = argument(default=None, after="bias_initializer")
+    depthwise_constraint: ConstraintLike = argument(default=None, after="activity_regularizer")
 
 
 class DepthwisePointwiseAndBias(DepthwiseAndBias, kw_only=True, by_position=True):
