@@ -10,30 +10,28 @@ from backprop.layer import Layer
 from backprop.regularizers import RegularizerLike
 
 
-class WithBias(Layer, kw_only=True, by_position=True):
-    """A layer with a bias, and a penalty on its output; what has a kernel says where its arguments
-    stand among these, in Keras' order."""
+class KernelAndBias(Layer, kw_only=True, by_position=True):
+    """A layer with a kernel and a bias, and a penalty on its output, in Keras' order."""
 
+    kernel_initializer: InitializerLike = "glorot_uniform"
     bias_initializer: InitializerLike = "zeros"
+    kernel_regularizer: RegularizerLike = None
     bias_regularizer: RegularizerLike = None
     activity_regularizer: RegularizerLike = argument(default=None)
+    kernel_constraint: ConstraintLike = None
     bias_constraint: ConstraintLike = None
 
 
-class KernelAndBias(WithBias, kw_only=True, by_position=True):
-    """A layer with a kernel and a bias."""
-
-    kernel_initializer: InitializerLike = "glorot_uniform"
-    kernel_regularizer: RegularizerLike = argument(default=None, after="bias_initializer")
-    kernel_constraint: ConstraintLike = argument(default=None, after="activity_regularizer")
-
-
-class DepthwiseAndBias(WithBias, kw_only=True, by_position=True):
-    """A layer with a kernel for each channel, and a bias."""
+class DepthwiseAndBias(Layer, kw_only=True, by_position=True):
+    """A layer with a kernel for each channel, a bias, and a penalty on its output."""
 
     depthwise_initializer: InitializerLike = "glorot_uniform"
-    depthwise_regularizer: RegularizerLike = argument(default=None, after="bias_initializer")
-    depthwise_constraint: ConstraintLike = argument(default=None, after="activity_regularizer")
+    bias_initializer: InitializerLike = "zeros"
+    depthwise_regularizer: RegularizerLike = None
+    bias_regularizer: RegularizerLike = None
+    activity_regularizer: RegularizerLike = argument(default=None)
+    depthwise_constraint: ConstraintLike = None
+    bias_constraint: ConstraintLike = None
 
 
 class DepthwisePointwiseAndBias(DepthwiseAndBias, kw_only=True, by_position=True):

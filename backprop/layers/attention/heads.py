@@ -18,11 +18,11 @@ from backprop.checks import Fraction, Positive
 from backprop.layer import INFERENCE, Array, InputSpec, Layer
 from backprop.layers.attention.projection import Projection, flat
 from backprop.layers.attention.rotary import RotaryEmbedding, turned
-from backprop.layers.kernels import KernelAndBias, WithBias
+from backprop.layers.kernels import KernelAndBias
 from backprop.linalg import constant, sigmoid, softmax_backward, sum_last, sum_rows
 from backprop.masks import cleaned
 
-OF_PROJECTIONS = (declared(WithBias) | declared(KernelAndBias)).keys() - {"activity_regularizer"}
+OF_PROJECTIONS = declared(KernelAndBias).keys() - {"activity_regularizer"}
 SAFE = 30.0  # scores between -SAFE and SAFE have exponentials that can be summed as they are
 
 

@@ -13,9 +13,7 @@ from backprop.layer import INFERENCE, Context, InputSpec, Layer
 from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.convolution.finish import Finish
 from backprop.layers.windows import (
-    DataFormat,
     Shape,
-    Sizes,
     Windows,
     channels_back,
     channels_last,
@@ -48,13 +46,10 @@ class Convolutional(Layer, kw_only=True, by_position=True):
 
     A subclass makes its kernels in `build_kernels`, knows the sizes of z by `sizes_of_z` and the
     channels of z by `channels_of_z`, and computes in `linear` and `linear_backward`.
+    It declares `kernel_size`, `strides`, `padding`, `data_format` and `dilation_rate` itself, in
+    the order in which they may be given by position.
     """
 
-    kernel_size: Sizes
-    strides: Sizes = 1
-    padding: str = "valid"
-    data_format: DataFormat = None
-    dilation_rate: Sizes = 1
     activation: ActivationLike = None
     use_bias: bool = True
 

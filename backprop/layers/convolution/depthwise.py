@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from backprop.arguments import argument
 from backprop.checks import Positive
 from backprop.layers.convolution.border import Convolutional
 from backprop.layers.convolution.products import correlate, gradients
 from backprop.layers.kernels import DepthwiseAndBias
+from backprop.layers.windows import DataFormat, Sizes
 
 Array = np.ndarray
 
@@ -21,7 +21,12 @@ class DepthwiseConv(Convolutional, DepthwiseAndBias):
     `DepthwiseConv2D` has the derivative and the parameters.
     """
 
-    depth_multiplier: Positive = argument(default=1, after="padding")
+    kernel_size: Sizes
+    strides: Sizes = 1
+    padding: str = "valid"
+    depth_multiplier: Positive = 1
+    data_format: DataFormat = None
+    dilation_rate: Sizes = 1
 
     def build_kernels(self, channels):
         shape = *self.kernel_size, channels, self.depth_multiplier
@@ -153,5 +158,7 @@ class DepthwiseConv2D(DepthwiseConv):
            [ 6., 60.]], dtype=float32)
     """
 
-    strides = dilation_rate = (1, 1)
+    strides: Sizes = (1, 1)
+    dilation_rate: Sizes = (1, 1)
+
     axes = 2

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from backprop.arguments import argument
 from backprop.checks import Positive
 from backprop.input_spec import show_shape
 from backprop.layers.convolution.border import Convolutional
 from backprop.layers.convolution.products import correlate_for_backward, gradients
 from backprop.layers.kernels import KernelAndBias
+from backprop.layers.windows import DataFormat, Sizes
 
 
 class Conv(Convolutional, KernelAndBias):
@@ -47,7 +47,12 @@ class Conv(Convolutional, KernelAndBias):
     """
 
     filters: Positive
-    groups: Positive = argument(default=1, after="dilation_rate")
+    kernel_size: Sizes
+    strides: Sizes = 1
+    padding: str = "valid"
+    data_format: DataFormat = None
+    dilation_rate: Sizes = 1
+    groups: Positive = 1
 
     def __post_init__(self):
         if self.filters % self.groups:
@@ -202,7 +207,9 @@ class Conv2D(Conv):
            [20., 24.]], dtype=float32)
     """
 
-    strides = dilation_rate = (1, 1)
+    strides: Sizes = (1, 1)
+    dilation_rate: Sizes = (1, 1)
+
     axes = 2
 
 
@@ -251,5 +258,7 @@ class Conv3D(Conv):
     array([[6., 6., 6.]], dtype=float32)
     """
 
-    strides = dilation_rate = (1, 1, 1)
+    strides: Sizes = (1, 1, 1)
+    dilation_rate: Sizes = (1, 1, 1)
+
     axes = 3

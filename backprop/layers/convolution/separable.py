@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from backprop.arguments import argument
 from backprop.checks import Positive
 from backprop.layers.convolution.border import Convolutional
 from backprop.layers.convolution.depthwise import merged, repeated, summed
 from backprop.layers.convolution.products import correlate, gradients
 from backprop.layers.kernels import DepthwisePointwiseAndBias
+from backprop.layers.windows import DataFormat, Sizes
 from backprop.linalg import product_of_rows
 
 
@@ -21,7 +21,12 @@ class SeparableConv(Convolutional, DepthwisePointwiseAndBias):
     """
 
     filters: Positive
-    depth_multiplier: Positive = argument(default=1, after="dilation_rate")
+    kernel_size: Sizes
+    strides: Sizes = 1
+    padding: str = "valid"
+    data_format: DataFormat = None
+    dilation_rate: Sizes = 1
+    depth_multiplier: Positive = 1
 
     def build_kernels(self, channels):
         m = self.depth_multiplier
@@ -156,5 +161,7 @@ class SeparableConv2D(SeparableConv):
            [66.]], dtype=float32)
     """
 
-    strides = dilation_rate = (1, 1)
+    strides: Sizes = (1, 1)
+    dilation_rate: Sizes = (1, 1)
+
     axes = 2

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from backprop.arguments import argument
 from backprop.checks import Positive, integer
 from backprop.layers.convolution.border import Convolutional
 from backprop.layers.convolution.products import correlate, input_gradient, kernel_gradient
 from backprop.layers.kernels import KernelAndBias
-from backprop.layers.windows import Shape, Windows
+from backprop.layers.windows import DataFormat, Shape, Sizes, Windows
 from backprop.masks import between
 
 Array = np.ndarray
@@ -81,7 +80,12 @@ class ConvTranspose(Convolutional, KernelAndBias):
     """
 
     filters: Positive
-    output_padding: Any = argument(default=None, after="padding")
+    kernel_size: Sizes
+    strides: Sizes = 1
+    padding: str = "valid"
+    output_padding: Any = None
+    data_format: DataFormat = None
+    dilation_rate: Sizes = 1
 
     def __post_init__(self):
         self.output_padding = self._standard_output_padding(self.output_padding)
@@ -232,5 +236,7 @@ class Conv2DTranspose(ConvTranspose):
     array([[ 1.,  1., 11., 10., 10.]], dtype=float32)
     """
 
-    strides = dilation_rate = (1, 1)
+    strides: Sizes = (1, 1)
+    dilation_rate: Sizes = (1, 1)
+
     axes = 2
