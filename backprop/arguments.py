@@ -486,7 +486,7 @@ def settle_default(cls: type, name: str) -> None:
 def raise_for_missing(cls: type, self: Any) -> None:
     """Raise where a written constructor has left out that of the class which it extends."""
     needed = [a.name for c in cls.__mro__ for a in declared(c).values() if a.default is EMPTY]
-    missing = [name for name in needed if name not in self.__dict__ and name not in decided(cls)]
+    missing = [n for n in needed if n not in self.__dict__ and not hasattr(cls, n)]
     if missing:
         raise TypeError(
             f"{cls.__name__}.__init__ has to call super().__init__(...), or nothing sets "

@@ -62,7 +62,6 @@ class LBFGS(Optimizer):
     """
 
     full_batch = True
-    decides = ("learning_rate",)
     scratch = 0
 
     def __init__(
