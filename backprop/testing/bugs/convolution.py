@@ -20,12 +20,12 @@ from backprop.layers.convolution import (
     SeparableConv1D,
     SeparableConv2D,
 )
-from backprop.layers.convolution.by_window import by_group
 from backprop.layers.convolution.products import correlate, input_gradient, kernel_gradient
 from backprop.layers.convolution.transposed import tail_of
 from backprop.layers.windows import Windows, channels_last
-from backprop.linalg import sum_rows
+from backprop.linalg import rows, sum_rows
 from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
+from backprop.testing.bugs.shared import ForgetsItsMask, Mixin
 
 conv = partial(
     bug,
@@ -42,43 +42,91 @@ image = partial(bug, options={"min_side": 3, "channels": 2}, x=normal(2, 5, 4, 2
 
 
 class Scattering(Conv2D):
-    """dx by parts that a mistake can replace: `scatter` adds dP to the pixels, `kernel_back`
-    multiplies dz.
+    """dx, of one group, by parts that a mistake can replace: `scatter` adds dP to the pixels,
+    `pay` one number of each window to its pixel, `kernel_back` multiplies dz.
     """
 
     def linear_backward(self, dz, cache, dx):
         x, _ = cache
-        kernel_gradient(x, dz, self.windows, self.dkernel, self.groups)
+        kernel_gradient(x, dz, self.windows, self.dkernel)
         if not dx:
             return None
-        h, w, c, _ = self.kernel.shape
-        kernel = by_group(self.kernel_back(), self.groups)
-        dpatches = (by_group(dz, self.groups) @ kernel.swapaxes(1, 2)).swapaxes(0, 1)
-        padded = self.windows.pad(np.zeros((*x.shape[:3], self.groups, c), dz.dtype))
-        self.scatter(padded, dpatches.reshape(*dz.shape[:3], self.groups, h * w, c))
-        return self.crop(padded, x.shape[1:3]).reshape(x.shape)
+        h, w, c, filters = self.kernel.shape
+        dpatches = rows(dz) @ self.kernel_back().reshape(-1, filters).T
+        padded = self.windows.pad(np.zeros(x.shape, dz.dtype))
+        self.scatter(padded, dpatches.reshape(*dz.shape[:3], h * w, c))
+        return self.crop(padded, x.shape[1:3])
 
     def kernel_back(self):
         return self.kernel
 
     def scatter(self, padded, dpixels):
         for k, pixel in enumerate(self.windows.pixels(padded)):
-            pixel += dpixels[..., k, :]
+            self.pay(k, pixel, dpixels[..., k, :])
+
+    def pay(self, k, pixel, d):
+        pixel += d
 
     def crop(self, padded, sizes):
         return self.windows.crop(padded, sizes)
 
     def scatter_as(self, strides, dilation, padded, dpixels):
         """Add dP to where the pixels of windows with other strides lie, as far as there are any."""
-        (rows, columns), (h, w) = dpixels.shape[1:3], self.kernel_size
-        for u in range(h):
-            for v in range(w):
-                top, left = u * dilation[0], v * dilation[1]
-                here = padded[:, top : top + rows * strides[0] : strides[0]]
-                here = here[:, :rows, left : left + columns * strides[1] : strides[1]][
-                    :, :, :columns
-                ]
-                here += dpixels[:, : here.shape[1], : here.shape[2], :, u * w + v]
+        counts = dpixels.shape[1:3]
+        for k, place in enumerate(np.ndindex(self.kernel_size)):
+            here = padded[:, *map(spaced, place, dilation, strides, counts)]
+            here += dpixels[:, : here.shape[1], : here.shape[2], k]
+
+
+def spaced(place, dilation, stride, count):
+    """Where a pixel of each of `count` windows lies along an axis."""
+    first = place * dilation
+    return slice(first, first + count * stride, stride)
+
+
+class SpoilingProduct(Mixin):
+    """The way back is right, until `spoil` changes dkernel or dx, which is None where only the
+    parameters are asked for.
+    """
+
+    def linear_backward(self, dz, cache, dx):
+        found = super().linear_backward(dz, cache, dx)
+        self.spoil(dz, found)
+        return found
+
+
+class ExchangesAxes(SpoilingProduct):
+    """The first two axes of a window are taken for each other."""
+
+    def spoil(self, dz, dx):
+        self.dkernel = self.dkernel.swapaxes(0, 1).copy()
+
+
+class FindingOtherwise(Mixin):
+    """The gradients of the parameters are right, dx is what `found` returns."""
+
+    def linear_backward(self, dz, cache, dx):
+        super().linear_backward(dz, cache, False)
+        if not dx:
+            return None
+        kept = [p.gradient.copy() for p in self.arrays()]
+        found = self.found(dz, cache)
+        for p, gradient in zip(self.arrays(), kept, strict=True):
+            p.gradient[...] = gradient
+        return found
+
+    def whole(self, dz, cache):
+        """dx as it should be."""
+        return super().linear_backward(dz, cache, True)
+
+
+class SummingBias(Mixin):
+    """dbias is what `sums` finds."""
+
+    def _dz(self, dy, a):
+        dz = super()._dz(dy, a)
+        self.dbias = self.sums(dy, dz)
+        return dz
 
 
 @conv("V", verdict="equivalent")
@@ -117,19 +165,17 @@ class ConvIgnoresItsDilationGoingBack(Scattering):
 class ConvAssignsWhereWindowsOverlap(Scattering):
     """dx is assigned, so of several windows over a pixel only the last one counts."""
 
-    def scatter(self, padded, dpixels):
-        for k, pixel in enumerate(self.windows.pixels(padded)):
-            pixel[...] = dpixels[..., k, :]
+    def pay(self, k, pixel, d):
+        pixel[...] = d
 
 
 @conv("V")
 class ConvReturnsInsideOfTheLoop(Scattering):
     """Only the first pixel of every window receives its gradient."""
 
-    def scatter(self, padded, dpixels):
-        for k, pixel in enumerate(self.windows.pixels(padded)):
-            pixel += dpixels[..., k, :]
-            return
+    def pay(self, k, pixel, d):
+        if k == 0:
+            pixel += d
 
 
 @conv("V")
@@ -160,34 +206,24 @@ class ConvForgetsTheMarginGoingBack(Scattering):
 
 
 @conv("V")
-class ConvBiasCountsOnePixel(Conv2D):
+class ConvBiasCountsOnePixel(SummingBias, Conv2D):
     """dbias is summed over the batch and not over the pixels."""
 
-    def _dz(self, dy, a):
-        dz = super()._dz(dy, a)
-        if self.use_bias:
-            self.dbias = dz[:, 0, 0].sum(0)
-        return dz
+    def sums(self, dy, dz):
+        return dz[:, 0, 0].sum(0)
 
 
 @conv("V")
-class ConvAveragesItsKernelGradientOverPixels(Conv2D):
+class ConvAveragesItsKernelGradientOverPixels(SpoilingProduct, Conv2D):
     """dkernel is divided by the number of windows."""
 
-    def linear_backward(self, dz, cache, dx):
-        found = super().linear_backward(dz, cache, dx)
+    def spoil(self, dz, dx):
         self.dkernel /= max(dz.shape[1] * dz.shape[2], 1)
-        return found
 
 
 @conv("V")
-class ConvTransposesItsKernelGradient(Conv2D):
+class ConvTransposesItsKernelGradient(ExchangesAxes, Conv2D):
     """dkernel has rows and columns exchanged, which fits where the window is square."""
-
-    def linear_backward(self, dz, cache, dx):
-        found = super().linear_backward(dz, cache, dx)
-        self.dkernel = self.dkernel.swapaxes(0, 1).copy()
-        return found
 
 
 @conv(
@@ -197,15 +233,13 @@ class ConvTransposesItsKernelGradient(Conv2D):
     varies={"groups": (1, 2)},
     options={"min_side": 2, "channels": 4},
 )
-class ConvMixesUpItsGroups(Conv2D):
+class ConvMixesUpItsGroups(SpoilingProduct, Conv2D):
     """dkernel takes the filters of a group to lie groups apart, where they lie side by side."""
 
-    def linear_backward(self, dz, cache, dx):
-        found = super().linear_backward(dz, cache, dx)
+    def spoil(self, dz, dx):
         size = self.filters // self.groups
         mixed = self.dkernel.reshape(*self.dkernel.shape[:3], self.groups, size).swapaxes(3, 4)
         self.dkernel = mixed.reshape(self.dkernel.shape).copy()
-        return found
 
 
 @conv(
@@ -237,39 +271,28 @@ class ConvLosesPixelsThatNoWindowReaches(Scattering):
     """
 
     def crop(self, padded, sizes):
-        spans = [d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
-        rests = [
-            (n - span) % s
-            for n, span, s in zip(padded.shape[1:3], spans, self.strides, strict=True)
-        ]
-        rolled = np.roll(padded, rests, axis=(1, 2))
-        return self.windows.crop(rolled, sizes)
+        rests = np.subtract(padded.shape[1:3], self.windows.spans) % self.strides
+        return self.windows.crop(np.roll(padded, rests, axis=(1, 2)), sizes)
 
 
 @conv("V", config={"filters": 2, "kernel_size": 2, "activation": "tanh"})
-class ConvSumsItsBiasWithoutTheActivation(Conv2D):
+class ConvSumsItsBiasWithoutTheActivation(SummingBias, Conv2D):
     """dbias = Σ dy, where it is Σ dz behind the activation."""
 
-    def _dz(self, dy, a):
-        dz = super()._dz(dy, a)
-        if self.use_bias:
-            self.dbias = sum_rows(channels_last(dy, self.data_format))
-        return dz
+    def sums(self, dy, dz):
+        return sum_rows(dy)
 
 
 # ------------------------------------------------------------------------------ one axis, and three
 
 
 @line("V", config={"filters": 2, "kernel_size": 3, "padding": "causal"})
-class CausalConvCentresItsWindowsGoingBack(Conv1D):
+class CausalConvCentresItsWindowsGoingBack(FindingOtherwise, Conv1D):
     """dx is cut out as if half of the margin stood in front, where all of it does."""
 
-    def linear_backward(self, dz, cache, dx):
-        found = super().linear_backward(dz, cache, dx)
-        if dx and self.padding == "causal":
-            centred = replace(self.windows, padding="same")
-            return input_gradient(dz, self.kernel, centred, cache[0].shape[1:-1], self.groups)
-        return found
+    def found(self, dz, cache):
+        centred = replace(self.windows, padding="same")
+        return input_gradient(dz, self.kernel, centred, cache[0].shape[1:-1])
 
 
 class WindowsAhead(Windows):
@@ -290,48 +313,36 @@ class CausalConvSeesTheFuture(Conv1D):
 
 
 @volume("V", config={"filters": 2, "kernel_size": 2})
-class ConvOfVolumesExchangesDepthAndHeight(Conv3D):
+class ConvOfVolumesExchangesDepthAndHeight(ExchangesAxes, Conv3D):
     """dkernel has depth and height exchanged, which fits where the window is a cube."""
-
-    def linear_backward(self, dz, cache, dx):
-        found = super().linear_backward(dz, cache, dx)
-        self.dkernel = self.dkernel.swapaxes(0, 1).copy()
-        return found
 
 
 @volume("V", config={"filters": 2, "kernel_size": (1, 1, 2)})
-class ConvOfVolumesLosesItsLastPlane(Conv3D):
+class ConvOfVolumesLosesItsLastPlane(SpoilingProduct, Conv3D):
     """dx is 0 in the last plane, as by a loop that ends one too early."""
 
-    def linear_backward(self, dz, cache, dx):
-        found = super().linear_backward(dz, cache, dx)
-        if found is not None:
-            found[:, -1] = 0
-        return found
+    def spoil(self, dz, dx):
+        if dx is not None:
+            dx[:, -1] = 0
 
 
 @volume("V", config={"filters": 2, "kernel_size": 2})
-class ConvOfVolumesSumsItsBiasOverOnePlane(Conv3D):
+class ConvOfVolumesSumsItsBiasOverOnePlane(SummingBias, Conv3D):
     """dbias is summed over batch, height and width, for the first plane alone."""
 
-    def _dz(self, dy, a):
-        dz = super()._dz(dy, a)
-        if self.use_bias:
-            self.dbias = sum_rows(dz[:, 0])
-        return dz
+    def sums(self, dy, dz):
+        return sum_rows(dz[:, 0])
 
 
 # --------------------------------------------------------------------------------------- transposed
 
 
 @image("V", config={"filters": 2, "kernel_size": 3, "strides": 2})
-class TransposedConvFlipsItsKernelGoingBack(Conv2DTranspose):
+class TransposedConvFlipsItsKernelGoingBack(FindingOtherwise, Conv2DTranspose):
     """dx uses the kernel turned by 180°, as textbooks do to write it as a convolution again."""
 
-    def linear_backward(self, dz, cache, dx):
-        super().linear_backward(dz, cache, False)
-        if dx:
-            return correlate(dz, np.ascontiguousarray(self.kernel[::-1, ::-1]), self.windows)
+    def found(self, dz, cache):
+        return correlate(dz, np.ascontiguousarray(self.kernel[::-1, ::-1]), self.windows)
 
 
 @image(
@@ -345,102 +356,72 @@ class TransposedConvFlipsItsKernelGoingBack(Conv2DTranspose):
     },
     varies={"output_padding": (None, 0, 1)},
 )
-class TransposedConvForgetsItsOutputPaddingGoingBack(Conv2DTranspose):
+class TransposedConvForgetsItsOutputPaddingGoingBack(FindingOtherwise, Conv2DTranspose):
     """dx reads the windows where they would lie without output_padding, which moves the margin."""
 
-    def linear_backward(self, dz, cache, dx):
-        super().linear_backward(dz, cache, False)
-        if dx:
-            tails = (
-                tail_of(span, s, self.padding, None)
-                for span, s in zip(self.windows.spans, self.strides, strict=True)
-            )
-            plain = replace(self.windows, tail=tuple(tails))
-            sizes = dz.shape[1:-1]
-            lost = [
-                a - b
-                for (a, _), (b, _) in zip(
-                    self.windows.margins(sizes), plain.margins(sizes), strict=True
-                )
-            ]
-            return correlate(np.roll(dz, lost, axis=(1, 2)), self.kernel, self.windows)
+    def found(self, dz, cache):
+        own, sizes = self.windows, dz.shape[1:-1]
+        tail = (tail_of(*of, self.padding, None) for of in zip(own.spans, own.strides, strict=True))
+        lost = np.subtract(own.margins(sizes), replace(own, tail=tuple(tail)).margins(sizes))
+        return correlate(np.roll(dz, lost[:, 0], axis=(1, 2)), self.kernel, own)
 
 
 @image("V", config={"filters": 2, "kernel_size": 2, "strides": 2})
-class TransposedConvExchangesItsChannels(Conv2DTranspose):
+class TransposedConvExchangesItsChannels(SpoilingProduct, Conv2DTranspose):
     """dkernel has the channels of x and the filters exchanged, as in an ordinary convolution; as
     many of both hide the shape.
     """
 
-    def linear_backward(self, dz, cache, dx):
-        found = super().linear_backward(dz, cache, dx)
+    def spoil(self, dz, dx):
         self.dkernel = self.dkernel.swapaxes(-1, -2).copy()
-        return found
 
 
 @line("V", config={"filters": 2, "kernel_size": 1, "strides": 2})
-class TransposedConvBiasSkipsWhatNoWindowPaints(Conv1DTranspose):
+class TransposedConvBiasSkipsWhatNoWindowPaints(SummingBias, Conv1DTranspose):
     """dbias leaves out the steps of y between the windows, which hold the bias alone."""
 
-    def _dz(self, dy, a):
-        dz = super()._dz(dy, a)
-        if self.use_bias:
-            self.dbias = sum(map(sum_rows, self.windows.pixels(self.windows.pad(dz))))
-        return dz
+    def sums(self, dy, dz):
+        return sum(map(sum_rows, self.windows.pixels(self.windows.pad(dz))))
 
 
 # ------------------------------------------------------------------------ depthwise and separable
 
 
 @image("V", config={"kernel_size": 2})
-class DepthwiseConvSumsOverItsChannels(DepthwiseConv2D):
+class DepthwiseConvSumsOverItsChannels(SpoilingProduct, DepthwiseConv2D):
     """dx of each channel is that of all channels together, as in an ordinary convolution."""
 
-    def linear_backward(self, dz, cache, dx):
-        found = super().linear_backward(dz, cache, dx)
-        if found is not None:
-            found[...] = found.sum(-1, keepdims=True)
-        return found
+    def spoil(self, dz, dx):
+        if dx is not None:
+            dx[...] = dx.sum(-1, keepdims=True)
 
 
 @image("C", config={"kernel_size": 2, "depth_multiplier": 2}, varies={"depth_multiplier": (1, 2)})
-class DepthwiseConvMixesUpItsMultiplier(DepthwiseConv2D):
+class DepthwiseConvMixesUpItsMultiplier(SpoilingProduct, DepthwiseConv2D):
     """dkernel takes the channels of y to lie kernel by kernel, where they lie channel by
     channel.
     """
 
-    def linear_backward(self, dz, cache, dx):
-        found = super().linear_backward(dz, cache, dx)
+    def spoil(self, dz, dx):
         *size, c, m = self.dkernel.shape
-        mixed = self.dkernel.reshape(*size, m, c).swapaxes(-1, -2)
-        self.dkernel = mixed.copy()
-        return found
+        self.dkernel = self.dkernel.reshape(*size, m, c).swapaxes(-1, -2).copy()
 
 
 @line("C", config={"kernel_size": 2, "depth_multiplier": 2}, varies={"depth_multiplier": (1, 2)})
-class DepthwiseConvTakesOneKernelForEachChannel(DepthwiseConv1D):
+class DepthwiseConvTakesOneKernelForEachChannel(FindingOtherwise, DepthwiseConv1D):
     """dx takes the first kernel of each channel alone, where all of them read it."""
 
-    def linear_backward(self, dz, cache, dx):
-        m = self.depth_multiplier
-        found = super().linear_backward(dz, cache, dx)
-        if not dx:
-            return found
-        first = np.where(np.arange(dz.shape[-1]) % m == 0, dz, dz.dtype.type(0))
-        kept = self.dkernel.copy()
-        found = super().linear_backward(first, cache, True)
-        self.dkernel = kept
-        return found
+    def found(self, dz, cache):
+        first = np.arange(dz.shape[-1]) % self.depth_multiplier == 0
+        return self.whole(np.where(first, dz, dz.dtype.type(0)), cache)
 
 
 @image("V", config={"filters": 2, "kernel_size": 2})
-class SeparableConvLosesItsDepthwiseGradient(SeparableConv2D):
+class SeparableConvLosesItsDepthwiseGradient(SpoilingProduct, SeparableConv2D):
     """The gradient of the depthwise kernel stays 0: the chain ends at the pointwise one."""
 
-    def linear_backward(self, dz, cache, dx):
-        found = super().linear_backward(dz, cache, dx)
+    def spoil(self, dz, dx):
         self.ddepthwise_kernel = np.zeros_like(self.ddepthwise_kernel)
-        return found
 
 
 @line("V", config={"filters": 2, "kernel_size": 2})
@@ -458,20 +439,14 @@ class SeparableConvDoesNotTransposeItsPointwiseKernel(SeparableConv1D):
 
 
 @image("V", config={"filters": 3, "kernel_size": 2, "depth_multiplier": 2})
-class SeparableConvForgetsAKernelGoingBack(SeparableConv2D):
+class SeparableConvForgetsAKernelGoingBack(FindingOtherwise, SeparableConv2D):
     """dx goes back through the first of the depthwise kernels of each channel alone."""
 
-    def linear_backward(self, dz, cache, dx):
-        super().linear_backward(dz, cache, False)
-        if not dx:
-            return None
-        kept = [p.gradient.copy() for p in self.arrays()]
+    def found(self, dz, cache):
         kernel = self.depthwise_kernel.copy()
         self.depthwise_kernel[..., 1:] = 0
-        found = super().linear_backward(dz, cache, True)
+        found = self.whole(dz, cache)
         self.depthwise_kernel = kernel
-        for p, gradient in zip(self.arrays(), kept, strict=True):
-            p.gradient[...] = gradient
         return found
 
 
@@ -487,12 +462,8 @@ padded = partial(
 
 
 @padded("C")
-class ConvolutionPaysMaskedSteps(Conv1D):
+class ConvolutionPaysMaskedSteps(ForgetsItsMask, Conv1D):
     """dx at a masked step, which forward takes as 0, is that of any other step."""
-
-    def backward(self, dy, cache):
-        linear, a, _ = cache
-        return super().backward(dy, (linear, a, None))
 
 
 @padded("C")
@@ -505,9 +476,5 @@ class ConvolutionTrainsOnMaskedSteps(Conv1D):
 
 
 @padded("C", config={"filters": 2, "kernel_size": 3, "strides": 2})
-class TransposedConvolutionPaysMaskedSteps(Conv1DTranspose):
+class TransposedConvolutionPaysMaskedSteps(ForgetsItsMask, Conv1DTranspose):
     """dx at a masked step, which forward takes as 0, is that of any other step."""
-
-    def backward(self, dy, cache):
-        linear, a, _ = cache
-        return super().backward(dy, (linear, a, None))

@@ -20,6 +20,7 @@ from backprop.layers.normalization import (
 )
 from backprop.linalg import mean, rows, sum_rows
 from backprop.testing.bugs.bank import Layers, behind_embedding, bug, integers, normal
+from backprop.testing.bugs.shared import ForgetsItsMask, Mixin, Spoiling
 
 GAMMA = {"gamma_initializer": RandomUniform(0.5, 1.5, seed=0)}  # at gamma = 1 much is invisible
 
@@ -27,144 +28,213 @@ batch = partial(bug, x=normal(6, 3), inputs="floats", config=GAMMA, tags=("coupl
 row = partial(bug, x=normal(4, 5), inputs="floats", config=GAMMA)
 
 
-class Reversed(BatchNormalization):
-    """dx by parts that a mistake can replace: `through(dy, xhat, p)` is what r multiplies."""
+class ByPaths(Mixin):
+    """dx = r (dx̂ - ⟨dx̂⟩ - x̂ ⟨dx̂ x̂⟩), by parts that a mistake can replace.
+
+    ⟨⟩ is `averaged`, the path through the mean `of_mean`, that through the variance `of_variance`.
+    """
 
     def backward(self, dy, cache):
-        x, mean, r, p = cache
-        xhat, dy = (x - mean) * r, dy.swapaxes(self.axis, -1)
-        if self.scale:
-            self.dgamma = sum_rows(dy * xhat)
-        if self.center:
-            self.dbeta = sum_rows(dy)
-        dxhat = self.gamma * dy if self.scale else dy
-        return (self.outer(r) * self.through(dxhat, xhat, p)).swapaxes(self.axis, -1)
+        super().backward(dy, cache)  # for the gradients of gamma and beta
+        xhat, r, p = self.kept(cache)
+        return (self.root(r) * self.through(self.dxhat(dy), xhat, p)).reshape(dy.shape)
 
-    def outer(self, r):
+    def kept(self, cache):
+        return cache
+
+    def dxhat(self, dy):
+        return self.weight() * dy
+
+    def weight(self):
+        return self.gamma
+
+    def root(self, r):
         return r
 
     def through(self, dxhat, xhat, p):
-        if p is None:
-            return dxhat
-        return dxhat - p * (sum_rows(dxhat) + xhat * sum_rows(dxhat * xhat))
+        return dxhat - self.of_mean(dxhat, p) - xhat * self.of_variance(dxhat * xhat, p)
+
+    def of_mean(self, dxhat, p):
+        return self.averaged(dxhat, p)
+
+    def of_variance(self, product, p):
+        return self.averaged(product, p)
+
+
+class BatchByPaths(ByPaths, BatchNormalization):
+    """A batch, whose statistics are constants in inference: p is None."""
+
+    def kept(self, cache):
+        x, mean, r, p = cache
+        return (x - mean) * r, r, p
+
+    def through(self, dxhat, xhat, p):
+        return dxhat if p is None else super().through(dxhat, xhat, p)
+
+    def averaged(self, a, p):
+        return p * sum_rows(a)
+
+
+class RowByPaths(ByPaths):
+    """Along axes of each sample."""
+
+    def weight(self):
+        return self.gamma.reshape(self.shape)
+
+    def averaged(self, a, p):
+        return mean(a, self.axes)
+
+
+class LayerByPaths(RowByPaths, LayerNormalization):
+    """A row with its mean and its variance."""
+
+
+class RmsByPaths(RowByPaths, RMSNormalization):
+    """A row with its mean square."""
+
+    def weight(self):
+        return self.scale.reshape(self.shape)
+
+    def of_mean(self, dxhat, p):
+        return 0
+
+
+class GroupByPaths(ByPaths, GroupNormalization):
+    """The channels of a group at all places."""
+
+    def dxhat(self, dy):
+        return self._grouped(super().dxhat(dy))
+
+    def averaged(self, a, p):
+        return mean(a, (1, 3))
+
+
+class MeanIsConstant(Mixin):
+    """Without the path through the mean."""
+
+    def of_mean(self, dxhat, p):
+        return 0
+
+
+class VarianceIsConstant(Mixin):
+    """Without the path through the variance or the mean square."""
+
+    def of_variance(self, product, p):
+        return 0
+
+
+class ForgetsEpsilon(Mixin):
+    """r is 1 / sqrt(var) going back; 1 / r² is var + epsilon."""
+
+    def root(self, r):
+        return 1 / np.sqrt(np.maximum(1 / (r * r) - self.epsilon, 1e-6))
+
+
+class ForgetsTheWeight(Mixin):
+    """dx̂ = dy, without gamma."""
+
+    def dxhat(self, dy):
+        return dy
+
+
+class ScalesTooLate(ForgetsTheWeight):
+    """gamma multiplies what the paths have left of dy."""
+
+    def root(self, r):
+        return self.weight() * r
+
+
+def count(x):
+    """The rows of x, one at least."""
+    return max(x.size // max(x.shape[-1], 1), 1)
 
 
 # ----------------------------------------------------------------------------- BatchNormalization
 
 
 @batch("V", source="Knet 288")
-class BatchNormForgetsGamma(BatchNormalization):
+class BatchNormForgetsGamma(ForgetsTheWeight, BatchByPaths):
     """dx lacks the factor gamma; at gamma = 1, where training starts, nothing shows."""
 
-    def backward(self, dy, cache):
-        gamma = self.gamma if self.scale else 1
-        return super().backward(dy, cache) / np.expand_dims(
-            np.broadcast_to(gamma, cache[0].shape[-1:]),
-            tuple(range(1, dy.ndim - self.axis % dy.ndim)),
-        )
-
 
 @batch("V")
-class BatchNormTakesTheMeanForAConstant(Reversed):
+class BatchNormTakesTheMeanForAConstant(MeanIsConstant, BatchByPaths):
     """The path through the batch's mean is left out."""
 
-    def through(self, dxhat, xhat, p):
-        return dxhat if p is None else dxhat - p * (xhat * sum_rows(dxhat * xhat))
-
 
 @batch("V")
-class BatchNormTakesTheVarianceForAConstant(Reversed):
+class BatchNormTakesTheVarianceForAConstant(VarianceIsConstant, BatchByPaths):
     """The path through the batch's variance is left out."""
 
-    def through(self, dxhat, xhat, p):
-        return dxhat if p is None else dxhat - p * sum_rows(dxhat)
-
 
 @batch("V")
-class BatchNormTakesItsStatisticsForConstants(Reversed):
+class BatchNormTakesItsStatisticsForConstants(MeanIsConstant, VarianceIsConstant, BatchByPaths):
     """Both paths through the batch's statistics are left out."""
 
-    def through(self, dxhat, xhat, p):
-        return dxhat
-
 
 @batch("V")
-class BatchNormCountsTheMeanTwice(Reversed):
+class BatchNormCountsTheMeanTwice(BatchByPaths):
     """The path through the mean is subtracted a second time, divided by m once more."""
 
-    def through(self, dxhat, xhat, p):
-        through = super().through(dxhat, xhat, p)
-        return through if p is None else through - p * p * sum_rows(dxhat)
+    def of_mean(self, dxhat, p):
+        return (1 + p) * super().of_mean(dxhat, p)
 
 
 @batch("T", source="Chainer 4190")
-class BatchNormForgetsEpsilonGoingBack(Reversed):
+class BatchNormForgetsEpsilonGoingBack(ForgetsEpsilon, BatchByPaths):
     """r = 1 / sqrt(var) in dx, where it is 1 / sqrt(var + epsilon)."""
-
-    def outer(self, r):
-        return 1 / np.sqrt(np.maximum(1 / (r * r) - self.epsilon, 1e-6))
 
 
 @batch("T")
-class BatchNormAddsEpsilonOutsideOfTheRoot(Reversed):
+class BatchNormAddsEpsilonOutsideOfTheRoot(BatchByPaths):
     """r = 1 / (sqrt(var) + epsilon) in dx."""
 
-    def outer(self, r):
+    def root(self, r):
         return 1 / (np.sqrt(np.maximum(1 / (r * r) - self.epsilon, 0)) + self.epsilon)
 
 
 @batch("V", source="PyTorch 1381")
-class BatchNormCountsOneRowLess(Reversed):
+class BatchNormCountsOneRowLess(BatchByPaths):
     """dx divides by m - 1, the unbiased variance's number, where forward divided by m; 1 / 0 with
     one row.
     """
 
     def through(self, dxhat, xhat, p):
-        if p is None:
-            return dxhat
-        m = xhat.size // max(xhat.shape[-1], 1)
-        return super().through(dxhat, xhat, p * np.divide(m, m - 1, dtype=dxhat.dtype))
+        m = dxhat.size // max(dxhat.shape[-1], 1)
+        p = None if p is None else p * np.divide(m, m - 1, dtype=dxhat.dtype)
+        return super().through(dxhat, xhat, p)
 
 
 @batch("C")
-class BatchNormSumsOverTheBatchOnly(Reversed):
+class BatchNormSumsOverTheBatchOnly(BatchByPaths):
     """With images the sums in dx run over the samples and not over the pixels."""
 
-    def through(self, dxhat, xhat, p):
-        if p is None or dxhat.ndim == 2:
-            return super().through(dxhat, xhat, p)
-        n = max(len(dxhat), 1)
-        return dxhat - (dxhat.sum(0) + xhat * (dxhat * xhat).sum(0)) / n
+    def averaged(self, a, p):
+        return a.sum(0) / max(len(a), 1)
 
 
 @batch("C", source="PyTorch/XLA 913, cudnn.torch 244")
-class BatchNormReversesInferenceAsIfItWereTraining(Reversed):
+class BatchNormReversesInferenceAsIfItWereTraining(BatchByPaths):
     """In inference the statistics are constants, and dx treats them as the batch's."""
 
     def through(self, dxhat, xhat, p):
-        return super().through(
-            dxhat, xhat, 1 / max(xhat.size // max(xhat.shape[-1], 1), 1) if p is None else p
-        )
+        return super().through(dxhat, xhat, 1 / count(xhat) if p is None else p)
 
 
 @batch("V", x=normal(6, 3), source="OneFlow 6149")
-class BatchNormSwapsTheGradientsOfGammaAndBeta(BatchNormalization):
+class BatchNormSwapsTheGradientsOfGammaAndBeta(Spoiling, BatchNormalization):
     """dgamma is stored as dbeta, and dbeta as dgamma."""
 
-    def backward(self, dy, cache):
-        dx = super().backward(dy, cache)
-        if self.scale and self.center:
-            self.dgamma, self.dbeta = self.dbeta.copy(), self.dgamma.copy()
-        return dx
+    def spoil(self, dy, cache):
+        self.dgamma, self.dbeta = self.dbeta.copy(), self.dgamma.copy()
 
 
 @batch("C", x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
-class BatchNormCountsMaskedRowsGoingBack(Reversed):
+class BatchNormCountsMaskedRowsGoingBack(BatchByPaths):
     """Forward leaves masked rows out of its statistics, dx spreads over all rows."""
 
     def through(self, dxhat, xhat, p):
-        m = xhat.size // max(xhat.shape[-1], 1)
-        return super().through(dxhat, xhat, p if p is None else 1 / max(m, 1))
+        return super().through(dxhat, xhat, None if p is None else 1 / count(xhat))
 
 
 @batch("L")
@@ -176,11 +246,8 @@ class BatchNormLearnsInInference(BatchNormalization):
     def forward(self, x, ctx=INFERENCE):
         result = super().forward(x, ctx)
         if not ctx.training and x.size:
-            v = x.swapaxes(self.axis, -1)
-            m = v.size // v.shape[-1]
-            self.moving_mean = self.momentum * self.moving_mean + (1 - self.momentum) * (
-                sum_rows(v) / m
-            )
+            batch = sum_rows(x) / count(x)
+            self.moving_mean = self.momentum * self.moving_mean + (1 - self.momentum) * batch
         return result
 
 
@@ -213,8 +280,7 @@ class BatchNormRemembersTheUnbiasedVariance(BatchNormalization):
     """The moving variance moves towards Σ (x - mean)² / (m - 1), where Keras divides by m."""
 
     def _moments(self, x, real):
-        m = x.size // max(x.shape[-1], 1)
-        before = self.momentum * self.moving_variance
+        m, before = count(x), self.momentum * self.moving_variance
         result = super()._moments(x, real)
         if real is None and m > 1:
             self.moving_variance = before + (self.moving_variance - before) * m / (m - 1)
@@ -290,35 +356,25 @@ class BatchNormKeepsItsRootInDouble(BatchNormalization):
 
 
 @batch("V", verdict="equivalent", source="Caffe 3878")
-class BatchNormLeavesOutTheSumOfDeviations(BatchNormalization):
+class BatchNormLeavesOutTheSumOfDeviations(BatchByPaths):
     """The paper's long form, without the term with Σ (x - mean), which is 0."""
 
     def backward(self, dy, cache):
-        x, mean, r, p = cache
+        (xhat, r, p), dxhat = self.kept(cache), self.dxhat(dy)
         if p is None:
             return super().backward(dy, cache)
-        xhat, dy = (x - mean) * r, dy.swapaxes(self.axis, -1)
-        if self.scale:
-            self.dgamma = sum_rows(dy * xhat)
-        if self.center:
-            self.dbeta = sum_rows(dy)
-        dxhat = self.gamma * dy if self.scale else dy
+        self.backward_params(dy, cache)
         dvariance = sum_rows(dxhat * xhat) * (-0.5) * r * r  # x - mean is xhat / r
         dmean = -r * sum_rows(dxhat)
-        return (dxhat * r + p * (2 * dvariance * xhat / r + dmean)).swapaxes(self.axis, -1)
+        return dxhat * r + p * (2 * dvariance * xhat / r + dmean)
 
 
 @batch("V", verdict="equivalent")
-class BatchNormSumsByEinsum(Reversed):
+class BatchNormSumsByEinsum(Spoiling, BatchByPaths):
     """dgamma by einsum, the batch's sums by sum over the axes."""
 
-    def backward(self, dy, cache):
-        dx = super().backward(dy, cache)
-        if self.scale:
-            x, mean, r, _ = cache
-            xhat = (x - mean) * r
-            self.dgamma = np.einsum("rc,rc->c", rows(dy.swapaxes(self.axis, -1)), rows(xhat))
-        return dx
+    def spoil(self, dy, cache):
+        self.dgamma = np.einsum("rc,rc->c", rows(dy), rows(self.kept(cache)[0]))
 
 
 @batch("V", verdict="equivalent")
@@ -338,128 +394,69 @@ class BatchNormTakesTheMeanOfMeans(BatchNormalization):
 # ----------------------------------------------------------------------------- LayerNormalization
 
 
-class ReversedRow(LayerNormalization):
-    """dx by parts that a mistake can replace."""
-
-    def backward(self, dy, cache):
-        xhat, r, _ = cache
-        if self.scale:
-            self.dgamma = self._sum(dy * xhat)
-        if self.center:
-            self.dbeta = self._sum(dy)
-        gamma = self.gamma.reshape(self.shape) if self.scale else dy.dtype.type(1)
-        return self.through(dy, gamma, xhat, r)
-
-    def through(self, dy, gamma, xhat, r):
-        dxhat = gamma * dy
-        average = 0 if self.rms_scaling else mean(dxhat, self.axes)
-        along = xhat - mean(xhat, self.axes) if self.rms_scaling else xhat
-        return r * (dxhat - average - along * mean(dxhat * xhat, self.axes))
-
-
 @row("V")
-class LayerNormScalesByGammaTooLate(ReversedRow):
+class LayerNormScalesByGammaTooLate(ScalesTooLate, LayerByPaths):
     """gamma multiplies what the means have left of dy, where it multiplies dy itself; gamma = 1
     hides it.
     """
 
-    def through(self, dy, gamma, xhat, r):
-        return gamma * super().through(dy, dy.dtype.type(1), xhat, r)
-
 
 @row("V")
-class LayerNormTakesTheMeanForAConstant(ReversedRow):
+class LayerNormTakesTheMeanForAConstant(MeanIsConstant, LayerByPaths):
     """The path through the row's mean is left out."""
 
-    def through(self, dy, gamma, xhat, r):
-        dxhat = gamma * dy
-        return r * (dxhat - xhat * mean(dxhat * xhat, self.axes))
-
 
 @row("V")
-class LayerNormTakesTheVarianceForAConstant(ReversedRow):
+class LayerNormTakesTheVarianceForAConstant(VarianceIsConstant, LayerByPaths):
     """The path through the row's variance is left out."""
 
-    def through(self, dy, gamma, xhat, r):
-        dxhat = gamma * dy
-        return r * (dxhat - mean(dxhat, self.axes))
-
 
 @row("V")
-class LayerNormAveragesOverTheBatchGoingBack(ReversedRow):
+class LayerNormAveragesOverTheBatchGoingBack(LayerByPaths):
     """The means in dx run down the batch, where they run along the row: samples leak."""
 
-    def through(self, dy, gamma, xhat, r):
-        dxhat = gamma * dy
-        return r * (dxhat - mean(dxhat, 0) - xhat * mean(dxhat * xhat, 0))
+    def averaged(self, a, p):
+        return mean(a, 0)
 
 
 @row("T")
-class LayerNormForgetsEpsilonGoingBack(ReversedRow):
+class LayerNormForgetsEpsilonGoingBack(ForgetsEpsilon, LayerByPaths):
     """r = 1 / sqrt(var) in dx."""
-
-    def through(self, dy, gamma, xhat, r):
-        return super().through(
-            dy, gamma, xhat, 1 / np.sqrt(np.maximum(1 / (r * r) - self.epsilon, 1e-6))
-        )
 
 
 @row("C", varies={"rms_scaling": (False, True)})
-class LayerNormReversesRmsScalingAsIfItWereCentred(LayerNormalization):
+class LayerNormReversesRmsScalingAsIfItWereCentred(LayerByPaths):
     """With rms_scaling the mean is not taken away, and dx has its path all the same."""
-
-    def backward(self, dy, cache):
-        dx = super().backward(dy, cache)
-        if self.rms_scaling:
-            xhat, r, _ = cache
-            dxhat = self.gamma.reshape(self.shape) * dy
-            return r * (dxhat - mean(dxhat, self.axes) - xhat * mean(dxhat * xhat, self.axes))
-        return dx
 
 
 @row("V")
-class LayerNormGradientOfGammaLacksTheDeviation(ReversedRow):
+class LayerNormGradientOfGammaLacksTheDeviation(Spoiling, LayerNormalization):
     """dgamma = Σ dy (x - mean), where it is Σ dy (x - mean) r."""
 
-    def backward(self, dy, cache):
-        dx = super().backward(dy, cache)
+    def spoil(self, dy, cache):
         xhat, r, _ = cache
-        if self.scale:
-            self.dgamma = self._sum(dy * (xhat / r))
-        return dx
+        self.dgamma = self._sum(dy * (xhat / r))
 
 
 @row("C", x=normal(3, 4, 4), inputs="images", config=GAMMA, varies={"axis": (-1, (1, 2))})
-class LayerNormTransposesTheGradientOfGamma(LayerNormalization):
+class LayerNormTransposesTheGradientOfGamma(Spoiling, LayerNormalization):
     """Over two axes dgamma is stored transposed, which fits where they are of one length."""
 
-    def backward(self, dy, cache):
-        dx = super().backward(dy, cache)
-        if self.scale and self.dgamma.ndim == 2:
-            self.dgamma = self.dgamma.T.copy()
-        return dx
+    def spoil(self, dy, cache):
+        self.dgamma = self.dgamma.T.copy()
 
 
 # ----------------------------------------------------------------- the normalizations without beta
 
 
 @row("V", config={})
-class RmsNormTakesItsRootForAConstant(RMSNormalization):
+class RmsNormTakesItsRootForAConstant(VarianceIsConstant, RmsByPaths):
     """dx = r dx̂: the path through the mean square is left out."""
-
-    def backward(self, dy, cache):
-        super().backward(dy, cache)
-        return cache[1] * dy * self.scale.reshape(self.shape)
 
 
 @row("V", config={})
-class RmsNormScalesTooLate(RMSNormalization):
+class RmsNormScalesTooLate(ScalesTooLate, RmsByPaths):
     """scale multiplies what the mean has left of dy; scale = 1, where training starts, hides it."""
-
-    def backward(self, dy, cache):
-        super().backward(dy, cache)
-        xhat, r, _ = cache
-        return self.scale.reshape(self.shape) * r * (dy - xhat * mean(dy * xhat, self.axes))
 
 
 unit = partial(  # at 0 y jumps
@@ -496,45 +493,28 @@ group = partial(
 )
 
 
-class Centring(GroupNormalization):
-    """dx = r (dxhat - mean dxhat - xhat mean(dxhat xhat)), whose means a mistake can replace."""
-
-    def backward(self, dy, cache):
-        super().backward(dy, cache)
-        xhat, r, _ = cache
-        dxhat = self._grouped(self.gamma * dy)
-        dx = r * (dxhat - self.mean_of_dxhat(dxhat) - xhat * self.mean_of_both(dxhat * xhat))
-        return dx.reshape(dy.shape)
-
-    def mean_of_dxhat(self, dxhat):
-        return self.mean_of_both(dxhat)
-
-    def mean_of_both(self, a):
-        return mean(a, (1, 3))
-
-
 @group("V")
-class GroupNormAveragesOverAllGroups(Centring):
+class GroupNormAveragesOverAllGroups(GroupByPaths):
     """The means in dx run over all channels of a sample, where they run over those of a group."""
 
-    def mean_of_both(self, a):
+    def averaged(self, a, p):
         return mean(a, (1, 2, 3))
 
 
 @group("V")
-class GroupNormInterleavesItsGroups(Centring):
+class GroupNormInterleavesItsGroups(GroupByPaths):
     """Going back every second channel makes a group, where forward takes neighbours."""
 
-    def mean_of_dxhat(self, dxhat):
+    def of_mean(self, dxhat, p):
         n, places, groups, k = dxhat.shape
         return mean(dxhat.reshape(n, places, k, groups).swapaxes(2, 3), (1, 3))
 
 
 @group("C")
-class GroupNormForgetsThePlaces(Centring):
+class GroupNormForgetsThePlaces(GroupByPaths):
     """With images the means in dx run over the channels of a pixel and not over the pixels."""
 
-    def mean_of_both(self, a):
+    def averaged(self, a, p):
         return mean(a, 3)
 
 
@@ -543,53 +523,35 @@ class GroupNormForgetsThePlaces(Centring):
 masked = partial(
     bug, x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding, config={"axis": (1, 2)}
 )
+one_group = partial(masked, config=GAMMA | {"groups": 1})
 
 
-class CountsAllGoingBack:
-    """dx as if no mask had left anything out of the means."""
-
-    def backward(self, dy, cache):
-        xhat, r, _ = cache
-        return super().backward(dy, (xhat, r, None))  # type: ignore[misc]
-
-
-@masked("C", config=GAMMA | {"groups": 1})
-class GroupNormCountsMaskedPlacesGoingBack(CountsAllGoingBack, GroupNormalization):
+@one_group("C")
+class GroupNormCountsMaskedPlacesGoingBack(ForgetsItsMask, GroupNormalization):
     """Forward leaves masked places out of its means, dx spreads over all places."""
 
 
-@masked("C", config=GAMMA | {"groups": 1})
-class GroupNormForgetsMaskedPlacesGoingBack(GroupNormalization):
+@one_group("C")
+class GroupNormForgetsMaskedPlacesGoingBack(GroupByPaths):
     """Masked places are normalised with the mean of the others, which their dy does not reach."""
 
-    def backward(self, dy, cache):
-        dx = super().backward(dy, cache)
-        xhat, r, p = cache
-        if p is None:
-            return dx
-        dxhat = self._grouped(self.gamma * dy)
-        real = dxhat * (p > 0)
-        along = p * (real * xhat).sum((1, 3), keepdims=True)
-        return (r * (dxhat - p * real.sum((1, 3), keepdims=True) - xhat * along)).reshape(dy.shape)
+    def averaged(self, a, p):
+        return p * (a * (p > 0)).sum((1, 3), keepdims=True)
 
 
 @masked("C")
-class LayerNormCountsMaskedStepsGoingBack(CountsAllGoingBack, LayerNormalization):
+class LayerNormCountsMaskedStepsGoingBack(ForgetsItsMask, LayerNormalization):
     """Along the time forward leaves masked steps out of its means, dx spreads over all steps."""
 
 
 @masked("C")
-class RmsNormCountsMaskedStepsGoingBack(CountsAllGoingBack, RMSNormalization):
+class RmsNormCountsMaskedStepsGoingBack(ForgetsItsMask, RMSNormalization):
     """Along the time forward leaves masked steps out of its mean, dx spreads over all steps."""
 
 
 @masked("C")
-class UnitNormPaysMaskedSteps(UnitNormalization):
+class UnitNormPaysMaskedSteps(ForgetsItsMask, UnitNormalization):
     """Along the time a masked step, which forward takes as 0, receives r dy."""
-
-    def backward(self, dy, cache):
-        y, r, divided, _ = cache
-        return super().backward(dy, (y, r, divided, None))
 
 
 # -------------------------------------------------------------------------- SpectralNormalization
