@@ -492,8 +492,7 @@ class GlorotUniform(VarianceScaling):
 
     Parameters
     ----------
-    seed, input_axes, output_axes
-        As in `VarianceScaling`.
+    seed, input_axes, output_axes : as in `VarianceScaling`
 
     References
     ----------
@@ -515,8 +514,7 @@ class GlorotNormal(VarianceScaling):
 
     Parameters
     ----------
-    seed, input_axes, output_axes
-        As in `VarianceScaling`.
+    seed, input_axes, output_axes : as in `VarianceScaling`
 
     References
     ----------
@@ -538,8 +536,7 @@ class HeUniform(VarianceScaling):
 
     Parameters
     ----------
-    seed, input_axes, output_axes
-        As in `VarianceScaling`.
+    seed, input_axes, output_axes : as in `VarianceScaling`
 
     References
     ----------
@@ -560,8 +557,7 @@ class HeNormal(VarianceScaling):
 
     Parameters
     ----------
-    seed, input_axes, output_axes
-        As in `VarianceScaling`.
+    seed, input_axes, output_axes : as in `VarianceScaling`
 
     References
     ----------
@@ -582,8 +578,7 @@ class LecunUniform(VarianceScaling):
 
     Parameters
     ----------
-    seed, input_axes, output_axes
-        As in `VarianceScaling`.
+    seed, input_axes, output_axes : as in `VarianceScaling`
 
     References
     ----------
@@ -604,8 +599,7 @@ class LecunNormal(VarianceScaling):
 
     Parameters
     ----------
-    seed, input_axes, output_axes
-        As in `VarianceScaling`.
+    seed, input_axes, output_axes : as in `VarianceScaling`
 
     References
     ----------

@@ -219,8 +219,7 @@ class RandomTranslation(Affine):
     interpolation : {"bilinear", "nearest"}
     fill_value : float, default 0
         For ``fill_mode="constant"``.
-    seed, data_format, **kwargs
-        As in `RandomFlip`.
+    seed, data_format, **kwargs : as in `RandomFlip`
 
     Raises
     ------
@@ -342,8 +341,7 @@ class RandomContrast(OfImages):
         (lower, upper), from 0 to 1. f stands for (f, f), as Keras documents it.
     value_range : pair of float, default (0, 255)
         y is clipped to it.
-    seed, data_format, **kwargs
-        As in `RandomFlip`.
+    seed, data_format, **kwargs : as in `RandomFlip`
 
     Raises
     ------
@@ -404,8 +402,7 @@ class RandomBrightness(Layer):
     ----------
     factor : float or pair of float
         Bounds of b as parts of the value range, from -1 to 1. f stands for (-f, f).
-    value_range, seed, **kwargs
-        As in `RandomContrast`, and so are the errors.
+    value_range, seed, **kwargs : as in `RandomContrast`, and so are the errors
 
     Examples
     --------

@@ -116,8 +116,7 @@ class SpatialDropout1D(Multiplied):
     ----------
     rate : float
         Probability that a channel is dropped, from 0 to 1.
-    seed, name, dtype, **kwargs
-        As in `Dropout`; `name` and `dtype` may be given by position.
+    seed, name, dtype, **kwargs : as in `Dropout`; `name` and `dtype` may be given by position
 
     Raises
     ------
@@ -179,8 +178,7 @@ class SpatialDropout2D(SpatialDropout):
 
     Parameters
     ----------
-    rate, seed, name, dtype, **kwargs
-        As in `SpatialDropout1D`.
+    rate, seed, name, dtype, **kwargs : as in `SpatialDropout1D`
     data_format : {"channels_last", "channels_first"}, optional
         Default: last.
 
@@ -208,8 +206,7 @@ class SpatialDropout3D(SpatialDropout):
 
     Parameters
     ----------
-    rate, data_format, seed, name, dtype, **kwargs
-        As in `SpatialDropout2D`.
+    rate, data_format, seed, name, dtype, **kwargs : as in `SpatialDropout2D`
 
     Raises
     ------
@@ -243,8 +240,7 @@ class GaussianDropout(Multiplied):
     ----------
     rate : float
         From 0 to below 1, where the variance would be infinite.
-    seed, **kwargs
-        As in `Dropout`.
+    seed, **kwargs : as in `Dropout`
 
     Raises
     ------
@@ -288,8 +284,7 @@ class GaussianNoise(Layer):
     ----------
     stddev : float
         Standard deviation of the noise, from 0 to 1.
-    seed, **kwargs
-        As in `Dropout`.
+    seed, **kwargs : as in `Dropout`
 
     Raises
     ------
@@ -342,8 +337,7 @@ class AlphaDropout(Layer):
     ----------
     rate : float
         Probability that an entry is dropped, from 0 to below 1.
-    noise_shape, seed, **kwargs
-        As in `Dropout`.
+    noise_shape, seed, **kwargs : as in `Dropout`
 
     Raises
     ------

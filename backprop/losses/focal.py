@@ -52,8 +52,7 @@ class BinaryFocalCrossentropy(Smoothed, BinaryLabels):
         Weight of class 1; that of class 0 is 1 - alpha.
     gamma : float, default 2.0
         How strongly the known is damped; 0 damps nothing.
-    from_logits, label_smoothing, axis, reduction, name, dtype
-        As in `BinaryCrossentropy`.
+    from_logits, label_smoothing, axis, reduction, name, dtype : as in `BinaryCrossentropy`
 
     Examples
     --------
@@ -186,8 +185,7 @@ class CategoricalGeneralizedCrossEntropy(ClassNumbers):
     Parameters
     ----------
     q : float in (0, 1), default 0.5
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Examples
     --------

@@ -37,8 +37,7 @@ class Hinge(Margin):
 
     Parameters
     ----------
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Notes
     -----
@@ -78,8 +77,7 @@ class SquaredHinge(Margin):
 
     Parameters
     ----------
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Notes
     -----
@@ -120,8 +118,7 @@ class CategoricalHinge(OneHotLabels):
 
     Parameters
     ----------
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Notes
     -----

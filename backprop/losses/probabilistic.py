@@ -24,8 +24,7 @@ class KLDivergence(ReductionFirst):
 
     Parameters
     ----------
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Examples
     --------
@@ -61,8 +60,7 @@ class Poisson(ReductionFirst):
 
     Parameters
     ----------
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Notes
     -----

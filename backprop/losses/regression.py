@@ -27,8 +27,7 @@ class MeanSquaredError(ReductionFirst):
 
     Parameters
     ----------
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Examples
     --------
@@ -66,8 +65,7 @@ class MeanAbsoluteError(ReductionFirst):
 
     Parameters
     ----------
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Examples
     --------
@@ -103,8 +101,7 @@ class MeanAbsolutePercentageError(ReductionFirst):
 
     Parameters
     ----------
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Examples
     --------
@@ -142,8 +139,7 @@ class MeanSquaredLogarithmicError(ReductionFirst):
 
     Parameters
     ----------
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Examples
     --------
@@ -190,8 +186,7 @@ class Huber(ReductionFirst):
     ----------
     delta : float, default 1.0
         Where the parabola ends.
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Examples
     --------
@@ -236,8 +231,7 @@ class LogCosh(ReductionFirst):
 
     Parameters
     ----------
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Examples
     --------
@@ -282,8 +276,7 @@ class CosineSimilarity(ReductionFirst):
     ----------
     axis : int, default -1
         Along which the vectors lie.
-    reduction, name, dtype
-        As in `Loss`.
+    reduction, name, dtype : as in `Loss`
 
     Examples
     --------

@@ -218,8 +218,7 @@ class Accuracy(MeanOf, of=accuracy):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -233,8 +232,7 @@ class BinaryAccuracy(MeanOf, of=binary_accuracy):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
     threshold : float, default 0.5
 
     Examples
@@ -251,8 +249,7 @@ class CategoricalAccuracy(MeanOf, of=categorical_accuracy):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -266,8 +263,7 @@ class SparseCategoricalAccuracy(MeanOf, of=sparse_categorical_accuracy):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -282,8 +278,7 @@ class TopKCategoricalAccuracy(MeanOf, of=top_k_categorical_accuracy):
     Parameters
     ----------
     k : int, default 5
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -299,8 +294,7 @@ class SparseTopKCategoricalAccuracy(MeanOf, of=sparse_top_k_categorical_accuracy
 
     Parameters
     ----------
-    k, name, dtype
-        As in `TopKCategoricalAccuracy`.
+    k, name, dtype : as in `TopKCategoricalAccuracy`
     from_sorted_ids : bool, default False
         `y_pred` holds class numbers instead of scores, best first.
 

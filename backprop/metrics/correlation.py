@@ -75,8 +75,7 @@ class PearsonCorrelation(MeanOf, of=pearson_correlation):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
     axis : int, default -1
         With 0 a batch is correlated as a whole.
 
@@ -97,8 +96,7 @@ class ConcordanceCorrelation(MeanOf, of=concordance_correlation):
 
     Parameters
     ----------
-    name, dtype, axis
-        As in `PearsonCorrelation`.
+    name, dtype, axis : as in `PearsonCorrelation`
 
     References
     ----------

@@ -88,8 +88,7 @@ class SpecificityAtSensitivity(AtConstraint):
     ----------
     sensitivity : float
         In [0, 1].
-    num_thresholds, class_id, name, dtype
-        As in `SensitivityAtSpecificity`.
+    num_thresholds, class_id, name, dtype : as in `SensitivityAtSpecificity`
 
     Examples
     --------
@@ -111,8 +110,7 @@ class PrecisionAtRecall(AtConstraint):
     ----------
     recall : float
         In [0, 1].
-    num_thresholds, class_id, name, dtype
-        As in `SensitivityAtSpecificity`.
+    num_thresholds, class_id, name, dtype : as in `SensitivityAtSpecificity`
 
     Examples
     --------
@@ -134,8 +132,7 @@ class RecallAtPrecision(AtConstraint):
     ----------
     precision : float
         In [0, 1].
-    num_thresholds, class_id, name, dtype
-        As in `SensitivityAtSpecificity`.
+    num_thresholds, class_id, name, dtype : as in `SensitivityAtSpecificity`
 
     Examples
     --------

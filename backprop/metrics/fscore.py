@@ -117,8 +117,7 @@ class F1Score(FBetaScore):
 
     Parameters
     ----------
-    average, threshold, name, dtype
-        As in `FBetaScore`.
+    average, threshold, name, dtype : as in `FBetaScore`
 
     Examples
     --------

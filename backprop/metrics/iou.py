@@ -111,8 +111,7 @@ class BinaryIoU(IoU):
 
     Parameters
     ----------
-    target_class_ids, name, dtype
-        As in `IoU`.
+    target_class_ids, name, dtype : as in `IoU`
     threshold : float, default 0.5
 
     Examples
@@ -141,8 +140,7 @@ class MeanIoU(IoU):
 
     Parameters
     ----------
-    num_classes, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
-        As in `IoU`.
+    num_classes, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis : as in `IoU`
 
     Examples
     --------
@@ -163,8 +161,7 @@ class OneHotIoU(IoU):
 
     Parameters
     ----------
-    num_classes, target_class_ids, name, dtype, ignore_class, axis
-        As in `IoU`.
+    num_classes, target_class_ids, name, dtype, ignore_class, axis : as in `IoU`
     sparse_y_pred : bool, default False
         Whether predictions are class numbers.
 
@@ -187,8 +184,7 @@ class OneHotMeanIoU(MeanIoU):
 
     Parameters
     ----------
-    num_classes, name, dtype, ignore_class, sparse_y_pred, axis
-        As in `OneHotIoU`.
+    num_classes, name, dtype, ignore_class, sparse_y_pred, axis : as in `OneHotIoU`
 
     Examples
     --------

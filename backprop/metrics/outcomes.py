@@ -239,8 +239,7 @@ class TrueNegatives(Count):
 
     Parameters
     ----------
-    thresholds, name, dtype
-        As in `TruePositives`.
+    thresholds, name, dtype : as in `TruePositives`
 
     Examples
     --------
@@ -257,8 +256,7 @@ class FalsePositives(Count):
 
     Parameters
     ----------
-    thresholds, name, dtype
-        As in `TruePositives`.
+    thresholds, name, dtype : as in `TruePositives`
 
     Examples
     --------
@@ -275,8 +273,7 @@ class FalseNegatives(Count):
 
     Parameters
     ----------
-    thresholds, name, dtype
-        As in `TruePositives`.
+    thresholds, name, dtype : as in `TruePositives`
 
     Examples
     --------
@@ -350,8 +347,7 @@ class Recall(Share):
 
     Parameters
     ----------
-    thresholds, top_k, class_id, name, dtype
-        As in `Precision`.
+    thresholds, top_k, class_id, name, dtype : as in `Precision`
 
     Examples
     --------

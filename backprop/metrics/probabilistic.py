@@ -16,10 +16,8 @@ class BinaryCrossentropy(MeanLoss, of=losses.BinaryCrossentropy):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
-    from_logits, label_smoothing
-        As in the loss of this name.
+    name, dtype : as in `Metric`
+    from_logits, label_smoothing : as in the loss of this name
 
     Examples
     --------
@@ -36,10 +34,8 @@ class CategoricalCrossentropy(MeanLoss, of=losses.CategoricalCrossentropy):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
-    from_logits, label_smoothing, axis
-        As in the loss of this name.
+    name, dtype : as in `Metric`
+    from_logits, label_smoothing, axis : as in the loss of this name
 
     Examples
     --------
@@ -57,10 +53,8 @@ class SparseCategoricalCrossentropy(MeanLoss, of=losses.SparseCategoricalCrossen
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
-    from_logits, axis
-        As in the loss of this name.
+    name, dtype : as in `Metric`
+    from_logits, axis : as in the loss of this name
     ignore_class : int, optional
         Targets of this class cost 0. As in Keras they are counted where there are no weights, and
         left out where there are.
@@ -88,8 +82,7 @@ class KLDivergence(MeanLoss, of=losses.KLDivergence):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -103,8 +96,7 @@ class Poisson(MeanLoss, of=losses.Poisson):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -118,8 +110,7 @@ class Hinge(MeanLoss, of=losses.Hinge):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -133,8 +124,7 @@ class SquaredHinge(MeanLoss, of=losses.SquaredHinge):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -148,8 +138,7 @@ class CategoricalHinge(MeanLoss, of=losses.CategoricalHinge):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------

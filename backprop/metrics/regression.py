@@ -21,8 +21,7 @@ class MeanSquaredError(MeanLoss, of=losses.MeanSquaredError):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -36,8 +35,7 @@ class RootMeanSquaredError(Mean):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -67,8 +65,7 @@ class MeanAbsoluteError(MeanLoss, of=losses.MeanAbsoluteError):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -82,8 +79,7 @@ class MeanAbsolutePercentageError(MeanLoss, of=losses.MeanAbsolutePercentageErro
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -97,8 +93,7 @@ class MeanSquaredLogarithmicError(MeanLoss, of=losses.MeanSquaredLogarithmicErro
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -112,8 +107,7 @@ class LogCoshError(MeanLoss, of=losses.LogCosh):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
 
     Examples
     --------
@@ -129,8 +123,7 @@ class CosineSimilarity(MeanLoss, of=losses.CosineSimilarity):
 
     Parameters
     ----------
-    name, dtype
-        As in `Metric`.
+    name, dtype : as in `Metric`
     axis : int, default -1
         That of the vectors.
 

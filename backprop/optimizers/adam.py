@@ -129,8 +129,7 @@ class AdamW(Adam):
     Parameters
     ----------
     weight_decay : float or schedule, default 0.004
-    learning_rate, beta_1, beta_2, epsilon, amsgrad, **kwargs
-        As in `Adam`.
+    learning_rate, beta_1, beta_2, epsilon, amsgrad, **kwargs : as in `Adam`
 
     Notes
     -----
@@ -196,8 +195,7 @@ class Nadam(Moments):
 
     Parameters
     ----------
-    learning_rate, beta_1, beta_2, epsilon, **kwargs
-        As in `Adam`.
+    learning_rate, beta_1, beta_2, epsilon, **kwargs : as in `Adam`
 
     Notes
     -----

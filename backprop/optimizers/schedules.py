@@ -170,8 +170,7 @@ class PolynomialDecay(LearningRateSchedule):
 
     Parameters
     ----------
-    initial_learning_rate, decay_steps, name
-        As in `ExponentialDecay`, and so are the errors.
+    initial_learning_rate, decay_steps, name : as in `ExponentialDecay`, and so are the errors
     end_learning_rate : float, default 0.0001
     power : float, default 1.0
     cycle : bool, default False

@@ -140,8 +140,7 @@ class CELU(FromInput):
     ----------
     alpha : float, default 1.0
         Above 0; -alpha is the limit on the left.
-    **kwargs
-        As in `ELU`.
+    **kwargs : as in `ELU`
 
     Raises
     ------

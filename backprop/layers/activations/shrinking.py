@@ -103,8 +103,7 @@ class HardShrink(FromOutput):
 
     Parameters
     ----------
-    threshold, **kwargs
-        As in `SoftShrink`, and so are the errors.
+    threshold, **kwargs : as in `SoftShrink`, and so are the errors
 
     Examples
     --------

@@ -146,8 +146,7 @@ class LogSoftmax(AlongAxis):
 
     Parameters
     ----------
-    axis, **kwargs
-        As in `Softmax`, and so are the errors.
+    axis, **kwargs : as in `Softmax`, and so are the errors
 
     Examples
     --------
@@ -185,8 +184,7 @@ class Sparsemax(AlongAxis):
 
     Parameters
     ----------
-    axis, **kwargs
-        As in `Softmax`, and so are the errors; one axis alone.
+    axis, **kwargs : as in `Softmax`, and so are the errors; one axis alone
 
     References
     ----------

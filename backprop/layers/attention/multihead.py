@@ -62,12 +62,9 @@ class MultiHeadAttention(SelfAttention):
         A query sees only the keys less than so many steps away. Default: all.
     flash_attention : bool, optional
         True is refused: it names a kernel of Keras' engines.
-    kernel_initializer, bias_initializer : str or Initializer
-        Defaults: Glorot uniform and zeros.
-    kernel_regularizer, bias_regularizer : str or Regularizer, optional
-    activity_regularizer : str or Regularizer, optional
-        Penalty on y.
-    kernel_constraint, bias_constraint : str or Constraint, optional
+    kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer
+    activity_regularizer, kernel_constraint, bias_constraint
+        As in `Dense`, of each of the kernels and biases.
     use_gate : bool, default False
         Multiply o by sigmoid(x gate + bias).
     seed : int, optional

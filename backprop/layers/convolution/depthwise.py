@@ -81,12 +81,7 @@ class DepthwiseConv1D(DepthwiseConv):
     depth_multiplier : int, default 1
         M, the number of kernels for each channel.
     **kwargs
-        All others as of `DepthwiseConv2D`, in the same order.
-
-    Raises
-    ------
-    ValueError
-        As `DepthwiseConv2D`.
+        All others as of `DepthwiseConv2D`, in the same order, and so are the errors.
 
     Examples
     --------
@@ -114,35 +109,12 @@ class DepthwiseConv2D(DepthwiseConv):
 
     Parameters
     ----------
-    kernel_size : int or two ints
-        Height and width of the window in pixels.
-    strides : int or two ints, default 1
-        Pixels from one window to the next.
-    padding : {"valid", "same"}, default "valid"
-        As of `Conv2D`.
+    kernel_size, strides, padding, data_format, dilation_rate : as in `Conv2D`
     depth_multiplier : int, default 1
-        M, the number of kernels for each channel.
-    data_format : {"channels_last", "channels_first"}, optional
-        Where the channels of x and y are. Default: last.
-    dilation_rate : int or two ints, default 1
-        Pixels from one place in the window to the next. Not together with strides above 1.
-    activation : str, function or Layer, optional
-        Default: none.
-    use_bias : bool, default True
-    depthwise_initializer, bias_initializer : str or Initializer
-        Of kernel and bias. Defaults: Glorot uniform and zeros.
-    depthwise_regularizer, bias_regularizer : str or Regularizer, optional
-    activity_regularizer : str or Regularizer, optional
-        Penalty on y.
-    depthwise_constraint, bias_constraint : str or Constraint, optional
+        M, the number of kernels for each channel; it stands behind `padding`.
     **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where a number is not a positive integer, strides and dilation_rate are both above 1, or the
-        window is larger than the image.
+        All others as of `Conv2D`, in the same order, and so are the errors; what concerns the kernel
+        is `depthwise_initializer`, `depthwise_regularizer` and `depthwise_constraint`.
 
     Notes
     -----

@@ -116,12 +116,7 @@ class Conv1D(Conv):
         In steps. At most one of strides and dilation_rate may be above 1.
     padding : {"valid", "same", "causal"}, default "valid"
     **kwargs
-        All others as of `Conv2D`, in the same order.
-
-    Raises
-    ------
-    ValueError
-        As `Conv2D`.
+        All others as of `Conv2D`, in the same order, and so are the errors.
 
     Examples
     --------
@@ -171,17 +166,8 @@ class Conv2D(Conv):
     dilation_rate : int or two ints, default 1
         Pixels from one place in the window to the next. Not together with strides above 1.
     groups : int, default 1
-    activation : str, function or Layer, optional
-        Default: none.
-    use_bias : bool, default True
-    kernel_initializer, bias_initializer : str or Initializer
-        Defaults: Glorot uniform and zeros.
-    kernel_regularizer, bias_regularizer : str or Regularizer, optional
-    activity_regularizer : str or Regularizer, optional
-        Penalty on y.
-    kernel_constraint, bias_constraint : str or Constraint, optional
     **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+        All others as of `Dense`, in the same order, from `activation` on.
 
     Raises
     ------
@@ -232,22 +218,8 @@ class Conv3D(Conv):
     filters : int
     kernel_size, strides, dilation_rate : int or three ints
         Depth, height and width, in voxels. At most one of strides and dilation_rate may be above 1.
-    padding : {"valid", "same"}, default "valid"
-    data_format : {"channels_last", "channels_first"}, optional
-        Where the channels of x and y are. Default: last.
-    groups : int, default 1
-    activation, use_bias
-        As of `Conv2D`, like all that follow.
-    kernel_initializer, bias_initializer : str or Initializer
-    kernel_regularizer, bias_regularizer, activity_regularizer : str or Regularizer, optional
-    kernel_constraint, bias_constraint : str or Constraint, optional
     **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        As `Conv2D`.
+        All others as of `Conv2D`, in the same order, and so are the errors.
 
     Examples
     --------

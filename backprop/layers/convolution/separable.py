@@ -82,12 +82,7 @@ class SeparableConv1D(SeparableConv):
         In steps. At most one of strides and dilation_rate may be above 1.
     padding : {"valid", "same"}, default "valid"
     **kwargs
-        All others as of `SeparableConv2D`, in the same order.
-
-    Raises
-    ------
-    ValueError
-        As `SeparableConv2D`.
+        All others as of `SeparableConv2D`, in the same order, and so are the errors.
 
     Examples
     --------
@@ -118,37 +113,12 @@ class SeparableConv2D(SeparableConv):
 
     Parameters
     ----------
-    filters : int
-        Number of channels of y.
-    kernel_size : int or two ints
-        Height and width of the window in pixels.
-    strides : int or two ints, default 1
-        Pixels from one window to the next.
-    padding : {"valid", "same"}, default "valid"
-        As of `Conv2D`.
-    data_format : {"channels_last", "channels_first"}, optional
-        Where the channels of x and y are. Default: last.
-    dilation_rate : int or two ints, default 1
-        Pixels from one place in the window to the next. Not together with strides above 1.
+    filters, kernel_size, strides, padding, data_format, dilation_rate : as in `Conv2D`
     depth_multiplier : int, default 1
         M, the number of depthwise kernels for each channel.
-    activation : str, function or Layer, optional
-        Default: none.
-    use_bias : bool, default True
-    depthwise_initializer, pointwise_initializer, bias_initializer : str or Initializer
-        Defaults: Glorot uniform, and zeros for the bias.
-    depthwise_regularizer, pointwise_regularizer, bias_regularizer : str or Regularizer, optional
-    activity_regularizer : str or Regularizer, optional
-        Penalty on y.
-    depthwise_constraint, pointwise_constraint, bias_constraint : str or Constraint, optional
     **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where a number is not a positive integer, strides and dilation_rate are both above 1, or the
-        window is larger than the image.
+        All others as of `Conv2D`, in the same order, and so are the errors; what concerns a kernel
+        is there twice, as `depthwise_initializer` and `pointwise_initializer`, and so on.
 
     Examples
     --------

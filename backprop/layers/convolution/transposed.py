@@ -159,12 +159,7 @@ class Conv1DTranspose(ConvTranspose):
     padding : {"valid", "same"}, default "valid"
     output_padding : int, optional
     **kwargs
-        All others as of `Conv2DTranspose`, in the same order.
-
-    Raises
-    ------
-    ValueError
-        As `Conv2DTranspose`.
+        All others as of `Conv2DTranspose`, in the same order, and so are the errors.
 
     Examples
     --------
@@ -192,10 +187,7 @@ class Conv2DTranspose(ConvTranspose):
 
     Parameters
     ----------
-    filters : int
-        Number of channels of y.
-    kernel_size : int or two ints
-        Height and width of the window in pixels.
+    filters, kernel_size, data_format, dilation_rate : as in `Conv2D`
     strides : int or two ints, default 1
         Pixels of y from one window to the next.
     padding : {"valid", "same"}, default "valid"
@@ -204,22 +196,9 @@ class Conv2DTranspose(ConvTranspose):
     output_padding : int or two ints, optional
         Sets the size of y, and must be less than the stride: (H - 1) * stride + h + output_padding
         pixels with "valid", and with "same" (H - 1) * stride + output_padding, and 1 more if h is
-        odd.
-    data_format : {"channels_last", "channels_first"}, optional
-        Where the channels of x and y are. Default: last.
-    dilation_rate : int or two ints, default 1
-        Pixels from one place in the window to the next. Not together with strides above 1.
-    activation : str, function or Layer, optional
-        Default: none.
-    use_bias : bool, default True
-    kernel_initializer, bias_initializer : str or Initializer
-        Defaults: Glorot uniform and zeros.
-    kernel_regularizer, bias_regularizer : str or Regularizer, optional
-    activity_regularizer : str or Regularizer, optional
-        Penalty on y.
-    kernel_constraint, bias_constraint : str or Constraint, optional
+        odd. It stands behind `padding`.
     **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+        All others as of `Conv2D`, in the same order.
 
     Raises
     ------

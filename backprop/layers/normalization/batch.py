@@ -44,23 +44,15 @@ class BatchNormalization(Scaled):
         From 0 to 1.
     epsilon : float, default 1e-3
         Added to the variance.
-    center, scale : bool, default True
-        Whether there is a beta, a gamma.
-    beta_initializer, gamma_initializer : str or Initializer
-        Defaults: zeros and ones.
+    center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer
+    beta_constraint, gamma_constraint
+        As in `LayerNormalization`.
     moving_mean_initializer, moving_variance_initializer : str or Initializer
         Defaults: zeros and ones.
-    beta_regularizer, gamma_regularizer : str or Regularizer, optional
-    beta_constraint, gamma_constraint : str or Constraint, optional
     renorm, renorm_clipping, renorm_momentum, synchronized
         Of Keras, and not offered: anything but the defaults is an error.
     **kwargs
         `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the input has no such axis, or has another length there than the layer was built for.
 
     References
     ----------

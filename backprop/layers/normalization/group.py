@@ -55,14 +55,9 @@ class GroupNormalization(Scaled):
         The axis of the channels.
     epsilon : float, default 1e-3
         Added to the variance.
-    center, scale : bool, default True
-        Whether there is a beta, a gamma.
-    beta_initializer, gamma_initializer : str or Initializer
-        Defaults: zeros and ones.
-    beta_regularizer, gamma_regularizer : str or Regularizer, optional
-    beta_constraint, gamma_constraint : str or Constraint, optional
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer
+    beta_constraint, gamma_constraint, **kwargs
+        As in `LayerNormalization`.
 
     Raises
     ------

@@ -39,12 +39,7 @@ class RMSNormalization(Layer):
     epsilon : float, default 1e-6
         Added to the mean square.
     **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
-
-    Raises
-    ------
-    ValueError
-        Where the input has no such axis, or has another length there than the layer was built for.
+        As in `LayerNormalization`, and so are the errors.
 
     References
     ----------

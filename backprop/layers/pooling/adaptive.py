@@ -135,8 +135,7 @@ class AdaptiveMaxPooling1D(Adaptive, MaxOverAxes):
 
     Parameters
     ----------
-    output_size, data_format, **kwargs
-        As in `AdaptiveAveragePooling1D`.
+    output_size, data_format, **kwargs : as in `AdaptiveAveragePooling1D`
 
     Examples
     --------
@@ -163,8 +162,7 @@ class AdaptiveMaxPooling2D(Adaptive, MaxOverAxes):
 
     Parameters
     ----------
-    output_size, data_format, **kwargs
-        As in `AdaptiveAveragePooling2D`.
+    output_size, data_format, **kwargs : as in `AdaptiveAveragePooling2D`
 
     Examples
     --------
@@ -190,8 +188,7 @@ class AdaptiveMaxPooling3D(Adaptive, MaxOverAxes):
 
     Parameters
     ----------
-    output_size, data_format, **kwargs
-        As in `AdaptiveAveragePooling3D`.
+    output_size, data_format, **kwargs : as in `AdaptiveAveragePooling3D`
 
     Examples
     --------

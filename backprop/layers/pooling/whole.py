@@ -160,8 +160,7 @@ class GlobalAveragePooling2D(GlobalAverage):
 
     Parameters
     ----------
-    data_format, keepdims, **kwargs
-        As in `GlobalAveragePooling1D`, where pixels stand for steps.
+    data_format, keepdims, **kwargs : as in `GlobalAveragePooling1D`, where pixels stand for steps
 
     Examples
     --------
@@ -183,8 +182,7 @@ class GlobalAveragePooling3D(GlobalAverage):
 
     Parameters
     ----------
-    data_format, keepdims, **kwargs
-        As in `GlobalAveragePooling1D`, where places stand for steps.
+    data_format, keepdims, **kwargs : as in `GlobalAveragePooling1D`, where places stand for steps
 
     Examples
     --------
@@ -236,8 +234,7 @@ class GlobalMaxPooling2D(GlobalMax):
 
     Parameters
     ----------
-    data_format, keepdims, **kwargs
-        As in `GlobalAveragePooling2D`.
+    data_format, keepdims, **kwargs : as in `GlobalAveragePooling2D`
 
     Examples
     --------
@@ -259,8 +256,7 @@ class GlobalMaxPooling3D(GlobalMax):
 
     Parameters
     ----------
-    data_format, keepdims, **kwargs
-        As in `GlobalAveragePooling3D`.
+    data_format, keepdims, **kwargs : as in `GlobalAveragePooling3D`
 
     Examples
     --------

@@ -31,12 +31,7 @@ class ConvLSTM1D(ConvLSTM):
     filters : int
     kernel_size, strides, dilation_rate : int
     **kwargs
-        All others as of `ConvLSTM2D`, in the same order.
-
-    Raises
-    ------
-    ValueError
-        As `ConvLSTM2D`.
+        All others as of `ConvLSTM2D`, in the same order, and so are the errors.
 
     Examples
     --------
@@ -133,12 +128,7 @@ class ConvLSTM3D(ConvLSTM):
     filters : int
     kernel_size, strides, dilation_rate : int or three ints
     **kwargs
-        All others as of `ConvLSTM2D`, in the same order.
-
-    Raises
-    ------
-    ValueError
-        As `ConvLSTM2D`.
+        All others as of `ConvLSTM2D`, in the same order, and so are the errors.
 
     Examples
     --------

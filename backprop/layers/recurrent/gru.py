@@ -54,13 +54,9 @@ class GRU(Units, kw_only=True, by_position=True):
     recurrent_activation : str, function or Layer, default "sigmoid"
         Of u and r.
     use_bias : bool, default True
-    kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
-        Defaults: Glorot uniform, orthogonal, zeros.
-    kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
-    activity_regularizer : str or Regularizer, optional
-        Penalty on y.
-    kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
-    dropout, recurrent_dropout, seed
+    kernel_initializer, recurrent_initializer, bias_initializer
+    kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer
+    kernel_constraint, recurrent_constraint, bias_constraint, dropout, recurrent_dropout, seed
     return_sequences, return_state, go_backwards, stateful, unroll, use_cudnn
         As in `LSTM`.
     reset_after : bool, default True

@@ -28,18 +28,11 @@ class SimpleRNN(Units, kw_only=True, by_position=True):
     activation : str, function or Layer, default "tanh"
         It keeps the shape and has no parameters.
     use_bias : bool, default True
-    kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
-        Defaults: Glorot uniform, orthogonal, zeros.
-    kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
-    activity_regularizer : str or Regularizer, optional
-        Penalty on y.
-    kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
-    dropout, recurrent_dropout, seed
-    return_sequences, return_state, go_backwards, stateful, unroll
+    kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer
+    recurrent_regularizer, bias_regularizer, activity_regularizer, kernel_constraint
+    recurrent_constraint, bias_constraint, dropout, recurrent_dropout, seed
+    return_sequences, return_state, go_backwards, stateful, unroll, **kwargs
         As in `LSTM`.
-    **kwargs
-        `zero_output_for_mask` (default False): with `return_sequences` y is 0 at masked steps, and
-        not what it was before. `trainable`, `dtype`, `name` of every `Layer`.
 
     References
     ----------

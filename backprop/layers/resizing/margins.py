@@ -172,8 +172,7 @@ class ZeroPadding2D(ZeroPadding):
     ----------
     padding : int, two ints or two pairs, default 1
         Zeros on all sides; (height, width); or ((top, bottom), (left, right)).
-    data_format, **kwargs
-        As in `ZeroPadding1D`.
+    data_format, **kwargs : as in `ZeroPadding1D`
 
     Examples
     --------
@@ -202,8 +201,7 @@ class ZeroPadding3D(ZeroPadding):
     ----------
     padding : int, three ints or three pairs, default 1
         Zeros on all sides; (depth, height, width); or a pair (before, behind) for each of them.
-    data_format, **kwargs
-        As in `ZeroPadding1D`.
+    data_format, **kwargs : as in `ZeroPadding1D`
 
     Examples
     --------
@@ -300,8 +298,7 @@ class Cropping3D(Cropping):
     ----------
     cropping : int, three ints or three pairs, default 1
         Cut off on all sides; (depth, height, width); or a pair (before, behind) for each of them.
-    data_format, **kwargs
-        As in `Cropping2D`.
+    data_format, **kwargs : as in `Cropping2D`
 
     Examples
     --------

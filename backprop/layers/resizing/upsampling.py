@@ -157,8 +157,7 @@ class UpSampling3D(UpSampling):
     ----------
     size : int or three ints, default 2
         Number of copies along each axis.
-    data_format, **kwargs
-        As in `UpSampling2D`.
+    data_format, **kwargs : as in `UpSampling2D`
 
     Examples
     --------
