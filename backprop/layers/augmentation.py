@@ -45,8 +45,7 @@ class RandomFlip(OfImages):
         Of the layer's generator. Default: from `utils.set_random_seed`.
     data_format : {"channels_last", "channels_first"}, optional
         Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

@@ -28,8 +28,7 @@ class Chain(Row):
     ----------
     layers : list of Layer, optional
         An `Input` at the front declares the input's shape.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Examples
     --------

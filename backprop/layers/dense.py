@@ -33,8 +33,7 @@ class Dense(KernelAndBias):
     activity_regularizer : str or Regularizer, optional
         Penalty on y.
     kernel_constraint, bias_constraint : str or Constraint, optional
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

@@ -64,8 +64,7 @@ class Dropout(Multiplied):
         None for the input's length.
     seed : int, optional
         Of the layer's generator. Default: from `utils.set_random_seed`.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------
@@ -397,8 +396,7 @@ class ActivityRegularization(Layer):
     ----------
     l1, l2 : float, default 0
         Not negative.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

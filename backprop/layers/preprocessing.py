@@ -47,8 +47,7 @@ class Normalization(Layer):
         Instead of `adapt`; both or none. They are broadcast to the lengths of `axis`.
     invert : bool, default False
         Undo the normalization.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------
@@ -209,8 +208,7 @@ class Rescaling(Layer):
     ----------
     scale, offset : float or array_like
         The offset is 0 unless it is given.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

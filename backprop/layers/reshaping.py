@@ -30,8 +30,7 @@ class Flatten(Layer):
     ----------
     data_format : {"channels_last", "channels_first"}, optional
         With "channels_first", axis 1 is put last before, so that y is the same for both formats.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Examples
     --------
@@ -83,8 +82,7 @@ class Reshape(Layer):
     ----------
     target_shape : tuple of int
         Shape of one sample of y; one entry may be -1, and is worked out.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------
@@ -151,8 +149,7 @@ class Permute(Layer):
     ----------
     dims : tuple of int
         The axes of x in the order of y, counted from 1, as the batch is axis 0.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------
@@ -203,8 +200,7 @@ class RepeatVector(Layer):
     ----------
     n : int
         Number of copies.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Examples
     --------

@@ -53,8 +53,7 @@ class ELU(FromInput):
     ----------
     alpha : float, default 1.0
         At least 0; -alpha is the limit on the left.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

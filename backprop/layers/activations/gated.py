@@ -107,8 +107,7 @@ class GELU(KeepsSlope):
     ----------
     approximate : bool, default False
         Use the tanh.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     References
     ----------
@@ -205,8 +204,7 @@ class GLU(Layer):
     ----------
     axis : int, default -1
         The axis that is halved.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

@@ -159,8 +159,7 @@ class Activation(Layer):
     ----------
     activation : str, function or Layer
         A name of `backprop.activations`, a function from there, or a layer. None is linear.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

@@ -76,8 +76,7 @@ class ReLU(FromOutput):
         s, at least 0.
     threshold : float, default 0.0
         t, at least 0.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------
@@ -160,8 +159,7 @@ class LeakyReLU(FromInput):
     ----------
     negative_slope : float, default 0.3
         s, at least 0. (The function `activations.leaky_relu` has the default 0.2, as in Keras.)
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------
@@ -217,8 +215,7 @@ class PReLU(Layer):
     shared_axes : int or list of int, optional
         Axes of x, counted with the batch axis 0, along which alpha is one number: ``[1, 2]`` gives
         an image one alpha per channel.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

@@ -61,8 +61,7 @@ class SoftShrink(FromOutput):
     ----------
     threshold : float, default 0.5
         t, at least 0.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------
@@ -139,8 +138,7 @@ class Threshold(FromInput):
         t.
     default_value : float
         What replaces the values that do not exceed t.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

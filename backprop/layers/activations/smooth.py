@@ -61,8 +61,7 @@ class Squareplus(KeepsSlope):
     ----------
     b : float, default 4
         How smooth, above 0; towards 0 it becomes max(x, 0).
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

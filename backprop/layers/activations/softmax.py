@@ -27,8 +27,7 @@ class AlongAxis(Layer):
     ----------
     axis : int or tuple of int, default -1
         Several axes are taken together, as one long axis.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------
@@ -78,8 +77,7 @@ class Softmax(AlongAxis):
     ----------
     axis : int or tuple of int, default -1
         Several axes are taken together, as one long axis.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

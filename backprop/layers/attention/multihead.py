@@ -72,8 +72,7 @@ class MultiHeadAttention(SelfAttention):
         Whether a step sees only itself and the steps before. An argument of the call in Keras.
     rotary : bool or RotaryEmbedding, default False
         Turn q and k by their positions.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

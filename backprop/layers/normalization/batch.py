@@ -51,8 +51,7 @@ class BatchNormalization(Scaled):
         Defaults: zeros and ones.
     renorm, renorm_clipping, renorm_momentum, synchronized
         Of Keras, and not offered: anything but the defaults is an error.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     References
     ----------

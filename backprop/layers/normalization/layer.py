@@ -58,8 +58,7 @@ class LayerNormalization(Scaled, OfRootMeanSquares):
     beta_constraint, gamma_constraint : str or Constraint, optional
     rms_scaling : bool, default False
         As in Keras: divide by the standard deviation without taking the mean away.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

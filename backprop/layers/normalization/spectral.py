@@ -44,8 +44,7 @@ class SpectralNormalization(Wrapper):
         One with a `kernel`, such as `Dense` and `Conv2D`, or with `embeddings`.
     power_iterations : int, default 1
         For each pass in training.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

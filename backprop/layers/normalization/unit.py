@@ -29,8 +29,7 @@ class UnitNormalization(Layer):
     ----------
     axis : int or tuple of int, default -1
         The axes of a row.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

@@ -49,8 +49,7 @@ class AdaptiveAveragePooling1D(Adaptive, MeanOverAxes):
         Steps of y.
     data_format : {"channels_last", "channels_first"}, optional
         Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

@@ -122,8 +122,7 @@ class GlobalAveragePooling1D(GlobalAverage):
         Default: last.
     keepdims : bool, default False
         Keep the axis of the steps, with length 1.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

@@ -92,8 +92,7 @@ class MaxPooling1D(Windowed, MaxOverAxes):
     data_format : {"channels_last", "channels_first"}, optional
         Default: last.
     name : str, optional
-    **kwargs
-        `trainable`, `dtype` of every `Layer`.
+    **kwargs : `trainable`, `dtype` of every `Layer`
 
     Raises
     ------

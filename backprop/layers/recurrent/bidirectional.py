@@ -45,8 +45,7 @@ class Bidirectional(Parallel):
         To start with: those of the forward layer, then those of the other.
     backward_layer : Layer, optional
         What goes backwards, with ``go_backwards=True``. Default: made like `layer`.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

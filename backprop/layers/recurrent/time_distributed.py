@@ -30,8 +30,7 @@ class TimeDistributed(Container, Wrapper):
     ----------
     layer : Layer
         f, for inputs of one step. One of the user's own runs step by step.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

@@ -143,8 +143,7 @@ class ZeroPadding1D(ZeroPadding):
         Zeros on both ends, or (before, behind).
     data_format : {"channels_last", "channels_first"}, optional
         Default: last.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Examples
     --------
@@ -234,8 +233,7 @@ class Cropping1D(Cropping):
         Steps cut off on both ends, or (before, behind).
     data_format : {"channels_last", "channels_first"}, default "channels_last"
         Where the channels stand; an addition to Keras' arguments, by keyword alone.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------

@@ -62,8 +62,7 @@ class UpSampling1D(UpSampling):
     ----------
     size : int, default 2
         Number of copies of each step.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Examples
     --------
@@ -106,8 +105,7 @@ class UpSampling2D(UpSampling):
     interpolation : {"nearest", "bilinear"}, default "nearest"
         Keras' "bicubic", "lanczos3" and "lanczos5" are not offered: Keras computes them in another
         way on each of its engines.
-    **kwargs
-        `trainable`, `dtype`, `name` of every `Layer`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Examples
     --------
