@@ -166,9 +166,9 @@ class MinMaxNorm(Constraint):
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
 
-registry = Registry("constraints", [MaxNorm, NonNeg, UnitNorm, MinMaxNorm])
-registry.base = Constraint
-registry.inputs = (1,)
+registry = Registry(
+    "constraints", [MaxNorm, NonNeg, UnitNorm, MinMaxNorm], base=Constraint, inputs=(1,)
+)
 
 
 def get(identifier: Any) -> Any:
@@ -202,12 +202,7 @@ def get(identifier: Any) -> Any:
 ConstraintLike = Annotated[Any, Convert(lambda value, who, name: get(value))]
 
 
-def serialize(constraint: Any) -> Any:
-    """The config from which `get` makes the constraint again."""
-    return registry.serialize(constraint)
-
-
-deserialize = registry.deserialize
+serialize, deserialize = registry.functions("constraint")
 
 
 __getattr__ = face(__name__)

@@ -653,9 +653,9 @@ registry = Registry(
         "IdentityInitializer": Identity,
         "OrthogonalInitializer": Orthogonal,
     },
+    base=Initializer,
+    inputs=(1, 2),
 )
-registry.base = Initializer
-registry.inputs = (1, 2)
 
 
 def get(identifier: Any) -> Any:
@@ -701,12 +701,7 @@ def needed(value: Any, who: str, name: str) -> Any:
 InitializerLike = Annotated[Any, Convert(needed)]
 
 
-def serialize(initializer: Any) -> Any:
-    """The config from which `get` makes the initializer again."""
-    return registry.serialize(initializer)
-
-
-deserialize = registry.deserialize
+serialize, deserialize = registry.functions("initializer")
 
 
 __getattr__ = face(__name__)

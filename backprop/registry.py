@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.arguments import EMPTY, defaults_of
+from backprop.arguments import BY_POSITION, EMPTY, defaults_of
 from backprop.spelling import nearest, snake_case
 
 # what one configuration has met so far: while it is written {id: (object, its dict)}, while it is
@@ -77,6 +77,12 @@ class Registry:
         Known under their own name and in snake case.
     aliases : mapping, optional
         Further names, each of a class or of a function without arguments that makes the object.
+    base : type, optional
+        The class that all of them extend.
+    inputs : tuple of int, optional
+        Of a function that serves here: how many it may have.
+    kin : str, optional
+        The family of the classes that serve here. Default: this one.
     """
 
     def __init__(
@@ -84,11 +90,12 @@ class Registry:
         family: str,
         classes: Iterable[type] = (),
         aliases: Mapping[str, Callable] | None = None,
+        *,
+        base: type = object,
+        inputs: tuple[int, ...] = (),
+        kin: str | None = None,
     ):
-        self.family = family
-        self.base: type = object
-        self.kin = family  # the family of the classes that serve here
-        self.inputs: tuple[int, ...] = ()  # of a function that serves here: how many it may have
+        self.family, self.base, self.inputs, self.kin = family, base, inputs, kin or family
         self.classes: dict[str, type] = {}
         self.names: dict[str, Callable] = {}
         for cls in classes:
@@ -162,32 +169,7 @@ class Registry:
             ) from error
 
     @as_one(being_read)
-    def deserialize(
-        self, config: Mapping[str, Any] | str, custom_objects: Mapping[str, Any] | None = None
-    ) -> Any:
-        """The object that `serialize` turned into a config.
-
-        Parameters
-        ----------
-        config : mapping or str
-            With ``"class_name"`` and ``"config"``, or a name.
-        custom_objects : mapping, optional
-            Classes and functions of one's own, by the names that the config uses.
-
-        Raises
-        ------
-        ValueError
-            For a class that is unknown.
-
-        Examples
-        --------
-        >>> from backprop import constraints
-        >>> constraints.deserialize({"class_name": "MaxNorm", "config": {"max_value": 3}})
-        MaxNorm(3)
-        """
-        if custom_objects:
-            with custom_object_scope(custom_objects):
-                return self.deserialize(config)
+    def deserialize(self, config: Mapping[str, Any] | str) -> Any:
         if isinstance(config, str):
             return self.get(config)
         name = config.get("class_name")
@@ -211,6 +193,41 @@ class Registry:
     def serialize(self, item: Any) -> Any:
         """The name or config from which `get` makes `item` again."""
         return serialize(item)
+
+    def functions(self, item: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """`serialize` and `deserialize` of the family for users, the first with an argument that is
+        called `item`."""
+        named = inspect.Signature([inspect.Parameter(item, BY_POSITION)])
+
+        def serialize(*args, **kwargs):
+            return self.serialize(*named.bind(*args, **kwargs).args)
+
+        def deserialize(config, custom_objects=None):
+            with custom_object_scope(custom_objects or {}):
+                return self.deserialize(config)
+
+        serialize.__dict__["__signature__"] = named
+        serialize.__doc__ = (
+            f"The config from which `deserialize` makes the {self.kind} again, as JSON can hold it."
+        )
+        deserialize.__doc__ = f"""The {self.kind} that `serialize` turned into a config.
+
+        Parameters
+        ----------
+        config : mapping or str
+            With ``"class_name"`` and ``"config"``, or a name.
+        custom_objects : mapping, optional
+            Classes and functions of one's own, by the names that the config uses.
+
+        Raises
+        ------
+        ValueError
+            For a class that is unknown.
+        """
+        for function in (serialize, deserialize):
+            function.__module__ = f"backprop.{self.family}"
+            function.__qualname__ = function.__name__
+        return serialize, deserialize
 
 
 def classes_in(

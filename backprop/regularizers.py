@@ -266,9 +266,9 @@ registry = Registry(
     "regularizers",
     [L1, L2, L1L2, OrthogonalRegularizer],
     {"l1_l2": lambda: L1L2(0.01, 0.01)},
+    base=Regularizer,
+    inputs=(1,),
 )
-registry.base = Regularizer
-registry.inputs = (1,)
 
 
 def get(identifier: Any) -> Any:
@@ -305,12 +305,7 @@ def get(identifier: Any) -> Any:
 RegularizerLike = Annotated[Any, Convert(lambda value, who, name: get(value))]
 
 
-def serialize(regularizer: Any) -> Any:
-    """The config from which `get` makes the regularizer again."""
-    return registry.serialize(regularizer)
-
-
-deserialize = registry.deserialize
+serialize, deserialize = registry.functions("regularizer")
 
 
 __getattr__ = face(__name__)

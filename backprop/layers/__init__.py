@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from backprop.absent import face
 from backprop.config import Registry
 from backprop.layer import InputSpec, Layer
@@ -104,29 +102,10 @@ __all__.remove("build_activation")
 __all__.remove("layer_of")
 __all__.remove("registry")
 
-registry = Registry("layers", *classes_in(globals(), Layer))
+registry = Registry("layers", *classes_in(globals(), Layer), base=Layer)
 # they are no layers, and stand before a model
 registry.names |= {name: getattr(text, name) for name in text.__all__}
-registry.base = Layer
 
-
-def serialize(layer: Layer) -> dict[str, Any]:
-    """The configuration of a layer, as JSON can hold it: class and arguments, without the weights.
-
-    Parameters
-    ----------
-    layer : Layer
-
-    Examples
-    --------
-    >>> from backprop import layers
-    >>> layers.deserialize(layers.serialize(layers.Dense(3, activation="relu")))
-    Dense(3, activation='relu')
-    """
-    return registry.serialize(layer)
-
-
-deserialize = registry.deserialize
-
+serialize, deserialize = registry.functions("layer")
 
 __getattr__ = face(__name__)

@@ -114,8 +114,8 @@ REGISTRY = Registry(
         "logcosh": LogCosh,
         "huber_loss": Huber,
     },
+    base=Loss,
 )
-REGISTRY.base = Loss
 
 
 def get(identifier: Any) -> Loss | None:

@@ -180,9 +180,9 @@ registry = Registry(
         mape=MeanAbsolutePercentageError,
         msle=MeanSquaredLogarithmicError,
     ),
+    base=Metric,
+    inputs=(2,),
 )
-registry.base = Metric
-registry.inputs = (2,)
 # functions that have no class of their own serve by name too
 registry.names |= {
     name: partial(MeanMetricWrapper, fn, name)
@@ -313,12 +313,7 @@ def name_of(fn: Any) -> str:
     return snake_case(name)
 
 
-def serialize(metric: Any) -> Any:
-    """The config from which `get` makes the metric again."""
-    return registry.serialize(metric)
-
-
-deserialize = registry.deserialize
+serialize, deserialize = registry.functions("metric")
 
 
 __getattr__ = face(__name__)

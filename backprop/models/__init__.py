@@ -12,8 +12,7 @@ from backprop.models.sequential import Sequential
 
 __all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
-registry = Registry("models", [Sequential])
-registry.base = Sequential
+registry = Registry("models", [Sequential], base=Sequential)
 
 
 def model_from_json(json_string: str, custom_objects=None) -> Sequential:

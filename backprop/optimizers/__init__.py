@@ -38,8 +38,9 @@ __all__ = [
 
 CLASSES = (SGD, RMSprop, Adam, AdamW, Adagrad, Adadelta, Adamax, Nadam, Lion, LBFGS)
 
-registry = Registry("optimizers", CLASSES, {cls.__name__.lower(): cls for cls in CLASSES})
-registry.base = Optimizer
+registry = Registry(
+    "optimizers", CLASSES, {cls.__name__.lower(): cls for cls in CLASSES}, base=Optimizer
+)
 
 
 def get(identifier: Any) -> Any:

@@ -484,14 +484,9 @@ registry = Registry(
         OneCycle,
         WarmUp,
     ],
+    base=LearningRateSchedule,
+    inputs=(0, 1),
 )
-registry.base = LearningRateSchedule
-registry.inputs = (0, 1)
 
 
-def serialize(learning_rate_schedule: Any) -> Any:
-    """The config from which `deserialize` makes the schedule again."""
-    return registry.serialize(learning_rate_schedule)
-
-
-deserialize = registry.deserialize
+serialize, deserialize = registry.functions("learning_rate_schedule")

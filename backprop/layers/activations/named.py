@@ -59,8 +59,9 @@ registry = config.Registry(
         "leaky_relu": partial(LeakyReLU, 0.2),  # the layer has 0.3, as in Keras
         "threshold": threshold_needs_arguments,
     },
+    kin="layers",
+    inputs=(1,),
 )
-registry.kin, registry.inputs = "layers", (1,)
 
 
 def layer_of(identifier: Any) -> Any:

@@ -113,8 +113,8 @@ class DepthwiseConv2D(DepthwiseConv):
     depth_multiplier : int, default 1
         M, the number of kernels for each channel; it stands behind `padding`.
     **kwargs
-        All others as of `Conv2D`, in the same order, and so are the errors; what concerns the kernel
-        is `depthwise_initializer`, `depthwise_regularizer` and `depthwise_constraint`.
+        All others as of `Conv2D`, in the same order, and so are the errors; what concerns the
+        kernel is `depthwise_initializer`, `depthwise_regularizer` and `depthwise_constraint`.
 
     Notes
     -----
