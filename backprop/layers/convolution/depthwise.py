@@ -111,10 +111,10 @@ class DepthwiseConv2D(DepthwiseConv):
     ----------
     kernel_size, strides, padding, data_format, dilation_rate : as in `Conv2D`
     depth_multiplier : int, default 1
-        M, the number of kernels for each channel; it stands behind `padding`.
-    **kwargs
-        All others as of `Conv2D`, in the same order, and so are the errors; what concerns the
-        kernel is `depthwise_initializer`, `depthwise_regularizer` and `depthwise_constraint`.
+        M, the number of kernels for each channel.
+    activation, use_bias, depthwise_initializer, bias_initializer, depthwise_regularizer
+    bias_regularizer, activity_regularizer, depthwise_constraint, bias_constraint, **kwargs
+        As in `Conv2D`, and so are the errors, where the kernel's have its name.
 
     Notes
     -----

@@ -166,8 +166,9 @@ class Conv2D(Conv):
     dilation_rate : int or two ints, default 1
         Pixels from one place in the window to the next. Not together with strides above 1.
     groups : int, default 1
-    **kwargs
-        All others as of `Dense`, in the same order, from `activation` on.
+    activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer
+    bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint, **kwargs
+        As in `Dense`.
 
     Raises
     ------
@@ -218,8 +219,10 @@ class Conv3D(Conv):
     filters : int
     kernel_size, strides, dilation_rate : int or three ints
         Depth, height and width, in voxels. At most one of strides and dilation_rate may be above 1.
-    **kwargs
-        All others as of `Conv2D`, in the same order, and so are the errors.
+    padding, data_format, groups
+    activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer
+    bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint, **kwargs
+        As in `Conv2D`, and so are the errors.
 
     Examples
     --------

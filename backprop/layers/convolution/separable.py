@@ -116,9 +116,10 @@ class SeparableConv2D(SeparableConv):
     filters, kernel_size, strides, padding, data_format, dilation_rate : as in `Conv2D`
     depth_multiplier : int, default 1
         M, the number of depthwise kernels for each channel.
-    **kwargs
-        All others as of `Conv2D`, in the same order, and so are the errors; what concerns a kernel
-        is there twice, as `depthwise_initializer` and `pointwise_initializer`, and so on.
+    activation, use_bias, depthwise_initializer, pointwise_initializer, bias_initializer
+    depthwise_regularizer, pointwise_regularizer, bias_regularizer, activity_regularizer
+    depthwise_constraint, pointwise_constraint, bias_constraint, **kwargs
+        As in `Conv2D`, and so are the errors, where each of the kernels has those of its name.
 
     Examples
     --------

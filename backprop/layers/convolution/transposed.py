@@ -196,9 +196,10 @@ class Conv2DTranspose(ConvTranspose):
     output_padding : int or two ints, optional
         Sets the size of y, and must be less than the stride: (H - 1) * stride + h + output_padding
         pixels with "valid", and with "same" (H - 1) * stride + output_padding, and 1 more if h is
-        odd. It stands behind `padding`.
-    **kwargs
-        All others as of `Conv2D`, in the same order.
+        odd.
+    activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer
+    bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint, **kwargs
+        As in `Conv2D`.
 
     Raises
     ------
