@@ -484,10 +484,13 @@ class VarianceScaling(RandomInitializer):
         return w
 
 
-SCALING = ("scale", "mode", "distribution")
+class OfFans(VarianceScaling):
+    """A choice of the scale, the fan and the distribution that has a name."""
+
+    decides = ("scale", "mode", "distribution")
 
 
-class GlorotUniform(VarianceScaling):
+class GlorotUniform(OfFans):
     """w[i] ~ U(±sqrt(6 / (fan_in + fan_out))).
 
     Parameters
@@ -505,11 +508,10 @@ class GlorotUniform(VarianceScaling):
     True
     """
 
-    decides = SCALING
     scale, mode, distribution = 1.0, "fan_avg", "uniform"
 
 
-class GlorotNormal(VarianceScaling):
+class GlorotNormal(OfFans):
     """w[i] ~ truncated normal of variance 2 / (fan_in + fan_out).
 
     Parameters
@@ -518,8 +520,7 @@ class GlorotNormal(VarianceScaling):
 
     References
     ----------
-    Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks,
-    2010, equation 12.
+    As `GlorotUniform`, equation 12.
 
     Examples
     --------
@@ -527,11 +528,10 @@ class GlorotNormal(VarianceScaling):
     '0.07 0.07'
     """
 
-    decides = SCALING
     scale, mode, distribution = 1.0, "fan_avg", "truncated_normal"
 
 
-class HeUniform(VarianceScaling):
+class HeUniform(OfFans):
     """w[i] ~ U(±sqrt(6 / fan_in)).
 
     Parameters
@@ -548,11 +548,10 @@ class HeUniform(VarianceScaling):
     True
     """
 
-    decides = SCALING
     scale, mode, distribution = 2.0, "fan_in", "uniform"
 
 
-class HeNormal(VarianceScaling):
+class HeNormal(OfFans):
     """w[i] ~ truncated normal of variance 2 / fan_in, which keeps a ReLU network's second moments.
 
     Parameters
@@ -561,7 +560,7 @@ class HeNormal(VarianceScaling):
 
     References
     ----------
-    He, Zhang, Ren and Sun, Delving deep into rectifiers, 2015, equation 10.
+    As `HeUniform`.
 
     Examples
     --------
@@ -569,11 +568,10 @@ class HeNormal(VarianceScaling):
     '0.10 0.10'
     """
 
-    decides = SCALING
     scale, mode, distribution = 2.0, "fan_in", "truncated_normal"
 
 
-class LecunUniform(VarianceScaling):
+class LecunUniform(OfFans):
     """w[i] ~ U(±sqrt(3 / fan_in)).
 
     Parameters
@@ -590,11 +588,10 @@ class LecunUniform(VarianceScaling):
     True
     """
 
-    decides = SCALING
     scale, mode, distribution = 1.0, "fan_in", "uniform"
 
 
-class LecunNormal(VarianceScaling):
+class LecunNormal(OfFans):
     """w[i] ~ truncated normal of variance 1 / fan_in; what SELU networks need.
 
     Parameters
@@ -603,8 +600,7 @@ class LecunNormal(VarianceScaling):
 
     References
     ----------
-    LeCun, Bottou, Orr and Müller, Efficient BackProp, 1998. Klambauer et al., Self-normalizing
-    neural networks, 2017.
+    As `LecunUniform`. Klambauer et al., Self-normalizing neural networks, 2017.
 
     Examples
     --------
@@ -612,7 +608,6 @@ class LecunNormal(VarianceScaling):
     '0.10 0.10'
     """
 
-    decides = SCALING
     scale, mode, distribution = 1.0, "fan_in", "truncated_normal"
 
 

@@ -388,8 +388,8 @@ FAMILIES = [
 
 # what users extend or are handed, and do not construct
 NOT_CONSTRUCTED = {
-    "FromFunction", "InputLayer", "InputSpec", "Layer", "MonitorCallback", "RandomInitializer",
-    "Values",
+    "Decay", "FromFunction", "InputLayer", "InputSpec", "Layer", "MonitorCallback", "OfFans",
+    "RandomInitializer", "Values",
 }  # fmt: skip
 
 

@@ -81,7 +81,22 @@ class LearningRateSchedule(Configurable):
         )
 
 
-class ExponentialDecay(LearningRateSchedule):
+class Decay(LearningRateSchedule):
+    """What falls by a rate in so many steps, evenly or once at their end."""
+
+    initial_learning_rate: Number
+    decay_steps: Above
+    decay_rate: Number
+    staircase: bool = False
+    name: str = "Decay"
+
+    def elapsed(self, step: int) -> float:
+        """How many times the rate has come to bear."""
+        p = step / self.decay_steps
+        return math.floor(p) if self.staircase else p
+
+
+class ExponentialDecay(Decay):
     """initial_learning_rate * decay_rate ** (step / decay_steps).
 
     Parameters
@@ -106,17 +121,10 @@ class ExponentialDecay(LearningRateSchedule):
     [0.1, 0.0707, 0.05, 0.025]
     """
 
-    initial_learning_rate: Number
-    decay_steps: Above
-    decay_rate: Number
-    staircase: bool = False
-    name: str = "ExponentialDecay"
+    name = "ExponentialDecay"
 
     def __call__(self, step: int) -> float:
-        p = step / self.decay_steps
-        if self.staircase:
-            p = math.floor(p)
-        return float(self.initial_learning_rate * self.decay_rate**p)
+        return float(self.initial_learning_rate * self.decay_rate ** self.elapsed(step))
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
@@ -199,7 +207,7 @@ class PolynomialDecay(LearningRateSchedule):
         return float(span * (1 - p) ** self.power + self.end_learning_rate)
 
 
-class InverseTimeDecay(LearningRateSchedule):
+class InverseTimeDecay(Decay):
     """initial_learning_rate / (1 + decay_rate * step / decay_steps).
 
     Parameters
@@ -216,17 +224,10 @@ class InverseTimeDecay(LearningRateSchedule):
     [1.0, 0.5, 0.25]
     """
 
-    initial_learning_rate: Number
-    decay_steps: Above
-    decay_rate: Number
-    staircase: bool = False
-    name: str = "InverseTimeDecay"
+    name = "InverseTimeDecay"
 
     def __call__(self, step: int) -> float:
-        p = step / self.decay_steps
-        if self.staircase:
-            p = math.floor(p)
-        return float(self.initial_learning_rate / (1 + self.decay_rate * p))
+        return float(self.initial_learning_rate / (1 + self.decay_rate * self.elapsed(step)))
 
 
 class CosineDecay(LearningRateSchedule):
