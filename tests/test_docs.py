@@ -423,7 +423,7 @@ def section(doc, title):
 def undocumented_arguments(cls):
     """The constructor's arguments that the section Parameters does not name; `**kwargs` there means
     those that base classes take by keyword."""
-    if not {"__init__", "__annotations__"} & vars(cls).keys():
+    if not (writes_its_own(cls) or declared(cls)):
         return []
     lines = section(own_doc(cls), "Parameters").splitlines()
     heads = " ".join(line for line in lines if line[:1].strip())
