@@ -9,6 +9,7 @@ import numpy as np
 
 from backprop.losses.ctc import CTC
 from backprop.testing.bugs.bank import bug, given, normal
+from backprop.testing.bugs.shared import RecallingLoss
 
 # repeated labels, a label that comes twice with another between, padding, no labels
 spelt = partial(
@@ -112,11 +113,11 @@ class CTCReadsMaskedStepsBackwards(CTC):
 
 
 @spelt("C", source="TensorFlow 41280")
-class CTCTrainsMaskedSteps(CTC):
+class CTCTrainsMaskedSteps(RecallingLoss, CTC):
     """A step that was left out gets q as its gradient."""
 
-    def gradient(self, dvalues, cache):
-        return super().gradient(dvalues, (*cache[:-1], None))
+    def recalled(self, *cache):
+        return *cache[:-1], None
 
 
 @spelt("C", source="PyTorch 11750")
@@ -142,12 +143,12 @@ class CTCDividesByTheLabelsGoingForth(CTC):
     options={"spellable": False},
     source="RETURNN 1835",
 )
-class CTCTrainsWhatCannotBeSpelt(CTC):
+class CTCTrainsWhatCannotBeSpelt(RecallingLoss, CTC):
     """A sample with too few steps for its labels costs nothing, and gets q as its gradient."""
 
-    def gradient(self, dvalues, cache):
+    def recalled(self, *cache):
         *rest, possible, real = cache
-        return super().gradient(dvalues, (*rest, np.ones_like(possible), real))
+        return *rest, np.ones_like(possible), real
 
 
 # ----------------------------------------------------------------------------------- the gradient
@@ -164,60 +165,59 @@ class CTCForgetsWhatWasSpelt(CTC):
 
 
 @spelt("V")
-class CTCTakesLogitsForLogProbabilities(CTC):
+class CTCTakesLogitsForLogProbabilities(RecallingLoss, CTC):
     """dy_pred = -γ, which is the derivative by log q: the softmax is not reversed."""
 
-    def gradient(self, dvalues, cache):
-        e, *rest = cache
-        return super().gradient(dvalues, (np.zeros_like(e), *rest))
+    def recalled(self, e, *rest):
+        return np.zeros_like(e), *rest
+
+
+def without_q(states):
+    """The states with the probability of each step as 1."""
+    states = copy.copy(states)
+    states.logq, states.logblank = 0 * states.logq, 0 * states.logblank
+    return states
 
 
 @spelt("V")
-class CTCCountsEachStepTwice(CTC):
+class CTCCountsEachStepTwice(RecallingLoss, CTC):
     """What came before and what can follow both hold q of the step, which is divided out by
     neither.
     """
 
-    def gradient(self, dvalues, cache):
-        e, s, chosen, states, *rest = cache
-        states = copy.copy(states)
-        states.logq, states.logblank = 0 * states.logq, 0 * states.logblank
-        return super().gradient(dvalues, (e, s, chosen, states, *rest))
+    def recalled(self, e, s, chosen, states, *rest):
+        return e, s, chosen, without_q(states), *rest
 
 
 @spelt("C")
-class CTCKeepsTheLastOfEqualLabels(CTC):
+class CTCKeepsTheLastOfEqualLabels(RecallingLoss, CTC):
     """γ of a class that is spelt twice is assigned, not added up: one place of it remains."""
 
-    def gradient(self, dvalues, cache):
-        e, s, chosen, *rest = cache
+    def recalled(self, e, s, chosen, *rest):
         last = chosen.copy()
         last[:, 1:] *= np.cumsum(last[:, :0:-1], axis=1)[:, ::-1] == 1
-        return super().gradient(dvalues, (e, s, last, *rest))
+        return e, s, last, *rest
 
 
 @spelt("V")
-class CTCForgetsTheBlank(CTC):
+class CTCForgetsTheBlank(RecallingLoss, CTC):
     """γ is taken away for labels alone."""
 
-    def gradient(self, dvalues, cache):
-        e, s, chosen, *rest = cache
+    def recalled(self, e, s, chosen, *rest):
         labels = chosen.copy()
         labels[:, 0] = 0
-        return super().gradient(dvalues, (e, s, labels, *rest))
+        return e, s, labels, *rest
 
 
 @spelt("V")
-class CTCLooksBackOnly(CTC):
+class CTCLooksBackOnly(RecallingLoss, CTC):
     """γ is the probability to be in a state after what came before, whatever has to follow."""
 
-    def gradient(self, dvalues, cache):
-        e, s, chosen, states, *rest = cache
-        n, states = states.n, copy.copy(states)
+    def recalled(self, e, s, chosen, states, *rest):
+        n, states = states.n, without_q(states)
         states.A, states.B = states.A.copy(), states.B.copy()
         states.A[1:, :, n:], states.B[1:, :, n:] = 0, 0
-        states.logq, states.logblank = 0 * states.logq, 0 * states.logblank
-        return super().gradient(dvalues, (e, s, chosen, states, *rest))
+        return e, s, chosen, states, *rest
 
 
 @spelt("V", verdict="equivalent")

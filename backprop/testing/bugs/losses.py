@@ -31,6 +31,7 @@ from backprop.losses.regression import (
     MeanSquaredLogarithmicError,
 )
 from backprop.testing.bugs.bank import bug, given, integers, normal, one_hot, probabilities, uniform
+from backprop.testing.bugs.shared import Mixin, RecallingLoss
 
 regression = partial(bug, x=normal(4, 3), y_true=normal(4, 3, seed=1), inputs="targets")
 positive = partial(
@@ -143,21 +144,19 @@ class LogCoshDividesHyperbolicFunctions(LogCosh):
 
 
 @regression("V")
-class CosineForgetsTheNorm(CosineSimilarity):
+class CosineForgetsTheNorm(RecallingLoss, CosineSimilarity):
     """dp̂ is passed on as if y_pred had length 1."""
 
-    def gradient(self, dvalues, cache):
-        t, p, norm, cosine = cache
-        return super().gradient(dvalues, (t, p, np.ones_like(norm), cosine))
+    def recalled(self, t, p, norm, cosine):
+        return t, p, np.ones_like(norm), cosine
 
 
 @regression("V")
-class CosineKeepsWhatLiesAlong(CosineSimilarity):
+class CosineKeepsWhatLiesAlong(RecallingLoss, CosineSimilarity):
     """The part of dp̂ along p̂ is not taken away."""
 
-    def gradient(self, dvalues, cache):
-        t, p, norm, cosine = cache
-        return super().gradient(dvalues, (t, p, norm, np.zeros_like(cosine)))
+    def recalled(self, t, p, norm, cosine):
+        return t, p, norm, np.zeros_like(cosine)
 
 
 @regression("P", source="PyTorch 2421, autograd 151")
@@ -174,6 +173,14 @@ class CosineDividesByAZeroNorm(CosineSimilarity):
 # ---------------------------------------------------------------------------------- cross-entropy
 
 
+class ForgetsTheSmoothing(Mixin):
+    """The cache begins with y_true, where it is to begin with labels that were smoothed."""
+
+    def values(self, y_true, y_pred):
+        value, (_, *rest) = super().values(y_true, y_pred)
+        return value, (last(y_true, self.axis), *rest)
+
+
 @binary("P")
 class BinaryCrossentropyClipsOnlyGoingForth(BinaryCrossentropy):
     """The value sees p held within [1e-7, 1 - 1e-7], the gradient the p that came: 1 / 0 at 0 and
@@ -181,21 +188,13 @@ class BinaryCrossentropyClipsOnlyGoingForth(BinaryCrossentropy):
     """
 
     def values(self, y_true, y_pred):
-        value, (t, p, inside) = super().values(y_true, y_pred)
-        return value, (
-            t,
-            p if self.from_logits else last(y_pred, self.axis),
-            np.ones_like(p) if inside is not None else None,
-        )
+        value, (t, p, _) = super().values(y_true, y_pred)
+        return value, (t, last(y_pred, self.axis), np.ones_like(p))
 
 
 @binary("C", varies={"label_smoothing": (0.0, 0.2)})
-class BinaryCrossentropyForgetsTheSmoothingGoingBack(BinaryCrossentropy):
+class BinaryCrossentropyForgetsTheSmoothingGoingBack(ForgetsTheSmoothing, BinaryCrossentropy):
     """The gradient sees the labels as they came."""
-
-    def values(self, y_true, y_pred):
-        value, (_, p, inside) = super().values(y_true, y_pred)
-        return value, (last(y_true, self.axis), p, inside)
 
 
 @binary("V", x=normal(5, 1), pair=("binary", "numbers"), config={"from_logits": True})
@@ -226,12 +225,8 @@ class CrossentropyAveragesOverTheClasses(CategoricalCrossentropy):
 
 
 @logits("C", x=normal(4, 3), varies={"label_smoothing": (0.0, 0.1)})
-class CrossentropyForgetsTheSmoothingGoingBack(CategoricalCrossentropy):
+class CrossentropyForgetsTheSmoothingGoingBack(ForgetsTheSmoothing, CategoricalCrossentropy):
     """The gradient is q - y_true, where the labels were smoothed."""
-
-    def values(self, y_true, y_pred):
-        value, (_, *rest) = super().values(y_true, y_pred)
-        return value, (last(y_true, self.axis), *rest)
 
 
 sparse = partial(classes, pair=("labels", "distributions"), y_true=integers(3, 4))
@@ -262,8 +257,6 @@ class SparseCrossentropyWritesToWholeColumns(SparseCategoricalCrossentropy):
 
     def gradient(self, dvalues, cache):
         q, s, at, *_, shape = cache
-        if not self.from_logits:
-            return super().gradient(dvalues, cache)
         d = dvalues.reshape(-1)
         marks = np.zeros_like(q)
         as_row(marks)[at] = d
@@ -292,21 +285,19 @@ class CrossentropyTakesSoftmaxThenLabels(CategoricalCrossentropy):
 
 
 @binary("V")
-class BinaryFocalForgetsThatItsFactorMoves(BinaryFocalCrossentropy):
+class BinaryFocalForgetsThatItsFactorMoves(RecallingLoss, BinaryFocalCrossentropy):
     """The factor f^gamma is taken for a constant."""
 
-    def gradient(self, dvalues, cache):
-        t, p, q, c, f = cache
-        return super().gradient(dvalues, (t, p, q, np.zeros_like(c), f))
+    def recalled(self, t, p, q, c, f):
+        return t, p, q, np.zeros_like(c), f
 
 
 @classes("V")
-class CategoricalFocalForgetsAlphaGoingBack(CategoricalFocalCrossentropy):
+class CategoricalFocalForgetsAlphaGoingBack(RecallingLoss, CategoricalFocalCrossentropy):
     """The value is weighted by alpha, the gradient is not."""
 
-    def gradient(self, dvalues, cache):
-        t, *rest = cache
-        return super().gradient(dvalues, (t / np.asarray(self.alpha, t.dtype), *rest))
+    def recalled(self, t, *rest):
+        return t / np.asarray(self.alpha, t.dtype), *rest
 
 
 @sparse("V")
@@ -332,12 +323,11 @@ margin = partial(
 
 
 @margin("V")
-class HingePullsBeyondItsMargin(Hinge):
+class HingePullsBeyondItsMargin(RecallingLoss, Hinge):
     """dy_pred = -t / k also where the margin is kept."""
 
-    def gradient(self, dvalues, cache):
-        t, m = cache
-        return super().gradient(dvalues, (t, np.ones_like(m)))
+    def recalled(self, t, m):
+        return t, np.ones_like(m)
 
 
 @margin("V")
@@ -348,7 +338,10 @@ class SquaredHingeForgetsTheTwo(SquaredHinge):
         return super().gradient(dvalues / 2, cache)
 
 
-@regression("V", y_true=one_hot(4, 3), pair=("one_hot", "numbers"))
+scores = partial(regression, y_true=one_hot(4, 3), pair=("one_hot", "numbers"))
+
+
+@scores("V")
 class CategoricalHingeForgetsTheRightClass(CategoricalHinge):
     """Only the best wrong class is pushed down; the right one is not pulled up."""
 
@@ -358,14 +351,7 @@ class CategoricalHingeForgetsTheRightClass(CategoricalHinge):
         return ((1 - t) * first) * (dvalues * (values > 0))[..., None]
 
 
-@regression(
-    "P",
-    y_true=one_hot(4, 3),
-    inputs="tied",
-    pair=("one_hot", "numbers"),
-    options={"classes": (3, 5)},
-    tags=("piecewise",),
-)
+@scores("P", inputs="tied", options={"classes": (3, 5)}, tags=("piecewise",))
 class CategoricalHingePaysAllTies(CategoricalHinge):
     """Every wrong class with the best score is pushed down in full, where their slopes add up to
     one.
@@ -378,12 +364,11 @@ class CategoricalHingePaysAllTies(CategoricalHinge):
 
 
 @classes("P", y_true=probabilities(4, 3, seed=1), pair=("probabilities", "positive"))
-class DivergenceClipsOnlyGoingForth(KLDivergence):
+class DivergenceClipsOnlyGoingForth(RecallingLoss, KLDivergence):
     """The gradient is -t / p also where p was clipped, and the value no longer moves."""
 
-    def gradient(self, dvalues, cache):
-        ratio, inside = cache
-        return super().gradient(dvalues, (ratio, np.ones_like(inside)))
+    def recalled(self, ratio, inside):
+        return ratio, np.ones_like(inside)
 
 
 @classes("V", y_true=probabilities(4, 3, seed=1), pair=("probabilities", "distributions"))

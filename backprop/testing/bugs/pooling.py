@@ -26,6 +26,7 @@ from backprop.layers.pooling import (
 from backprop.layers.pooling.axes import along_axis, at, largest
 from backprop.layers.windows import shape_last
 from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
+from backprop.testing.bugs.shared import ForgetsItsMask, Mixin, Recalling
 
 pool = partial(
     bug,
@@ -46,117 +47,114 @@ steps = partial(
 )
 
 
-def zeros(dy, axis, along):
-    return np.zeros((*dy.shape[:axis], along.n, *dy.shape[axis + 1 :]), dy.dtype)
+class Paying(Mixin):
+    """dx by parts that a mistake can replace: along each axis every pixel of the windows is paid
+    its dy if it has won.
+    """
 
-
-class Paying(MaxPooling2D):
-    """dx by a part that a mistake can replace: `pay_winners` pays those along an axis their dy."""
+    blank = staticmethod(np.zeros)
 
     def pay(self, dy, winners):
         for axis, along, winner in reversed(winners):
-            dx = zeros(dy, axis, along)
-            parts = [
-                (k, at(dx, axis, pixels), at(dy, axis, windows), at(winner, axis, windows))
-                for k, windows, pixels in along.links
-            ]
-            self.pay_winners(parts)
+            dx = self.blank((*dy.shape[:axis], along.n, *dy.shape[axis + 1 :]), dy.dtype)
+            for k, windows, pixels in self.links(along):
+                won = self.won(k, winner, axis, windows, pixels)
+                self.pay_pixel(at(dx, axis, pixels), at(dy, axis, windows), won)
             dy = dx
         return dy
 
-    def pay_winners(self, parts):
-        for k, dpixel, d, won in parts:
-            dpixel += d * (won == k)
+    def links(self, along):
+        return along.links
+
+    def won(self, k, winner, axis, windows, pixels):
+        return at(winner, axis, windows) == k
+
+    def pay_pixel(self, dpixel, d, won):
+        dpixel += d * won
+
+
+class Assigning(Paying):
+    """A pixel of several windows is paid once."""
+
+    def pay_pixel(self, dpixel, d, won):
+        np.copyto(dpixel, d, where=won)
+
+
+class Choosing(Mixin):
+    """`choose` finds the largest along an axis, and what is kept about the winners."""
+
+    def pool(self, x, axes, keep):
+        winners = []
+        for axis, along in axes:
+            x, winner = self.choose(x, axis, along)
+            winners.append((axis, along, winner))
+        return x, winners
 
 
 @pool("P", source="Theano 5248")
-class MaxPoolPaysAllTies(MaxPooling2D):
+class MaxPoolPaysAllTies(Choosing, Paying, MaxPooling2D):
     """Every pixel that equals the maximum receives dy in full, where one does."""
 
-    def pool(self, x, axes, keep):
-        winners = []
-        for axis, along in axes:
-            y, _ = largest(x, axis, along)
-            winners.append((axis, along, x, y))
-            x = y
-        return x, winners
+    def choose(self, x, axis, along):
+        y, _ = largest(x, axis, along)
+        return y, (x, y)
 
-    def pay(self, dy, winners):
-        for axis, along, x, y in reversed(winners):
-            dx = zeros(dy, axis, along)
-            for _, windows, pixels in along.links:
-                best, pixel = at(y, axis, windows), at(x, axis, pixels)
-                dpixel = at(dx, axis, pixels)
-                dpixel += at(dy, axis, windows) * (pixel == best)
-            dy = dx
-        return dy
+    def won(self, k, winner, axis, windows, pixels):
+        x, y = winner
+        return at(x, axis, pixels) == at(y, axis, windows)
 
 
 @pool("P", verdict="choice")
-class MaxPoolLetsTheLastTieWin(MaxPooling2D):
+class MaxPoolLetsTheLastTieWin(Choosing, MaxPooling2D):
     """Among equals the last pixel receives dy: as good a subgradient as the documented first."""
 
-    def pool(self, x, axes, keep):
-        winners = []
-        for axis, along in axes:
-            y, winner = largest(x, axis, along)
-            for k, windows, pixels in along.links:
-                tied = at(x, axis, pixels) >= at(y, axis, windows)
-                np.copyto(at(winner, axis, windows), k, where=tied)
-            winners.append((axis, along, winner))
-            x = y
-        return x, winners
+    def choose(self, x, axis, along):
+        y, winner = largest(x, axis, along)
+        for k, windows, pixels in along.links:
+            tied = at(x, axis, pixels) >= at(y, axis, windows)
+            np.copyto(at(winner, axis, windows), k, where=tied)
+        return y, winner
 
 
 @overlapping("C")
-class MaxPoolAssignsWhereWindowsOverlap(Paying):
+class MaxPoolAssignsWhereWindowsOverlap(Assigning, MaxPooling2D):
     """dx is assigned, so a pixel that won several windows is paid once."""
 
-    def pay_winners(self, parts):
-        for k, dpixel, d, won in parts:
-            np.copyto(dpixel, d, where=won == k)
-
 
 @pool("V")
-class MaxPoolReturnsInsideOfTheLoop(Paying):
+class MaxPoolReturnsInsideOfTheLoop(Paying, MaxPooling2D):
     """Only windows won by their first pixel pass anything on."""
 
-    def pay_winners(self, parts):
-        super().pay_winners(parts[:1])
+    def links(self, along):
+        return along.links[:1]
 
 
 @pool("V")
-class MaxPoolCountsFromTheOtherEnd(Paying):
+class MaxPoolCountsFromTheOtherEnd(Paying, MaxPooling2D):
     """The winner's number is counted from the end of the window, where forward counts from its
     start.
     """
 
-    def pay_winners(self, parts):
-        for k, dpixel, d, won in parts:
-            dpixel += d * (won == len(parts) - 1 - k)
+    def won(self, k, winner, axis, windows, pixels):
+        return super().won(self.pool_size[0] - 1 - k, winner, axis, windows, pixels)
 
 
 @pool("V")
-class MaxPoolSharesAmongAll(Paying):
+class MaxPoolSharesAmongAll(Paying, MaxPooling2D):
     """Every pixel of the window receives its share of dy, as in an average."""
 
-    def pay_winners(self, parts):
-        for _, dpixel, d, _ in parts:
-            dpixel += d / len(parts)
+    def won(self, k, winner, axis, windows, pixels):
+        return 1 / self.pool_size[0]
 
 
 @steps("C")
-class MaxPoolLeavesPixelsOutOfAnyWindowUnwritten(MaxPooling1D):
+class MaxPoolLeavesPixelsOutOfAnyWindowUnwritten(Paying, MaxPooling1D):
     """dx is made by `empty`, and the steps behind the last window keep what stood there."""
 
-    def pay(self, dy, winners):
-        for axis, along, winner in reversed(winners):
-            dx = np.empty_like(zeros(dy, axis, along))
-            for k, windows, pixels in along.links:
-                mine = at(winner, axis, windows) == k
-                at(dx, axis, pixels)[...] = at(dy, axis, windows) * mine
-            dy = dx
-        return dy
+    blank = staticmethod(np.empty)
+
+    def pay_pixel(self, dpixel, d, won):
+        dpixel[...] = d * won
 
 
 @pool("C", varies={"padding": ("valid", "same")}, source="burn 5604")
@@ -186,18 +184,15 @@ class AveragePoolDividesTwice(AveragePooling1D):
 
 
 @overlapping("C")
-class AveragePoolAssignsWhereWindowsOverlap(AveragePooling2D):
+class AveragePoolAssignsWhereWindowsOverlap(Assigning, AveragePooling2D):
     """dx is assigned, so of several windows over a pixel only the last one counts."""
 
     def backward(self, dy, cache):
         axes, m, _ = cache
-        dy = dy / m
-        for axis, along in axes:
-            dx = zeros(dy, axis, along)
-            for _, windows, pixels in along.links:
-                at(dx, axis, pixels)[...] = at(dy, axis, windows)
-            dy = dx
-        return dy
+        return self.pay(dy / m, [(*each, None) for each in reversed(axes)])
+
+    def won(self, k, winner, axis, windows, pixels):
+        return True
 
 
 # -------------------------------------------------------------------------------- adaptive
@@ -213,17 +208,8 @@ fitting = partial(
 
 
 @fitting("C")
-class AdaptiveMaxAssignsWhereWindowsOverlap(AdaptiveMaxPooling2D):
+class AdaptiveMaxAssignsWhereWindowsOverlap(Assigning, AdaptiveMaxPooling2D):
     """Where the sizes do not divide windows share pixels, and one that won two is paid once."""
-
-    def pay(self, dy, winners):
-        for axis, along, winner in reversed(winners):
-            dx = zeros(dy, axis, along)
-            for k, windows, pixels in along.links:
-                mine = at(winner, axis, windows) == k
-                np.copyto(at(dx, axis, pixels), at(dy, axis, windows), where=mine)
-            dy = dx
-        return dy
 
 
 @fitting("C")
@@ -296,27 +282,31 @@ class GlobalMaxPaysAllTies(GlobalMaxPooling2D):
 
 
 @bug("V", x=normal(3, 4, 2), inputs="sequences", tags=("piecewise",))
-class GlobalMaxPaysTheStepBehind(GlobalMaxPooling1D):
+class GlobalMaxPaysTheStepBehind(Recalling, GlobalMaxPooling1D):
     """The step after the largest receives dy, the first one after the last."""
 
-    def backward(self, dy, cache):
-        winner, shape, real = cache
-        return super().backward(dy, ((winner + 1) % shape[self.first_axis], shape, real))
+    def recalled(self, winner, shape, real):
+        return (winner + 1) % shape[self.first_axis], shape, real
 
 
 @bug("C", x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
-class GlobalAverageForgetsItsMaskGoingBack(GlobalAveragePooling1D):
+class GlobalAverageForgetsItsMaskGoingBack(Recalling, GlobalAveragePooling1D):
     """Forward averages the real steps, backward divides by all of them."""
 
-    def backward(self, dy, cache):
-        _, shape = cache
-        return super().backward(dy, (1 / shape[self.first_axis], shape))
+    def recalled(self, share, shape):
+        return 1 / shape[self.first_axis], shape
 
 
-masked = partial(bug, x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
+masked = partial(
+    bug,
+    x=integers(3, 4, 5),
+    inputs="tokens",
+    inside=behind_embedding,
+    config={"pool_size": 2, "strides": 1, "padding": "same"},
+)
 
 
-@masked("C", config={"pool_size": 2, "strides": 1, "padding": "same"})
+@masked("C")
 class AveragePoolForgetsItsMaskGoingBack(AveragePooling1D):
     """Forward divides by the number of a window's real steps, backward by that of all."""
 
@@ -325,49 +315,36 @@ class AveragePoolForgetsItsMaskGoingBack(AveragePooling1D):
         return super().backward(dy, (axes, self._m(axes, dy.ndim, dy.dtype), steps))
 
 
-@masked("C", config={"pool_size": 2, "strides": 1, "padding": "same"})
-class AveragePoolPaysMaskedSteps(AveragePooling1D):
+@masked("C")
+class AveragePoolPaysMaskedSteps(ForgetsItsMask, AveragePooling1D):
     """A masked step, which is left out of its windows' sums, receives its share of them."""
 
-    def backward(self, dy, cache):
-        axes, m, _ = cache
-        return super().backward(dy, (axes, m, None))
 
-
-@masked("C", config={"pool_size": 2, "strides": 1, "padding": "same"}, tags=("piecewise",))
-class MaxPoolPaysWindowsOfPadding(MaxPooling1D):
+@masked("C", tags=("piecewise",))
+class MaxPoolPaysWindowsOfPadding(ForgetsItsMask, MaxPooling1D):
     """The first step of a window without any real one receives dy, though y is 0 there."""
-
-    def backward(self, dy, cache):
-        shape, pieces, _ = cache
-        return super().backward(dy, (shape, pieces, None))
 
 
 @bug("V", x=normal(3, 4, 2), inputs="sequences")
-class GlobalAverageDividesByTheBatch(GlobalAveragePooling1D):
+class GlobalAverageDividesByTheBatch(Recalling, GlobalAveragePooling1D):
     """dx = dy / N, where it is dy / T."""
 
-    def backward(self, dy, cache):
-        share, shape = cache
-        return super().backward(dy, (share * shape[self.first_axis] / max(len(dy), 1), shape))
+    def recalled(self, share, shape):
+        return share * shape[self.first_axis] / max(shape[0], 1), shape
 
 
 # -------------------------------------------------------------------------------- both ways
 
 
 @pool("L", varies={"padding": ("valid", "same")}, reference=True)
-class MaxPoolPadsWithZeros(MaxPooling2D):
+class MaxPoolPadsWithZeros(Choosing, MaxPooling2D):
     """The margin is 0, which beats negative numbers at the border, going forth and back."""
 
-    def pool(self, x, axes, keep):
-        winners = []
-        for axis, along in axes:
-            x, winner = largest(x, axis, along)
-            short = along_axis(along.lengths < along.size, axis, x.ndim)
-            lost = short & (x < 0)
-            x = np.where(lost, np.zeros_like(x), x)
-            winners.append((axis, along, np.where(lost, along.size, winner)))
-        return x, winners
+    def choose(self, x, axis, along):
+        y, winner = largest(x, axis, along)
+        short = along_axis(along.lengths < along.size, axis, x.ndim)
+        lost = short & (y < 0)
+        return np.where(lost, np.zeros_like(y), y), np.where(lost, along.size, winner)
 
 
 @pool("L", varies={"padding": ("valid", "same")}, reference=True)

@@ -28,6 +28,13 @@ class Recalling(Mixin):
         return super().backward(dy, self.recalled(*cache))
 
 
+class RecallingLoss(Mixin):
+    """The same of a loss."""
+
+    def gradient(self, dvalues, cache):
+        return super().gradient(dvalues, self.recalled(*cache))
+
+
 class ForgetsItsMask(Recalling):
     """The way back without the mask, which is the last part of the cache."""
 
