@@ -52,7 +52,7 @@ class Paying(Mixin):
     its dy if it has won.
     """
 
-    blank = staticmethod(np.zeros)
+    blank: Any = staticmethod(np.zeros)
 
     def pay(self, dy, winners):
         for axis, along, winner in reversed(winners):
@@ -151,7 +151,7 @@ class MaxPoolSharesAmongAll(Paying, MaxPooling2D):
 class MaxPoolLeavesPixelsOutOfAnyWindowUnwritten(Paying, MaxPooling1D):
     """dx is made by `empty`, and the steps behind the last window keep what stood there."""
 
-    blank = staticmethod(np.empty)
+    blank: Any = staticmethod(np.empty)
 
     def pay_pixel(self, dpixel, d, won):
         dpixel[...] = d * won
