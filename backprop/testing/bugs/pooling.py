@@ -222,13 +222,7 @@ class AdaptiveMeanDividesByOneSizeGoingBack(AdaptiveAveragePooling2D):
         return super().backward(dy * m / first, cache)
 
 
-@bug(
-    "L",
-    x=normal(2, 6, 2),
-    inputs="sequences",
-    config={"output_size": 2},
-    reference=True,
-)
+@bug("L", x=normal(2, 6, 2), inputs="sequences", config={"output_size": 2}, reference=True)
 class AdaptiveMeanLeavesOutTheMiddle(AdaptiveAveragePooling1D):
     """Windows end at floor((i + 1) n / count) and share no pixels, going forth and back."""
 

@@ -369,8 +369,7 @@ class TimeDistributedTakesStepsForSequences(TimeDistributed):
 
     def backward(self, dy, cache):
         dx = super().backward(dy, cache)
-        n, steps = dx.shape[:2]
-        return dx.reshape(steps, n, *dx.shape[2:]).swapaxes(0, 1)
+        return dx.reshape(dx.swapaxes(0, 1).shape).swapaxes(0, 1)
 
 
 @at_every_step(

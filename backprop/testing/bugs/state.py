@@ -24,11 +24,12 @@ from backprop.layers.windows import channels_back, channels_last
 from backprop.linalg import affine, gradients_of_affine
 from backprop.losses.regression import MeanSquaredError
 from backprop.testing.bugs.bank import bug, normal
+from backprop.testing.bugs.linear import Spoilt
+from backprop.testing.bugs.losses import regression
 from backprop.testing.bugs.pooling import pool
 
 floats = partial(bug, x=normal(4, 5), inputs="floats")
 dense = partial(bug, x=normal(5, 4), inputs="rows", config={"units": 3, "activation": "tanh"})
-regression = partial(bug, x=normal(4, 3), y_true=normal(4, 3, seed=1), inputs="targets")
 conv = partial(bug, x=normal(2, 4, 4, 2), inputs="images", options={"min_side": 2})
 
 
@@ -240,11 +241,10 @@ class BatchNormAddsToItsGradients(BatchNormalization):
 
 
 @dense("L")
-class DenseRebindsItsKernelGradient(Dense):
+class DenseRebindsItsKernelGradient(Spoilt):
     """dkernel becomes a fresh array, and the model's vector of gradients keeps the old one."""
 
-    def _set_gradients(self, x, dz):
-        super()._set_gradients(x, dz)
+    def spoil(self, x, dz):
         after = self.dkernel.copy()
         self.dkernel[...] = 0
         self.__dict__["dkernel"] = after
