@@ -41,10 +41,11 @@ class ByParts(SelfAttention):
         return (p if drop is None else p * drop).swapaxes(-1, -2) @ do
 
     def scores_back(self, dp, p, hidden, drop):
-        if drop is not None:
-            dp = dp * drop
-        ds = p * (dp - (dp * p).sum(-1, keepdims=True))
+        ds = self.softmax_back(dp if drop is None else dp * drop, p, dp)
         return ds if hidden is None else ds * (1 - hidden)
+
+    def softmax_back(self, dp, p, undropped):
+        return p * (dp - (dp * p).sum(-1, keepdims=True))
 
     def products_back(self, ds, q, k):
         return ds @ k, ds.swapaxes(-1, -2) @ q
@@ -108,19 +109,16 @@ class AttentionForgetsToTransposeItsWeights(Attending):
 class AttentionForgetsTheSumOfItsSoftmax(Attending):
     """ds = p dp, without Σ dp p."""
 
-    def scores_back(self, dp, p, hidden, drop):
-        ds = p * (dp if drop is None else dp * drop)
-        return ds if hidden is None else ds * (1 - hidden)
+    def softmax_back(self, dp, p, undropped):
+        return p * dp
 
 
 @attention("V")
 class AttentionSumsItsSoftmaxOverTheQueries(Attending):
     """The sum in ds runs over the queries, where it runs over the keys."""
 
-    def scores_back(self, dp, p, hidden, drop):
-        dp = dp if drop is None else dp * drop
-        ds = p * (dp - (dp * p).sum(-2, keepdims=True))
-        return ds if hidden is None else ds * (1 - hidden)
+    def softmax_back(self, dp, p, undropped):
+        return p * (dp - (dp * p).sum(-2, keepdims=True))
 
 
 @attention("V")
@@ -196,10 +194,8 @@ class AttentionTrustsItsZeros(Attending):
 class AttentionSumsItsSoftmaxWithoutDropout(Attending):
     """The slope of the softmax is Σ dp p with dp as it was before dropout."""
 
-    def scores_back(self, dp, p, hidden, drop):
-        kept = dp if drop is None else dp * drop
-        ds = p * (kept - (dp * p).sum(-1, keepdims=True))
-        return ds if hidden is None else ds * (1 - hidden)
+    def softmax_back(self, dp, p, undropped):
+        return p * (dp - (undropped * p).sum(-1, keepdims=True))
 
 
 class Summing(Attending):

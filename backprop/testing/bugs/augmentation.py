@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from backprop.layer import INFERENCE, TRAINING
+from backprop.layer import INFERENCE
 from backprop.layers.augmentation import (
     Affine,
     RandomBrightness,
@@ -18,6 +18,7 @@ from backprop.layers.augmentation import (
 )
 from backprop.layers.windows import channels_back, channels_last
 from backprop.testing.bugs.bank import bug, normal
+from backprop.testing.bugs.shared import AlwaysTraining
 
 picture = partial(
     bug,
@@ -47,11 +48,8 @@ class FlipIsForgottenGoingBack(RandomFlip):
 
 
 @picture("L", config={"mode": "horizontal", "seed": 0})
-class FlipFlipsInInference(RandomFlip):
+class FlipFlipsInInference(AlwaysTraining, RandomFlip):
     """Inference flips as training does."""
-
-    def forward(self, x, ctx=INFERENCE):
-        return super().forward(x, TRAINING)
 
 
 def inverse(maps):

@@ -347,13 +347,7 @@ class TransposedConvFlipsItsKernelGoingBack(FindingOtherwise, Conv2DTranspose):
 
 @image(
     "C",
-    config={
-        "filters": 2,
-        "kernel_size": 3,
-        "strides": 2,
-        "padding": "same",
-        "output_padding": 0,
-    },
+    config={"filters": 2, "kernel_size": 3, "strides": 2, "padding": "same", "output_padding": 0},
     varies={"output_padding": (None, 0, 1)},
 )
 class TransposedConvForgetsItsOutputPaddingGoingBack(FindingOtherwise, Conv2DTranspose):

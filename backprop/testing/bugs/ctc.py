@@ -137,12 +137,7 @@ class CTCDividesByTheLabelsGoingForth(CTC):
         return values / np.maximum(np.count_nonzero(y_true, axis=1), 1).astype(values.dtype), cache
 
 
-@spelt(
-    "C",
-    config={"zero_infinity": True},
-    options={"spellable": False},
-    source="RETURNN 1835",
-)
+@spelt("C", config={"zero_infinity": True}, options={"spellable": False}, source="RETURNN 1835")
 class CTCTrainsWhatCannotBeSpelt(RecallingLoss, CTC):
     """A sample with too few steps for its labels costs nothing, and gets q as its gradient."""
 

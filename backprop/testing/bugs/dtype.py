@@ -11,14 +11,14 @@ from backprop.layers.activations.gated import GELU
 from backprop.layers.activations.rectifiers import LeakyReLU
 from backprop.layers.activations.sigmoids import Sigmoid, Tanh
 from backprop.layers.activations.softmax import LogSoftmax
-from backprop.layers.dense import Dense
 from backprop.layers.noise import Dropout
 from backprop.layers.normalization import LayerNormalization
 from backprop.layers.pooling import AveragePooling2D
-from backprop.linalg import rows
 from backprop.losses.classification import CategoricalCrossentropy
 from backprop.losses.regression import MeanSquaredError
-from backprop.testing.bugs.bank import bug, normal, one_hot
+from backprop.testing.bugs.bank import bug, normal
+from backprop.testing.bugs.linear import Spoilt
+from backprop.testing.bugs.losses import logits
 from backprop.testing.bugs.normalization import LayerByPaths
 
 floats = partial(bug, x=normal(4, 5), inputs="floats")
@@ -46,11 +46,8 @@ class GeluScalesByADouble(GELU):
 class DropoutDrawsDoubles(Dropout):
     """The mask is float64, and so become y and dx."""
 
-    def forward(self, x, ctx=INFERENCE):
-        if not ctx.training or self.rate in (0, 1):
-            return super().forward(x, ctx)
-        k = (self.rng.random(x.shape) >= self.rate) / (1 - self.rate)
-        return x * k, k
+    def draw(self, x):
+        return (self.rng.random(x.shape) >= self.rate) / (1 - self.rate)
 
 
 @bug("D", x=normal(2, 4, 4, 2), inputs="images", options={"min_side": 2}, config={"pool_size": 2})
@@ -70,12 +67,11 @@ class SquaredErrorAnswersInDoubles(MeanSquaredError):
 
 
 @bug("T", x=normal(5, 4), inputs="rows", config={"units": 3})
-class DenseSumsItsGradientInSinglePrecision(Dense):
+class DenseSumsItsGradientInSinglePrecision(Spoilt):
     """dkernel is computed in float32 in a model of float64."""
 
-    def _set_gradients(self, x, dz):
-        super()._set_gradients(x, dz)
-        self.dkernel = rows(x).astype(np.float32).T @ rows(dz).astype(np.float32)
+    def spoil(self, x, dz):
+        self.dkernel = x.astype(np.float32).T @ dz.astype(np.float32)
 
 
 @floats("T")
@@ -113,14 +109,7 @@ class LogSoftmaxTakesTheLogarithmOfSoftmax(LogSoftmax):
         return y, y
 
 
-@bug(
-    "P",
-    x=normal(4, 3),
-    y_true=one_hot(4, 3),
-    pair=("one_hot", "numbers"),
-    inputs="targets",
-    config={"from_logits": True},
-)
+@logits("P")
 class CrossentropyExponentiatesItsLogits(CategoricalCrossentropy):
     """exp(y_pred) is taken without subtracting the maximum, and overflows."""
 

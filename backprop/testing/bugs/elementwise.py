@@ -24,22 +24,33 @@ from backprop.layers.activations.sigmoids import (
 from backprop.layers.activations.smooth import Softplus, Squareplus
 from backprop.linalg import sigmoid, unbroadcast
 from backprop.testing.bugs.bank import bug, given, normal
+from backprop.testing.bugs.shared import Mixin, PassesOn
 
 elementwise = partial(bug, x=normal(4, 5, scale=2), inputs="floats", tags=("piecewise",))
 
 
-class FromX:
+class FromX(Mixin):
     """The slope is found from x by `slope_at`, where the layer finds it from y."""
 
     def forward(self, x, ctx=INFERENCE):
-        # mixed into a layer, whose forward this is
-        return super().forward(x, ctx)[0], x  # type: ignore[misc]
+        return super().forward(x, ctx)[0], x
 
     def backward(self, dy, cache):
         return dy * self.slope_at(cache)
 
-    def slope_at(self, x):
-        raise NotImplementedError  # each mistake writes its own slope
+
+class PassesWhatItReplaced(Mixin):
+    """The slope is 1."""
+
+    def slope(self, x):
+        return np.ones_like(x)
+
+
+class ForgetsAlpha(Mixin):
+    """The slope on the left is y + 1."""
+
+    def slope(self, x):
+        return negative(self.value(x)) + 1
 
 
 # -------------------------------------------------------------------------------------- rectifiers
@@ -75,11 +86,8 @@ class ReluFindsItsSlopeByDividing(ReLU):
 
 
 @elementwise("V")
-class ReluPassesEverythingOn(ReLU):
+class ReluPassesEverythingOn(PassesOn, ReLU):
     """dx = dy: a rectifier that trains as if it were not there."""
-
-    def backward(self, dy, cache):
-        return dy
 
 
 @elementwise("V", verdict="equivalent")
@@ -124,10 +132,7 @@ class LeakyReluHasSlopeZeroAtZero(LeakyReLU):
         return step(x > 0, 1.0, 0.0, x.dtype) + step(x < 0, self.negative_slope, 0.0, x.dtype)
 
 
-prelu = partial(
-    elementwise,
-    config={"alpha_initializer": Constant(0.25)},
-)
+prelu = partial(elementwise, config={"alpha_initializer": Constant(0.25)})
 
 
 @prelu("V")
@@ -165,11 +170,8 @@ class Relu6PassesWhatItClipped(ReLU6):
 
 
 @elementwise("V")
-class HardTanhPassesWhatItClipped(HardTanh):
+class HardTanhPassesWhatItClipped(PassesWhatItReplaced, HardTanh):
     """The slope is 1 everywhere."""
-
-    def slope(self, x):
-        return np.ones_like(x)
 
 
 # ----------------------------------------------------------------------------------- exponentials
@@ -184,11 +186,8 @@ class ExponentialIgnoresTheUpstreamGradient(Exponential):
 
 
 @elementwise("V", config={"alpha": 2.0})
-class EluForgetsAlpha(ELU):
+class EluForgetsAlpha(ForgetsAlpha, ELU):
     """The slope on the left is y + 1, where it is y + alpha; alpha = 1 hides it."""
-
-    def slope(self, x):
-        return negative(self.value(x)) + 1
 
 
 @elementwise("V")
@@ -203,11 +202,8 @@ class EluTakesTheExponentialOfY(ELU):
 
 
 @elementwise("V", config={"alpha": 2.0})
-class CeluForgetsTheInnerDerivative(CELU):
+class CeluForgetsTheInnerDerivative(ForgetsAlpha, CELU):
     """The slope on the left has the factor 1 / alpha of the exponent left out, and is y + 1."""
-
-    def slope(self, x):
-        return negative(self.value(x)) + 1
 
 
 @elementwise("T")
@@ -383,11 +379,8 @@ class SoftShrinkComparesTheWrongVariable(SoftShrink):
 
 
 @elementwise("V", config={"threshold": 0.5, "default_value": -1.0})
-class ThresholdPassesWhatItReplaced(Threshold):
+class ThresholdPassesWhatItReplaced(PassesWhatItReplaced, Threshold):
     """The slope is 1 everywhere, also where a constant stands in place of x."""
-
-    def slope(self, x):
-        return np.ones_like(x)
 
 
 # --------------------------------------------------------------------------------------- upstream

@@ -25,10 +25,8 @@ class EmbeddingAddsDuplicatesOnce(Embedding):
     """dembeddings[x] += dy adds once where a token stands twice."""
 
     def backward_params(self, dy, cache):
-        ids, _ = cache
-        d = np.zeros_like(self.embeddings)
-        d[ids.ravel()] += rows(dy)
-        self.dembeddings = d
+        self.dembeddings[...] = 0
+        self.dembeddings[cache[0].ravel()] += rows(dy)
 
 
 @lookup("V")
@@ -36,10 +34,8 @@ class EmbeddingLetsTheLastDuplicateWin(Embedding):
     """dembeddings[x] = dy: of a token's places only the last one counts."""
 
     def backward_params(self, dy, cache):
-        ids, _ = cache
-        d = np.zeros_like(self.embeddings)
-        d[ids.ravel()] = rows(dy)
-        self.dembeddings = d
+        self.dembeddings[...] = 0
+        self.dembeddings[cache[0].ravel()] = rows(dy)
 
 
 @lookup("C", x=given([[1, 2, 3], [3, 1, 1]], int), varies={"mask_zero": (False, True)})

@@ -11,31 +11,40 @@ from backprop.layers.activations.softmax import Softmax
 from backprop.layers.chain import ActivityPenalty
 from backprop.layers.dense import Dense
 from backprop.layers.reshaping import Flatten, Permute, RepeatVector
-from backprop.linalg import product_of_rows, rows, sum_rows
+from backprop.linalg import affine, product_of_rows, rows, sum_rows
 from backprop.regularizers import L2
 from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
+from backprop.testing.bugs.shared import PassesOn
 
 dense = partial(bug, x=normal(5, 4), inputs="rows", config={"units": 4, "activation": "tanh"})
 
 
-@dense("V")
-class DenseKernelGradientIsTransposed(Dense):
-    """dkernel = dzᵀ x, which fits where the kernel is square."""
+class Spoilt(Dense):
+    """The gradients are right, until `spoil` changes them; x and dz as rows."""
 
     def _set_gradients(self, x, dz):
         super()._set_gradients(x, dz)
-        self.dkernel = rows(dz).T @ rows(x)
+        self.spoil(rows(x), rows(dz))
+
+    def spoil(self, x, dz):
+        raise NotImplementedError  # each mistake spoils something else
+
+
+@dense("V")
+class DenseKernelGradientIsTransposed(Spoilt):
+    """dkernel = dzᵀ x, which fits where the kernel is square."""
+
+    def spoil(self, x, dz):
+        self.dkernel = dz.T @ x
 
 
 @dense("V")
 class DensePassesBackThroughTheKernelUntransposed(Dense):
     """dx = dz kernel, which fits where the kernel is square."""
 
-    def backward(self, dy, cache):
-        x, a = cache
-        dz = self.activation.backward(dy, a)
+    def backward_of_product(self, dz, x):
         self._set_gradients(x, dz)
-        return (rows(dz) @ self.kernel).reshape(x.shape)
+        return affine(dz, self.kernel)
 
 
 @dense("V", source="diffusers 14341")
@@ -44,67 +53,59 @@ class DenseReshapesTheKernelWhereItShouldTranspose(Dense):
     entries do not.
     """
 
-    def backward(self, dy, cache):
-        x, a = cache
-        dz = self.activation.backward(dy, a)
+    def backward_of_product(self, dz, x):
         self._set_gradients(x, dz)
-        return (rows(dz) @ self.kernel.reshape(self.kernel.shape[::-1])).reshape(x.shape)
+        return affine(dz, self.kernel.reshape(self.kernel.shape[::-1]))
 
 
 @dense("V", source="nd4j 2424, burn 181")
-class DenseBiasGradientIsAssignedRowByRow(Dense):
+class DenseBiasGradientIsAssignedRowByRow(Spoilt):
     """dbias is set for one row after the other, so the last one stays, where they are to
     be summed.
     """
 
-    def _set_gradients(self, x, dz):
-        super()._set_gradients(x, dz)
-        for row in rows(dz):
+    def spoil(self, x, dz):
+        for row in dz:
             self.dbias = row
 
 
 @dense("V")
-class DenseBiasGradientIsThatOfTheFirstRow(Dense):
+class DenseBiasGradientIsThatOfTheFirstRow(Spoilt):
     """dbias = dz[0], where it is the sum over all rows."""
 
-    def _set_gradients(self, x, dz):
-        super()._set_gradients(x, dz)
-        self.dbias = sum_rows(rows(dz)[:1])
+    def spoil(self, x, dz):
+        self.dbias = sum_rows(dz[:1])
 
 
 @dense("V")
-class DenseBiasGradientIsAveraged(Dense):
+class DenseBiasGradientIsAveraged(Spoilt):
     """dbias is the mean over the rows, where it is their sum; one row hides it."""
 
-    def _set_gradients(self, x, dz):
-        super()._set_gradients(x, dz)
-        self.dbias = sum_rows(dz) / max(len(rows(dz)), 1)
+    def spoil(self, x, dz):
+        self.dbias = sum_rows(dz) / max(len(dz), 1)
 
 
 @dense("V", x=normal(4, 4))
-class DenseBiasGradientIsSummedOverTheUnits(Dense):
+class DenseBiasGradientIsSummedOverTheUnits(Spoilt):
     """dbias is summed along the wrong axis, which fits where there are as many rows as units."""
 
-    def _set_gradients(self, x, dz):
-        super()._set_gradients(x, dz)
-        self.dbias = rows(dz).sum(1)
+    def spoil(self, x, dz):
+        self.dbias = dz.sum(1)
 
 
 @dense("V")
-class DenseKernelGradientIsDividedByTheBatch(Dense):
+class DenseKernelGradientIsDividedByTheBatch(Spoilt):
     """dkernel / N, though the loss has divided by N already."""
 
-    def _set_gradients(self, x, dz):
-        super()._set_gradients(x, dz)
+    def spoil(self, x, dz):
         self.dkernel /= max(len(x), 1)
 
 
 @dense("V")
-class DenseKernelGradientHasTheOppositeSign(Dense):
+class DenseKernelGradientHasTheOppositeSign(Spoilt):
     """dkernel = -xᵀ dz."""
 
-    def _set_gradients(self, x, dz):
-        super()._set_gradients(x, dz)
+    def spoil(self, x, dz):
         self.dkernel = -self.dkernel
 
 
@@ -113,9 +114,7 @@ class DenseForgetsTheActivationOnTheWayBack(Dense):
     """dz = dy: the activation's derivative is left out."""
 
     def backward(self, dy, cache):
-        x, _ = cache
-        self._set_gradients(x, dy)
-        return (rows(dy) @ self.kernel.T).reshape(x.shape)
+        return self.backward_of_product(dy, cache[0])
 
 
 @dense("V")
@@ -123,18 +122,17 @@ class DenseTakesTheActivationsDerivativeTwice(Dense):
     """dx has the activation's derivative twice: once for the gradients, once more for dx."""
 
     def backward(self, dy, cache):
-        x, a = cache
+        _, a = cache
+        self.backward_params(dy, cache)
         dz = self.activation.backward(dy, a)
-        self._set_gradients(x, dz)
-        return (rows(self.activation.backward(dz, a)) @ self.kernel.T).reshape(x.shape)
+        return affine(self.activation.backward(dz, a), self.kernel.T)
 
 
 @dense("T", x=normal(6, 8), config={"units": 16, "activation": "tanh"})
-class DenseHasOneEntryOffByAThousandth(Dense):
+class DenseHasOneEntryOffByAThousandth(Spoilt):
     """One entry of dkernel is 0.1 % too large, as where two threads meet."""
 
-    def _set_gradients(self, x, dz):
-        super()._set_gradients(x, dz)
+    def spoil(self, x, dz):
         self.dkernel[-1, -1] *= self.dkernel.dtype.type(1.001)
 
 
@@ -159,14 +157,13 @@ class DenseAssumesTwoAxes(Dense):
 
 
 @dense("C")
-class DenseLosesAnAxisOfLengthOne(Dense):
+class DenseLosesAnAxisOfLengthOne(Spoilt):
     """dz is squeezed before it is summed over the rows, and with one row the sum runs over the
     units.
     """
 
-    def _set_gradients(self, x, dz):
-        super()._set_gradients(x, dz)
-        self.dbias = np.squeeze(rows(dz)).sum(0)
+    def spoil(self, x, dz):
+        self.dbias = np.squeeze(dz).sum(0)
 
 
 @dense("L")
@@ -235,11 +232,8 @@ penalty = partial(
 
 
 @penalty("V")
-class PenaltyOnTheActivityIsForgotten(ActivityPenalty):
+class PenaltyOnTheActivityIsForgotten(PassesOn, ActivityPenalty):
     """dx = dy: the penalty counts in the loss and not in the gradient."""
-
-    def backward(self, dy, cache):
-        return dy
 
 
 @penalty("V")
@@ -271,8 +265,7 @@ class SoftmaxKeepsOnlyTheDiagonal(Softmax):
     """
 
     def backward(self, dy, cache):
-        y = cache
-        return y * (1 - y) * dy
+        return cache * (1 - cache) * dy
 
 
 @softmax("V", source="Odyssey 2134")
@@ -284,11 +277,8 @@ class SoftmaxForgetsTheSum(Softmax):
 
 
 @softmax("V", source="darknet 96")
-class SoftmaxCopiesItsGradient(Softmax):
+class SoftmaxCopiesItsGradient(PassesOn, Softmax):
     """dx = dy, which is right only where the loss has fused softmax in."""
-
-    def backward(self, dy, cache):
-        return dy
 
 
 @softmax(

@@ -20,10 +20,25 @@ from backprop.layers.noise import (
 )
 from backprop.regularizers import L1L2
 from backprop.testing.bugs.bank import bug, normal
+from backprop.testing.bugs.shared import AlwaysTraining, Mixin
 
 drop = partial(
     bug, tags=("stochastic",), x=normal(6, 5), inputs="floats", config={"rate": 0.4, "seed": 0}
 )
+
+
+class ForgetsItsScale(Mixin):
+    """dx = dy where x was kept."""
+
+    def backward(self, dy, k):
+        return dy if k is None else dy * (k > 0)
+
+
+class AppliesItsMaskTwice(Mixin):
+    """dx = dy k²."""
+
+    def backward(self, dy, k):
+        return dy if k is None else dy * k * k
 
 
 @drop("V")
@@ -43,19 +58,13 @@ class DropoutForgetsItsMaskGoingBack(Dropout):
 
 
 @drop("V")
-class DropoutForgetsItsScaleGoingBack(Dropout):
+class DropoutForgetsItsScaleGoingBack(ForgetsItsScale, Dropout):
     """dx = dy where x was kept, without 1 / (1 - rate)."""
-
-    def backward(self, dy, k):
-        return dy if k is None else dy * (k > 0)
 
 
 @drop("V")
-class DropoutAppliesItsMaskTwice(Dropout):
+class DropoutAppliesItsMaskTwice(AppliesItsMaskTwice, Dropout):
     """dx = dy k², so what is kept grows by 1 / (1 - rate) twice."""
-
-    def backward(self, dy, k):
-        return dy if k is None else dy * k * k
 
 
 @drop("P", source="Kaldi 3890")
@@ -85,23 +94,17 @@ class DropoutKeepsItsMaskByShape(Dropout):
 
 
 @drop("L")
-class DropoutDropsInInference(Dropout):
+class DropoutDropsInInference(AlwaysTraining, Dropout):
     """Inference drops as training does."""
-
-    def forward(self, x, ctx=INFERENCE) -> Any:
-        return super().forward(x, TRAINING)
 
 
 @drop("L")
 class DropoutTakesAFreshGenerator(Dropout):
     """The mask comes from a generator without a seed, so no run can be repeated."""
 
-    def forward(self, x, ctx=INFERENCE) -> Any:
-        if not ctx.training or self.rate in (0, 1):
-            return super().forward(x, ctx)
+    def draw(self, x):
         kept = np.random.default_rng().random(x.shape) >= self.rate
-        k = np.multiply(kept, 1 / (1 - self.rate), dtype=x.dtype)
-        return x * k, k
+        return np.multiply(kept, 1 / (1 - self.rate), dtype=x.dtype)
 
 
 @drop("V")
@@ -160,11 +163,8 @@ class SpatialDropoutForgetsItsMaskGoingBack(SpatialDropout2D):
 
 
 @drop("V", x=normal(2, 3, 4, 2), inputs="images", config={"rate": 0.4, "seed": 0})
-class SpatialDropoutAppliesItsMaskTwice(SpatialDropout2D):
+class SpatialDropoutAppliesItsMaskTwice(AppliesItsMaskTwice, SpatialDropout2D):
     """dx = dy k², so what is kept grows by 1 / (1 - rate) twice."""
-
-    def backward(self, dy, k):
-        return dy if k is None else dy * k * k
 
 
 @drop("V")
@@ -195,19 +195,13 @@ class GaussianNoiseScalesGoingBack(GaussianNoise):
 
 
 @drop("L", config={"stddev": 0.4, "seed": 0})
-class GaussianNoiseStaysInInference(GaussianNoise):
+class GaussianNoiseStaysInInference(AlwaysTraining, GaussianNoise):
     """Inference adds noise as training does."""
-
-    def forward(self, x, ctx=INFERENCE):
-        return super().forward(x, TRAINING)
 
 
 @drop("V")
-class AlphaDropoutForgetsItsScaleGoingBack(AlphaDropout):
+class AlphaDropoutForgetsItsScaleGoingBack(ForgetsItsScale, AlphaDropout):
     """dx = dy where x was kept, without the factor a."""
-
-    def backward(self, dy, k):
-        return dy if k is None else dy * (k > 0)
 
 
 @drop("L", reference=True)

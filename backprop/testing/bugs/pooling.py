@@ -52,7 +52,7 @@ class Paying(Mixin):
     its dy if it has won.
     """
 
-    blank = staticmethod(np.zeros)
+    blank: Any = staticmethod(np.zeros)
 
     def pay(self, dy, winners):
         for axis, along, winner in reversed(winners):
@@ -151,7 +151,7 @@ class MaxPoolSharesAmongAll(Paying, MaxPooling2D):
 class MaxPoolLeavesPixelsOutOfAnyWindowUnwritten(Paying, MaxPooling1D):
     """dx is made by `empty`, and the steps behind the last window keep what stood there."""
 
-    blank = staticmethod(np.empty)
+    blank: Any = staticmethod(np.empty)
 
     def pay_pixel(self, dpixel, d, won):
         dpixel[...] = d * won
@@ -222,13 +222,7 @@ class AdaptiveMeanDividesByOneSizeGoingBack(AdaptiveAveragePooling2D):
         return super().backward(dy * m / first, cache)
 
 
-@bug(
-    "L",
-    x=normal(2, 6, 2),
-    inputs="sequences",
-    config={"output_size": 2},
-    reference=True,
-)
+@bug("L", x=normal(2, 6, 2), inputs="sequences", config={"output_size": 2}, reference=True)
 class AdaptiveMeanLeavesOutTheMiddle(AdaptiveAveragePooling1D):
     """Windows end at floor((i + 1) n / count) and share no pixels, going forth and back."""
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop.layers.preprocessing import Normalization, Rescaling
 from backprop.testing.bugs.bank import bug, normal
+from backprop.testing.bugs.shared import PassesOn
 
 known = partial(bug, x=normal(4, 3), inputs="floats", config={"mean": 1.5, "variance": 4.0})
 
@@ -37,15 +38,15 @@ class NormalizationForgetsTheRoot(Normalization):
         return beside if value is self.mean else np.square(beside)
 
 
-@bug("V", x=normal(4, 3), inputs="floats", config={"scale": 0.5, "offset": 1.0})
-class RescalingForgetsItsScaleGoingBack(Rescaling):
+rescaled = partial(known, config={"scale": 0.5, "offset": 1.0})
+
+
+@rescaled("V")
+class RescalingForgetsItsScaleGoingBack(PassesOn, Rescaling):
     """dx = dy, without the factor of forward."""
 
-    def backward(self, dy, cache):
-        return dy
 
-
-@bug("D", x=normal(4, 3), inputs="floats", config={"scale": 0.5, "offset": 1.0})
+@rescaled("D")
 class RescalingScalesInDouble(Rescaling):
     """The factor is an array of float64, and so is all that it touches."""
 

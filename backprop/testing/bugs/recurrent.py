@@ -21,6 +21,7 @@ from backprop.layers.recurrent import (
     TimeDistributed,
 )
 from backprop.testing.bugs.bank import Layers, behind_embedding, bug, integers, normal
+from backprop.testing.bugs.shared import Mixin, Spoiling
 
 CONFIG = {"units": 2, "bias_initializer": "uniform"}
 recurrent = partial(bug, x=normal(3, 4, 3), inputs="sequences", config=CONFIG)
@@ -67,6 +68,31 @@ class Stepping(LSTM):
         return [tape.of_h.backward(dz), self.through_c(t, tape, dc)]
 
 
+class SpoilingStep(Mixin):
+    """The way back through a step is right, until `spoil` changes dz or what passes to the states
+    before.
+    """
+
+    def reverse(self, t, tape, dstates, dz, slope):
+        before = super().reverse(t, tape, dstates, dz, slope)
+        self.spoil(before, dz, tape)
+        return before
+
+
+class EndsAtEachStep(SpoilingStep):
+    """dh of the step before is 0."""
+
+    def spoil(self, before, dz, tape):
+        before[0][...] = 0
+
+
+class InOrderOfProcessing(Mixin):
+    """dx is turned round once more where the layer goes backwards."""
+
+    def backward(self, dy, tape):
+        return self.in_order(super().backward(dy, tape))
+
+
 # ----------------------------------------------------------------------------------------- LSTM
 
 
@@ -79,14 +105,10 @@ class LstmForgetsTheCellGradientOfTheNextStep(LSTM):
 
 
 @recurrent("V", source="AiDotNet 722")
-class LstmForgetsTheHiddenGradientOfTheNextStep(LSTM):
+class LstmForgetsTheHiddenGradientOfTheNextStep(EndsAtEachStep, LSTM):
     """dh of the step before is 0: what went through the recurrent kernel is lost; one step hides
     it.
     """
-
-    def reverse(self, t, tape, dstates, dz, slope):
-        dh, dc = super().reverse(t, tape, dstates, dz, slope)
-        return [np.zeros_like(dh), dc]
 
 
 @recurrent("V")
@@ -121,13 +143,11 @@ class LstmConcatenatesItsGates(Stepping):
 
 
 @recurrent("V")
-class LstmSwapsInputAndForgetGate(LSTM):
+class LstmSwapsInputAndForgetGate(SpoilingStep, LSTM):
     """The parts of dz that belong to i and f are exchanged."""
 
-    def reverse(self, t, tape, dstates, dz, slope):
-        before = super().reverse(t, tape, dstates, dz, slope)
+    def spoil(self, before, dz, tape):
         dz[1:3] = dz[2:0:-1].copy()
-        return before
 
 
 @recurrent("V")
@@ -158,32 +178,26 @@ class LstmCountsOnlyTheLastStepOfASequence(LSTM):
 
     def through_time(self, dy, tape, dz):
         if self.return_sequences:
-            last = np.zeros(dy.shape, dy.dtype)
-            last[:, -1:] = dy[:, -1:]
-            dy = last
+            last = np.arange(dy.shape[1])[:, None] == dy.shape[1] - 1
+            dy = np.where(last, dy, dy.dtype.type(0))
         return super().through_time(dy, tape, dz)
 
 
 @recurrent("C", varies={"go_backwards": (False, True)})
-class LstmReturnsItsGradientInTheOrderOfProcessing(LSTM):
+class LstmReturnsItsGradientInTheOrderOfProcessing(InOrderOfProcessing, LSTM):
     """With go_backwards dx is not turned round."""
-
-    def backward(self, dy, tape):
-        dx = super().backward(dy, tape)
-        return dx[:, ::-1] if self.go_backwards else dx
 
 
 @recurrent(
     "C", varies={"recurrent_dropout": (0.5,)}, options={"steps": (2, 4)}, tags=("stochastic",)
 )
-class LstmForgetsRecurrentDropoutGoingBack(LSTM):
+class LstmForgetsRecurrentDropoutGoingBack(SpoilingStep, LSTM):
     """dh₋ is not multiplied by what h₋ was."""
 
-    def reverse(self, t, tape, dstates, dz, slope):
-        _, dc = super().reverse(t, tape, dstates, dz, slope)
+    def spoil(self, before, dz, tape):
         of_h = copy(tape.of_h)
         of_h.drop = None
-        return [of_h.backward(dz), dc]
+        before[0] = of_h.backward(dz)
 
 
 @recurrent("C", varies={"dropout": (0.5,)}, tags=("stochastic",))
@@ -235,13 +249,11 @@ class GruForgetsTheStateThatWasCarriedOn(GRU):
 
 
 @recurrent("V")
-class GruUpdateGateHasTheOppositeSign(GRU):
+class GruUpdateGateHasTheOppositeSign(SpoilingStep, GRU):
     """du = dh (g - h₋), as in papers whose gate is 1 - u."""
 
-    def reverse(self, t, tape, dstates, dz, slope):
-        before = super().reverse(t, tape, dstates, dz, slope)
+    def spoil(self, before, dz, tape):
         dz[1] *= -1
-        return before
 
 
 @recurrent("V")
@@ -267,34 +279,28 @@ class GruSwapsTheGradientsOfItsTwoBiases(GRU):
 
 
 @recurrent("C", varies={"reset_after": (True, False)})
-class GruForgetsWhatTheResetGateDoesBefore(GRU):
+class GruForgetsWhatTheResetGateDoesBefore(SpoilingStep, GRU):
     """Without reset_after the gate r gets no gradient."""
 
-    def reverse(self, t, tape, dstates, dz, slope):
-        before = super().reverse(t, tape, dstates, dz, slope)
+    def spoil(self, before, dz, tape):
         if not self.reset_after:
             dz[2] = 0
-        return before
 
 
 # ------------------------------------------------------------------------------------- SimpleRNN
 
 
 @recurrent("V")
-class RnnGoesBackOneStepOnly(SimpleRNN):
+class RnnGoesBackOneStepOnly(EndsAtEachStep, SimpleRNN):
     """dh₋ = 0: backpropagation through time is cut off after one step."""
-
-    def reverse(self, t, tape, dstates, dz, slope):
-        return [np.zeros_like(super().reverse(t, tape, dstates, dz, slope)[0])]
 
 
 @recurrent("V")
-class RnnPassesBackThroughItsKernelUntransposed(SimpleRNN):
+class RnnPassesBackThroughItsKernelUntransposed(SpoilingStep, SimpleRNN):
     """dh₋ = dz recurrent_kernel, which always fits, as that kernel is square."""
 
-    def reverse(self, t, tape, dstates, dz, slope):
-        super().reverse(t, tape, dstates, dz, slope)
-        return [self.recurrent_kernel.T @ dz[0]]
+    def spoil(self, before, dz, tape):
+        before[0] = self.recurrent_kernel.T @ dz[0]
 
 
 @recurrent("V")
@@ -363,9 +369,7 @@ class TimeDistributedTakesStepsForSequences(TimeDistributed):
 
     def backward(self, dy, cache):
         dx = super().backward(dy, cache)
-        shape = list(dx.shape)
-        shape[:2] = reversed(shape[:2])
-        return dx.reshape(shape).swapaxes(0, 1)
+        return dx.reshape(dx.swapaxes(0, 1).shape).swapaxes(0, 1)
 
 
 @at_every_step(
@@ -374,14 +378,12 @@ class TimeDistributedTakesStepsForSequences(TimeDistributed):
     options={"steps": (2, 4), "batch": (2, 3)},
     tags=("couples_rows",),
 )
-class TimeDistributedKeepsTheGradientOfTheLastStep(TimeDistributed):
+class TimeDistributedKeepsTheGradientOfTheLastStep(Spoiling, TimeDistributed):
     """Step by step each call sets the gradients, and those of the last call stay."""
 
-    def backward(self, dy, cache):
-        dx = super().backward(dy, cache)
+    def spoil(self, dy, cache):
         if not self._folded and dy.shape[1]:
             self.layer.backward(dy[:, -1], cache[0][-1])
-        return dx
 
 
 # -------------------------------------------------------------------------------------- ConvLSTM
@@ -413,8 +415,5 @@ class ConvLstmForgetsItsMemoryGoingBack(ConvLSTM1D):
 
 
 @film("C", varies={"go_backwards": (False, True)})
-class ConvLstmReturnsItsGradientInTheOrderOfProcessing(ConvLSTM1D):
+class ConvLstmReturnsItsGradientInTheOrderOfProcessing(InOrderOfProcessing, ConvLSTM1D):
     """With go_backwards dx is not turned round."""
-
-    def backward(self, dy, tape):
-        return self.in_order(super().backward(dy, tape))

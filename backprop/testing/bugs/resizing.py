@@ -18,6 +18,7 @@ from backprop.layers.resizing import (
 from backprop.layers.resizing.upsampling import at, phases
 from backprop.layers.windows import shape_last
 from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
+from backprop.testing.bugs.shared import ForgetsItsMask
 
 around = partial(bug, x=normal(2, 3, 4, 2), inputs="images", config={"padding": ((1, 0), (2, 1))})
 cropped = partial(
@@ -63,11 +64,8 @@ class ZeroPaddingAddsTheMarginToTheBorder(ZeroPadding2D):
 
 
 @bug("C", x=integers(3, 4, 5), inputs="tokens", inside=behind_embedding)
-class ZeroPaddingPaysMaskedSteps(ZeroPadding1D):
+class ZeroPaddingPaysMaskedSteps(ForgetsItsMask, ZeroPadding1D):
     """A masked step, which forward takes as 0, receives the dy at its place."""
-
-    def backward(self, dy, cache):
-        return super().backward(dy, (cache[0], None))
 
 
 @cropped("V")
@@ -151,18 +149,14 @@ class BilinearMeasuresFromTheCorners(UpSampling2D):
     """
 
     def forward(self, x, ctx=INFERENCE):
-        weights = [corners(n, f) for n, f in zip(x.shape[1:3], self.size, strict=True)]
-        tall, wide = (w.astype(x.dtype) for w in weights)
-        return np.einsum("ai,bj,nijc->nabc", tall, wide, x), x.shape
+        return np.einsum("ai,bj,nijc->nabc", *self.corners(x.shape, x.dtype), x), x.shape
 
     def backward(self, dy, shape):
-        weights = [corners(n, f) for n, f in zip(shape[1:3], self.size, strict=True)]
-        tall, wide = (w.astype(dy.dtype) for w in weights)
-        return np.einsum("ai,bj,nabc->nijc", tall, wide, dy)
+        return np.einsum("ai,bj,nabc->nijc", *self.corners(shape, dy.dtype), dy)
 
-
-def corners(n, factor):
-    """(n * factor, n): the share of each pixel of x in each of y."""
-    place = np.arange(n * factor)[:, None] / factor
-    weights = np.maximum(1 - np.abs(place - np.arange(n)), 0)
-    return weights / weights.sum(1, keepdims=True)
+    def corners(self, shape, dtype):
+        """Along each axis (n * factor, n): the share of each pixel of x in each of y."""
+        for n, factor in zip(shape[1:3], self.size, strict=True):
+            place = np.arange(n * factor)[:, None] / factor
+            weights = np.maximum(1 - np.abs(place - np.arange(n)), 0)
+            yield (weights / weights.sum(1, keepdims=True)).astype(dtype)

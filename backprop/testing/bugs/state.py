@@ -21,13 +21,16 @@ from backprop.layers.dense import Dense
 from backprop.layers.normalization import BatchNormalization, LayerNormalization
 from backprop.layers.pooling import MaxPooling2D
 from backprop.layers.windows import channels_back, channels_last
-from backprop.linalg import product_of_rows, rows, sum_rows
+from backprop.linalg import affine, gradients_of_affine
 from backprop.losses.regression import MeanSquaredError
 from backprop.testing.bugs.bank import bug, normal
+from backprop.testing.bugs.linear import Spoilt
+from backprop.testing.bugs.losses import regression
 from backprop.testing.bugs.pooling import pool
 
 floats = partial(bug, x=normal(4, 5), inputs="floats")
 dense = partial(bug, x=normal(5, 4), inputs="rows", config={"units": 3, "activation": "tanh"})
+conv = partial(bug, x=normal(2, 4, 4, 2), inputs="images", options={"min_side": 2})
 
 
 # -------------------------------------------------------------------- writing into others' arrays
@@ -78,7 +81,7 @@ class SigmoidWritesIntoItsCache(Sigmoid):
         return dy * cache
 
 
-@bug("L", x=normal(4, 3), y_true=normal(4, 3, seed=1), inputs="targets")
+@regression("L")
 class SquaredErrorWritesIntoThePrediction(MeanSquaredError):
     """d = y_pred - y_true is written over y_pred."""
 
@@ -159,13 +162,9 @@ class DenseTransposesItsKernelOnce(Dense):
     it.
     """
 
-    def backward(self, dy, cache):
-        x, a = cache
-        dz = self.activation.backward(dy, a)
+    def backward_of_product(self, dz, x):
         self._set_gradients(x, dz)
-        if "_transposed" not in self.__dict__:
-            self.__dict__["_transposed"] = self.kernel.T.copy()
-        return (rows(dz) @ self.__dict__["_transposed"]).reshape(x.shape)
+        return affine(dz, self.__dict__.setdefault("_transposed", self.kernel.T.copy()))
 
 
 @dense("L")
@@ -188,13 +187,7 @@ class DenseKeepsItsInputByShape(Dense):
         super().backward_params(dy, (self.__dict__["_x"][shape], a))
 
 
-@bug(
-    "L",
-    x=normal(2, 4, 4, 2),
-    inputs="images",
-    options={"min_side": 2},
-    config={"filters": 2, "kernel_size": 2},
-)
+@conv("L", config={"filters": 2, "kernel_size": 2})
 class ConvKeepsItsColumnsByShape(Conv2D):
     """The copy of x that the windows are cut from is kept by shape and filled again: the next batch
     of that size overwrites what backward needs.
@@ -248,11 +241,10 @@ class BatchNormAddsToItsGradients(BatchNormalization):
 
 
 @dense("L")
-class DenseRebindsItsKernelGradient(Dense):
+class DenseRebindsItsKernelGradient(Spoilt):
     """dkernel becomes a fresh array, and the model's vector of gradients keeps the old one."""
 
-    def _set_gradients(self, x, dz):
-        super()._set_gradients(x, dz)
+    def spoil(self, x, dz):
         after = self.dkernel.copy()
         self.dkernel[...] = 0
         self.__dict__["dkernel"] = after
@@ -267,9 +259,7 @@ class DenseRemembersWhereItsGradientWas(Dense):
         self.__dict__["_target"] = self.dkernel
 
     def _set_gradients(self, x, dz):
-        product_of_rows(x, dz, out=self.__dict__["_target"])
-        if self.use_bias:
-            self.dbias = sum_rows(dz)
+        gradients_of_affine(x, dz, self.__dict__["_target"], self.dbias)
 
 
 @dense("L")
@@ -312,26 +302,20 @@ class MaxPoolLeavesTheRestUnfilled(MaxPooling2D):
         return channels_back(self.windows.crop(padded, shape[1:3]), self.data_format)
 
 
-@bug(
-    "L",
-    x=normal(2, 4, 4, 2),
-    inputs="images",
-    options={"min_side": 2},
-    config={"filters": 2, "kernel_size": 2, "strides": 3},
-)
+@conv("L", config={"filters": 2, "kernel_size": 2, "strides": 3})
 class ConvLeavesPixelsBetweenWindowsUnfilled(Conv2D):
     """dx is np.empty, and cleared only where windows lie: what a stride skips keeps what was in
     memory.
     """
 
     def backward(self, dy, cache):
-        dx = channels_last(super().backward(dy, cache), self.data_format)
+        dx = super().backward(dy, cache)
         reached = self.windows.pad(np.zeros(dx.shape, bool))
         for pixel in self.windows.pixels(reached):
             pixel[...] = True
         filled = np.empty(dx.shape, dx.dtype)
         np.copyto(filled, dx, where=self.windows.crop(reached, dx.shape[1:3]))
-        return channels_back(filled, self.data_format)
+        return filled
 
 
 # --------------------------------------------------------------------------- memory order, shapes
@@ -363,7 +347,7 @@ class SoftmaxNeedsAtLeastOneRow(Softmax):
         return y, y
 
 
-@bug("C", x=normal(4, 3), y_true=normal(4, 3, seed=1), inputs="targets")
+@regression("C")
 class LossIsAnArrayOfLengthOne(MeanSquaredError):
     """The value has shape (1,), where it is a number of shape ()."""
 
