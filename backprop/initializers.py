@@ -660,14 +660,8 @@ def get(identifier: Any) -> Any:
     ----------
     identifier : str, mapping, type, Initializer, callable or ndarray
         A function is called as ``fn(shape, dtype=dtype)``, and with ``rng=`` where it has such an
-        argument. An array is the initial value itself.
-
-    Raises
-    ------
-    ValueError
-        For a name that is not known.
-    TypeError
-        For what is no initializer.
+        argument. An array is the initial value itself. An unknown name is a ValueError, anything
+        else a TypeError.
 
     Examples
     --------

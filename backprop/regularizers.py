@@ -278,14 +278,7 @@ def get(identifier: Any) -> Any:
     ----------
     identifier : str, mapping, type, Regularizer or callable
         A function has no derivative: it serves for evaluation, and training with it raises an
-        error.
-
-    Raises
-    ------
-    ValueError
-        For a name that is not known.
-    TypeError
-        For what is no regularizer.
+        error. The other errors are those of `constraints.get`.
 
     Examples
     --------

@@ -337,15 +337,10 @@ class RandomContrast(OfImages):
     Parameters
     ----------
     factor : float or pair of float
-        (lower, upper), from 0 to 1. f stands for (f, f), as Keras documents it.
+        (lower, upper), from 0 to 1, else a ValueError. f stands for (f, f), as Keras documents it.
     value_range : pair of float, default (0, 255)
         y is clipped to it.
     seed, data_format, **kwargs : as in `RandomFlip`
-
-    Raises
-    ------
-    ValueError
-        Where a factor is beyond its bounds.
 
     Examples
     --------

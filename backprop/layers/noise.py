@@ -229,11 +229,7 @@ class GaussianDropout(Multiplied):
 
         x, y, k: (N, ...)
 
-    In training each entry draws its own k, which is a constant to the derivative:
-
-        dx = dy * k
-
-    In inference y = x.
+    In training dx = dy * k, with the k of the forward pass; in inference y = x.
 
     Parameters
     ----------
@@ -395,13 +391,8 @@ class ActivityRegularization(Layer):
     Parameters
     ----------
     l1, l2 : float, default 0
-        Not negative.
+        Finite and not negative, else a ValueError.
     **kwargs : `trainable`, `dtype`, `name` of every `Layer`
-
-    Raises
-    ------
-    ValueError
-        Where a factor is negative or not finite.
 
     Examples
     --------

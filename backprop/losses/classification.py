@@ -52,11 +52,7 @@ class BinaryCrossentropy(Smoothed, BinaryLabels):
         Labels are drawn to 1/2: t = (1 - label_smoothing) y_true + label_smoothing / 2.
     axis : int, default -1
         Along which the mean is taken.
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
+    reduction, name, dtype : as in `Loss`
 
     Examples
     --------
@@ -129,18 +125,12 @@ class CategoricalCrossentropy(Smoothed, OneHotLabels):
 
     Parameters
     ----------
-    from_logits : bool, default False
-        Whether `y_pred` holds logits. Prefer it: it is exact for every logit.
+    from_logits, reduction, name, dtype : as in `BinaryCrossentropy`
     label_smoothing : float in [0, 1], default 0.0
         Labels are drawn to the mean: t = (1 - label_smoothing) y_true + label_smoothing / k, with
         the k classes along `axis`. (Keras up to 3.15 divides by the length of the last axis.)
     axis : int, default -1
         Along which the classes lie.
-    reduction : str, default "sum_over_batch_size"
-        See `Loss`.
-    name : str
-    dtype : str, optional
-        What to compute in. Default: the dtype of `y_pred`.
 
     Examples
     --------

@@ -81,7 +81,7 @@ class SquaredHinge(Margin):
 
     Notes
     -----
-    Where all of `y_true` is 0 or 1, t = 2 y_true - 1; otherwise t = y_true.
+    t as in `Hinge`.
 
     Examples
     --------

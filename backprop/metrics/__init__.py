@@ -212,14 +212,8 @@ def get(identifier: Any) -> Any:
     Parameters
     ----------
     identifier : str, mapping, type, Metric or callable
-        A function is returned as it is; `resolve` makes a metric of it.
-
-    Raises
-    ------
-    ValueError
-        For a name that is not known.
-    TypeError
-        For what is no metric.
+        A function is returned as it is; `resolve` makes a metric of it. A name that is not known is
+        a ValueError, what is no metric a TypeError.
 
     Examples
     --------

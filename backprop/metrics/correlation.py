@@ -43,8 +43,7 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
 
     Parameters
     ----------
-    y_true, y_pred : array_like, (n, ...)
-    axis : int, default -1
+    y_true, y_pred, axis : as in `pearson_correlation`
 
     Returns
     -------

@@ -49,14 +49,8 @@ def get(identifier: Any) -> Any:
     Parameters
     ----------
     identifier : str, mapping, type or Optimizer
-        A name, in any capitals, or a class makes the optimizer with its default arguments.
-
-    Raises
-    ------
-    ValueError
-        For a name that is not known.
-    TypeError
-        For what is no optimizer.
+        A name, in any capitals, or a class makes the optimizer with its default arguments. An
+        unknown name is a ValueError, what is no optimizer a TypeError.
 
     Examples
     --------

@@ -37,22 +37,15 @@ from backprop.testing.report import (
 from backprop.testing.strategies import (
     KINDS,
     SEEDS,
+    HypothesisException,
     Strategy,
     as_configurations,
     as_strategy,
+    hypothesis,
     pairs,
     shapes,
     st,
 )
-
-try:
-    import hypothesis
-    from hypothesis.errors import HypothesisException
-except ImportError as error:  # pragma: no cover
-    raise ImportError(
-        "backprop.testing draws its examples with Hypothesis, which is not installed: "
-        "pip install 'backprop[test]'"
-    ) from error
 
 LAWS: Mapping[str, tuple[Law, ...]] = {"v1": V1}
 

@@ -17,7 +17,9 @@ import numpy as np
 from backprop.testing.case import numbers
 
 try:
+    import hypothesis as hypothesis  # the kit's too, which would not say what to install
     from hypothesis import strategies as st
+    from hypothesis.errors import HypothesisException as HypothesisException
 except ImportError as error:  # pragma: no cover
     raise ImportError(
         "backprop.testing draws its examples with Hypothesis, which is not installed: "

@@ -251,24 +251,22 @@ def test_the_selftest_prints_who_finds_whom(capsys):
     assert "2 mistakes in 1 layers and losses: 2 caught by the laws" in text
 
 
+def report_where_no_law_is_broken(capsys, monkeypatch):
+    monkeypatch.setattr(selftest, "broken_laws", lambda *args, **options: ())
+    assert selftest.main(["tanh-forgets-the-square"]) == 1
+    return capsys.readouterr().out
+
+
 def test_a_survivor_is_named_and_fails_the_selftest(capsys, monkeypatch):
     monkeypatch.setattr(selftest, "alone", lambda bug, correct=False: "inconclusive")
-    monkeypatch.setattr(selftest, "broken_laws", lambda *args, **options: ())
+    text = report_where_no_law_is_broken(capsys, monkeypatch)
 
-    status = selftest.main(["tanh-forgets-the-square"])
-
-    text = capsys.readouterr().out
-    assert status == 1
     assert "SURVIVES" in text and "not as it should be: tanh-forgets-the-square" in text
 
 
 def test_a_mistake_that_only_the_checker_finds_has_escaped_the_laws(capsys, monkeypatch):
-    monkeypatch.setattr(selftest, "broken_laws", lambda *args, **options: ())
+    text = report_where_no_law_is_broken(capsys, monkeypatch)
 
-    status = selftest.main(["tanh-forgets-the-square"])
-
-    text = capsys.readouterr().out
-    assert status == 1
     assert "SURVIVES" in text and "0 caught by the laws, 1 by gradcheck alone" in text
 
 

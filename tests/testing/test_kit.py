@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from small_layers import Scale
 
 from backprop import seeds
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers import Dense, Embedding, MaxPooling2D
-from backprop.linalg import sum_rows
 from backprop.losses import MeanSquaredError
 from backprop.testing import (
     LAWS,
@@ -38,20 +38,6 @@ from backprop.testing import (
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = [law.__name__ for law in LAWS["v1"]]
 LINEAR = ["backward_is_linear_in_dy"]
-
-
-class Scale(Layer):
-    """y = gamma * x."""
-
-    def build(self, input_shape):
-        self.gamma, self.dgamma = self.param("gamma", input_shape[-1:], "ones")
-
-    def forward(self, x, ctx=INFERENCE):
-        return self.gamma * x, x
-
-    def backward(self, dy, x):
-        self.dgamma = sum_rows(dy * x)
-        return self.gamma * dy
 
 
 class SquaresDy(Layer):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_layers import Scale
 
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers import BatchNormalization, Dense, MultiHeadAttention
@@ -24,20 +25,6 @@ from backprop.testing import (
 
 NAMES = [law.__name__ for law in LAWS["v1"]]
 ROWS = shapes(min_dims=1, max_dims=1)
-
-
-class Scale(Layer):
-    """y = gamma * x."""
-
-    def build(self, input_shape):
-        self.gamma, self.dgamma = self.param("gamma", input_shape[-1:], "ones")
-
-    def forward(self, x, ctx=INFERENCE):
-        return self.gamma * x, x
-
-    def backward(self, dy, x):
-        self.dgamma = sum_rows(dy * x)
-        return self.gamma * dy
 
 
 class Square(Layer):

@@ -52,13 +52,8 @@ class ELU(FromInput):
     Parameters
     ----------
     alpha : float, default 1.0
-        At least 0; -alpha is the limit on the left.
+        At least 0, else a ValueError; -alpha is the limit on the left.
     **kwargs : `trainable`, `dtype`, `name` of every `Layer`
-
-    Raises
-    ------
-    ValueError
-        Where `alpha` is negative or not a number.
 
     References
     ----------
@@ -138,13 +133,8 @@ class CELU(FromInput):
     Parameters
     ----------
     alpha : float, default 1.0
-        Above 0; -alpha is the limit on the left.
+        Above 0, else a ValueError; -alpha is the limit on the left.
     **kwargs : as in `ELU`
-
-    Raises
-    ------
-    ValueError
-        Where `alpha` is not a positive number.
 
     References
     ----------

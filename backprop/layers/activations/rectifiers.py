@@ -158,13 +158,9 @@ class LeakyReLU(FromInput):
     Parameters
     ----------
     negative_slope : float, default 0.3
-        s, at least 0. (The function `activations.leaky_relu` has the default 0.2, as in Keras.)
+        s, at least 0, else a ValueError. (The function `activations.leaky_relu` has the default
+        0.2, as in Keras.)
     **kwargs : `trainable`, `dtype`, `name` of every `Layer`
-
-    Raises
-    ------
-    ValueError
-        Where `negative_slope` is negative or not a number.
 
     References
     ----------

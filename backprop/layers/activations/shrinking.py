@@ -60,13 +60,8 @@ class SoftShrink(FromOutput):
     Parameters
     ----------
     threshold : float, default 0.5
-        t, at least 0.
+        t, at least 0, else a ValueError.
     **kwargs : `trainable`, `dtype`, `name` of every `Layer`
-
-    Raises
-    ------
-    ValueError
-        Where `threshold` is negative or not a number.
 
     References
     ----------
@@ -102,7 +97,8 @@ class HardShrink(FromOutput):
 
     Parameters
     ----------
-    threshold, **kwargs : as in `SoftShrink`, and so are the errors
+    threshold : as in `SoftShrink`
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Examples
     --------
@@ -135,15 +131,10 @@ class Threshold(FromInput):
     Parameters
     ----------
     threshold : float
-        t.
+        t, a finite number, else a ValueError.
     default_value : float
         What replaces the values that do not exceed t.
     **kwargs : `trainable`, `dtype`, `name` of every `Layer`
-
-    Raises
-    ------
-    ValueError
-        Where an argument is not a finite number.
 
     Examples
     --------

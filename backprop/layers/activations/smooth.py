@@ -60,13 +60,8 @@ class Squareplus(KeepsSlope):
     Parameters
     ----------
     b : float, default 4
-        How smooth, above 0; towards 0 it becomes max(x, 0).
+        How smooth, above 0, else a ValueError; towards 0 it becomes max(x, 0).
     **kwargs : `trainable`, `dtype`, `name` of every `Layer`
-
-    Raises
-    ------
-    ValueError
-        Where `b` is not a positive number.
 
     References
     ----------

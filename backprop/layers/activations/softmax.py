@@ -21,19 +21,7 @@ def one_or_several(axis: Any, who: str, name: str) -> Any:
 
 
 class AlongAxis(Layer):
-    """y along `axis` depends on all of x along that axis; the base of the softmax family.
-
-    Parameters
-    ----------
-    axis : int or tuple of int, default -1
-        Several axes are taken together, as one long axis.
-    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
-
-    Raises
-    ------
-    ValueError
-        Where x has no such axis.
-    """
+    """y along `axis` depends on all of x along that axis; the base of the softmax family."""
 
     axis: Annotated[Any, Convert(one_or_several)] = -1
 
@@ -144,7 +132,8 @@ class LogSoftmax(AlongAxis):
 
     Parameters
     ----------
-    axis, **kwargs : as in `Softmax`, and so are the errors
+    axis : as in `Softmax`, and so are the errors
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Examples
     --------
@@ -182,7 +171,9 @@ class Sparsemax(AlongAxis):
 
     Parameters
     ----------
-    axis, **kwargs : as in `Softmax`, and so are the errors; one axis alone
+    axis : int, default -1
+        One alone; the errors are those of `Softmax`.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     References
     ----------

@@ -28,13 +28,8 @@ class UnitNormalization(Layer):
     Parameters
     ----------
     axis : int or tuple of int, default -1
-        The axes of a row.
+        The axes of a row; one that the input has not is a ValueError.
     **kwargs : `trainable`, `dtype`, `name` of every `Layer`
-
-    Raises
-    ------
-    ValueError
-        Where the input has no such axis.
 
     Examples
     --------

@@ -230,15 +230,10 @@ class Cropping1D(Cropping):
     Parameters
     ----------
     cropping : int or two ints, default 1
-        Steps cut off on both ends, or (before, behind).
+        Steps cut off on both ends, or (before, behind); where none is left it is a ValueError.
     data_format : {"channels_last", "channels_first"}, default "channels_last"
         Where the channels stand; an addition to Keras' arguments, by keyword alone.
     **kwargs : `trainable`, `dtype`, `name` of every `Layer`
-
-    Raises
-    ------
-    ValueError
-        Where nothing of the sequence is left.
 
     Examples
     --------

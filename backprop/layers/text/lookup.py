@@ -332,8 +332,8 @@ class IntegerLookup(Table):
 
     Parameters
     ----------
-    max_tokens : int, optional
-        At most so many numbers, those of mask and unknown included.
+    max_tokens, vocabulary, idf_weights, output_mode, sparse, pad_to_max_tokens, name
+        As in `StringLookup`; the vocabulary has integers.
     num_oov_indices : int, default 1
         How many numbers stand for unknown integers; which one, the remainder says. With 0 such an
         integer is an error.
@@ -341,27 +341,18 @@ class IntegerLookup(Table):
         What is padding: number 0, and not counted.
     oov_token : int, default -1
         What the inverse calls unknown numbers.
-    vocabulary : array-like of int, or path, optional
-        Instead of `adapt`: the tokens in order, or a text file of them, one in each line.
     vocabulary_dtype : {"int64"}
-    idf_weights : array-like of float, optional
-        Of the vocabulary, where `output_mode` is "tf_idf".
     invert : bool, default False
         Numbers to integers of the vocabulary.
-    output_mode : {"int", "one_hot", "multi_hot", "count", "tf_idf"}
-        As in `StringLookup`.
-    sparse, pad_to_max_tokens : bool, default False
-        As in `StringLookup`.
     oov_method : {"floormod"}
         Keras' hash is not offered.
     salt : None
         Of that hash.
-    name : str, optional
 
     Raises
     ------
     ValueError
-        Where an argument is out of its range, or nothing was adapted to.
+        As `StringLookup`.
     TypeError
         Where the input holds no integers.
 

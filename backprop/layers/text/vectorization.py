@@ -71,10 +71,7 @@ class TextVectorization(Lookup):
         With "int", cut or fill up every text to so many numbers. Default: as long as the longest.
     pad_to_max_tokens : bool, default False
         Whether rows of counts have `max_tokens` entries in any case.
-    vocabulary : array-like of str, or path, optional
-        Instead of `adapt`: the tokens in order, or a text file of them, one in each line.
-    idf_weights : array-like of float, optional
-        Of the vocabulary, where `output_mode` is "tf_idf".
+    vocabulary, idf_weights : as in `StringLookup`
     sparse : bool, default False
         Whether counts are a SciPy CSR array, which `Dense` multiplies as it is: a text has few of
         all tokens. Otherwise they are a plain array, as in Keras.
