@@ -21,7 +21,25 @@ FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("nearest", "bilinear")
 
 
-class OfImages(Layer):
+class InTraining(Layer):
+    """y = x but in training; there `change` makes y, and what `reverse` needs for dx."""
+
+    input_spec = InputSpec(ndim=4)
+
+    def change(self, x) -> Any:
+        raise TypeError(f"{type(self).__name__} has no change(self, x): write one")
+
+    def reverse(self, dy, kept, /) -> Any:
+        raise TypeError(f"{type(self).__name__} has no reverse(self, dy, kept): write one")
+
+    def forward(self, x, ctx=INFERENCE):
+        return self.change(x) if ctx.training else (x, None)
+
+    def backward(self, dy, kept):
+        return dy if kept is None else self.reverse(dy, kept)
+
+
+class OfImages(InTraining):
     """What moves or mixes the pixels of an image, none of which is a step that a mask could
     hide."""
 
@@ -68,18 +86,14 @@ class RandomFlip(OfImages):
     seed: int | None = None
     data_format: DataFormat = None
 
-    input_spec = InputSpec(ndim=4)
-
     changeable = ("mode",)
 
-    def forward(self, x, ctx=INFERENCE):
-        if not ctx.training:
-            return x, None
+    def change(self, x):
         flipped = self.rng.random(len(x)) <= 0.5
         return self._mirrored(x, flipped), flipped
 
-    def backward(self, dy, flipped):
-        return dy if flipped is None else self._mirrored(dy, flipped)
+    def reverse(self, dy, flipped):
+        return self._mirrored(dy, flipped)
 
     def _mirrored(self, x, flipped):
         height, width = (2, 3) if self.data_format == "channels_first" else (1, 2)
@@ -107,24 +121,16 @@ class Affine(OfImages, kw_only=True, by_position=True):
     fill_value: Annotated[float, Convert(lambda value, who, name: float(value))] = 0.0
     data_format: DataFormat = None
 
-    input_spec = InputSpec(ndim=4)
-
     changeable = (
-        "factor",
-        "height_factor",
-        "width_factor",
-        "fill_mode",
-        "interpolation",
-        "fill_value",
+        *("factor", "height_factor", "width_factor"),
+        *("fill_mode", "interpolation", "fill_value"),
     )
 
     def maps(self, n: int, height: int, width: int) -> np.ndarray:
         """A for n images."""
         raise TypeError(f"{type(self).__name__} has no maps(self, n, height, width): write one")
 
-    def forward(self, x, ctx=INFERENCE):
-        if not ctx.training:
-            return x, None
+    def change(self, x):
         x = channels_last(x, self.data_format)
         maps = self.maps(*x.shape[:3])
         y = np.empty(x.shape, x.dtype)
@@ -134,9 +140,7 @@ class Affine(OfImages, kw_only=True, by_position=True):
                 y[at] += rest[..., None] * x.dtype.type(self.fill_value)
         return channels_back(y, self.data_format), maps
 
-    def backward(self, dy, maps):
-        if maps is None:
-            return dy
+    def reverse(self, dy, maps):
         dy = channels_last(dy, self.data_format)
         dx = np.empty(dy.shape, dy.dtype)
         # S is made again and not kept: a layer at the front of a model is never reversed
@@ -357,22 +361,16 @@ class RandomContrast(OfImages):
     seed: int | None = None
     data_format: DataFormat = None
 
-    input_spec = InputSpec(ndim=4)
-
     changeable = ("factor", "value_range")
 
-    def forward(self, x, ctx=INFERENCE):
-        if not ctx.training:
-            return x, None
+    def change(self, x):
         lower, upper = self.factor
         f = self.rng.uniform(1 - lower, 1 + upper, (len(x), 1, 1, 1)).astype(x.dtype)
         y = self._spread(x, f)
         low, high = self.value_range
         return y.clip(low, high), (f, (y >= low) & (y <= high))
 
-    def backward(self, dy, cache):
-        if cache is None:
-            return dy
+    def reverse(self, dy, cache):
         f, within = cache
         return self._spread(dy * within, f)
 
@@ -383,7 +381,7 @@ class RandomContrast(OfImages):
         return (x - mean) * f + mean
 
 
-class RandomBrightness(Layer):
+class RandomBrightness(InTraining):
     """y = clip(x + b), with one b drawn for each image.
 
         x, y: (N, H, W, C)    b: (N, 1, 1, 1), uniform in factor times the value range's length
@@ -411,20 +409,16 @@ class RandomBrightness(Layer):
     value_range: ValueRange = (0, 255)
     seed: int | None = None
 
-    input_spec = InputSpec(ndim=4)
-
     changeable = ("factor", "value_range")
 
-    def forward(self, x, ctx=INFERENCE):
-        if not ctx.training:
-            return x, None
+    def change(self, x):
         low, high = self.value_range
         b = uniform(self.rng, self.factor, (len(x), 1, 1, 1)) * (high - low)
         y = x + b.astype(x.dtype)
         return y.clip(low, high), (y >= low) & (y <= high)
 
-    def backward(self, dy, within):
-        return dy if within is None else dy * within
+    def reverse(self, dy, within):
+        return dy * within
 
 
 def spread(factor, who: str, name: str) -> tuple[float, float]:
