@@ -35,7 +35,7 @@ class InTraining(Layer):
     def forward(self, x, ctx=INFERENCE):
         return self.change(x) if ctx.training else (x, None)
 
-    def backward(self, dy, kept):
+    def backward(self, dy, kept, /):
         return dy if kept is None else self.reverse(dy, kept)
 
 
