@@ -31,7 +31,8 @@ row = partial(bug, x=normal(4, 5), inputs="floats", config=GAMMA)
 class ByPaths(Mixin):
     """dx = r (dx̂ - ⟨dx̂⟩ - x̂ ⟨dx̂ x̂⟩), by parts that a mistake can replace.
 
-    ⟨⟩ is `averaged`, the path through the mean `of_mean`, that through the variance `of_variance`.
+    ⟨⟩ is `averaged`, the path through the mean `of_mean`, that through the variance `of_variance`;
+    dx̂ is the `weight` gamma times dy, r the `root`. `kept` finds x̂, r and p in the cache.
     """
 
     def backward(self, dy, cache):

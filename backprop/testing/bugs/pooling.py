@@ -80,6 +80,15 @@ class Assigning(Paying):
         np.copyto(dpixel, d, where=won)
 
 
+class Unfilled(Paying):
+    """dx is made by `empty`, and written where windows lie."""
+
+    blank: Any = staticmethod(np.empty)
+
+    def pay_pixel(self, dpixel, d, won):
+        dpixel[...] = d * won
+
+
 class Choosing(Mixin):
     """`choose` finds the largest along an axis, and what is kept about the winners."""
 
@@ -148,13 +157,8 @@ class MaxPoolSharesAmongAll(Paying, MaxPooling2D):
 
 
 @steps("C")
-class MaxPoolLeavesPixelsOutOfAnyWindowUnwritten(Paying, MaxPooling1D):
+class MaxPoolLeavesPixelsOutOfAnyWindowUnwritten(Unfilled, MaxPooling1D):
     """dx is made by `empty`, and the steps behind the last window keep what stood there."""
-
-    blank: Any = staticmethod(np.empty)
-
-    def pay_pixel(self, dpixel, d, won):
-        dpixel[...] = d * won
 
 
 @pool("C", varies={"padding": ("valid", "same")}, source="burn 5604")

@@ -20,13 +20,12 @@ from backprop.layers.convolution import Conv2D
 from backprop.layers.dense import Dense
 from backprop.layers.normalization import BatchNormalization, LayerNormalization
 from backprop.layers.pooling import MaxPooling2D
-from backprop.layers.windows import channels_back, channels_last
 from backprop.linalg import affine, gradients_of_affine
 from backprop.losses.regression import MeanSquaredError
 from backprop.testing.bugs.bank import bug, normal
 from backprop.testing.bugs.linear import Spoilt
 from backprop.testing.bugs.losses import regression
-from backprop.testing.bugs.pooling import pool
+from backprop.testing.bugs.pooling import Unfilled, pool
 
 floats = partial(bug, x=normal(4, 5), inputs="floats")
 dense = partial(bug, x=normal(5, 4), inputs="rows", config={"units": 3, "activation": "tanh"})
@@ -286,20 +285,10 @@ class ReluFillsOnlyWhatItPasses(ReLU):
 
 
 @pool("L")
-class MaxPoolLeavesTheRestUnfilled(MaxPooling2D):
+class MaxPoolLeavesTheRestUnfilled(Unfilled, MaxPooling2D):
     """dx is np.empty, and cleared only where windows lie: the last row and column keep what was in
     memory.
     """
-
-    def backward(self, dy, cache):
-        winner, shape = cache
-        dy = channels_last(dy, self.data_format)
-        padded = self.windows.pad(np.empty(shape, dy.dtype))
-        for dpixel in self.windows.pixels(padded):
-            dpixel[...] = 0
-        for k, dpixel in enumerate(self.windows.pixels(padded)):
-            dpixel += dy * (winner == k)
-        return channels_back(self.windows.crop(padded, shape[1:3]), self.data_format)
 
 
 @conv("L", config={"filters": 2, "kernel_size": 2, "strides": 3})
