@@ -222,4 +222,5 @@ def test_penalties_are_those_of_keras(case, dtype, n, m, seed):
     mine = getattr(regularizers, name)(**arguments)(w)
     theirs = float(getattr(keras.regularizers, name)(**arguments)(keras.ops.convert_to_tensor(w)))
 
-    assert mine == pytest.approx(theirs, rel=1e-6 if dtype == "float64" else 2e-5)
+    rel = 1e-6 if dtype == "float64" else 2e-5
+    assert mine == pytest.approx(theirs, rel, abs=rel / 100)  # nearly orthogonal rows cancel
