@@ -19,17 +19,15 @@ from backprop.absent import face
 from backprop.arguments import (
     EMPTY,
     ConstructorSignature,
-    Promise,
     argument,
-    bind,
     declared,
     defaults_of,
     managed,
     parameters_of,
     positions,
-    prepare,
     writes_its_own,
 )
+from backprop.construction import Promise, bind, prepare
 from backprop.defaults import (
     backend,
     epsilon,

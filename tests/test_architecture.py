@@ -23,6 +23,7 @@ LINES = [
     ["seeds", "spelling", "tuning"],
     ["absent"],
     ["arguments"],
+    ["construction"],
     ["defaults", "registry"],
     ["config", "backend"],
     ["random", "linalg", "parallel", "checks", "input_spec", "masks"],

@@ -19,7 +19,7 @@ KINDS = {  # what a room is for: its colour, the rooms
     ),
     "names, arguments, settings": (
         "#dfe3ea",
-        "arguments config registry spelling absent defaults backend checks tuning",
+        "arguments construction config registry spelling absent defaults backend checks tuning",
     ),
     "mathematics": (
         "#cfe8d5",
