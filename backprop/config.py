@@ -100,7 +100,7 @@ class Configurable(Serializable):
         super().__init_subclass__(**kwargs)
         cls.by_keyword_alone = kw_only and not by_position
         if "__init__" not in vars(cls):
-            cls.__init__ = Promise(cls)  # type: ignore[assignment]
+            cls.__init__ = Promise(cls)  # type: ignore[assignment] - it gives one
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls)

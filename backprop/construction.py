@@ -154,7 +154,7 @@ def constructor(cls: type) -> Callable[..., None]:
         construct(cls, self, self._arguments)  # which __new__ has bound
         self.__dict__["_made"] = True
 
-    __init__.declared_by = cls  # type: ignore[attr-defined]
+    __init__.declared_by = cls  # type: ignore[attr-defined] - a function's own attribute
     __init__.__qualname__, __init__.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
     __init__.__signature__ = cls.__signature__
     return __init__
@@ -193,10 +193,16 @@ def settle_default(cls: type, name: str) -> None:
         setattr(cls, name, declared(cls)[name].default)
 
 
+@functools.cache
+def needed(cls: type) -> tuple[str, ...]:
+    """The arguments without a default that only a constructor sets."""
+    found = (a for c in cls.__mro__ for a in declared(c).values() if a.default is EMPTY)
+    return tuple(a.name for a in found if not hasattr(cls, a.name))
+
+
 def raise_for_missing(cls: type, self: Any) -> None:
     """Raise where a written constructor has left out that of the class which it extends."""
-    needed = [a.name for c in cls.__mro__ for a in declared(c).values() if a.default is EMPTY]
-    missing = [n for n in needed if n not in self.__dict__ and not hasattr(cls, n)]
+    missing = [name for name in needed(cls) if name not in self.__dict__]
     if missing:
         raise TypeError(
             f"{cls.__name__}.__init__ has to call super().__init__(...), or nothing sets "
@@ -220,5 +226,5 @@ def noting_the_end(init: Callable[..., None]) -> Callable[..., None]:
             self._keep_the_rest()
             self.__dict__["_made"] = True
 
-    wrapper.notes_the_end = True  # type: ignore[attr-defined]
+    wrapper.notes_the_end = True  # type: ignore[attr-defined] - a function's own attribute
     return wrapper

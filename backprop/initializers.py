@@ -234,7 +234,7 @@ def seed_of(value: Any, who: str, name: str) -> int:
         raise TypeError(f"{who} expects {name} to be an integer or None, got {value!r}")
     if value < 0:
         raise ValueError(f"{who} expects a {name} that is not negative, got {value!r}")
-    return value  # type: ignore[return-value]
+    return value  # type: ignore[return-value] - one of NumPy stays what it is
 
 
 Seed = Annotated[int | None, Convert(seed_of)]

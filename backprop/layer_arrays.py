@@ -328,8 +328,6 @@ class LayerArrays(Configurable, kw_only=True):
 
 
 NOT_BUILT = " yet: it is not built; call it on data or build(input_shape) first"
-
-
 HOLDERS = LayerArrays, list, tuple  # the types of attributes that hold layers
 
 

@@ -161,7 +161,7 @@ class Optimizer(OfArrays, kw_only=True, by_position=True):
         segments = parameters.segments()
         if segments is not self._segments:
             self._arrange(parameters, segments)
-        # those of a model have gradients
+        # the stretches of a model have gradients, those of a list of arrays none
         self._advance(self._stretches, self._gradients)  # type: ignore[arg-type]
 
     def _advance(self, stretches: list[Stretch], gradients: list[Array]) -> None:
