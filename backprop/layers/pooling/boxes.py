@@ -113,9 +113,8 @@ class MaxOverAxes(OverAxes):
             x = steps.enter(x, -np.inf)
 
         def work(part: slice) -> list:
-            pieces = list(blocks(part, rows_of(x, POOLING_BLOCK))) or [
-                part
-            ]  # an empty batch has a y too
+            # an empty batch has a y too
+            pieces = list(blocks(part, rows_of(x, POOLING_BLOCK))) or [part]
             return [(at, *self.pool(x[at], axes, ctx.backward)) for at in pieces]
 
         pieces = chain.from_iterable(share(work, len(x), rows_of(x, POOLING_BLOCK), follow=True))
