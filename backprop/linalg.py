@@ -164,8 +164,8 @@ def total(arrays: Sequence[Array]) -> Array:
 
 
 def of_length_one(x: Array, axes: int | tuple[int, ...], shortest: float) -> tuple[Array, tuple]:
-    """y = x / |x| along `axes`, and what the way back needs; an x shorter than `shortest` is divided
-    by that."""
+    """y = x / |x| along `axes`, and what the way back needs; what is shorter than `shortest` is
+    divided by that."""
     length = np.sqrt((x * x).sum(axes, keepdims=True))
     r = 1 / np.maximum(length, x.dtype.type(shortest))
     y = x * r

@@ -74,6 +74,8 @@ NEIGHBOURS = [
     ("layers.wiring", "layers.inputs"),
     ("layers.graph", "layers.*"),
     ("layers.branches", "layers.chain"),
+    ("layers.branches", "layers.merging"),
+    ("layers.arithmetic", "layers.merging"),
     ("training.data", "training.reader"),
 ]
 

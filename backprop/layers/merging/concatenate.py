@@ -31,8 +31,8 @@ class Concatenate(Merging):
     Raises
     ------
     ValueError
-        If it is not called on a list, on an empty one, along the batch or an axis that there is not,
-        or shapes differ along another axis.
+        If it is not called on a list, on an empty one, along the batch or an axis that is not
+        there, or shapes differ along another axis.
 
     Examples
     --------

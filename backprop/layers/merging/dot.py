@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Annotated, Any
 
 import numpy as np
@@ -9,11 +10,10 @@ import numpy as np
 from backprop.arguments import Convert
 from backprop.checks import integer
 from backprop.defaults import epsilon
-from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Array
 from backprop.layers.merging.shared import Merging
 from backprop.linalg import of_length_one, of_length_one_backward
-from backprop.masks import beside, both, only_real
+from backprop.masks import both, only_real
 
 
 def axis_or_two(value: Any, who: str, name: str) -> int | tuple[int, ...]:
@@ -39,9 +39,9 @@ class Dot(Merging):
 
     A vector shorter than 1e-7 is divided by 1e-7, which is a constant.
 
-    Masked steps count as 0 in a sum along the time, and receive nothing. Of y a number is real where
-    that of the axes i and that of the axes j are; with an axis behind the time, such as k of
-    (N, T, k), the mask is (N, T) or (N, T, j).
+    Masked steps count as 0 in a sum along the time, and receive nothing. Of y a number is real
+    where its step i of a and its step j of b are. So (N, T, K) and (N, J, K) have the scores of an
+    attention, whose mask is (N, T, J): a `Softmax` behind them leaves out the masked j.
 
     Parameters
     ----------
@@ -108,37 +108,32 @@ class Dot(Merging):
 
     def forward(self, x, ctx=INFERENCE):
         along = self.along([v.ndim for v in x])
-        masks = [
-            m if m is not None and k < m.ndim else None
-            for m, k in zip(ctx.mask or (None, None), along, strict=True)
-        ]
-        x = [only_real(v, m) for v, m in zip(x, masks, strict=True)]
-        unit = [None, None]
-        if self.normalize:
-            x, unit = zip(*map(of_length_one, x, along, [epsilon()] * 2), strict=True)
-        last = [np.moveaxis(v, k, -1) for v, k in zip(x, along, strict=True)]
-        a, b = (v.reshape(len(v), -1, v.shape[-1]) for v in last)
-        y = np.matmul(a, b.swapaxes(1, 2))
-        free = (*last[0].shape[1:-1], *last[1].shape[1:-1])
-        return y.reshape(len(y), *(free or (1,))), (
-            a,
-            b,
-            [v.shape for v in last],
-            along,
-            unit,
-            masks,
-        )
+        masks = ctx.mask or (None, None)
+        (a, of_a), (b, of_b) = map(self.vectors, x, along, masks)
+        free = (*of_a[0][1:-1], *of_b[0][1:-1]) or (1,)
+        return np.matmul(a, b.swapaxes(1, 2)).reshape(len(a), *free), (a, b, of_a, of_b)
 
     def backward(self, dy, cache):
-        a, b, shapes, along, unit, masks = cache
-        dy = dy.reshape(len(dy), a.shape[1], b.shape[1])
-        found = [np.matmul(dy, b), np.matmul(dy.swapaxes(1, 2), a)]
-        found = [
-            np.moveaxis(d.reshape(s), -1, k) for d, s, k in zip(found, shapes, along, strict=True)
-        ]
+        a, b, of_a, of_b = cache
+        dy = dy.reshape(len(a), a.shape[1], b.shape[1])
+        da, db = np.matmul(dy, b), np.matmul(dy.swapaxes(1, 2), a)
+        return vectors_backward(da, of_a), vectors_backward(db, of_b)
+
+    def vectors(self, a: Array, k: int, mask: Array | None) -> tuple[Array, tuple]:
+        """a as (N, i, K), its axis k last and the others as one, and what the way back needs."""
+        mask = None if mask is None or k >= mask.ndim else mask
+        a, unit = only_real(a, mask), None
         if self.normalize:
-            found = [of_length_one_backward(d, u) for d, u in zip(found, unit, strict=True)]
-        return tuple([only_real(d, m) for d, m in zip(found, masks, strict=True)])
+            a, unit = of_length_one(a, k, epsilon())
+        a = np.moveaxis(a, k, -1)
+        return a.reshape(len(a), prod(a.shape[1:-1]), a.shape[-1]), (a.shape, k, unit, mask)
+
+
+def vectors_backward(d: Array, cache: tuple) -> Array:
+    """d, (N, i, K), as the gradient of what `Dot.vectors` was given."""
+    shape, k, unit, mask = cache
+    d = np.moveaxis(d.reshape(shape), -1, k)
+    return only_real(d if unit is None else of_length_one_backward(d, unit), mask)
 
 
 def without(mask: Array | None, axis: int) -> Array | None:

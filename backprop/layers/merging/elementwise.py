@@ -222,7 +222,7 @@ class Maximum(Best):
         dxᵢ = dy where xᵢ is the largest, 0 else
 
     Of a tie each of two receives half. Of more the last receives half, and those before it share
-    the rest in the same way, as in Keras with JAX: y is max(max(x₁, x₂), x₃), a step after the other.
+    the rest in the same way, as in Keras with JAX: y is max(max(x₁, x₂), x₃) step by step.
 
     Shapes and masks meet as in `Add`.
 
