@@ -93,8 +93,8 @@ def growth(rounds: int, seconds: float, quick: bool) -> None:
         (each,) = library(replace(ROWS["mlp-mnist"], batch=batch))
         print(f"{batch:8} {each:11.1f} {each / batch:10.2f}", flush=True)
     print(
-        f"\n{'layers':>8} {'µs a step':>11} {'µs a layer':>10} {'as Model':>11} {'more a layer':>12}"
-        "   64 units each, batch 32"
+        f"\n{'layers':>8} {'µs a step':>11} {'µs a layer':>10} {'as Model':>11} "
+        f"{'more a layer':>12}   64 units each, batch 32"
     )
     for depth in DEPTHS[:2] if quick else DEPTHS:
         row = perceptron(f"{depth} layers", (64,) * depth + (10,), 32, 1)
