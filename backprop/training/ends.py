@@ -17,8 +17,8 @@ class Ends:
         The model's name, for errors.
     kind : {"input", "output"}
     structure
-        Lists and dicts as the model was drawn, with a leaf for each; the only one by itself. None for a
-        chain, whose only input and output have no name.
+        Lists and dicts as the model was drawn, with a leaf for each; the only one by itself. None
+        for a chain, whose input and output have no name.
     names : list of str
         Of the layers there; a dict that was drawn has its own names.
 
@@ -66,13 +66,18 @@ class Ends:
                 )
             if partly:
                 given = self._completed(given)
-        elif isinstance(given, list | tuple) and len(given) == len(self.names):
-            if not isinstance(self.structure, list | tuple) or len(self.structure) != len(given):
-                return list(given)
+        elif self._is_flat(given):
+            return list(given)
         try:
             return matched(given, self.structure, self.names, self.who, self.kind)
         except ValueError as error:
             raise ValueError(f"{what}: {error}") from None
+
+    def _is_flat(self, given: Any) -> bool:
+        """Whether a list has an entry for each, however they were drawn."""
+        listed = isinstance(given, list | tuple) and len(given) == len(self.names)
+        drawn = isinstance(self.structure, list | tuple) and len(self.structure) == len(self.names)
+        return listed and not drawn
 
     def _completed(self, given: Mapping) -> Mapping:
         if isinstance(self.structure, Mapping) and set(given) <= set(self.structure):

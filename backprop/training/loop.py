@@ -55,9 +55,7 @@ class Loop:
     _penalised = False  # whether layers have penalties on what they put out
     _divides = False  # whether layers have threads of their own
 
-    def __init__(
-        self, model: Any, loss: Any, optimizer: Any, metrics: Metrics, loss_weight: float
-    ):
+    def __init__(self, model: Any, loss: Any, optimizer: Any, metrics: Metrics, loss_weight: float):
         self.model = model
         self.loss = loss
         self.optimizer = optimizer

@@ -10,7 +10,7 @@ from backprop.losses.several import WeightedSum
 from backprop.nest import is_nest
 from backprop.training.ends import Ends
 from backprop.training.options import number, only
-from backprop.training.tracking import Metrics, MetricSet, MetricSets
+from backprop.training.tracking import MetricSet, MetricSets
 
 
 def read_losses(outputs: Ends, loss: Any, weights: Any) -> tuple[Any, float]:
@@ -24,8 +24,8 @@ def read_losses(outputs: Ends, loss: Any, weights: Any) -> tuple[Any, float]:
         output without a loss is None or missing; one loss alone is that of each.
     """
     if not outputs.several:
-        found = one_loss(alone(outputs, loss, "loss"))
-        weight = alone(outputs, weights, "loss_weights")
+        found = one_loss(alone(outputs, "loss", loss))
+        weight = alone(outputs, "loss_weights", weights)
         return found, 1.0 if weight is None else number(weight)
     if is_nest(loss) and not is_configuration(loss):
         given = outputs.ordered(loss, "loss of compile()", partly=True)
@@ -65,12 +65,12 @@ def read_weights(outputs: Ends, weights: Any, places: list[int]) -> list[float]:
     return [1.0 if weight is None else number(weight) for weight in given]
 
 
-def read_metrics(outputs: Ends, plain: Any, weighted: Any, loss: Any) -> Metrics:
+def read_metrics(outputs: Ends, plain: Any, weighted: Any, loss: Any) -> MetricSet | MetricSets:
     """The metrics of a run: of several outputs those of each, in a list or in a dict by name."""
     kinds = {"metrics": plain, "weighted_metrics": weighted}
     if not outputs.several:
-        found = [alone(outputs, given, kind, whole=True) for kind, given in kinds.items()]
-        return MetricSet(*found, loss)
+        plain, weighted = (alone(outputs, *given, whole=True) for given in kinds.items())
+        return MetricSet(plain, weighted, loss)
     lists = []
     for kind, given in kinds.items():
         if given is not None and not is_nest(given):
@@ -88,7 +88,7 @@ def read_metrics(outputs: Ends, plain: Any, weighted: Any, loss: Any) -> Metrics
     return MetricSets(outputs.names, sets, names if len(names) > 1 else [])
 
 
-def alone(outputs: Ends, given: Any, what: str, whole: bool = False) -> Any:
+def alone(outputs: Ends, what: str, given: Any, whole: bool = False) -> Any:
     """What is given for the one output, by itself, in a list or, where the model was drawn, in a
     dict by its name. A `whole` list stays."""
     if outputs.structure is not None and isinstance(given, Mapping) and not is_configuration(given):
@@ -109,7 +109,7 @@ def given_losses(trainer: Any) -> tuple[Any, Any]:
     return loss, trainer.loss_weight
 
 
-def given_metrics(metrics: Metrics, weighted: bool, of: Callable = lambda metric: metric) -> list:
+def given_metrics(metrics: Any, weighted: bool, of: Callable = lambda metric: metric) -> list:
     """The metrics as `compile` takes them; `of` makes one of each."""
     if isinstance(metrics, MetricSets):
         return [given_metrics(part, weighted, of) for part in metrics.sets]

@@ -142,8 +142,11 @@ class Prepared(Loop):
         if not any(ends):
             return
         found = self.model.compute_output_shape(shape)
-        losses = self.loss.losses if isinstance(self.loss, WeightedSum) else [self.loss] * len(ends)
-        for i, (end, one) in enumerate(zip(ends, found if several(found) else [found], strict=True)):
+        losses: list[Any] = [self.loss] * len(ends)
+        if isinstance(self.loss, WeightedSum):
+            losses = self.loss.losses
+        found = found if several(found) else [found]
+        for i, (end, one) in enumerate(zip(ends, found, strict=True)):
             advice = ""
             if end and one[-1] == 1:
                 advice = (

@@ -327,21 +327,20 @@ class Reader:
 
     def _given_targets(self, y: Any) -> list:
         """The targets of each output: a list may leave out those that have no loss."""
+        found: list[Any] = [None] * len(self.outputs.names)
         places = getattr(self.loss, "places", [])
-        if isinstance(y, list | tuple) and len(y) == len(places) < len(self.outputs.names):
-            if all(is_array(a) or not is_nest(a) or not any(map(is_nest, a)) for a in y):
-                found: list[Any] = [None] * len(self.outputs.names)
-                for place, a in zip(places, y, strict=True):
-                    found[place] = a
-                return found
-        return self.outputs.ordered(y, "y", partly=True)
+        if not isinstance(y, list | tuple) or not len(y) == len(places) < len(found):
+            return self.outputs.ordered(y, "y", partly=True)
+        for place, a in zip(places, y, strict=True):
+            found[place] = a
+        return found
 
     def _target(self, y: Any, name: str, whole: bool) -> Any:
         y = numbers(y, name)
         if late(y, whole):
             return y
         if is_sparse(y):
-            y = y.toarray()  # type: ignore[attr-defined]
+            y = y.toarray()
         return self.cast(y, name) if y.dtype.kind == "f" else y
 
     def weight(self, w: Any, n: int, name: str = "sample_weight") -> Any:

@@ -185,7 +185,7 @@ class Steps(Prepared):
         given = self._arguments_of_loss(x, y, y_pred, sample_weight)
         return self._value_by_model(given, mask, training=False)
 
-    def _differentiate(self, x, y, y_pred, sample_weight, mask) -> tuple[Any, Array, bool]:
+    def _differentiate(self, x, y, y_pred, sample_weight, mask) -> tuple[Any, Any, bool]:
         if not self._own_loss:
             return super()._differentiate(x, y, y_pred, sample_weight, mask)
         given = self._arguments_of_loss(x, y, y_pred, sample_weight)

@@ -160,6 +160,7 @@ class MetricSet(Metrics):
         valid = self.loss.valid(labels)
         return valid if mask is None else valid & np.asarray(mask, bool).reshape(valid.shape)
 
+
 class MetricSets(Metrics):
     """The metrics of several outputs.
 

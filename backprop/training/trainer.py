@@ -86,7 +86,9 @@ class Trainer(Steps):
             parameters = [p for p in model.arrays() if p.gradient is not None]
             optimizer.exclude_from_weight_decay([parameters[i] for i in excluded])
         loss, loss_weight = given_losses(self)
-        plain, weighted = (given_metrics(self.metrics, weighted, fresh) for weighted in (False, True))
+        plain, weighted = (
+            given_metrics(self.metrics, weighted, fresh) for weighted in (False, True)
+        )
         return Trainer(
             model,
             copy.deepcopy(loss),
