@@ -9,7 +9,7 @@ from inputs import with_weights
 
 from backprop.layer import TRAINING, Context
 from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention
-from backprop.layers.attention.heads import exponentials
+from backprop.layers.attention.scores import exponentials
 from backprop.random import own_seeds
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from backprop.checks import Positive
-from backprop.layers.attention.heads import SelfAttention
+from backprop.layers.attention.heads import AttentionInHeads
 
 
-class GroupQueryAttention(SelfAttention):
+class GroupQueryAttention(AttentionInHeads):
     """y = concat_h(softmax(q_h k_gᵀ / √head_dim) v_g) · output + bias, with g = ⌊h / queries⌋.
 
         x: (N, T, d)    q, o: (N, groups, queries, T, head_dim)    k, v: (N, groups, 1, T, head_dim)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from backprop.arguments import Convert, argument
 from backprop.checks import Positive, integer
-from backprop.layers.attention.heads import SelfAttention
+from backprop.layers.attention.heads import AttentionInHeads
 
 
 def sizes(value: Any, who: str, name: str) -> tuple[int, ...]:
@@ -22,7 +22,7 @@ def the_time(value: Any, who: str, name: str) -> Any:
     return value
 
 
-class MultiHeadAttention(SelfAttention):
+class MultiHeadAttention(AttentionInHeads):
     """y = concat_h(softmax(q kᵀ / √key_dim) v) · output + bias: self-attention in several heads.
 
         x: (N, T, d)    q, k: (N, heads, T, key_dim)    v, o: (N, heads, T, value_dim)
