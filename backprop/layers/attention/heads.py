@@ -19,6 +19,7 @@ from backprop.layers.attention.scores import (
 )
 from backprop.linalg import sigmoid, softmax_backward
 from backprop.masks import both, cleaned
+from backprop.nest import as_tuple
 
 PAIRS = Inputs._fields.index("attention_mask")  # its place; it has no derivative
 
@@ -55,6 +56,9 @@ class AttentionInHeads(Projecting):
     A subclass is `MultiHeadAttention` or `GroupQueryAttention`.
     """
 
+    call_inputs = Inputs._fields
+    call_options = ("use_causal_mask", "return_attention_scores")
+
     # ------------------------------------------------------------------------- forward and backward
 
     def forward(self, x, ctx=INFERENCE):
@@ -80,7 +84,7 @@ class AttentionInHeads(Projecting):
 
     def backward(self, dy, cache):
         x, sources, q, k, v, gate, found, o = cache
-        dy, dp = dy if isinstance(dy, tuple) else (dy, None)
+        dy, dp = dy if type(dy) is tuple else (dy, None)
         do = self.output.backward(dy, o)
         d: dict[str, Array] = {}
         dzs = []
@@ -137,7 +141,7 @@ class AttentionInHeads(Projecting):
 
     def placed(self, dx: list[Array], x: Any) -> Any:
         """dx of what is derived, at the places of x; None at those of the others."""
-        if not isinstance(x, tuple):
+        if type(x) is not tuple:
             return dx[0]
         found = iter(dx)
         return tuple([None if a is None or i == PAIRS else next(found) for i, a in enumerate(x)])
@@ -164,7 +168,7 @@ class AttentionInHeads(Projecting):
             return None, None
         found = [
             None if a is None or m is None else self.real_steps(a, m)
-            for a, m in zip(x[:PAIRS], named(mask), strict=False)
+            for a, m in zip(x[:PAIRS], named(mask)[:PAIRS], strict=True)
         ]
         return found[0], found[0] if x.value is None else both(found[1], found[2])
 
@@ -174,7 +178,7 @@ class AttentionInHeads(Projecting):
             return None
         mask = mask != 0
         if mask.ndim < 4:
-            return mask.reshape(-1, 1, 1, *mask.shape[-2:])
+            return mask[..., None, None, :, :]
         n, heads, *rest = mask.shape
         groups = self.groups if heads > 1 else 1
         return mask.reshape(n, groups, heads // groups, *rest)
@@ -251,8 +255,7 @@ class AttentionInHeads(Projecting):
         if self.rotary is not None:
             q, k = self.turn(q, start, False), self.turn(k, start, False)
         if memory.grows and memory.k is not None:
-            before = (memory.k, k), (memory.v, v)
-            k, v = (np.concatenate(both, axis=-2) for both in before)
+            k, v = np.concatenate((memory.k, k), axis=-2), np.concatenate((memory.v, v), axis=-2)
         seen = pairs_seen(None, memory.real, self.pairs(x.attention_mask))
         found = self.attend(q, k, v, *self.sight(q, k, seen, memory.grows, start), INFERENCE)
         y, _ = self.output.forward(found.o * sigmoid(z["gate"]) if self.use_gate else found.o)
@@ -261,30 +264,23 @@ class AttentionInHeads(Projecting):
 
     # ------------------------------------------------------------------------------- at the border
 
-    def __call__(
-        self, query, training: bool = False, mask=None, *, return_attention_scores: bool = False
-    ) -> Any:
-        """y for x, in inference unless told otherwise.
-
-        With `return_attention_scores`, also p: (N, heads, T, T), before dropout.
-        """
-        if not isinstance(training, bool | np.bool_):
-            raise TypeError(
-                f"{self!r} takes one array, which is query, key and value at once: layer(x), with "
-                "training and mask"
-            )
-        y = super().__call__(query, training, mask)
-        return (y, self.scores(query, mask)) if return_attention_scores else y
+    def gather(self, *inputs, mask=None, **named):
+        """A value that is the query itself, and its own key, is self-attention."""
+        x, mask, options = super().gather(*inputs, mask=mask, **named)
+        query, value, key, pairs = Inputs(*as_tuple(x))
+        if mask is None and value is query and (key is None or key is query):
+            x = query if pairs is None else (query, None, None, pairs)
+        elif type(x) is not tuple and type(mask) is tuple:
+            (mask,) = mask
+        return x, mask, options
 
     def scores(self, x, mask=None):
-        """p = softmax(q kᵀ / √key_dim): (N, heads, T, T), what each query takes of each key.
+        """p = softmax(q kᵀ / √key_dim): (N, heads, T, S), what each query takes of each key.
 
         Parameters
         ----------
-        x : array_like, (N, T, d)
+        x : array_like, (N, T, d), or a tuple of query, value, key and attention_mask
         mask : array_like of bool, (N, T), optional
+            A tuple, where x is one.
         """
-        x = self.cast(np.asarray(x))
-        mask = None if mask is None else self.fit_mask(mask, x.shape)
-        _, cache = self.forward(x, INFERENCE.with_mask(mask))
-        return self.weights_of(cache[6])
+        return self(*as_tuple(x), mask=mask, return_attention_scores=True)[1]

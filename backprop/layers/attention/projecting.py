@@ -12,17 +12,15 @@ import numpy as np
 
 from backprop.arguments import Convert, argument, declared
 from backprop.checks import Fraction, Positive
+from backprop.input_spec import show_shape
 from backprop.layer import Array, InputSpec, Layer
 from backprop.layers.attention.projection import Projection, flat
 from backprop.layers.attention.rotary import RotaryEmbedding
 from backprop.layers.kernels import KernelAndBias
 from backprop.linalg import sum_rows
+from backprop.nest import as_tuple, several
 
 OF_PROJECTIONS = declared(KernelAndBias).keys() - {"activity_regularizer"}
-
-
-def several(shape):
-    return any(isinstance(s, tuple | list) for s in shape)
 
 
 class Inputs(NamedTuple):
@@ -37,7 +35,7 @@ class Inputs(NamedTuple):
 
 def named(x: Any) -> Inputs:
     """One array (a mask, None) or a tuple of them."""
-    return Inputs(*x) if type(x) is tuple else Inputs(x)
+    return Inputs(*as_tuple(x))
 
 
 def named_shapes(shape: Any) -> Inputs:
@@ -76,7 +74,7 @@ class BesideKeras(Layer, kw_only=True):
     rotary: Annotated[Any, Convert(rotation)] = False
     return_attention_scores: bool = False
 
-    changeable = ("use_causal_mask",)
+    changeable = ("use_causal_mask", "return_attention_scores")
 
 
 class Projecting(KernelAndBias, BesideKeras, kw_only=True, by_position=True):
@@ -143,6 +141,35 @@ class Projecting(KernelAndBias, BesideKeras, kw_only=True, by_position=True):
         return (
             (y, (query[0], self.heads, query[1], value[1])) if self.return_attention_scores else y
         )
+
+    def check_input(self, shape):
+        query, value, key, pairs = named_shapes(shape)
+        if self.rotary is not None and value is not None:
+            raise ValueError(
+                f"{self!r} turns queries and keys by their positions in one sequence, and got a "
+                "value of another: leave out rotary, or give the sequence alone, layer(x)"
+            )
+        value = query if value is None else value
+        key = value if key is None else key
+        for name, given in (("query", query), ("value", value), ("key", key)):
+            sizes = getattr(self, name).sizes_in if self.built else (None,)
+            spec = InputSpec(ndim=3, axes={-1: sizes[0]})
+            if not spec.accepts(given):
+                who = name if several(shape) else "inputs"
+                raise ValueError(
+                    f"{self!r} expects {who} of {spec} and got {show_shape(given[1:])}"
+                )
+        if not (alike(query[:1], value[:1]) and alike(value[:2], key[:2])):
+            raise ValueError(
+                f"{self!r} expects as many queries, values and keys, and a value for each step of "
+                f"the key; got {show_shape(query)}, {show_shape(value)} and {show_shape(key)}"
+            )
+        whole = (query[0], self.heads, query[1], value[1])
+        if pairs is not None and not allows(tuple(pairs), whole):
+            raise ValueError(
+                f"{self!r} expects an attention_mask of shape {show_shape(whole)}, without the "
+                f"heads or without the batch too, and got {show_shape(pairs)}"
+            )
 
     # ---------------------------------------------------------------------------------- projections
 
@@ -224,3 +251,18 @@ class Projecting(KernelAndBias, BesideKeras, kw_only=True, by_position=True):
             trainable=self.trainable,
             **{n: v for n, v in self._arguments.items() if n in OF_PROJECTIONS},
         )
+
+
+def alike(a, b) -> bool:
+    """Whether sizes are the same, as far as they are known."""
+    return all(m is None or n is None or m == n for m, n in zip(a, b, strict=True))
+
+
+def allows(pairs, whole) -> bool:
+    """Whether an attention mask broadcasts to (N, heads, T, S), where the heads are left out first
+    and then the batch."""
+    batch, heads, *rest = whole
+    wanted = {2: rest, 3: [batch, *rest], 4: [batch, heads, *rest]}.get(len(pairs), ())
+    return len(pairs) == len(wanted) and all(
+        n in (None, 1) or m in (None, n) for n, m in zip(pairs, wanted, strict=True)
+    )
