@@ -38,7 +38,9 @@ from backprop.symbols import Symbol
 class Graph(Container):
     """y = f(x): steps, each a layer that reads what the inputs are or earlier steps have written.
 
-        v: all arrays of a pass, the inputs first    v[writes] = layer(v[reads]), step by step
+        x: (N, ...), or several such    v: all arrays of a pass, x first    y: some of v
+
+        v[writes] = layer(v[reads]), step by step
 
     What comes back to an array is the sum of what each step that reads it passes back, complete
     once all of these are reversed:
