@@ -39,8 +39,8 @@ class Memory(NamedTuple):
         Which of another sequence's keys are real.
     """
 
-    k: Array | None
-    v: Array | None
+    k: Any
+    v: Any
     joined: Joined
     start: int = 0
     real: Array | None = None
@@ -61,7 +61,7 @@ class AttentionInHeads(Projecting):
 
     # ------------------------------------------------------------------------- forward and backward
 
-    def forward(self, x, ctx=INFERENCE):
+    def forward(self, x, ctx=INFERENCE) -> Any:
         given = named(x)
         of_query, of_keys = self.real(given, ctx.mask)
         sources = [
@@ -172,7 +172,7 @@ class AttentionInHeads(Projecting):
         ]
         return found[0], found[0] if x.value is None else both(found[1], found[2])
 
-    def pairs(self, mask: Array | None) -> Array | None:
+    def pairs(self, mask: Any) -> Any:
         """An attention mask, (T, S), (N, T, S) or (N, heads, T, S), as booleans of five axes."""
         if mask is None:
             return None
@@ -197,7 +197,7 @@ class AttentionInHeads(Projecting):
         unseen = unseen if far is None else unseen + far
         return unseen, blinded(unseen)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask) -> Any:
         of_query = named(mask).query
         return (
             (of_query, None) if self.return_attention_scores and of_query is not None else of_query
@@ -240,7 +240,7 @@ class AttentionInHeads(Projecting):
             z |= self.project(cleaned(array, mask), self.join(names))
         return Memory(z["key"], z["value"], self.join(of_query), 0, mask)
 
-    def step(self, x, memory):
+    def step(self, x, memory) -> Any:
         """`x` is an array of further steps, which attend to each other and to those before; or a
         tuple as in `forward`, whose value and key, always the same, are read at the first step, and
         whose attention mask is that of these queries."""

@@ -152,8 +152,8 @@ class Projecting(KernelAndBias, BesideKeras, kw_only=True, by_position=True):
         value = query if value is None else value
         key = value if key is None else key
         for name, given in (("query", query), ("value", value), ("key", key)):
-            sizes = getattr(self, name).sizes_in if self.built else (None,)
-            spec = InputSpec(ndim=3, axes={-1: sizes[0]})
+            axes = {-1: getattr(self, name).sizes_in[0]} if self.built else None
+            spec = InputSpec(ndim=3, axes=axes)
             if not spec.accepts(given):
                 who = name if several(shape) else "inputs"
                 raise ValueError(
