@@ -259,7 +259,7 @@ class AttentionInHeads(Projecting):
         seen = pairs_seen(None, memory.real, self.pairs(x.attention_mask))
         found = self.attend(q, k, v, *self.sight(q, k, seen, memory.grows, start), INFERENCE)
         y, _ = self.output.forward(found.o * sigmoid(z["gate"]) if self.use_gate else found.o)
-        memory = memory._replace(k=k, v=v, start=start + q.shape[-2])
+        memory = memory._replace(k=k, v=v, start=start + x.query.shape[1])
         return ((y, self.weights_of(found)) if self.return_attention_scores else y), memory
 
     # ------------------------------------------------------------------------------- at the border
