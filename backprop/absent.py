@@ -94,10 +94,6 @@ KERAS: dict[str, dict[str, str]] = {
     "backprop.layers": {
         "Add Concatenate Average Dot Maximum Minimum Multiply Subtract": MERGE,
         "add concatenate average dot maximum minimum multiply subtract": MERGE,
-        "Attention AdditiveAttention": (
-            "attention is to one array: MultiHeadAttention(heads, key_dim)(x) takes it as query, "
-            "key and value"
-        ),
         "Lambda Wrapper": OWN_LAYER,
         "Identity": "Activation('linear') gives back what it gets",
         "EinsumDense": "Dense works on the last axis; for anything else " + OWN_LAYER,

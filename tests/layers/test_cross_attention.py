@@ -210,7 +210,8 @@ def test_steps_of_a_query_are_the_whole(grouped, options, with_key):
     )
     layer = with_weights(make.astype("float64"), (query, *others))
 
-    assert layer.can_step
+    assert layer.can_step_query
+    assert not layer.can_step  # a value that grows with the query is no memory
     for memory, mask in [(None, None), (layer.remember(*others, mask=real), (None, real, None))]:
         parts = []
         for start, stop in [(0, 1), (1, 4), (4, 6)]:

@@ -6,8 +6,11 @@ from backprop.layers.attention.multihead import MultiHeadAttention
 from backprop.layers.attention.positions import PositionEmbedding, SinePositionEncoding
 from backprop.layers.attention.projection import Projection
 from backprop.layers.attention.rotary import RotaryEmbedding
+from backprop.layers.attention.unprojected import AdditiveAttention, Attention
 
 __all__ = [
+    "AdditiveAttention",
+    "Attention",
     "AttentionInHeads",
     "GroupQueryAttention",
     "MultiHeadAttention",

@@ -57,7 +57,6 @@ class AttentionInHeads(Projecting):
     """
 
     call_inputs = Inputs._fields
-    call_options = ("use_causal_mask", "return_attention_scores")
 
     # ------------------------------------------------------------------------- forward and backward
 
@@ -113,7 +112,7 @@ class AttentionInHeads(Projecting):
             total += blind if self.dropout else blind * e.shape[-1]
             if not self.dropout:  # a query that sees nothing sees all evenly, as in Keras
                 e += blind
-        drop = self._draw(e, ctx)
+        drop = self.kept(e, ctx)
         n, groups, queries, steps, _ = q.shape
         o = np.empty((n, steps, groups, queries, v.shape[-1]), q.dtype)
         by_head = o.transpose(0, 2, 3, 1, 4)
@@ -159,7 +158,7 @@ class AttentionInHeads(Projecting):
         turned(x, cos, sin, back, y)
         return y
 
-    # ---------------------------------------------------------------------------- masks and dropout
+    # --------------------------------------------------------------------------------------- masks
 
     def real(self, x: Inputs, mask: Any) -> tuple[Array | None, Array | None]:
         """Which queries are real, and which keys: (N, T) and (N, S), None where all are. A key is
@@ -197,21 +196,6 @@ class AttentionInHeads(Projecting):
         unseen = unseen if far is None else unseen + far
         return unseen, blinded(unseen)
 
-    def compute_mask(self, x, mask) -> Any:
-        of_query = named(mask).query
-        return (
-            (of_query, None) if self.return_attention_scores and of_query is not None else of_query
-        )
-
-    def _draw(self, p, ctx):
-        """What multiplies p: 0 or 1 / (1 - dropout)."""
-        if not ctx.training or not self.dropout:
-            return None
-        kept = (self.rng.random(p.shape) >= self.dropout).astype(p.dtype)
-        if self.dropout < 1:  # at 1 nothing is left that could be scaled up
-            kept /= p.dtype.type(1 - self.dropout)
-        return kept
-
     # --------------------------------------------------------------------------- further time steps
 
     @property
@@ -221,7 +205,13 @@ class AttentionInHeads(Projecting):
 
     @property
     def can_step(self):
-        return self.use_causal_mask or self.crosses  # else new steps change the earlier ones
+        return self.use_causal_mask and not self.crosses  # else new steps change the earlier ones
+
+    @property
+    def can_step_query(self) -> bool:
+        """Whether y of all queries is that of one `step` after the other, where value and key are
+        those of a sequence that is there as a whole."""
+        return self.crosses
 
     def remember(self, value, key=None, mask=None) -> Memory:
         """What `step` begins with for queries to another sequence: its keys and values, once.

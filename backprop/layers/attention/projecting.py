@@ -13,7 +13,8 @@ import numpy as np
 from backprop.arguments import Convert, argument, declared
 from backprop.checks import Fraction, Positive
 from backprop.input_spec import show_shape
-from backprop.layer import Array, InputSpec, Layer
+from backprop.layer import Array, InputSpec
+from backprop.layers.attention.common import AnyAttention
 from backprop.layers.attention.projection import Projection, flat
 from backprop.layers.attention.rotary import RotaryEmbedding
 from backprop.layers.kernels import KernelAndBias
@@ -66,15 +67,10 @@ def rotation(value: Any, who: str, name: str) -> RotaryEmbedding | None:
     return RotaryEmbedding() if value is True else value or None
 
 
-class BesideKeras(Layer, kw_only=True):
-    """What attention is told beside Keras' arguments. The call may say it too, as in Keras, but for
-    `rotary`."""
+class BesideKeras(AnyAttention, kw_only=True):
+    """What attention is told of positions, and when it is called."""
 
-    use_causal_mask: bool = False
-    rotary: Annotated[Any, Convert(rotation)] = False
-    return_attention_scores: bool = False
-
-    changeable = ("use_causal_mask", "return_attention_scores")
+    rotary: Annotated[Any, Convert(rotation)] = argument(default=False, after="use_causal_mask")
 
 
 class Projecting(KernelAndBias, BesideKeras, kw_only=True, by_position=True):
