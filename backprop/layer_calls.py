@@ -70,11 +70,11 @@ class LayerCalls(LayerArrays):
             )
         x, mask, options = self.gather(*own, mask=mask, **named)
         if symbolic(x):
-            return self.arranged(self.draw(x, mask, training, options))
+            return self.arranged(self._connect(x, mask, training, options))
         x, given = self.cast(each(np.asarray, x)), x
-        self.meet(x, given)
+        self._meet(x, given)
         layer = self.with_options(options) if options else self
-        return self.arranged(layer.compute(x, bool(training), mask))
+        return self.arranged(layer._compute(x, bool(training), mask))
 
     def arranged(self, y: Any) -> Any:
         """y as a call returns it: several outputs are a tuple."""
@@ -117,13 +117,13 @@ class LayerCalls(LayerArrays):
             setattr(twin, name, value)
         return twin
 
-    def compute(self, x: Any, training: bool, mask: Any) -> Any:
+    def _compute(self, x: Any, training: bool, mask: Any) -> Any:
         """y for arrays of the layer's dtype, and a mask as a user gives it."""
         if mask is not None:
             x, mask = self._masked(x, mask)
         return self.try_out(x, Context(training, mask, backward=False))[0]
 
-    def meet(self, x: Any, given: Any) -> None:
+    def _meet(self, x: Any, given: Any) -> None:
         """Build the layer for these arrays, or raise unless it accepts them."""
         found = shapes(x)
         if not self.built:
@@ -162,7 +162,7 @@ class LayerCalls(LayerArrays):
         ]
         return tuple(a for a, _ in pairs), tuple(m for _, m in pairs)
 
-    def draw(self, x: Any, mask: Any, training: Any, options: dict[str, Any]) -> Any:
+    def _connect(self, x: Any, mask: Any, training: Any, options: dict[str, Any]) -> Any:
         """What will be y for symbolic arrays."""
         if mask is not None:
             raise TypeError(
@@ -173,6 +173,8 @@ class LayerCalls(LayerArrays):
         for name, value in options.items():
             self._settle(name, value)
         shape = each(lambda symbol: symbol.shape, x)
+        before = [s.dtype for s in as_tuple(x) if s is not None and s.call.reads]
+        self.adopt_dtype(next((d for d in before if d.kind == "f"), np.dtype(floatx())))
         self.build(shape)
         self.check_input(shape)
         call = Call(self, x, None if training is None else bool(training))

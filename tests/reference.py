@@ -368,7 +368,7 @@ def pairs_seen(
     query, value, *, of_query=None, of_value=None, of_key=None, pairs=None, causal=False,
     window=None, heads=1,
 ):  # fmt: skip
-    """Which query sees which key, (N, heads, T, S): what is masked, later or too far is not seen."""
+    """Which query sees which key, (N, heads, T, S): nothing masked, later or too far."""
     seen = np.ones((len(query), heads, query.shape[1], value.shape[1]), bool)
     for n, h, t, s in np.ndindex(*seen.shape):
         hidden = of_query is not None and not of_query[n, t]

@@ -9,7 +9,7 @@ import numpy as np
 from backprop.arguments import argument
 from backprop.checks import Fraction, choice
 from backprop.input_spec import show_shape
-from backprop.layer import INFERENCE, Array
+from backprop.layer import INFERENCE, Array, InputSpec
 from backprop.layers.attention.common import AnyAttention
 from backprop.linalg import softmax, softmax_backward
 from backprop.masks import cleaned, only_real
@@ -27,6 +27,7 @@ class Unprojected(AnyAttention, kw_only=True):
 
     changeable = ("dropout",)
     several_inputs = True
+    input_spec = InputSpec(ndim=3)
 
     def score(self, q: Array, k: Array) -> tuple[Array, Any]:
         """s: (N, T, S), and what `backward_score` will need."""
