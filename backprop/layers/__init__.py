@@ -102,7 +102,7 @@ __all__ += text.__all__
 # what the families share, and is no layer
 __all__.remove("ActivationLike")
 __all__.remove("Projection")
-__all__.remove("SelfAttention")
+__all__.remove("AttentionInHeads")
 __all__.remove("build_activation")
 __all__.remove("layer_of")
 __all__.remove("registry")
