@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
-from backprop.arguments import Convert, argument
+from backprop.arguments import argument
 from backprop.checks import Fraction
 from backprop.constraints import ConstraintLike
 from backprop.initializers import InitializerLike
+from backprop.input_spec import Shape
 from backprop.layer import INFERENCE, Array, Context, Layer
 from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.kernels import KernelAndBias
+from backprop.nest import as_tuple, several
 from backprop.regularizers import RegularizerLike
-
-
-def no_state(value: Any, who: str, name: str) -> Any:
-    if value:
-        raise ValueError(
-            f"{who} gives one array: return_state=True is for graphs of layers, which backprop "
-            "does not have. Use return_sequences=True for the outputs of all steps, or "
-            "stateful=True, whose states are layer.carry"
-        )
-    return value
 
 
 class Run(Layer, kw_only=True, by_position=True):
@@ -35,7 +27,7 @@ class Run(Layer, kw_only=True, by_position=True):
     recurrent_dropout: Fraction = 0.0
     seed: Any = None
     return_sequences: bool = False
-    return_state: Annotated[bool, Convert(no_state)] = False
+    return_state: bool = False
     go_backwards: bool = False
     stateful: bool = False
     _: KW_ONLY
@@ -45,10 +37,12 @@ class Run(Layer, kw_only=True, by_position=True):
 class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
     """states[t] = step(x[t], states[t-1]), and y is the first of the states, at the end or always.
 
-        x: (N, T, ...)    y: (N, ...) or (N, T, ...)
+        x: (N, T, ...), or with the first states (x, *states)    each state: (N, ...)
+        y: (N, ...) or (N, T, ...), or with return_state (y, *states), the last ones
 
     At a masked step the states stay what they were, so their gradients pass it by unchanged. The
-    mask of all outputs stands in their order: reversed, where going backwards reverses them.
+    mask of all outputs stands in their order: reversed, where going backwards reverses them. States
+    have none.
     """
 
     activation: ActivationLike = "tanh"
@@ -68,9 +62,22 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
     changeable = ("dropout", "recurrent_dropout", "zero_output_for_mask")
 
     def compute_mask(self, x, mask):
-        if mask is None or mask.ndim == 1:
-            return mask
-        return self.outputs_in_order(self.in_order(mask)) if self.return_sequences else None
+        mask = as_tuple(mask)[0]
+        if mask is not None and mask.ndim > 1:
+            mask = self.outputs_in_order(self.in_order(mask)) if self.return_sequences else None
+        return self.with_states(mask, [None] * self.state_count)
+
+    def compute_output_shape(self, input_shape):
+        shape, *_ = input_shape if several(input_shape) else (input_shape,)
+        state = self.state_shape(shape)
+        y = (shape[0], shape[1], *state[1:]) if self.return_sequences else state
+        return self.with_states(y, [state] * self.state_count)
+
+    def check_input(self, shape):
+        shape, *states = shape if several(shape) else (shape,)
+        super().check_input(shape)
+        if states:
+            self.check_states(shape, states)
 
     @property
     def channels_first(self):
@@ -130,17 +137,49 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
             return super().__call__(sequences, training, mask)
         x = self.cast(np.asarray(sequences))
         self.build((None, *x.shape[1:]))
-        self.check_input(x.shape)
-        states = self._given_states(x, initial_state)
+        states = [self.cast(np.asarray(state)) for state in states_in(initial_state)]
+        self.check_input((x.shape, *(state.shape for state in states)))
         mask = None if mask is None else self.fit_mask(mask, x.shape)
-        return self.run(x, Context(training, mask, backward=False), states)[0]
+        return self.forward((x, *states), Context(training, mask, backward=False))[0]
 
-    def run(self, x: Array, ctx: Context, states: list[Array]) -> tuple[Array, Any]:
-        """`forward` from these states, each (N, ...); a subclass writes it."""
+    def run(self, x: Array, ctx: Context, states: list[Array]) -> tuple[Array, list[Array], Any]:
+        """y, the last states and a cache, from these states, each (N, ...); a subclass writes
+        it."""
         raise TypeError(f"{type(self).__name__} has no run(self, x, ctx, states): write one")
 
+    def run_back(self, dy: Array, dstates: list[Array], cache: Any) -> tuple[Array, list[Array]]:
+        """dx and the gradients of the first states, from dy and those of the last ones, or from
+        none of these; a subclass writes it."""
+        raise TypeError(
+            f"{type(self).__name__} has no run_back(self, dy, dstates, cache): write one"
+        )
+
     def forward(self, x, ctx=INFERENCE):
-        return self.run(x, ctx, self._initial_states(x))
+        x, *given = as_tuple(x)
+        mask = as_tuple(ctx.mask)[0]
+        ctx = ctx if mask is ctx.mask else ctx.with_mask(mask)
+        y, states, cache = self.run(x, ctx, given or self._initial_states(x))
+        return self.with_states(y, states), (cache, bool(given))
+
+    def backward(self, dy, cache):
+        dy, *dstates = as_tuple(dy)
+        cache, given = cache
+        dx, dstates = self.run_back(dy, dstates, cache)
+        return (dx, *dstates) if given else dx
+
+    def with_states(self, y: Any, states: Sequence[Any]) -> Any:
+        """What is said of y, and with `return_state` of the states too."""
+        return (y, *states) if self.return_state else y
+
+    def check_states(self, shape: Shape, states: Sequence[Shape]) -> None:
+        """Raise unless these are the shapes of the states for a sequence of this shape."""
+        wanted = self.state_shape(shape)
+        if len(states) != self.state_count or not all(fits(s, wanted) for s in states):
+            raise ValueError(
+                f"{self!r} expects an initial_state of {self.state_count} array"
+                f"{'s' * (self.state_count > 1)} of shape {wanted}, got "
+                f"{', '.join(map(str, states))}"
+            )
 
     @property
     def states(self) -> list[Array] | None:
@@ -152,23 +191,23 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
         """The number of sequences whose states a stateful layer keeps."""
         return self.carry.shape[1] if self.stateful and self.built else None
 
-    def make_carry(self, input_shape, shape: Sequence[int | None]) -> None:
-        """Where a stateful layer keeps its states, each of this shape for each sequence."""
+    def make_carry(self, input_shape: Shape) -> None:
+        """Where a stateful layer keeps its states, for sequences of this shape."""
         if self.stateful:
             if input_shape[0] is None:
                 raise ValueError(
                     f"{self!r} is stateful: the size of the batch must be known when it is built; "
                     "say it by Input(batch_shape=(batch, time, features))"
                 )
-            self.carry = self.state("carry", (self.state_count, input_shape[0], *shape))
+            self.carry = self.state("carry", (self.state_count, *self.state_shape(input_shape)))
 
-    def state_shape(self) -> tuple[int, ...]:
-        """Of a state of one sequence; a subclass writes it."""
-        raise TypeError(f"{type(self).__name__} has no state_shape(self): write one")
+    def state_shape(self, input_shape: Shape) -> Shape:
+        """Of each state for a sequence of this shape, both with the batch; a subclass writes it."""
+        raise TypeError(f"{type(self).__name__} has no state_shape(self, input_shape): write one")
 
     def _initial_states(self, x):
         if not self.stateful:
-            shape = (len(x), *self.state_shape())
+            shape = self.state_shape(x.shape)
             return [np.zeros(shape, x.dtype) for _ in range(self.state_count)]
         if self.carry.shape[1] != len(x):
             raise ValueError(
@@ -176,19 +215,6 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
                 f"got a batch of {len(x)}; give batches of one size"
             )
         return list(self.carry.copy())
-
-    def _given_states(self, x, given):
-        shape = (len(x), *self.state_shape())
-        one = isinstance(given, np.ndarray) and given.ndim == len(shape)
-        states = [given] if one else list(given)
-        states = [np.array(state, x.dtype) for state in states]
-        if [state.shape for state in states] != [shape] * self.state_count:
-            raise ValueError(
-                f"{self!r} expects an initial_state of {self.state_count} array"
-                f"{'s' * (self.state_count > 1)} of shape {shape}, got "
-                f"{', '.join(str(state.shape) for state in states) or 'none'}"
-            )
-        return states
 
     # ------------------------------------------------------------------ time, masks, dropout
 
@@ -215,3 +241,15 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
         if rate < 1:  # at 1 nothing is left that could be scaled up
             kept /= dtype.type(1 - rate)
         return kept
+
+
+def states_in(given: Any) -> list[Any]:
+    """An `initial_state` as a list; a single state may be given bare."""
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def fits(shape: Shape, wanted: Shape) -> bool:
+    """Whether two shapes agree where both are known."""
+    return len(shape) == len(wanted) and all(
+        None in (have, want) or have == want for have, want in zip(shape, wanted, strict=True)
+    )
