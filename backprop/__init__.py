@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from backprop.layers.inputs import Input
     from backprop.losses import Loss
     from backprop.metrics import Metric
-    from backprop.models import Sequential
+    from backprop.models import Model, Sequential
     from backprop.optimizers import Optimizer
     from backprop.regularizers import Regularizer
     from backprop.training.trainer import Trainer
@@ -64,6 +64,7 @@ __all__ = [
     "Layer",
     "Loss",
     "Metric",
+    "Model",
     "Optimizer",
     "Regularizer",
     "Sequential",
@@ -103,6 +104,7 @@ HOMES = {
     "Metric": "metrics",
     "Optimizer": "optimizers",
     "Regularizer": "regularizers",
+    "Model": "models",
     "Sequential": "models",
     "Trainer": "training.trainer",
     "Variable": "variable",

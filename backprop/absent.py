@@ -61,7 +61,7 @@ STATELESS = "weights are changed in place: get_weights() and set_weights() copy 
 # place → names, separated by spaces → the end of the sentence
 KERAS: dict[str, dict[str, str]] = {
     "backprop": {
-        "Model Function Functional KerasTensor Operation": FUNCTIONAL,
+        "Function Functional Operation": FUNCTIONAL,
         "ops": (
             "arrays are NumPy's: np.mean(x) for keras.ops.mean(x), np.matmul for matmul; "
             "activations.softmax and its like, utils.ctc_decode and random.normal are here. What "
@@ -125,7 +125,7 @@ KERAS: dict[str, dict[str, str]] = {
         "ThresholdedReLU": "Threshold(value, default_value) and ReLU(threshold=) are what it was",
         "SyncBatchNormalization": NO_ENGINE,
     },
-    "backprop.models": {"Model Functional": FUNCTIONAL},
+    "backprop.models": {"Functional": FUNCTIONAL},
     "backprop.utils": {
         "image_dataset_from_directory text_dataset_from_directory": FILES,
         "audio_dataset_from_directory load_img save_img array_to_img img_to_array": FILES,

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 Shape = tuple[Any, ...]  # of integers, or None where a size is free
 
 
@@ -87,28 +85,6 @@ class InputSpec:
         return " and ".join(parts)
 
 
-@dataclass(frozen=True)
-class SymbolicArray:
-    """An array that is not there yet: what will go into a layer, or come out of it.
-
-    Attributes
-    ----------
-    shape : tuple
-        With the batch axis; None where a size is free.
-    dtype : dtype
-    name : str
-        Of the layer.
-    """
-
-    shape: Shape
-    dtype: np.dtype
-    name: str
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-
 def described(function: Callable[[Any], Any]) -> Any:
     """Decorate a method as a property that gives way to an attribute of the object: authors of
     layers may use its name for something of their own."""
@@ -124,6 +100,14 @@ class Described:
 
     def __get__(self, item: Any, cls: type | None = None) -> Any:
         return self if item is None else self.function(item)
+
+
+def fits(shape: Shape, declared: Shape) -> bool:
+    """Whether a shape is one that was declared, the batch aside; None is free."""
+    return len(shape) == len(declared) and all(
+        want is None or have is None or want == have
+        for have, want in zip(shape[1:], declared[1:], strict=True)
+    )
 
 
 def show_shape(shape: Iterable) -> str:

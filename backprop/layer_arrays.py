@@ -79,6 +79,8 @@ class LayerArrays(Configurable, kw_only=True):
     # containers, optimizers and the layers around it have taken note of these
     fixed = ("activity_regularizer", "input_shape", "input_dim")
     _origin = None  # a replica's: the layer that it stands for
+    _within = None  # a weak reference to the model that the layer stands in
+    _drawn = ()  # what came out where the layer was called on symbolic arrays
 
     if TYPE_CHECKING:  # what `Layer` adds
         build: ClassVar[Callable[..., Any]]
@@ -99,6 +101,9 @@ class LayerArrays(Configurable, kw_only=True):
     def __post_init__(self):
         if self.input_dim is not None:
             self.declared_shape = (None, self.input_dim)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in DRAWING}
 
     # ------------------------------------------------------------ parts and weights
 
@@ -327,6 +332,7 @@ class LayerArrays(Configurable, kw_only=True):
         return twin
 
 
+DRAWING = "_drawn", "_within", "_ends"  # what copies and files do without
 NOT_BUILT = " yet: it is not built; call it on data or build(input_shape) first"
 HOLDERS = LayerArrays, list, tuple  # the types of attributes that hold layers
 
@@ -345,7 +351,8 @@ def counterpart(value: Any, memo: dict[int, Any]) -> Any:
     if isinstance(value, LayerArrays):
         return value.replica(memo)
     if isinstance(value, list | tuple):
-        return type(value)(counterpart(v, memo) for v in value)
+        make = getattr(value, "_make", type(value))  # a named tuple's
+        return make(counterpart(v, memo) for v in value)
     return memo.get(id(value), value) if isinstance(value, Parameter) else value
 
 

@@ -12,9 +12,12 @@ import numpy as np
 from backprop import masks
 from backprop.context import Context
 from backprop.defaults import floatx
-from backprop.input_spec import Shape, SymbolicArray, show_shape
+from backprop.input_spec import Shape, show_shape
 from backprop.layer_arrays import LayerArrays
-from backprop.promises import came_back, kept
+from backprop.nest import as_tuple, each, each_shape, several, shapes
+from backprop.promises import came_back, declared_shape, kept
+from backprop.spelling import nearest
+from backprop.symbols import Call, Symbol
 
 Array = np.ndarray
 
@@ -24,6 +27,9 @@ class LayerCalls(LayerArrays):
 
     input_spec = None  # an InputSpec: what x must look like
     integer_input = False  # an Embedding's: not cast to the model's dtype
+    call_inputs: ClassVar[tuple[str, ...]] = ("inputs",)  # what a call may give, in order
+    call_options: ClassVar[tuple[str, ...]] = ()  # arguments that a call may give as well
+    several_inputs = False  # whether a tuple, or a list at a call, is several inputs
     mask_caveat = ""  # what a user of a mask must know, though the layer obeys it
     # of a layer that runs others: where their y was as promised, in training or in inference, and
     # whether their dx was
@@ -31,41 +37,159 @@ class LayerCalls(LayerArrays):
     _reversed = False
     _warned = False  # of a mask
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if len(cls.call_inputs) > 1:
+            cls.several_inputs = True
+
     if TYPE_CHECKING:  # what `Layer` adds
         forward: ClassVar[Callable[..., Any]]
         backward: ClassVar[Callable[..., Any]]
         compute_mask: ClassVar[Callable[..., Any]]
         obeys_mask: ClassVar[Callable[..., Any]]
 
-    def __call__(self, inputs, training: bool = False, mask: Any = None) -> Array:
-        """y for x, in inference unless told otherwise. Builds the layer on first use.
+    def __call__(self, *inputs: Any, training: Any = None, mask: Any = None, **named: Any) -> Any:
+        """y for x, in inference unless told otherwise; what will be y for a symbolic x. Builds the
+        layer on first use.
 
-        A mask is one of booleans, or of 1 and 0: (batch, time), or what broadcasts to it.
+        A mask is one of booleans, or of 1 and 0: (batch, time), or what broadcasts to it. A layer
+        of several inputs takes them one after the other or by their names (`call_inputs`), their
+        masks by name (``value_mask=``), and returns a tuple where it has several outputs.
         """
-        if isinstance(inputs, LayerCalls | SymbolicArray):
+        own, more = inputs[: len(self.call_inputs)], inputs[len(self.call_inputs) :]
+        if len(more) > 2 or (more and training is not None) or (more[1:] and mask is not None):
             raise TypeError(
-                f"{self!r} was called on a layer or its output: backprop has no functional API. "
-                "Chain layers with Sequential([...]), join branches with Residual or Parallel"
+                f"{self!r} is called on {', '.join(self.call_inputs)}, training and mask, and got "
+                f"{len(inputs)} arguments by position"
             )
-        x = self.cast(np.asarray(inputs))
+        training, mask = (*more, *(training, mask)[len(more) :])
+        if training is not None and not isinstance(training, bool | int | np.bool_):
+            raise TypeError(
+                f"{self!r} is called on {', '.join(self.call_inputs)}; then comes training, True "
+                f"or False, and got {type(training).__name__}"
+            )
+        x, mask, options = self.gather(*own, mask=mask, **named)
+        if symbolic(x):
+            return self.arranged(self.draw(x, mask, training, options))
+        layer = self.with_options(options) if options else self
+        return self.arranged(layer.compute(x, bool(training), mask))
+
+    def arranged(self, y: Any) -> Any:
+        """y as a call returns it: several outputs are a tuple."""
+        return y
+
+    def gather(self, *inputs: Any, mask: Any = None, **named: Any) -> tuple[Any, Any, dict]:
+        """What a call was given, as `(x, mask, options)`: x and its mask each one array or a tuple,
+        and the arguments in `call_options`."""
+        names = self.call_inputs
+        given: dict[str, Any] = dict(zip(names, inputs, strict=False))
+        masks, options = {}, {}
+        for name, value in named.items():
+            if name in names and name not in given:
+                given[name] = value
+            elif name in self.call_options:
+                options[name] = value
+            elif len(names) > 1 and name.removesuffix("_mask") in names:
+                masks[name.removesuffix("_mask")] = value
+            else:
+                known = [*names, *self.call_options, "training", "mask"]
+                raise TypeError(
+                    f"{self!r} cannot be called with {name!r}{nearest(name, known)}; it takes "
+                    f"{', '.join(known)}"
+                )
+        if given.get(names[0]) is None:
+            raise TypeError(f"{self!r} is called on {names[0]}, and got none")
+        x = last_given([given.get(name) for name in names])
+        if masks:
+            mask = tuple([masks.get(name) for name in names[: len(x)]])
+        x = x if len(x) > 1 else x[0]
+        if self.several_inputs and isinstance(x, list | tuple):
+            x = tuple(x)
+            mask = tuple(mask) if isinstance(mask, list) else mask
+        return x, mask, options
+
+    def with_options(self, options: dict[str, Any]) -> Any:
+        """This layer with other arguments, for one call: its values are shared."""
+        twin = self.replica()
+        for name, value in options.items():
+            setattr(twin, name, value)
+        return twin
+
+    def compute(self, x: Any, training: bool, mask: Any) -> Any:
+        """y for arrays as a user gives them."""
+        given = x
+        if type(x) is tuple:
+            x = self.cast(each(np.asarray, x))
+        else:
+            x = self.cast(np.asarray(x))
+        found = shapes(x)
         if not self.built:
-            self.build((None, *x.shape[1:]))
+            self.build(each_shape(lambda shape: (None, *shape[1:]), found))
         try:
-            self.check_input(x.shape)
+            self.check_input(found)
         except ValueError as error:
-            if isinstance(inputs, list | tuple) and all(
-                np.ndim(a) == x.ndim - 1 > 1 for a in inputs
+            if (
+                isinstance(given, list)
+                and type(x) is not tuple
+                and all(np.ndim(a) == x.ndim - 1 > 1 for a in given)
             ):
                 raise ValueError(
-                    f"{self!r} was called on a list of {len(inputs)} arrays, which stands for "
+                    f"{self!r} was called on a list of {len(given)} arrays, which stands for "
                     "several inputs, and has one: join them into one array, such as "
                     "np.concatenate([a, b], axis=-1)"
                 ) from error
             raise
         if mask is not None:
-            mask = self.fit_mask(mask, x.shape)
-            x = x if self.channels_first else masks.cleaned(x, mask)
+            x, mask = self._masked(x, mask)
         return self.try_out(x, Context(training, mask, backward=False))[0]
+
+    def _masked(self, x: Any, mask: Any) -> tuple[Any, Any]:
+        """x without what is not finite at masked steps, and the mask as it fits x."""
+        if type(x) is not tuple:
+            mask = self.fit_mask(mask, x.shape)
+            return x if self.channels_first else masks.cleaned(x, mask), mask
+        if not isinstance(mask, tuple) or len(mask) > len(x):
+            raise TypeError(
+                f"{self!r} has {len(x)} inputs here, so its mask is a tuple with a mask or None "
+                f"for each, got {type(mask).__name__}"
+            )
+        mask = (*mask, *[None] * (len(x) - len(mask)))
+        pairs = [
+            (a, m)
+            if m is None or a is None
+            else (masks.cleaned(a, f := self.fit_mask(m, a.shape)), f)
+            for a, m in zip(x, mask, strict=True)
+        ]
+        return tuple(a for a, _ in pairs), tuple(m for _, m in pairs)
+
+    def draw(self, x: Any, mask: Any, training: Any, options: dict[str, Any]) -> Any:
+        """What will be y for symbolic arrays."""
+        if mask is not None:
+            raise TypeError(
+                f"{self!r} was given a mask on a symbolic call: masks go from layer to layer by "
+                "themselves, from an Embedding with mask_zero=True, from Masking, or from the mask "
+                "that the model is called with"
+            )
+        for name, value in options.items():
+            self._settle(name, value)
+        shape = each(lambda symbol: symbol.shape, x)
+        self.build(shape)
+        self.check_input(shape)
+        call = Call(self, x, None if training is None else bool(training))
+        y = call.gives(declared_shape(self, shape), self.dtype or floatx())
+        self.__dict__["_drawn"] = (*self._drawn, y)
+        return y
+
+    def _settle(self, name: str, value: Any) -> None:
+        """Take an argument from a symbolic call: it is the layer's from now on."""
+        if value == getattr(self, name):
+            return
+        if self._drawn:
+            raise ValueError(
+                f"{self!r} was called with {name}={getattr(self, name)!r} before and now with "
+                f"{value!r}: make two layers of it"
+            )
+        self.__dict__[name] = self._arguments[name] = value
 
     def fit_mask(self, mask: Any, shape: Shape) -> Array:
         """A user's mask as it goes with an input of this shape."""
@@ -78,22 +202,49 @@ class LayerCalls(LayerArrays):
         """Whether the steps or places are behind axis 1 of x, and not on it."""
         return getattr(self, "data_format", None) == "channels_first"
 
-    def cast(self, x: Array) -> Array:
-        """`x` in the layer's dtype; integers stay integers for a layer of integer input."""
-        if self.integer_input:
-            return x
+    def cast(self, x: Any) -> Any:
+        """`x` in the layer's dtype; integers stay integers for an input that takes them."""
+        if type(x) is not tuple:
+            return x if self.integer_input else self.as_float(x)
+        kept = self.integer_input
+        flags = kept if isinstance(kept, tuple) else (kept,) * len(x)
+        return tuple(
+            [
+                a if a is None or kept else self.as_float(a)
+                for a, kept in zip(x, flags[: len(x)], strict=True)
+            ]
+        )
+
+    def as_float(self, x: Array) -> Array:
         if x.dtype.kind not in "fiub":
             raise TypeError(f"{self!r} expected numbers and got an array of dtype {x.dtype}")
         return x.astype(self.dtype or floatx(), copy=False)
 
     def check_input(self, shape: Shape) -> None:
-        """Raise unless the layer accepts an input of this shape (with the batch axis)."""
+        """Raise unless the layer accepts an input of this shape (with the batch axis), or inputs of
+        these."""
+        if several(shape) and not self.several_inputs:
+            raise ValueError(
+                f"{self!r} has one input and got {len(shape)}: join them by a layer first, such as "
+                "Concatenate() or Add()"
+            )
         spec = self.input_spec
-        if spec is not None and not spec.accepts(tuple(shape)):
+        if isinstance(spec, tuple | list):
+            for i, (one, given) in enumerate(zip(spec, as_tuple(shape), strict=False)):
+                if given is not None and not one.accepts(tuple(given)):
+                    raise ValueError(
+                        f"{self!r} expects {one} of {self.input_name(i)} and got "
+                        f"{show_shape(given[1:])}"
+                    )
+        elif spec is not None and not several(shape) and not spec.accepts(tuple(shape)):
             raise ValueError(
                 f"{self!r} expects inputs of {spec} and got "
                 f"{show_shape(shape[1:])}{self.advice(tuple(shape))}"
             )
+
+    def input_name(self, i: int) -> str:
+        """What one of several inputs is called in a message."""
+        return self.call_inputs[i] if 1 < len(self.call_inputs) > i else f"input {i}"
 
     def check_values(self, x: Array) -> None:
         """Raise unless the layer accepts these numbers; called once for all data, before a model is
@@ -143,12 +294,38 @@ class LayerCalls(LayerArrays):
         obeys = self.obeys_mask(x, ctx.mask)
         said = self.mask_caveat if obeys else UNUSED
         layer = self._origin or self
-        if said and not layer._warned and not ctx.mask.all():
+        if (
+            said
+            and not layer._warned
+            and any(m is not None and not m.all() for m in as_tuple(ctx.mask))
+        ):
             layer._warned = True
             warnings.warn(
                 f"{self.name}, {self!r}, was passed an input with a mask and {said}", stacklevel=2
             )
         return ctx if obeys else ctx.with_mask(None)
+
+
+def symbolic(x: Any) -> bool:
+    """Whether a layer is called on symbolic arrays; raises where they are mixed with others."""
+    if isinstance(x, Symbol):
+        return True
+    if not isinstance(x, list | tuple):
+        return False
+    found = [isinstance(item, Symbol) for item in x if item is not None]
+    if any(found) and not all(found):
+        raise TypeError(
+            "a layer was called on symbolic arrays and others together: an array that is always "
+            "the same belongs into a layer of your own, one that changes into an Input"
+        )
+    return any(found)
+
+
+def last_given(inputs: list) -> list:
+    """Without what is None at the end."""
+    while inputs[-1] is None:
+        inputs = inputs[:-1]
+    return inputs
 
 
 UNUSED = (

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from backprop.defaults import floatx
-from backprop.input_spec import Shape, SymbolicArray, described
+from backprop.input_spec import Shape, described
 from backprop.layer_calls import LayerCalls
+from backprop.nest import as_tuple, each_shape
+from backprop.symbols import Call, Symbol
 
 Array = np.ndarray
 
@@ -56,15 +58,29 @@ class LayerFace(LayerCalls):
         return tuple(self.compute_output_shape(self.input_shape))
 
     @described
-    def input(self) -> SymbolicArray:
-        """Shape and dtype of what goes in, once the layer is built."""
-        dtype = np.int64 if self.integer_input else self.dtype or floatx()
-        return SymbolicArray(self.input_shape, np.dtype(dtype), self.name)
+    def input(self) -> Any:
+        """The symbolic array that the layer was first called on, or a list of several."""
+        symbol = self._first_drawn()
+        x = symbol if symbol.call.inputs == () else symbol.call.inputs
+        return list(x) if type(x) is tuple else x
 
     @described
-    def output(self) -> SymbolicArray:
-        """Shape and dtype of what comes out, once the layer is built."""
-        return SymbolicArray(self.output_shape, np.dtype(self.dtype or floatx()), self.name)
+    def output(self) -> Any:
+        """The symbolic array that came out of its first call, or a list of several."""
+        y = self._first_drawn().call.outputs
+        return list(y) if type(y) is tuple else y
+
+    def _first_drawn(self) -> Symbol:
+        """One of the symbolic arrays of the first call. A layer in a model is drawn by that; one
+        that was only ever called on data is drawn by itself."""
+        shape = self.input_shape
+        model = self._within and self._within()
+        if not self._drawn and model is not None:
+            model.symbols()
+        if not self._drawn:
+            dtype = np.int64 if self.integer_input else self.dtype or floatx()
+            self.draw(each_shape(lambda s: Call(self).gives(s, dtype), shape), None, None, {})
+        return as_tuple(self._drawn[0])[0]
 
     @property
     def compute_dtype(self) -> str:

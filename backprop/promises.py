@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from backprop.input_spec import Shape, show_shape
+from backprop.nest import as_tuple, each_shape, several, shapes
 from backprop.registry import is_foreign
 
 Array = np.ndarray
@@ -103,20 +104,36 @@ def pair(layer: Any, result: Any) -> tuple[Any, Any]:
             f"{layer!r}.forward returned {shown(result)}: return (y, cache), y and what backward "
             "will need, None for nothing"
         )
-    if not isinstance(result[0], np.ndarray | np.generic):
-        raise TypeError(
-            f"{layer!r}.forward returned {shown(result[0])} as y: y is an array with the batch "
-            "along its first axis"
-        )
+    for y in as_tuple(result[0]):
+        if not isinstance(y, np.ndarray | np.generic):
+            raise TypeError(
+                f"{layer!r}.forward returned {shown(y)} as y: y is an array with the batch "
+                "along its first axis, or for several outputs a tuple of such"
+            )
     return result[0], result[1]
 
 
-def kept(layer: Any, x: Array, result: Any) -> tuple[Array, Any]:
+def kept(layer: Any, x: Any, result: Any) -> tuple[Any, Any]:
     """What a forward pass returned, if y has the shape and the dtype that were promised."""
     y, cache = pair(layer, result)
-    if not x.ndim:  # a single number: no batch, and nothing is promised
+    first = next(a for a in as_tuple(x) if a is not None)
+    if not first.ndim:  # a single number: no batch, and nothing is promised
         return y, cache
-    declared = declared_shape(layer, x.shape)
+    given = shapes(x)
+    declared = declared_shape(layer, given)
+    wanted = declared if several(declared) else (declared,)
+    if len(wanted) != len(as_tuple(y)):
+        raise TypeError(
+            f"{layer!r}.forward made {len(as_tuple(y))} output(s), and its compute_output_shape "
+            f"says {len(wanted)}: y is a tuple of as many arrays as there are shapes"
+        )
+    for array, shape in zip(as_tuple(y), wanted, strict=True):
+        check_output(layer, first, given, array, shape)
+    return y, cache
+
+
+def check_output(layer: Any, x: Array, given: Any, y: Array, declared: Shape) -> None:
+    """Raise unless an output has the shape that was declared, and the dtype of x."""
     if not agree(y.shape, declared):
         own = is_foreign(type(layer).compute_output_shape)
         here = f"(input_shape[0],{' ' if y.ndim > 1 else ''}{', '.join(map(str, y.shape[1:]))})"
@@ -128,7 +145,7 @@ def kept(layer: Any, x: Array, result: Any) -> tuple[Array, Any]:
         )
         batch = "" if y.shape[:1] == x.shape[:1] else "; the first axis of y is the batch, as in x"
         raise ValueError(
-            f"{layer!r}.forward made y of shape {y.shape} from x of shape {x.shape}, and {advice} "
+            f"{layer!r}.forward made y of shape {y.shape} from x of shape {given}, and {advice} "
             f"{show_shape(declared)}{batch}"
         )
     asked = x.dtype == (layer.dtype or x.dtype) and x.dtype.kind == "f"
@@ -138,25 +155,41 @@ def kept(layer: Any, x: Array, result: Any) -> tuple[Array, Any]:
             "of NumPy's such as np.sqrt(2) widen it, those of Python (2**0.5) do not, and "
             "x.dtype.type(c) or y.astype(x.dtype) see to the rest"
         )
-    return y, cache
 
 
-def declared_shape(layer: Any, shape: Shape) -> tuple[int | None, ...]:
-    """What `compute_output_shape` says, if it is a shape."""
+def declared_shape(layer: Any, shape: Any) -> Any:
+    """What `compute_output_shape` says, if it is a shape, or shapes of several outputs."""
     found = layer.compute_output_shape(tuple(shape))
-    numbers = isinstance(found, tuple | list) and all(
-        n is None or isinstance(n, int | np.integer) for n in found
-    )
-    if not numbers or not len(found) or found[0] != shape[0]:
-        raise TypeError(
-            f"{layer!r}.compute_output_shape returned {found!r} for {show_shape(shape)}: return a "
-            f"tuple that begins with the batch, as in (input_shape[0], 3)"
+    batch = next(s for s in shape if s is not None)[0] if several(shape) else shape[0]
+    for one in found if several(found) else [found]:
+        numbers = isinstance(one, tuple | list) and all(
+            n is None or isinstance(n, int | np.integer) for n in one
         )
-    return tuple(found)
+        if not numbers or not len(one) or one[0] != batch:
+            raise TypeError(
+                f"{layer!r}.compute_output_shape returned {found!r} for {show_shape(shape)}: "
+                f"return a tuple that begins with the batch, as in (input_shape[0], 3)"
+            )
+    return each_shape(tuple, found)
 
 
-def came_back(layer: Any, dx: Any, shape: Shape | None = None) -> Array:
-    """What a backward pass returned, if it is a dx for an x of this shape, None being any."""
+def came_back(layer: Any, dx: Any, shape: Any = None) -> Any:
+    """What a backward pass returned, if it is a dx for an x of this shape, None being any; for
+    several inputs, a dx or None for each."""
+    if not several(shape):
+        return one_came_back(layer, dx, shape)
+    if not isinstance(dx, tuple) or len(dx) != len(shape):
+        raise TypeError(
+            f"{layer!r}.backward returned {shown(dx)}: return a tuple with dx, or None, for each "
+            f"of its {len(shape)} inputs"
+        )
+    for d, one in zip(dx, shape, strict=True):
+        if d is not None:
+            one_came_back(layer, d, one)
+    return dx
+
+
+def one_came_back(layer: Any, dx: Any, shape: Shape | None) -> Array:
     if not isinstance(dx, np.ndarray):
         raise TypeError(
             f"{layer!r}.backward returned {shown(dx)}: return dx, dL/dx of the shape of x"

@@ -21,13 +21,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A file imports only from the lines above its own. `x` stands for x and everything in it.
 LINES = [
     ["seeds", "spelling", "tuning"],
-    ["absent"],
+    ["absent", "nest"],
     ["arguments"],
     ["construction"],
     ["defaults", "registry"],
     ["config", "backend"],
     ["random", "linalg", "parallel", "checks", "input_spec", "masks"],
-    ["context"],
+    ["context", "symbols"],
     ["initializers", "regularizers", "constraints", "archive"],
     ["variable"],
     ["parameters", "promises"],
@@ -69,6 +69,10 @@ NEIGHBOURS = [
     ("layers.containers", "layers.inputs"),
     ("layers.chain", "layers.containers"),
     ("layers.branches", "layers.containers"),
+    ("layers.wiring", "layers.containers"),
+    ("layers.wiring", "layers.chain"),
+    ("layers.wiring", "layers.inputs"),
+    ("layers.graph", "layers.*"),
     ("layers.branches", "layers.chain"),
     ("training.data", "training.reader"),
 ]

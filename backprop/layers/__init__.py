@@ -30,6 +30,7 @@ from backprop.layers.chain import Chain
 from backprop.layers.convolution import *
 from backprop.layers.dense import Dense
 from backprop.layers.embedding import Embedding, Masking
+from backprop.layers.graph import Graph
 from backprop.layers.inputs import Input, InputLayer
 from backprop.layers.noise import (
     ActivityRegularization,
@@ -61,6 +62,7 @@ __all__ = [
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
+    "Graph",
     "Input",
     "InputLayer",
     "InputSpec",

@@ -177,6 +177,7 @@ class ActivityPenalty(Layer):
     """
 
     time_local = True
+    penalises = True  # type: ignore[assignment] - whatever it is given
 
     def __init__(self, regularizer, **kwargs):
         super().__init__(**kwargs)

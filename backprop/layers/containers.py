@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Context, Layer, Shape
 from backprop.layers.inputs import InputLayer
 from backprop.promises import declared_shape
+from backprop.symbols import Symbol
 
 
 class Container(Layer):
@@ -57,8 +59,7 @@ class Container(Layer):
 
     def located_back(self, error: Exception, index: int, dy: Any) -> Exception:
         """The same error, of the backward pass of one of the layers."""
-        given = f"dy {show_shape(np.shape(dy)[1:])} {getattr(dy, 'dtype', type(dy).__name__)}"
-        return self.located(error, index, given, "the backward pass of ")
+        return self.located(error, index, f"dy {described(dy)}", "the backward pass of ")
 
     def parts(self) -> tuple[str, list[Layer]]:
         """The layers, and what each is called in a message."""
@@ -90,6 +91,8 @@ class Row(Container):
 
     def append(self, layer: Layer) -> None:
         """Put a layer at the end. A chain that was built is built again; its layers keep values."""
+        if isinstance(layer, Symbol) and isinstance(layer.layer, InputLayer):
+            layer = layer.layer
         if not isinstance(layer, Layer):
             raise TypeError(
                 f"{type(self).__name__} is made of layers and got {show_item(layer)}; "
@@ -102,7 +105,8 @@ class Row(Container):
                 )
             self.declared_shape = layer.declared_shape
         else:
-            self._claim_name(layer)
+            taken = {other.name for other in self.layers if other is not layer}
+            claim_name(type(self).__name__, layer, taken)
             if not self.layers and self.declared_shape is None:
                 self.declared_shape = layer.declared_shape
             self.__dict__["layers"].append(layer)
@@ -112,20 +116,6 @@ class Row(Container):
         if "layers" in defaults_of(type(self)):
             self._arguments["layers"] = self._entries
         self.built = False
-
-    def _claim_name(self, layer: Layer) -> None:
-        taken = {other.name for other in self.layers if other is not layer}
-        if layer.name not in taken:
-            return
-        if layer._name is not None and "name" in layer._arguments:
-            raise ValueError(
-                f"{type(self).__name__} already has a layer named {layer.name!r}; names are unique"
-            )
-        layer._name = None
-        k = 1
-        while f"{layer.name}_{k}" in taken:
-            k += 1
-        layer._name = f"{layer.name}_{k}"
 
     @property
     def integer_input(self) -> bool:
@@ -166,6 +156,32 @@ class Row(Container):
 
     def _argument(self, name, value):
         return super()._argument(name, [] if name == "layers" and value is None else value)
+
+
+def described(x: Any) -> str:
+    """An array, or several, in a message: shape without the batch, and dtype."""
+    if isinstance(x, tuple):
+        return " and ".join(map(described, x))
+    return f"{show_shape(np.shape(x)[1:])} {getattr(x, 'dtype', type(x).__name__)}"
+
+
+def claim_name(who: str, layer: Layer, taken: set[str]) -> None:
+    """Give a layer another name than those that are taken; one that was chosen is an error."""
+    if layer.name not in taken:
+        return
+    if layer._name is not None and "name" in layer._arguments:
+        raise ValueError(f"{who} already has a layer named {layer.name!r}; names are unique")
+    layer._name = None
+    k = 1
+    while f"{layer.name}_{k}" in taken:
+        k += 1
+    layer._name = f"{layer.name}_{k}"
+
+
+def take_in(container: Any, layers: Iterable[Layer]) -> None:
+    """Let layers know, without holding on to it, the model that they stand in: it can draw them."""
+    for layer in layers:
+        layer.__dict__["_within"] = weakref.ref(container)
 
 
 class Layers(list):

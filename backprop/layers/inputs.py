@@ -7,6 +7,7 @@ import numpy as np
 from backprop.checks import integer
 from backprop.defaults import floatx
 from backprop.layer import INFERENCE, Layer, Shape
+from backprop.symbols import Call, Symbol
 
 
 class InputLayer(Layer):
@@ -48,6 +49,13 @@ class InputLayer(Layer):
         """With the batch axis."""
         return self.batch_shape
 
+    def symbol(self) -> Symbol:
+        """What it stands for; one for all calls."""
+        if not self._drawn:
+            call = Call(self)
+            self.__dict__["_drawn"] = (call.gives(self.batch_shape, self.dtype),)
+        return self._drawn[0]
+
     def forward(self, x, ctx=INFERENCE):
         return x, None
 
@@ -55,10 +63,26 @@ class InputLayer(Layer):
         return dy
 
 
-def Input(
-    shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, **others
-) -> InputLayer:
-    """Declare the shape of a model's input, as the first entry of a `Sequential`.
+class AsFloat(Layer):
+    """y = x as numbers of the layer's dtype. Integers have no derivative.
+
+    A `Graph` puts it where an input of integers goes to a layer that multiplies as well as to one
+    that looks things up.
+    """
+
+    integer_input = True
+    time_local = True
+
+    def forward(self, x, ctx=INFERENCE):
+        return x.astype(self.dtype or floatx()), None
+
+    def backward(self, dy, cache):
+        return np.zeros_like(dy)
+
+
+def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, **others) -> Symbol:
+    """What will go into a model: a symbolic array to call layers on, for `Model`, or the first
+    entry of a `Sequential`, which takes its shape.
 
     Parameters
     ----------
@@ -79,5 +103,8 @@ def Input(
     >>> import backprop as bp
     >>> bp.Sequential([bp.Input((3,)), bp.layers.Dense(2)]).output_shape
     (None, 2)
+    >>> x = bp.Input((3,))
+    >>> bp.Model(x, bp.layers.Dense(2)(x)).output_shape
+    (None, 2)
     """
-    return InputLayer(shape, batch_size, dtype, batch_shape, name, **others)
+    return InputLayer(shape, batch_size, dtype, batch_shape, name, **others).symbol()

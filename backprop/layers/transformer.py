@@ -200,7 +200,7 @@ class TransformerBlock(Container):
         return twin
 
     def __getstate__(self):
-        return self.__dict__ | {"_twin": None}
+        return super().__getstate__() | {"_twin": None}
 
     def replica(self, memo=None):
         twin = super().replica(memo)

@@ -7,12 +7,14 @@ import json
 from backprop import saving
 from backprop.absent import face
 from backprop.config import Registry, custom_object_scope, deserialize
+from backprop.models.base import BaseModel
 from backprop.models.cloning import clone_model
+from backprop.models.model import Model
 from backprop.models.sequential import Sequential
 
-__all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+__all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
-registry = Registry("models", [Sequential], base=Sequential)
+registry = Registry("models", [Model, Sequential], base=BaseModel)
 
 
 def model_from_json(json_string: str, custom_objects=None) -> Sequential:

@@ -9,7 +9,6 @@ from typing import Any
 from backprop import saving
 from backprop.config import serialize
 from backprop.generation import generate
-from backprop.input_spec import SymbolicArray
 from backprop.layer import Array
 from backprop.summary import summary
 
@@ -37,19 +36,6 @@ class Habits:
     run_eagerly = Fixed(True, "every run is eager, there is no graph to compile")
     jit_compile = Fixed(False, "there is nothing to compile")
     steps_per_execution = Fixed(1, "there is nothing to compile")
-
-    input: Any
-    output: Any
-
-    @property
-    def inputs(self) -> list[SymbolicArray]:
-        """Shape and dtype of the input, as the one of a list."""
-        return [self.input]
-
-    @property
-    def outputs(self) -> list[SymbolicArray]:
-        """Shape and dtype of the output, as the one of a list."""
-        return [self.output]
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Optimizer, loss and metrics as JSON can hold them; None before `compile`."""

@@ -6,18 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from backprop.defaults import float_dtype, floatx
-from backprop.layer import Array, Layer
+from backprop.input_spec import fits
+from backprop.layer import Layer
 from backprop.layers.chain import Chain
+from backprop.layers.containers import take_in
 from backprop.layers.inputs import InputLayer
-from backprop.models.habits import Habits
-from backprop.models.trained import Trained
-from backprop.spelling import nearest
-from backprop.training.hooks import refuse
-from backprop.training.trainer import Trainer
-from backprop.vector import ParameterVector
+from backprop.models.base import BaseModel
+from backprop.symbols import Symbol
 
 
-class Sequential(Trained, Habits, Chain):
+class Sequential(BaseModel, Chain):
     """A model: layers one behind the other, trained by back-propagation.
 
     Parameters
@@ -67,16 +65,9 @@ class Sequential(Trained, Habits, Chain):
         *,
         dtype=None,
     ):
-        self.trainer: Trainer | None = None
-        self.history: Any = None
-        self.stop_training = False
-        self._vector: ParameterVector | None = None
+        self._begin()
         super().__init__(layers, trainable=trainable, name=name, dtype=dtype)
         self._build_if_declared()
-
-    def __call__(self, inputs, training: bool = False, mask: Array | None = None) -> Array:
-        refuse(type(self))
-        return super().__call__(inputs, training, mask)
 
     # ------------------------------------------------------------------ the stack of layers
 
@@ -145,7 +136,20 @@ class Sequential(Trained, Habits, Chain):
                 f"{tuple(input_shape)[1:]}"
             )
         super().build(tuple(input_shape))
+        take_in(self, self.layers)
+        self.__dict__["_ends"] = None
         _ = self.parameters  # lay them now: whoever takes an array from a layer takes the model's
+
+    def symbols(self) -> tuple[list[Symbol], list[Symbol]]:
+        """The symbolic arrays that go in and come out."""
+        if self._ends is None:
+            door = next((e for e in self._entries[:1] if isinstance(e, InputLayer)), None)
+            door = door or InputLayer(batch_shape=self.input_shape, dtype=self.dtype)
+            x = y = door.symbol()
+            for layer in self.layers:
+                y = layer.draw(y, None, None, {})
+            self.__dict__["_ends"] = ([x], [y])
+        return self._ends
 
     def check_input(self, shape):
         declared = self.declared_shape
@@ -160,21 +164,6 @@ class Sequential(Trained, Habits, Chain):
         super().check_input(shape)
 
     @property
-    def parameters(self) -> ParameterVector:
-        """All trainable values as one vector, all gradients as another."""
-        self._require_built("parameters")
-        if self._vector is None:
-            self._vector = ParameterVector(p for p in self.arrays() if p.gradient is not None)
-        return self._vector
-
-    def _require_built(self, what: str) -> None:
-        if not self.built:
-            raise ValueError(
-                f"{self.name} is not built yet, so it has no {what}: give it an Input, call it on "
-                "data, or build((None, ...))"
-            )
-
-    @property
     def input_shape(self):
         """With the batch axis."""
         self._require_built("input_shape")
@@ -186,24 +175,6 @@ class Sequential(Trained, Habits, Chain):
     def output_shape(self):
         """With the batch axis."""
         return self.compute_output_shape(self.input_shape)
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """A layer by its name or its place."""
-        if (name is None) == (index is None):
-            raise ValueError("get_layer() takes a name or an index")
-        if index is not None:
-            if not -len(self.layers) <= index < len(self.layers):
-                raise ValueError(
-                    f"{self.name} has {len(self.layers)} layers and was asked for number {index}"
-                )
-            return self.layers[index]
-        names = [layer.name for layer in self.layers]
-        if name not in names:
-            raise ValueError(
-                f"{self.name} has no layer {name!r}{nearest(name, names)}; "
-                f"it has {', '.join(names)}"
-            )
-        return self.layers[names.index(name)]
 
     # ------------------------------------------------------------------ configuration, files, text
 
@@ -225,19 +196,3 @@ class Sequential(Trained, Habits, Chain):
         if shape:
             model.build(tuple(shape))
         return model
-
-    def __getstate__(self):
-        return self.__dict__ | {"_vector": None}
-
-    def __setstate__(self, state):
-        self.__dict__ |= state
-        for p in (p for layer in self.walk() for p in layer._parameters.values()):
-            p.memory = None
-
-
-def fits(shape, declared) -> bool:
-    """Whether a shape is one that was declared; None is free."""
-    return len(shape) == len(declared) and all(
-        want is None or have is None or want == have
-        for have, want in zip(shape[1:], declared[1:], strict=True)
-    )

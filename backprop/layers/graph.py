@@ -1,0 +1,431 @@
+"""Back-propagation in a graph: where the way forks, what comes back is summed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.arguments import parameters_of
+from backprop.context import Context, Logits
+from backprop.input_spec import fits, show_shape
+from backprop.layer import Array, Layer
+from backprop.layers.chain import add_up, repeated
+from backprop.layers.containers import Container, Layers, described, take_in
+from backprop.layers.wiring import (
+    Places,
+    Wiring,
+    drawn_again,
+    replayed,
+    steps_of,
+    wired,
+)
+from backprop.masks import cleaned
+from backprop.nest import as_one, as_tuple, each, leaves, matched, packed, several
+from backprop.parameters import Parameter
+from backprop.promises import came_back, declared_shape
+from backprop.registry import (
+    as_one as as_one_configuration,
+    being_read,
+    being_written,
+    custom_object_scope,
+    deserialize,
+    serialize,
+)
+from backprop.symbols import Symbol
+
+
+class Graph(Container):
+    """y = f(x): steps, each a layer that reads what the inputs are or earlier steps have written.
+
+        v: all arrays of a pass, the inputs first    v[writes] = layer(v[reads]), step by step
+
+    What comes back to an array is the sum of what each step that reads it passes back, complete
+    once all of these are reversed:
+
+        dv[reads] += layer.backward(dv[writes]), from the last step to the first
+
+    A layer that stands in several steps has one set of values, whose gradient is the sum over its
+    steps. A `Chain` is the graph in which each step reads what the one before it wrote.
+
+    Parameters
+    ----------
+    inputs, outputs : Symbol, or lists and dicts of them
+        What `Input` and the calls of layers return.
+    trainable : bool, default True
+    name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If an output depends on what is no input, nothing depends on an input, or two layers were
+        given one name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Dense, Graph, Input
+    >>> x = Input((2,))
+    >>> h = Dense(3, activation="relu")(x)
+    >>> narrow, wide = Graph(x, [Dense(1)(h), Dense(4)(h)])(np.ones((5, 2)))
+    >>> narrow.shape, wide.shape
+    ((5, 1), (5, 4))
+    """
+
+    several_inputs = True
+    _ends = None
+
+    def __init__(self, inputs: Any, outputs: Any, trainable: bool = True, name: Any = None):
+        super().__init__(name=name)
+        self._wire(wired(type(self).__name__, inputs, outputs))
+        if not trainable:
+            self.trainable = False
+
+    def _wire(self, wiring: Wiring) -> None:
+        """Become what was drawn; the drawing itself is not kept."""
+        for end in ("inputs", "outputs"):
+            self._arguments.pop(end, None)
+        self.__dict__["layers"] = wiring.layers
+        self._wiring = wiring
+        self._into = tuple(leaves(wiring.inputs))
+        self._steps, self._size, self._out, self.integer_input = steps_of(wiring)
+        self._again = repeated([step.layer for step in self._steps])
+        dtypes = {layer.dtype for layer in wiring.layers if layer.arrays()}
+        if len(dtypes) > 1:
+            raise ValueError(
+                f"{self.name} has layers of {' and '.join(sorted(map(str, dtypes)))}: choose one "
+                "dtype for the whole model"
+            )
+        self.adopt_dtype(next(iter(dtypes), None))
+        self.changes_mask = any(layer.changes_mask for layer in wiring.layers)
+        self._tried, self._reversed = frozenset(), False
+        self.build_shape = as_one([wiring.shapes[i] for i in self._into])
+        self.built = True
+        take_in(self, wiring.layers)
+
+    # ------------------------------------------------------------------ forward
+
+    def propagate(self, x, ctx):
+        values, masks = [None] * self._size, [None] * self._size
+        put(values, self._into, clean(x, ctx.mask))
+        put_masks(masks, self._into, ctx.mask)
+        caches: list[Any] = []
+        tried = ctx.training in self._tried
+        plain = tried and ctx.mask is None and not self.changes_mask
+        step, given = self._steps[0], x
+        try:
+            for step in self._steps:
+                given = take(values, step.reads)
+                own = ctx if step.training is None else ctx.with_training(step.training)
+                if plain:
+                    y, cache = step.layer.forward(given, own)
+                else:
+                    own = own.with_mask(take_masks(masks, step.reads))
+                    run = step.layer.propagate if tried else step.layer.try_out
+                    y, cache, mask = run(given, own)
+                    if mask is not own.mask:
+                        y = clean(y, mask)
+                    put_masks(masks, step.writes, mask)
+                put(values, step.writes, y)
+                for place in step.over:  # nobody reads it any more
+                    values[place] = None
+                if ctx.backward:
+                    caches.append((cache, each(nothing, y)) if step.may_be_unused else cache)
+                cache = None  # in inference nothing outlives its layer
+        except Exception as error:
+            raise self.located(error, step.place, described(given)) from error
+        if not tried:
+            self._tried |= {ctx.training}
+        caches.append(each(nothing, x))
+        return take(values, as_one(self._out)), caches, take_masks(masks, as_one(self._out))
+
+    # ------------------------------------------------------------------ backward
+
+    def backward(self, dy, caches):
+        return self._reverse(dy, caches, True)
+
+    def backward_params(self, dy, caches):
+        self._reverse(dy, caches, False)
+
+    def backward_logits(self, dz, caches, *, dx=True):
+        return self._reverse(dz if len(self._out) > 1 else Logits(dz), caches, dx)
+
+    def _reverse(self, dy, caches, dx: bool) -> Any:
+        """Walk back, to all inputs where dL/dx is wanted, else as far as there is a gradient to
+        set."""
+        *caches, blank = caches
+        grads = Gradients(self._size)
+        grads.add(self._out, as_tuple(dy))
+        again: list[tuple[Parameter, Array]] = []
+        known, step, d = self._reversed, self._steps[-1], dy
+        try:
+            for i in range(len(self._steps) - 1, -1, -1):
+                step, cache = self._steps[i], caches[i]
+                wanted = dx or step.below
+                d = grads.take(step.writes)
+                if step.may_be_unused:
+                    cache, zeros = cache
+                    d = filled(d, zeros)
+                if type(d) is Logits:
+                    found = step.layer.backward_logits(d.dz, cache, dx=wanted)
+                elif d is None:  # an output that nobody used: no gradient comes from there
+                    silence(step.layer)
+                    wanted = False
+                elif wanted:
+                    found = step.layer.backward(d, cache)
+                elif step.learns:
+                    step.layer.backward_params(d, cache)
+                if wanted:
+                    if not known:
+                        read = each(self._wiring.shapes.__getitem__, step.reads)
+                        came_back(step.layer, found, read)
+                    grads.add(step.reads, found)
+                again += [(p, p.gradient.copy()) for p in self._again[i]]
+        except Exception as error:
+            raise self.located_back(error, step.place, d) from error
+        self._reversed = True
+        add_up(again)
+        return filled(grads.take(as_one(self._into)), blank) if dx else None
+
+    # ------------------------------------------------------------------ at the border
+
+    def gather(self, *inputs, mask=None, **named):
+        (x,) = inputs or (named.pop("inputs"),)
+        x = self.in_order(x)
+        return super().gather(x, mask=None if mask is None else self.in_order(mask), **named)
+
+    def in_order(self, given: Any) -> Any:
+        """What is given for the inputs, as lists and dicts like those that were drawn or as a dict
+        by their names: a tuple in their order, or the one."""
+        structure = self._wiring.inputs
+        return as_one(matched(given, structure, self.input_names, self.name, "input"))
+
+    def arranged(self, y):
+        return packed(self._wiring.outputs, as_tuple(y)) if len(self._out) > 1 else y
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, an `InputLayer` for each input among them, in Keras' order: a list to
+        read."""
+        return Layers(self.__dict__["layers"])
+
+    @layers.setter
+    def layers(self, layers: Any) -> None:
+        raise AttributeError(f"the layers of {self.name} are those that were drawn: draw another")
+
+    def parts(self):
+        return "layer", self.layers
+
+    @property
+    def doors(self) -> list[Any]:
+        """The `InputLayer` of each input, in order."""
+        return self._wiring.doors
+
+    @property
+    def ends_in_softmax(self) -> Any:
+        """Whether y is a softmax that nothing else reads; for several outputs, of each."""
+        read = {place for step in self._steps for place in as_tuple(step.reads)}
+        made = {step.writes: step.layer for step in self._steps}
+        return as_one(
+            tuple(
+                place in made
+                and made[place].ends_in_softmax
+                and place not in read
+                and self._out.count(place) == 1
+                for place in self._out
+            )
+        )
+
+    def check_input(self, shape):
+        names = self.input_names
+        given = as_tuple(shape) if several(shape) else (tuple(shape),)
+        if len(given) != len(names):
+            raise ValueError(
+                f"{self.name} has {len(names)} input(s), {', '.join(names)}, and got {len(given)}"
+            )
+        for door, one in zip(self.doors, given, strict=True):
+            if not fits(one, door.batch_shape):
+                advice = ""
+                if fits((None, *one), door.batch_shape):
+                    advice = ", which is a single sample: give x[np.newaxis]"
+                raise ValueError(
+                    f"{self.name} expects its input {door.name!r} to be of shape "
+                    f"{show_shape(door.batch_shape[1:])} and got {show_shape(one[1:])}{advice}"
+                )
+
+    def compute_output_shape(self, input_shape):
+        known: list[Any] = [None] * self._size
+        put(known, self._into, input_shape if len(self._into) > 1 else (input_shape,))
+        for step in self._steps:
+            given = take(known, step.reads)
+            try:
+                put(known, step.writes, declared_shape(step.layer, given))
+            except Exception as error:
+                raise self.located(error, step.place, show_shape(given[1:])) from error
+        return take(known, as_one(self._out))
+
+    def compute_mask(self, x, mask) -> Any:
+        if mask is None and not self.changes_mask:
+            return None
+        return self.propagate(x, Context(mask=mask, backward=False))[2]
+
+    def symbols(self) -> tuple[list[Symbol], list[Symbol]]:
+        """The symbolic arrays that go in and come out."""
+        if self._ends is None:
+            self.__dict__["_ends"] = drawn_again(self._wiring)
+        return self._ends
+
+    def __setstate__(self, state):
+        self.__dict__ |= state
+        take_in(self, self.layers)
+
+    # ------------------------------------------------------------------ step by step
+
+    @property
+    def can_step(self):
+        ends = len(self._into) == len(self._out) == 1
+        return ends and all(step.layer.can_step for step in self._steps)
+
+    def step(self, x, memory):
+        values, after = [None] * self._size, []
+        put(values, self._into, as_tuple(x))
+        for step, before in zip(self._steps, memory or [None] * len(self._steps), strict=True):
+            y, found = step.layer.step(take(values, step.reads), before)
+            put(values, step.writes, y)
+            after.append(found)
+        return take(values, as_one(self._out)), after
+
+    # ------------------------------------------------------------------ configuration
+
+    def __repr__(self) -> str:
+        if "inputs" not in parameters_of(type(self)):
+            return super().__repr__()
+        names = ", ".join(door.name for door in self.doors)
+        return f"<{type(self).__name__} {self.name}: {names} -> {', '.join(self.output_names)}>"
+
+    @property
+    def input_names(self) -> list[str]:
+        return [door.name for door in self.doors]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Of the layers that make the outputs."""
+        made = {p: call.layer.name for call in self._wiring.calls for p in as_tuple(call.writes)}
+        made |= dict(zip(self._into, self.input_names, strict=True))
+        return [made[place] for place in leaves(self._wiring.outputs)]
+
+    @as_one_configuration(being_written)
+    def get_config(self) -> dict[str, Any]:
+        """Name, layers, and the calls that connect them."""
+        config = super().get_config()
+        if "inputs" not in parameters_of(type(self)):
+            return config  # of a class whose constructor draws
+        wiring = self._wiring
+        index = {id(layer): i for i, layer in enumerate(wiring.layers)}
+        return config | {
+            "layers": serialize(wiring.layers),
+            "calls": [[index[id(call.layer)], call.reads, call.training] for call in wiring.calls],
+            "inputs": packed(wiring.inputs, [index[id(door)] for door in wiring.doors]),
+            "outputs": wiring.outputs,
+        }
+
+    @classmethod
+    @as_one_configuration(being_read)
+    def from_config(cls, config, custom_objects=None):
+        """A graph of the same layers, connected alike, with fresh values."""
+        if "inputs" not in parameters_of(cls):
+            return super().from_config(config, custom_objects)
+        with custom_object_scope(custom_objects or {}):
+            layers = deserialize(config["layers"])
+            ends = replayed(cls.__name__, layers, config)
+            return cls(*ends, trainable=config.get("trainable", True), name=config.get("name"))
+
+
+def take(values: list, places: Places) -> Any:
+    """The arrays at these places, or at the one."""
+    if type(places) is int:
+        return values[places]
+    return tuple([None if place is None else values[place] for place in places])
+
+
+def put(values: list, places: Places, y: Any) -> None:
+    """Put arrays at their places, or the one at its."""
+    if type(places) is int:
+        values[places] = y
+    else:
+        for place, array in zip(places, as_tuple(y), strict=True):
+            values[place] = array
+
+
+def take_masks(masks: list, places: Places) -> Any:
+    """The masks of some arrays; None where none of them has one."""
+    found = take(masks, places)
+    return None if type(found) is tuple and all(mask is None for mask in found) else found
+
+
+def put_masks(masks: list, places: Places, mask: Any) -> None:
+    if mask is not None:
+        put(masks, places, mask)
+
+
+def clean(x: Any, mask: Any) -> Any:
+    """Arrays without what is not finite at masked steps."""
+    if type(x) is tuple and mask is not None:
+        return tuple([cleaned(a, m) for a, m in zip(x, mask, strict=True)])
+    return x if mask is None else cleaned(x, mask)
+
+
+def nothing(a: Array) -> Array:
+    """Zeros of an array's shape, that take no memory."""
+    return np.broadcast_to(np.zeros((), a.dtype), a.shape)
+
+
+def filled(d: Any, zeros: Any) -> Any:
+    """What came back, and zeros where nothing did."""
+    if type(zeros) is not tuple:
+        return zeros if d is None else d
+    found = (None,) * len(zeros) if d is None else d
+    return tuple([z if one is None else one for one, z in zip(found, zeros, strict=True)])
+
+
+def silence(layer: Layer) -> None:
+    """No gradient: nothing of what the layer put out has been used."""
+    for p in layer.arrays():
+        if p.gradient is not None:
+            p.gradient[...] = 0
+
+
+class Gradients:
+    """What came back to each array of a pass: the sum of what those that read it passed back.
+
+    What a layer returned may be an array of another's, such as its own dy; so a sum is a new array.
+    """
+
+    def __init__(self, size: int):
+        self.found: list[Any] = [None] * size
+        self.ours: set[int] = set()
+
+    def add(self, places: Places, dx: Any) -> None:
+        if type(places) is int:
+            self._add(places, dx)
+        else:
+            for place, d in zip(places, dx, strict=True):
+                if d is not None and place is not None:
+                    self._add(place, d)
+
+    def _add(self, place: int, d: Array) -> None:
+        before = self.found[place]
+        if before is None:
+            self.found[place] = d
+        elif place in self.ours:
+            before += d
+        else:
+            self.found[place] = before + d
+            self.ours.add(place)
+
+    def take(self, places: Places) -> Any:
+        """What came back; None where nothing did."""
+        found = take(self.found, places)
+        return None if type(found) is tuple and all(d is None for d in found) else found
