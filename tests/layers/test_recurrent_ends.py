@@ -180,7 +180,7 @@ def test_a_stateful_layer_goes_on_from_states_that_it_is_given(kind):
     layer(x)
     first = starts(layer, x)
 
-    y, *last = layer(x, initial_state=first)
+    _, *last = layer(x, initial_state=first)
     kept = [state.copy() for state in layer.states]
     after = layer(x)
 
@@ -190,18 +190,17 @@ def test_a_stateful_layer_goes_on_from_states_that_it_is_given(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_states_that_are_returned_are_the_users(kind):
+@pytest.mark.parametrize("sequences", [False, True])
+def test_states_that_are_returned_are_the_users(kind, sequences):
     x = normal(2, 3, 2)
-    layer = ending(kind, x, 3)
+    layer = ending(kind, x, 3, return_sequences=sequences)
 
-    for sequences in (False, True):
-        layer.return_sequences = sequences
-        y, cache = layer.forward(x)
-        for a in y:
-            a[...] = np.nan
-        dx = layer.backward(tuple(np.ones_like(a) for a in y), cache)
+    y, cache = layer.forward(x)
+    for a in y:
+        a[...] = np.nan
+    dx = layer.backward(tuple(np.ones_like(a) for a in y), cache)
 
-        assert np.isfinite(dx).all()
+    assert np.isfinite(dx).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,6 +12,7 @@ from backprop.layer import InputSpec
 from backprop.layers.recurrent.convolutions import Convolution
 from backprop.layers.recurrent.loop import Recurrent, Tape
 from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT
+from backprop.layers.recurrent.time import sequence_shape
 from backprop.layers.windows import (
     Windows,
     shape_back,
@@ -19,7 +20,6 @@ from backprop.layers.windows import (
     standard_format,
     standard_padding,
 )
-from backprop.nest import several
 
 
 class Images(Recurrent):
@@ -61,7 +61,7 @@ class Images(Recurrent):
         self.input_spec = InputSpec(ndim=self.axes + 3)
 
     def build(self, input_shape):
-        input_shape, *_ = input_shape if several(input_shape) else (input_shape,)
+        input_shape = sequence_shape(input_shape)
         *sizes, channels = shape_last(self._one_step(input_shape), self.data_format)[1:]
         if None in sizes:
             raise ValueError(
@@ -89,8 +89,7 @@ class Images(Recurrent):
 
     def check_input(self, shape):
         super().check_input(shape)
-        shape, *_ = shape if several(shape) else (shape,)
-        sizes = shape_last(self._one_step(shape), self.data_format)[1:-1]
+        sizes = shape_last(self._one_step(sequence_shape(shape)), self.data_format)[1:-1]
         if any(count is not None and count < 1 for count in self.windows.counts(tuple(sizes))):
             raise ValueError(
                 f"{self!r} has a window larger than its input of {show_shape(shape[1:])}; take "

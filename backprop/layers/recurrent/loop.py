@@ -256,9 +256,10 @@ class Recurrent(OverTime):
         return self.return_sequences and not self.go_backwards and not self.stateful
 
     def step(self, x, memory):
-        states = self._initial_states(x) if memory is None else memory
-        y, _, tape = self.run(x, PREDICT, states)
-        return y, self._last_states(tape)
+        x, *given = as_tuple(x)
+        y, _, tape = self.run(x, PREDICT, memory or given or self._initial_states(x))
+        states = self._last_states(tape)
+        return self.with_states(y, states), states
 
 
 def old_where_masked(held: Array, old: list[Array], new: list[Array]) -> list[Array]:

@@ -129,6 +129,11 @@ class LSTM(Memory, Units, kw_only=True, by_position=True):
     where the sums over time (and batch) are one product each, after the loop. At a masked step
     h = h₋ and c = c₋: dh and dc pass it unchanged, and its dz is 0.
 
+    Before the first step h and c are 0, or what is given: (x, h, c) in the place of x. The dh₋ and
+    dc₋ of the first step are then dL/dh and dL/dc of these. With `return_state` y is (y, h, c), the
+    h and c behind the last step, and what comes back for them is the dh and dc that the loop begins
+    with: where y is the last h too, the two of its gradients add up.
+
     Parameters
     ----------
     units : int
@@ -152,9 +157,10 @@ class LSTM(Memory, Units, kw_only=True, by_position=True):
     return_sequences : bool, default False
         Whether y is h at all steps.
     return_state : bool, default False
-        Only False: a layer gives one array.
+        Whether the last h and c are outputs too, behind y.
     go_backwards : bool, default False
-        Go from the last step to the first; with `return_sequences` the outputs stand in that order.
+        Go from the last step to the first; with `return_sequences` the outputs stand in that order,
+        and the last h and c are those at the first.
     stateful : bool, default False
         Start each batch with the states that the one before ended with, sequence by sequence; no
         gradient flows between batches. The states are no weights: a checkpoint of a run has them, a
@@ -189,6 +195,9 @@ class LSTM(Memory, Units, kw_only=True, by_position=True):
     >>> x = np.zeros((2, 5, 3))
     >>> LSTM(4)(x).shape, LSTM(4, return_sequences=True)(x).shape
     ((2, 4), (2, 5, 4))
+    >>> y, h, c = LSTM(4, return_state=True)(x)
+    >>> LSTM(4, return_sequences=True)(np.zeros((2, 7, 1)), initial_state=[h, c]).shape
+    (2, 7, 4)
     """
 
     use_cudnn: Annotated[Any, choice("auto", True, False)] = argument(

@@ -11,12 +11,13 @@ import numpy as np
 from backprop.arguments import argument
 from backprop.checks import Fraction
 from backprop.constraints import ConstraintLike
+from backprop.defaults import floatx
 from backprop.initializers import InitializerLike
 from backprop.input_spec import Shape
 from backprop.layer import INFERENCE, Array, Context, Layer
 from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.kernels import KernelAndBias
-from backprop.nest import as_tuple, several
+from backprop.nest import as_tuple, each, several
 from backprop.regularizers import RegularizerLike
 
 
@@ -60,6 +61,7 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
     in_order_of_x = False
 
     changeable = ("dropout", "recurrent_dropout", "zero_output_for_mask")
+    call_inputs = ("sequences", "initial_state")
 
     def compute_mask(self, x, mask):
         mask = as_tuple(mask)[0]
@@ -68,7 +70,7 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
         return self.with_states(mask, [None] * self.state_count)
 
     def compute_output_shape(self, input_shape):
-        shape, *_ = input_shape if several(input_shape) else (input_shape,)
+        shape = sequence_shape(input_shape)
         state = self.state_shape(shape)
         y = (shape[0], shape[1], *state[1:]) if self.return_sequences else state
         return self.with_states(y, [state] * self.state_count)
@@ -111,36 +113,37 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
 
     # ------------------------------------------------------------------ states
 
-    def __call__(
-        self,
-        sequences,
-        training: bool = False,
-        mask: Array | None = None,
-        initial_state: Any = None,
-    ) -> Array:
-        """y for x, from zeros, from the states that were kept, or from those that are given.
+    def gather(self, sequences=None, initial_state=None, *, mask=None, **named):
+        """What a call gives: x, and where it starts.
 
         Parameters
         ----------
         sequences : array_like of shape (N, T, ...)
-            x.
+            x; or a tuple of it and the first states.
+        initial_state : array or list of arrays, optional
+            The first states: one for each, such as (N, units), what a layer with `return_state`
+            returned behind y, or `states` of a stateful one. Default: zeros, or with `stateful`
+            those that were kept.
         training : bool, default False
         mask : array_like of bool, (N, T), optional
-        initial_state : array or list of arrays, optional
-            One for each state, such as (N, units), or `carry` of a stateful layer. For a run by
-            hand: inside a model, and for gradients, states start at zeros or are kept by
-            ``stateful=True``.
         """
+        x, mask, options = super().gather(sequences, mask=mask, **named)
+        if initial_state is not None:
+            x = (*as_tuple(x), *states_in(initial_state))
+        if type(x) is tuple and mask is not None:
+            mask = (*as_tuple(mask), *[None] * (len(x) - len(as_tuple(mask))))
+        return x, mask, options
+
+    def compute(self, x, training, mask):
         if self.stateful and not self.built:
-            self.build(np.shape(sequences))  # with the size of the batch, whose states are kept
-        if initial_state is None:
-            return super().__call__(sequences, training, mask)
-        x = self.cast(np.asarray(sequences))
-        self.build((None, *x.shape[1:]))
-        states = [self.cast(np.asarray(state)) for state in states_in(initial_state)]
-        self.check_input((x.shape, *(state.shape for state in states)))
-        mask = None if mask is None else self.fit_mask(mask, x.shape)
-        return self.forward((x, *states), Context(training, mask, backward=False))[0]
+            self.build(each(np.shape, x))  # with the size of the batch, whose states are kept
+        return super().compute(x, training, mask)
+
+    def get_initial_state(self, batch_size: int) -> list[Array]:
+        """The states that a sequence starts from if it is given none: zeros, one for each."""
+        around = sequence_shape(self.build_shape)[1:] if self.built else ()
+        shape = self.state_shape((batch_size, *around))
+        return [np.zeros(shape, self.dtype or floatx()) for _ in range(self.state_count)]
 
     def run(self, x: Array, ctx: Context, states: list[Array]) -> tuple[Array, list[Array], Any]:
         """y, the last states and a cache, from these states, each (N, ...); a subclass writes
@@ -241,6 +244,11 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
         if rate < 1:  # at 1 nothing is left that could be scaled up
             kept /= dtype.type(1 - rate)
         return kept
+
+
+def sequence_shape(shape: Shape) -> Shape:
+    """Of a sequence, where it may stand alone or before its first states."""
+    return shape[0] if several(shape) else shape
 
 
 def states_in(given: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from backprop.layer import Array, Context, InputSpec
 from backprop.layers.recurrent.beside import stretches
 from backprop.layers.recurrent.loop import Recurrent, Tape
 from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT, Name, Product
-from backprop.nest import several
+from backprop.layers.recurrent.time import sequence_shape
 from backprop.tuning import STRETCH
 
 
@@ -42,7 +42,7 @@ class Units(Unrolled):
     input_spec = InputSpec(ndim=3)
 
     def build(self, input_shape):
-        input_shape, *_ = input_shape if several(input_shape) else (input_shape,)
+        input_shape = sequence_shape(input_shape)
         n, width = input_shape[-1], self.gates * self.units
         self.make_weights((n, width), (self.units, width), self.bias_shape())
         self.make_carry(input_shape)
