@@ -20,8 +20,8 @@ HOLES = np.array([[True, True, False, False], [False, True, False, True], [False
 
 def starts(layer, x, seed=7):
     """Generic first states."""
-    shape = layer.state_shape(x.shape)
-    return [normal(*shape, seed=seed + i) for i in range(layer.state_count)]
+    shapes = layer.state_shapes(x.shape)
+    return [normal(*shape, seed=seed + i) for i, shape in enumerate(shapes)]
 
 
 def ending(kind, x, *arguments, **options):

@@ -18,6 +18,7 @@ from backprop.layer import PREDICT, Array, Context
 from backprop.layers.recurrent.beside import follow, pays
 from backprop.layers.recurrent.inplace import InPlace, in_place
 from backprop.layers.recurrent.time import OverTime
+from backprop.layers.recurrent.weights import Dropping, Weighted
 from backprop.linalg import rows_of
 from backprop.masks import only_real
 from backprop.nest import as_tuple
@@ -69,7 +70,7 @@ class Tape:
     sums: list[Any] = field(default_factory=list)
 
 
-class Recurrent(OverTime):
+class Recurrent(Weighted, Dropping, OverTime, kw_only=True, by_position=True):
     """states[t] = step(x[t], states[t-1]), and y is the first of the states, at the end or always.
 
     A layer says the `order` in which the blocks of its z are Keras' gates, and writes
@@ -94,6 +95,7 @@ class Recurrent(OverTime):
     its dz is 0.
     """
 
+    changeable = ("dropout", "recurrent_dropout", "zero_output_for_mask")
     order = (0,)
     threads = True  # whether to use a second one; not where the products do so themselves
     axis_of_units = -1
@@ -127,6 +129,13 @@ class Recurrent(OverTime):
     def connect(self, tape: Tape) -> None:
         raise TypeError(f"{type(self).__name__} has no connect(self, tape): write one")
 
+    def state_shapes(self, input_shape):
+        return [self.state_shape(input_shape)] * self.state_count
+
+    def state_shape(self, input_shape: Shape) -> Shape:
+        """Of each state for a sequence of this shape, both with the batch; a subclass writes it."""
+        raise TypeError(f"{type(self).__name__} has no state_shape(self, input_shape): write one")
+
     # ------------------------------------------------------------------ forwards
 
     def run(self, x, ctx, states):
@@ -144,7 +153,7 @@ class Recurrent(OverTime):
         )
         last = self._last_states(tape) if self.stateful or self.return_state else []
         if self.stateful:
-            self.carry = np.stack(last)
+            self.keep(last)
         return self._output(tape), last, tape
 
     def _walk(self, tape: Tape, at: slice, ctx: Context) -> None:
@@ -257,7 +266,7 @@ class Recurrent(OverTime):
 
     def step(self, x, memory):
         x, *given = as_tuple(x)
-        y, _, tape = self.run(x, PREDICT, memory or given or self._initial_states(x))
+        y, _, tape = self.run(x, PREDICT, memory or given or self.initial_states(x))
         states = self._last_states(tape)
         return self.with_states(y, states), states
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import choice
-from backprop.layers.activations import ActivationLike
 from backprop.layers.recurrent.inplace import InPlaceSigmoid, InPlaceTanh
 from backprop.layers.recurrent.loop import Recurrent
 from backprop.layers.recurrent.units import Units
+from backprop.layers.recurrent.weights import FourGates
 
 
-class Memory(Recurrent, kw_only=True, by_position=True):
+class Memory(FourGates, Recurrent, kw_only=True, by_position=True):
     """The step of an LSTM, whatever its states are: numbers for units, or images.
 
         c = f c₋ + i g        s = activation(c)        h = o s
@@ -28,17 +28,8 @@ class Memory(Recurrent, kw_only=True, by_position=True):
     Keras has i f g o: so those of one activation lie side by side, and those that dc reaches.
     """
 
-    recurrent_activation: ActivationLike = argument(default="sigmoid", after="activation")
-    unit_forget_bias: bool = argument(default=True, after="bias_initializer")
-
-    gates = 4
     order = (3, 0, 1, 2)
     state_count = 2
-
-    def make_weights(self, kernel, recurrent, bias):
-        super().make_weights(kernel, recurrent, bias)
-        if self.use_bias and self.unit_forget_bias:
-            self.bias.reshape(4, -1)[1] = 1
 
     def advance(self, t, tape):
         (h, c), k = tape.states, t % len(tape.z)

@@ -8,25 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from backprop.arguments import argument
-from backprop.checks import Fraction
-from backprop.constraints import ConstraintLike
 from backprop.defaults import floatx
-from backprop.initializers import InitializerLike
 from backprop.input_spec import Shape
 from backprop.layer import INFERENCE, Array, Context, Layer
-from backprop.layers.activations import ActivationLike, build_activation
-from backprop.layers.kernels import KernelAndBias
 from backprop.nest import as_tuple, each, several
-from backprop.regularizers import RegularizerLike
 
 
 class Run(Layer, kw_only=True, by_position=True):
     """The arguments of a run through time, in Keras' order."""
 
-    dropout: Fraction = 0.0
-    recurrent_dropout: Fraction = 0.0
-    seed: Any = None
     return_sequences: bool = False
     return_state: bool = False
     go_backwards: bool = False
@@ -35,7 +25,7 @@ class Run(Layer, kw_only=True, by_position=True):
     zero_output_for_mask: bool = False
 
 
-class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
+class OverTime(Run, kw_only=True, by_position=True):
     """states[t] = step(x[t], states[t-1]), and y is the first of the states, at the end or always.
 
         x: (N, T, ...), or with the first states (x, *states)    each state: (N, ...)
@@ -46,21 +36,12 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
     have none.
     """
 
-    activation: ActivationLike = "tanh"
-    use_bias: bool = True
-    recurrent_initializer: InitializerLike = argument(
-        default="orthogonal", after="kernel_initializer"
-    )
-    recurrent_regularizer: RegularizerLike = argument(default=None, after="kernel_regularizer")
-    recurrent_constraint: ConstraintLike = argument(default=None, after="kernel_constraint")
-
-    gates = 1
     state_count = 1
     # of a `Bidirectional`, which sets it: with return_sequences y stands in the order of x even
     # when going backwards
     in_order_of_x = False
 
-    changeable = ("dropout", "recurrent_dropout", "zero_output_for_mask")
+    changeable = ("zero_output_for_mask",)
     call_inputs = ("sequences", "initial_state")
 
     def compute_mask(self, x, mask):
@@ -71,9 +52,9 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
 
     def compute_output_shape(self, input_shape):
         shape = sequence_shape(input_shape)
-        state = self.state_shape(shape)
-        y = (shape[0], shape[1], *state[1:]) if self.return_sequences else state
-        return self.with_states(y, [state] * self.state_count)
+        y = self.step_shape(shape)
+        y = (y[0], shape[1], *y[1:]) if self.return_sequences else y
+        return self.with_states(y, self.state_shapes(shape))
 
     def check_input(self, shape):
         shape, *states = shape if several(shape) else (shape,)
@@ -84,32 +65,6 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
     @property
     def channels_first(self):
         return False  # of each step perhaps; the steps are in front of them
-
-    # ------------------------------------------------------------------ weights
-
-    def make_weights(
-        self, kernel: Sequence[int | None], recurrent: Sequence[int], bias: Sequence[int]
-    ) -> None:
-        """The three arrays, of these shapes."""
-        self.kernel, self.dkernel = self.declared_param("kernel", kernel)
-        self.recurrent_kernel, self.drecurrent_kernel = self.param(
-            "recurrent_kernel",
-            recurrent,
-            self.recurrent_initializer,
-            regularizer=self.recurrent_regularizer,
-            constraint=self.recurrent_constraint,
-        )
-        if self.use_bias:
-            self.bias, self.dbias = self.declared_param("bias", bias)
-
-    def build_activation(self, function: Layer, shape: tuple[int | None, ...]) -> None:
-        """Build one for a state of this shape, and refuse what does not fit into every step."""
-        build_activation(function, shape, within=type(self).__name__)
-        if function.arrays():
-            raise ValueError(
-                f"{type(self).__name__} applies {function!r} at every step, so it may not have "
-                "parameters"
-            )
 
     # ------------------------------------------------------------------ states
 
@@ -142,8 +97,8 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
     def get_initial_state(self, batch_size: int) -> list[Array]:
         """The states that a sequence starts from if it is given none: zeros, one for each."""
         around = sequence_shape(self.build_shape)[1:] if self.built else ()
-        shape = self.state_shape((batch_size, *around))
-        return [np.zeros(shape, self.dtype or floatx()) for _ in range(self.state_count)]
+        shapes = self.state_shapes((batch_size, *around))
+        return [np.zeros(shape, self.dtype or floatx()) for shape in shapes]
 
     def run(self, x: Array, ctx: Context, states: list[Array]) -> tuple[Array, list[Array], Any]:
         """y, the last states and a cache, from these states, each (N, ...); a subclass writes
@@ -161,7 +116,7 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
         x, *given = as_tuple(x)
         mask = as_tuple(ctx.mask)[0]
         ctx = ctx if mask is ctx.mask else ctx.with_mask(mask)
-        y, states, cache = self.run(x, ctx, given or self._initial_states(x))
+        y, states, cache = self.run(x, ctx, given or self.initial_states(x))
         return self.with_states(y, states), (cache, bool(given))
 
     def backward(self, dy, cache):
@@ -176,23 +131,24 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
 
     def check_states(self, shape: Shape, states: Sequence[Shape]) -> None:
         """Raise unless these are the shapes of the states for a sequence of this shape."""
-        wanted = self.state_shape(shape)
-        if len(states) != self.state_count or not all(fits(s, wanted) for s in states):
+        wanted = self.state_shapes(shape)
+        if len(states) != len(wanted) or not all(map(fits, states, wanted)):
+            shapes = dict.fromkeys(map(str, wanted))  # each once
             raise ValueError(
-                f"{self!r} expects an initial_state of {self.state_count} array"
-                f"{'s' * (self.state_count > 1)} of shape {wanted}, got "
+                f"{self!r} expects an initial_state of {len(wanted)} array"
+                f"{'s' * (len(wanted) > 1)} of shape {' and '.join(shapes)}, got "
                 f"{', '.join(map(str, states))}"
             )
 
     @property
     def states(self) -> list[Array] | None:
         """What a stateful layer keeps, an array of (N, ...) for each state; None if nothing."""
-        return list(self.carry) if self.stateful and self.built else None
+        return self.kept_states() if self.stateful and self.built else None
 
     @property
     def fixed_rows(self) -> int | None:
         """The number of sequences whose states a stateful layer keeps."""
-        return self.carry.shape[1] if self.stateful and self.built else None
+        return len(self.kept_states()[0]) if self.stateful and self.built else None
 
     def make_carry(self, input_shape: Shape) -> None:
         """Where a stateful layer keeps its states, for sequences of this shape."""
@@ -202,22 +158,42 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
                     f"{self!r} is stateful: the size of the batch must be known when it is built; "
                     "say it by Input(batch_shape=(batch, time, features))"
                 )
-            self.carry = self.state("carry", (self.state_count, *self.state_shape(input_shape)))
+            self.carry = self.state("carry", self.carry_shape(self.state_shapes(input_shape)))
 
-    def state_shape(self, input_shape: Shape) -> Shape:
-        """Of each state for a sequence of this shape, both with the batch; a subclass writes it."""
-        raise TypeError(f"{type(self).__name__} has no state_shape(self, input_shape): write one")
-
-    def _initial_states(self, x):
+    def initial_states(self, x: Array) -> list[Array]:
+        """Those that were kept, or else those of a fresh sequence."""
         if not self.stateful:
-            shape = self.state_shape(x.shape)
-            return [np.zeros(shape, x.dtype) for _ in range(self.state_count)]
-        if self.carry.shape[1] != len(x):
+            return self.fresh_states(x)
+        kept = self.kept_states()
+        if len(kept[0]) != len(x):
             raise ValueError(
-                f"{self!r} is stateful: it keeps the states of {self.carry.shape[1]} sequences and "
+                f"{self!r} is stateful: it keeps the states of {len(kept[0])} sequences and "
                 f"got a batch of {len(x)}; give batches of one size"
             )
-        return list(self.carry.copy())
+        return [state.copy() for state in kept]
+
+    def fresh_states(self, x: Array) -> list[Array]:
+        return [np.zeros(shape, x.dtype) for shape in self.state_shapes(x.shape)]
+
+    def step_shape(self, input_shape: Shape) -> Shape:
+        """Of y at one step, for a sequence of this shape. Default: that of the first state."""
+        return self.state_shapes(input_shape)[0]
+
+    def state_shapes(self, input_shape: Shape) -> list[Shape]:
+        """Of each state for a sequence of this shape, both with the batch; a subclass writes it."""
+        raise TypeError(f"{type(self).__name__} has no state_shapes(self, input_shape): write one")
+
+    def carry_shape(self, shapes: list[Shape]) -> Shape:
+        """Of the array that holds states of these shapes. Default: of one shape, side by side."""
+        return (len(shapes), *shapes[0])
+
+    def kept_states(self) -> list[Array]:
+        """The states in `carry`: views."""
+        return list(self.carry)
+
+    def keep(self, states: list[Array]) -> None:
+        """Write the states into `carry`."""
+        self.carry = np.stack(states)
 
     # ------------------------------------------------------------------ time, masks, dropout
 
@@ -235,15 +211,6 @@ class OverTime(KernelAndBias, Run, kw_only=True, by_position=True):
             return None
         real = self.real_steps(x, ctx.mask)
         return None if real.all() else self.in_order(~real)
-
-    def draw(self, rate: float, shape: tuple[int, ...], dtype, ctx: Context) -> Array | None:
-        """What multiplies x or h₋ of this shape, at all steps; None for nothing."""
-        if not ctx.training or not rate:
-            return None
-        kept = (self.rng.random(shape) >= rate).astype(dtype)
-        if rate < 1:  # at 1 nothing is left that could be scaled up
-            kept /= dtype.type(1 - rate)
-        return kept
 
 
 def sequence_shape(shape: Shape) -> Shape:
