@@ -244,7 +244,7 @@ def test_shapes_and_masks_of_states():
 )
 def test_states_of_other_shapes_are_refused(shapes):
     layer = LSTM(4)
-    with pytest.raises(ValueError, match=r"initial_state of 2 arrays of shape \(None, 4\), got"):
+    with pytest.raises(ValueError, match=r"of 2 arrays of shape \(None, 4\), got"):
         layer.build(shapes)
     assert not layer.built
 

@@ -119,8 +119,8 @@ class Images(Recurrent):
         for state, start in zip(found, states, strict=True):
             state[0] = start
         drop = [  # for each gate, as Keras does here with x too
-            self.draw(self.dropout, (self.gates, *x.shape[1:]), dtype, ctx),
-            self.draw(self.recurrent_dropout, (self.gates, *states[0].shape), dtype, ctx),
+            self.drops(self.dropout, (self.gates, *x.shape[1:]), dtype, ctx),
+            self.drops(self.recurrent_dropout, (self.gates, *states[0].shape), dtype, ctx),
         ]
         drop = [None if d is None else d[list(self.order)] for d in drop]
         tape = Tape(found, x, np.ascontiguousarray(x), drop=drop)

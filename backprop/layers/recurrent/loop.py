@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backprop.input_spec import Shape
-from backprop.layer import PREDICT, Array, Context
+from backprop.layer import Array, Context
 from backprop.layers.recurrent.beside import follow, pays
 from backprop.layers.recurrent.inplace import InPlace, in_place
 from backprop.layers.recurrent.time import OverTime
@@ -151,7 +151,7 @@ class Recurrent(Weighted, Dropping, OverTime, kw_only=True, by_position=True):
         follow(
             self.see(tape, x, beside=beside), lambda at: self._walk(tape, at, ctx), beside=beside
         )
-        last = self._last_states(tape) if self.stateful or self.return_state else []
+        last = self._last_states(tape)
         if self.stateful:
             self.keep(last)
         return self._output(tape), last, tape
@@ -167,7 +167,7 @@ class Recurrent(Weighted, Dropping, OverTime, kw_only=True, by_position=True):
                 tape.caches.append(cache)
 
     def _last_states(self, tape: Tape) -> list[Array]:
-        return [self.from_loop(state[-1:])[:, 0].copy() for state in tape.states]
+        return [self.from_loop(state[-1:])[:, 0] for state in tape.states]
 
     def _output(self, tape: Tape) -> Array:
         h = tape.states[0]
@@ -257,18 +257,6 @@ class Recurrent(Weighted, Dropping, OverTime, kw_only=True, by_position=True):
 
     def input_gradient(self, tape: Tape, dz: Array) -> Array:
         return tape.of_x.backward(dz[:, tape.of_x.blocks])
-
-    # ------------------------------------------------------------------ a few steps at a time
-
-    @property
-    def can_step(self):
-        return self.return_sequences and not self.go_backwards and not self.stateful
-
-    def step(self, x, memory):
-        x, *given = as_tuple(x)
-        y, _, tape = self.run(x, PREDICT, memory or given or self.initial_states(x))
-        states = self._last_states(tape)
-        return self.with_states(y, states), states
 
 
 def old_where_masked(held: Array, old: list[Array], new: list[Array]) -> list[Array]:

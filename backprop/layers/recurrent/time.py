@@ -10,7 +10,7 @@ import numpy as np
 
 from backprop.defaults import floatx
 from backprop.input_spec import Shape
-from backprop.layer import INFERENCE, Array, Context, Layer
+from backprop.layer import INFERENCE, PREDICT, Array, Context, Layer
 from backprop.nest import as_tuple, each, several
 
 
@@ -60,7 +60,7 @@ class OverTime(Run, kw_only=True, by_position=True):
         shape, *states = shape if several(shape) else (shape,)
         super().check_input(shape)
         if states:
-            self.check_states(shape, states)
+            check_states(self, states, self.state_shapes(shape))
 
     @property
     def channels_first(self):
@@ -117,7 +117,8 @@ class OverTime(Run, kw_only=True, by_position=True):
         mask = as_tuple(ctx.mask)[0]
         ctx = ctx if mask is ctx.mask else ctx.with_mask(mask)
         y, states, cache = self.run(x, ctx, given or self.initial_states(x))
-        return self.with_states(y, states), (cache, bool(given))
+        y = self.with_states(y, [state.copy() for state in states]) if self.return_state else y
+        return y, (cache, bool(given))
 
     def backward(self, dy, cache):
         dy, *dstates = as_tuple(dy)
@@ -128,17 +129,6 @@ class OverTime(Run, kw_only=True, by_position=True):
     def with_states(self, y: Any, states: Sequence[Any]) -> Any:
         """What is said of y, and with `return_state` of the states too."""
         return (y, *states) if self.return_state else y
-
-    def check_states(self, shape: Shape, states: Sequence[Shape]) -> None:
-        """Raise unless these are the shapes of the states for a sequence of this shape."""
-        wanted = self.state_shapes(shape)
-        if len(states) != len(wanted) or not all(map(fits, states, wanted)):
-            shapes = dict.fromkeys(map(str, wanted))  # each once
-            raise ValueError(
-                f"{self!r} expects an initial_state of {len(wanted)} array"
-                f"{'s' * (len(wanted) > 1)} of shape {' and '.join(shapes)}, got "
-                f"{', '.join(map(str, states))}"
-            )
 
     @property
     def states(self) -> list[Array] | None:
@@ -212,6 +202,17 @@ class OverTime(Run, kw_only=True, by_position=True):
         real = self.real_steps(x, ctx.mask)
         return None if real.all() else self.in_order(~real)
 
+    # ------------------------------------------------------------------ a few steps at a time
+
+    @property
+    def can_step(self):
+        return self.return_sequences and not self.go_backwards and not self.stateful
+
+    def step(self, x, memory):
+        x, *given = as_tuple(x)
+        y, states, _ = self.run(x, PREDICT, memory or given or self.initial_states(x))
+        return self.with_states(y, states), states
+
 
 def sequence_shape(shape: Shape) -> Shape:
     """Of a sequence, where it may stand alone or before its first states."""
@@ -221,6 +222,17 @@ def sequence_shape(shape: Shape) -> Shape:
 def states_in(given: Any) -> list[Any]:
     """An `initial_state` as a list; a single state may be given bare."""
     return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def check_states(layer: Layer, states: Sequence[Shape], wanted: Sequence[Shape]) -> None:
+    """Raise unless the states that a layer is given have the shapes that it wants."""
+    if len(states) != len(wanted) or not all(map(fits, states, wanted)):
+        shapes = dict.fromkeys(map(str, wanted))  # each once
+        raise ValueError(
+            f"{layer!r} expects states, or an initial_state, of {len(wanted)} array"
+            f"{'s' * (len(wanted) > 1)} of shape {' and '.join(shapes)}, got "
+            f"{', '.join(map(str, states)) or 'none'}"
+        )
 
 
 def fits(shape: Shape, wanted: Shape) -> bool:

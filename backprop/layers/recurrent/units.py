@@ -85,8 +85,8 @@ class Units(Unrolled):
         block: (blocks, rows of v, N)."""
         n, h = len(self.kernel), self.rows_of_h
         count = self.gates if self.recurrent_dropout else 1
-        of_x = self.draw(self.dropout, (count, batch, n), dtype, ctx)
-        of_h = self.draw(self.recurrent_dropout, (count, batch, self.units), dtype, ctx)
+        of_x = self.drops(self.dropout, (count, batch, n), dtype, ctx)
+        of_h = self.drops(self.recurrent_dropout, (count, batch, self.units), dtype, ctx)
         if of_h is None:
             return None if of_x is None else of_x[0].T, None
         of_v = np.ones((self.gates, h.stop, batch), dtype)

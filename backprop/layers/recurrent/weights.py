@@ -74,7 +74,7 @@ class Dropping(Layer, kw_only=True, by_position=True):
     recurrent_dropout: Fraction = 0.0
     seed: Any = None
 
-    def draw(self, rate: float, shape: tuple[int, ...], dtype, ctx: Context) -> Array | None:
+    def drops(self, rate: float, shape: tuple[int, ...], dtype, ctx: Context) -> Array | None:
         """What multiplies x or h₋ of this shape, at all steps; None for nothing."""
         if not ctx.training or not rate:
             return None
