@@ -104,25 +104,22 @@ class RNN(OverTime, kw_only=True, by_position=True):
             self._at = self.state_count - len(self.cell.cells[-1].sizes)
 
     def build(self, input_shape):
+        self.check_input(input_shape)
         shape = sequence_shape(input_shape)
-        self.check_rank(shape)
         one = (shape[0], *shape[2:])
         self.cell.build((one, *self.state_shapes(shape)))
         self.cell.take_seeds()
         self.make_carry(shape)
 
-    def check_rank(self, shape) -> None:
-        if len(shape) < 3:
+    def check_input(self, shape):
+        x = sequence_shape(shape)
+        if len(x) < 3:
             raise ValueError(
                 f"{self!r} expects inputs of shape (time, ...) with at least two axes and got "
-                f"{show_shape(shape[1:])}"
+                f"{show_shape(x[1:])}"
             )
-
-    def check_input(self, shape):
         super().check_input(shape)
-        shape = sequence_shape(shape)
-        self.check_rank(shape)
-        self.cell.check_input((shape[0], *shape[2:]))
+        self.cell.check_input((x[0], *x[2:]))
 
     def step_shape(self, input_shape):
         one = (input_shape[0], *input_shape[2:])

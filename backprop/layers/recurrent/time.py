@@ -11,7 +11,7 @@ import numpy as np
 from backprop.defaults import floatx
 from backprop.input_spec import Shape
 from backprop.layer import INFERENCE, PREDICT, Array, Context, Layer
-from backprop.nest import as_tuple, each, several
+from backprop.nest import as_tuple, each, leaves, several
 
 
 class Run(Layer, kw_only=True, by_position=True):
@@ -84,7 +84,7 @@ class OverTime(Run, kw_only=True, by_position=True):
         """
         x, mask, options = super().gather(sequences, mask=mask, **named)
         if initial_state is not None:
-            x = (*as_tuple(x), *states_in(initial_state))
+            x = (*as_tuple(x), *leaves(initial_state))
         if type(x) is tuple and mask is not None:
             mask = (*as_tuple(mask), *[None] * (len(x) - len(as_tuple(mask))))
         return x, mask, options
@@ -217,11 +217,6 @@ class OverTime(Run, kw_only=True, by_position=True):
 def sequence_shape(shape: Shape) -> Shape:
     """Of a sequence, where it may stand alone or before its first states."""
     return shape[0] if several(shape) else shape
-
-
-def states_in(given: Any) -> list[Any]:
-    """An `initial_state` as a list; a single state may be given bare."""
-    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def check_states(layer: Layer, states: Sequence[Shape], wanted: Sequence[Shape]) -> None:
