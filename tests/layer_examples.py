@@ -1,15 +1,18 @@
 """One layer of each class, with generic weights and a generic input."""
 
 import copy
+from typing import Any
 
 import numpy as np
 
 from backprop import layers, random
 from backprop.layer import Layer
 from backprop.layers import Dense, Embedding, ReLU
+from backprop.nest import each, each_shape, several, shapes
 
 FLAT, SEQUENCE, IMAGE = (5, 6), (3, 4, 6), (2, 6, 5, 3)
 VOLUME = (2, 4, 3, 5, 2)
+# name: arguments, and the shape of x with the batch; for several inputs a tuple of shapes
 ARGUMENTS = {
     "Activation": ((ReLU(),), FLAT),
     "AdaptiveAveragePooling1D": ((2,), SEQUENCE),
@@ -92,14 +95,26 @@ ARGUMENTS = {
     "ZeroPadding3D": ((), VOLUME),
 }
 
+DRAWN = {"Graph", "Model"}  # made by drawing, and not of arguments that say all
 
-def example(name: str) -> tuple[Layer, np.ndarray]:
-    """A layer with generic weights, and a generic input."""
+
+def forked(cls: type, shape: tuple[int, ...] = FLAT) -> Any:
+    """A graph that reads one array three times, and a layer that stands in it twice."""
+    x = layers.Input(shape[1:])
+    twice = Dense(shape[-1], "tanh")
+    a = Dense(shape[-1])(x)
+    return cls(x, layers.Residual(twice)(twice(a)))
+
+
+def example(name: str) -> tuple[Layer, Any]:
+    """A layer with generic weights, and a generic input, a tuple for several."""
     random.set_random_seed(0)
     rng = np.random.default_rng(0)
     cls = layers.registry.classes[name]
     if name == "Embedding":
         layer, x = Embedding(7, 4), rng.integers(0, 7, (5, 3))
+    elif name in DRAWN:
+        layer, x = forked(cls), rng.standard_normal(FLAT)
     else:
         args, shape = ARGUMENTS.get(name, ((), FLAT))
         try:
@@ -107,8 +122,9 @@ def example(name: str) -> tuple[Layer, np.ndarray]:
         except TypeError as error:
             error.add_note(f"{name} needs arguments here: a line in ARGUMENTS of {__file__}")
             raise
-        x = rng.standard_normal(shape)
-    layer.build((None, *x.shape[1:]))
+        x = each(rng.standard_normal, shape if several(shape) else (shape,))
+        x = x if several(shape) else x[0]
+    layer.build(each_shape(lambda s: (None, *s[1:]), shapes(x)))
     for p in layer.arrays():
         if p.gradient is not None:
             p.value[...] += 0.3 * rng.standard_normal(p.shape)
