@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,39 @@ from backprop.defaults import floatx
 from backprop.input_spec import Shape
 from backprop.layer import INFERENCE, PREDICT, Array, Context, Layer
 from backprop.nest import as_tuple, each, leaves, several
+
+
+class FromStates(Layer):
+    """A layer of a sequence, which a call may give the first states as well."""
+
+    stateful: ClassVar[Any] = False
+    call_inputs = ("sequences", "initial_state")
+
+    def gather(self, sequences=None, initial_state=None, *, mask=None, **named):
+        """What a call gives: x, and where it starts.
+
+        Parameters
+        ----------
+        sequences : array_like of shape (N, T, ...)
+            x; or a tuple of it and the first states.
+        initial_state : array or list of arrays, optional
+            The first states: one for each, such as (N, units), what a layer with `return_state`
+            returned behind y, or `states` of a stateful one. Default: zeros, or with `stateful`
+            those that were kept.
+        training : bool, default False
+        mask : array_like of bool, (N, T), optional
+        """
+        x, mask, options = super().gather(sequences, mask=mask, **named)
+        if initial_state is not None:
+            x = (*as_tuple(x), *leaves(initial_state))
+        if type(x) is tuple and mask is not None:
+            mask = (*as_tuple(mask), *[None] * (len(x) - len(as_tuple(mask))))
+        return x, mask, options
+
+    def _compute(self, x, training, mask):
+        if self.stateful and not self.built:
+            self.build(each(np.shape, x))  # with the size of the batch, whose states are kept
+        return super()._compute(x, training, mask)
 
 
 class Run(Layer, kw_only=True, by_position=True):
@@ -25,7 +58,7 @@ class Run(Layer, kw_only=True, by_position=True):
     zero_output_for_mask: bool = False
 
 
-class OverTime(Run, kw_only=True, by_position=True):
+class OverTime(Run, FromStates, kw_only=True, by_position=True):
     """states[t] = step(x[t], states[t-1]), and y is the first of the states, at the end or always.
 
         x: (N, T, ...), or with the first states (x, *states)    each state: (N, ...)
@@ -42,7 +75,6 @@ class OverTime(Run, kw_only=True, by_position=True):
     in_order_of_x = False
 
     changeable = ("zero_output_for_mask",)
-    call_inputs = ("sequences", "initial_state")
 
     def compute_mask(self, x, mask):
         mask = as_tuple(mask)[0]
@@ -67,32 +99,6 @@ class OverTime(Run, kw_only=True, by_position=True):
         return False  # of each step perhaps; the steps are in front of them
 
     # ------------------------------------------------------------------ states
-
-    def gather(self, sequences=None, initial_state=None, *, mask=None, **named):
-        """What a call gives: x, and where it starts.
-
-        Parameters
-        ----------
-        sequences : array_like of shape (N, T, ...)
-            x; or a tuple of it and the first states.
-        initial_state : array or list of arrays, optional
-            The first states: one for each, such as (N, units), what a layer with `return_state`
-            returned behind y, or `states` of a stateful one. Default: zeros, or with `stateful`
-            those that were kept.
-        training : bool, default False
-        mask : array_like of bool, (N, T), optional
-        """
-        x, mask, options = super().gather(sequences, mask=mask, **named)
-        if initial_state is not None:
-            x = (*as_tuple(x), *leaves(initial_state))
-        if type(x) is tuple and mask is not None:
-            mask = (*as_tuple(mask), *[None] * (len(x) - len(as_tuple(mask))))
-        return x, mask, options
-
-    def compute(self, x, training, mask):
-        if self.stateful and not self.built:
-            self.build(each(np.shape, x))  # with the size of the batch, whose states are kept
-        return super().compute(x, training, mask)
 
     def get_initial_state(self, batch_size: int) -> list[Array]:
         """The states that a sequence starts from if it is given none: zeros, one for each."""
