@@ -75,6 +75,8 @@ NEIGHBOURS = [
     ("layers.wiring", "layers.slots"),
     ("layers.graph", "layers.*"),
     ("layers.branches", "layers.chain"),
+    ("layers.branches", "layers.merging"),
+    ("layers.arithmetic", "layers.merging"),
     ("training.data", "training.reader"),
 ]
 
