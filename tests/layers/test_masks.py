@@ -110,7 +110,7 @@ def subjects() -> dict[str, tuple]:
 
         def make(cls=cls, args=args, name=name, shape=shape):
             if name in DRAWN:
-                return forked(cls, (3, None, 6))
+                return forked(cls, (3, None, 6)).astype("float64")
             layer = cls(*copy.deepcopy(args))
             return Fork([layers.Linear(), Dense(6)], layer) if several(shape) else layer
 
