@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import numpy as np
@@ -68,9 +68,9 @@ class Container(Layer):
         """The shapes of all arrays of a pass, from x to y."""
         raise NotImplementedError
 
-    def trace(self, x: Any, ctx: Context) -> Iterator[tuple[int, Layer, Any, Any]]:
-        """A pass step by step: the place of a layer, the layer, its y and the mask of that. Copies
-        of the layers run, so that a look changes nothing."""
+    def trace(self, x: Any, ctx: Context) -> Generator[tuple[int, Layer, Any], None, tuple]:
+        """A pass step by step: the place of a layer, the layer, and what it puts out; returns y and
+        its mask. Copies of the layers run, so that a look changes nothing."""
         raise NotImplementedError
 
     def parts(self) -> tuple[str, list[Layer]]:
@@ -194,7 +194,8 @@ class Row(Listed):
         for i, layer in enumerate(copy.deepcopy(self.layers)):
             x, _, mask = layer.propagate(x, ctx)
             ctx = ctx.with_mask(mask)
-            yield i, layer, x, mask
+            yield i, layer, x
+        return x, ctx.mask
 
     def _argument(self, name, value):
         return super()._argument(name, [] if name == "layers" and value is None else value)

@@ -299,7 +299,8 @@ class Graph(Listed):
             y, _, mask = layer.propagate(take(values, step.reads), own)
             put(values, step.writes, y)
             put_masks(masks, step.writes, mask)
-            yield step.place, layer, y, mask
+            yield step.place, layer, y
+        return take(values, as_one(self._out)), take_masks(masks, as_one(self._out))
 
     def compute_mask(self, x, mask) -> Any:
         if mask is None and not self.changes_mask:

@@ -11,6 +11,7 @@ import numpy as np
 from backprop import metrics
 from backprop.layer import Array
 from backprop.masks import cleaned
+from backprop.nest import entries
 from backprop.training.data import located
 from backprop.training.options import listed
 
@@ -213,11 +214,6 @@ class MetricSets(Metrics):
         for i, part in enumerate(self.sets):
             if part:
                 part.update(*entries((y, y_pred, sample_weight, mask), i))
-
-
-def entries(several: tuple, i: int) -> tuple:
-    """Of tuples for several outputs what is for one of them; None stays None."""
-    return tuple([None if one is None else one[i] for one in several])
 
 
 def unused(name: str, items: list[tuple[str, Any, bool]]) -> str:
