@@ -197,10 +197,12 @@ class MetricSets(Metrics):
         self.items = self._named()
 
     def _named(self) -> list[tuple[str, Any, bool]]:
-        """All items, the losses first and what is weighted last, as Keras names them."""
-        items: list[tuple[str, Any, bool]] = []
+        """All items by Keras' names, in the order in which its `evaluate` lists them: first the
+        losses, then the metrics by name."""
+        losses: list[tuple[str, Any, bool]] = []
         for metric in self.losses:
-            items.append((unused(metric.name, items), metric, False))
+            losses.append((unused(metric.name, losses), metric, False))
+        items: list[tuple[str, Any, bool]] = []
         for kind in (False, True):
             for output, part in zip(self.outputs, self.sets, strict=True):
                 items += [
@@ -208,7 +210,7 @@ class MetricSets(Metrics):
                     for name, metric, weighted in part.items
                     if weighted is kind
                 ]
-        return items
+        return losses + sorted(items, key=lambda item: item[0])
 
     def update(self, y, y_pred, sample_weight, mask=None):
         for i, part in enumerate(self.sets):

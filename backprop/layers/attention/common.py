@@ -20,6 +20,10 @@ class AnyAttention(Layer, kw_only=True):
     if TYPE_CHECKING:  # what subclasses take, at a place of their own
         dropout: float
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls.changes_mask = False  # none where there was none, and of one input the same
+
     def compute_mask(self, x, mask) -> Any:
         """That of the query; the scores have none."""
         of_query = as_tuple(mask)[0]
