@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+from contextlib import contextmanager
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -78,7 +80,7 @@ def tied(x):
     return x if len(x) > 1 else x[0]
 
 
-@settings(max_examples=40)
+@settings(max_examples=100)
 @given(recipes())
 def test_prediction_is_what_the_drawing_says(recipe):
     drawing = drawn(bp, recipe)
@@ -92,7 +94,7 @@ def test_prediction_is_what_the_drawing_says(recipe):
         np.testing.assert_allclose(found, evaluated(symbol, known, drawing.within), rtol=1e-12)
 
 
-@settings(max_examples=40)
+@settings(max_examples=100)
 @given(recipes())
 def test_every_gradient_is_certified(recipe):
     model = drawn(bp, recipe).model
@@ -102,7 +104,8 @@ def test_every_gradient_is_certified(recipe):
 
     assert report, report
     learned = [p for p in model.arrays() if p.gradient is not None]
-    assert len(report.entries) == len(learned) + len(x)
+    checked = [entry for entry in report.entries if entry.name != "all, in float32"]
+    assert len(checked) == len(learned) + len(x)
 
 
 @settings(max_examples=40)
@@ -131,18 +134,25 @@ def test_copies_and_files_give_the_same(path, recipe):
 def test_weights_and_outputs_are_those_of_keras(seed):
     ours = drawn(bp, by_seed(seed)).model
     x = in_general(ours, np.random.default_rng(0))
-    with keras_in("float64") as keras:
-        keras.config.set_dtype_policy("float64")
+    with keras_in("float64") as keras, in_float64(keras):
         theirs = drawn(keras, by_seed(seed)).model
         theirs.set_weights(ours.get_weights())
         wanted = theirs(tied(x))
-        keras.config.set_dtype_policy("float32")
 
     assert [w.shape for w in ours.weights] == [w.shape for w in theirs.weights]
     assert names(ours) == names(theirs)
     found = bp.nest.leaves(ours.predict(tied(x), verbose=0))
     for y, y_of_keras in zip(found, bp.nest.leaves(wanted), strict=True):
         np.testing.assert_allclose(y, np.asarray(y_of_keras), **close("float64"))
+
+
+@contextmanager
+def in_float64(keras):
+    """Keras' own settings, which `keras_in` leaves alone."""
+    with mock.patch.object(keras.src.backend.config, "_FLOATX", "float64"):
+        keras.config.set_dtype_policy("float64")
+        yield
+    keras.config.set_dtype_policy("float32")
 
 
 def names(model):
