@@ -12,6 +12,7 @@ from backprop.nest import each, each_shape, several, shapes
 
 FLAT, SEQUENCE, IMAGE = (5, 6), (3, 4, 6), (2, 6, 5, 3)
 VOLUME = (2, 4, 3, 5, 2)
+PAIR = ((2, 3, 4), (2, 5, 4))
 # name: arguments, and the shape of x with the batch; for several inputs a tuple of shapes
 ARGUMENTS = {
     "Activation": ((ReLU(),), FLAT),
@@ -22,7 +23,9 @@ ARGUMENTS = {
     "AdaptiveMaxPooling1D": ((2,), SEQUENCE),
     "AdaptiveMaxPooling2D": ((2,), IMAGE),
     "AdaptiveMaxPooling3D": ((2,), VOLUME),
+    "AdditiveAttention": ((), PAIR),
     "AlphaDropout": ((0.4,), FLAT),
+    "Attention": ((True, "concat"), PAIR),
     "Average": ((), (SEQUENCE, SEQUENCE, (3, 1, 6))),
     "AveragePooling1D": ((2,), SEQUENCE),
     "AveragePooling2D": ((2,), IMAGE),
@@ -96,6 +99,7 @@ ARGUMENTS = {
     "Threshold": ((0.1, 0.5), FLAT),
     "TimeDistributed": ((Dense(3, "tanh"),), SEQUENCE),
     "TransformerBlock": ((5, 2), SEQUENCE),
+    "TransformerDecoder": ((5, 2), PAIR),
     "UpSampling1D": ((), SEQUENCE),
     "UpSampling2D": ((), IMAGE),
     "UpSampling3D": ((), VOLUME),
