@@ -89,7 +89,6 @@ KERAS: dict[str, dict[str, str]] = {
     },
     "backprop.layers": {
         "Lambda Wrapper": OWN_LAYER,
-        "Identity": "Activation('linear') gives back what it gets",
         "EinsumDense": "Dense works on the last axis; for anything else " + OWN_LAYER,
         "RNN GRUCell LSTMCell SimpleRNNCell StackedRNNCells": RECURRENT_CELLS,
         "CuDNNLSTM CuDNNGRU": "LSTM and GRU are the fast ones",
