@@ -131,7 +131,8 @@ class WeightedSum:
         for i in self.places:
             loss: Any = self.losses[i]
             if y_true[i] is None:
-                raise ValueError(f"the loss of {self.names[i]!r} needs y: it has none")
+                name = self.names[i]
+                raise ValueError(f"output {name!r} has a loss and no targets: give y[{name!r}]")
             try:
                 loss.check(y_true[i], output_shape[i])
             except (ValueError, TypeError) as error:
