@@ -162,6 +162,12 @@ class MetricSet(Metrics):
         return valid if mask is None else valid & np.asarray(mask, bool).reshape(valid.shape)
 
 
+class LossMean(metrics.Mean):
+    """The mean of the loss of an output."""
+
+    _direction = "down"  # for callbacks: less is better
+
+
 class MetricSets(Metrics):
     """The metrics of several outputs.
 
@@ -177,7 +183,7 @@ class MetricSets(Metrics):
 
     def __init__(self, names: list[str], sets: list[MetricSet], losses: list[str]):
         self.outputs, self.sets = names, sets
-        self.losses = [metrics.Mean(name=name) for name in losses]
+        self.losses = [LossMean(name=name) for name in losses]
         self.own = []
         self.items = self._named()
 
