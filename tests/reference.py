@@ -264,12 +264,14 @@ def order_of_time(steps, go_backwards):
     return reversed(range(steps)) if go_backwards else range(steps)
 
 
-def lstm(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False):
-    """All h of an LSTM, in the order of processing: one sequence, step and unit at a time."""
+def lstm(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False, states=None):
+    """All h of an LSTM, in the order of processing: one sequence, step and unit at a time. First
+    states that are given become the last ones."""
     units = len(recurrent_kernel)
     y = np.zeros((len(x), x.shape[1], units))
+    states = np.zeros((2, len(x), units)) if states is None else states
     for n in range(len(x)):
-        h, c = np.zeros(units), np.zeros(units)
+        h, c = states[0][n], states[1][n]
         for k, t in enumerate(order_of_time(x.shape[1], go_backwards)):
             if mask is None or mask[n, t]:
                 h_before, c_before = h.copy(), c.copy()
@@ -289,12 +291,13 @@ def lstm(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False):
     return y
 
 
-def gru(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False):
+def gru(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False, states=None):
     """All h of a GRU with reset_after, in the order of processing."""
     units = len(recurrent_kernel)
     y = np.zeros((len(x), x.shape[1], units))
+    states = np.zeros((1, len(x), units)) if states is None else states
     for n in range(len(x)):
-        h = np.zeros(units)
+        h = states[0][n]
         for k, t in enumerate(order_of_time(x.shape[1], go_backwards)):
             if mask is None or mask[n, t]:
                 h_before = h.copy()
@@ -324,12 +327,13 @@ def bidirectional(loop, x, forward, backward, mask, sequences):
     return f, b
 
 
-def conv_lstm(x, kernel, recurrent_kernel, bias, layer, mask=None):
+def conv_lstm(x, kernel, recurrent_kernel, bias, layer, mask=None, states=None):
     """All h of an LSTM of convolutions, in the order of processing."""
     no_bias, ones = np.zeros(len(bias)), (1,) * (x.ndim - 3)
     around = (layer.strides, layer.padding, layer.dilation_rate, 1)
     seen = [convolution(x[:, t], kernel, bias, *around) for t in range(x.shape[1])]
-    h, c = (np.zeros((*seen[0].shape[:-1], len(bias) // 4)) for _ in range(2))
+    shape = (*seen[0].shape[:-1], len(bias) // 4)
+    h, c = np.zeros((2, *shape)) if states is None else states
     y = []
     for t in order_of_time(x.shape[1], layer.go_backwards):
         z = seen[t] + convolution(h, recurrent_kernel, no_bias, ones, "same", ones, 1)
@@ -342,14 +346,15 @@ def conv_lstm(x, kernel, recurrent_kernel, bias, layer, mask=None):
     return np.stack(y, axis=1)
 
 
-def simple_rnn(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False):
+def simple_rnn(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False, states=None):
     """All h of a recurrent layer with tanh, in the order of processing."""
     y = np.zeros((len(x), x.shape[1], len(recurrent_kernel)))
+    states = np.zeros((1, len(x), y.shape[2])) if states is None else states
     for n in range(len(x)):
-        h = np.zeros(len(recurrent_kernel))
+        h = states[0][n]
         for k, t in enumerate(order_of_time(x.shape[1], go_backwards)):
             if mask is None or mask[n, t]:
-                h = np.tanh(x[n, t] @ kernel + h @ recurrent_kernel + bias)
+                h[:] = np.tanh(x[n, t] @ kernel + h @ recurrent_kernel + bias)
             y[n, k] = h
     return y
 

@@ -106,6 +106,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         (lambda: L.Bidirectional(L.GRU(3, return_sequences=True), "mul"), SEQUENCE),
     ],
     "Chain": [(lambda: L.Chain([L.Dense(3, "tanh"), L.Dense(2)]), ROWS)],
+    "Concatenate": [
+        (lambda: L.Concatenate(), (ROWS, (5, 2))),
+        (lambda: L.Concatenate(axis=1), (SEQUENCE, (3, 2, 6))),
+    ],
     "Conv1D": [
         (lambda: L.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="tanh"), SEQUENCE),
         (lambda: L.Conv1D(4, 3, strides=2, padding="same", groups=2), SEQUENCE),
@@ -136,6 +140,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "DepthwiseConv1D": [(lambda: L.DepthwiseConv1D(3, padding="same"), SEQUENCE)],
     "DepthwiseConv2D": [
         (lambda: L.DepthwiseConv2D(3, strides=2, depth_multiplier=2, activation="tanh"), IMAGE)
+    ],
+    "Dot": [
+        (lambda: L.Dot(1), (ROWS, ROWS)),
+        (lambda: L.Dot((2, 1), normalize=True), (SEQUENCE, (3, 6))),
     ],
     "Dropout": [(lambda: L.Dropout(0.4), ROWS)],
     "Embedding": [(lambda: L.Embedding(7, 4), (5, 3))],
@@ -241,6 +249,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         (lambda: L.UpSampling2D((2, 3), interpolation="bilinear"), IMAGE),
     ],
     "UpSampling3D": [(lambda: L.UpSampling3D(), VOLUME)],
+    **{
+        name: [(getattr(L, name), (SEQUENCE, SEQUENCE)), (getattr(L, name), (SEQUENCE, (3, 1)))]
+        for name in ("Add", "Average", "Divide", "Maximum", "Minimum", "Multiply", "Subtract")
+    },
     **along_axes("AdaptiveAveragePooling", 2),
     **along_axes("AdaptiveMaxPooling", 2),
     **along_axes("Cropping", 1),
