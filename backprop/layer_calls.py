@@ -70,9 +70,11 @@ class LayerCalls(LayerArrays):
             )
         x, mask, options = self.gather(*own, mask=mask, **named)
         if symbolic(x):
-            return self.arranged(self.draw(x, mask, training, options))
+            return self.arranged(self._connect(x, mask, training, options))
+        x, given = self.cast(each(np.asarray, x)), x
+        self._meet(x, given)
         layer = self.with_options(options) if options else self
-        return self.arranged(layer.compute(x, bool(training), mask))
+        return self.arranged(layer._compute(x, bool(training), mask))
 
     def arranged(self, y: Any) -> Any:
         """y as a call returns it: several outputs are a tuple."""
@@ -115,13 +117,14 @@ class LayerCalls(LayerArrays):
             setattr(twin, name, value)
         return twin
 
-    def compute(self, x: Any, training: bool, mask: Any) -> Any:
-        """y for arrays as a user gives them."""
-        given = x
-        if type(x) is tuple:
-            x = self.cast(each(np.asarray, x))
-        else:
-            x = self.cast(np.asarray(x))
+    def _compute(self, x: Any, training: bool, mask: Any) -> Any:
+        """y for arrays of the layer's dtype, and a mask as a user gives it."""
+        if mask is not None:
+            x, mask = self._masked(x, mask)
+        return self.try_out(x, Context(training, mask, backward=False))[0]
+
+    def _meet(self, x: Any, given: Any) -> None:
+        """Build the layer for these arrays, or raise unless it accepts them."""
         found = shapes(x)
         if not self.built:
             self.build(each_shape(lambda shape: (None, *shape[1:]), found))
@@ -139,9 +142,6 @@ class LayerCalls(LayerArrays):
                     "np.concatenate([a, b], axis=-1)"
                 ) from error
             raise
-        if mask is not None:
-            x, mask = self._masked(x, mask)
-        return self.try_out(x, Context(training, mask, backward=False))[0]
 
     def _masked(self, x: Any, mask: Any) -> tuple[Any, Any]:
         """x without what is not finite at masked steps, and the mask as it fits x."""
@@ -162,7 +162,7 @@ class LayerCalls(LayerArrays):
         ]
         return tuple(a for a, _ in pairs), tuple(m for _, m in pairs)
 
-    def draw(self, x: Any, mask: Any, training: Any, options: dict[str, Any]) -> Any:
+    def _connect(self, x: Any, mask: Any, training: Any, options: dict[str, Any]) -> Any:
         """What will be y for symbolic arrays."""
         if mask is not None:
             raise TypeError(
@@ -170,9 +170,15 @@ class LayerCalls(LayerArrays):
                 "themselves, from an Embedding with mask_zero=True, from Masking, or from the mask "
                 "that the model is called with"
             )
+        if isinstance(x, list | tuple) and not self.several_inputs:
+            if len(x) > 1:
+                raise self._one_input(len(x))
+            x = x[0]
         for name, value in options.items():
             self._settle(name, value)
         shape = each(lambda symbol: symbol.shape, x)
+        before = [s.dtype for s in as_tuple(x) if s is not None and s.call.reads]
+        self.adopt_dtype(next((d for d in before if d.kind == "f"), np.dtype(floatx())))
         self.build(shape)
         self.check_input(shape)
         call = Call(self, x, None if training is None else bool(training))
@@ -224,10 +230,7 @@ class LayerCalls(LayerArrays):
         """Raise unless the layer accepts an input of this shape (with the batch axis), or inputs of
         these."""
         if several(shape) and not self.several_inputs:
-            raise ValueError(
-                f"{self!r} has one input and got {len(shape)}: join them by a layer first, such as "
-                "Concatenate() or Add()"
-            )
+            raise self._one_input(len(shape))
         spec = self.input_spec
         if isinstance(spec, tuple | list):
             for i, (one, given) in enumerate(zip(spec, as_tuple(shape), strict=False)):
@@ -241,6 +244,12 @@ class LayerCalls(LayerArrays):
                 f"{self!r} expects inputs of {spec} and got "
                 f"{show_shape(shape[1:])}{self.advice(tuple(shape))}"
             )
+
+    def _one_input(self, count: int) -> ValueError:
+        return ValueError(
+            f"{self!r} has one input and got {count}: join them by a layer first, such as "
+            "Concatenate() or Add()"
+        )
 
     def input_name(self, i: int) -> str:
         """What one of several inputs is called in a message."""

@@ -12,21 +12,27 @@ from backprop.nest import each, each_shape, several, shapes
 
 FLAT, SEQUENCE, IMAGE = (5, 6), (3, 4, 6), (2, 6, 5, 3)
 VOLUME = (2, 4, 3, 5, 2)
+PAIR = ((2, 3, 4), (2, 5, 4))
 # name: arguments, and the shape of x with the batch; for several inputs a tuple of shapes
 ARGUMENTS = {
     "Activation": ((ReLU(),), FLAT),
+    "Add": ((), ((3, 6), SEQUENCE)),
     "AdaptiveAveragePooling1D": ((2,), SEQUENCE),
     "AdaptiveAveragePooling2D": ((2,), IMAGE),
     "AdaptiveAveragePooling3D": ((2,), VOLUME),
     "AdaptiveMaxPooling1D": ((2,), SEQUENCE),
     "AdaptiveMaxPooling2D": ((2,), IMAGE),
     "AdaptiveMaxPooling3D": ((2,), VOLUME),
+    "AdditiveAttention": ((), PAIR),
     "AlphaDropout": ((0.4,), FLAT),
+    "Attention": ((True, "concat"), PAIR),
+    "Average": ((), (SEQUENCE, SEQUENCE, (3, 1, 6))),
     "AveragePooling1D": ((2,), SEQUENCE),
     "AveragePooling2D": ((2,), IMAGE),
     "AveragePooling3D": ((2,), VOLUME),
     "Bidirectional": ((layers.GRU(3, return_sequences=True),), SEQUENCE),
     "Chain": (([Dense(3, "tanh"), Dense(2)],), FLAT),
+    "Concatenate": ((), (SEQUENCE, (3, 4, 2))),
     "Conv1D": ((4, 3), SEQUENCE),
     "Conv1DTranspose": ((4, 3, 2), SEQUENCE),
     "Conv2D": ((4, 3), IMAGE),
@@ -41,6 +47,8 @@ ARGUMENTS = {
     "Dense": ((4, "tanh"), FLAT),
     "DepthwiseConv1D": ((3,), SEQUENCE),
     "DepthwiseConv2D": ((3,), IMAGE),
+    "Divide": ((), (SEQUENCE, SEQUENCE)),
+    "Dot": ((2, True), (SEQUENCE, (3, 2, 6))),
     "Dropout": ((0.4,), FLAT),
     "Flatten": ((), IMAGE),
     "GRU": ((4,), SEQUENCE),
@@ -60,7 +68,10 @@ ARGUMENTS = {
     "MaxPooling2D": ((2,), IMAGE),
     "MaxPooling3D": ((2,), VOLUME),
     "GroupQueryAttention": ((3, 4, 2), SEQUENCE),
+    "Maximum": ((), (SEQUENCE, SEQUENCE)),
+    "Minimum": ((), (SEQUENCE, SEQUENCE)),
     "MultiHeadAttention": ((2, 3), SEQUENCE),
+    "Multiply": ((), (SEQUENCE, (3, 4, 1))),
     "Parallel": (([Dense(3), Dense(3, "tanh")],), FLAT),
     "Permute": (((2, 1),), SEQUENCE),
     "PositionEmbedding": ((5,), SEQUENCE),
@@ -84,9 +95,11 @@ ARGUMENTS = {
     "SpatialDropout3D": ((0.4,), (2, 3, 4, 2, 3)),
     # so many steps that u and v have converged: only there its gradient is that of differences
     "SpectralNormalization": ((Dense(4, "tanh", kernel_initializer="ones"), 40), FLAT),
+    "Subtract": ((), (SEQUENCE, SEQUENCE)),
     "Threshold": ((0.1, 0.5), FLAT),
     "TimeDistributed": ((Dense(3, "tanh"),), SEQUENCE),
     "TransformerBlock": ((5, 2), SEQUENCE),
+    "TransformerDecoder": ((5, 2), PAIR),
     "UpSampling1D": ((), SEQUENCE),
     "UpSampling2D": ((), IMAGE),
     "UpSampling3D": ((), VOLUME),
@@ -98,11 +111,11 @@ ARGUMENTS = {
 DRAWN = {"Graph", "Model"}  # made by drawing, and not of arguments that say all
 
 
-def forked(cls: type) -> Any:
+def forked(cls: type, shape: tuple[int, ...] = FLAT) -> Any:
     """A graph that reads one array three times, and a layer that stands in it twice."""
-    x = layers.Input(FLAT[1:])
-    twice = Dense(FLAT[1], "tanh")
-    a = Dense(FLAT[1])(x)
+    x = layers.Input(shape[1:])
+    twice = Dense(shape[-1], "tanh")
+    a = Dense(shape[-1])(x)
     return cls(x, layers.Residual(twice)(twice(a)))
 
 

@@ -37,7 +37,7 @@ LINES = [
     ["layer_face"],
     ["layer"],
     ["activations", "layers", "losses", "metrics"],
-    ["training.class_weight", "training.hooks", "run_state"],
+    ["training.class_weight", "training.ends", "training.hooks", "run_state"],
     ["optimizers", "gradcheck", "training.reader", "training.data", "datasets"],
     ["callbacks"],
     ["training"],
@@ -72,8 +72,11 @@ NEIGHBOURS = [
     ("layers.wiring", "layers.containers"),
     ("layers.wiring", "layers.chain"),
     ("layers.wiring", "layers.inputs"),
+    ("layers.wiring", "layers.slots"),
     ("layers.graph", "layers.*"),
     ("layers.branches", "layers.chain"),
+    ("layers.branches", "layers.merging"),
+    ("layers.arithmetic", "layers.merging"),
     ("training.data", "training.reader"),
 ]
 

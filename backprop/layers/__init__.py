@@ -9,6 +9,7 @@ from backprop.layers import (
     activations,
     attention,
     convolution,
+    merging,
     normalization,
     pooling,
     recurrent,
@@ -32,6 +33,7 @@ from backprop.layers.dense import Dense
 from backprop.layers.embedding import Embedding, Masking
 from backprop.layers.graph import Graph
 from backprop.layers.inputs import Input, InputLayer
+from backprop.layers.merging import *
 from backprop.layers.noise import (
     ActivityRegularization,
     AlphaDropout,
@@ -49,7 +51,7 @@ from backprop.layers.recurrent import *
 from backprop.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from backprop.layers.resizing import *
 from backprop.layers.text import *
-from backprop.layers.transformer import TransformerBlock
+from backprop.layers.transformer import TransformerBlock, TransformerDecoder
 from backprop.registry import classes_in
 
 __all__ = [
@@ -85,12 +87,14 @@ __all__ = [
     "SpatialDropout2D",
     "SpatialDropout3D",
     "TransformerBlock",
+    "TransformerDecoder",
     "deserialize",
     "serialize",
 ]
 __all__ += activations.__all__
 __all__ += attention.__all__
 __all__ += convolution.__all__
+__all__ += merging.__all__
 __all__ += normalization.__all__
 __all__ += pooling.__all__
 __all__ += recurrent.__all__
@@ -99,7 +103,7 @@ __all__ += text.__all__
 # what the families share, and is no layer
 __all__.remove("ActivationLike")
 __all__.remove("Projection")
-__all__.remove("SelfAttention")
+__all__.remove("AttentionInHeads")
 __all__.remove("build_activation")
 __all__.remove("layer_of")
 __all__.remove("registry")

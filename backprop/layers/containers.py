@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from backprop.symbols import Symbol
 
 class Container(Layer):
     """A layer made of layers, which runs them by `propagate` and says where one of them fails."""
+
+    drawn: Any = (None, None)  # lists and dicts of the inputs and outputs, as a graph has them
 
     @property
     def _settled(self) -> bool:
@@ -61,15 +64,57 @@ class Container(Layer):
         """The same error, of the backward pass of one of the layers."""
         return self.located(error, index, f"dy {described(dy)}", "the backward pass of ")
 
+    def shapes_within(self, input_shape: Any) -> list[Shape]:
+        """The shapes of all arrays of a pass, from x to y."""
+        raise NotImplementedError
+
+    def trace(self, x: Any, ctx: Context) -> Generator[tuple[int, Layer, Any], None, tuple]:
+        """A pass step by step: the place of a layer, the layer, and what it puts out; returns y and
+        its mask. Copies of the layers run, so that a look changes nothing."""
+        raise NotImplementedError
+
     def parts(self) -> tuple[str, list[Layer]]:
         """The layers, and what each is called in a message."""
         return "layer", self.sublayers()
 
 
-class Row(Container):
+class Listed(Container):
+    """A container that shows its layers as a list."""
+
+    fixed_list = "are those that it was made of: make another"
+    _ends = None  # its symbolic arrays, once somebody asks for them
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in order: a list to read."""
+        return Layers(self.__dict__["layers"], self.fixed_list)
+
+    @layers.setter
+    def layers(self, layers: Any) -> None:
+        raise AttributeError(f"the layers of {self.name} {self.fixed_list}")
+
+    def parts(self):
+        return "layer", self.layers
+
+    def symbols(self) -> tuple[list[Symbol], list[Symbol]]:
+        """The symbolic arrays that go in and come out."""
+        ends = self._ends or self._draw()
+        self.__dict__["_ends"] = ends
+        return ends
+
+    def _draw(self) -> tuple[list[Symbol], list[Symbol]]:
+        """Call the layers on symbolic arrays, for `symbols`."""
+        raise TypeError(f"{self!r} cannot be drawn: make a Model or a Sequential of its layers")
+
+
+class Row(Listed):
     """A container of a list of layers, each for the output of the one before."""
 
-    def take(self, layers: Iterable[Layer] | None) -> None:
+    fixed_list = (
+        "are changed by add() and pop(), or make a new model: Sequential([*model.layers[:-1], new])"
+    )
+
+    def take(self, layers: Iterable[Any] | None) -> None:
         """Begin with these layers; called by a constructor."""
         self.__dict__["layers"] = []
         self._entries: list[Layer] = []  # the layers and the Input, as configuration keeps them
@@ -80,16 +125,7 @@ class Row(Container):
         for layer in layers or ():
             self.append(layer)
 
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers, without the `Input`: a list to read."""
-        return Layers(self.__dict__["layers"])
-
-    @layers.setter
-    def layers(self, layers: Any) -> None:
-        raise AttributeError(f"the layers of {self.name} {Layers.advice}")
-
-    def append(self, layer: Layer) -> None:
+    def append(self, layer: Any) -> None:
         """Put a layer at the end. A chain that was built is built again; its layers keep values."""
         if isinstance(layer, Symbol) and isinstance(layer.layer, InputLayer):
             layer = layer.layer
@@ -143,16 +179,23 @@ class Row(Container):
             self.layers[0].check_values(x)
 
     def compute_output_shape(self, input_shape):
-        shape = tuple(input_shape)
+        return self.shapes_within(input_shape)[-1]
+
+    def shapes_within(self, input_shape):
+        shapes = [tuple(input_shape)]
         for i, layer in enumerate(self.layers):
             try:
-                shape = tuple(layer.compute_output_shape(shape))
+                shapes.append(tuple(layer.compute_output_shape(shapes[-1])))
             except Exception as error:
-                raise self.located(error, i, show_shape(shape[1:])) from error
-        return shape
+                raise self.located(error, i, show_shape(shapes[-1][1:])) from error
+        return shapes
 
-    def parts(self):
-        return "layer", self.layers
+    def trace(self, x, ctx):
+        for i, layer in enumerate(copy.deepcopy(self.layers)):
+            x, _, mask = layer.propagate(x, ctx)
+            ctx = ctx.with_mask(mask)
+            yield i, layer, x
+        return x, ctx.mask
 
     def _argument(self, name, value):
         return super()._argument(name, [] if name == "layers" and value is None else value)
@@ -185,11 +228,11 @@ def take_in(container: Any, layers: Iterable[Layer]) -> None:
 
 
 class Layers(list):
-    """The layers of a chain, to read: a change of the list would not change the chain."""
+    """The layers of a container, to read: a change of the list would not change the container."""
 
-    advice = (
-        "are changed by add() and pop(), or make a new model: Sequential([*model.layers[:-1], new])"
-    )
+    def __init__(self, layers: Iterable[Layer], advice: str):
+        super().__init__(layers)
+        self.advice = advice
 
     def _refuse(self, *args, **kwargs):
         raise TypeError(f"the layers of a model {self.advice}")

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
-
-import numpy as np
 
 from backprop.arguments import parameters_of
 from backprop.context import Context, Logits
 from backprop.input_spec import fits, show_shape
-from backprop.layer import Array, Layer
+from backprop.layer import Array
 from backprop.layers.chain import add_up, repeated
-from backprop.layers.containers import Container, Layers, described, take_in
+from backprop.layers.containers import Listed, described, take_in
+from backprop.layers.slots import (
+    Gradients,
+    clean,
+    filled,
+    nothing,
+    put,
+    put_masks,
+    silence,
+    take,
+    take_masks,
+)
 from backprop.layers.wiring import (
-    Places,
     Wiring,
     drawn_again,
     replayed,
     steps_of,
     wired,
 )
-from backprop.masks import cleaned
 from backprop.nest import as_one, as_tuple, each, leaves, matched, packed, several
 from backprop.parameters import Parameter
 from backprop.promises import came_back, declared_shape
@@ -32,10 +40,9 @@ from backprop.registry import (
     deserialize,
     serialize,
 )
-from backprop.symbols import Symbol
 
 
-class Graph(Container):
+class Graph(Listed):
     """y = f(x): steps, each a layer that reads what the inputs are or earlier steps have written.
 
         x: (N, ...), or several such    v: all arrays of a pass, x first    y: some of v
@@ -75,7 +82,7 @@ class Graph(Container):
     """
 
     several_inputs = True
-    _ends = None
+    fixed_list = "are those that were drawn: call layers on symbolic arrays, and make another model"
 
     def __init__(self, inputs: Any, outputs: Any, trainable: bool = True, name: Any = None):
         super().__init__(name=name)
@@ -91,6 +98,8 @@ class Graph(Container):
         self._wiring = wiring
         self._into = tuple(leaves(wiring.inputs))
         self._steps, self._size, self._out, self.integer_input = steps_of(wiring)
+        own = {id(layer) for layer in wiring.layers}
+        self.helpers = [step.layer for step in self._steps if id(step.layer) not in own]
         self._again = repeated([step.layer for step in self._steps])
         dtypes = {layer.dtype for layer in wiring.layers if layer.arrays()}
         if len(dtypes) > 1:
@@ -164,7 +173,7 @@ class Graph(Container):
             for i in range(len(self._steps) - 1, -1, -1):
                 step, cache = self._steps[i], caches[i]
                 wanted = dx or step.below
-                d = grads.take(step.writes)
+                d, found = grads.take(step.writes), None
                 if step.may_be_unused:
                     cache, zeros = cache
                     d = filled(d, zeros)
@@ -208,17 +217,19 @@ class Graph(Container):
     # ------------------------------------------------------------------ what it is
 
     @property
-    def layers(self) -> list[Layer]:
-        """The layers, an `InputLayer` for each input among them, in Keras' order: a list to
-        read."""
-        return Layers(self.__dict__["layers"])
+    def drawn(self):
+        return self._wiring.inputs, self._wiring.outputs
 
-    @layers.setter
-    def layers(self, layers: Any) -> None:
-        raise AttributeError(f"the layers of {self.name} are those that were drawn: draw another")
+    @property
+    def sparse_input(self) -> Any:
+        """Whether all that reads an input takes sparse rows; for several inputs, of each."""
+        return as_one([self._takes_sparse(place) for place in self._into])
 
-    def parts(self):
-        return "layer", self.layers
+    def _takes_sparse(self, place: int) -> bool:
+        readers = [step for step in self._steps if place in as_tuple(step.reads)]
+        return place not in self._out and all(
+            step.reads == place and step.layer.sparse_input for step in readers
+        )
 
     @property
     def doors(self) -> list[Any]:
@@ -257,7 +268,16 @@ class Graph(Container):
                     f"{show_shape(door.batch_shape[1:])} and got {show_shape(one[1:])}{advice}"
                 )
 
+    def check_values(self, x):
+        given = dict(zip(self._into, as_tuple(x), strict=True))
+        for step in self._steps:
+            if type(step.reads) is int and given.get(step.reads) is not None:
+                step.layer.check_values(given[step.reads])
+
     def compute_output_shape(self, input_shape):
+        return take(self.shapes_within(input_shape), as_one(self._out))
+
+    def shapes_within(self, input_shape):
         known: list[Any] = [None] * self._size
         put(known, self._into, input_shape if len(self._into) > 1 else (input_shape,))
         for step in self._steps:
@@ -266,18 +286,29 @@ class Graph(Container):
                 put(known, step.writes, declared_shape(step.layer, given))
             except Exception as error:
                 raise self.located(error, step.place, show_shape(given[1:])) from error
-        return take(known, as_one(self._out))
+        return known
+
+    def trace(self, x, ctx):
+        values, masks = [None] * self._size, [None] * self._size
+        put(values, self._into, x)
+        put_masks(masks, self._into, ctx.mask)
+        layers = copy.deepcopy([step.layer for step in self._steps])
+        for step, layer in zip(self._steps, layers, strict=True):
+            own = ctx if step.training is None else ctx.with_training(step.training)
+            own = own.with_mask(take_masks(masks, step.reads))
+            y, _, mask = layer.propagate(take(values, step.reads), own)
+            put(values, step.writes, y)
+            put_masks(masks, step.writes, mask)
+            yield step.place, layer, y
+        return take(values, as_one(self._out)), take_masks(masks, as_one(self._out))
 
     def compute_mask(self, x, mask) -> Any:
         if mask is None and not self.changes_mask:
             return None
         return self.propagate(x, Context(mask=mask, backward=False))[2]
 
-    def symbols(self) -> tuple[list[Symbol], list[Symbol]]:
-        """The symbolic arrays that go in and come out."""
-        if self._ends is None:
-            self.__dict__["_ends"] = drawn_again(self._wiring)
-        return self._ends
+    def _draw(self):
+        return drawn_again(self._wiring)
 
     def __setstate__(self, state):
         self.__dict__ |= state
@@ -343,91 +374,3 @@ class Graph(Container):
             layers = deserialize(config["layers"])
             ends = replayed(cls.__name__, layers, config)
             return cls(*ends, trainable=config.get("trainable", True), name=config.get("name"))
-
-
-def take(values: list, places: Places) -> Any:
-    """The arrays at these places, or at the one."""
-    if type(places) is int:
-        return values[places]
-    return tuple([None if place is None else values[place] for place in places])
-
-
-def put(values: list, places: Places, y: Any) -> None:
-    """Put arrays at their places, or the one at its."""
-    if type(places) is int:
-        values[places] = y
-    else:
-        for place, array in zip(places, as_tuple(y), strict=True):
-            values[place] = array
-
-
-def take_masks(masks: list, places: Places) -> Any:
-    """The masks of some arrays; None where none of them has one."""
-    found = take(masks, places)
-    return None if type(found) is tuple and all(mask is None for mask in found) else found
-
-
-def put_masks(masks: list, places: Places, mask: Any) -> None:
-    if mask is not None:
-        put(masks, places, mask)
-
-
-def clean(x: Any, mask: Any) -> Any:
-    """Arrays without what is not finite at masked steps."""
-    if type(x) is tuple and mask is not None:
-        return tuple([cleaned(a, m) for a, m in zip(x, mask, strict=True)])
-    return x if mask is None else cleaned(x, mask)
-
-
-def nothing(a: Array) -> Array:
-    """Zeros of an array's shape, that take no memory."""
-    return np.broadcast_to(np.zeros((), a.dtype), a.shape)
-
-
-def filled(d: Any, zeros: Any) -> Any:
-    """What came back, and zeros where nothing did."""
-    if type(zeros) is not tuple:
-        return zeros if d is None else d
-    found = (None,) * len(zeros) if d is None else d
-    return tuple([z if one is None else one for one, z in zip(found, zeros, strict=True)])
-
-
-def silence(layer: Layer) -> None:
-    """No gradient: nothing of what the layer put out has been used."""
-    for p in layer.arrays():
-        if p.gradient is not None:
-            p.gradient[...] = 0
-
-
-class Gradients:
-    """What came back to each array of a pass: the sum of what those that read it passed back.
-
-    What a layer returned may be an array of another's, such as its own dy; so a sum is a new array.
-    """
-
-    def __init__(self, size: int):
-        self.found: list[Any] = [None] * size
-        self.ours: set[int] = set()
-
-    def add(self, places: Places, dx: Any) -> None:
-        if type(places) is int:
-            self._add(places, dx)
-        else:
-            for place, d in zip(places, dx, strict=True):
-                if d is not None and place is not None:
-                    self._add(place, d)
-
-    def _add(self, place: int, d: Array) -> None:
-        before = self.found[place]
-        if before is None:
-            self.found[place] = d
-        elif place in self.ours:
-            before += d
-        else:
-            self.found[place] = before + d
-            self.ours.add(place)
-
-    def take(self, places: Places) -> Any:
-        """What came back; None where nothing did."""
-        found = take(self.found, places)
-        return None if type(found) is tuple and all(d is None for d in found) else found

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 from backprop.layers.chain import ActivityPenalty
 from backprop.layers.containers import claim_name
 from backprop.layers.inputs import AsFloat, InputLayer
+from backprop.layers.slots import Places
 from backprop.nest import as_one, as_tuple, each, leaves, packed
 from backprop.symbols import Call, Symbol
-
-Places = Any  # of arrays among all of a pass: a number, or a tuple of numbers and None for several
 
 
 class Wired(NamedTuple):
@@ -278,9 +277,10 @@ def drawn_again(wiring: Wiring) -> tuple[list[Symbol], list[Symbol]]:
         for place, layer in zip(leaves(wiring.inputs), wiring.doors, strict=True)
     }
     for layer, reads, writes, training in wiring.calls:
-        y = layer.draw(each(known.__getitem__, reads), None, training, {})
+        y = layer._connect(each(known.__getitem__, reads), None, training, {})
         known |= dict(zip(as_tuple(writes), as_tuple(y), strict=True))
-    return tuple([known[place] for place in leaves(end)] for end in (wiring.inputs, wiring.outputs))
+    into, out = ([known[place] for place in leaves(e)] for e in (wiring.inputs, wiring.outputs))
+    return into, out
 
 
 def replayed(who: str, layers: list[Any], config: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -295,7 +295,7 @@ def replayed(who: str, layers: list[Any], config: Mapping[str, Any]) -> tuple[An
         places = tuple(reads) if isinstance(reads, list | tuple) else reads
         x = each(functools.partial(look_up, who, items=known, what="array"), places)
         layer = look_up(who, number, layers, "layer")
-        known += as_tuple(layer.draw(x, None, training, {}))
+        known += as_tuple(layer._connect(x, None, training, {}))
     ends = [look_up(who, number, known, "array") for number in leaves(config["outputs"])]
     return packed(config["inputs"], known[: len(doors)]), packed(config["outputs"], ends)
 

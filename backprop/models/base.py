@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backprop.layer import Layer
-from backprop.layers.containers import take_in
+from backprop.layers.containers import Listed, take_in
 from backprop.models.habits import Habits
 from backprop.models.trained import Trained
 from backprop.spelling import nearest
@@ -15,31 +15,23 @@ from backprop.training.trainer import Trainer
 from backprop.vector import ParameterVector
 
 
-class BaseModel(Trained, Habits):
+class BaseModel(Trained, Habits, Listed):
     """A container that can be trained, put before the class of the container.
 
     How a model is compiled and trained is in `backprop.models.trained`, how it is saved, described
     and lets text go on in `backprop.models.habits`.
     """
 
-    layers: Any
-    built: bool
-    name: str
-    arrays: Any
-    walk: Any
-    symbols: Any
-    _ends = None  # its symbolic arrays, once somebody asks for them
-
-    def _begin(self) -> None:
-        """What a model has before it has layers."""
+    def __init__(self, *arguments: Any, **options: Any):
         self.trainer: Trainer | None = None
         self.history: Any = None
         self.stop_training = False
         self._vector: ParameterVector | None = None
+        super().__init__(*arguments, **options)
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         refuse(type(self))
-        return super().__call__(*inputs, **named)  # type: ignore[misc] - the container's
+        return super().__call__(*inputs, **named)
 
     @property
     def parameters(self) -> ParameterVector:
@@ -101,7 +93,7 @@ class BaseModel(Trained, Habits):
         return self.symbols()
 
     def __getstate__(self):
-        return super().__getstate__() | {"_vector": None}  # type: ignore[misc]
+        return super().__getstate__() | {"_vector": None}
 
     def __setstate__(self, state):
         self.__dict__ |= state
