@@ -21,6 +21,7 @@ from backprop.spelling import nearest
 from backprop.testing.bugs import (
     attention,
     augmentation,
+    between,
     containers,
     convolution,
     ctc,
@@ -54,6 +55,7 @@ FAMILIES = (
     embedding,
     recurrent,
     attention,
+    between,
     noise,
     containers,
     merging,
