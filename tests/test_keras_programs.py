@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from keras_parity import close
-from keras_programs import NAMES, program
+from keras_programs import NAMES, own_layers, program
 
 import backprop as bp
 
@@ -61,7 +61,8 @@ def test_program_goes_on_from_a_file(name, tmp_path):
     model.train_on_batch(**script.data())
     model.save(tmp_path / "model.npz")
 
-    again = bp.models.load_model(tmp_path / "model.npz")
+    own = {"Divergence": own_layers.Divergence}
+    again = bp.models.load_model(tmp_path / "model.npz", custom_objects=own)
 
     assert_same(script.use(bp, model), script.use(bp, again))
     assert model.train_on_batch(**script.data()) == again.train_on_batch(**script.data())
