@@ -325,8 +325,8 @@ def symbolic(x: Any, layer: Any) -> bool:
     found = [isinstance(item, Symbol) for item in x if item is not None]
     if any(found) and not all(found):
         raise TypeError(
-            f"{layer!r} was called on symbolic arrays and others together: an array that changes is "
-            "an Input, and one that is always the same belongs into a layer of your own, or is "
+            f"{layer!r} was called on symbolic arrays and others together: an array that changes "
+            "is an Input, and one that is always the same belongs into a layer of your own, or is "
             "added or multiplied as in x + array"
         )
     return any(found)
