@@ -16,6 +16,7 @@ import numpy as np
 from backprop import layers, losses
 from backprop.gradcheck.engine import gradcheck
 from backprop.gradcheck.report import Report
+from backprop.nest import each_shape
 
 ROWS, SEQUENCE, IMAGE, HALVES = (5, 6), (3, 4, 6), (2, 6, 5, 3), (4, 8)
 VOLUME = (2, 4, 3, 5, 2)
@@ -40,8 +41,9 @@ class Case:
         )
 
 
-def normal(shape: tuple[int, ...]) -> Callable[[np.random.Generator], Any]:
-    return lambda rng: rng.standard_normal(shape)
+def normal(shape: tuple) -> Callable[[np.random.Generator], Any]:
+    """Numbers of a shape, or of each of several."""
+    return lambda rng: each_shape(rng.standard_normal, shape)
 
 
 def along_axes(family: str, *arguments: Any) -> dict[str, list[tuple[Callable[[], Any], tuple]]]:
@@ -50,16 +52,26 @@ def along_axes(family: str, *arguments: Any) -> dict[str, list[tuple[Callable[[]
     return {name: [(partial(getattr(L, name), *arguments), x)] for name, x in shapes.items()}
 
 
-# a class → constructions and the shape of an input for each; makers, as a layer may hold layers
+def drawn(cls: Any) -> list[tuple[Callable[[], Any], tuple]]:
+    """Graphs: one with a fork and a layer in two places, one of two inputs and two outputs."""
+
+    def forked() -> Any:
+        x = L.Input(ROWS[1:])
+        twice = L.Dense(ROWS[1], "tanh")
+        return cls(x, L.Residual(twice)(twice(L.Dense(ROWS[1])(x))))
+
+    def two_ended() -> Any:
+        one, two = L.Input(ROWS[1:], name="one"), L.Input(HALVES[1:], name="two")
+        tower = L.Dense(3, "tanh")
+        shared = tower(one)
+        return cls([one, two], [L.Dense(2)(shared), L.Dense(4, "tanh")(two), L.Dense(1)(shared)])
+
+    return [(forked, ROWS), (two_ended, (ROWS, (ROWS[0], *HALVES[1:])))]
 
 
-def forked() -> Any:
-    """A graph that reads one array three times, and a layer that stands in it twice."""
-    x, twice = L.Input(ROWS[1:]), L.Dense(ROWS[1], "tanh")
-    return L.Graph(x, L.Residual(twice)(twice(L.Dense(ROWS[1])(x))))
-
-
-LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
+# a class → constructions and the shape of an input, or of each input; makers, as a layer may hold
+# layers
+LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "Activation": [(lambda: L.Activation("tanh"), ROWS), (lambda: L.Activation("relu"), ROWS)],
     "AlphaDropout": [(lambda: L.AlphaDropout(0.3), ROWS)],
     "AveragePooling1D": [
@@ -125,6 +137,7 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     ],
     "GaussianDropout": [(lambda: L.GaussianDropout(0.3), ROWS)],
     "GaussianNoise": [(lambda: L.GaussianNoise(0.5), ROWS)],
+    "Graph": drawn(L.Graph),
     "GroupNormalization": [(lambda: L.GroupNormalization(3), (4, 5, 6))],
     "InputLayer": [(lambda: L.InputLayer((6,)), ROWS)],
     "LSTM": [
@@ -160,7 +173,6 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.MultiHeadAttention(2, 3), SEQUENCE),
         (lambda: L.MultiHeadAttention(2, 3, use_causal_mask=True, dropout=0.2), SEQUENCE),
     ],
-    "Graph": [(forked, ROWS)],
     "Parallel": [
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")]), ROWS),
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")], join="multiply"), ROWS),
