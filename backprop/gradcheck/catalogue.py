@@ -22,6 +22,8 @@ ROWS, SEQUENCE, IMAGE, HALVES = (5, 6), (3, 4, 6), (2, 6, 5, 3), (4, 8)
 VOLUME = (2, 4, 3, 5, 2)
 FILM = (2, 3, 3, 4, 2)
 STEP, STATE = (3, 6), (3, 4)  # of SEQUENCE
+# a query and a value; then a key, of other features or those of the query
+PAIR, TRIPLE = ((2, 3, 4), (2, 5, 4)), ((2, 3, 4), (2, 5, 2), (2, 5, 4))
 Config = dict[str, Any]
 L = layers
 
@@ -74,7 +76,16 @@ def drawn(cls: Any) -> list[tuple[Callable[[], Any], tuple]]:
 # layers
 LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "Activation": [(lambda: L.Activation("tanh"), ROWS), (lambda: L.Activation("relu"), ROWS)],
+    "AdditiveAttention": [
+        (lambda: L.AdditiveAttention(), PAIR),
+        (lambda: L.AdditiveAttention(False, 0.2, return_attention_scores=True), TRIPLE),
+    ],
     "AlphaDropout": [(lambda: L.AlphaDropout(0.3), ROWS)],
+    "Attention": [
+        (lambda: L.Attention(True), PAIR),
+        (lambda: L.Attention(True, "concat", use_causal_mask=True), TRIPLE),
+        (lambda: L.Attention(dropout=0.2, return_attention_scores=True), TRIPLE),
+    ],
     "AveragePooling1D": [
         (lambda: L.AveragePooling1D(2), SEQUENCE),
         (lambda: L.AveragePooling1D(3, strides=2, padding="same"), SEQUENCE),
@@ -97,6 +108,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         (lambda: L.Bidirectional(L.GRU(4, return_state=True), None), (SEQUENCE, STATE, STATE)),
     ],
     "Chain": [(lambda: L.Chain([L.Dense(3, "tanh"), L.Dense(2)]), ROWS)],
+    "Concatenate": [
+        (lambda: L.Concatenate(), (ROWS, (5, 2))),
+        (lambda: L.Concatenate(axis=1), (SEQUENCE, (3, 2, 6))),
+    ],
     "Conv1D": [
         (lambda: L.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="tanh"), SEQUENCE),
         (lambda: L.Conv1D(4, 3, strides=2, padding="same", groups=2), SEQUENCE),
@@ -127,6 +142,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "DepthwiseConv1D": [(lambda: L.DepthwiseConv1D(3, padding="same"), SEQUENCE)],
     "DepthwiseConv2D": [
         (lambda: L.DepthwiseConv2D(3, strides=2, depth_multiplier=2, activation="tanh"), IMAGE)
+    ],
+    "Dot": [
+        (lambda: L.Dot(1), (ROWS, ROWS)),
+        (lambda: L.Dot((2, 1), normalize=True), (SEQUENCE, (3, 6))),
     ],
     "Dropout": [(lambda: L.Dropout(0.4), ROWS)],
     "Embedding": [(lambda: L.Embedding(7, 4), (5, 3))],
@@ -176,6 +195,7 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     ],
     "GroupQueryAttention": [
         (lambda: L.GroupQueryAttention(2, 4, 2, use_gate=True), SEQUENCE),
+        (lambda: L.GroupQueryAttention(2, 4, 2, use_gate=True, dropout=0.2), TRIPLE),
         (
             lambda: L.GroupQueryAttention(2, 4, 1, dropout=0.2, use_causal_mask=True, rotary=True),
             SEQUENCE,
@@ -184,6 +204,8 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "MultiHeadAttention": [
         (lambda: L.MultiHeadAttention(2, 3), SEQUENCE),
         (lambda: L.MultiHeadAttention(2, 3, use_causal_mask=True, dropout=0.2), SEQUENCE),
+        (lambda: L.MultiHeadAttention(2, 3, 2), PAIR),
+        (lambda: L.MultiHeadAttention(2, 3, return_attention_scores=True), TRIPLE),
     ],
     "Parallel": [
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")]), ROWS),
@@ -236,12 +258,25 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         (lambda: L.TransformerBlock(5, 2, activation="tanh"), SEQUENCE),
         (lambda: L.TransformerBlock(5, 2, 0.2, "gelu", normalize_first=True), SEQUENCE),
     ],
+    "TransformerDecoder": [
+        (lambda: L.TransformerDecoder(5, 2, activation="gelu"), PAIR),
+        (
+            lambda: L.TransformerDecoder(
+                5, 2, 0.2, "tanh", normalize_first=True, num_key_value_heads=1, rotary=True
+            ),
+            PAIR,
+        ),
+    ],
     "UpSampling1D": [(lambda: L.UpSampling1D(), SEQUENCE)],
     "UpSampling2D": [
         (lambda: L.UpSampling2D(), IMAGE),
         (lambda: L.UpSampling2D((2, 3), interpolation="bilinear"), IMAGE),
     ],
     "UpSampling3D": [(lambda: L.UpSampling3D(), VOLUME)],
+    **{
+        name: [(getattr(L, name), (SEQUENCE, SEQUENCE)), (getattr(L, name), (SEQUENCE, (3, 1)))]
+        for name in ("Add", "Average", "Divide", "Maximum", "Minimum", "Multiply", "Subtract")
+    },
     **along_axes("AdaptiveAveragePooling", 2),
     **along_axes("AdaptiveMaxPooling", 2),
     **along_axes("Cropping", 1),
