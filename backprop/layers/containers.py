@@ -20,10 +20,8 @@ from backprop.symbols import Symbol
 class Container(Layer):
     """A layer made of layers, which runs them by `propagate` and says where one of them fails."""
 
-    drawn: ClassVar[Any] = (
-        None,
-        None,
-    )  # lists and dicts of the inputs and outputs, as a graph has them
+    # lists and dicts of the inputs and outputs, as a graph has them
+    drawn: ClassVar[Any] = (None, None)
 
     @property
     def _settled(self) -> bool:
