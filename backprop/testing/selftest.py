@@ -36,7 +36,7 @@ from backprop.testing import (
     tokens,
 )
 from backprop.testing.bugs import BANK, KINDS, Bug, find
-from backprop.testing.case import Case, OfOneInput
+from backprop.testing.case import Case, OfInputs
 from backprop.testing.kit import LAWS
 from backprop.testing.report import BROKEN, LawReport
 
@@ -89,7 +89,7 @@ def alone(bug: Bug, correct: bool = False) -> str:
     x = bug.x()
     made = bug.make_correct() if correct else bug.make()
     if bug.y_true is not None:
-        made = OfOneInput(made, Case(lambda: made, x, y_true=bug.y_true()))
+        made = OfInputs(made, Case(lambda: made, x, y_true=bug.y_true()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
