@@ -594,8 +594,8 @@ QUERY, VALUE, KEY = with_mask("n", "t", 3), with_mask("n", "s", "v"), with_mask(
 PAIRS = arrays(axes("n", "t", "s")).map(lambda a: a > 0)
 
 
-def unprojected(*x, layer, mask):
-    y, p = reference.unprojected_attention(*x, layer=layer, mask=mask)
+def unprojected(query, value, key=None, *, layer, mask):
+    y, p = reference.unprojected_attention(query, value, key, layer=layer, mask=mask)
     return (y, p) if layer.return_attention_scores else y
 
 
