@@ -39,7 +39,7 @@ class Unprojected(AnyAttention, kw_only=True):
 
     def compute_output_shape(self, input_shape) -> Any:
         query, value = input_shape[:2]
-        y = (*query[:2], value[2])
+        y = (*query[:-1], value[-1])
         return (y, (*query[:2], value[1])) if self.return_attention_scores else y
 
     # ------------------------------------------------------------------------- forward and backward

@@ -21,6 +21,7 @@ from backprop.spelling import nearest
 from backprop.testing.bugs import (
     attention,
     augmentation,
+    between,
     containers,
     convolution,
     ctc,
@@ -56,6 +57,7 @@ FAMILIES = (
     recurrent,
     recurrent_states,
     attention,
+    between,
     noise,
     containers,
     merging,
