@@ -14,6 +14,7 @@ from backprop.initializers import Constant
 from backprop.testing import (
     LAWS,
     arrays,
+    axes,
     images,
     label_sequences,
     paddings,
@@ -42,7 +43,7 @@ MOVES = "training_moves_buffers_alike"
 KINKS = "slopes_at_kinks_are_subgradients"
 # at x = 0 the slope of PReLU, and of ReLU with options, is 0: that of the two rectifiers that they
 # sum, as in Keras; so whether it lies between those on its sides depends on the case
-BUT_FOR_KINKS = [law.__name__ for law in LAWS["v1"] if law.__name__ != KINKS]
+BUT_FOR_KINKS = [law.__name__ for law in LAWS["v2"] if law.__name__ != KINKS]
 
 
 def breaks_at_zero(why, make, shape):
@@ -571,6 +572,33 @@ def attention(x, layer, mask):
     return reference.self_attention(x, *weights, mask, causal, window, gate, rotary)
 
 
+@st.composite
+def with_mask(draw, *names):
+    """An array whose axes have names, and a mask of its steps or None."""
+    x = draw(arrays(axes(*names)))
+    seed = draw(st.none() | st.integers(0, 99))
+    return x, None if seed is None else np.random.default_rng(seed).random(x.shape[:2]) < 0.7
+
+
+@st.composite
+def some_seen(draw, *names):
+    """The same, with a first step that is always real: where all are masked, scores of float64 have
+    lost half of their digits, as in Keras."""
+    x, mask = draw(with_mask(*names))
+    if mask is not None:
+        mask[:, 0] = True
+    return x, mask
+
+
+QUERY, VALUE, KEY = with_mask("n", "t", 3), with_mask("n", "s", "v"), with_mask("n", "s", 2)
+PAIRS = arrays(axes("n", "t", "s")).map(lambda a: a > 0)
+
+
+def unprojected(query, value, key=None, *, layer, mask):
+    y, p = reference.unprojected_attention(query, value, key, layer=layer, mask=mask)
+    return (y, p) if layer.return_attention_scores else y
+
+
 def learned_positions(x, embeddings):
     return np.array([[v + embeddings[t] for t, v in enumerate(sequence)] for sequence in x])
 
@@ -759,7 +787,7 @@ LAYERS = {
             ),
             "configs": {"units": [1, 2, 3], "use_bias": [True, False]},
             "inputs": FEATURES,
-            "laws": [law.__name__ for law in LAWS["v1"] if law.__name__ != MOVES],  # at rest
+            "laws": [law.__name__ for law in LAWS["v2"] if law.__name__ != MOVES],  # at rest
         },
         {  # and not where it has not, as in Keras
             "layer": lambda power_iterations: L.SpectralNormalization(
@@ -777,7 +805,7 @@ LAYERS = {
                 L.Conv2D(2, 2, kernel_initializer=Constant(10.0)), 8
             ),
             "inputs": images(2, 4, 2),
-            "laws": [law.__name__ for law in LAWS["v1"] if law.__name__ != MOVES],
+            "laws": [law.__name__ for law in LAWS["v2"] if law.__name__ != MOVES],
         },
         {
             "layer": lambda: L.SpectralNormalization(
@@ -785,7 +813,7 @@ LAYERS = {
             ),
             "inputs": tokens(5),
             "tags": ["integer_input"],
-            "laws": [law.__name__ for law in LAWS["v1"] if law.__name__ != MOVES],
+            "laws": [law.__name__ for law in LAWS["v2"] if law.__name__ != MOVES],
         },
     ],
     "Normalization": [
@@ -1148,6 +1176,34 @@ LAYERS = {
             "inputs": sequences(steps=(1, 4), masked=True, allow_empty=True),
             "reference": attention,
         },
+        {
+            "layer": lambda **options: L.MultiHeadAttention(2, 2, **options),
+            "configs": {
+                "return_attention_scores": [True, False],
+                "value_dim": [None, 3],
+                "use_causal_mask": [False, True],
+            },
+            "inputs": (QUERY, VALUE),
+            "reference": reference.attention_between,
+        },
+        {
+            "layer": lambda **options: L.MultiHeadAttention(2, 2, **options),
+            "configs": {"use_gate": [False, True], "sliding_window": [None, 2]},
+            "inputs": (QUERY, VALUE, KEY),
+            "reference": reference.attention_between,
+        },
+        {
+            "layer": lambda: L.MultiHeadAttention(2, 2, return_attention_scores=True),
+            "inputs": (QUERY, VALUE, None, PAIRS),
+            "reference": reference.attention_between,
+        },
+        {
+            "layer": lambda: L.MultiHeadAttention(
+                2, 2, dropout=0.4, use_bias=False, return_attention_scores=True
+            ),
+            "inputs": (QUERY, VALUE),
+            "tags": ["stochastic"],
+        },
     ],
     "GroupQueryAttention": [
         {
@@ -1164,6 +1220,56 @@ LAYERS = {
         {
             "layer": lambda: L.GroupQueryAttention(2, 4, 2, dropout=0.4, use_bias=False),
             "inputs": sequences(steps=(2, 4), masked=True),
+            "tags": ["stochastic"],
+        },
+        {
+            "layer": lambda heads, **options: L.GroupQueryAttention(2, *heads, **options),
+            "configs": {
+                "heads": [(2, 1), (4, 2)],
+                "use_causal_mask": [False, True],
+                "return_attention_scores": [False, True],
+            },
+            "inputs": (QUERY, VALUE, KEY),
+            "reference": reference.attention_between,
+        },
+    ],
+    "Attention": [
+        {
+            "layer": L.Attention,
+            "configs": {
+                "use_scale": [False, True],
+                "score_mode": ["dot", "concat"],
+                "use_causal_mask": [False, True],
+                "return_attention_scores": [False, True],
+            },
+            "inputs": (some_seen("n", "t", "d"), some_seen("n", "s", "d")),
+            "reference": unprojected,
+        },
+        {
+            "layer": lambda **options: L.Attention(dropout=0.4, **options),
+            "configs": {"return_attention_scores": [False, True]},
+            "inputs": (
+                some_seen("n", "t", "d"),
+                some_seen("n", "s", "v"),
+                arrays(axes("n", "s", "d")),
+            ),
+            "tags": ["stochastic"],
+        },
+    ],
+    "AdditiveAttention": [
+        {
+            "layer": L.AdditiveAttention,
+            "configs": {"use_scale": [False, True], "return_attention_scores": [False, True]},
+            "inputs": (
+                some_seen("n", "t", "d"),
+                some_seen("n", "s", "v"),
+                arrays(axes("n", "s", "d")),
+            ),
+            "reference": unprojected,
+        },
+        {
+            "layer": lambda: L.AdditiveAttention(dropout=0.4),
+            "inputs": (some_seen("n", "t", "d"), some_seen("n", "s", "d")),
             "tags": ["stochastic"],
         },
     ],
@@ -1221,6 +1327,22 @@ LAYERS = {
         {
             "layer": lambda: L.TransformerBlock(3, 1, 0.3, "tanh", rotary=True),
             "inputs": arrays(st.tuples(st.integers(1, 3), st.integers(2, 3), st.just(4))),
+            "tags": ["stochastic"],
+        },
+    ],
+    "TransformerDecoder": [
+        {
+            "layer": lambda **options: L.TransformerDecoder(3, 2, activation="tanh", **options),
+            "configs": {
+                "normalize_first": [False, True],
+                "num_key_value_heads": [None, 1],
+                "use_causal_mask": [False, True],
+            },
+            "inputs": (with_mask("n", "t", 4), with_mask("n", "s", "d")),
+        },
+        {
+            "layer": lambda: L.TransformerDecoder(3, 1, 0.3, "tanh", rotary=True),
+            "inputs": (with_mask("n", "t", 4), with_mask("n", "s", "d")),
             "tags": ["stochastic"],
         },
     ],
