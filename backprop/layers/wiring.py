@@ -248,10 +248,10 @@ def with_helpers(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], set[
                 given[k] = as_float[place]
         known = given[0] if type(reads) is int else tuple(given)
         steps.append(Step(layer, known, writes, training, index[id(layer)]))
-        if layer.activity_regularizer is not None:
+        for place in as_tuple(writes) if layer.activity_regularizer is not None else ():
             helper = ActivityPenalty(layer.activity_regularizer, dtype=layer.dtype)
-            penalised[writes] = size
-            steps.append(Step(helper, writes, size, None, index[id(layer)]))
+            penalised[place] = size
+            steps.append(Step(helper, place, size, None, index[id(layer)]))
             size += 1
     out = tuple(penalised.get(place, place) for place in leaves(wiring.outputs))
     return steps, size, out, integers
