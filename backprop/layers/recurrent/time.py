@@ -41,10 +41,10 @@ class FromStates(Layer):
             mask = (*as_tuple(mask), *[None] * (len(x) - len(as_tuple(mask))))
         return x, mask, options
 
-    def _compute(self, x, training, mask):
+    def _meet(self, x, given):
         if self.stateful and not self.built:
             self.build(each(np.shape, x))  # with the size of the batch, whose states are kept
-        return super()._compute(x, training, mask)
+        super()._meet(x, given)
 
 
 class Run(Layer, kw_only=True, by_position=True):
