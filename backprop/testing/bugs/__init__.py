@@ -36,6 +36,7 @@ from backprop.testing.bugs import (
     pooling,
     preprocessing,
     recurrent,
+    recurrent_states,
     resizing,
     state,
 )
@@ -54,6 +55,7 @@ FAMILIES = (
     resizing,
     embedding,
     recurrent,
+    recurrent_states,
     attention,
     noise,
     containers,
