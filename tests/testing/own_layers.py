@@ -24,6 +24,7 @@ from backprop.testing import (
     strides,
     tokens,
 )
+from backprop.testing.bugs.merging import Fork
 
 FEATURES = shapes(min_dims=1, max_dims=3)
 ROWS = shapes(min_dims=1, max_dims=1)
@@ -1405,7 +1406,7 @@ CONTAINERS = {
             "layer": lambda join: L.Parallel(
                 [L.Dense(2, "tanh"), [L.Dense(3), L.Dense(2)], L.Dense(2)], join
             ),
-            "configs": {"join": ["concat", "add", "multiply", "average", "maximum"]},
+            "configs": {"join": ["concat", "add", "multiply", "average", "maximum", "minimum"]},
             "inputs": FEATURES,
             "tags": ["piecewise"],
         },
@@ -1551,4 +1552,104 @@ LOSSES = {
     ],
 }
 
-TABLE = ACTIVATIONS | LAYERS | CONTAINERS | LOSSES
+# -------------------------------------------------------------------------------- arithmetic
+
+
+def cut(x, index):
+    return eval(f"x[{index}]", {"x": x})
+
+
+CONSTANT = {"value": [2, -1.5]}
+ARITHMETIC = {
+    "Absolute": [elementwise(L.Absolute, np.abs, **KINKED)],
+    "AddConstant": [
+        elementwise(L.AddConstant, lambda x, value: x + value, configs=CONSTANT),
+        {
+            "layer": lambda: L.AddConstant([[0.5, -1.0], [1.5, 2.0], [0.0, 1.0]]),
+            "inputs": [(2, 3, 2), (3, 1, 2), (1, 3, 1), (2, 2, 3, 2)],
+            "reference": lambda x: np.add(x, [[0.5, -1.0], [1.5, 2.0], [0.0, 1.0]]),
+        },
+    ],
+    "SubtractFrom": [elementwise(L.SubtractFrom, lambda x, value: value - x, configs=CONSTANT)],
+    "MultiplyBy": [elementwise(L.MultiplyBy, lambda x, value: value * x, configs=CONSTANT)],
+    "DivideBy": [elementwise(L.DivideBy, lambda x, value: x / value, configs=CONSTANT)],
+    "DivideInto": [
+        {
+            "layer": lambda value: L.Chain([L.Softplus(), L.AddConstant(0.5), L.DivideInto(value)]),
+            "configs": CONSTANT,
+            "inputs": FEATURES,
+        }
+    ],
+    "RaiseTo": [
+        elementwise(L.RaiseTo, lambda x, value: x**value, configs={"value": [0, 1, 2, 3]}),
+        {
+            "layer": lambda value: L.Chain([L.Softplus(), L.AddConstant(0.5), L.RaiseTo(value)]),
+            "configs": {"value": [-1, 0.5, 2.5]},
+            "inputs": FEATURES,
+        },
+    ],
+    "PowerOf": [
+        elementwise(
+            L.PowerOf,
+            lambda x, value: value**x,
+            configs={"value": [2.0, 0.5, 1]},
+            **overflows("2 to the 10,000 is too large"),
+        )
+    ],
+    "Slice": [
+        {
+            "layer": L.Slice,
+            "configs": {"index": [":, 0", ":, -1, None", "..., ::-1", ":, 1:", ":, None, :, :1"]},
+            "inputs": shapes(2, 3),
+            "reference": cut,
+        },
+        {
+            "layer": L.Slice,
+            "configs": {"index": [":, 1:", ":, ::2", "..., 0"]},
+            "inputs": sequences(masked=True),
+        },
+    ],
+    "Identity": [elementwise(L.Identity, lambda x: x)],
+}
+
+
+def merged(merging, *branches, **options):
+    """A layer that merges what branches make of one array."""
+    return {
+        "layer": lambda: Fork([branch() for branch in branches], merging()),
+        "inputs": FEATURES,
+    } | options
+
+
+def small(units=2, activation="tanh"):
+    return lambda: L.Dense(units, activation)
+
+
+def above_zero():
+    return L.Chain([L.Dense(2, "softplus"), L.AddConstant(0.5)])
+
+
+MERGING = {
+    **{
+        name: [
+            merged(getattr(L, name), L.Linear, small(1), small(1), **KINKED),
+            merged(getattr(L, name), small(), small(), small(1), **KINKED),
+            merged(getattr(L, name), L.Linear, L.GlobalAveragePooling1D, inputs=sequences()),
+            merged(getattr(L, name), small(), **KINKED),
+        ]
+        for name in ("Add", "Multiply", "Average", "Maximum", "Minimum")
+    },
+    "Subtract": [merged(L.Subtract, small(), small()), merged(L.Subtract, small(), small(1))],
+    "Divide": [merged(L.Divide, small(), above_zero), merged(L.Divide, small(1), above_zero)],
+    "Concatenate": [
+        merged(L.Concatenate, small(), small(1), small(3)),
+        merged(lambda: L.Concatenate(1), small(), small(), inputs=sequences(masked=True)),
+    ],
+    "Dot": [
+        merged(lambda: L.Dot(-1), small(), small(), inputs=shapes(1, 2)),
+        merged(lambda: L.Dot(1, normalize=True), small(), small(3), inputs=sequences(masked=True)),
+        merged(lambda: L.Dot((2, 1)), small(), lambda: L.LSTM(2), inputs=sequences()),
+    ],
+}
+
+TABLE = ACTIVATIONS | LAYERS | CONTAINERS | ARITHMETIC | MERGING | LOSSES

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from backprop.spelling import nearest
 from backprop.testing.bugs import (
+    arithmetic,
     attention,
     augmentation,
     between,
@@ -61,6 +62,7 @@ FAMILIES = (
     noise,
     containers,
     merging,
+    arithmetic,
     augmentation,
     preprocessing,
     state,
