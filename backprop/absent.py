@@ -86,7 +86,6 @@ KERAS: dict[str, dict[str, str]] = {
     },
     "backprop.layers": {
         "Lambda Wrapper": OWN_LAYER,
-        "Identity": "Activation('linear') gives back what it gets",
         "EinsumDense": "Dense works on the last axis; for anything else " + OWN_LAYER,
         "CuDNNLSTM CuDNNGRU": "LSTM and GRU are the fast ones",
         "Conv3DTranspose Convolution3DTranspose": "UpSampling3D and Conv3D enlarge volumes",

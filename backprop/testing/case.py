@@ -39,6 +39,10 @@ class DoesNotApply(Exception):
     """A law says nothing about a case, and why."""
 
 
+class NotSeen(Exception):
+    """A case does not show what some case has to show, and what that is."""
+
+
 class Undecided(Exception):
     """A case was too ill-conditioned to tell, and why."""
 
@@ -271,15 +275,20 @@ class Subject:
             return x
         return present(x, of)
 
-    def forward(self, case: Case | None = None, *, rewind: bool = True) -> tuple[Any, Any]:
-        """`(y, cache)` for the case's input, or for that of another case."""
+    def forward(
+        self, case: Case | None = None, *, rewind: bool = True, asked: bool = True
+    ) -> tuple[Any, Any]:
+        """`(y, cache)` for the case's input, or for that of another case; what it adds to the loss,
+        if it is asked to, is in `penalties` then."""
         case = self.case if case is None else case
         if rewind:
             self.rewind()
         x = self.given(self.cast(case.x), case.x)
         if case.is_loss:
             return self.layer.forward(case.y_true, x, case.sample_weight, case.mask)
-        ctx = Context(case.training, self.given(case.mask, case.x), penalties=[])
+        self.penalties: list | None = [] if asked else None
+        mask = self.given(case.mask, case.x)
+        ctx = Context(case.training, mask, penalties=self.penalties)
         return pair(self.layer, self.layer.forward(x, ctx))
 
     def backward(self, dy: Any, cache: Any) -> Any:

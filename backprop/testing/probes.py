@@ -197,7 +197,7 @@ def graph_of(cls: type, layer: Any, case: Case, dtype: Any = None) -> Any:
         return Input(batch_shape=(n, *a.shape[1:]), dtype=a.dtype if whole else dtype)
 
     doors = each(door, case.x)
-    y = layer.draw(doors, None, None, {})
+    y = layer._connect(doors, None, None, {})
     return cls([symbol for symbol in doors if symbol is not None], list(as_tuple(y)))
 
 

@@ -108,7 +108,7 @@ def broken_laws(
     seed: int = 0,
 ) -> tuple[str, ...]:
     """The laws that a bug breaks; with `first`, the first one alone."""
-    names = [law.__name__ for law in LAWS["v1"]] if laws is None else list(laws)
+    names = [law.__name__ for law in LAWS["v2"]] if laws is None else list(laws)
     names = [name for name in names if name not in bug.spared]
     found: list[str] = []
     for chosen in [[name] for name in names] if first else [names]:
@@ -269,7 +269,7 @@ def summary(findings: list[Finding]) -> str:
     breaks = Counter(law for f in wrong for law in f.laws)
     only = Counter(f.laws[0] for f in wrong if len(f.laws) == 1)
     lines += ["", f"{'law':46} breaks it  alone"]
-    for law in LAWS["v1"]:
+    for law in LAWS["v2"]:
         name = law.__name__
         lines.append(f"{name:46} {breaks[name]:9} {only[name]:6}")
     lost = [f.name for f in findings if not f.good]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from backprop.gradcheck import gradcheck
+from backprop.layer import Layer
 from backprop.testing.case import (
     Broken,
     Case,
@@ -34,21 +35,16 @@ def gradients_match_finite_differences(case: Case) -> None:
     layer is checked beside its kinks, which have a law of their own. Of a `stochastic` one some
     numbers are 0: what was dropped and what was 0 before look alike in y.
     """
-    offsets, zeros = case.rng(3), case.rng(4)
-
-    def beside_kinks(x: Array) -> Array:
-        """Off the multiples of 1/2, by a little."""
-        return x + 0.02 * (offsets.uniform(0.5, 1.0, x.shape) * (0.5 - np.mod(2 * x, 1)))
+    rng = case.rng(4)
 
     def with_zeros(x: Array) -> Array:
         if not x.min(initial=0) < 0 < x.max(initial=0):
             return x
-        return np.where(zeros.random(x.shape) < 0.25, 0, x)
+        return np.where(rng.random(x.shape) < 0.25, 0, x)
 
-    if "piecewise" in case.tags:
-        case = case.changed(beside_kinks)
-    elif "stochastic" in case.tags:
+    if "stochastic" in case.tags and "piecewise" not in case.tags:
         case = case.changed(with_zeros)
+    case = off_kinks(case)
     certify(case)
     if "stochastic" in case.tags and not case.training:
         certify(replace(case, training=True))  # where the draws are
@@ -73,12 +69,26 @@ def slopes_at_kinks_are_subgradients(case: Case) -> None:
     certify(case.changed(at_kinks))
 
 
+def off_kinks(case: Case) -> Case:
+    """The case beside the kinks of a `piecewise` layer: off the multiples of 1/2, by a little."""
+    rng = case.rng(3)
+
+    def beside(x: Array) -> Array:
+        return x + 0.02 * (rng.uniform(0.5, 1.0, x.shape) * (0.5 - np.mod(2 * x, 1)))
+
+    return case.changed(beside) if "piecewise" in case.tags else case
+
+
 def certify(case: Case) -> None:
     """Raise unless the gradients of a case are right."""
+    certified(OfInputs(case.subject().layer, case), case.x, case)
+
+
+def certified(layer: Layer, x: Any, case: Case) -> None:
+    """Raise unless the gradients of a layer that was made for a case are right."""
     if case.empty:
         raise DoesNotApply("an empty input has no gradients")
-    layer = OfInputs(case.subject().layer, case)
-    report = gradcheck(layer, case.x, seed=case.seed, training=case.training, lattice=False)
+    report = gradcheck(layer, x, seed=case.seed, training=case.training, lattice=False)
     if report.verdict.lower() == "fail":
         looks, table = getattr(report, "diagnosis", None), str(report)
         raise Broken(f"{table}\nlooks like: {looks}" if looks and looks not in table else table)
