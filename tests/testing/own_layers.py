@@ -288,6 +288,9 @@ PADDINGS = {
 SIZES = {1: [1, 2, 3], 2: [1, 2, (2, 3)], 3: [2, (1, 2, 3)]}
 
 
+STATE = shapes(1, 1, min_side=2, max_side=2)
+
+
 def recurrent(make, naive, **more):
     """A plain row with a naive loop to compare with, and one with every option."""
     options = {
@@ -305,7 +308,25 @@ def recurrent(make, naive, **more):
     plain = {name: options[name] for name in ("units", "return_sequences", "go_backwards")}
     masked = sequences(steps=(1, 4), batch=(1, 3), masked=True, allow_empty=True)
     stateful = {"units": 2, "return_sequences": [False, True], "stateful": True}
+    ends = {"units": 2, "return_state": True} | {
+        k: options[k] for k in ("return_sequences", "go_backwards")
+    }
+    count = make.state_count
+
+    def from_states(x, layer, kernel, recurrent_kernel, bias, mask):
+        x, *states = x
+        states = [state.copy() for state in states]
+        mask = None if mask is None else mask[0]
+        y = naive(x, kernel, recurrent_kernel, bias, mask, layer.go_backwards, states)
+        return (y if layer.return_sequences else y[:, -1], *states)
+
     return [
+        {
+            "layer": make,
+            "configs": ends,
+            "inputs": (masked, *[STATE] * count),
+            "reference": from_states,
+        },
         {"layer": make, "configs": plain, "inputs": masked, "reference": loop},
         {"layer": make, "configs": options | more, "inputs": masked},
         {
@@ -319,6 +340,20 @@ def recurrent(make, naive, **more):
             "configs": stateful,
             "inputs": sequences(steps=(1, 3)),
             "tags": ["stateful"],
+        },
+    ]
+
+
+def cell(make, count, **more):
+    """A row with a step's options, and one with dropout."""
+    inputs = (ROWS, *[STATE] * count)
+    return [
+        {"layer": make, "configs": {"use_bias": [False, True]} | more, "inputs": inputs},
+        {
+            "layer": make,
+            "configs": {"dropout": [0.0, 0.3], "recurrent_dropout": [0.0, 0.3]} | more,
+            "inputs": inputs,
+            "tags": ["stochastic"],
         },
     ]
 
@@ -1093,7 +1128,49 @@ LAYERS = {
     "ConvLSTM1D": conv_lstm(L.ConvLSTM1D, 1),
     "ConvLSTM2D": conv_lstm(L.ConvLSTM2D, 2),
     "ConvLSTM3D": conv_lstm(L.ConvLSTM3D, 3)[:2],
+    "SimpleRNNCell": cell(lambda **options: L.SimpleRNNCell(2, **options), 1),
+    "LSTMCell": cell(lambda **options: L.LSTMCell(2, **options), 2),
+    "GRUCell": cell(lambda **options: L.GRUCell(2, **options), 1, reset_after=[True, False]),
+    "StackedRNNCells": cell(
+        lambda **options: L.StackedRNNCells(
+            [L.LSTMCell(2, **options), L.SimpleRNNCell(2, **options)]
+        ),
+        3,
+    ),
+    "RNN": [
+        {
+            "layer": lambda **options: L.RNN(L.LSTMCell(2), **options),
+            "configs": {
+                "return_sequences": [False, True],
+                "go_backwards": [False, True],
+                "zero_output_for_mask": [False, True],
+            },
+            "inputs": sequences(steps=(1, 4), masked=True, allow_empty=True),
+        },
+        {
+            "layer": lambda **options: L.RNN([L.GRUCell(2), L.SimpleRNNCell(2)], **options),
+            "configs": {"return_state": True, "return_sequences": [False, True]},
+            "inputs": (sequences(steps=(1, 4), masked=True, allow_empty=True), STATE, STATE),
+        },
+        {
+            "layer": lambda: L.RNN(L.GRUCell(2, dropout=0.3, recurrent_dropout=0.3)),
+            "inputs": sequences(steps=(1, 3)),
+            "tags": ["stochastic"],
+        },
+        {
+            "layer": lambda: L.RNN([L.LSTMCell(2), L.GRUCell(3)], stateful=True),
+            "inputs": sequences(steps=(1, 3)),
+            "tags": ["stateful"],
+        },
+    ],
     "Bidirectional": [
+        {
+            "layer": lambda sequences, merge_mode: L.Bidirectional(
+                L.GRU(2, return_sequences=sequences, return_state=True), merge_mode
+            ),
+            "configs": {"sequences": [False, True], "merge_mode": ["concat", "mul", None]},
+            "inputs": (sequences(steps=(1, 4), masked=True, allow_empty=True), STATE, STATE),
+        },
         {
             "layer": lambda units, sequences, merge_mode: L.Bidirectional(
                 L.GRU(units, return_sequences=sequences), merge_mode
