@@ -36,6 +36,7 @@ from backprop.testing.bugs import (
     preprocessing,
     recurrent,
     resizing,
+    several,
     state,
 )
 from backprop.testing.bugs.bank import INPUTS, KINDS, VERDICTS, Bug, planted_in
@@ -57,6 +58,7 @@ FAMILIES = (
     noise,
     containers,
     merging,
+    several,
     augmentation,
     preprocessing,
     state,
