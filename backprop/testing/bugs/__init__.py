@@ -39,6 +39,7 @@ from backprop.testing.bugs import (
     recurrent,
     recurrent_states,
     resizing,
+    several,
     state,
 )
 from backprop.testing.bugs.bank import INPUTS, KINDS, VERDICTS, Bug, planted_in
@@ -63,6 +64,7 @@ FAMILIES = (
     containers,
     merging,
     arithmetic,
+    several,
     augmentation,
     preprocessing,
     state,
