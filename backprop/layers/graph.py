@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from backprop.arguments import parameters_of
 from backprop.context import Context, Logits
 from backprop.input_spec import fits, show_shape
 from backprop.layer import Array
@@ -24,6 +23,7 @@ from backprop.layers.slots import (
 )
 from backprop.layers.wiring import (
     Wiring,
+    check_calls,
     drawn_again,
     replayed,
     steps_of,
@@ -92,6 +92,7 @@ class Graph(Listed):
 
     def _wire(self, wiring: Wiring) -> None:
         """Become what was drawn; the drawing itself is not kept."""
+        self._draws = "inputs" not in self._arguments
         for end in ("inputs", "outputs"):
             self._arguments.pop(end, None)
         self.__dict__["layers"] = wiring.layers
@@ -333,7 +334,7 @@ class Graph(Listed):
     # ------------------------------------------------------------------ configuration
 
     def __repr__(self) -> str:
-        if "inputs" not in parameters_of(type(self)):
+        if self._draws:
             return super().__repr__()
         names = ", ".join(door.name for door in self.doors)
         return f"<{type(self).__name__} {self.name}: {names} -> {', '.join(self.output_names)}>"
@@ -353,13 +354,13 @@ class Graph(Listed):
     def get_config(self) -> dict[str, Any]:
         """Name, layers, and the calls that connect them."""
         config = super().get_config()
-        if "inputs" not in parameters_of(type(self)):
-            return config  # of a class whose constructor draws
+        if self._draws:
+            return config  # the constructor will draw again
         wiring = self._wiring
         index = {id(layer): i for i, layer in enumerate(wiring.layers)}
         return config | {
             "layers": serialize(wiring.layers),
-            "calls": [[index[id(call.layer)], call.reads, call.training] for call in wiring.calls],
+            "calls": [[index[id(call.layer)], *call[1:]] for call in wiring.calls],
             "inputs": packed(wiring.inputs, [index[id(door)] for door in wiring.doors]),
             "outputs": wiring.outputs,
         }
@@ -368,9 +369,10 @@ class Graph(Listed):
     @as_one_configuration(being_read)
     def from_config(cls, config, custom_objects=None):
         """A graph of the same layers, connected alike, with fresh values."""
-        if "inputs" not in parameters_of(cls):
+        if "calls" not in config:
             return super().from_config(config, custom_objects)
+        rest = {k: v for k, v in config.items() if k not in ("layers", "calls")}
+        check_calls(cls.__name__, config)
         with custom_object_scope(custom_objects or {}):
-            layers = deserialize(config["layers"])
-            ends = replayed(cls.__name__, layers, config)
-            return cls(*ends, trainable=config.get("trainable", True), name=config.get("name"))
+            inputs, outputs = replayed(cls.__name__, deserialize(config["layers"]), config)
+            return super().from_config(rest | {"inputs": inputs, "outputs": outputs})
