@@ -259,6 +259,12 @@ class Graph(Listed):
             raise ValueError(
                 f"{self.name} has {len(names)} input(s), {', '.join(names)}, and got {len(given)}"
             )
+        rows = [one[0] for one in given if one]
+        if len(set(rows) - {None}) > 1:
+            raise ValueError(
+                f"{self.name} expects a row of each input for each sample, and got {rows} of "
+                f"{', '.join(names)}"
+            )
         for door, one in zip(self.doors, given, strict=True):
             if not fits(one, door.batch_shape):
                 advice = ""

@@ -95,9 +95,16 @@ def symbols_in(who: str, name: str, structure: Any) -> list[Symbol]:
                 f"lists and dicts of such, and got {item!r}"
             )
     if not found:
-        raise ValueError(f"{who} expects at least one of {name}, and got none")
-    if name == "inputs" and len(set(found)) < len(found):
-        raise ValueError(f"{who} was given one input twice: {found!r}")
+        raise ValueError(
+            f"{who} expects {name}, at least one: what Input() or the call of a layer returned, "
+            f"and got {structure!r}"
+        )
+    twice = [symbol for i, symbol in enumerate(found) if symbol in found[:i]]
+    if name == "inputs" and twice:
+        raise ValueError(
+            f"{who} was given the input {twice[0]!r} twice: give it once, and call as many layers "
+            "on it as you like"
+        )
     return found
 
 
@@ -133,7 +140,7 @@ def calls_between(
             if not call.reads:
                 raise ValueError(
                     f"{who} is not connected: {goal!r} depends on {symbol!r}, which is none of the "
-                    f"inputs {ends!r}"
+                    f"inputs {ends!r}. Make it one, or take outputs that depend on these"
                 )
             done.add(call)
             first_met.setdefault(call.layer, len(first_met))
