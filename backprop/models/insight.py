@@ -1,0 +1,350 @@
+"""What a model can be asked about itself: gradients by name, and what its layers put out.
+
+Nothing is trained by asking: what a pass moves (gradients, statistics, states, generators) is put
+back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from backprop.checks import one_of
+from backprop.layer import Array, Context, Layer
+from backprop.layers.graph import Graph
+from backprop.layers.wiring import calls_between
+from backprop.nest import as_one, as_tuple, each, each_shape, leaves, matched, packed, shapes
+from backprop.run_state import generator_state
+from backprop.seeds import own_seeds
+from backprop.training.trainer import Trainer
+
+WHO = "gradients()"
+
+
+class Insight:
+    """What a researcher asks a model."""
+
+    trainer: Trainer | None
+    name: str
+    built: bool
+    layers: Any
+    walk: Any
+    symbols: Any
+    gather: Any
+    input: Any
+    inputs: Any
+    output: Any
+    outputs: Any
+    integer_input: Any
+    get_layer: Any
+
+    def gradients(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        dy: Any = None,
+        wrt: str = "weights",
+        training: bool = False,
+    ) -> Any:
+        """dL/dw for each array w of the model, or dL/dx.
+
+        L is the compiled loss of `y` with all penalties, as `fit` descends on it; or, where `dy` is
+        given instead of `y`, the sum ⟨dy, model(x)⟩ without any penalty, for which the model needs
+        no loss: ``dy=np.eye(10)[3]`` is the gradient of the fourth output, added up over the batch.
+
+        Parameters
+        ----------
+        x, y, sample_weight
+            One batch, as `fit` takes it.
+        dy : array, or lists and dicts of arrays as the model's outputs, optional
+            dL/d model(x), or what broadcasts to its shape. Where one of several outputs has None,
+            L does not depend on it.
+        wrt : {"weights", "inputs"}, default "weights"
+            With respect to what.
+        training : bool, default False
+            Whether layers behave as in training: dropout drops, and batch normalization takes the
+            batch's statistics. The default is a function of x and the weights alone.
+
+        Returns
+        -------
+        dict or ndarray
+            For "weights" a dict by names of layers, of dicts by names of arrays:
+            ``found["dense"]["kernel"]``; arrays of layers within a layer go by their path,
+            ``found["bidirectional"]["forward_lstm/kernel"]``. Frozen layers are in it, buffers,
+            which nobody trains, are not. For "inputs" an array like x, or lists and dicts of
+            arrays as the model takes them, with None for one of integers. The arrays are copies.
+
+        Raises
+        ------
+        RuntimeError
+            With `y`, before `compile`.
+        ValueError, TypeError
+            For data that do not fit, both of `y` and `dy` or neither, or a model that takes nothing
+            but integers, with respect to which there is no derivative.
+
+        Notes
+        -----
+        The model is left as it was: gradients, states, statistics, generators and the optimizer.
+        So another call draws, in training mode, what the first one drew.
+        The gradient with respect to what a layer inside puts out is that of a model that begins
+        there: ``Model(layer.output, model.output).gradients(h, dy=..., wrt="inputs")``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import backprop as bp
+        >>> bp.utils.set_random_seed(0)
+        >>> model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(2, name="dense")])
+        >>> x = np.ones((4, 3), "float32")
+        >>> model.gradients(x, dy=[1.0, 0.0])["dense"]["bias"]
+        array([4., 0.], dtype=float32)
+        >>> slope = model.gradients(x, dy=[1.0, 0.0], wrt="inputs")
+        >>> np.allclose(slope, model.layers[0].kernel[:, 0])
+        True
+        """
+        one_of(wrt, ("weights", "inputs"), WHO, "wrt")
+        if (y is None) == (dy is None):
+            raise ValueError(
+                f"{WHO} takes the targets y, for the gradient of the loss, or dy, for that of "
+                f"<dy, model(x)>; got {'neither' if y is None else 'both'}"
+            )
+        if dy is not None and sample_weight is not None:
+            raise ValueError(f"{WHO} takes sample_weight with y; with dy, weigh the rows of dy")
+        ctx = Context(training=bool(training), penalties=[])
+        if dy is None:
+            trainer = prepared(self.trainer, self.name)
+            x, y, w = trainer.prepare_batch(
+                trainer.reader, x, y, sample_weight, who=WHO, training=False
+            )
+        else:
+            x = batch_of(self, x)
+        inputs = wrt == "inputs"
+        if inputs and all(as_tuple(self.integer_input)):
+            raise ValueError(
+                f"{WHO} with respect to the inputs: {self.name} takes integers, and there is no "
+                "derivative with respect to them; begin behind the layer that looks them up, as "
+                "in Model(embedding.output, model.output)"
+            )
+        with left_as_it_was(self):
+            if dy is None:
+                dx = back_from_loss(trainer, x, y, w, ctx, inputs)
+            else:
+                dx = back_from_outputs(self, x, dy, ctx, inputs)
+            return self._with_respect_to_inputs(dx) if inputs else gradients_by_name(self)
+
+    def _with_respect_to_inputs(self, dx: Any) -> Any:
+        """dx as the inputs were drawn; None where an input has no derivative."""
+        kept = zip(as_tuple(dx), as_tuple(self.integer_input), strict=True)
+        found = [None if integers else np.array(d) for d, integers in kept]
+        return packed(self.input, found)
+
+    def activations(self, x: Any, layers: Any = None) -> dict[str, Any]:
+        """What each layer puts out for a batch, in inference.
+
+        Parameters
+        ----------
+        x
+            One batch, as a call of the model takes it.
+        layers : list of str or Layer, or one of them, optional
+            Of which layers. Default: of all but the `Input`s.
+
+        Returns
+        -------
+        dict
+            By the names of the layers, in the model's order. A layer that stands in several places
+            has a list with an array for each, in the order of its calls; one of several outputs
+            has a tuple.
+
+        Notes
+        -----
+        A model within this one is a layer like any other; what its layers put out is what
+        ``inner.activations`` says of what came in. It computes as far as the layers need that were
+        asked for, and leaves the model as it was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import backprop as bp
+        >>> model = bp.Sequential(
+        ...     [bp.Input((3,)), bp.layers.Dense(4, "relu", name="hidden"), bp.layers.Dense(2)]
+        ... )
+        >>> found = model.activations(np.ones((5, 3)))
+        >>> {name: y.shape for name, y in found.items()}
+        {'hidden': (5, 4), 'dense': (5, 2)}
+        >>> list(model.activations(np.ones((5, 3)), "hidden"))
+        ['hidden']
+        """
+        if not self.built:
+            batch_of(self, x)
+        symbols = symbols_by_name(self)
+        wanted = list(symbols) if layers is None else [named(self, item) for item in listed(layers)]
+        for name in wanted:
+            if name not in symbols:
+                raise ValueError(
+                    f"activations(): {name} is an Input of {self.name}: what it puts out is x"
+                )
+        with left_as_it_was(self):
+            # by their numbers, as a dict is sorted where it is taken apart
+            graph = Graph(self.input, [as_one(symbols[name]) for name in wanted])
+            found = leaves(graph(x))
+        ends = packed([as_listed(symbols[name]) for name in wanted], found)
+        return dict(zip(wanted, ends, strict=True))
+
+
+# --------------------------------------------------------------------------------------- gradients
+
+
+def prepared(trainer: Trainer | None, name: str) -> Trainer:
+    """The trainer of a model, if it has a loss."""
+    if trainer is None:
+        raise RuntimeError(
+            f"{WHO} of a loss needs compile() first: model.compile(loss='mse'); or give dy, the "
+            f"gradient with respect to what {name} puts out, instead of y"
+        )
+    trainer._find_hooks()
+    trainer._require("gradients", "compute_loss")
+    return trainer
+
+
+def batch_of(model: Any, x: Any) -> Any:
+    """x as the model computes with it; the model is built for it."""
+    x, _, _ = model.gather(x)
+    x = model.cast(each(np.asarray, x))
+    found = shapes(x)
+    if not model.built:
+        model.build(each_shape(lambda shape: (None, *shape[1:]), found))
+    model.check_input(found)
+    return x
+
+
+def back_from_loss(trainer: Trainer, x: Any, y: Any, w: Any, ctx: Context, inputs: bool) -> Any:
+    """Set the gradients of the loss and the penalties; dL/dx where `inputs` says so."""
+    model = trainer.model
+    y_pred, caches, mask = model.propagate(x, ctx)
+    _, dy, fused = trainer._differentiate(x, y, y_pred, w, mask)
+    if fused:
+        dx = model.backward_logits(dy, caches, dx=inputs)
+    else:
+        dx = back(model, dy, caches, inputs)
+    for p in trainer._regularized:
+        p.gradient += p.regularizer.gradient(p.value)
+    return dx
+
+
+def back_from_outputs(model: Any, x: Any, dy: Any, ctx: Context, inputs: bool) -> Any:
+    """Set the gradients of ⟨dy, y⟩; d⟨dy, y⟩/dx where `inputs` says so."""
+    y, caches, _ = model.propagate(x, ctx)
+    dy = fitted(model, dy, y)
+    dx = back(model, dy, caches, inputs)
+    if any(layer.penalises for layer in model.walk()):
+        # what comes back is dy's share and that of the penalties, which 0 brings alone
+        own = [p.gradient.copy() for p in model.parameters.parameters]
+        penalties = back(model, each(np.zeros_like, dy), caches, inputs)
+        for p, gradient in zip(model.parameters.parameters, own, strict=True):
+            p.gradient[...] = gradient - p.gradient
+        if inputs:
+            pairs = zip(as_tuple(dx), as_tuple(penalties), strict=True)
+            dx = as_one([a if b is None else a - b for a, b in pairs])
+    return dx
+
+
+def back(model: Any, dy: Any, caches: Any, inputs: bool) -> Any:
+    return model.backward(dy, caches) if inputs else model.backward_params(dy, caches)
+
+
+def fitted(model: Any, dy: Any, y: Any) -> Any:
+    """dy as it was given for the outputs y, in their shapes and dtypes."""
+    names = [symbol.name for symbol in model.outputs]
+    structure = model.output
+    single = type(y) is not tuple
+    given = [dy] if single else matched(dy, structure, names, model.name, "output")
+    found = []
+    for name, d, one in zip(names, given, as_tuple(y), strict=True):
+        d = None if d is None else np.asarray(d, one.dtype)
+        try:
+            found.append(None if d is None else np.broadcast_to(d, one.shape))
+        except ValueError:
+            raise ValueError(
+                f"{WHO} expects a dy of the shape of the output {name}, {one.shape}, or what "
+                f"broadcasts to it, and got {np.shape(d)}"
+            ) from None
+    return as_one(found)
+
+
+def gradients_by_name(model: Any) -> dict[str, dict[str, Array]]:
+    """Copies of all gradients, by layer and array."""
+    found = {layer.name: dict(paths(layer)) for layer in model.layers}
+    return {name: arrays for name, arrays in found.items() if arrays}
+
+
+def paths(layer: Layer, path: str = "") -> Iterator[tuple[str, Array]]:
+    """The gradient of each array of a layer and of those in it, and the array's path."""
+    for p in layer.own_arrays():
+        if p.gradient is not None:
+            yield path + p.name, p.gradient.copy()
+    taken: set[str] = set()
+    for part in layer.sublayers():
+        name, k = part.name, 0
+        while name in taken:
+            name, k = f"{part.name}_{k + 1}", k + 1
+        taken.add(name)
+        yield from paths(part, f"{path}{name}/")
+
+
+# -------------------------------------------------------------------------------------- activations
+
+
+def listed(items: Any) -> Iterable[Any]:
+    return [items] if isinstance(items, str | Layer) else items
+
+
+def named(model: Any, item: Any) -> str:
+    """The name of one of the model's layers, given it or its name."""
+    if isinstance(item, str):
+        return model.get_layer(item).name
+    if not any(item is layer for layer in model.layers):
+        raise ValueError(f"{item!r} is no layer of {model.name}")
+    return item.name
+
+
+def symbols_by_name(model: Any) -> dict[str, list[Any]]:
+    """What came out of each call of each layer, symbolic arrays, in the model's order."""
+    ends, goals = model.symbols()
+    calls, _ = calls_between(model.name, ends, goals)
+    found: dict[str, list[Any]] = {layer.name: [] for layer in model.layers}
+    for call in calls:
+        found[call.layer.name].append(call.outputs)
+    return {name: symbols for name, symbols in found.items() if symbols}
+
+
+def as_listed(symbols: list[Any]) -> Any:
+    return symbols[0] if len(symbols) == 1 else symbols
+
+
+# ------------------------------------------------------------------------------------ as it was
+
+
+@contextmanager
+def left_as_it_was(model: Any) -> Iterator[None]:
+    """Put back what passes within the block move: gradients, buffers, states, and generators; and
+    the model that each layer says that it stands in."""
+    layers = list(model.walk())
+    own = [p for layer in layers for p in layer._parameters.values()]
+    arrays = [p.value if p.gradient is None else p.gradient for p in own]
+    kept = [(array, array.copy()) for array in arrays]
+    others = [(layer, layer._rng, generator_state(layer), layer._within) for layer in layers]
+    try:
+        with own_seeds(0):
+            yield
+    finally:
+        for array, before in kept:
+            array[...] = before
+        for layer, rng, state, within in others:
+            layer.__dict__ |= {"_rng": rng, "_within": within}
+            if rng is not None:
+                rng.bit_generator.state = state
