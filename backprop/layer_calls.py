@@ -70,9 +70,9 @@ class LayerCalls(LayerArrays):
             )
         x, mask, options = self.gather(*own, mask=mask, **named)
         if symbolic(x):
-            return self.arranged(self.draw(x, mask, training, options))
+            return self.arranged(self._connect(x, mask, training, options))
         layer = self.with_options(options) if options else self
-        return self.arranged(layer.compute(x, bool(training), mask))
+        return self.arranged(layer._compute(x, bool(training), mask))
 
     def arranged(self, y: Any) -> Any:
         """y as a call returns it: several outputs are a tuple."""
@@ -115,7 +115,7 @@ class LayerCalls(LayerArrays):
             setattr(twin, name, value)
         return twin
 
-    def compute(self, x: Any, training: bool, mask: Any) -> Any:
+    def _compute(self, x: Any, training: bool, mask: Any) -> Any:
         """y for arrays as a user gives them."""
         given = x
         if type(x) is tuple:
@@ -162,7 +162,7 @@ class LayerCalls(LayerArrays):
         ]
         return tuple(a for a, _ in pairs), tuple(m for _, m in pairs)
 
-    def draw(self, x: Any, mask: Any, training: Any, options: dict[str, Any]) -> Any:
+    def _connect(self, x: Any, mask: Any, training: Any, options: dict[str, Any]) -> Any:
         """What will be y for symbolic arrays."""
         if mask is not None:
             raise TypeError(
@@ -173,6 +173,8 @@ class LayerCalls(LayerArrays):
         for name, value in options.items():
             self._settle(name, value)
         shape = each(lambda symbol: symbol.shape, x)
+        before = [s.dtype for s in as_tuple(x) if s is not None and s.call.reads]
+        self.adopt_dtype(next((d for d in before if d.kind == "f"), np.dtype(floatx())))
         self.build(shape)
         self.check_input(shape)
         call = Call(self, x, None if training is None else bool(training))

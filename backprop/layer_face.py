@@ -79,7 +79,7 @@ class LayerFace(LayerCalls):
             model.symbols()
         if not self._drawn:
             dtype = np.int64 if self.integer_input else self.dtype or floatx()
-            self.draw(each_shape(lambda s: Call(self).gives(s, dtype), shape), None, None, {})
+            self._connect(each_shape(lambda s: Call(self).gives(s, dtype), shape), None, None, {})
         return as_tuple(self._drawn[0])[0]
 
     @property

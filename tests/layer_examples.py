@@ -98,11 +98,11 @@ ARGUMENTS = {
 DRAWN = {"Graph", "Model"}  # made by drawing, and not of arguments that say all
 
 
-def forked(cls: type) -> Any:
+def forked(cls: type, shape: tuple[int, ...] = FLAT) -> Any:
     """A graph that reads one array three times, and a layer that stands in it twice."""
-    x = layers.Input(FLAT[1:])
-    twice = Dense(FLAT[1], "tanh")
-    a = Dense(FLAT[1])(x)
+    x = layers.Input(shape[1:])
+    twice = Dense(shape[-1], "tanh")
+    a = Dense(shape[-1])(x)
     return cls(x, layers.Residual(twice)(twice(a)))
 
 

@@ -51,6 +51,14 @@ def along_axes(family: str, *arguments: Any) -> dict[str, list[tuple[Callable[[]
 
 
 # a class → constructions and the shape of an input for each; makers, as a layer may hold layers
+
+
+def forked() -> Any:
+    """A graph that reads one array three times, and a layer that stands in it twice."""
+    x, twice = L.Input(ROWS[1:]), L.Dense(ROWS[1], "tanh")
+    return L.Graph(x, L.Residual(twice)(twice(L.Dense(ROWS[1])(x))))
+
+
 LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     "Activation": [(lambda: L.Activation("tanh"), ROWS), (lambda: L.Activation("relu"), ROWS)],
     "AlphaDropout": [(lambda: L.AlphaDropout(0.3), ROWS)],
@@ -152,6 +160,7 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.MultiHeadAttention(2, 3), SEQUENCE),
         (lambda: L.MultiHeadAttention(2, 3, use_causal_mask=True, dropout=0.2), SEQUENCE),
     ],
+    "Graph": [(forked, ROWS)],
     "Parallel": [
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")]), ROWS),
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")], join="multiply"), ROWS),

@@ -38,7 +38,7 @@ class Chain(Row):
     (5, 2)
     """
 
-    def __init__(self, layers: Iterable[Layer] | None = None, **kwargs):
+    def __init__(self, layers: Iterable[Any] | None = None, **kwargs):
         super().__init__(**kwargs)
         self._steps: list[Layer] = []  # what runs: the layers, and penalties on their activity
         self._places: list[int] = []  # of each step, the index of its layer

@@ -66,10 +66,43 @@ class Container(Layer):
         return "layer", self.sublayers()
 
 
-class Row(Container):
+class Listed(Container):
+    """A container that shows its layers as a list."""
+
+    fixed_list = "are those that it was made of: make another"
+    _ends = None  # its symbolic arrays, once somebody asks for them
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in order: a list to read."""
+        return Layers(self.__dict__["layers"], self.fixed_list)
+
+    @layers.setter
+    def layers(self, layers: Any) -> None:
+        raise AttributeError(f"the layers of {self.name} {self.fixed_list}")
+
+    def parts(self):
+        return "layer", self.layers
+
+    def symbols(self) -> tuple[list[Symbol], list[Symbol]]:
+        """The symbolic arrays that go in and come out."""
+        ends = self._ends or self._draw()
+        self.__dict__["_ends"] = ends
+        return ends
+
+    def _draw(self) -> tuple[list[Symbol], list[Symbol]]:
+        """Call the layers on symbolic arrays, for `symbols`."""
+        raise TypeError(f"{self!r} cannot be drawn: make a Model or a Sequential of its layers")
+
+
+class Row(Listed):
     """A container of a list of layers, each for the output of the one before."""
 
-    def take(self, layers: Iterable[Layer] | None) -> None:
+    fixed_list = (
+        "are changed by add() and pop(), or make a new model: Sequential([*model.layers[:-1], new])"
+    )
+
+    def take(self, layers: Iterable[Any] | None) -> None:
         """Begin with these layers; called by a constructor."""
         self.__dict__["layers"] = []
         self._entries: list[Layer] = []  # the layers and the Input, as configuration keeps them
@@ -80,16 +113,7 @@ class Row(Container):
         for layer in layers or ():
             self.append(layer)
 
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers, without the `Input`: a list to read."""
-        return Layers(self.__dict__["layers"])
-
-    @layers.setter
-    def layers(self, layers: Any) -> None:
-        raise AttributeError(f"the layers of {self.name} {Layers.advice}")
-
-    def append(self, layer: Layer) -> None:
+    def append(self, layer: Any) -> None:
         """Put a layer at the end. A chain that was built is built again; its layers keep values."""
         if isinstance(layer, Symbol) and isinstance(layer.layer, InputLayer):
             layer = layer.layer
@@ -151,9 +175,6 @@ class Row(Container):
                 raise self.located(error, i, show_shape(shape[1:])) from error
         return shape
 
-    def parts(self):
-        return "layer", self.layers
-
     def _argument(self, name, value):
         return super()._argument(name, [] if name == "layers" and value is None else value)
 
@@ -185,11 +206,11 @@ def take_in(container: Any, layers: Iterable[Layer]) -> None:
 
 
 class Layers(list):
-    """The layers of a chain, to read: a change of the list would not change the chain."""
+    """The layers of a container, to read: a change of the list would not change the container."""
 
-    advice = (
-        "are changed by add() and pop(), or make a new model: Sequential([*model.layers[:-1], new])"
-    )
+    def __init__(self, layers: Iterable[Layer], advice: str):
+        super().__init__(layers)
+        self.advice = advice
 
     def _refuse(self, *args, **kwargs):
         raise TypeError(f"the layers of a model {self.advice}")

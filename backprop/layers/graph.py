@@ -11,7 +11,7 @@ from backprop.context import Context, Logits
 from backprop.input_spec import fits, show_shape
 from backprop.layer import Array, Layer
 from backprop.layers.chain import add_up, repeated
-from backprop.layers.containers import Container, Layers, described, take_in
+from backprop.layers.containers import Listed, described, take_in
 from backprop.layers.wiring import (
     Places,
     Wiring,
@@ -32,10 +32,9 @@ from backprop.registry import (
     deserialize,
     serialize,
 )
-from backprop.symbols import Symbol
 
 
-class Graph(Container):
+class Graph(Listed):
     """y = f(x): steps, each a layer that reads what the inputs are or earlier steps have written.
 
         x: (N, ...), or several such    v: all arrays of a pass, x first    y: some of v
@@ -75,7 +74,7 @@ class Graph(Container):
     """
 
     several_inputs = True
-    _ends = None
+    fixed_list = "are those that were drawn: call layers on symbolic arrays, and make another model"
 
     def __init__(self, inputs: Any, outputs: Any, trainable: bool = True, name: Any = None):
         super().__init__(name=name)
@@ -164,7 +163,7 @@ class Graph(Container):
             for i in range(len(self._steps) - 1, -1, -1):
                 step, cache = self._steps[i], caches[i]
                 wanted = dx or step.below
-                d = grads.take(step.writes)
+                d, found = grads.take(step.writes), None
                 if step.may_be_unused:
                     cache, zeros = cache
                     d = filled(d, zeros)
@@ -206,19 +205,6 @@ class Graph(Container):
         return packed(self._wiring.outputs, as_tuple(y)) if len(self._out) > 1 else y
 
     # ------------------------------------------------------------------ what it is
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers, an `InputLayer` for each input among them, in Keras' order: a list to
-        read."""
-        return Layers(self.__dict__["layers"])
-
-    @layers.setter
-    def layers(self, layers: Any) -> None:
-        raise AttributeError(f"the layers of {self.name} are those that were drawn: draw another")
-
-    def parts(self):
-        return "layer", self.layers
 
     @property
     def doors(self) -> list[Any]:
@@ -273,11 +259,8 @@ class Graph(Container):
             return None
         return self.propagate(x, Context(mask=mask, backward=False))[2]
 
-    def symbols(self) -> tuple[list[Symbol], list[Symbol]]:
-        """The symbolic arrays that go in and come out."""
-        if self._ends is None:
-            self.__dict__["_ends"] = drawn_again(self._wiring)
-        return self._ends
+    def _draw(self):
+        return drawn_again(self._wiring)
 
     def __setstate__(self, state):
         self.__dict__ |= state
@@ -374,9 +357,11 @@ def put_masks(masks: list, places: Places, mask: Any) -> None:
 
 def clean(x: Any, mask: Any) -> Any:
     """Arrays without what is not finite at masked steps."""
-    if type(x) is tuple and mask is not None:
+    if mask is None:
+        return x
+    if type(x) is tuple:
         return tuple([cleaned(a, m) for a, m in zip(x, mask, strict=True)])
-    return x if mask is None else cleaned(x, mask)
+    return cleaned(x, mask)
 
 
 def nothing(a: Array) -> Array:

@@ -225,7 +225,7 @@ def with_helpers(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], set[
     integers = looked_up & set(leaves(wiring.inputs))
     index = {id(layer): i for i, layer in enumerate(wiring.layers)}
     steps: list[Step] = []
-    size = len(wiring.shapes)
+    shapes = wiring.shapes
     penalised, as_float = {}, {}  # the number of an array → that of what stands for it
     for layer, reads, writes, training in wiring.calls:
         given = [penalised.get(place, place) for place in as_tuple(reads)]
@@ -235,20 +235,20 @@ def with_helpers(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], set[
         for k, (place, taken) in enumerate(zip(given, taken_by(layer, reads), strict=False)):
             if place in integers and not (taken or passes):
                 if place not in as_float:
-                    as_float[place] = size
+                    as_float[place] = len(shapes)
                     helper = AsFloat(dtype=layer.dtype)
-                    steps.append(Step(helper, place, size, None, index[id(layer)]))
-                    size += 1
+                    steps.append(Step(helper, place, len(shapes), None, index[id(layer)]))
+                    shapes.append(shapes[place])
                 given[k] = as_float[place]
         known = given[0] if type(reads) is int else tuple(given)
         steps.append(Step(layer, known, writes, training, index[id(layer)]))
         if layer.activity_regularizer is not None:
             helper = ActivityPenalty(layer.activity_regularizer, dtype=layer.dtype)
-            penalised[writes] = size
-            steps.append(Step(helper, writes, size, None, index[id(layer)]))
-            size += 1
+            penalised[writes] = len(shapes)
+            steps.append(Step(helper, writes, len(shapes), None, index[id(layer)]))
+            shapes.append(shapes[writes])
     out = tuple(penalised.get(place, place) for place in leaves(wiring.outputs))
-    return steps, size, out, integers
+    return steps, len(shapes), out, integers
 
 
 def arrays_looked_up(wiring: Wiring) -> set[Any]:
@@ -278,9 +278,10 @@ def drawn_again(wiring: Wiring) -> tuple[list[Symbol], list[Symbol]]:
         for place, layer in zip(leaves(wiring.inputs), wiring.doors, strict=True)
     }
     for layer, reads, writes, training in wiring.calls:
-        y = layer.draw(each(known.__getitem__, reads), None, training, {})
+        y = layer._connect(each(known.__getitem__, reads), None, training, {})
         known |= dict(zip(as_tuple(writes), as_tuple(y), strict=True))
-    return tuple([known[place] for place in leaves(end)] for end in (wiring.inputs, wiring.outputs))
+    into, out = ([known[place] for place in leaves(e)] for e in (wiring.inputs, wiring.outputs))
+    return into, out
 
 
 def replayed(who: str, layers: list[Any], config: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -295,7 +296,7 @@ def replayed(who: str, layers: list[Any], config: Mapping[str, Any]) -> tuple[An
         places = tuple(reads) if isinstance(reads, list | tuple) else reads
         x = each(functools.partial(look_up, who, items=known, what="array"), places)
         layer = look_up(who, number, layers, "layer")
-        known += as_tuple(layer.draw(x, None, training, {}))
+        known += as_tuple(layer._connect(x, None, training, {}))
     ends = [look_up(who, number, known, "array") for number in leaves(config["outputs"])]
     return packed(config["inputs"], known[: len(doors)]), packed(config["outputs"], ends)
 

@@ -273,10 +273,7 @@ class Loss(WithTargets, kw_only=True, by_position=True):
 
     # -------------------------------------------------------- what everyone gets
 
-    # two inputs, as in forward
-    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
-    ) -> Any:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The reduced loss: a scalar, or the weighted values where `reduction` is "none"."""
         y_true, y_pred = self.as_arrays(y_true, y_pred)
         return self.forward(y_true, y_pred, sample_weight)[0]

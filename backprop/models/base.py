@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backprop.layer import Layer
-from backprop.layers.containers import take_in
+from backprop.layers.containers import Listed, take_in
 from backprop.models.habits import Habits
 from backprop.models.insight import Insight
 from backprop.models.trained import Trained
@@ -16,7 +16,7 @@ from backprop.training.trainer import Trainer
 from backprop.vector import ParameterVector
 
 
-class BaseModel(Trained, Habits, Insight):
+class BaseModel(Trained, Habits, Insight, Listed):
     """A container that can be trained, put before the class of the container.
 
     How a model is compiled and trained is in `backprop.models.trained`, how it is saved, described
@@ -24,24 +24,16 @@ class BaseModel(Trained, Habits, Insight):
     `backprop.models.insight`.
     """
 
-    layers: Any
-    built: bool
-    name: str
-    arrays: Any
-    walk: Any
-    symbols: Any
-    _ends = None  # its symbolic arrays, once somebody asks for them
-
-    def _begin(self) -> None:
-        """What a model has before it has layers."""
+    def __init__(self, *arguments: Any, **options: Any):
         self.trainer: Trainer | None = None
         self.history: Any = None
         self.stop_training = False
         self._vector: ParameterVector | None = None
+        super().__init__(*arguments, **options)
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         refuse(type(self))
-        return super().__call__(*inputs, **named)  # type: ignore[misc] - the container's
+        return super().__call__(*inputs, **named)
 
     @property
     def parameters(self) -> ParameterVector:
@@ -103,7 +95,7 @@ class BaseModel(Trained, Habits, Insight):
         return self.symbols()
 
     def __getstate__(self):
-        return super().__getstate__() | {"_vector": None}  # type: ignore[misc]
+        return super().__getstate__() | {"_vector": None}
 
     def __setstate__(self, state):
         self.__dict__ |= state

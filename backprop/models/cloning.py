@@ -56,7 +56,7 @@ def copies(model: Sequential) -> list[Layer]:
 def clones(model: Sequential, clone_function: Callable[[Layer], Layer]) -> list[Layer]:
     """What a function makes of each layer; for one in two places it is called once."""
     made = {id(layer): clone_function(layer) for layer in unique(model.layers)}
-    shape: list[Layer] = [Input(batch_shape=model.input_shape)] if model.built else []
+    shape: list[Any] = [Input(batch_shape=model.input_shape)] if model.built else []
     return shape + [made[id(layer)] for layer in model.layers]
 
 

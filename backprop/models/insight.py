@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import one_of
-from backprop.layer import Array, Context, Layer
+from backprop.layer import PREDICT, Array, Context, Layer
 from backprop.layers.graph import Graph
 from backprop.layers.wiring import calls_between
-from backprop.nest import as_one, as_tuple, each, each_shape, leaves, matched, packed, shapes
+from backprop.nest import as_one, as_tuple, each, each_shape, matched, packed, shapes
 from backprop.run_state import generator_state
 from backprop.seeds import own_seeds
 from backprop.training.trainer import Trainer
@@ -74,7 +74,7 @@ class Insight:
         -------
         dict or ndarray
             For "weights" a dict by names of layers, of dicts by names of arrays:
-            ``found["dense"]["kernel"]``; arrays of layers within a layer go by their path,
+            ``found["dense"]["kernel"]``; arrays of layers within a layer go by their `path`,
             ``found["bidirectional"]["forward_lstm/kernel"]``. Frozen layers are in it, buffers,
             which nobody trains, are not. For "inputs" an array like x, or lists and dicts of
             arrays as the model takes them, with None for one of integers. The arrays are copies.
@@ -179,8 +179,7 @@ class Insight:
         >>> list(model.activations(np.ones((5, 3)), "hidden"))
         ['hidden']
         """
-        if not self.built:
-            batch_of(self, x)
+        x = batch_of(self, x)
         symbols = symbols_by_name(self)
         wanted = list(symbols) if layers is None else [named(self, item) for item in listed(layers)]
         for name in wanted:
@@ -189,11 +188,10 @@ class Insight:
                     f"activations(): {name} is an Input of {self.name}: what it puts out is x"
                 )
         with left_as_it_was(self):
-            # by their numbers, as a dict is sorted where it is taken apart
-            graph = Graph(self.input, [as_one(symbols[name]) for name in wanted])
-            found = leaves(graph(x))
-        ends = packed([as_listed(symbols[name]) for name in wanted], found)
-        return dict(zip(wanted, ends, strict=True))
+            graph = Graph(self.input, [symbols[name] for name in wanted])
+            y, _, _ = graph.propagate(x, PREDICT)
+        ends = [as_listed(symbols[name]) for name in wanted]
+        return dict(zip(wanted, packed(ends, as_tuple(y)), strict=True))
 
 
 # --------------------------------------------------------------------------------------- gradients
@@ -278,22 +276,31 @@ def fitted(model: Any, dy: Any, y: Any) -> Any:
 
 def gradients_by_name(model: Any) -> dict[str, dict[str, Array]]:
     """Copies of all gradients, by layer and array."""
-    found = {layer.name: dict(paths(layer)) for layer in model.layers}
-    return {name: arrays for name, arrays in found.items() if arrays}
+    found = {layer.name: dict(gradients_within(layer)) for layer in model.layers}
+    return {name: gradients for name, gradients in found.items() if gradients}
 
 
-def paths(layer: Layer, path: str = "") -> Iterator[tuple[str, Array]]:
-    """The gradient of each array of a layer and of those in it, and the array's path."""
-    for p in layer.own_arrays():
-        if p.gradient is not None:
-            yield path + p.name, p.gradient.copy()
+def gradients_within(layer: Layer) -> Iterator[tuple[str, Array]]:
+    """The gradient of each array of a layer by its name, and of each in the layers within by its
+    path, each once."""
     taken: set[str] = set()
-    for part in layer.sublayers():
-        name, k = part.name, 0
-        while name in taken:
-            name, k = f"{part.name}_{k + 1}", k + 1
-        taken.add(name)
-        yield from paths(part, f"{path}{name}/")
+    for part in layer.walk():
+        own = [p for p in part.own_arrays() if p.gradient is not None]
+        path = ""
+        if own and part is not layer:
+            path = f"{unlike(taken, part.name)}/"
+        for p in own:
+            yield path + p.name, p.gradient.copy()
+
+
+def unlike(taken: set[str], name: str) -> str:
+    """The name, or with a number where it is taken; it is taken then."""
+    k, found = 0, name
+    while found in taken:
+        k += 1
+        found = f"{name}_{k}"
+    taken.add(found)
+    return found
 
 
 # -------------------------------------------------------------------------------------- activations

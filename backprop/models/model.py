@@ -54,7 +54,6 @@ class Model(BaseModel, Graph):
     """
 
     def __init__(self, inputs: Any, outputs: Any, trainable: bool = True, name: Any = None):
-        self._begin()
         super().__init__(inputs, outputs, trainable=trainable, name=name)
         _ = self.parameters  # lay them now: whoever takes an array from a layer takes the model's
 

@@ -59,13 +59,12 @@ class Sequential(BaseModel, Chain):
 
     def __init__(
         self,
-        layers: Iterable[Layer] | None = None,
+        layers: Iterable[Layer | Symbol] | None = None,
         trainable: bool = True,
         name: str | None = None,
         *,
         dtype=None,
     ):
-        self._begin()
         super().__init__(layers, trainable=trainable, name=name, dtype=dtype)
         self._build_if_declared()
 
@@ -140,16 +139,15 @@ class Sequential(BaseModel, Chain):
         self.__dict__["_ends"] = None
         _ = self.parameters  # lay them now: whoever takes an array from a layer takes the model's
 
-    def symbols(self) -> tuple[list[Symbol], list[Symbol]]:
-        """The symbolic arrays that go in and come out."""
-        if self._ends is None:
-            door = next((e for e in self._entries[:1] if isinstance(e, InputLayer)), None)
-            door = door or InputLayer(batch_shape=self.input_shape, dtype=self.dtype)
-            x = y = door.symbol()
-            for layer in self.layers:
-                y = layer.draw(y, None, None, {})
-            self.__dict__["_ends"] = ([x], [y])
-        return self._ends
+    def _draw(self):
+        door = next((e for e in self._entries[:1] if isinstance(e, InputLayer)), None)
+        if door is None or not door.integer_input:
+            name = door and door._name  # its dtype is the model's
+            door = InputLayer(batch_shape=self.input_shape, dtype=self.dtype, name=name)
+        x = y = door.symbol()
+        for layer in self.layers:
+            y = layer._connect(y, None, None, {})
+        return [x], [y]
 
     def check_input(self, shape):
         declared = self.declared_shape

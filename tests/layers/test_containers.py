@@ -726,7 +726,7 @@ def test_an_input_declares_the_shape():
     assert Chain([Chain([Dense(2, input_dim=3)])]).declared_shape == (None, 3)
     twin = layers.deserialize(layers.serialize(chain))
     assert twin.declared_shape == (None, 3) and len(twin.layers) == 1
-    assert isinstance(Input((3,)), InputLayer)
+    assert isinstance(Input((3,)).layer, InputLayer)
 
 
 @pytest.mark.parametrize("make", SHARING)

@@ -9,7 +9,7 @@ import reference
 from finite_differences import assert_gradients, restore, snapshot
 from inputs import normal
 from keras_parity import keras_in
-from layer_examples import ARGUMENTS, FLAT
+from layer_examples import ARGUMENTS, DRAWN, FLAT, forked
 
 import backprop as bp
 from backprop import layers, losses
@@ -103,8 +103,8 @@ def subjects() -> dict[str, tuple]:
         if name == "PositionEmbedding":
             args = (STEPS,)
 
-        def make(cls=cls, args=args):
-            return cls(*copy.deepcopy(args))
+        def make(cls=cls, args=args, name=name):
+            return forked(cls, (3, None, 6)) if name in DRAWN else cls(*copy.deepcopy(args))
 
         if len(shape) < 4:
             try:
