@@ -6,7 +6,7 @@ back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,27 +22,16 @@ from backprop.seeds import own_seeds
 from backprop.training.trainer import Trainer
 
 WHO = "gradients()"
+Reverse = Callable[
+    [Context, bool], Any
+]  # sets all gradients; returns dL/dx where that is asked for
 
 
 class Insight:
     """What a researcher asks a model."""
 
-    trainer: Trainer | None
-    name: str
-    built: bool
-    layers: Any
-    walk: Any
-    symbols: Any
-    gather: Any
-    input: Any
-    inputs: Any
-    output: Any
-    outputs: Any
-    integer_input: Any
-    get_layer: Any
-
     def gradients(
-        self,
+        self: Any,
         x: Any,
         y: Any = None,
         sample_weight: Any = None,
@@ -115,14 +104,6 @@ class Insight:
             )
         if dy is not None and sample_weight is not None:
             raise ValueError(f"{WHO} takes sample_weight with y; with dy, weigh the rows of dy")
-        ctx = Context(training=bool(training), penalties=[])
-        if dy is None:
-            trainer = prepared(self.trainer, self.name)
-            x, y, w = trainer.prepare_batch(
-                trainer.reader, x, y, sample_weight, who=WHO, training=False
-            )
-        else:
-            x = batch_of(self, x)
         inputs = wrt == "inputs"
         if inputs and all(as_tuple(self.integer_input)):
             raise ValueError(
@@ -130,20 +111,12 @@ class Insight:
                 "derivative with respect to them; begin behind the layer that looks them up, as "
                 "in Model(embedding.output, model.output)"
             )
+        reverse = of_outputs(self, x, dy) if y is None else of_loss(self, x, y, sample_weight)
         with left_as_it_was(self):
-            if dy is None:
-                dx = back_from_loss(trainer, x, y, w, ctx, inputs)
-            else:
-                dx = back_from_outputs(self, x, dy, ctx, inputs)
-            return self._with_respect_to_inputs(dx) if inputs else gradients_by_name(self)
+            dx = reverse(Context(training=bool(training), penalties=[]), inputs)
+            return as_inputs(self, dx) if inputs else gradients_by_name(self)
 
-    def _with_respect_to_inputs(self, dx: Any) -> Any:
-        """dx as the inputs were drawn; None where an input has no derivative."""
-        kept = zip(as_tuple(dx), as_tuple(self.integer_input), strict=True)
-        found = [None if integers else np.array(d) for d, integers in kept]
-        return packed(self.input, found)
-
-    def activations(self, x: Any, layers: Any = None) -> dict[str, Any]:
+    def activations(self: Any, x: Any, layers: Any = None) -> dict[str, Any]:
         """What each layer puts out for a batch, in inference.
 
         Parameters
@@ -157,8 +130,8 @@ class Insight:
         -------
         dict
             By the names of the layers, in the model's order. A layer that stands in several places
-            has a list with an array for each, in the order of its calls; one of several outputs
-            has a tuple.
+            has a list with an array for each, in the order in which they run; one of several
+            outputs has a tuple.
 
         Notes
         -----
@@ -197,16 +170,45 @@ class Insight:
 # --------------------------------------------------------------------------------------- gradients
 
 
-def prepared(trainer: Trainer | None, name: str) -> Trainer:
-    """The trainer of a model, if it has a loss."""
+def of_loss(model: Any, x: Any, y: Any, sample_weight: Any) -> Reverse:
+    """The gradients of the loss and the penalties, for data that are checked now."""
+    trainer: Trainer | None = model.trainer
     if trainer is None:
         raise RuntimeError(
             f"{WHO} of a loss needs compile() first: model.compile(loss='mse'); or give dy, the "
-            f"gradient with respect to what {name} puts out, instead of y"
+            f"gradient with respect to what {model.name} puts out, instead of y"
         )
     trainer._find_hooks()
     trainer._require("gradients", "compute_loss")
-    return trainer
+    x, y, w = trainer.prepare_batch(trainer.reader, x, y, sample_weight, who=WHO, training=False)
+
+    def reverse(ctx: Context, inputs: bool) -> Any:
+        y_pred, caches, mask = model.propagate(x, ctx)
+        _, dy, fused = trainer._differentiate(x, y, y_pred, w, mask)
+        if fused:
+            dx = model.backward_logits(dy, caches, dx=inputs)
+        else:
+            dx = back(model, dy, caches, inputs)
+        for p in trainer._regularized:
+            p.gradient += p.regularizer.gradient(p.value)
+        return dx
+
+    return reverse
+
+
+def of_outputs(model: Any, x: Any, dy: Any) -> Reverse:
+    """The gradients of ⟨dy, y⟩, for data that are checked now."""
+    x = batch_of(model, x)
+
+    def reverse(ctx: Context, inputs: bool) -> Any:
+        y, caches, _ = model.propagate(x, ctx)
+        given = fitted(model, dy, y)
+        dx = back(model, given, caches, inputs)
+        if any(layer.penalises for layer in model.walk()):
+            dx = without_penalties(model, dx, given, caches, inputs)
+        return dx
+
+    return reverse
 
 
 def batch_of(model: Any, x: Any) -> Any:
@@ -220,58 +222,47 @@ def batch_of(model: Any, x: Any) -> Any:
     return x
 
 
-def back_from_loss(trainer: Trainer, x: Any, y: Any, w: Any, ctx: Context, inputs: bool) -> Any:
-    """Set the gradients of the loss and the penalties; dL/dx where `inputs` says so."""
-    model = trainer.model
-    y_pred, caches, mask = model.propagate(x, ctx)
-    _, dy, fused = trainer._differentiate(x, y, y_pred, w, mask)
-    if fused:
-        dx = model.backward_logits(dy, caches, dx=inputs)
-    else:
-        dx = back(model, dy, caches, inputs)
-    for p in trainer._regularized:
-        p.gradient += p.regularizer.gradient(p.value)
-    return dx
-
-
-def back_from_outputs(model: Any, x: Any, dy: Any, ctx: Context, inputs: bool) -> Any:
-    """Set the gradients of ⟨dy, y⟩; d⟨dy, y⟩/dx where `inputs` says so."""
-    y, caches, _ = model.propagate(x, ctx)
-    dy = fitted(model, dy, y)
-    dx = back(model, dy, caches, inputs)
-    if any(layer.penalises for layer in model.walk()):
-        # what comes back is dy's share and that of the penalties, which 0 brings alone
-        own = [p.gradient.copy() for p in model.parameters.parameters]
-        penalties = back(model, each(np.zeros_like, dy), caches, inputs)
-        for p, gradient in zip(model.parameters.parameters, own, strict=True):
-            p.gradient[...] = gradient - p.gradient
-        if inputs:
-            pairs = zip(as_tuple(dx), as_tuple(penalties), strict=True)
-            dx = as_one([a if b is None else a - b for a, b in pairs])
-    return dx
+def without_penalties(model: Any, dx: Any, dy: Any, caches: Any, inputs: bool) -> Any:
+    """Take from all gradients the share of what layers add to the loss: it is what comes back of a
+    dy of 0."""
+    parameters = model.parameters.parameters
+    whole = [p.gradient.copy() for p in parameters]
+    share = back(model, each(np.zeros_like, dy), caches, inputs)
+    for p, gradient in zip(parameters, whole, strict=True):
+        p.gradient[...] = gradient - p.gradient
+    pairs = zip(as_tuple(dx), as_tuple(share), strict=True)
+    return as_one([None if d is None else d - own for d, own in pairs])
 
 
 def back(model: Any, dy: Any, caches: Any, inputs: bool) -> Any:
     return model.backward(dy, caches) if inputs else model.backward_params(dy, caches)
 
 
+def as_inputs(model: Any, dx: Any) -> Any:
+    """dx as the inputs were drawn; None where an input has no derivative."""
+    kept = zip(as_tuple(dx), as_tuple(model.integer_input), strict=True)
+    return packed(model.input, [None if integers else np.array(d) for d, integers in kept])
+
+
 def fitted(model: Any, dy: Any, y: Any) -> Any:
     """dy as it was given for the outputs y, in their shapes and dtypes."""
     names = [symbol.name for symbol in model.outputs]
-    structure = model.output
     single = type(y) is not tuple
-    given = [dy] if single else matched(dy, structure, names, model.name, "output")
+    given = [dy] if single else matched(dy, model.output, names, model.name, "output")
     found = []
     for name, d, one in zip(names, given, as_tuple(y), strict=True):
-        d = None if d is None else np.asarray(d, one.dtype)
-        try:
-            found.append(None if d is None else np.broadcast_to(d, one.shape))
-        except ValueError:
-            raise ValueError(
-                f"{WHO} expects a dy of the shape of the output {name}, {one.shape}, or what "
-                f"broadcasts to it, and got {np.shape(d)}"
-            ) from None
+        found.append(None if d is None else as_large(np.asarray(d, one.dtype), one, name))
     return as_one(found)
+
+
+def as_large(dy: Array, y: Array, name: str) -> Array:
+    try:
+        return np.broadcast_to(dy, y.shape)
+    except ValueError:
+        raise ValueError(
+            f"{WHO} expects a dy of the shape of the output {name}, {y.shape}, or what broadcasts "
+            f"to it, and got {dy.shape}"
+        ) from None
 
 
 def gradients_by_name(model: Any) -> dict[str, dict[str, Array]]:
@@ -324,7 +315,7 @@ def symbols_by_name(model: Any) -> dict[str, list[Any]]:
     ends, goals = model.symbols()
     calls, _ = calls_between(model.name, ends, goals)
     found: dict[str, list[Any]] = {layer.name: [] for layer in model.layers}
-    for call in calls:
+    for call in sorted(calls, key=lambda call: call.number):
         found[call.layer.name].append(call.outputs)
     return {name: symbols for name, symbols in found.items() if symbols}
 
