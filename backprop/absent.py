@@ -35,10 +35,6 @@ NOT_DOWNLOADED = (
     "nothing is downloaded; read the file from disk, such as Keras' own by "
     "np.load('mnist.npz')['x_train']. datasets.digits and datasets.cmudict come with the library"
 )
-MERGE = (
-    "a layer has one input. Parallel([...], join='concat') runs branches side by side and joins "
-    "them (add, multiply, average, maximum ...), Residual([...]) adds its input"
-)
 RECURRENT_CELLS = (
     "LSTM, GRU and SimpleRNN are whole layers; a stack of cells is layers one behind the other"
 )
@@ -92,8 +88,6 @@ KERAS: dict[str, dict[str, str]] = {
         "data": "datasets are arrays or iterables of batches; see utils for windows of series",
     },
     "backprop.layers": {
-        "Add Concatenate Average Dot Maximum Minimum Multiply Subtract": MERGE,
-        "add concatenate average dot maximum minimum multiply subtract": MERGE,
         "Attention AdditiveAttention": (
             "attention is to one array: MultiHeadAttention(heads, key_dim)(x) takes it as query, "
             "key and value"

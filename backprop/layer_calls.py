@@ -170,6 +170,10 @@ class LayerCalls(LayerArrays):
                 "themselves, from an Embedding with mask_zero=True, from Masking, or from the mask "
                 "that the model is called with"
             )
+        if isinstance(x, list | tuple) and not self.several_inputs:
+            if len(x) > 1:
+                raise self._one_input(len(x))
+            x = x[0]
         for name, value in options.items():
             self._settle(name, value)
         shape = each(lambda symbol: symbol.shape, x)
@@ -226,10 +230,7 @@ class LayerCalls(LayerArrays):
         """Raise unless the layer accepts an input of this shape (with the batch axis), or inputs of
         these."""
         if several(shape) and not self.several_inputs:
-            raise ValueError(
-                f"{self!r} has one input and got {len(shape)}: join them by a layer first, such as "
-                "Concatenate() or Add()"
-            )
+            raise self._one_input(len(shape))
         spec = self.input_spec
         if isinstance(spec, tuple | list):
             for i, (one, given) in enumerate(zip(spec, as_tuple(shape), strict=False)):
@@ -243,6 +244,12 @@ class LayerCalls(LayerArrays):
                 f"{self!r} expects inputs of {spec} and got "
                 f"{show_shape(shape[1:])}{self.advice(tuple(shape))}"
             )
+
+    def _one_input(self, count: int) -> ValueError:
+        return ValueError(
+            f"{self!r} has one input and got {count}: join them by a layer first, such as "
+            "Concatenate() or Add()"
+        )
 
     def input_name(self, i: int) -> str:
         """What one of several inputs is called in a message."""

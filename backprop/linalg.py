@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -147,6 +148,35 @@ def unbroadcast(d: Array, shape: tuple[int, ...]) -> Array:
     d = d.sum(axis=tuple(range(d.ndim - len(shape))))
     stretched = tuple(i for i, n in enumerate(shape) if n == 1 and d.shape[i] != 1)
     return d.sum(axis=stretched, keepdims=True) if stretched else d
+
+
+def total(arrays: Sequence[Array]) -> Array:
+    """Σ of arrays, which may be broadcast: an array of its own."""
+    if len(arrays) == 1:
+        return arrays[0].copy()
+    found = arrays[0] + arrays[1]
+    for array in arrays[2:]:
+        if array.shape == found.shape:
+            found += array
+        else:
+            found = found + array
+    return found
+
+
+def of_length_one(x: Array, axes: int | tuple[int, ...], shortest: float) -> tuple[Array, tuple]:
+    """y = x / |x| along `axes`, and what the way back needs; what is shorter than `shortest` is
+    divided by that."""
+    length = np.sqrt((x * x).sum(axes, keepdims=True))
+    r = 1 / np.maximum(length, x.dtype.type(shortest))
+    y = x * r
+    return y, (y, r, length >= shortest, axes)
+
+
+def of_length_one_backward(dy: Array, cache: tuple) -> Array:
+    """r (dy - y Σ dy y), r = 1 / |x|; where x is shorter than what it was divided by, r dy."""
+    y, r, divided, axes = cache
+    along = (dy * y).sum(axes, keepdims=True)
+    return r * (dy - y * (along * divided))
 
 
 def product_of_rows(x, dy: Array, out: Array) -> None:

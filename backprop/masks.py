@@ -7,6 +7,7 @@ and (batch,) where whole rows are padding.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,36 @@ def both(a: Array | None, b: Array | None) -> Array | None:
         return b if a is None else a
     ndim = max(a.ndim, b.ndim)
     return beside(a, ndim) & beside(b, ndim)
+
+
+def spread(shape: Shape, ndim: int) -> Shape:
+    """A shape of `ndim` axes, new ones of length 1 behind the batch: so arrays of fewer axes meet
+    those of more."""
+    return (*shape[:1], *(1,) * (ndim - len(shape)), *shape[1:])
+
+
+def everywhere(found: Any, shapes: Any) -> Array | None:
+    """Where all of several arrays are real that meet number by number; None, for an array without a
+    mask, leaves the others as they are.
+
+    Parameters
+    ----------
+    found : sequence of ndarray or None
+    shapes : sequence of tuple
+        Of the arrays, whose lengths are equal or 1 once they are `spread`.
+    """
+    ndim = max(map(len, shapes))
+    joint = reduce(
+        both,
+        [
+            m if m is None or m.ndim == 1 else m.reshape(spread(m.shape, m.ndim + ndim - len(s)))
+            for m, s in zip(found, shapes, strict=True)
+        ],
+    )
+    if joint is None:
+        return None
+    y = np.broadcast_shapes(*(spread(shape, ndim) for shape in shapes))
+    return np.broadcast_to(joint, y[: joint.ndim])
 
 
 def between(mask: Array) -> Array:

@@ -11,7 +11,9 @@ The difference is the library's own share: what a step spends outside the NumPy 
 do without. It is below 0 where the loop's calls, plain as they are, are not the best there are.
 
 With `--growth` it prints how a step grows with the batch and with the number of layers; where the
-growth is linear, the time a row of the batch and the time a layer come to rest.
+growth is linear, the time a row of the batch and the time a layer come to rest. And it prints what
+the same layers cost more where they are drawn as a `Model` instead of being listed in a
+`Sequential`.
 """
 
 from __future__ import annotations
@@ -79,19 +81,29 @@ def shares(names: list[str], rounds: int, seconds: float) -> None:
 def growth(rounds: int, seconds: float, quick: bool) -> None:
     """A step's time by the rows of its batch and by the layers of its network."""
 
-    def library(row: Row) -> float:
-        step = dict(PEERS["backprop"].variants(row))["train_step"]()
-        step.first(1)
-        return medians({"library": step}, rounds, seconds)["library"]
+    def library(*rows: Row) -> list[float]:
+        found = {}
+        for row in rows:
+            found[str(row.graph)] = step = dict(PEERS["backprop"].variants(row))["train_step"]()
+            step.first(1)
+        return list(medians(found, rounds, seconds).values())
 
     print(f"\n{'batch':>8} {'µs a step':>11} {'µs a row':>10}   784-512-512-10")
     for batch in BATCHES[:2] if quick else BATCHES:
-        each = library(replace(ROWS["mlp-mnist"], batch=batch))
+        (each,) = library(replace(ROWS["mlp-mnist"], batch=batch))
         print(f"{batch:8} {each:11.1f} {each / batch:10.2f}", flush=True)
-    print(f"\n{'layers':>8} {'µs a step':>11} {'µs a layer':>10}   64 units each, batch 32")
+    print(
+        f"\n{'layers':>8} {'µs a step':>11} {'µs a layer':>10} {'as Model':>11} "
+        f"{'more a layer':>12}   64 units each, batch 32"
+    )
     for depth in DEPTHS[:2] if quick else DEPTHS:
-        each = library(perceptron(f"{depth} layers", (64,) * depth + (10,), 32, 1))
-        print(f"{depth:8} {each:11.1f} {each / depth:10.2f}", flush=True)
+        row = perceptron(f"{depth} layers", (64,) * depth + (10,), 32, 1)
+        listed, drawn = library(row, replace(row, graph=True))
+        print(
+            f"{depth:8} {listed:11.1f} {listed / depth:10.2f} {drawn:11.1f} "
+            f"{(drawn - listed) / depth:12.2f}",
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -72,8 +72,11 @@ NEIGHBOURS = [
     ("layers.wiring", "layers.containers"),
     ("layers.wiring", "layers.chain"),
     ("layers.wiring", "layers.inputs"),
+    ("layers.wiring", "layers.slots"),
     ("layers.graph", "layers.*"),
     ("layers.branches", "layers.chain"),
+    ("layers.branches", "layers.merging"),
+    ("layers.arithmetic", "layers.merging"),
     ("training.data", "training.reader"),
 ]
 

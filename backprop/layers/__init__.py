@@ -9,6 +9,7 @@ from backprop.layers import (
     activations,
     attention,
     convolution,
+    merging,
     normalization,
     pooling,
     recurrent,
@@ -32,6 +33,7 @@ from backprop.layers.dense import Dense
 from backprop.layers.embedding import Embedding, Masking
 from backprop.layers.graph import Graph
 from backprop.layers.inputs import Input, InputLayer
+from backprop.layers.merging import *
 from backprop.layers.noise import (
     ActivityRegularization,
     AlphaDropout,
@@ -91,6 +93,7 @@ __all__ = [
 __all__ += activations.__all__
 __all__ += attention.__all__
 __all__ += convolution.__all__
+__all__ += merging.__all__
 __all__ += normalization.__all__
 __all__ += pooling.__all__
 __all__ += recurrent.__all__

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import Any
-
-import numpy as np
 
 from backprop.checks import one_of
 from backprop.input_spec import show_shape
@@ -14,11 +11,19 @@ from backprop.layer_arrays import NOT_BUILT
 from backprop.layers.activations import Linear, build_activation, layer_of
 from backprop.layers.chain import add_up, as_layer, repeated
 from backprop.layers.containers import Container
-from backprop.masks import beside, both
+from backprop.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply
+from backprop.linalg import total
 from backprop.parameters import Parameter
 from backprop.promises import came_back
 
-JOINS = ("concat", "add", "multiply", "average", "maximum")
+JOINS = {
+    "concat": Concatenate,
+    "add": Add,
+    "multiply": Multiply,
+    "average": Average,
+    "maximum": Maximum,
+    "minimum": Minimum,
+}
 
 
 class Parallel(Container):
@@ -32,12 +37,17 @@ class Parallel(Container):
         add         dbᵢ = dy
         average     dbᵢ = dy / number of branches
         multiply    dbᵢ = dy Π_{j≠i} bⱼ
-        maximum     dbᵢ = dy where bᵢ is the first that attains y
+        maximum     dbᵢ = dy where bᵢ is the largest
+        minimum     dbᵢ = dy where bᵢ is the smallest
+
+    The arithmetic is that of the layers `Concatenate`, `Add` and so on, with their masks: a step is
+    real where every branch that has a mask says so, and steps that are joined one behind the other
+    keep the masks of their branches.
 
     Parameters
     ----------
     branches : list of Layer or of lists of Layer
-    join : {"concat", "add", "multiply", "average", "maximum"}, default "concat"
+    join : {"concat", "add", "multiply", "average", "maximum", "minimum"}, default "concat"
     axis : int, default -1
         For concat; not the batch axis.
 
@@ -55,8 +65,9 @@ class Parallel(Container):
         if not self.branches:
             raise ValueError(f"{type(self).__name__} expects at least one branch")
         self.integer_input = any(branch.integer_input for branch in self.branches)
-        self.join = one_of(join, JOINS, type(self).__name__, "join")
+        self.join = one_of(join, tuple(JOINS), type(self).__name__, "join")
         self.axis = axis
+        self._merging = Concatenate(axis) if join == "concat" else JOINS[join]()
         self._again: list[list[Parameter]] = []  # of each branch: what stands in another one too
 
     def build(self, input_shape):
@@ -74,29 +85,25 @@ class Parallel(Container):
 
     def compute_output_shape(self, input_shape):
         shapes = [tuple(branch.compute_output_shape(input_shape)) for branch in self.branches]
-        y = list(shapes[0])
-        if self.join == "concat" and all(len(shape) == len(y) for shape in shapes):
-            if not -len(y) <= self.axis < len(y) or self.axis % len(y) == 0:
-                raise ValueError(
-                    f"{type(self).__name__} joins along an axis of its branches, and not the "
-                    f"batch; their shape is {show_shape(y)}, and axis={self.axis}"
-                )
-            axis = self.axis % len(y)
-            sizes = [shape[axis] for shape in shapes]
-            y[axis] = None if None in sizes else sum(sizes)
-            shapes = [(*shape[:axis], y[axis], *shape[axis + 1 :]) for shape in shapes]
-        if any(shape != tuple(y) for shape in shapes):
-            raise ValueError(
-                f"{type(self).__name__} cannot {self.join} branches of shapes "
-                + " and ".join(
-                    show_shape(b.compute_output_shape(input_shape)[1:]) for b in self.branches
-                )
-            )
-        return tuple(y)
+        concat = self.join == "concat"
+        try:
+            if concat or len(set(shapes)) == 1:  # branches are not stretched to each other
+                return self._merging.compute_output_shape(shapes)
+            refused = None
+        except ValueError as error:
+            refused = error
+        along = (
+            f" along axis {self.axis}, which is to be one of theirs and not the batch"
+            if concat
+            else ""
+        )
+        raise ValueError(
+            f"{type(self).__name__} cannot {self.join} branches of shapes "
+            + " and ".join(show_shape(shape[1:]) for shape in shapes)
+            + along
+        ) from refused
 
     def propagate(self, x, ctx) -> Any:
-        """Also the mask: a step is real where every branch that still has a mask says so. Steps
-        that are joined one behind the other keep the masks of their branches."""
         if not self.built:
             raise ValueError(f"{self.name} cannot run{NOT_BUILT}")
         outputs, caches, masks = [], [], []
@@ -111,22 +118,8 @@ class Parallel(Container):
             masks.append(mask)
         if not tried:
             self._tried |= {ctx.training}
-        y, cache = getattr(self, f"_{self.join}")(outputs)
-        return y, (caches, cache), self._join_masks(masks, outputs)
-
-    def _join_masks(self, found: list[Any], outputs: list[Array]) -> Array | None:
-        ndim = max((0 if mask is None else mask.ndim for mask in found), default=0)
-        if ndim and self.join == "concat" and self.axis % outputs[0].ndim < ndim:
-            return np.concatenate(
-                [
-                    np.ones(b.shape[:ndim], bool)
-                    if mask is None
-                    else np.broadcast_to(beside(mask, ndim), b.shape[:ndim])
-                    for mask, b in zip(found, outputs, strict=True)
-                ],
-                self.axis % outputs[0].ndim,
-            )
-        return reduce(both, found)
+        y, joined = self._merging.forward(outputs)
+        return y, (caches, joined), self._merging.compute_mask(outputs, masks)
 
     @property
     def can_step(self):
@@ -136,11 +129,11 @@ class Parallel(Container):
     def step(self, x, memory) -> Any:
         before = memory or [None] * len(self.branches)
         found = [b.step(x, m) for b, m in zip(self.branches, before, strict=True)]
-        y, _ = getattr(self, f"_{self.join}")([y for y, _ in found])
+        y, _ = self._merging.forward([y for y, _ in found])
         return y, [m for _, m in found]
 
     def backward(self, dy, cache) -> Any:
-        return add(self._reverse(dy, cache, Layer.backward.__name__))
+        return total(self._reverse(dy, cache, Layer.backward.__name__))
 
     def backward_params(self, dy, cache):
         self._reverse(dy, cache, Layer.backward_params.__name__)
@@ -150,8 +143,8 @@ class Parallel(Container):
         caches, joined = cache
         passed: list[Any] = []
         again: list[tuple[Parameter, Array]] = []
-        for i, branch in enumerate(self.branches):
-            db = getattr(self, f"_{self.join}_backward")(dy, joined, i)
+        dbs = self._merging.backward(dy, joined)
+        for i, (branch, db) in enumerate(zip(self.branches, dbs, strict=True)):
             try:
                 dx = getattr(branch, call)(db, caches[i])
                 if call == Layer.backward.__name__:
@@ -163,51 +156,6 @@ class Parallel(Container):
             self._reversed = True
         add_up(again)
         return passed
-
-    def _concat(self, outputs: list[Array]):
-        ends = np.cumsum([b.shape[self.axis] for b in outputs])
-        return np.concatenate(outputs, self.axis), ends
-
-    def _concat_backward(self, dy, ends, i):
-        place = [slice(None)] * dy.ndim
-        place[self.axis] = slice(ends[i - 1] if i else 0, ends[i])
-        return dy[tuple(place)]
-
-    def _add(self, outputs):
-        return add(outputs), None
-
-    def _add_backward(self, dy, _, i):
-        return dy
-
-    def _average(self, outputs):
-        return self._add(outputs)[0] / len(outputs), len(outputs)
-
-    def _average_backward(self, dy, n, i):
-        return dy / n
-
-    def _multiply(self, outputs):
-        return np.multiply.reduce(outputs), outputs
-
-    def _multiply_backward(self, dy, outputs, i):
-        return np.multiply.reduce([dy, *outputs[:i], *outputs[i + 1 :]])
-
-    def _maximum(self, outputs):
-        stacked = np.stack(outputs)
-        winner = stacked.argmax(0)
-        return np.take_along_axis(stacked, winner[None], 0)[0], winner
-
-    def _maximum_backward(self, dy, winner, i):
-        return dy * (winner == i)
-
-
-def add(arrays: list[Array]) -> Array:
-    """Their sum, an array of its own."""
-    if len(arrays) == 1:
-        return arrays[0].copy()
-    total = arrays[0] + arrays[1]
-    for array in arrays[2:]:
-        total += array
-    return total
 
 
 class Residual(Parallel):

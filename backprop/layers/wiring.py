@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 from backprop.layers.chain import ActivityPenalty
 from backprop.layers.containers import claim_name
 from backprop.layers.inputs import AsFloat, InputLayer
+from backprop.layers.slots import Places
 from backprop.nest import as_one, as_tuple, each, leaves, packed
 from backprop.symbols import Call, Symbol
-
-Places = Any  # of arrays among all of a pass: a number, or a tuple of numbers and None for several
 
 
 class Wired(NamedTuple):

@@ -185,6 +185,20 @@ class MaxPooling2D(Layer):
 
 
 @dataclass(frozen=True)
+class UpSampling2D(Layer):
+    """Each pixel, `size` times along both axes."""
+
+    size: int
+
+    def weights(self, shape):
+        height, width, n = shape
+        return [], (height * self.size, width * self.size, n)
+
+    def __str__(self):
+        return f"UpSampling {self.size}"
+
+
+@dataclass(frozen=True)
 class Flatten(Layer):
     def weights(self, shape):
         return [], (math.prod(shape),)
@@ -291,23 +305,46 @@ class MultiHeadAttention(Layer):
 
 
 @dataclass(frozen=True)
-class Residual(Layer):
-    """y = x + f(x)."""
+class Around(Layer):
+    """Layers, and a way around them."""
 
     layers: tuple[Layer, ...]
-
-    def weights(self, shape):
-        found, end = weights_of(self.layers, shape)
-        assert end == shape, (self, shape, end)
-        return found, shape
 
     def kinds(self):
         yield from super().kinds()
         for layer in self.layers:
             yield from layer.kinds()
 
+
+@dataclass(frozen=True)
+class Residual(Around):
+    """y = x + f(x)."""
+
+    def weights(self, shape):
+        found, end = weights_of(self.layers, shape)
+        assert end == shape, (self, shape, end)
+        return found, shape
+
     def __str__(self):
         return f"x + [{', '.join(map(str, self.layers))}]"
+
+
+@dataclass(frozen=True)
+class Skip(Around):
+    """y = x and f(x), side by side along the last axis."""
+
+    def weights(self, shape):
+        found, end = weights_of(self.layers, shape)
+        assert end[:-1] == shape[:-1], (self, shape, end)
+        return found, (*shape[:-1], shape[-1] + end[-1])
+
+    def kinds(self):
+        yield "Concatenate"
+        for layer in self.layers:
+            yield from layer.kinds()
+
+    def __str__(self):
+        return f"x beside [{', '.join(map(str, self.layers))}]"
 
 
 def weights_of(layers: tuple[Layer, ...], shape: Shape) -> tuple[list[Weight], Shape]:

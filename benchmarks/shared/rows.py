@@ -31,6 +31,8 @@ from shared.layers import (
     PositionEmbedding,
     Residual,
     Shape,
+    Skip,
+    UpSampling2D,
     Weight,
     weights_of,
 )
@@ -74,6 +76,8 @@ class Row:
     gradient_tolerance, loss_tolerance : float
         How far, relatively, first gradients and losses of another library may lie from ours. A peer
         may be allowed more in the losses.
+    graph : bool
+        Whether our users would draw it, as a `Model` with `Add` and `Concatenate`.
     """
 
     name: str
@@ -86,6 +90,7 @@ class Row:
     from_logits: bool = False
     gradient_tolerance: float = 1e-4
     loss_tolerance: float = 1e-4
+    graph: bool = False
 
     def __str__(self) -> str:
         start = "x".join(map(str, self.input_shape))
@@ -114,7 +119,7 @@ def perceptron(name, sizes, batch, fit_steps, loss="crossentropy", optimizer=Non
     return Row(name, (n,), layers, loss, optimizer or Adam(), batch, fit_steps)
 
 
-def classifier(name, input_shape, layers, batch, fit_steps, **tolerances: float) -> Row:
+def classifier(name, input_shape, layers, batch, fit_steps, **options) -> Row:
     """Layers, and a Dense one that tells ten classes apart."""
     return Row(
         name,
@@ -124,7 +129,7 @@ def classifier(name, input_shape, layers, batch, fit_steps, **tolerances: float)
         Adam(),
         batch,
         fit_steps,
-        **tolerances,
+        **options,
     )
 
 
@@ -132,6 +137,21 @@ def normalized(filters: int) -> tuple[Layer, ...]:
     """A convolution and batch normalization, which would take any bias of the convolution away."""
     convolution = Conv2D(filters, 3, padding="same", use_bias=False)
     return convolution, BatchNormalization(), Activation("relu")
+
+
+def shortcut(filters: int) -> tuple[Layer, ...]:
+    """A residual block of two convolutions."""
+    *first, convolution, normalization, activation = normalized(filters) * 2
+    return Residual((*first, convolution, normalization)), activation
+
+
+def u_net(filters: int, depth: int) -> tuple[Layer, ...]:
+    """Convolutions of an image, beside those of half its size, and of all sizes below."""
+    convolution = Conv2D(filters, 3, padding="same", activation="relu")
+    if not depth:
+        return (convolution,)
+    below = MaxPooling2D(2), *u_net(2 * filters, depth - 1), UpSampling2D(2)
+    return convolution, Skip(below), convolution
 
 
 def alone(name: str, input_shape: Shape, layer: Layer) -> Row:
@@ -193,6 +213,34 @@ ROWS = {
             fit_steps=8,
             gradient_tolerance=3e-2,
             loss_tolerance=3e-3,
+        ),
+        classifier(
+            "resnet",
+            (32, 32, 3),
+            (
+                *normalized(32),
+                *shortcut(32) * 2,
+                MaxPooling2D(2),
+                *normalized(64),
+                *shortcut(64) * 2,
+                GlobalAveragePooling2D(),
+            ),
+            batch=32,
+            fit_steps=8,
+            gradient_tolerance=3e-2,
+            loss_tolerance=3e-3,
+            graph=True,
+        ),
+        Row(
+            "u-net",
+            (32, 32, 1),
+            (*u_net(16, 2), Conv2D(1, 1, padding="same")),
+            "mse",
+            Adam(),
+            batch=32,
+            fit_steps=8,
+            gradient_tolerance=2e-3,
+            graph=True,
         ),
         alone("conv-5x5", (14, 14, 32), Conv2D(64, 5, padding="same", activation="relu")),
         # an odd size, at which Keras' padding "same" is the same on both sides, as PyTorch's is

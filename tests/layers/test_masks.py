@@ -104,7 +104,9 @@ def subjects() -> dict[str, tuple]:
             args = (STEPS,)
 
         def make(cls=cls, args=args, name=name):
-            return forked(cls, (3, None, 6)) if name in DRAWN else cls(*copy.deepcopy(args))
+            if name in DRAWN:
+                return forked(cls, (3, None, 6)).astype("float64")
+            return cls(*copy.deepcopy(args))
 
         if len(shape) < 4:
             try:

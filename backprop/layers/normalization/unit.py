@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.normalization.shared import Axes, axes_of
+from backprop.linalg import of_length_one, of_length_one_backward
 from backprop.masks import mixes, only_real
 
 SHORTEST = 1e-12  # a row below this length is divided by it, as in Keras: 0 stays 0
@@ -50,13 +49,9 @@ class UnitNormalization(Layer):
         mask = ctx.mask
         if mask is not None and not mixes(self.axes, x.ndim, mask):
             mask = None
-        x = only_real(x, mask)
-        length = np.sqrt((x * x).sum(self.axes, keepdims=True))
-        r = 1 / np.maximum(length, x.dtype.type(SHORTEST))
-        y = x * r
-        return y, (y, r, length >= SHORTEST, mask)
+        y, cache = of_length_one(only_real(x, mask), self.axes, SHORTEST)
+        return y, (cache, mask)
 
     def backward(self, dy, cache):
-        y, r, divided, mask = cache
-        along = (dy * y).sum(self.axes, keepdims=True)
-        return only_real(r * (dy - y * (along * divided)), mask)
+        cache, mask = cache
+        return only_real(of_length_one_backward(dy, cache), mask)

@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 
-from backprop.layers.activations.rectifiers import Linear, ReLU
 from backprop.layers.activations.sigmoids import Sigmoid, Tanh
 from backprop.layers.branches import Parallel, Residual
 from backprop.layers.chain import Chain
@@ -62,54 +61,14 @@ class ChainHandsOutTheNextCache(Chain):
         return super().backward(dy, [caches[0], *caches[:-1]])
 
 
-@branches("V", config={"branches": two, "join": "average"})
-class ParallelAveragesWithoutDividing(Parallel):
-    """Each branch of an average receives dy in full."""
-
-    def _average_backward(self, dy, n, i):
-        return dy
-
-
-@branches("V", config={"branches": two, "join": "multiply"})
-class ParallelMultipliesByTheBranchItself(Parallel):
-    """dbᵢ = dy y, where it is dy times the other branches."""
-
-    def _multiply_backward(self, dy, outputs, i):
-        return np.multiply.reduce([dy, *outputs])
-
-
-@branches("P", config={"branches": Layers(lambda: [Tanh(), Sigmoid()]), "join": "multiply"})
-class ParallelDividesByTheBranch(Parallel):
-    """The product of the other branches is found as y / bᵢ: 0 / 0 where bᵢ is 0."""
-
-    def _multiply_backward(self, dy, outputs, i):
-        return dy * (np.multiply.reduce(outputs) / outputs[i])
-
-
 @branches("V")
 class ParallelSwapsItsBranches(Parallel):
-    """Of a concatenation the first branch receives the last part of dy, which fits where they are
-    of one width.
+    """The first branch receives the gradient of the last one, which fits where they are of one
+    width.
     """
 
-    def _concat_backward(self, dy, ends, i):
-        return super()._concat_backward(dy, ends, len(ends) - 1 - i)
-
-
-@branches(
-    "V",
-    config={"branches": Layers(lambda: [ReLU(), Linear()]), "join": "maximum"},
-    tags=("piecewise",),
-)
-class ParallelPaysAllTies(Parallel):
-    """Each branch that attains the maximum receives dy in full; here both do wherever x > 0."""
-
-    def _maximum(self, outputs):
-        y, _ = super()._maximum(outputs)
-        return y, [b == y for b in outputs]
-
-    def _maximum_backward(self, dy, winner, i):
-        return dy * winner[i]
+    def _reverse(self, dy, cache, call):
+        return super()._reverse(np.roll(dy, dy.shape[-1] // 2, -1), cache, call)
 
 
 @branches("V")

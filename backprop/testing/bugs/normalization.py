@@ -475,7 +475,8 @@ class UnitNormTakesTheLengthForAConstant(UnitNormalization):
     """dx = dy / |x|: along x, where y does not move, something is left."""
 
     def backward(self, dy, cache):
-        return cache[1] * dy
+        (_, r, *_), _ = cache
+        return r * dy
 
 
 @unit("V")
@@ -483,7 +484,7 @@ class UnitNormProjectsByX(UnitNormalization):
     """dx = r (dy - x Σ dy y), with x in the place of y."""
 
     def backward(self, dy, cache):
-        y, r, *_ = cache
+        (y, r, *_), _ = cache
         return r * (dy - y / r * (dy * y).sum(self.axes, keepdims=True))
 
 

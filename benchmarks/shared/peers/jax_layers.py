@@ -183,3 +183,13 @@ def _(layer: layers.MultiHeadAttention, x: Any, given: Given) -> Any:
 @apply.register
 def _(layer: layers.Residual, x: Any, given: Given) -> Any:
     return x + chain(layer.layers, x, given)
+
+
+@apply.register
+def _(layer: layers.Skip, x: Any, given: Given) -> Any:
+    return jnp.concatenate([x, chain(layer.layers, x, given)], -1)
+
+
+@apply.register
+def _(layer: layers.UpSampling2D, x: Any, given: Given) -> Any:
+    return x.repeat(layer.size, 1).repeat(layer.size, 2)

@@ -22,6 +22,7 @@ from shared.layers import (
     PositionEmbedding as Positions,
     Residual,
     Shape,
+    Skip,
 )
 from shared.peers import NotOffered, Peer, Variants
 from shared.peers.loop import Loop
@@ -67,7 +68,7 @@ def compiled(library: Any, row: Row, logits: bool = False) -> Any:
         loss = library.losses.SparseCategoricalCrossentropy(from_logits=logits)
         last: Any = layers[-1]
         layers = (*layers[:-1], last if logits else replace(last, activation="softmax"))
-    make = ours if library.__name__ == "backprop" else with_keras
+    make = ours if library.__name__ == "backprop" and not row.graph else drawn
     model = make(library, layers, row.input_shape, integers=isinstance(layers[0], Embedding))
     model.set_weights(weights(row))
     model.compile(optimizer(library, row), loss)
@@ -126,33 +127,42 @@ def with_blocks(layers: Iterable[Layer]) -> list[Layer | TransformerBlock]:
     return found
 
 
-def with_keras(keras: Any, layers: Iterable[Layer], shape: Shape, integers: bool) -> Any:
-    """A graph, in which a layer may be applied twice or be passed by."""
+def positions_of(keras: Any) -> Any:
+    """A layer as Keras' users write it, for whom it has none."""
 
     class PositionEmbedding(keras.layers.Layer):
-        """As Keras' users write it, for whom it has none."""
-
         def build(self, input_shape):
             self.positions = self.add_weight(shape=input_shape[1:], initializer="zeros")
 
         def call(self, x):
             return x + self.positions
 
+    return PositionEmbedding()
+
+
+def drawn(keras: Any, layers: Iterable[Layer], shape: Shape, integers: bool) -> Any:
+    """A graph, in which a layer may be applied twice or be passed by; with either library."""
+
+    def through(layers: Iterable[Layer], x: Any) -> Any:
+        return reduce(lambda y, layer: after(layer, y), layers, x)
+
     def after(layer: Layer, x: Any) -> Any:
         match layer:
             case Residual():
-                return keras.layers.Add()([x, reduce(lambda y, f: after(f, y), layer.layers, x)])
+                return keras.layers.Add()([x, through(layer.layers, x)])
+            case Skip():
+                return keras.layers.Concatenate()([x, through(layer.layers, x)])
             case MultiHeadAttention():
                 return plain(keras, layer)(x, x, use_causal_mask=True)
             case GELU():
                 return keras.layers.Activation(partial(keras.activations.gelu, approximate=True))(x)
             case Positions():
-                return PositionEmbedding()(x)
+                return positions_of(keras)(x)
             case _:
                 return plain(keras, layer)(x)
 
     entry = keras.Input(shape, dtype="int32" if integers else "float32")
-    return keras.Model(entry, reduce(lambda y, layer: after(layer, y), layers, entry))
+    return keras.Model(entry, through(layers, entry))
 
 
 def optimizer(library: Any, row: Row) -> Any:

@@ -246,7 +246,11 @@ class Builder:
         return Part(module, list(module.parameters()), to_keras)
 
     @part.register
-    def _(self, layer: layers.Residual, shape: Shape) -> Part:
+    def _(self, layer: layers.UpSampling2D, shape: Shape) -> Part:
+        return Part(nn.Upsample(scale_factor=layer.size), [], same)
+
+    @part.register
+    def _(self, layer: layers.Around, shape: Shape) -> Part:
         inner = self.chain(layer.layers, shape)
         counts = np.cumsum([len(part.trained) for part in inner])[:-1]
 
@@ -257,7 +261,8 @@ class Builder:
                 g for part, own in zip(inner, each, strict=True) for g in part.to_keras(list(own))
             ]
 
-        module = Shortcut(nn.Sequential(*(part.module for part in inner)))
+        around = Beside if isinstance(layer, layers.Skip) else Shortcut
+        module = around(nn.Sequential(*(part.module for part in inner)))
         return Part(module, [p for part in inner for p in part.trained], to_keras)
 
 
@@ -330,3 +335,8 @@ class Shortcut(nn.Module):
 
     def forward(self, x):
         return x + self.inner(x)
+
+
+class Beside(Shortcut):
+    def forward(self, x):
+        return torch.cat([x, self.inner(x)], 1)

@@ -1,0 +1,104 @@
+"""The arrays of a pass through a graph, by their numbers, and what comes back to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backprop.layer import Array, Layer
+from backprop.masks import cleaned
+from backprop.nest import as_tuple
+
+Places = Any  # numbers of arrays: one, or a tuple of them and None for several
+
+
+def take(values: list, places: Places) -> Any:
+    """The arrays at these places, or at the one."""
+    if type(places) is int:
+        return values[places]
+    return tuple([None if place is None else values[place] for place in places])
+
+
+def put(values: list, places: Places, y: Any) -> None:
+    """Put arrays at their places, or the one at its."""
+    if type(places) is int:
+        values[places] = y
+    else:
+        for place, array in zip(places, as_tuple(y), strict=True):
+            values[place] = array
+
+
+def take_masks(masks: list, places: Places) -> Any:
+    """The masks of some arrays; None where none of them has one."""
+    found = take(masks, places)
+    return None if type(found) is tuple and all(mask is None for mask in found) else found
+
+
+def put_masks(masks: list, places: Places, mask: Any) -> None:
+    if mask is not None:
+        put(masks, places, mask)
+
+
+def clean(x: Any, mask: Any) -> Any:
+    """Arrays without what is not finite at masked steps."""
+    if mask is None:
+        return x
+    if type(x) is tuple:
+        return tuple([cleaned(a, m) for a, m in zip(x, mask, strict=True)])
+    return cleaned(x, mask)
+
+
+def nothing(a: Array) -> Array:
+    """Zeros of an array's shape, that take no memory."""
+    return np.broadcast_to(np.zeros((), a.dtype), a.shape)
+
+
+def filled(d: Any, zeros: Any) -> Any:
+    """What came back, and zeros where nothing did."""
+    if type(zeros) is not tuple:
+        return zeros if d is None else d
+    found = (None,) * len(zeros) if d is None else d
+    return tuple([z if one is None else one for one, z in zip(found, zeros, strict=True)])
+
+
+def silence(layer: Layer) -> None:
+    """No gradient: nothing of what the layer put out has been used."""
+    for p in layer.arrays():
+        if p.gradient is not None:
+            p.gradient[...] = 0
+
+
+class Gradients:
+    """What came back to each array of a pass: the sum of what those that read it passed back.
+
+    What a layer returned may be an array of another's, such as its own dy; so a sum is a new array.
+    """
+
+    def __init__(self, size: int):
+        self.found: list[Any] = [None] * size
+        self.ours: set[int] = set()
+
+    def add(self, places: Places, dx: Any) -> None:
+        if type(places) is int:
+            self._add(places, dx)
+        else:
+            for place, d in zip(places, dx, strict=True):
+                if d is not None and place is not None:
+                    self._add(place, d)
+
+    def _add(self, place: int, d: Array) -> None:
+        before = self.found[place]
+        if before is None:
+            self.found[place] = d
+        elif place in self.ours:
+            before += d
+        else:
+            self.found[place] = before + d
+            self.ours.add(place)
+
+    def take(self, places: Places) -> Any:
+        """What came back, all of it; None where nothing did. It is not kept any longer."""
+        found = take(self.found, places)
+        put(self.found, places, (None,) * len(places) if type(places) is tuple else None)
+        return None if type(found) is tuple and all(d is None for d in found) else found
