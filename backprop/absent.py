@@ -88,10 +88,6 @@ KERAS: dict[str, dict[str, str]] = {
         "data": "datasets are arrays or iterables of batches; see utils for windows of series",
     },
     "backprop.layers": {
-        "Attention AdditiveAttention": (
-            "attention is to one array: MultiHeadAttention(heads, key_dim)(x) takes it as query, "
-            "key and value"
-        ),
         "Lambda Wrapper": OWN_LAYER,
         "Identity": "Activation('linear') gives back what it gets",
         "EinsumDense": "Dense works on the last axis; for anything else " + OWN_LAYER,

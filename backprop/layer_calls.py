@@ -71,6 +71,8 @@ class LayerCalls(LayerArrays):
         x, mask, options = self.gather(*own, mask=mask, **named)
         if symbolic(x):
             return self.arranged(self._connect(x, mask, training, options))
+        x, given = self.cast(each(np.asarray, x)), x
+        self._meet(x, given)
         layer = self.with_options(options) if options else self
         return self.arranged(layer._compute(x, bool(training), mask))
 
@@ -116,12 +118,13 @@ class LayerCalls(LayerArrays):
         return twin
 
     def _compute(self, x: Any, training: bool, mask: Any) -> Any:
-        """y for arrays as a user gives them."""
-        given = x
-        if type(x) is tuple:
-            x = self.cast(each(np.asarray, x))
-        else:
-            x = self.cast(np.asarray(x))
+        """y for arrays of the layer's dtype, and a mask as a user gives it."""
+        if mask is not None:
+            x, mask = self._masked(x, mask)
+        return self.try_out(x, Context(training, mask, backward=False))[0]
+
+    def _meet(self, x: Any, given: Any) -> None:
+        """Build the layer for these arrays, or raise unless it accepts them."""
         found = shapes(x)
         if not self.built:
             self.build(each_shape(lambda shape: (None, *shape[1:]), found))
@@ -139,9 +142,6 @@ class LayerCalls(LayerArrays):
                     "np.concatenate([a, b], axis=-1)"
                 ) from error
             raise
-        if mask is not None:
-            x, mask = self._masked(x, mask)
-        return self.try_out(x, Context(training, mask, backward=False))[0]
 
     def _masked(self, x: Any, mask: Any) -> tuple[Any, Any]:
         """x without what is not finite at masked steps, and the mask as it fits x."""

@@ -55,6 +55,17 @@ def shapes(x: Any) -> Any:
     return tuple([None if a is None else a.shape for a in x]) if type(x) is tuple else x.shape
 
 
+def entries(several: tuple, i: int) -> tuple:
+    """Of some tuples each one's entry i; None stays None.
+
+    Examples
+    --------
+    >>> entries((("a", "b"), None, (1, 2)), 1)
+    ('b', None, 2)
+    """
+    return tuple([None if one is None else one[i] for one in several])
+
+
 def row_count(x: Any) -> int:
     """How many rows a batch has."""
     return (x[0] if type(x) is tuple else x).shape[0]

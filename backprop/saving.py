@@ -40,6 +40,7 @@ from backprop.run_state import (
     weights_and_states,
 )
 from backprop.training.hooks import is_model
+from backprop.training.outputs import given_losses, given_metrics
 
 __all__ = [
     "CustomObjectScope",
@@ -149,17 +150,16 @@ def compile_config(model: Any) -> dict[str, Any] | None:
     trainer = model.trainer
     if trainer is None or trainer.loss is None:
         return None
-    plain, weighted = (
-        [m for m, is_weighted in trainer.metrics.wanted if is_weighted is w] for w in (False, True)
-    )
+    plain, weighted = (given_metrics(trainer.metrics, weighted) for weighted in (False, True))
+    loss, loss_weights = given_losses(trainer)
     excluded = [i for i, p in enumerate(trainable(model)) if trainer.optimizer._excludes(p)]
     return {
         "optimizer": serialize(trainer.optimizer),
         "without_weight_decay": excluded,  # by number, however they were chosen
-        "loss": serialize(trainer.loss),
+        "loss": serialize(loss),
         "metrics": serialize(plain),
         "weighted_metrics": serialize(weighted),
-        "loss_weights": trainer.loss_weight,
+        "loss_weights": loss_weights,
         "seed": trainer.seed,
     }
 

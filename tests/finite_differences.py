@@ -8,6 +8,7 @@ import copy
 import numpy as np
 
 from backprop.layer import Context, Layer
+from backprop.nest import as_tuple, each
 
 Array = np.ndarray
 
@@ -17,12 +18,13 @@ def assert_gradients(layer: Layer, x: Array, *, training=True, mask=None, seed=0
     penalties.
 
     A layer that is not built yet is built in float64. Random draws are repeated for every
-    evaluation, buffers are put back.
+    evaluation, buffers are put back. Of several inputs, tuples, each is moved that is of floats,
+    and of several outputs each has a v.
     """
+    x = each(np.asarray, x)
     layer = in_float64(layer, x)
     rng = np.random.default_rng(seed)
-    x = np.asarray(x)
-    x = x if x.dtype.kind in "iub" and layer.integer_input else x.astype(np.float64)
+    x = each(lambda a: a if a.dtype.kind in "iub" and kept(layer) else a.astype(np.float64), x)
     randomise(layer, rng)
     saved = snapshot(layer)
 
@@ -33,17 +35,25 @@ def assert_gradients(layer: Layer, x: Array, *, training=True, mask=None, seed=0
         return y, cache, sum(ctx.penalties)
 
     y, cache, _ = run()
-    v = rng.standard_normal(y.shape)
+    v = each(lambda a: rng.standard_normal(a.shape), y)
     dx = layer.backward(v, cache)
     values = [p for p in layer.arrays() if p.gradient is not None]
     gradients = [p.gradient.copy() for p in values]
 
     def objective(value=x):
         y, _, penalty = run(value)
-        return (v * y).sum() + penalty
+        return sum((v * y).sum() for v, y in pairs(v, y)) + penalty
 
-    if x.dtype.kind == "f" and x.size:
-        assert_slope(lambda t, u: objective(x + t * u), dx, rng, tol, f"dx of {layer!r}")
+    for i, (a, da) in enumerate(pairs(x, dx)):
+        if a is None or a.dtype.kind != "f" or not a.size:
+            continue
+
+        def at(t, u, i=i, a=a):
+            return objective(
+                a + t * u if type(x) is not tuple else (*x[:i], a + t * u, *x[i + 1 :])
+            )
+
+        assert_slope(at, da, rng, tol, f"dx{i or ''} of {layer!r}")
     for i, p in enumerate(values):
 
         def moved(t, u, i=i):
@@ -93,8 +103,17 @@ def in_float64(layer: Layer, x: Array) -> Layer:
     if layer.built:
         return layer.astype("float64")
     layer.dtype = np.dtype("float64")
-    layer.build((None, *np.shape(x)[1:]))
+    layer.build(each(lambda a: (None, *a.shape[1:]), x))
     return layer
+
+
+def kept(layer: Layer) -> bool:
+    """Whether integers and booleans go in as they are."""
+    return bool(layer.integer_input) or layer.several_inputs
+
+
+def pairs(a, b):
+    return zip(as_tuple(a), as_tuple(b), strict=True)
 
 
 def randomise(layer: Layer, rng) -> None:

@@ -264,12 +264,14 @@ def order_of_time(steps, go_backwards):
     return reversed(range(steps)) if go_backwards else range(steps)
 
 
-def lstm(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False):
-    """All h of an LSTM, in the order of processing: one sequence, step and unit at a time."""
+def lstm(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False, states=None):
+    """All h of an LSTM, in the order of processing: one sequence, step and unit at a time. First
+    states that are given become the last ones."""
     units = len(recurrent_kernel)
     y = np.zeros((len(x), x.shape[1], units))
+    states = np.zeros((2, len(x), units)) if states is None else states
     for n in range(len(x)):
-        h, c = np.zeros(units), np.zeros(units)
+        h, c = states[0][n], states[1][n]
         for k, t in enumerate(order_of_time(x.shape[1], go_backwards)):
             if mask is None or mask[n, t]:
                 h_before, c_before = h.copy(), c.copy()
@@ -289,12 +291,13 @@ def lstm(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False):
     return y
 
 
-def gru(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False):
+def gru(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False, states=None):
     """All h of a GRU with reset_after, in the order of processing."""
     units = len(recurrent_kernel)
     y = np.zeros((len(x), x.shape[1], units))
+    states = np.zeros((1, len(x), units)) if states is None else states
     for n in range(len(x)):
-        h = np.zeros(units)
+        h = states[0][n]
         for k, t in enumerate(order_of_time(x.shape[1], go_backwards)):
             if mask is None or mask[n, t]:
                 h_before = h.copy()
@@ -324,12 +327,13 @@ def bidirectional(loop, x, forward, backward, mask, sequences):
     return f, b
 
 
-def conv_lstm(x, kernel, recurrent_kernel, bias, layer, mask=None):
+def conv_lstm(x, kernel, recurrent_kernel, bias, layer, mask=None, states=None):
     """All h of an LSTM of convolutions, in the order of processing."""
     no_bias, ones = np.zeros(len(bias)), (1,) * (x.ndim - 3)
     around = (layer.strides, layer.padding, layer.dilation_rate, 1)
     seen = [convolution(x[:, t], kernel, bias, *around) for t in range(x.shape[1])]
-    h, c = (np.zeros((*seen[0].shape[:-1], len(bias) // 4)) for _ in range(2))
+    shape = (*seen[0].shape[:-1], len(bias) // 4)
+    h, c = np.zeros((2, *shape)) if states is None else states
     y = []
     for t in order_of_time(x.shape[1], layer.go_backwards):
         z = seen[t] + convolution(h, recurrent_kernel, no_bias, ones, "same", ones, 1)
@@ -342,14 +346,15 @@ def conv_lstm(x, kernel, recurrent_kernel, bias, layer, mask=None):
     return np.stack(y, axis=1)
 
 
-def simple_rnn(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False):
+def simple_rnn(x, kernel, recurrent_kernel, bias, mask=None, go_backwards=False, states=None):
     """All h of a recurrent layer with tanh, in the order of processing."""
     y = np.zeros((len(x), x.shape[1], len(recurrent_kernel)))
+    states = np.zeros((1, len(x), y.shape[2])) if states is None else states
     for n in range(len(x)):
-        h = np.zeros(len(recurrent_kernel))
+        h = states[0][n]
         for k, t in enumerate(order_of_time(x.shape[1], go_backwards)):
             if mask is None or mask[n, t]:
-                h = np.tanh(x[n, t] @ kernel + h @ recurrent_kernel + bias)
+                h[:] = np.tanh(x[n, t] @ kernel + h @ recurrent_kernel + bias)
             y[n, k] = h
     return y
 
@@ -358,32 +363,59 @@ def self_attention(
     x, query, bq, key, bk, value, bv, output, bo, mask=None, causal=False, window=None, gate=None,
     rotary=False,
 ):  # fmt: skip
-    """Attention of one query at a time; a query that sees no key sees them all evenly.
+    """Attention of a sequence to itself."""
+    weights = query, bq, key, bk, value, bv, output, bo
+    seen = pairs_seen(x, x, causal=causal, window=window, of_query=mask, of_value=mask)
+    return attention(x, x, x, *weights, seen, gate, rotary)[0]
 
-    Where there are fewer keys than queries, neighbours share one. `gate` is a kernel and a bias.
+
+def pairs_seen(
+    query, value, *, of_query=None, of_value=None, of_key=None, pairs=None, causal=False,
+    window=None, heads=1,
+):  # fmt: skip
+    """Which query sees which key, (N, heads, T, S): nothing masked, later or too far."""
+    seen = np.ones((len(query), heads, query.shape[1], value.shape[1]), bool)
+    for n, h, t, s in np.ndindex(*seen.shape):
+        hidden = of_query is not None and not of_query[n, t]
+        hidden = hidden or (of_value is not None and not of_value[n, s])
+        hidden = hidden or (of_key is not None and not of_key[n, s])
+        hidden = hidden or (
+            pairs is not None and not np.broadcast_to(pairs, seen.shape)[n, h, t, s]
+        )
+        hidden = hidden or (causal and s > t) or (window is not None and abs(s - t) >= window)
+        seen[n, h, t, s] = not hidden
+    return seen
+
+
+def attention(
+    q_in, v_in, k_in, query, bq, key, bk, value, bv, output, bo, seen, gate=None, rotary=False,
+):  # fmt: skip
+    """y and p of one query at a time; a query that sees no key sees them all evenly.
+
+    Where there are fewer keys than queries, neighbours share one. `gate` is a kernel and a bias,
+    `seen` is (N, heads or 1, T, S).
     """
-    y = np.zeros((*x.shape[:2], output.shape[-1]))
-    for n in range(len(x)):
-        for t in range(x.shape[1]):
-            y[n, t] = bo
-            for h in range(query.shape[1]):
-                g = h * key.shape[1] // query.shape[1]
-                q = turned_vector(x[n, t] @ query[:, h] + bq[h], t if rotary else 0)
-                weights, values = [], []
-                for s in range(x.shape[1]):
-                    k = turned_vector(x[n, s] @ key[:, g] + bk[g], s if rotary else 0)
-                    hidden = mask is not None and not (mask[n, t] and mask[n, s])
-                    hidden = hidden or (causal and s > t)
-                    hidden = hidden or (window is not None and abs(s - t) >= window)
-                    weights.append(0.0 if hidden else np.exp(q @ k / np.sqrt(len(q))))
-                    values.append(x[n, s] @ value[:, g] + bv[g])
-                if not any(weights):
-                    weights = [1.0] * len(weights)
-                o = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
-                if gate is not None:
-                    o = o * sigmoid(x[n, t] @ gate[0][:, h] + gate[1][h])
-                y[n, t] += o @ output[h]
-    return y
+    heads, steps = query.shape[1], q_in.shape[1]
+    seen = np.broadcast_to(seen, (len(q_in), heads, steps, v_in.shape[1]))
+    y, p = np.zeros((len(q_in), steps, output.shape[-1])), np.zeros(seen.shape)
+    for n, t in np.ndindex(len(q_in), steps):
+        y[n, t] = bo
+        for h in range(heads):
+            g = h * key.shape[1] // heads
+            q = turned_vector(q_in[n, t] @ query[:, h] + bq[h], t if rotary else 0)
+            weights, values = [], []
+            for s in range(v_in.shape[1]):
+                k = turned_vector(k_in[n, s] @ key[:, g] + bk[g], s if rotary else 0)
+                weights.append(np.exp(q @ k / np.sqrt(len(q))) if seen[n, h, t, s] else 0.0)
+                values.append(v_in[n, s] @ value[:, g] + bv[g])
+            if not any(weights):
+                weights = [1.0] * len(weights)
+            p[n, h, t] = np.array(weights) / sum(weights)
+            o = sum(w * v for w, v in zip(p[n, h, t], values, strict=True))
+            if gate is not None:
+                o = o * sigmoid(q_in[n, t] @ gate[0][:, h] + gate[1][h])
+            y[n, t] += o @ output[h]
+    return y, p
 
 
 def turned_vector(v, t, wavelength=10000):

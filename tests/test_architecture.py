@@ -37,7 +37,7 @@ LINES = [
     ["layer_face"],
     ["layer"],
     ["activations", "layers", "losses", "metrics"],
-    ["training.class_weight", "training.hooks", "run_state"],
+    ["training.class_weight", "training.ends", "training.hooks", "run_state"],
     ["optimizers", "gradcheck", "training.reader", "training.data", "datasets"],
     ["callbacks"],
     ["training"],

@@ -13,6 +13,7 @@ import numpy as np
 from backprop import saving
 from backprop.cli.layers import literal
 from backprop.cli.usage import UsageError
+from backprop.nest import as_one, each_shape, several
 from backprop.spelling import nearest
 
 Array = np.ndarray
@@ -26,7 +27,10 @@ def add_options(check: argparse.ArgumentParser) -> None:
         "--all", action="store_true", help="certify every layer and loss of backprop instead"
     )
     check.add_argument(
-        "--input", metavar="SHAPE", help="shape of the input with the batch, such as 5,8"
+        "--input",
+        metavar="SHAPE",
+        action="append",
+        help="shape of the input with the batch, such as 5,8; once for each of several inputs",
     )
     check.add_argument(
         "--config", nargs="*", default=[], metavar="NAME=VALUE", help="arguments of the layer"
@@ -58,12 +62,14 @@ def run(options: argparse.Namespace) -> int:
         return check_all(options)
     if options.subject is None:
         raise UsageError("check expects a model file, package.module:Layer, or --all")
-    shape = None if options.input is None else parse_shape(options.input)
+    shape: Any = as_one(list(map(parse_shape, options.input))) if options.input else None
     if options.subject.endswith(".npz"):
         if options.config:
             raise UsageError("--config is for a layer: a model file has its configuration inside")
         subject: Any = saving.load_model(options.subject, compile=False)
-        shape = shape or (4, *(n or 5 for n in subject.input_shape[1:]))
+        shape = shape or each_shape(
+            lambda shape: (4, *(n or 5 for n in shape[1:])), subject.input_shape
+        )
     else:
         subject = make_layer(options.subject, options.config)
         if shape is None:
@@ -89,7 +95,7 @@ def check_all(options: argparse.Namespace) -> int:
 
     from backprop.gradcheck.catalogue import cases
 
-    given = [options.subject, options.input, *options.config]
+    given = [options.subject, *(options.input or []), *options.config]
     if any(given) or options.full or options.locate or options.json:
         raise UsageError("--all takes no other argument than --seed")
     started, todo = monotonic(), cases()
@@ -124,13 +130,19 @@ def show_progress(done: int | None, total: int, name: str) -> None:
     print(f"\r\x1b[K{bar} {done}/{total} {name[:48]}", end="", file=sys.stderr, flush=True)
 
 
-def sample(subject: Any, shape: tuple[int, ...], seed: int) -> Array:
-    """An input of a shape: normal, or integers where the subject begins with an embedding."""
+def sample(subject: Any, shape: tuple, seed: int) -> Any:
+    """An input of a shape, or one of each: normal, or integers where the subject begins with an
+    embedding."""
     rng = np.random.default_rng(seed)
-    if not subject.integer_input:
-        return rng.standard_normal(shape)
-    first = next((part for part in subject.walk() if hasattr(part, "input_dim")), None)
-    return rng.integers(0, getattr(first, "input_dim", 2), shape)
+    shapes, whole = shape if several(shape) else (shape,), subject.integer_input
+    flags = whole if isinstance(whole, tuple) else (whole,) * len(shapes)
+    tables = [p.input_dim for p in subject.walk() if p.integer_input and not p.sublayers()]
+    below = min((n for n in tables if n), default=2)
+    found = [
+        rng.integers(0, below, shape) if whole else rng.standard_normal(shape)
+        for shape, whole in zip(shapes, flags, strict=False)
+    ]
+    return tuple(found) if several(shape) else found[0]
 
 
 def make_layer(name: str, config: list[str]) -> Any:

@@ -16,10 +16,13 @@ import numpy as np
 from backprop import layers, losses
 from backprop.gradcheck.engine import gradcheck
 from backprop.gradcheck.report import Report
+from backprop.nest import each_shape
 
 ROWS, SEQUENCE, IMAGE, HALVES = (5, 6), (3, 4, 6), (2, 6, 5, 3), (4, 8)
 VOLUME = (2, 4, 3, 5, 2)
 FILM = (2, 3, 3, 4, 2)
+# a query and a value; then a key, of other features or those of the query
+PAIR, TRIPLE = ((2, 3, 4), (2, 5, 4)), ((2, 3, 4), (2, 5, 2), (2, 5, 4))
 Config = dict[str, Any]
 L = layers
 
@@ -40,8 +43,9 @@ class Case:
         )
 
 
-def normal(shape: tuple[int, ...]) -> Callable[[np.random.Generator], Any]:
-    return lambda rng: rng.standard_normal(shape)
+def normal(shape: tuple) -> Callable[[np.random.Generator], Any]:
+    """Numbers of a shape, or of each of several."""
+    return lambda rng: each_shape(rng.standard_normal, shape)
 
 
 def along_axes(family: str, *arguments: Any) -> dict[str, list[tuple[Callable[[], Any], tuple]]]:
@@ -50,18 +54,37 @@ def along_axes(family: str, *arguments: Any) -> dict[str, list[tuple[Callable[[]
     return {name: [(partial(getattr(L, name), *arguments), x)] for name, x in shapes.items()}
 
 
-# a class → constructions and the shape of an input for each; makers, as a layer may hold layers
+def drawn(cls: Any) -> list[tuple[Callable[[], Any], tuple]]:
+    """Graphs: one with a fork and a layer in two places, one of two inputs and two outputs."""
+
+    def forked() -> Any:
+        x = L.Input(ROWS[1:])
+        twice = L.Dense(ROWS[1], "tanh")
+        return cls(x, L.Residual(twice)(twice(L.Dense(ROWS[1])(x))))
+
+    def two_ended() -> Any:
+        one, two = L.Input(ROWS[1:], name="one"), L.Input(HALVES[1:], name="two")
+        tower = L.Dense(3, "tanh")
+        shared = tower(one)
+        return cls([one, two], [L.Dense(2)(shared), L.Dense(4, "tanh")(two), L.Dense(1)(shared)])
+
+    return [(forked, ROWS), (two_ended, (ROWS, (ROWS[0], *HALVES[1:])))]
 
 
-def forked() -> Any:
-    """A graph that reads one array three times, and a layer that stands in it twice."""
-    x, twice = L.Input(ROWS[1:]), L.Dense(ROWS[1], "tanh")
-    return L.Graph(x, L.Residual(twice)(twice(L.Dense(ROWS[1])(x))))
-
-
-LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
+# a class → constructions and the shape of an input, or of each input; makers, as a layer may hold
+# layers
+LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "Activation": [(lambda: L.Activation("tanh"), ROWS), (lambda: L.Activation("relu"), ROWS)],
+    "AdditiveAttention": [
+        (lambda: L.AdditiveAttention(), PAIR),
+        (lambda: L.AdditiveAttention(False, 0.2, return_attention_scores=True), TRIPLE),
+    ],
     "AlphaDropout": [(lambda: L.AlphaDropout(0.3), ROWS)],
+    "Attention": [
+        (lambda: L.Attention(True), PAIR),
+        (lambda: L.Attention(True, "concat", use_causal_mask=True), TRIPLE),
+        (lambda: L.Attention(dropout=0.2, return_attention_scores=True), TRIPLE),
+    ],
     "AveragePooling1D": [
         (lambda: L.AveragePooling1D(2), SEQUENCE),
         (lambda: L.AveragePooling1D(3, strides=2, padding="same"), SEQUENCE),
@@ -83,6 +106,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.Bidirectional(L.GRU(3, return_sequences=True), "mul"), SEQUENCE),
     ],
     "Chain": [(lambda: L.Chain([L.Dense(3, "tanh"), L.Dense(2)]), ROWS)],
+    "Concatenate": [
+        (lambda: L.Concatenate(), (ROWS, (5, 2))),
+        (lambda: L.Concatenate(axis=1), (SEQUENCE, (3, 2, 6))),
+    ],
     "Conv1D": [
         (lambda: L.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="tanh"), SEQUENCE),
         (lambda: L.Conv1D(4, 3, strides=2, padding="same", groups=2), SEQUENCE),
@@ -114,6 +141,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     "DepthwiseConv2D": [
         (lambda: L.DepthwiseConv2D(3, strides=2, depth_multiplier=2, activation="tanh"), IMAGE)
     ],
+    "Dot": [
+        (lambda: L.Dot(1), (ROWS, ROWS)),
+        (lambda: L.Dot((2, 1), normalize=True), (SEQUENCE, (3, 6))),
+    ],
     "Dropout": [(lambda: L.Dropout(0.4), ROWS)],
     "Embedding": [(lambda: L.Embedding(7, 4), (5, 3))],
     "Flatten": [(lambda: L.Flatten(), IMAGE)],
@@ -125,6 +156,7 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     ],
     "GaussianDropout": [(lambda: L.GaussianDropout(0.3), ROWS)],
     "GaussianNoise": [(lambda: L.GaussianNoise(0.5), ROWS)],
+    "Graph": drawn(L.Graph),
     "GroupNormalization": [(lambda: L.GroupNormalization(3), (4, 5, 6))],
     "InputLayer": [(lambda: L.InputLayer((6,)), ROWS)],
     "LSTM": [
@@ -151,6 +183,7 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     ],
     "GroupQueryAttention": [
         (lambda: L.GroupQueryAttention(2, 4, 2, use_gate=True), SEQUENCE),
+        (lambda: L.GroupQueryAttention(2, 4, 2, use_gate=True, dropout=0.2), TRIPLE),
         (
             lambda: L.GroupQueryAttention(2, 4, 1, dropout=0.2, use_causal_mask=True, rotary=True),
             SEQUENCE,
@@ -159,8 +192,9 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
     "MultiHeadAttention": [
         (lambda: L.MultiHeadAttention(2, 3), SEQUENCE),
         (lambda: L.MultiHeadAttention(2, 3, use_causal_mask=True, dropout=0.2), SEQUENCE),
+        (lambda: L.MultiHeadAttention(2, 3, 2), PAIR),
+        (lambda: L.MultiHeadAttention(2, 3, return_attention_scores=True), TRIPLE),
     ],
-    "Graph": [(forked, ROWS)],
     "Parallel": [
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")]), ROWS),
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")], join="multiply"), ROWS),
@@ -200,12 +234,25 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple[int, ...]]]] = {
         (lambda: L.TransformerBlock(5, 2, activation="tanh"), SEQUENCE),
         (lambda: L.TransformerBlock(5, 2, 0.2, "gelu", normalize_first=True), SEQUENCE),
     ],
+    "TransformerDecoder": [
+        (lambda: L.TransformerDecoder(5, 2, activation="gelu"), PAIR),
+        (
+            lambda: L.TransformerDecoder(
+                5, 2, 0.2, "tanh", normalize_first=True, num_key_value_heads=1, rotary=True
+            ),
+            PAIR,
+        ),
+    ],
     "UpSampling1D": [(lambda: L.UpSampling1D(), SEQUENCE)],
     "UpSampling2D": [
         (lambda: L.UpSampling2D(), IMAGE),
         (lambda: L.UpSampling2D((2, 3), interpolation="bilinear"), IMAGE),
     ],
     "UpSampling3D": [(lambda: L.UpSampling3D(), VOLUME)],
+    **{
+        name: [(getattr(L, name), (SEQUENCE, SEQUENCE)), (getattr(L, name), (SEQUENCE, (3, 1)))]
+        for name in ("Add", "Average", "Divide", "Maximum", "Minimum", "Multiply", "Subtract")
+    },
     **along_axes("AdaptiveAveragePooling", 2),
     **along_axes("AdaptiveMaxPooling", 2),
     **along_axes("Cropping", 1),

@@ -24,6 +24,7 @@ import numpy as np
 from backprop.gradcheck.entry import Entry
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.probe import Array, Slot
+from backprop.nest import as_tuple, several
 
 STEPS = (2.0**-12, 2.0**-14)
 SECONDS = 2.0  # to spend at most
@@ -39,6 +40,7 @@ class Case:
     here: Measured
     i: int
     jacobian: Array  # (outputs, entries)
+    until: float = np.inf  # to look at other inputs
 
     @property
     def slot(self) -> Slot:
@@ -54,11 +56,13 @@ class Case:
 
     @property
     def y_shape(self) -> tuple[int, ...]:
-        return self.here.run.shape
+        """That of the output; () for several, which have no axes in common."""
+        return () if several(self.here.run.shape) else self.here.run.shape
 
     @property
     def x_shape(self) -> tuple[int, ...]:
-        return self.here.probe.x.shape
+        """That of the input in question, or of the first."""
+        return self.slot.shape if self.is_input else as_tuple(self.here.probe.x)[0].shape
 
     @property
     def is_input(self) -> bool:
@@ -91,7 +95,7 @@ def diagnose(failed: Sequence[Entry], here: Measured) -> str | None:
         jacobian = by_differences(i, here, until)
         if jacobian is None:
             return None
-        case = Case(here, i, jacobian)
+        case = Case(here, i, jacobian, until)
         for likeness in LIKENESSES:
             said = likeness(case)
             if said:
@@ -246,6 +250,17 @@ def turned(case: Case) -> str | None:
     return None
 
 
+def of_another_input(case: Case) -> str | None:
+    """What belongs to another input of the same shape."""
+    for j, slot in enumerate(case.here.probe.slots if case.is_input else ()):
+        if j == case.i or slot.parameter is not None or slot.shape != case.slot.shape:
+            continue
+        other = by_differences(j, case.here, case.until)
+        if other is not None and case.like((case.here.v @ other).reshape(slot.shape)):
+            return f"it is the gradient of {slot.name}: are they returned in another order?"
+    return None
+
+
 def part_of_a_sum(case: Case) -> str | None:
     """A parameter's gradient is a sum over all outputs; one that lacks some of it."""
     if case.is_input or len(case.y_shape) < 2 or case.here.v.size != int(np.prod(case.y_shape)):
@@ -334,6 +349,7 @@ LIKENESSES = (
     upstream_lost,
     single_precision,
     constant_factor,
+    of_another_input,
     turned,
     part_of_a_sum,
     couplings_lost,

@@ -56,16 +56,18 @@ def gradcheck(
     """Certify every gradient of a layer, a container, a loss or a compiled model.
 
     The check runs on a copy in float64: the subject is not touched. A layer is checked on
-    L = <v, f(x)> with random v, a compiled model on its loss for (x, y), penalties included. Draws
-    of dropout are the same in every evaluation.
+    L = <v, f(x)> with random v, of several outputs on the sum of <v, y> over them, and a penalty
+    that it adds to the loss is a part of L; a compiled model on its loss for (x, y), penalties
+    included. Draws of dropout are the same in every evaluation.
 
     Parameters
     ----------
     subject : Layer, Loss or Sequential
         A layer that is not built is built for `x`.
-    x : array_like, or tuple of array_like for a loss
-        An input, with the batch axis. For a loss ``(y_true, y_pred)`` or ``(y_true, y_pred,
-        sample_weight)``.
+    x : array_like, or tuple or list of array_like
+        An input, with the batch axis. For a layer of several inputs all of them in order, None
+        where one is not given; each has an entry of its own, but for integers and flags. For a
+        loss ``(y_true, y_pred)`` or ``(y_true, y_pred, sample_weight)``.
     y : array_like, optional
         Targets, for the loss of a compiled model.
     seed : int, default 0
@@ -73,7 +75,8 @@ def gradcheck(
     training : bool, default True
         Whether dropout drops and batch normalization takes the batch's statistics.
     mask : array_like of bool, optional
-        (batch, time), True at a real step; of a loss, True where a value counts.
+        (batch, time), True at a real step; of a loss, True where a value counts. For several inputs
+        a tuple with one, or None, for each.
     values : {"auto", "random", "own"}
         Where in the space of parameters to check. ``"random"`` moves every parameter away from
         what is special (gamma = 1, bias = 0), where mistakes hide; ``"own"`` takes them as they
@@ -216,6 +219,6 @@ def not_checked(probe: Probe) -> list[str]:
         found.append(f"x: {count}, which stand for a mask")
     if probe.is_loss:
         found.append("y_true: a loss has no gradient for it")
-    elif not probe.has_x:
-        found.append("x: integers have no gradient")
-    return found
+    return found + [
+        f"{name}: {what} have no gradient" for name, what in probe.without_slope.items()
+    ]

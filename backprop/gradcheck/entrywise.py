@@ -19,6 +19,7 @@ from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
 from backprop.gradcheck.probe import Array
 from backprop.gradcheck.rounding import Rounding
+from backprop.nest import several
 
 STEPS = (2.0**-9, 2.0**-11, 2.0**-13)
 NUMBERS = 2_000_000  # in one stacked batch
@@ -95,6 +96,8 @@ def stacked_at_once(i: int, here: Measured) -> int:
     probe, slot, run = here.probe, here.probe.slots[i], here.run
     x = here.point[i]
     alone = slot.parameter is None and not probe.is_loss and probe.loss is None
+    if type(probe.x) is tuple or several(run.shape):
+        return 1
     if not alone or run.penalised or probe.mask is not None or not run.shape:
         return 1
     k = max(1, min(slot.size, NUMBERS // max(x.size, run.y.size)))

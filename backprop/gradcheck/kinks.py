@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backprop.gradcheck.entry import Entry, place_of
+from backprop.gradcheck.entry import Entry
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
 from backprop.gradcheck.probe import Array, Direction
@@ -142,7 +142,7 @@ def outside(j: int, a: float, sides: Sides, here: Measured, direction: Direction
     if low <= a <= high or (a == 0 and pointwise):
         return ""  # or each of the kinks that meet in this one number has slope 0
     return (
-        f"at a kink backward says {a:.6g} for output {place_of(j, here.run.shape) or ''}, and the "
+        f"at a kink backward says {a:.6g} for output {here.run.where(j)}, and the "
         f"slopes on its sides are {sides.l[j]:.6g} and {sides.r[j]:.6g}"
     )
 

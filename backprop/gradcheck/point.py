@@ -14,6 +14,7 @@ import numpy as np
 
 from backprop.gradcheck.probe import Array, Passes, Point, Probe, Slot
 from backprop.masks import flags
+from backprop.nest import each
 
 
 def prepared(
@@ -31,15 +32,15 @@ def prepared(
     weight = None
     if subject.takes_targets:
         x, y, weight = of_loss(subject, x, y)
-    x = np.asarray(x)
-    if computes_in_float32(subject) and x.dtype.kind == "f":
-        x = single(x)
+    x = inputs_of(subject, x)
+    if computes_in_float32(subject):
+        x = each(single, x)
     probe = Probe(
         subject,
         x,
         y,
         sample_weight=weight,
-        mask=None if mask is None else flags(mask, "gradcheck"),
+        mask=masks_of(subject, mask, x),
         training=training,
         passes=Passes(deadline),
     )
@@ -47,6 +48,30 @@ def prepared(
         leave_special_values(probe, rng)
     point = probe.point
     return probe, [single(p) for p in point] if computes_in_float32(subject) else point
+
+
+def inputs_of(subject: Any, x: Any) -> Any:
+    """x as arrays: a tuple for a layer of several inputs, None where one is not given."""
+    if hasattr(subject, "in_order"):  # a graph, which may be given a dict by names
+        x = subject.in_order(x)
+    if subject.several_inputs and isinstance(x, list | tuple):
+        return each(np.asarray, tuple(x))
+    return np.asarray(x)
+
+
+def masks_of(subject: Any, mask: Any, x: Any) -> Any:
+    """The mask as booleans: for several inputs a tuple with one, or None, for each."""
+    if mask is None:
+        return None
+    if type(x) is not tuple:
+        return flags(mask, "gradcheck")
+    if not isinstance(mask, list | tuple) or len(mask) > len(x):
+        raise TypeError(
+            f"gradcheck() of {subject!r} was given {len(x)} inputs, so mask is a tuple with a mask "
+            f"or None for each, got {type(mask).__name__}"
+        )
+    found = each(lambda m: flags(m, "gradcheck"), tuple(mask))
+    return (*found, *[None] * (len(x) - len(found)))
 
 
 def leave_special_values(probe: Probe, rng: np.random.Generator) -> None:

@@ -99,8 +99,7 @@ def worst(
     bound = UNITS * EPS32 * size + float(np.finfo(np.float32).tiny)
     if size <= ZERO * terms:  # all of it cancelled, and float64 kept no trace of what
         bound += UNITS * EPS32 * terms
-    off = g32 - g64
-    np.abs(off, out=off)
+    off = np.abs(g32 - g64)
     at = place_of(int(np.argmax(off)), off.shape)  # of a NaN, if there is one
     a, n = float(g32[at]), float(g64[at])
     for room in rooms:

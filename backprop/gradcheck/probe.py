@@ -2,9 +2,11 @@
 
     F: (x, parameters) → y, a vector        backward: v → ⟨v, dF⟩ for each of them
 
-A penalty on weights or activity is one more entry of y, of weight 1. Every run starts from the same
-buffers and the same states of the generators, so that F is a function: draws of dropout are the
-same in every run. The subject itself is never touched, a copy is.
+Of several inputs each is a variable of its own, and several outputs stand one behind the other in
+y, so that each has a v of its own. A penalty on weights or activity, or what else a layer adds to
+the loss, is one more entry of y, of weight 1. Every run starts from the same buffers and the same
+states of the generators, so that F is a function: draws of dropout are the same in every run. The
+subject itself is never touched, a copy is.
 
 Entries of the input that stand for a mask are no numbers, and what happens when a step turns from a
 padded into a real one is no slope: a slot says which of its entries stand still.
@@ -22,8 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from backprop.gradcheck.entry import place_of
 from backprop.layer import Array, Context, Layer
 from backprop.layers import Chain, InputLayer
+from backprop.nest import as_tuple, each, each_shape, several, shapes
 from backprop.parameters import Parameter
 from backprop.promises import came_back, pair
 from backprop.training.hooks import is_model
@@ -52,12 +56,14 @@ class Passes:
 
 @dataclass(frozen=True)
 class Slot:
-    """What has a gradient: an input or a parameter, and which of its entries stand for a mask."""
+    """What has a gradient: a parameter or the k-th input, and which of its entries stand for a
+    mask."""
 
     name: str
     shape: tuple[int, ...]
     parameter: Parameter | None = None
     still: Array | None = None
+    k: int = 0
 
     @property
     def size(self) -> int:
@@ -75,13 +81,30 @@ class Place:
 
 @dataclass(frozen=True)
 class Run:
-    """One forward pass: y as a vector, and what backward needs."""
+    """One forward pass: y as a vector, its shape or that of each output, and what backward
+    needs."""
 
     y: Array
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     cache: Any
     penalised: bool
     place: Place
+
+    def where(self, j: int) -> str:
+        """Where the j-th number of y stands, as a message says it."""
+        if not several(self.shape):
+            return str(place_of(j, self.shape) or "")
+        starts = np.cumsum([0, *map(math.prod, self.shape)])
+        k = int(np.searchsorted(starts, j, "right")) - 1
+        return f"{k} {place_of(j - starts[k], self.shape[k])}"
+
+    def upstream(self, v: Array, dtype: np.dtype) -> Any:
+        """v as the dy that backward takes: with several outputs one for each."""
+        v = v[: v.size - self.penalised].astype(dtype)
+        if not several(self.shape):
+            return v.reshape(self.shape)
+        parts = np.split(v, np.cumsum([*map(math.prod, self.shape)])[:-1])
+        return tuple([p.reshape(shape) for p, shape in zip(parts, self.shape, strict=True)])
 
 
 class Probe:
@@ -91,13 +114,13 @@ class Probe:
     ----------
     subject : Layer
         A layer, container, loss or model. One that is not built is built for `x`.
-    x : ndarray
-        The input; y_pred of a loss.
+    x : ndarray, or tuple of ndarray or None
+        The input, or the inputs; y_pred of a loss.
     y : ndarray, optional
         Targets of a compiled model or of a loss.
     sample_weight : ndarray, optional
         Of a loss.
-    mask : ndarray of bool, optional
+    mask : ndarray of bool, or tuple of them or None, optional
     training : bool
     dtype : dtype, default float64
     passes : Passes, optional
@@ -107,17 +130,18 @@ class Probe:
     def __init__(
         self,
         subject: Any,
-        x: Array,
+        x: Any,
         y: Any = None,
         *,
         sample_weight: Array | None = None,
-        mask: Array | None = None,
+        mask: Any = None,
         training: bool = True,
         dtype: Any = np.float64,
         passes: Passes | None = None,
     ):
-        if not x.ndim or not x.size:
-            raise ValueError(f"gradcheck() expects rows to check on, got x of shape {x.shape}")
+        for a in as_tuple(x):
+            if a is not None and not (a.ndim and a.size):
+                raise ValueError(f"gradcheck() expects rows to check on, got x of shape {a.shape}")
         self.subject, self.dtype = subject, np.dtype(dtype)
         self.mask, self.training = mask, training
         self.y, self.sample_weight = y, sample_weight
@@ -129,7 +153,6 @@ class Probe:
             self.layer.dtype = None  # that of y_pred
             self.layer.check_targets(y, x.shape)
             self.layer.check_labels(y, x.shape)
-            integers = False
         else:
             trainer = getattr(subject, "trainer", None)
             if y is not None and trainer is None:
@@ -141,11 +164,11 @@ class Probe:
                 self.y = np.asarray(y)
                 self.loss.dtype = None  # that of y_pred
             own = copy.deepcopy(subject, {id(trainer): None})
-            self.layer = built_in(own, (None, *x.shape[1:]), self.dtype)
-            integers = self.layer.integer_input
-            self.layer.check_input(x.shape)
-        x = x if integers else x.astype(self.dtype)
-        self.x = x
+            shape = each_shape(lambda shape: (None, *shape[1:]), shapes(x))
+            self.layer = built_in(own, shape, self.dtype)
+            self.layer.check_input(shapes(x))
+        self.given = x
+        self.x = taken(self.layer, x, self.dtype)
         arrays = [*self.layer.arrays(), *self.layer.states_kept()]
         self.parameters: list[Parameter] = [p for p in arrays if p.gradient is not None]
         self.buffers = [(p, p.value.copy()) for p in arrays if p.gradient is None]
@@ -155,9 +178,10 @@ class Probe:
         ]
         paths = names(self.parameters)
         self.slots = [Slot(n, p.shape, p) for n, p in zip(paths, self.parameters, strict=True)]
-        if not integers:
-            name = "y_pred" if self.is_loss else "x"
-            self.slots.append(Slot(name, x.shape, still=standing_still(self.layer, x)))
+        for k, a in enumerate(as_tuple(self.x)):
+            if a is not None and self.has_slope(k):
+                still = standing_still(self.layer, a) if a is self.x else None
+                self.slots.append(Slot(self.input_name(k), a.shape, still=still, k=k))
 
     @property
     def is_loss(self) -> bool:
@@ -166,6 +190,30 @@ class Probe:
     @property
     def has_x(self) -> bool:
         return any(slot.parameter is None for slot in self.slots)
+
+    @property
+    def without_slope(self) -> dict[str, str]:
+        """The inputs that were given and hold no numbers to differentiate, and what they hold."""
+        return {
+            self.input_name(k): "flags" if a.dtype == bool else "integers"
+            for k, a in enumerate(as_tuple(self.given))
+            if a is not None and not self.has_slope(k)
+        }
+
+    def has_slope(self, k: int) -> bool:
+        """Whether the k-th input holds numbers to differentiate: no integers for a layer that takes
+        such, and no flags among other inputs."""
+        flags = type(self.given) is tuple and self.given[k].dtype == bool
+        return not flags and not takes_integers(self.layer, k)
+
+    def input_name(self, k: int) -> str:
+        """What the k-th input is called."""
+        if self.is_loss:
+            return "y_pred"
+        if type(self.x) is not tuple:
+            return "x"
+        named = getattr(self.layer, "input_names", None)  # a graph's
+        return named[k] if named else self.layer.input_name(k)
 
     @property
     def composite(self) -> bool:
@@ -191,7 +239,7 @@ class Probe:
         """The same subject in another dtype, with the buffers and the draws of this one."""
         other = Probe(
             self.subject,
-            self.x,
+            self.given,
             self.y,
             sample_weight=self.sample_weight,
             mask=self.mask,
@@ -223,7 +271,8 @@ class Probe:
     @property
     def point(self) -> Point:
         """Where the copy stands now."""
-        return [(s.parameter.value if s.parameter else self.x).copy() for s in self.slots]
+        x = as_tuple(self.x)
+        return [(s.parameter.value if s.parameter else x[s.k]).copy() for s in self.slots]
 
     def set_buffers(self, values: Sequence[Array]) -> None:
         self.buffers = [
@@ -242,6 +291,14 @@ class Probe:
                 np.multiply(u, place.h, out=slot.parameter.value)
                 slot.parameter.value += value
 
+    def inputs(self, place: Place) -> Any:
+        """x at a place: arrays of its own, as a layer may spoil them."""
+        x = list(as_tuple(each(np.copy, self.x)))
+        for slot, value, u in zip(self.slots, place.point, place.direction, strict=True):
+            if slot.parameter is None:
+                x[slot.k] = np.array(value) if u is None else value + place.h * u
+        return tuple(x) if type(self.x) is tuple else x[0]
+
     def run(
         self, point: Sequence[Array], direction: Direction | None = None, h: float = 0.0
     ) -> Run:
@@ -254,10 +311,7 @@ class Probe:
         for generator, state in self.generators:
             generator.state = state
         self.stand(place)
-        x = self.x.copy()  # of its own, as a layer may spoil it
-        for slot, value, u in zip(self.slots, point, place.direction, strict=True):
-            if slot.parameter is None:
-                x = np.array(value) if u is None else value + h * u
+        x = self.inputs(place)
         self.passes.forward += 1
         if self.is_loss:
             value, cache = self.layer.forward(self.y, x, self.sample_weight, self.mask)
@@ -266,10 +320,11 @@ class Probe:
         ctx = Context(self.training, self.mask, penalties=penalties)
         out, cache, mask = propagate(self.layer, x, ctx)
         if self.loss is None:
-            y = np.append(np.ravel(out), sum(penalties)) if penalties else np.ravel(out).copy()
-            return Run(y, np.shape(out), cache, bool(penalties), place)
+            parts = [np.ravel(a) for a in as_tuple(out)]
+            y = np.concatenate([*parts, [sum(penalties)]] if penalties else parts)
+            return Run(y, shapes(out), cache, bool(penalties), place)
         if self.passes.forward == 1:
-            self.loss.check(self.y, out.shape)
+            self.loss.check(self.y, shapes(out))
         value, loss_cache = self.loss.forward(self.y, out, None, mask)
         total = float(np.sum(value)) + sum(penalties) + sum(self.layer.losses)
         return Run(np.array([total]), (), (cache, loss_cache), bool(penalties), place)
@@ -289,21 +344,23 @@ class Probe:
         self.passes.backward += 1
         self.stand(run.place)  # others may have run since
         if self.is_loss:
-            dx = self.layer.backward(run.cache, v.astype(self.dtype).reshape(run.shape))
+            dx = self.layer.backward(run.cache, run.upstream(v, self.dtype))
         elif self.loss is None:
-            n = v.size - run.penalised
-            dx = self.layer.backward(v[:n].astype(self.dtype).reshape(run.shape), run.cache)
+            dx = self.layer.backward(run.upstream(v, self.dtype), run.cache)
         else:
             cache, loss_cache = run.cache
             dx = self.layer.backward(self.loss.backward(loss_cache), cache)
             for p in self.parameters:
                 if p.regularizer is not None:
                     p.gradient += p.regularizer.gradient(p.value)
-        if not self.is_loss and self.has_x:
+        if type(self.x) is tuple:
+            came_back(self.layer, dx, shapes(self.x))
+        elif not self.is_loss and self.has_x:
             came_back(self.layer, dx)
         found = []
         for slot in self.slots:
-            g = np.array(dx if slot.parameter is None else slot.parameter.gradient)
+            g = slot.parameter.gradient if slot.parameter else as_tuple(dx)[slot.k]
+            g = np.zeros(slot.shape, self.dtype) if g is None else np.array(g)
             if g.shape != slot.shape:
                 raise ValueError(
                     f"{self.layer!r}: backward returned a gradient of shape {g.shape} for "
@@ -313,7 +370,22 @@ class Probe:
         return found
 
 
-def propagate(layer: Layer, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
+def takes_integers(layer: Any, k: int) -> bool:
+    """Whether a layer leaves the k-th input as it is: that of an embedding."""
+    whole = layer.integer_input
+    return whole[k] if isinstance(whole, tuple) else whole
+
+
+def taken(layer: Any, x: Any, dtype: np.dtype) -> Any:
+    """x as a layer of this dtype takes it."""
+    found = [
+        a if a is None or takes_integers(layer, k) else a.astype(dtype)
+        for k, a in enumerate(as_tuple(x))
+    ]
+    return tuple(found) if type(x) is tuple else found[0]
+
+
+def propagate(layer: Layer, x: Any, ctx: Context) -> tuple[Any, Any, Any]:
     """`layer.propagate`; what a forward returns that is no pair is named as such."""
     if type(layer).propagate is not Layer.propagate:
         return layer.propagate(x, ctx)
@@ -330,7 +402,7 @@ def names(parameters: list[Parameter]) -> list[str]:
     ]
 
 
-def built_in(layer: Layer, shape: tuple[int | None, ...], dtype: np.dtype) -> Layer:
+def built_in(layer: Layer, shape: tuple[Any, ...], dtype: np.dtype) -> Layer:
     """A layer that computes in a dtype and is built; one that was not is built itself."""
     if layer.built:
         return layer.astype(dtype)

@@ -51,7 +51,7 @@ from backprop.layers.recurrent import *
 from backprop.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from backprop.layers.resizing import *
 from backprop.layers.text import *
-from backprop.layers.transformer import TransformerBlock
+from backprop.layers.transformer import TransformerBlock, TransformerDecoder
 from backprop.registry import classes_in
 
 __all__ = [
@@ -87,6 +87,7 @@ __all__ = [
     "SpatialDropout2D",
     "SpatialDropout3D",
     "TransformerBlock",
+    "TransformerDecoder",
     "deserialize",
     "serialize",
 ]
@@ -102,7 +103,7 @@ __all__ += text.__all__
 # what the families share, and is no layer
 __all__.remove("ActivationLike")
 __all__.remove("Projection")
-__all__.remove("SelfAttention")
+__all__.remove("AttentionInHeads")
 __all__.remove("build_activation")
 __all__.remove("layer_of")
 __all__.remove("registry")

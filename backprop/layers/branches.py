@@ -118,8 +118,9 @@ class Parallel(Container):
             masks.append(mask)
         if not tried:
             self._tried |= {ctx.training}
-        y, joined = self._merging.forward(outputs)
-        return y, (caches, joined), self._merging.compute_mask(outputs, masks)
+        some = tuple(masks) if any(mask is not None for mask in masks) else None
+        y, joined, mask = self._merging.propagate(tuple(outputs), ctx.with_mask(some))
+        return y, (caches, joined), mask
 
     @property
     def can_step(self):
@@ -129,7 +130,7 @@ class Parallel(Container):
     def step(self, x, memory) -> Any:
         before = memory or [None] * len(self.branches)
         found = [b.step(x, m) for b, m in zip(self.branches, before, strict=True)]
-        y, _ = self._merging.forward([y for y, _ in found])
+        y, _ = self._merging.forward(tuple([y for y, _ in found]))
         return y, [m for _, m in found]
 
     def backward(self, dy, cache) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from backprop.symbols import Symbol
 
 class Container(Layer):
     """A layer made of layers, which runs them by `propagate` and says where one of them fails."""
+
+    drawn: Any = (None, None)  # lists and dicts of the inputs and outputs, as a graph has them
 
     @property
     def _settled(self) -> bool:
@@ -60,6 +63,15 @@ class Container(Layer):
     def located_back(self, error: Exception, index: int, dy: Any) -> Exception:
         """The same error, of the backward pass of one of the layers."""
         return self.located(error, index, f"dy {described(dy)}", "the backward pass of ")
+
+    def shapes_within(self, input_shape: Any) -> list[Shape]:
+        """The shapes of all arrays of a pass, from x to y."""
+        raise NotImplementedError
+
+    def trace(self, x: Any, ctx: Context) -> Generator[tuple[int, Layer, Any], None, tuple]:
+        """A pass step by step: the place of a layer, the layer, and what it puts out; returns y and
+        its mask. Copies of the layers run, so that a look changes nothing."""
+        raise NotImplementedError
 
     def parts(self) -> tuple[str, list[Layer]]:
         """The layers, and what each is called in a message."""
@@ -167,13 +179,23 @@ class Row(Listed):
             self.layers[0].check_values(x)
 
     def compute_output_shape(self, input_shape):
-        shape = tuple(input_shape)
+        return self.shapes_within(input_shape)[-1]
+
+    def shapes_within(self, input_shape):
+        shapes = [tuple(input_shape)]
         for i, layer in enumerate(self.layers):
             try:
-                shape = tuple(layer.compute_output_shape(shape))
+                shapes.append(tuple(layer.compute_output_shape(shapes[-1])))
             except Exception as error:
-                raise self.located(error, i, show_shape(shape[1:])) from error
-        return shape
+                raise self.located(error, i, show_shape(shapes[-1][1:])) from error
+        return shapes
+
+    def trace(self, x, ctx):
+        for i, layer in enumerate(copy.deepcopy(self.layers)):
+            x, _, mask = layer.propagate(x, ctx)
+            ctx = ctx.with_mask(mask)
+            yield i, layer, x
+        return x, ctx.mask
 
     def _argument(self, name, value):
         return super()._argument(name, [] if name == "layers" and value is None else value)

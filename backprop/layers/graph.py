@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from backprop.arguments import parameters_of
@@ -217,6 +218,21 @@ class Graph(Listed):
     # ------------------------------------------------------------------ what it is
 
     @property
+    def drawn(self):
+        return self._wiring.inputs, self._wiring.outputs
+
+    @property
+    def sparse_input(self) -> Any:
+        """Whether all that reads an input takes sparse rows; for several inputs, of each."""
+        return as_one([self._takes_sparse(place) for place in self._into])
+
+    def _takes_sparse(self, place: int) -> bool:
+        readers = [step for step in self._steps if place in as_tuple(step.reads)]
+        return place not in self._out and all(
+            step.reads == place and step.layer.sparse_input for step in readers
+        )
+
+    @property
     def doors(self) -> list[Any]:
         """The `InputLayer` of each input, in order."""
         return self._wiring.doors
@@ -253,7 +269,16 @@ class Graph(Listed):
                     f"{show_shape(door.batch_shape[1:])} and got {show_shape(one[1:])}{advice}"
                 )
 
+    def check_values(self, x):
+        given = dict(zip(self._into, as_tuple(x), strict=True))
+        for step in self._steps:
+            if type(step.reads) is int and given.get(step.reads) is not None:
+                step.layer.check_values(given[step.reads])
+
     def compute_output_shape(self, input_shape):
+        return take(self.shapes_within(input_shape), as_one(self._out))
+
+    def shapes_within(self, input_shape):
         known: list[Any] = [None] * self._size
         put(known, self._into, input_shape if len(self._into) > 1 else (input_shape,))
         for step in self._steps:
@@ -262,7 +287,21 @@ class Graph(Listed):
                 put(known, step.writes, declared_shape(step.layer, given))
             except Exception as error:
                 raise self.located(error, step.place, show_shape(given[1:])) from error
-        return take(known, as_one(self._out))
+        return known
+
+    def trace(self, x, ctx):
+        values, masks = [None] * self._size, [None] * self._size
+        put(values, self._into, x)
+        put_masks(masks, self._into, ctx.mask)
+        layers = copy.deepcopy([step.layer for step in self._steps])
+        for step, layer in zip(self._steps, layers, strict=True):
+            own = ctx if step.training is None else ctx.with_training(step.training)
+            own = own.with_mask(take_masks(masks, step.reads))
+            y, _, mask = layer.propagate(take(values, step.reads), own)
+            put(values, step.writes, y)
+            put_masks(masks, step.writes, mask)
+            yield step.place, layer, y
+        return take(values, as_one(self._out)), take_masks(masks, as_one(self._out))
 
     def compute_mask(self, x, mask) -> Any:
         if mask is None and not self.changes_mask:

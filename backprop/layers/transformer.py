@@ -1,4 +1,4 @@
-"""The block of a transformer: attention and a perceptron, each with a way around it."""
+"""The blocks of transformers: attention and a perceptron, each with a way around it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backprop.checks import Fraction, NumberFromZero, Positive
+from backprop.input_spec import show_shape
 from backprop.layer import InputSpec, Layer
 from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention, RotaryEmbedding
 from backprop.layers.branches import Residual
 from backprop.layers.chain import Chain
 from backprop.layers.containers import Container
 from backprop.layers.dense import Dense
+from backprop.layers.graph import Graph
+from backprop.layers.inputs import Input
+from backprop.layers.merging import Add
 from backprop.layers.noise import Dropout
 from backprop.layers.normalization import LayerNormalization
+from backprop.nest import as_tuple, several
 from backprop.parallel import pays, run
 from backprop.tuning import FORK_SIZE
 
@@ -27,7 +32,85 @@ class Halves(NamedTuple):
     second: Any
 
 
-class TransformerBlock(Container):
+class Transformer(Container):
+    """What the blocks of an encoder and of a decoder have in common: their arguments, and the parts
+    that these make."""
+
+    intermediate_dim: Positive
+    num_heads: Positive
+    dropout: Fraction = 0.0
+    activation: Any = "relu"
+    layer_norm_epsilon: NumberFromZero = 1e-5
+    kernel_initializer: Any = "glorot_uniform"
+    bias_initializer: Any = "zeros"
+    normalize_first: bool = False
+    _: KW_ONLY
+    num_key_value_heads: Positive | None = None
+    use_causal_mask: bool = False
+    sliding_window: int | None = None
+    use_bias: bool = True
+    rotary: bool | RotaryEmbedding = False
+
+    def __post_init__(self):
+        self.divides_batches = not self.dropout
+        groups = self.num_key_value_heads
+        if groups is not None and self.num_heads % groups:
+            raise ValueError(
+                f"{type(self).__name__} expects num_key_value_heads to divide num_heads, got "
+                f"{groups} and {self.num_heads}"
+            )
+
+    def size_of(self, shape) -> int:
+        """The features of x, which the heads share among them."""
+        d = shape[-1]
+        if d is None or d % self.num_heads:
+            raise ValueError(
+                f"{self!r} gives each of its {self.num_heads} heads as many features, so it "
+                f"expects a multiple of {self.num_heads} of them and got {d}"
+            )
+        return d
+
+    def self_attention(self, d: int) -> Any:
+        return self.any_attention(
+            d,
+            use_causal_mask=self.use_causal_mask,
+            sliding_window=self.sliding_window,
+            rotary=self.rotary,
+        )
+
+    def any_attention(self, d: int, **options: Any) -> Any:
+        options |= {"dropout": self.dropout, **self._dense()}
+        size, groups = d // self.num_heads, self.num_key_value_heads
+        if groups is None:
+            return MultiHeadAttention(self.num_heads, size, **options)
+        return GroupQueryAttention(size, self.num_heads, groups, **options)
+
+    def perceptron(self, d: int) -> list[Layer]:
+        return self.with_a_way_around(
+            Dense(self.intermediate_dim, self.activation, **self._dense()),
+            Dense(d, **self._dense()),
+        )
+
+    def with_a_way_around(self, *part: Layer) -> list[Layer]:
+        """x + part(norm(x)), or norm(x + part(x))."""
+        norm, part = self.norm(), (*part, *self.dropping())
+        return [Residual([norm, *part])] if self.normalize_first else [Residual([*part]), norm]
+
+    def norm(self) -> Layer:
+        return LayerNormalization(epsilon=self.layer_norm_epsilon)
+
+    def dropping(self) -> list[Layer]:
+        return [Dropout(self.dropout)] if self.dropout else []
+
+    def _dense(self) -> dict[str, Any]:
+        return {
+            "use_bias": self.use_bias,
+            "kernel_initializer": self.kernel_initializer,
+            "bias_initializer": self.bias_initializer,
+        }
+
+
+class TransformerBlock(Transformer):
     """y = norm(h + perceptron(h)), where h = norm(x + attention(x)): the post-norm block; pre-norm:
     y = h + perceptron(norm(h)), where h = x + attention(norm(x)).
 
@@ -99,52 +182,13 @@ class TransformerBlock(Container):
     (1, 5, 8)
     """
 
-    intermediate_dim: Positive
-    num_heads: Positive
-    dropout: Fraction = 0.0
-    activation: Any = "relu"
-    layer_norm_epsilon: NumberFromZero = 1e-5
-    kernel_initializer: Any = "glorot_uniform"
-    bias_initializer: Any = "zeros"
-    normalize_first: bool = False
-    _: KW_ONLY
-    num_key_value_heads: Positive | None = None
-    use_causal_mask: bool = False
-    sliding_window: int | None = None
-    use_bias: bool = True
-    rotary: bool | RotaryEmbedding = False
-
     input_spec = InputSpec(ndim=3)
     _twin: Chain | None = None
 
-    def __post_init__(self):
-        self.divides_batches = not self.dropout
-        groups = self.num_key_value_heads
-        if groups is not None and self.num_heads % groups:
-            raise ValueError(
-                f"{type(self).__name__} expects num_key_value_heads to divide num_heads, got "
-                f"{groups} and {self.num_heads}"
-            )
-
     def build(self, input_shape):
-        d = input_shape[-1]
-        if d is None or d % self.num_heads:
-            raise ValueError(
-                f"{self!r} gives each of its {self.num_heads} heads as many features, so it "
-                f"expects a multiple of {self.num_heads} of them and got {d}"
-            )
-        attention = self._attention(d // self.num_heads)
-        perceptron = [
-            Dense(self.intermediate_dim, self.activation, **self._dense()),
-            Dense(d, **self._dense()),
-        ]
-        layers = []
-        for part in ([attention], perceptron):
-            if self.dropout:
-                part = [*part, Dropout(self.dropout)]
-            norm = LayerNormalization(epsilon=self.layer_norm_epsilon)
-            layers += [Residual([norm, *part])] if self.normalize_first else [Residual(part), norm]
-        self.chain = Chain(layers)
+        d = self.size_of(input_shape)
+        attention = self.self_attention(d)
+        self.chain = Chain([*self.with_a_way_around(attention), *self.perceptron(d)])
         self.attention = attention  # behind the chain, in whose order the weights are
         self.build_part(self.chain, 0, input_shape)
         for part in self.chain.walk():
@@ -214,20 +258,142 @@ class TransformerBlock(Container):
     def step(self, x, memory):
         return self.chain.step(x, memory)
 
-    def _attention(self, size: int):
-        options = {
-            "dropout": self.dropout,
-            "use_causal_mask": self.use_causal_mask,
-            "sliding_window": self.sliding_window,
-            "rotary": self.rotary,
-        } | self._dense()
-        if self.num_key_value_heads is None:
-            return MultiHeadAttention(self.num_heads, size, **options)
-        return GroupQueryAttention(size, self.num_heads, self.num_key_value_heads, **options)
 
-    def _dense(self) -> dict[str, Any]:
-        return {
-            "use_bias": self.use_bias,
-            "kernel_initializer": self.kernel_initializer,
-            "bias_initializer": self.bias_initializer,
-        }
+class TransformerDecoder(Transformer):
+    """y = norm(g + perceptron(g)), where g = norm(h + look(h, encoded)) and h = norm(x +
+    attention(x)): the block of a decoder, which looks back at what it has written and over at what
+    an encoder has read. Pre-norm: y = g + perceptron(norm(g)), g = h + look(norm(h), encoded), h =
+    x + attention(norm(x)).
+
+        x, h, g, y: (N, T, d)    encoded: (N, S, n)
+
+    Nothing is derived here: the block is a `Graph` of the parts of a `TransformerBlock` and one
+    layer that reads two arrays, the attention `look`. Its queries are of h, its keys and values of
+    encoded, so with ds for what came back to the sum h + look(h, encoded)
+
+        dh = ds + dq Qᵀ, in pre-norm ds + norm'(dq Qᵀ)        dencoded = dk Kᵀ + dv Vᵀ
+
+    What several blocks read of one encoder receives the sum of what each passes back.
+
+    Parameters
+    ----------
+    intermediate_dim, num_heads, dropout, activation, layer_norm_epsilon
+    kernel_initializer, bias_initializer, normalize_first, num_key_value_heads, use_bias
+        As in `TransformerBlock`, of both attentions.
+    use_causal_mask : bool, default True
+        Whether a step of x sees only itself and the steps before.
+    sliding_window, rotary
+        As in `TransformerBlock`, of the attention of x to itself.
+    **kwargs
+        `activity_regularizer`, `trainable`, `dtype`, `name` of every `Layer`.
+
+    Attributes
+    ----------
+    attention, look : MultiHeadAttention or GroupQueryAttention
+        Of x to itself and to encoded, once the block is built.
+
+    Raises
+    ------
+    ValueError
+        Where `num_heads` does not divide d, or `num_key_value_heads` does not divide `num_heads`,
+        and when it is not called on two sequences.
+
+    Notes
+    -----
+    The first arguments, their defaults and the numbers are those of
+    keras_hub.layers.TransformerDecoder, which is called as this one, ``layer(decoder_sequence,
+    encoder_sequence)``. Without an encoder it is a `TransformerBlock` with a causal mask.
+
+    Masks come with the two sequences: no step sees a masked one of either. y has that of x.
+
+    References
+    ----------
+    Vaswani et al.: Attention is all you need, 2017, section 3.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import TransformerDecoder
+    >>> block = TransformerDecoder(32, num_heads=2)
+    >>> block(np.zeros((1, 5, 8)), np.zeros((1, 7, 6))).shape
+    (1, 5, 8)
+    """
+
+    call_inputs = ("decoder_sequence", "encoder_sequence")
+
+    use_causal_mask = True
+    input_spec = InputSpec(ndim=3)
+
+    def build(self, input_shape):
+        d = self.size_of(input_shape[0])
+        attention = self.self_attention(d)
+        look, norm = self.any_attention(d), self.norm()
+        before, after = Chain(self.with_a_way_around(attention)), Chain(self.perceptron(d))
+        parts = [before, look, norm, *(drop := self.dropping()), after]
+        for part in parts:
+            part.adopt_dtype(self.dtype)
+        x, encoded = (Input(batch_shape=shape) for shape in input_shape)
+        h = before(x)
+        a = look(norm(h) if self.normalize_first else h, encoded)
+        for layer in drop:
+            a = layer(a)
+        g = Add()([h, a])
+        y = after(g if self.normalize_first else norm(g))
+        self.graph = Graph([x, encoded], y)
+        self.attention, self.look = (
+            attention,
+            look,
+        )  # behind the graph, whose order the weights have
+        self.build_part(self.graph, 0, input_shape)
+        for part in self.graph.walk():
+            self.speak_for(part)
+
+    def check_input(self, shape):
+        if not several(shape) or len(shape) != 2 or any(s is None for s in shape):
+            raise ValueError(
+                f"{self!r} is called on two sequences, a decoder's and what an encoder made of "
+                "another; a block without the other is TransformerBlock(..., use_causal_mask=True)"
+            )
+        built: Any = self.build_shape if self.built else ((None,), (None,))
+        for name, given, known in zip(self.call_inputs, shape, built, strict=True):
+            spec = InputSpec(ndim=3, axes=None if known[-1] is None else {-1: known[-1]})
+            if not spec.accepts(tuple(given)):
+                raise ValueError(
+                    f"{self!r} expects {name} of {spec} and got {show_shape(given[1:])}"
+                )
+        n, m = shape[0][0], shape[1][0]
+        if None not in (n, m) and n != m:
+            raise ValueError(f"{self!r} expects as many sequences of both, got {n} and {m}")
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape[0])
+
+    def parts(self) -> tuple[str, list[Layer]]:
+        return "part", [self.graph]
+
+    def compute_mask(self, x, mask):
+        return as_tuple(mask)[0]
+
+    def propagate(self, x, ctx):
+        return self.graph.propagate(x, ctx)
+
+    def backward(self, dy, cache):
+        return self.graph.backward(dy, cache)
+
+    def backward_params(self, dy, cache):
+        self.graph.backward_params(dy, cache)
+
+    @property
+    def can_step_query(self) -> bool:
+        """Whether y of the whole x is that of one `step` after the other, encoded being whole."""
+        return self.built and self.attention.can_step
+
+    def remember(self, encoded, mask=None) -> Any:
+        """What `step` begins with: the keys and values of encoded, once. `mask`, (N, S): which of
+        its steps are real."""
+        memory = self.look.remember(encoded, mask=mask)
+        return [memory if step.layer is self.look else None for step in self.graph._steps]
+
+    def step(self, x, memory):
+        """`x` is a tuple, steps of x and all of encoded, which is read at the first step."""
+        return self.graph.step(x, memory)

@@ -18,7 +18,7 @@ import numpy as np
 
 from backprop.checks import integer, one_of
 from backprop.layer import Array
-from backprop.training.class_weight import read_class_weight
+from backprop.nest import as_tuple, each, row_count, shapes
 from backprop.training.reader import Reader, is_array, is_sparse
 
 Batch = tuple[Any, Any, Any]  # x, y, sample_weight
@@ -30,6 +30,14 @@ def is_array_like(x: Any) -> bool:
     if is_array(x):
         return True
     return isinstance(x, list | tuple) and not any(is_batch(item) for item in x[:1])
+
+
+def holds_samples(x: Any, reader: Reader) -> bool:
+    """Whether `x` holds the samples of a model, and not batches, which are tuples where a list may
+    be one of several inputs."""
+    if reader.inputs.several and isinstance(x, list | tuple):
+        return not isinstance(x, list) or not any(isinstance(item, tuple) for item in x[:1])
+    return is_array_like(x)
 
 
 def is_batch(item: Any) -> bool:
@@ -102,14 +110,10 @@ class ArrayData:
     ):
         self.reader = reader
         self.x = reader.x(x, rows=rows_in(y))
-        self.y = reader.y(y, rows=self.x.shape[0])
-        self.n = self.x.shape[0]
-        if self.y is not None and len(self.y) != self.n:
-            raise ValueError(
-                f"x has {self.n} rows and y has {len(self.y)}; they must have a row for each sample"
-            )
+        self.y = reader.y(y, rows=row_count(self.x))
+        self.n = reader.rows(self.x, self.y)
         self.weight = reader.weight(sample_weight, self.n)
-        self.class_weight = read_class_weight(class_weight)
+        self.class_weight = reader.class_weight(class_weight)
         if self.class_weight is not None and self.weight is not None:
             raise two_weights()
         self.batch_size = integer(
@@ -118,7 +122,8 @@ class ArrayData:
         self.shuffle = shuffle
         self.seed = seed
         self.who = who
-        self.late = is_sparse(self.x) or any(isinstance(a, np.memmap) for a in (self.x, self.y))
+        arrays = (*as_tuple(self.x), *as_tuple(self.y))
+        self.late = any(is_sparse(a) or isinstance(a, np.memmap) for a in arrays)
 
     @property
     def steps(self) -> int:
@@ -135,9 +140,9 @@ class ArrayData:
         rest = object.__new__(ArrayData)
         rest.__dict__ |= self.__dict__ | {"shuffle": False, "n": self.n - at, "class_weight": None}
         for name in ("x", "y", "weight"):
-            array = getattr(self, name)
-            setattr(rest, name, None if array is None else array[at:])
-            setattr(self, name, None if array is None else array[:at])
+            arrays = getattr(self, name)
+            setattr(rest, name, rows_of(arrays, slice(at, None)))
+            setattr(self, name, rows_of(arrays, slice(at)))
         self.n = at
         return rest
 
@@ -154,14 +159,14 @@ class ArrayData:
     def first(self) -> Batch:
         """The first samples, as a batch."""
         if self.n == 0:
-            raise ValueError(f"{self.who} got no rows: x has shape {self.x.shape}")
+            raise ValueError(f"{self.who} got no rows: x has shape {shapes(self.x)}")
         return self._read(slice(0, self.batch_size))
 
     def check(self, batch: Batch) -> Batch:
         """The first batch as it is trained on. Raises unless the targets fit the loss, all of them
         where they are in memory; then the classes' weights become weights of samples."""
         x, y, _ = batch
-        whole = not isinstance(self.y, np.memmap)
+        whole = not any(isinstance(a, np.memmap) for a in as_tuple(self.y))
         self.reader.check(x, self.y if whole else y)
         if self.class_weight is None:
             return batch
@@ -193,12 +198,10 @@ class ArrayData:
         warn_if_short(end - begin, steps)
 
     def _read(self, rows: Any) -> Batch:
-        x, y, w = self.x[rows], self.y, self.weight
-        if y is self.x:  # an autoencoder's: gathered once
-            y = x
-        elif y is not None:
-            y = y[rows]
-        batch = x, y, None if w is None else w[rows]
+        x = rows_of(self.x, rows)
+        # an autoencoder's targets are gathered once
+        y = x if self.y is self.x else rows_of(self.y, rows)
+        batch = x, y, rows_of(self.weight, rows)
         if not self.late:
             return batch
         try:
@@ -211,11 +214,11 @@ class ArrayData:
     def _late(self, x: Any, y: Any, w: Array | None) -> Batch:
         """Do to a batch what is not done to all data at once: check and cast a memory map, make
         sparse rows dense."""
-        if isinstance(self.x, np.memmap):
-            x = self.reader.x(np.asarray(x), whole=False)
+        if any(isinstance(a, np.memmap) for a in as_tuple(self.x)):
+            x = self.reader.x(each(in_memory, x), whole=False)
         x = self.reader.dense(x)
-        if isinstance(self.y, np.memmap):
-            y = self.reader.y(np.asarray(y), whole=False)
+        if any(isinstance(a, np.memmap) for a in as_tuple(self.y)):
+            y = self.reader.y(each(in_memory, y), whole=False)
             if self.reader.model.built:
                 self.reader.check(x, y)
                 if isinstance(self.class_weight, dict):
@@ -244,7 +247,7 @@ class IterableData:
     ):
         self.reader = reader
         self.source = source
-        self.class_weight = read_class_weight(class_weight)
+        self.class_weight = reader.class_weight(class_weight)
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight='balanced' counts the classes in all of y, and an iterable of "
@@ -293,7 +296,8 @@ class IterableData:
     def sizes(self, epochs: range, steps: int | None = None) -> Iterator[tuple[int, int]]:
         """Number and rows of the batches, as far as they can be known without reading any."""
         for i, batch in enumerate(self.source if isinstance(self.source, list | tuple) else ()):
-            x = unpack_x_y_sample_weight(batch)[0]
+            x, inputs = unpack_x_y_sample_weight(batch)[0], self.reader.inputs
+            x = inputs.ordered(x, f"batch {i + 1} of x")[0] if inputs.several else x
             yield i, x.shape[0] if is_array(x) else len(x)
 
     def more(self) -> bool:
@@ -381,17 +385,13 @@ class IterableData:
             x = self.reader.dense(self.reader.x(x, whole=False, rows=rows_in(y)))
             if not self.targets:
                 return x, None, None
-            n = x.shape[0]
-            y = self.reader.y(y, whole=False, rows=n)
+            y = self.reader.y(y, whole=False, rows=row_count(x))
+            n = row_count(x)
             if n == 0:
-                raise ValueError(f"x has no rows: its shape is {x.shape}")
+                raise ValueError(f"x has no rows: its shape is {shapes(x)}")
             if y is None and not self.reader.any_targets:
                 raise ValueError("y is missing: yield (x, y) or (x, y, sample_weight)")
-            if y is not None and len(y) != n:
-                raise ValueError(
-                    f"x has {n} rows and y has {len(y)}; they must have a row for each sample"
-                )
-            w = self.reader.weight(w, n)
+            w = self.reader.weight(w, self.reader.rows(x, y))
         return x, y, w
 
 
@@ -440,7 +440,7 @@ def as_data(
     shuffle = one_of(shuffle, (True, False, "batch"), who, "shuffle")
     # beside y a list holds no batches, which bring their own; a dict holds several inputs
     listed = isinstance(x, list | tuple) and y is not None
-    if listed or is_array_like(x) or isinstance(x, Mapping):
+    if listed or holds_samples(x, reader) or isinstance(x, Mapping):
         return ArrayData(
             reader,
             x,
@@ -471,6 +471,27 @@ def as_data(
     return IterableData(
         reader, x, class_weight=class_weight, shuffle=shuffle, seed=seed, targets=targets
     )
+
+
+def rows_of(arrays: Any, rows: Any) -> Any:
+    """Some rows of an array, or of each of several; None stays None."""
+    if arrays is None:
+        return None
+    return each(lambda a: a[rows], arrays) if type(arrays) is tuple else arrays[rows]
+
+
+def in_memory(a: Any) -> Any:
+    """What was read of a memory map, as an array like others."""
+    return np.asarray(a) if isinstance(a, np.memmap) else a
+
+
+def joined(batches: list) -> Any:
+    """The outputs of batches, one behind the other."""
+    if len(batches) == 1:
+        return batches[0]
+    if type(batches[0]) is tuple:
+        return tuple([np.concatenate(part) for part in zip(*batches, strict=True)])
+    return np.concatenate(batches)
 
 
 def rows_in(y: Any) -> int | None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from backprop.callbacks import CallbackList
 from backprop.layer import PREDICT
+from backprop.nest import row_count
 from backprop.training.data import ArrayData, Data
 from backprop.training.loop import Logs
 from backprop.training.steps import Steps
@@ -73,7 +74,7 @@ def full_gradient(trainer: Steps, data: Data) -> float:
     loss = rows = 0.0
     for x, y, w in data.batches(0):
         value, _, _ = trainer.gradients(x, y, w)
-        n = x.shape[0]
+        n = row_count(x)
         for whole, segment in zip(total, segments, strict=True):
             whole += n * segment.gradients.astype(np.float64)
         loss, rows = loss + n * float(value), rows + n
@@ -93,6 +94,7 @@ def accepted(trainer: Steps, data: Data, loss: float) -> Any:
     if trainer.metrics or by_model:
         for x, y, w in data.batches(0):
             y_pred, _, mask = trainer.model.propagate(x, PREDICT)
+            trainer.add_parts(x, y, y_pred, w, mask)
             if by_model:
                 so_far = trainer.metrics_by_model(x, y, y_pred, w, mask)
             else:

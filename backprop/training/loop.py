@@ -20,15 +20,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
-
 from backprop import random
 from backprop.callbacks import CallbackList
 from backprop.layer import PREDICT, TRAINING, Array, Context
+from backprop.nest import row_count
 from backprop.parallel import blas
-from backprop.training.data import Data
+from backprop.training.data import Data, joined
 from backprop.training.nonfinite import warn_nonfinite
-from backprop.training.tracking import MetricSet
+from backprop.training.tracking import Metrics
 from backprop.training.validation import Validation
 
 Outcome = tuple[Any, Array, Array | None]  # the loss, y_pred and its mask
@@ -45,7 +44,7 @@ class Loop:
         With `parameters`, its `ParameterVector`.
     loss : Loss, optional
     optimizer : Optimizer
-    metrics : MetricSet
+    metrics : Metrics
     loss_weight : float
         A factor on the loss; the penalties of regularizers keep their size.
     """
@@ -56,9 +55,7 @@ class Loop:
     _penalised = False  # whether layers have penalties on what they put out
     _divides = False  # whether layers have threads of their own
 
-    def __init__(
-        self, model: Any, loss: Any, optimizer: Any, metrics: MetricSet, loss_weight: float
-    ):
+    def __init__(self, model: Any, loss: Any, optimizer: Any, metrics: Metrics, loss_weight: float):
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
@@ -206,9 +203,9 @@ class Loop:
             run.on_predict_batch_begin(step)
             with self._threads():
                 outputs.append(forward(x))
-            run.on_predict_batch_end(step, {"outputs": outputs[-1]})
+            run.on_predict_batch_end(step, {"outputs": self.model.arranged(outputs[-1])})
         run.on_predict_end()
-        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        return joined(outputs)
 
     def _stepper(self, name: str) -> Callable[[Any, Any, Any], Any]:
         """What happens to a batch in `train_step` or `test_step`. It returns the logs so far, or a
@@ -236,7 +233,7 @@ class Loop:
     def track(self, outcome: Outcome, x, y, sample_weight) -> None:
         """Add a batch to the loss and the metrics of the epoch."""
         value, y_pred, mask = outcome
-        self.add_loss(value, x.shape[0])
+        self.add_loss(value, row_count(x))
         if self.metrics:
             self.metrics.update(y, y_pred, sample_weight, mask)
 

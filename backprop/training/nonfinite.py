@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from backprop.input_spec import show_shape
 from backprop.layer import TRAINING, Array
-from backprop.layers.chain import Chain
+from backprop.losses.several import WeightedSum
+from backprop.nest import as_tuple, entries
+from backprop.training.ends import ends_of
 
 
 def warn_nonfinite(trainer: Any, x: Any, y: Any, sample_weight: Any, value: Any) -> None:
@@ -23,32 +25,31 @@ def warn_nonfinite(trainer: Any, x: Any, y: Any, sample_weight: Any, value: Any)
     )
 
 
-def first_nonfinite(model: Chain, loss: Any, x: Any, y: Any, sample_weight: Any) -> str:
+def first_nonfinite(model: Any, loss: Any, x: Any, y: Any, sample_weight: Any) -> str:
     """What is the first to hold NaN or infinity on the way from x to the loss, and why."""
+    inputs, outputs = ends_of(model)
     for p in model.arrays():
         if not np.isfinite(p.value).all():
             return (
                 f"the weight {p.path} holds NaN or infinity; a smaller learning rate or clipnorm "
                 "may help"
             )
-    for name, given in (("x", x), ("y", y), ("sample_weight", sample_weight)):
-        if isinstance(given, np.ndarray) and not np.isfinite(given).all():
-            return f"{name} holds NaN or infinity, in {where(given)}"
-    ctx, layers = TRAINING, copy.deepcopy(model.layers)  # a look at the model must not change it
-    for i, layer in enumerate(layers):
-        with noted() as happened:
-            x, _, mask = layer.propagate(x, ctx)
-        ctx = ctx.with_mask(mask)
-        if not np.isfinite(x).all():
-            return (
-                f"the output of layer {i}, {layer!r}, is the first that holds NaN or infinity"
-                f"{reason(happened)}"
-            )
+    for ends, what, given in (
+        *((inputs, "x", x), (outputs, "y", y)),
+        (outputs, "sample_weight", sample_weight),
+    ):
+        for name, array in ends.labelled(what, given):
+            if isinstance(array, np.ndarray) and not np.isfinite(array).all():
+                return f"{name} holds NaN or infinity, in {where(array)}"
+    about, y_pred, mask = look_at_layers(model, x)
+    if about:
+        return about
     found = "all weights and layer outputs are finite"
     if loss is not None and y is not None:
-        about = about_loss(loss, x, y, sample_weight, ctx.mask)
-        if about:
-            return f"{found}; the loss {type(loss).__name__} {about}"
+        for at, part, *given in each_loss(loss, y_pred, y, sample_weight, mask):
+            about = about_loss(part, *given)
+            if about:
+                return f"{found}; the loss {type(part).__name__}{at} {about}"
     with np.errstate(all="ignore"):
         for p in model.arrays():
             if p.regularizer is not None and not np.isfinite(
@@ -56,6 +57,31 @@ def first_nonfinite(model: Chain, loss: Any, x: Any, y: Any, sample_weight: Any)
             ):
                 return f"{found}; the penalty {p.regularizer!r} of {p.path} overflowed"
     return f"{found}; a penalty on an activity, or what the model's compute_loss returns, is not"
+
+
+def look_at_layers(model: Any, x: Any) -> tuple[str, Any, Any]:
+    """Which layer puts out the first that is not finite; where none does, y and its mask."""
+    trace = model.trace(x, TRAINING)
+    try:
+        while True:
+            with noted() as happened:
+                i, layer, y = next(trace)
+            if not all(np.isfinite(array).all() for array in as_tuple(y)):
+                about = (
+                    f"the output of layer {i}, {layer!r}, is the first that holds NaN or infinity"
+                )
+                return about + reason(happened), None, None
+    except StopIteration as end:
+        return "", *end.value
+
+
+def each_loss(loss: Any, *given: Any) -> Iterator[tuple]:
+    """The loss with what it is given, or each of several, and at which output it is."""
+    if not isinstance(loss, WeightedSum):
+        yield "", loss, *given
+        return
+    for i in loss.places:
+        yield f" of {loss.names[i]!r}", loss.losses[i], *entries(given, i)
 
 
 def about_loss(loss: Any, y_pred: Array, y: Any, weight: Any, mask: Array | None) -> str:

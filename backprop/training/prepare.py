@@ -10,11 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from backprop.layer import PREDICT, Array
+from backprop.defaults import floatx
+from backprop.layer import PREDICT, Array, Shape
+from backprop.losses.loss import Loss
+from backprop.losses.several import WeightedSum
+from backprop.nest import as_tuple, each_shape, several, shapes
 from backprop.training.data import ArrayData, Batch, Data
 from backprop.training.loop import Loop
 from backprop.training.memory import keep_freed_memory
-from backprop.training.reader import Reader
+from backprop.training.reader import Reader, any_rows
 
 
 class Prepared(Loop):
@@ -23,7 +27,7 @@ class Prepared(Loop):
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
         self.reader = Reader(self.model, self.loss)
-        self._after_softmax = None if self.loss is None else self.loss.after_softmax()
+        self._after_softmax = self.loss.after_softmax() if isinstance(self.loss, Loss) else None
         self._rehearsed: tuple | None = None
         self._prepared: Any = None  # the model's vector at that time; a new one when a layer is
 
@@ -38,15 +42,15 @@ class Prepared(Loop):
         if y is None and not free:
             raise ValueError(f"{who} needs y: give it beside x, or batches of (x, y)")
         seen = (
-            x.shape[1:],
-            None if y is None else y.shape[1:],
-            data.class_weight is None if w is None else w.shape[1:],
+            any_rows(shapes(x)),
+            None if y is None else any_rows(shapes(y)),
+            data.class_weight is None if w is None else any_rows(shapes(w)),
             free,
         )
         known = self.model.built and self.model.parameters is self._prepared
         if not known or seen != self._rehearsed:
             data.reader.forget()
-            self.model.build((None, *x.shape[1:]))
+            self.model.build(any_rows(shapes(x)))
         batch = data.check(batch)
         if seen != self._rehearsed:
             if not free:
@@ -58,8 +62,8 @@ class Prepared(Loop):
             self._prepared = parameters
             self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
             self._penalised = any(layer.penalises for layer in self.model.walk())
-            self._warn_of_softmax(x.shape)
-        self._fused = self._after_softmax if self.model.ends_in_softmax else None
+            self._warn_of_softmax(shapes(x))
+        self._fused = self._shorter(self.model.ends_in_softmax)
         if training:
             parameters.refresh()
             if not self.optimizer.built:
@@ -74,12 +78,22 @@ class Prepared(Loop):
     def rehearse(self, x: Any, y: Array, w: Array | None) -> None:
         """Compute the loss and the metrics of made-up predictions: what does not fit is an error
         now, and not after a step."""
-        shape = self.model.compute_output_shape(tuple(x.shape))
+        shape = self.model.compute_output_shape(shapes(x))
         with np.errstate(all="ignore"):
-            y_pred = np.full([1 if n is None else n for n in shape], 0.5, self.model.dtype)
-            if None not in shape and self.loss is not None:
+            y_pred = each_shape(self._made_up, shape)
+            known = None not in (sum(shape, ()) if several(shape) else shape)
+            if known and self.loss is not None:
                 self.loss.forward(y, y_pred, w)
-            self.metrics.build(y.shape, shape, (y, y_pred, w) if None not in shape else None)
+            self.metrics.build(shapes(y), shape, (y, y_pred, w) if known else None)
+
+    def _made_up(self, shape: Shape) -> Array:
+        return np.full([1 if n is None else n for n in shape], 0.5, self.model.dtype or floatx())
+
+    def _shorter(self, ends: Any) -> Any:
+        """The loss of a softmax that gives dL/dz, where the model ends in one, or in some."""
+        if type(ends) is not tuple:
+            return self._after_softmax if ends else None
+        return None if self.loss is None else self.loss.after_softmax(ends)
 
     def settle(self) -> None:
         """Have freed memory kept, and find out whether layers have threads of their own."""
@@ -107,8 +121,8 @@ class Prepared(Loop):
     def forward_batch(self, x: Any) -> Array:
         """y for x, which is checked and cast, as one batch."""
         x = self.reader.dense(self.reader.x(x, whole=False))
-        self.model.build((None, *x.shape[1:]))
-        self.model.check_input(x.shape)
+        self.model.build(any_rows(shapes(x)))
+        self.model.check_input(shapes(x))
         return self.model.forward(x, PREDICT)[0]
 
     def check_sizes(self, data: Data, who: str, epochs: range, steps: int | None) -> None:
@@ -122,20 +136,29 @@ class Prepared(Loop):
                     f"have {rows}: give batch_size={wanted}, and as many rows as fill all batches"
                 )
 
-    def _warn_of_softmax(self, shape: tuple[int, ...]) -> None:
+    def _warn_of_softmax(self, shape: Any) -> None:
         """Say where a model ends in a softmax that cannot be meant."""
-        if not self.model.ends_in_softmax:
+        ends = as_tuple(self.model.ends_in_softmax)
+        if not any(ends):
             return
-        advice = ""
-        if self.model.compute_output_shape(shape)[-1] == 1:
-            advice = (
-                "over a single unit, which is 1 whatever x is, so it cannot learn: take 'sigmoid', "
-                "or one unit for each class"
-            )
-        elif getattr(self.loss, "from_logits", False):
-            advice = (
-                "and the loss has from_logits=True, which takes another softmax of it: leave one "
-                "of the two out"
-            )
-        if advice:
-            warnings.warn(f"{self.model.name} ends in a softmax {advice}", stacklevel=5)
+        found = self.model.compute_output_shape(shape)
+        losses: list[Any] = [self.loss] * len(ends)
+        if isinstance(self.loss, WeightedSum):
+            losses = self.loss.losses
+        found = found if several(found) else [found]
+        for i, (end, one) in enumerate(zip(ends, found, strict=True)):
+            advice = ""
+            if end and one[-1] == 1:
+                advice = (
+                    "over a single unit, which is 1 whatever x is, so it cannot learn: take "
+                    "'sigmoid', or one unit for each class"
+                )
+            elif end and getattr(losses[i], "from_logits", False):
+                advice = (
+                    "and the loss has from_logits=True, which takes another softmax of it: leave "
+                    "one of the two out"
+                )
+            if advice:
+                outputs = self.reader.outputs
+                where = f" at its output {outputs.names[i]!r}" if outputs.several else ""
+                warnings.warn(f"{self.model.name} ends in a softmax{where} {advice}", stacklevel=5)

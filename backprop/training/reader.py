@@ -9,7 +9,14 @@ import numpy as np
 
 from backprop.defaults import floatx
 from backprop.layer import Array, Shape
-from backprop.training.class_weight import balanced, sample_weights
+from backprop.nest import each, each_shape, is_nest, shapes
+from backprop.training.class_weight import (
+    ClassWeight,
+    balanced,
+    read_class_weight,
+    sample_weights,
+)
+from backprop.training.ends import Ends, ends_of
 
 
 def is_sparse(x: Any) -> bool:
@@ -175,12 +182,24 @@ def fits(shape: tuple[int, ...], declared: Shape) -> bool:
     )
 
 
+def late(x: Any, whole: bool) -> bool:
+    """Whether an array is read batch by batch, and not now: a memory map that is given whole."""
+    return whole and isinstance(x, np.memmap)
+
+
+def any_rows(shape: Any) -> Any:
+    """The shape of an array, or of several, for batches of any size."""
+    return each_shape(lambda one: (None, *one[1:]), shape)
+
+
 class Reader:
     """Turns what a user gives into what a model takes: dtype, rank, finiteness.
 
+    Several inputs, targets or weights are a tuple, in the model's order.
+
     Parameters
     ----------
-    model : Chain
+    model : Chain or Graph
     loss : Loss, optional
         Checks the targets, and knows the classes that `class_weight` speaks of.
     any_targets : bool, default False
@@ -192,11 +211,12 @@ class Reader:
         self.model = model
         self.loss = loss
         self.any_targets = any_targets
+        self.inputs, self.outputs = ends_of(model)
         self.forget()
 
     @property
-    def declared(self) -> Shape | None:
-        """The shape of a batch of x, where it is known."""
+    def declared(self) -> Any:
+        """The shape of a batch of x, where it is known; of each of several."""
         return self.model.build_shape or self.model.declared_shape
 
     @property
@@ -204,17 +224,46 @@ class Reader:
         """How many rows every batch must have, where a layer keeps a state for each of them."""
         return next((layer.fixed_rows for layer in self.model.walk() if layer.fixed_rows), None)
 
+    # ------------------------------------------------------------------ inputs
+
     def x(self, x: Any, whole: bool = True, rows: int | None = None) -> Any:
         """The inputs, of the model's dtype and rank. A whole memory map is left as it is."""
-        x = numbers(one_array(x, "x", self.declared, rows), "x")
-        x = self.fit_rank(x)
-        if isinstance(x, np.memmap) and whole:
-            return x
+        if not self.inputs.several:
+            x = self._only(x, "x", self.inputs)
+            x = self._input(one_array(x, "x", self.declared, rows), "x", self.declared, whole)
+        else:
+            given = self.inputs.ordered(x, "x")
+            named = self.inputs.labelled("x", tuple(given))
+            x = tuple(
+                self._input(a, name, declared, whole, kept)
+                for (name, a), declared, kept in zip(
+                    named, self.declared, self.model.integer_input, strict=True
+                )
+            )
         if self.model.integer_input:
-            check_finite(x, "x")
-            self.model.check_values(x.data if is_sparse(x) else x)
+            values = each(lambda a: None if late(a, whole) else a.data if is_sparse(a) else a, x)
+            if values is not None:
+                self.model.check_values(values)
+        return x
+
+    def _only(self, given: Any, what: str, ends: Ends) -> Any:
+        """What is given for the only input or output, which a graph knows by its name."""
+        if isinstance(given, Mapping) and ends.structure is not None:
+            return ends.ordered(given, what)[0]
+        return given
+
+    def _input(self, x: Any, name: str, declared: Any, whole: bool, kept: Any = None) -> Any:
+        """One of the inputs; integers are `kept` where a layer takes them."""
+        if x is None:
+            raise ValueError(f"{name} is missing: it is None")
+        kept = self.model.integer_input if kept is None else kept
+        x = self.fit_rank(numbers(x, name), name, declared, kept)
+        if late(x, whole):
             return x
-        return self.cast(x, "x")
+        if kept:
+            check_finite(x, name)
+            return x
+        return self.cast(x, name)
 
     def cast(self, x: Any, name: str) -> Any:
         """Finite numbers in the model's dtype, and still finite there."""
@@ -234,56 +283,119 @@ class Reader:
                 ) from None
         return y
 
-    def fit_rank(self, x: Any) -> Any:
+    def fit_rank(self, x: Any, name: str, declared: Shape | None, kept: bool) -> Any:
         """A missing or additional last axis of length one, added or taken as Keras does."""
-        declared = self.declared
         if is_sparse(x):
             return x
         if declared is None:
-            return x[:, None] if x.ndim == 1 and not self.model.integer_input else x
+            return x[:, None] if x.ndim == 1 and not kept else x
         if x.ndim == len(declared) - 1:
             if declared[-1] == 1 and fits(x.shape[1:], declared[1:-1]):
                 return x[..., None]
             if fits(x.shape, declared[1:]):
                 raise ValueError(
-                    f"{self.model.name} takes batches, with a row for each sample, and got x of "
-                    f"shape {x.shape}, which is a single sample: give x[np.newaxis]"
+                    f"{self.model.name} takes batches, with a row for each sample, and got {name} "
+                    f"of shape {x.shape}, which is a single sample: give {name}[np.newaxis]"
                 )
         if x.ndim == len(declared) + 1 and x.shape[-1] == 1:
             return x[..., 0]
         return x
 
-    def y(self, y: Any, whole: bool = True, rows: int | None = None) -> Array | None:
-        """The targets: integers stay what they are, other numbers get the model's dtype."""
+    def dense(self, x: Any) -> Any:
+        """A batch as the layers that read it take it: sparse only where these multiply."""
+        if type(x) is not tuple:
+            return x.toarray() if is_sparse(x) and not self.model.sparse_input else x
+        return tuple(
+            a.toarray() if is_sparse(a) and not kept else a
+            for a, kept in zip(x, self.model.sparse_input, strict=True)
+        )
+
+    # ------------------------------------------------------------------ targets and weights
+
+    def y(self, y: Any, whole: bool = True, rows: int | None = None) -> Any:
+        """The targets: integers stay what they are, other numbers get the model's dtype. Those of
+        an output without a loss may be None."""
         if y is None:
             return None
-        y = numbers(one_array(y, "y", None, rows), "y")
-        if isinstance(y, np.memmap) and whole:
+        if not self.outputs.several:
+            y = self._only(y, "y", self.outputs)
+            return self._target(one_array(y, "y", None, rows), "y", whole)
+        if self.any_targets and not is_nest(y):
+            return self._target(y, "y", whole)
+        named = self.outputs.labelled("y", tuple(self._given_targets(y)))
+        return tuple(None if a is None else self._target(a, name, whole) for name, a in named)
+
+    def _given_targets(self, y: Any) -> list:
+        """The targets of each output: a list may leave out those that have no loss."""
+        found: list[Any] = [None] * len(self.outputs.names)
+        places = getattr(self.loss, "places", [])
+        if not isinstance(y, list | tuple) or not len(y) == len(places) < len(found):
+            return self.outputs.ordered(y, "y", partly=True)
+        for place, a in zip(places, y, strict=True):
+            found[place] = a
+        return found
+
+    def _target(self, y: Any, name: str, whole: bool) -> Any:
+        y = numbers(y, name)
+        if late(y, whole):
             return y
         if is_sparse(y):
-            y = y.toarray()  # type: ignore[attr-defined]
-        return self.cast(y, "y") if y.dtype.kind == "f" else y
+            y = y.toarray()
+        return self.cast(y, name) if y.dtype.kind == "f" else y
 
-    def weight(self, w: Any, n: int, name: str = "sample_weight") -> Array | None:
+    def weight(self, w: Any, n: int, name: str = "sample_weight") -> Any:
+        """Weights of the rows; for several outputs a tuple, as one array weighs the rows of all."""
         if w is None:
             return None
+        if not self.outputs.several:
+            return self._weight(self._only(w, name, self.outputs), n, name)
+        if not is_nest(w) or (not isinstance(w, Mapping) and all(map(np.isscalar, w))):
+            return (self._weight(w, n, name),) * len(self.outputs.names)
+        given = tuple(self.outputs.ordered(w, name, partly=True))
+        return tuple(
+            None if a is None else self._weight(a, n, label)
+            for label, a in self.outputs.labelled(name, given)
+        )
+
+    def _weight(self, w: Any, n: int, name: str) -> Array:
         w = self.cast(numbers(w, name), name)
         if len(w) != n:
             raise ValueError(f"{name} has {len(w)} rows where x has {n}")
         return w
 
-    def dense(self, x: Any) -> Any:
-        """A batch as the first layer takes it: sparse only where that layer multiplies."""
-        return x.toarray() if is_sparse(x) and not self.model.sparse_input else x
+    def rows(self, x: Any, y: Any) -> int:
+        """How many rows there are: as many in each array."""
+        named = [*self.inputs.labelled("x", x), *self.outputs.labelled("y", y)]
+        first, n = named[0][0], named[0][1].shape[0]
+        for name, a in named:
+            if a is not None and a.shape[0] != n:
+                raise ValueError(
+                    f"{first} has {n} rows and {name} has {a.shape[0]}; they must have a row for "
+                    "each sample"
+                )
+        return n
+
+    # ------------------------------------------------------------------ with the model and the loss
 
     def check(self, x: Any, y: Any) -> None:
         """Raise unless a batch fits the model, which is built, and its targets fit the loss."""
-        if x.shape[1:] != self._checked:
-            self.model.check_input(x.shape)
-            self._output_shape = self.model.compute_output_shape((None, *x.shape[1:]))
-            self._checked = x.shape[1:]
+        shape = any_rows(shapes(x))
+        if shape != self._checked:
+            self.model.check_input(shapes(x))
+            self._output_shape = self.model.compute_output_shape(shape)
+            self._checked = shape
         if y is not None and self.loss is not None and not self.any_targets:
             self.loss.check(y, self._output_shape)
+
+    def class_weight(self, given: Any) -> ClassWeight:
+        """The weights of the classes, of a model of one output."""
+        if given is not None and self.outputs.several:
+            raise ValueError(
+                f"class_weight goes with one output, and {self.model.name} has "
+                f"{len(self.outputs.names)}: give sample_weight, a list or a dict by their names, "
+                f"{', '.join(self.outputs.names)}"
+            )
+        return read_class_weight(given)
 
     def classes(self, y: Any) -> tuple[Array, list[int] | None]:
         """The class of each sample, or of each step, as the loss sees the targets."""

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from backprop.layer import Array
+from backprop.losses.several import Total
+from backprop.nest import each, row_count, shapes
 from backprop.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from backprop.training.hooks import accepts, hooks_of, read_logs, refuse
 from backprop.training.prepare import Prepared
@@ -61,6 +63,7 @@ class Steps(Prepared):
         by_model = getattr(self.model, name)
 
         def own(x, y, w):
+            x, y, _, w = self._as_drawn(x, y, None, w)
             data = pack_x_y_sample_weight(x, y, w)
             data = data if isinstance(data, tuple) else (data,)
             return read_logs(by_model(data), self.model, name)
@@ -75,32 +78,71 @@ class Steps(Prepared):
         x, y, w = unpack_x_y_sample_weight(data)
         x, y, w = self.prepare_batch(self.reader, x, y, w, who=f"{name}()", training=training)
         value, y_pred, mask = (self.train_step if training else self.test_step)(x, y, w)
-        self.add_loss(value, x.shape[0])
+        self.add_loss(value, row_count(x))
         return self.metrics_by_model(x, y, y_pred, w, mask)
 
     def metrics_by_model(self, x, y, y_pred, w, mask) -> dict[str, Any]:
         """The logs that `compute_metrics` of the model makes."""
-        with self._step_in_hand(y_pred, mask):
-            logs = self.model.compute_metrics(x, y, y_pred, w)
+        given = self._as_drawn(x, y, y_pred, w)
+        with self._step_in_hand(given[2], mask):
+            logs = self.model.compute_metrics(*given)
         return read_logs(logs, self.model, "compute_metrics")
 
     def default_metrics(self, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
         """Update the metrics; see `Sequential.compute_metrics`."""
         mask = self._mask_of(y_pred)
-        y, y_pred = np.asarray(y), np.asarray(y_pred)
-        self.metrics.build(y.shape, y_pred.shape)
+        y, y_pred, sample_weight = self._as_arrays(y, y_pred, sample_weight)
+        self.metrics.build(shapes(y), shapes(y_pred))
         self.metrics.update(y, y_pred, sample_weight, mask)
         # no loss was added up where a model has a whole step of its own, which reports its own
-        return self.results() if self._loss_rows else self.metrics.results()
+        if self._loss_rows:
+            return self.results()
+        losses = {metric.name for metric in self.metrics.losses}
+        return {name: v for name, v in self.metrics.results().items() if name not in losses}
 
     def default_loss(self, y: Any, y_pred: Any, sample_weight: Any) -> float:
         """The loss of predictions; see `Sequential.compute_loss`."""
         self._require("compute_loss", "")
-        y_true, y_pred_ = self.loss.as_arrays(y, y_pred)
-        value = self.loss.forward(y_true, y_pred_, sample_weight, self._mask_of(y_pred))[0]
+        mask = self._mask_of(y_pred)
+        y, y_pred, sample_weight = self._as_arrays(y, y_pred, sample_weight)
+        value = self.loss.forward(*self.loss.as_arrays(y, y_pred), sample_weight, mask)[0]
         # the trainer adds the penalties to what a step reports
         penalties = sum(self.model.losses) if self._in_hand is None else 0.0
-        return float(value) * self.loss_weight + float(penalties)
+        return as_number(value) * self.loss_weight + float(penalties)
+
+    def _as_drawn(self, x, y, y_pred, sample_weight) -> list:
+        """A batch as the model's own methods are given it: several arrays as it was drawn."""
+        inputs, outputs = self.reader.inputs, self.reader.outputs
+        return [
+            ends.arranged(given) if type(given) is tuple else given
+            for ends, given in (
+                *((inputs, x), (outputs, y)),
+                *((outputs, y_pred), (outputs, sample_weight)),
+            )
+        ]
+
+    def _as_arrays(self, y, y_pred, sample_weight) -> tuple[Any, Any, Any]:
+        """What a method of the model passes on, as arrays or tuples of them."""
+        outputs = self.reader.outputs
+        if not outputs.several:
+            return np.asarray(y), np.asarray(y_pred), sample_weight
+        found = [
+            each(np.asarray, tuple(outputs.ordered(given, what, partly=True)))
+            for what, given in (("y", y), ("y_pred", y_pred))
+        ]
+        n = row_count(found[1])
+        return *found, self.reader.weight(sample_weight, n)
+
+    def add_parts(self, x, y, y_pred, sample_weight, mask) -> None:
+        """Add the losses of several outputs to the logs."""
+        if self.metrics.losses:
+            value = self._measure(x, y, y_pred, sample_weight, mask)
+            self.metrics.add_losses(getattr(value, "parts", []), row_count(x))
+
+    def add_loss(self, value: Any, rows: int) -> None:
+        super().add_loss(value, rows)
+        if type(value) is Total:
+            self.metrics.add_losses(value.parts, rows)
 
     @contextmanager
     def _step_in_hand(self, y_pred: Array, mask: Array | None) -> Iterator[None]:
@@ -121,8 +163,12 @@ class Steps(Prepared):
         if not self.owns("predict_step"):
             return super()._predictor()
 
+        inputs, outputs = self.reader.inputs, self.reader.outputs
+
         def own(x):
-            y = model.predict_step((x,))
+            y = model.predict_step((inputs.arranged(x),))
+            if outputs.several:
+                return tuple(outputs.ordered(y, "what predict_step returns"))
             if not isinstance(y, np.ndarray):
                 raise TypeError(
                     f"{type(model).__name__}.predict_step returns an array, got {type(y).__name__}"
@@ -136,24 +182,44 @@ class Steps(Prepared):
     def _measure(self, x, y, y_pred, sample_weight, mask) -> Any:
         if not self.owns("compute_loss"):
             return super()._measure(x, y, y_pred, sample_weight, mask)
-        given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+        given = self._arguments_of_loss(x, y, y_pred, sample_weight)
         return self._value_by_model(given, mask, training=False)
 
-    def _differentiate(self, x, y, y_pred, sample_weight, mask) -> tuple[Any, Array, bool]:
+    def _differentiate(self, x, y, y_pred, sample_weight, mask) -> tuple[Any, Any, bool]:
         if not self._own_loss:
             return super()._differentiate(x, y, y_pred, sample_weight, mask)
-        given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+        given = self._arguments_of_loss(x, y, y_pred, sample_weight)
         value = self._value_by_model(given, mask, training=True)
-        dy = np.asarray(self.model.compute_loss_gradient(**given), y_pred.dtype)
+        found = self.model.compute_loss_gradient(**given)
+        if not self.reader.outputs.several:
+            return value, self._checked_gradient(found, y_pred), False
+        parts = self.reader.outputs.ordered(found, "what compute_loss_gradient returns")
+        dy = [
+            None if d is None else self._checked_gradient(d, y)
+            for d, y in zip(parts, y_pred, strict=True)
+        ]
+        return value, tuple(dy), False
+
+    def _checked_gradient(self, dy: Any, y_pred: Array) -> Array:
+        dy = np.asarray(dy, y_pred.dtype)
         if dy.shape != y_pred.shape:
             raise ValueError(
                 f"{type(self.model).__name__}.compute_loss_gradient returns dL/dy_pred, of shape "
                 f"{y_pred.shape}, and returned {dy.shape}"
             )
-        return value, dy, False
+        return dy
+
+    def _arguments_of_loss(self, *batch: Any) -> dict[str, Any]:
+        names = ("x", "y", "y_pred", "sample_weight")
+        return dict(zip(names, self._as_drawn(*batch), strict=True))
 
     def _value_by_model(self, given: dict[str, Any], mask: Array | None, training: bool) -> float:
         compute_loss = self.model.compute_loss
         options = {"training": training} if accepts(compute_loss, "training") else {}
         with self._step_in_hand(given["y_pred"], mask):
-            return float(compute_loss(**given, **options))
+            return as_number(compute_loss(**given, **options))
+
+
+def as_number(value: Any) -> float:
+    """A loss as a number, which may know its parts."""
+    return value if type(value) is Total else float(value)

@@ -11,6 +11,7 @@ import numpy as np
 from backprop import metrics
 from backprop.layer import Array
 from backprop.masks import cleaned
+from backprop.nest import entries
 from backprop.training.data import located
 from backprop.training.options import listed
 
@@ -24,8 +25,8 @@ def users(metric: Any) -> Any:
     return found if ">" in metric else metrics.resolve(metric, (None, 2), (None, 2))
 
 
-class MetricSet:
-    """The metrics of a run, resolved when the shapes are known.
+class Metrics:
+    """The metrics of a run.
 
     Attributes
     ----------
@@ -33,7 +34,57 @@ class MetricSet:
         Those of `compile`, each with its name in the logs and whether it is weighted.
     own : list of Metric
         Those that a model with a step of its own keeps and updates by itself.
+    losses : list of Metric
+        Of `items`, the means of several losses.
     """
+
+    items: list[tuple[str, Any, bool]]
+    own: list[Any]
+    losses: tuple[Any, ...] | list[Any] = ()
+
+    def build(self, y_shape: Any, output_shape: Any, trial: tuple | None = None) -> None:
+        """Choose the metrics for these shapes, once, and try copies of them on a `trial` of
+        (y, y_pred, weight)."""
+        raise NotImplementedError
+
+    def update(self, y: Any, y_pred: Any, sample_weight: Any, mask: Any = None) -> None:
+        """Add a batch."""
+        raise NotImplementedError
+
+    def add_losses(self, parts: list[float], rows: int) -> None:
+        """Add the losses of a batch, each of an output."""
+        for metric, part in zip(self.losses, parts, strict=False):
+            metric.total += rows * part
+            metric.count += rows
+
+    def reset(self) -> None:
+        for metric in self._all():
+            metric.reset_state()
+
+    def results(self) -> dict[str, Any]:
+        found = {name: metric.result() for name, metric, _ in self.items}
+        return found | {metric.name: metric.result() for metric in self.own}
+
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.items] + [metric.name for metric in self.own]
+
+    def state(self) -> list[list[Array]]:
+        return [[np.array(v) for v in metric.variables] for metric in self._all()]
+
+    def set_state(self, state: list[list[Array]]) -> None:
+        for metric, values in zip(self._all(), state, strict=False):
+            variables = metric.variables
+            for variable, value in zip(variables, values, strict=False):
+                variable[...] = value
+            for variable in variables[len(values) :]:
+                variable[...] = 0  # made since, so they had seen nothing
+
+    def _all(self) -> list[Any]:
+        return [metric for _, metric, _ in self.items] + self.own
+
+
+class MetricSet(Metrics):
+    """The metrics of one output, resolved when the shapes are known."""
 
     def __init__(self, plain: Iterable | None, weighted: Iterable | None, loss: Any):
         for name, given in (("metrics", plain), ("weighted_metrics", weighted)):
@@ -58,8 +109,6 @@ class MetricSet:
         return bool(self.wanted)
 
     def build(self, y_shape, output_shape, trial: tuple | None = None) -> None:
-        """Choose the metrics for these shapes, once, and try copies of them on a `trial` of
-        (y, y_pred, weight)."""
         items, ignoring = self.items, self._ignoring
         if not items:
             items, ignoring = self._resolve(y_shape, output_shape)
@@ -112,30 +161,68 @@ class MetricSet:
         valid = self.loss.valid(labels)
         return valid if mask is None else valid & np.asarray(mask, bool).reshape(valid.shape)
 
-    def reset(self) -> None:
-        for metric in self._all():
-            metric.reset_state()
 
-    def results(self) -> dict[str, Any]:
-        found = {name: metric.result() for name, metric, _ in self.items}
-        return found | {metric.name: metric.result() for metric in self.own}
+class MetricSets(Metrics):
+    """The metrics of several outputs.
 
-    def names(self) -> list[str]:
-        return [name for name, _, _ in self.items] + [metric.name for metric in self.own]
+    Parameters
+    ----------
+    names : list of str
+        Of the outputs, which go before the names of their metrics.
+    sets : list of MetricSet
+        Of each output.
+    losses : list of str
+        Names of the losses whose means are told.
+    """
 
-    def state(self) -> list[list[Array]]:
-        return [[np.array(v) for v in metric.variables] for metric in self._all()]
+    def __init__(self, names: list[str], sets: list[MetricSet], losses: list[str]):
+        self.outputs, self.sets = names, sets
+        self.losses = [metrics.Mean(name=name) for name in losses]
+        self.own = []
+        self.items = self._named()
 
-    def set_state(self, state: list[list[Array]]) -> None:
-        for metric, values in zip(self._all(), state, strict=False):
-            variables = metric.variables
-            for variable, value in zip(variables, values, strict=False):
-                variable[...] = value
-            for variable in variables[len(values) :]:
-                variable[...] = 0  # made since, so they had seen nothing
+    def __bool__(self) -> bool:
+        return bool(self.losses) or any(self.sets)
 
-    def _all(self) -> list[Any]:
-        return [metric for _, metric, _ in self.items] + self.own
+    def build(self, y_shape, output_shape, trial=None):
+        for i, part in enumerate(self.sets):
+            if not part:
+                continue
+            with located(f"output {self.outputs[i]!r}"):
+                if y_shape[i] is None:
+                    raise ValueError("its metrics need y, and it has none")
+                part.build(
+                    y_shape[i], output_shape[i], None if trial is None else entries(trial, i)
+                )
+        self.items = self._named()
+
+    def _named(self) -> list[tuple[str, Any, bool]]:
+        """All items, the losses first and what is weighted last, as Keras names them."""
+        items: list[tuple[str, Any, bool]] = []
+        for metric in self.losses:
+            items.append((unused(metric.name, items), metric, False))
+        for kind in (False, True):
+            for output, part in zip(self.outputs, self.sets, strict=True):
+                items += [
+                    (unused(f"{output}_{name}", items), metric, kind)
+                    for name, metric, weighted in part.items
+                    if weighted is kind
+                ]
+        return items
+
+    def update(self, y, y_pred, sample_weight, mask=None):
+        for i, part in enumerate(self.sets):
+            if part:
+                part.update(*entries((y, y_pred, sample_weight, mask), i))
+
+
+def unused(name: str, items: list[tuple[str, Any, bool]]) -> str:
+    """The name, or the first of name_1, name_2 ... that no item has."""
+    taken, k, found = {other for other, _, _ in items}, 0, name
+    while found in taken:
+        k += 1
+        found = f"{name}_{k}"
+    return found
 
 
 def fresh(value: Any, memo: dict[int, Any] | None = None) -> Any:

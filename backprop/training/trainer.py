@@ -10,17 +10,21 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from backprop import losses, optimizers
+from backprop import optimizers
 from backprop.callbacks import CallbackList, History
 from backprop.checks import integer
 from backprop.layer import Array
+from backprop.nest import shapes
 from backprop.training.data import ArrayData, as_data, located
+from backprop.training.ends import ends_of
 from backprop.training.full_batch import check_full_batch, run_full_batch
 from backprop.training.hooks import check_hooks
 from backprop.training.loop import logs_of
-from backprop.training.options import at_least_one, flat, number, only, verbosity
+from backprop.training.options import at_least_one, flat, verbosity
+from backprop.training.outputs import given_losses, given_metrics, read_losses, read_metrics
+from backprop.training.reader import any_rows
 from backprop.training.steps import Steps
-from backprop.training.tracking import MetricSet, fresh
+from backprop.training.tracking import fresh
 from backprop.training.validation import read_validation
 from backprop.tuning import PREDICTION_NUMBERS, PREDICTION_ROWS
 
@@ -63,15 +67,10 @@ class Trainer(Steps):
         weighted_metrics: Iterable | None = None,
         loss_weight: float | None = None,
     ):
-        loss = losses.get(only(loss, "loss"))
-        if loss is not None and loss.reduction in (None, "none"):
-            raise ValueError(
-                f"compile() expects a loss that is one number, got {loss!r}: "
-                "choose reduction='sum_over_batch_size' or 'sum'"
-            )
+        outputs = ends_of(model)[1]
+        loss, weight = read_losses(outputs, loss, loss_weight)
         optimizer = optimizers.get(optimizer)
-        tracked = MetricSet(metrics, weighted_metrics, loss)
-        weight = 1.0 if loss_weight is None else number(only(loss_weight, "loss_weights"))
+        tracked = read_metrics(outputs, metrics, weighted_metrics, loss)
         super().__init__(model, loss, optimizer, tracked, weight)
         self.callbacks = list(callbacks)
         self.validates = False  # whether the run has a validation, in some of its epochs
@@ -86,18 +85,18 @@ class Trainer(Steps):
         if excluded:
             parameters = [p for p in model.arrays() if p.gradient is not None]
             optimizer.exclude_from_weight_decay([parameters[i] for i in excluded])
+        loss, loss_weight = given_losses(self)
         plain, weighted = (
-            [fresh(m) for m, is_weighted in self.metrics.wanted if is_weighted is kind]
-            for kind in (False, True)
+            given_metrics(self.metrics, weighted, fresh) for weighted in (False, True)
         )
         return Trainer(
             model,
-            copy.deepcopy(self.loss),
+            copy.deepcopy(loss),
             optimizer,
             plain,
             self.callbacks,
             weighted_metrics=weighted,
-            loss_weight=self.loss_weight,
+            loss_weight=loss_weight,
         )
 
     # ------------------------------------------------------------------ fit, evaluate, predict
@@ -299,21 +298,23 @@ class Trainer(Steps):
         verbose = verbosity(verbose, who)
         data = as_data(self.reader, x, who=who, batch_size=batch_size, targets=False)
         if isinstance(data, ArrayData) and data.n == 0:
-            return self.forward_batch(data.x)
-        shape = data.first()[0].shape
-        self.model.build((None, *shape[1:]))
+            return self.model.arranged(self.forward_batch(data.x))
+        shape = shapes(data.first()[0])
+        self.model.build(any_rows(shape))
         self.model.check_input(shape)
         if batch_size is None and steps is None and isinstance(data, ArrayData):
             data.batch_size = self.reader.fixed_rows or rows_at_once(self.model, shape)
         self.check_sizes(data, who, range(1), steps)
         self.settle()
         run = self._run_list(callbacks, verbose, steps or data.steps)
-        return self.run_prediction(run, data, steps)
+        return self.model.arranged(self.run_prediction(run, data, steps))
 
     def predict_batch(self, x: Any) -> Array:
         """y for x as one batch, whatever its size; see `Sequential.predict_on_batch`."""
         self._find_hooks()
-        return self.model.predict_step((x,)) if self.owns("predict_step") else self.forward_batch(x)
+        if self.owns("predict_step"):
+            return self.model.predict_step((x,))
+        return self.model.arranged(self.forward_batch(x))
 
     def one_batch(
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, *, training: bool
@@ -354,12 +355,9 @@ class Trainer(Steps):
         )
 
 
-def rows_at_once(model: Any, shape: tuple[int, ...]) -> int:
+def rows_at_once(model: Any, shape: Any) -> int:
     """How many rows a prediction takes at a time: no array between two layers then has much more
     than a million numbers, which still lie in a cache."""
-    widest = math.prod(shape[1:])
-    for layer in model.layers:
-        shape = tuple(layer.compute_output_shape(shape))
-        widest = max(widest, math.prod(n or 1 for n in shape[1:]))
+    widest = max(math.prod(n or 1 for n in one[1:]) for one in model.shapes_within(shape))
     least, most = PREDICTION_ROWS
     return min(max(PREDICTION_NUMBERS // max(widest, 1), least), most)

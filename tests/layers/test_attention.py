@@ -9,7 +9,7 @@ from inputs import with_weights
 
 from backprop.layer import TRAINING, Context
 from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention
-from backprop.layers.attention.heads import exponentials
+from backprop.layers.attention.scores import exponentials
 from backprop.random import own_seeds
 
 
@@ -329,8 +329,6 @@ def test_groups_that_do_not_fit_are_refused(make, message):
 def test_what_keras_has_and_this_layer_has_not_is_named():
     with pytest.raises(ValueError, match="names a kernel of Keras"):
         MultiHeadAttention(1, 2, flash_attention=True)
-    with pytest.raises(TypeError, match="takes one array"):
-        MultiHeadAttention(1, 2)(np.zeros((1, 2, 3)), np.zeros((1, 2, 3)))
 
 
 def test_shapes_that_do_not_fit_are_refused():

@@ -10,7 +10,8 @@ from keras_parity import close, keras_in
 from backprop import layers
 from backprop.layer import Context
 
-OURS_ALONE = ["use_causal_mask", "rotary"]  # the first is an argument of the call there
+# but for rotary they are arguments of the call there
+OURS_ALONE = ["use_causal_mask", "rotary", "return_attention_scores"]
 KINDS = ["MultiHeadAttention", "GroupQueryAttention"]
 
 

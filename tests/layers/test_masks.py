@@ -36,6 +36,8 @@ from backprop.layers import (
 )
 from backprop.layers.windows import Windows
 from backprop.masks import beside
+from backprop.nest import several
+from backprop.testing.bugs.merging import Fork
 from backprop.training.tracking import MetricSet
 
 STEPS = 8
@@ -84,6 +86,7 @@ MORE = {
         [GRU(3, return_sequences=True), Conv1D(2, 3, padding="same")]
     ),
     "Parallel, one behind the other": lambda: Parallel([Dense(3), Conv1D(3, 2)], axis=1),
+    "Concatenate over time": lambda: Fork([Dense(3), Conv1D(3, 2)], layers.Concatenate(1)),
     "Bidirectional, the end": lambda: Bidirectional(LSTM(3)),
     "SpectralNormalization of a convolution": lambda: SpectralNormalization(Conv1D(3, 2)),
     "TimeDistributed, statistics": lambda: TimeDistributed(BatchNormalization()),
@@ -102,13 +105,16 @@ def subjects() -> dict[str, tuple]:
         args, shape = ARGUMENTS.get(name, ((), FLAT))
         if name == "PositionEmbedding":
             args = (STEPS,)
+        if name == "Dot":  # along features it has a mask for every number, which no loss takes
+            args = (1, True)
 
-        def make(cls=cls, args=args, name=name):
+        def make(cls=cls, args=args, name=name, shape=shape):
             if name in DRAWN:
                 return forked(cls, (3, None, 6)).astype("float64")
-            return cls(*copy.deepcopy(args))
+            layer = cls(*copy.deepcopy(args))
+            return Fork([layers.Linear(), Dense(6)], layer) if several(shape) else layer
 
-        if len(shape) < 4:
+        if several(shape) or len(shape) < 4:
             try:
                 make().build((None, *SEQUENCE[1:]))
                 shape = SEQUENCE

@@ -297,7 +297,6 @@ def test_large_inputs_do_not_overflow():
     "options, message",
     [
         ({"units": 0}, "units to be a positive integer, got 0"),
-        ({"return_state": True}, "gives one array"),
         ({"dropout": 1.5}, "dropout to be a number from 0 to 1, got 1.5"),
         ({"recurrent_dropout": -1}, "recurrent_dropout to be a number from 0 to 1, got -1"),
         ({"unroll": "yes"}, "unroll to be one of False, True, got 'yes'"),

@@ -7,12 +7,14 @@ import pytest
 from finite_differences import assert_gradients
 from inputs import normal
 from keras_parity import keras_in
+from packed import Packed, packed
 
 import backprop as bp
 from backprop.layer import TRAINING, Context
 from backprop.layers import (
     GRU,
     LSTM,
+    RNN,
     BatchNormalization,
     Bidirectional,
     Chain,
@@ -20,8 +22,10 @@ from backprop.layers import (
     Dense,
     Dropout,
     Embedding,
+    LSTMCell,
     Masking,
     SimpleRNN,
+    SimpleRNNCell,
     TimeDistributed,
 )
 
@@ -151,7 +155,6 @@ def test_both_directions_keep_their_states():
 @pytest.mark.parametrize(
     "make, error, message",
     [
-        (lambda: Bidirectional(LSTM(2), None), ValueError, "merge_mode=None, an output for each"),
         (lambda: Bidirectional(LSTM(2), "max"), ValueError, "merge_mode to be one of 'concat'"),
         (lambda: Bidirectional(Dense(2)), TypeError, "expects a layer that goes through time"),
         (
@@ -322,6 +325,63 @@ def test_a_saved_model_says_the_same(make, tmp_path):
     np.testing.assert_array_equal(copy.deepcopy(layer)(x), layer(x))
 
 
+@pytest.mark.parametrize("merge_mode", [*MODES, None])
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("return_state", [False, True])
+@pytest.mark.parametrize("given", [False, True])
+def test_gradients_of_states_of_both_directions(merge_mode, sequences, return_state, given):
+    options = {"return_sequences": sequences, "return_state": return_state}
+    backward = GRU(2, go_backwards=True, activity_regularizer="l2", **options)
+    layer = Bidirectional(LSTM(2, **options), merge_mode, backward_layer=backward, dtype="float64")
+    x = normal(3, 4, 3)
+    layer.build((None, *x.shape[1:]))
+    inputs = (x, *(normal(3, 2, seed=i) for i in range(3))) if given else (x,)
+    mask = np.array([[True, True, False, False], [False, True, True, True], [True] * 4])
+
+    assert_gradients(Packed(layer, [a.shape for a in inputs]), packed(inputs), mask=mask)
+
+
+def test_states_go_to_their_direction_and_come_from_it():
+    x = normal(2, 3, 2)
+    backward = SimpleRNN(2, go_backwards=True, return_state=True)
+    layer = drawn(Bidirectional(LSTM(3, return_state=True), None, backward_layer=backward), x)
+    h, c, g = normal(2, 3), normal(2, 3, seed=1), normal(2, 2, seed=2)
+
+    f, b, *states = layer(x, initial_state=[h, c, g])
+
+    wanted = layer.forward_layer(x, initial_state=[h, c])
+    last = layer.backward_layer(x, initial_state=g)
+    for a, one in zip((f, *states[:2], b, states[2]), (*wanted, *last), strict=True):
+        np.testing.assert_array_equal(a, one)
+    shapes = ((None, 3, 2), (None, 3), (None, 3), (None, 2))
+    assert layer.compute_output_shape(shapes) == ((None, 3), (None, 2), *shapes[1:])
+    with pytest.raises(ValueError, match="of 1 array of shape"):
+        layer(x, initial_state=[h, c, g, g])
+
+
+def test_a_cell_of_ones_own_goes_both_ways():
+    x = normal(2, 3, 2)
+    pattern = RNN([LSTMCell(2), SimpleRNNCell(3)], return_sequences=True)
+    pattern(x)
+    layer = Bidirectional(pattern, dtype="float64")
+
+    assert_gradients(layer, x)
+
+    y = layer(x)
+    assert y.shape == (2, 3, 6)
+    kernels = [
+        one.cell.cells[0].kernel for one in (pattern, layer.forward_layer, layer.backward_layer)
+    ]
+    assert len({float(kernel.sum()) for kernel in kernels}) == 3
+
+
+def test_directions_of_other_widths_are_not_joined():
+    for merge_mode in ("sum", "ave", "mul"):
+        layer = Bidirectional(LSTM(2), merge_mode, backward_layer=LSTM(3, go_backwards=True))
+        with pytest.raises(ValueError, match="cannot join directions of shapes"):
+            layer(normal(2, 3, 2))
+
+
 def keras_gradients(model_loss, weights, step=1e-5):
     """The slopes of a loss of Keras in all its weights, by differences of fourth order."""
     found = []
@@ -381,6 +441,33 @@ def test_gradients_of_both_directions_are_keras():
             layer.arrays(), keras_gradients(loss, layer.get_weights(), 1e-2), strict=True
         ):
             np.testing.assert_allclose(p.gradient, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("merge_mode", [*MODES, None])
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_states_of_both_directions_are_keras(kind, sequences, merge_mode):
+    x = normal(3, 4, 2).astype("float32")
+    mask = np.array([[True, True, False, False], [False, True, True, True], [True] * 4])
+    options = {"return_sequences": sequences, "return_state": True}
+
+    def made(layers):
+        first = layers.SimpleRNNCell(2) if kind == "RNN" else 2
+        return layers.Bidirectional(getattr(layers, kind)(first, **options), merge_mode)
+
+    layer = drawn(made(bp.layers), x)
+    first = [normal(3, 2, seed=i).astype("float32") for i in range(layer.state_count)]
+    with keras_in("float32") as keras:
+        peer = made(keras.layers)
+        peer.build(x.shape)
+        peer.set_weights(layer.get_weights())
+        for given in (None, mask):
+            wanted = peer(x, initial_state=first, mask=given)
+            found = layer(x, initial_state=first, mask=given)
+
+            assert len(found) == len(wanted)
+            for a, b in zip(found, wanted, strict=True):
+                np.testing.assert_allclose(a, np.asarray(b), rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("training", [False, True])

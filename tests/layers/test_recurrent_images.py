@@ -141,7 +141,6 @@ def test_a_model_of_films_trains_and_is_saved(tmp_path):
     [
         (lambda: ConvLSTM2D(0, 2), "filters to be a positive integer"),
         (lambda: ConvLSTM2D(2, 2, 2, dilation_rate=2), "strides or dilation_rate to be 1"),
-        (lambda: ConvLSTM2D(2, 2, return_state=True), "gives one array"),
         (lambda: ConvLSTM2D(2, 9)(film(2)), "a window larger than its input"),
         (lambda: ConvLSTM2D(2, 2).build((None, 3, None, 4, 2)), "their sizes must be known"),
         (lambda: ConvLSTM2D(2, 2)(film(1)), "expects inputs of .* and got"),

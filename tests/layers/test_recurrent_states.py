@@ -120,7 +120,7 @@ def test_a_single_state_needs_no_list():
 
 def test_a_state_that_does_not_fit_is_refused():
     layer, x = LSTM(3), normal(2, 1, 2)
-    with pytest.raises(ValueError, match=r"2 arrays of shape \(2, 3\), got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"2 arrays of shape \(None, 3\), got \(None, 3\)"):
         layer(x, initial_state=np.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"of shape \(2, 3\), got \(1, 3\), \(1, 3\)"):
         layer(x, initial_state=[np.zeros((1, 3))] * 2)

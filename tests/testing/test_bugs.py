@@ -147,6 +147,7 @@ def test_what_is_equivalent_computes_the_same(bug):
 AT_A_KINK = {
     "relu-has-slope-one-at-zero": [[0.0, 1.0]],
     "leaky-relu-has-slope-zero-at-zero": [[0.0, 1.0]],
+    "maximum-pays-the-first-of-a-tie": [[0.0, 1.0, 0.0]],
     "max-pool-lets-the-last-tie-win": np.ones((1, 2, 2, 1)),
 }
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from backprop.checks import Positive
-from backprop.layers.attention.heads import SelfAttention
+from backprop.layers.attention.heads import AttentionInHeads
 
 
-class GroupQueryAttention(SelfAttention):
+class GroupQueryAttention(AttentionInHeads):
     """y = concat_h(softmax(q_h k_gᵀ / √head_dim) v_g) · output + bias, with g = ⌊h / queries⌋.
 
-        x: (N, T, d)    q, o: (N, groups, queries, T, head_dim)    k, v: (N, groups, 1, T, head_dim)
-        p: (N, groups, queries, T, T)    y: (N, T, d)
+        query, y: (N, T, d)    value: (N, S, d_value)    key: (N, S, d_key)
+        q, o: (N, groups, queries, T, head_dim)    k, v: (N, groups, 1, S, head_dim)
+        p: (N, groups, queries, T, S)
 
     The heads lie in groups of queries = num_query_heads / num_key_value_heads, and each group has
     one key and one value. Within a head all is as in `MultiHeadAttention`; a key and a value serve
@@ -30,22 +31,21 @@ class GroupQueryAttention(SelfAttention):
         The number of groups; divides `num_query_heads`.
     dropout, use_bias, sliding_window, flash_attention, use_gate, seed, use_causal_mask, rotary
     kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer
-    activity_regularizer, kernel_constraint, bias_constraint, **kwargs
+    activity_regularizer, kernel_constraint, bias_constraint, return_attention_scores, **kwargs
         As in `MultiHeadAttention`.
 
     Raises
     ------
     ValueError
-        For a value outside of what is said above, and where the groups do not divide the heads.
-    TypeError
-        When called on several arrays: query, key and value are one array here, ``layer(x)``.
+        For a value outside of what is said above, where the groups do not divide the heads, and
+        for arrays that do not go together.
 
     Notes
     -----
     The weights are Keras' in shape and order: query (d, num_query_heads, head_dim), its bias, key
     (d, num_key_value_heads, head_dim) and its bias, gate if there is one, value, output.
 
-    Masked steps are what they are in `MultiHeadAttention`.
+    Calls, masks and steps are what they are in `MultiHeadAttention`.
 
     References
     ----------

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from backprop.arguments import Convert, argument
 from backprop.checks import Positive, integer
-from backprop.layers.attention.heads import SelfAttention
+from backprop.layers.attention.heads import AttentionInHeads
 
 
 def sizes(value: Any, who: str, name: str) -> tuple[int, ...]:
@@ -22,13 +22,15 @@ def the_time(value: Any, who: str, name: str) -> Any:
     return value
 
 
-class MultiHeadAttention(SelfAttention):
-    """y = concat_h(softmax(q kᵀ / √key_dim) v) · output + bias: self-attention in several heads.
+class MultiHeadAttention(AttentionInHeads):
+    """y = concat_h(softmax(q kᵀ / √key_dim) v) · output + bias: each step of one sequence looks at
+    all of another, or of its own, in several heads.
 
-        x: (N, T, d)    q, k: (N, heads, T, key_dim)    v, o: (N, heads, T, value_dim)
-        p: (N, heads, T, T)    y: (N, T, d_out)
+        query: (N, T, d)    value, key: (N, S, d_value), (N, S, d_key)    y: (N, T, d_out)
+        q: (N, heads, T, key_dim)    k: (N, heads, S, key_dim)    v: (N, heads, S, value_dim)
+        o: (N, heads, T, value_dim)    p: (N, heads, T, S)
 
-        q = x query + bias        k = x key + bias        v = x value + bias
+        q = query · Q + bias        k = key · K + bias        v = value · V + bias
         s = q kᵀ / √key_dim        p = softmax(s), over the keys        o = p v
 
     With do = dy outputᵀ, o = p v is a product and softmax has its derivative row by row:
@@ -36,13 +38,19 @@ class MultiHeadAttention(SelfAttention):
         dv = pᵀ do        dp = do vᵀ        ds = p (dp - Σ_keys dp p)
         dq = ds k / √key_dim        dk = dsᵀ q / √key_dim
 
-    x went three ways, and came back on all of them:
+    Where p is an output too, what comes back to it is added to dp. Each of the three arrays went
+    one way, and gets back what came along it:
 
-        dx = dq queryᵀ + dk keyᵀ + dv valueᵀ        dquery = xᵀ dq, and so for key and value
+        dquery = dq Qᵀ        dkey = dk Kᵀ        dvalue = dv Vᵀ
+        dQ = queryᵀ dq        dK = keyᵀ dk        dV = valueᵀ dv
+
+    Without a key the value goes both ways, so dvalue = dk Kᵀ + dv Vᵀ. In self-attention there is
+    one array x, which goes all three, and dx is the sum of all.
 
     In training, dropout multiplies p by a random 0 or 1 / (1 - dropout), and dp likewise.
 
-    No query sees a masked key, nor, with a causal mask, a key after it: p is 0 there, and ds.
+    No query sees a masked key, nor, with a causal mask, a key after it, nor what an attention mask
+    forbids: p is 0 there, and ds.
 
     Parameters
     ----------
@@ -69,27 +77,34 @@ class MultiHeadAttention(SelfAttention):
         Multiply o by sigmoid(x gate + bias).
     seed : int, optional
     use_causal_mask : bool, default False
-        Whether a step sees only itself and the steps before. An argument of the call in Keras.
+        Whether a query sees only the keys up to its own place. The call may say it, as in Keras.
     rotary : bool or RotaryEmbedding, default False
-        Turn q and k by their positions.
+        Turn q and k by their positions; in self-attention alone.
+    return_attention_scores : bool, default False
+        Whether p, before dropout, is a second output. The call may say it, as in Keras.
     **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------
     ValueError
-        For a value outside of what is said above.
-    TypeError
-        When called on several arrays: query, key and value are one array here, ``layer(x)``.
+        For a value outside of what is said above, and for arrays that do not go together.
 
     Notes
     -----
+    It is called as in Keras: ``layer(query, value, key=None, attention_mask=None)`` and, with what
+    may be said of the masks, `query_mask`, `value_mask` and `key_mask` (N, T) or (N, S).
+    `attention_mask` is (N, T, S) or (N, heads, T, S), or broadcasts to it: who may see whom. All of
+    them must agree, and y has the mask of the query. ``layer(x)`` is self-attention, as is
+    ``layer(x, x)``: one product projects x. In `forward` x is an array or the tuple ``(query,
+    value, key, attention_mask)``, None for what is not given.
+
     The weights are Keras' in shape and order: query (d, heads, key_dim), its bias (heads,
     key_dim), key, gate if there is one, value, output (heads, value_dim, d_out) and its bias.
 
-    ``layer(x, return_attention_scores=True)`` returns y and p.
-
     A masked step as a query sees no key. What it gives is as meaningless as it is, and as in Keras:
-    without dropout p is 1 / T for all its keys, with dropout it is 0.
+    without dropout p is 1 / S for all its keys, with dropout it is 0.
+
+    Step by step, the keys and values of another sequence are computed once, see `remember`.
 
     References
     ----------
@@ -102,6 +117,10 @@ class MultiHeadAttention(SelfAttention):
     >>> from backprop.layers import MultiHeadAttention
     >>> MultiHeadAttention(num_heads=2, key_dim=4)(np.zeros((1, 5, 8))).shape
     (1, 5, 8)
+    >>> layer = MultiHeadAttention(num_heads=2, key_dim=4)
+    >>> y, p = layer(np.zeros((1, 5, 8)), np.zeros((1, 7, 3)), return_attention_scores=True)
+    >>> y.shape, p.shape
+    ((1, 5, 8), (1, 2, 5, 7))
     """
 
     num_heads: Positive

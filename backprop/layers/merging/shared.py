@@ -26,10 +26,10 @@ class Merging(Layer):
 
     def shapes_in(self, input_shape: Any) -> list[Shape]:
         """The shapes of the arrays, if they are as many as can be merged, with as many rows."""
-        listed = not input_shape or several(input_shape)
+        listed = several(input_shape)
         if not listed or not self.least <= len(input_shape) <= self.most:
             wanted = "arrays" if self.least < self.most else f"{self.least} arrays"
-            came = len(input_shape) if listed else f"one of shape {show_shape(input_shape[1:])}"
+            came = len(input_shape) if listed else "none, or one that stands alone"
             raise ValueError(
                 f"{self!r} expects {wanted} in a list, as in layer([a, b]), and got {came}"
             )

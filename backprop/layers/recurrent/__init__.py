@@ -17,19 +17,28 @@ every step.
 from __future__ import annotations
 
 from backprop.layers.recurrent.bidirectional import Bidirectional
+from backprop.layers.recurrent.cell import Cell as Cell
+from backprop.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
 from backprop.layers.recurrent.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from backprop.layers.recurrent.gru import GRU
 from backprop.layers.recurrent.lstm import LSTM
+from backprop.layers.recurrent.rnn import RNN
 from backprop.layers.recurrent.simple import SimpleRNN
+from backprop.layers.recurrent.stacked import StackedRNNCells
 from backprop.layers.recurrent.time_distributed import TimeDistributed
 
 __all__ = [
     "GRU",
     "LSTM",
+    "RNN",
     "Bidirectional",
     "ConvLSTM1D",
     "ConvLSTM2D",
     "ConvLSTM3D",
+    "GRUCell",
+    "LSTMCell",
     "SimpleRNN",
+    "SimpleRNNCell",
+    "StackedRNNCells",
     "TimeDistributed",
 ]

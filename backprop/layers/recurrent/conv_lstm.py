@@ -62,6 +62,9 @@ class ConvLSTM2D(ConvLSTM):
         dkernel, dx: as in `Conv2D`        dbias = Σ_rows dz
         drecurrent_kernel likewise of h₋ and dz        dh₋ = dz[t] through the recurrent kernel
 
+    First states that are given, (x, h, c), and last ones that are returned are images too, in the
+    format of x; their gradients are those at the ends of the loop, as in `LSTM`.
+
     Parameters
     ----------
     filters : int

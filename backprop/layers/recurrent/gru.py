@@ -44,7 +44,8 @@ class GRU(Units, kw_only=True, by_position=True):
         dh₋ += dv r + [dzu dzr] recurrent_kernel_urᵀ
 
     and in both cases dx = dz kernelᵀ and dkernel = Σ_t xᵀ dz. At a masked step h = h₋: dh passes
-    it unchanged, and its dz is 0.
+    it unchanged, and its dz is 0. The first h may be given, (x, h), and has the dh₋ of the first
+    step; with `return_state` the last one is returned, and its gradient is added to the first dh.
 
     Parameters
     ----------

@@ -8,10 +8,11 @@ import numpy as np
 
 from backprop.checks import Positive, integers
 from backprop.input_spec import show_shape
-from backprop.layer import Array, InputSpec
+from backprop.layer import InputSpec
 from backprop.layers.recurrent.convolutions import Convolution
 from backprop.layers.recurrent.loop import Recurrent, Tape
 from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT
+from backprop.layers.recurrent.time import sequence_shape
 from backprop.layers.windows import (
     Windows,
     shape_back,
@@ -60,6 +61,7 @@ class Images(Recurrent):
         self.input_spec = InputSpec(ndim=self.axes + 3)
 
     def build(self, input_shape):
+        input_shape = sequence_shape(input_shape)
         *sizes, channels = shape_last(self._one_step(input_shape), self.data_format)[1:]
         if None in sizes:
             raise ValueError(
@@ -73,36 +75,39 @@ class Images(Recurrent):
             (width,),
         )
         self._counts = self.windows.counts(tuple(sizes))
-        self.make_carry(input_shape, self.state_shape())
-        self.build_activations()
+        self.make_carry(input_shape)
+        self.build_activations((None, *self._counts, self.filters))
         axes = range(2, self.axes + 3)
         self.input_spec = InputSpec(
             ndim=self.axes + 3, axes={axis: input_shape[axis] for axis in axes}
         )
 
-    def compute_output_shape(self, input_shape):
+    def state_shape(self, input_shape):
         n, *sizes, _ = shape_last(self._one_step(input_shape), self.data_format)
-        y = shape_back((n, *self.windows.counts(tuple(sizes)), self.filters), self.data_format)
-        return (n, input_shape[1], *y[1:]) if self.return_sequences else tuple(y)
+        counts = self.windows.counts(tuple(sizes))
+        return tuple(shape_back((n, *counts, self.filters), self.data_format))
 
     def check_input(self, shape):
         super().check_input(shape)
-        sizes = shape_last(self._one_step(shape), self.data_format)[1:-1]
+        sizes = shape_last(self._one_step(sequence_shape(shape)), self.data_format)[1:-1]
         if any(count is not None and count < 1 for count in self.windows.counts(tuple(sizes))):
             raise ValueError(
                 f"{self!r} has a window larger than its input of {show_shape(shape[1:])}; take "
                 "padding='same' or a smaller kernel_size"
             )
 
-    def state_shape(self):
-        return (*self._counts, self.filters)
-
     # ------------------------------------------------------------------ the layout
 
     def to_loop(self, a):
-        return a.swapaxes(0, 1)
+        """(N, T, ...) in the format of the user → (T, N, ..., channels): a view."""
+        a = a.swapaxes(0, 1)
+        first = self.data_format == "channels_first"
+        return np.moveaxis(a, -1 - self.axes, -1) if first else a
 
-    from_loop = to_loop
+    def from_loop(self, a):
+        a = a.swapaxes(0, 1)
+        first = self.data_format == "channels_first"
+        return np.moveaxis(a, -1, -1 - self.axes) if first else a
 
     def room(self, steps, batch, dtype):
         z = np.empty((steps, batch, *self._counts, self.gates, self.filters), dtype)
@@ -114,8 +119,8 @@ class Images(Recurrent):
         for state, start in zip(found, states, strict=True):
             state[0] = start
         drop = [  # for each gate, as Keras does here with x too
-            self.draw(self.dropout, (self.gates, *x.shape[1:]), dtype, ctx),
-            self.draw(self.recurrent_dropout, (self.gates, *states[0].shape), dtype, ctx),
+            self.drops(self.dropout, (self.gates, *x.shape[1:]), dtype, ctx),
+            self.drops(self.recurrent_dropout, (self.gates, *states[0].shape), dtype, ctx),
         ]
         drop = [None if d is None else d[list(self.order)] for d in drop]
         tape = Tape(found, x, np.ascontiguousarray(x), drop=drop)
@@ -134,28 +139,6 @@ class Images(Recurrent):
 
     def see(self, tape, x, *, beside):
         yield slice(0, len(x))
-
-    # ------------------------------------------------------------------ the format of the user
-
-    def run(self, x, ctx, states):
-        y, tape = super().run(self._last(x), ctx, states)
-        return self._back(y), tape
-
-    def backward(self, dy, tape):
-        return self._back(super().backward(dy, tape))
-
-    def _gradients(self, dy, tape):
-        return super()._gradients(self._last(dy), tape)
-
-    def _last(self, a: Array) -> Array:
-        """With the channels behind all other axes: a view."""
-        first = self.data_format == "channels_first"
-        return np.moveaxis(a, -1 - self.axes, -1) if first else a
-
-    def _back(self, a: Array) -> Array:
-        """Of an array with its channels last, the same in the format of the user."""
-        first = self.data_format == "channels_first"
-        return np.moveaxis(a, -1, -1 - self.axes) if first else a
 
     def _one_step(self, shape):
         return (shape[0], *shape[2:])

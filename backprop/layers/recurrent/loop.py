@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from backprop.layer import PREDICT, Array, Context
+from backprop.input_spec import Shape
+from backprop.layer import Array, Context
 from backprop.layers.recurrent.beside import follow, pays
 from backprop.layers.recurrent.inplace import InPlace, in_place
 from backprop.layers.recurrent.time import OverTime
+from backprop.layers.recurrent.weights import Dropping, Weighted
 from backprop.linalg import rows_of
 from backprop.masks import only_real
+from backprop.nest import as_tuple
 from backprop.tuning import LOOK_BACK, STRETCH
 
 
@@ -67,7 +70,7 @@ class Tape:
     sums: list[Any] = field(default_factory=list)
 
 
-class Recurrent(OverTime):
+class Recurrent(Weighted, Dropping, OverTime, kw_only=True, by_position=True):
     """states[t] = step(x[t], states[t-1]), and y is the first of the states, at the end or always.
 
     A layer says the `order` in which the blocks of its z are Keras' gates, and writes
@@ -92,14 +95,16 @@ class Recurrent(OverTime):
     its dz is 0.
     """
 
+    changeable = ("dropout", "recurrent_dropout", "zero_output_for_mask")
     order = (0,)
     threads = True  # whether to use a second one; not where the products do so themselves
     axis_of_units = -1
 
-    def build_activations(self) -> None:
-        """Refuse activations that do not fit, and have the others in their fast forms."""
+    def build_activations(self, shape: Shape) -> None:
+        """Refuse activations that do not fit a state of this shape, and have the others in their
+        fast forms."""
         for function in self.sublayers():
-            self.build_activation(function, (None, *self.state_shape()))
+            self.build_activation(function, shape)
         self._squash: InPlace = in_place(self.activation, self.axis_of_units)
         if self.gates > 1:
             self._gate: InPlace = in_place(self.recurrent_activation, self.axis_of_units)
@@ -124,6 +129,13 @@ class Recurrent(OverTime):
     def connect(self, tape: Tape) -> None:
         raise TypeError(f"{type(self).__name__} has no connect(self, tape): write one")
 
+    def state_shapes(self, input_shape):
+        return [self.state_shape(input_shape)] * self.state_count
+
+    def state_shape(self, input_shape: Shape) -> Shape:
+        """Of each state for a sequence of this shape, both with the batch; a subclass writes it."""
+        raise TypeError(f"{type(self).__name__} has no state_shape(self, input_shape): write one")
+
     # ------------------------------------------------------------------ forwards
 
     def run(self, x, ctx, states):
@@ -133,15 +145,16 @@ class Recurrent(OverTime):
         x = self.to_loop(self.in_order(x))
         tape = self.lay_out(x, ctx, [self.to_loop(state[:, None])[0] for state in states])
         if held is not None:
-            ones = (1,) * len(self.state_shape())
-            tape.held = np.ascontiguousarray(self.to_loop(held.reshape(*held.shape, *ones)))
+            held = held.reshape(*held.shape, *(1,) * (tape.states[0].ndim - 2))
+            tape.held = np.ascontiguousarray(self.to_loop(held))
         beside = ctx.backward and self.threads and pays(tape.z.size, len(x), STRETCH + 1)
         follow(
             self.see(tape, x, beside=beside), lambda at: self._walk(tape, at, ctx), beside=beside
         )
+        last = self._last_states(tape)
         if self.stateful:
-            self.carry = np.stack(self._last_states(tape))
-        return self._output(tape), tape
+            self.keep(last)
+        return self._output(tape), last, tape
 
     def _walk(self, tape: Tape, at: slice, ctx: Context) -> None:
         """Some steps, one after the other."""
@@ -167,12 +180,12 @@ class Recurrent(OverTime):
 
     # ------------------------------------------------------------------ back
 
-    def through_time(self, dy: Array, tape: Tape, dz: Array) -> Iterator[int]:
+    def through_time(self, dy: Array, dstates: list[Array], tape: Tape, dz: Array) -> Iterator[int]:
         """Write dz of all steps, from the last to the first, each of which it yields when it is
-        done; dy is that of the last h, or of all.
+        done; dy is that of the last h, or of all. In `dstates` are the gradients of the last states
+        and, when it is through, those of the first.
         """
         steps, held = len(dz), tape.held
-        dstates = [np.zeros(state.shape[1:], dy.dtype) for state in tape.states]
         dys = self._dy_of_steps(dy, held) if self.return_sequences else None
         if dys is None:
             dstates[0] += self.to_loop(dy[:, None])[0]
@@ -187,10 +200,10 @@ class Recurrent(OverTime):
                 dstates[0] += dys[t]
             if held is not None:
                 passing = [np.where(held[t], d, 0) for d in dstates]
-                dstates = [np.where(held[t], 0, d) for d in dstates]
-            dstates = self.reverse(t, tape, dstates, dz[t], slopes[t - first])
+                dstates[:] = [np.where(held[t], 0, d) for d in dstates]
+            dstates[:] = self.reverse(t, tape, dstates, dz[t], slopes[t - first])
             if held is not None:
-                dstates = old_where_masked(held[t], passing, dstates)
+                dstates[:] = old_where_masked(held[t], passing, dstates)
             yield t
 
     def _dy_of_steps(self, dy: Array, held: Array | None) -> Array:
@@ -199,10 +212,14 @@ class Recurrent(OverTime):
             np.copyto(dys, 0, where=held)
         return dys
 
-    def _gradients(self, dy: Array, tape: Tape) -> Array:
-        """Set the gradients, and return dz of all steps: sums over those that are done may go on
-        beside the loop, and it has the last of them left, when it has nothing else to do."""
+    def _gradients(self, dy: Array, dlast: list[Array], tape: Tape) -> tuple[Array, list[Array]]:
+        """Set the gradients, and return dz of all steps and those of the first states: sums over
+        steps that are done may go on beside the loop, and it has the last of them left, when it has
+        nothing else to do."""
         steps = len(tape.states[0]) - 1
+        dstates = [np.zeros(state.shape[1:], dy.dtype) for state in tape.states]
+        for d, more in zip(dstates, dlast, strict=False):
+            d += self.to_loop(more[:, None])[0]
         dz = self.room(steps, len(dy), dy.dtype)
         beside = self.threads and pays(dz.size, steps, 2 * STRETCH)
         before: list[Array] = []
@@ -214,7 +231,7 @@ class Recurrent(OverTime):
 
         def done() -> Iterator[slice]:
             end = steps
-            for t in self.through_time(dy, tape, dz):
+            for t in self.through_time(dy, dstates, tape, dz):
                 if beside and end - t >= STRETCH and t > 0:
                     yield slice(t, end)
                     end = t
@@ -223,31 +240,23 @@ class Recurrent(OverTime):
         follow(done(), add, beside=beside)
         for i, product in enumerate(tape.sums):
             product.put(last[i] + before[i] if before else last[i])
-        return dz
+        return dz, dstates
 
     def sums(self, at: slice, tape: Tape, dz: Array) -> list[Array]:
         """What each product has as sum over some steps, of which the gradients consist."""
         return [product.sum(at, dz[at, product.blocks]) for product in tape.sums]
 
-    def backward_params(self, dy, tape):
-        self._gradients(dy, tape)
+    def backward_params(self, dy, cache):
+        dy, *dlast = as_tuple(dy)
+        self._gradients(dy, dlast, cache[0])
 
-    def backward(self, dy, tape):
-        return self.in_order(self.from_loop(self.input_gradient(tape, self._gradients(dy, tape))))
+    def run_back(self, dy, dstates, tape):
+        dz, dstates = self._gradients(dy, dstates, tape)
+        dx = self.in_order(self.from_loop(self.input_gradient(tape, dz)))
+        return dx, [self.from_loop(d[None])[:, 0] for d in dstates]
 
     def input_gradient(self, tape: Tape, dz: Array) -> Array:
         return tape.of_x.backward(dz[:, tape.of_x.blocks])
-
-    # ------------------------------------------------------------------ a few steps at a time
-
-    @property
-    def can_step(self):
-        return self.return_sequences and not self.go_backwards and not self.stateful
-
-    def step(self, x, memory):
-        states = self._initial_states(x) if memory is None else memory
-        y, tape = self.run(x, PREDICT, states)
-        return y, self._last_states(tape)
 
 
 def old_where_masked(held: Array, old: list[Array], new: list[Array]) -> list[Array]:

@@ -8,13 +8,13 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import choice
-from backprop.layers.activations import ActivationLike
 from backprop.layers.recurrent.inplace import InPlaceSigmoid, InPlaceTanh
 from backprop.layers.recurrent.loop import Recurrent
 from backprop.layers.recurrent.units import Units
+from backprop.layers.recurrent.weights import FourGates
 
 
-class Memory(Recurrent, kw_only=True, by_position=True):
+class Memory(FourGates, Recurrent, kw_only=True, by_position=True):
     """The step of an LSTM, whatever its states are: numbers for units, or images.
 
         c = f c₋ + i g        s = activation(c)        h = o s
@@ -28,17 +28,8 @@ class Memory(Recurrent, kw_only=True, by_position=True):
     Keras has i f g o: so those of one activation lie side by side, and those that dc reaches.
     """
 
-    recurrent_activation: ActivationLike = argument(default="sigmoid", after="activation")
-    unit_forget_bias: bool = argument(default=True, after="bias_initializer")
-
-    gates = 4
     order = (3, 0, 1, 2)
     state_count = 2
-
-    def make_weights(self, kernel, recurrent, bias):
-        super().make_weights(kernel, recurrent, bias)
-        if self.use_bias and self.unit_forget_bias:
-            self.bias.reshape(4, -1)[1] = 1
 
     def advance(self, t, tape):
         (h, c), k = tape.states, t % len(tape.z)
@@ -129,6 +120,11 @@ class LSTM(Memory, Units, kw_only=True, by_position=True):
     where the sums over time (and batch) are one product each, after the loop. At a masked step
     h = h₋ and c = c₋: dh and dc pass it unchanged, and its dz is 0.
 
+    Before the first step h and c are 0, or what is given: (x, h, c) in the place of x. The dh₋ and
+    dc₋ of the first step are then dL/dh and dL/dc of these. With `return_state` y is (y, h, c), the
+    h and c behind the last step, and what comes back for them is the dh and dc that the loop begins
+    with: where y is the last h too, the two of its gradients add up.
+
     Parameters
     ----------
     units : int
@@ -152,9 +148,10 @@ class LSTM(Memory, Units, kw_only=True, by_position=True):
     return_sequences : bool, default False
         Whether y is h at all steps.
     return_state : bool, default False
-        Only False: a layer gives one array.
+        Whether the last h and c are outputs too, behind y.
     go_backwards : bool, default False
-        Go from the last step to the first; with `return_sequences` the outputs stand in that order.
+        Go from the last step to the first; with `return_sequences` the outputs stand in that order,
+        and the last h and c are those at the first.
     stateful : bool, default False
         Start each batch with the states that the one before ended with, sequence by sequence; no
         gradient flows between batches. The states are no weights: a checkpoint of a run has them, a
@@ -189,6 +186,9 @@ class LSTM(Memory, Units, kw_only=True, by_position=True):
     >>> x = np.zeros((2, 5, 3))
     >>> LSTM(4)(x).shape, LSTM(4, return_sequences=True)(x).shape
     ((2, 4), (2, 5, 4))
+    >>> y, h, c = LSTM(4, return_state=True)(x)
+    >>> LSTM(4, return_sequences=True)(np.zeros((2, 7, 1)), initial_state=[h, c]).shape
+    (2, 7, 4)
     """
 
     use_cudnn: Annotated[Any, choice("auto", True, False)] = argument(

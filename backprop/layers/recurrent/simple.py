@@ -20,7 +20,9 @@ class SimpleRNN(Units, kw_only=True, by_position=True):
         dh₋ = dz recurrent_kernelᵀ        dx = dz kernelᵀ
         dkernel = Σ_t xᵀ dz        drecurrent_kernel = Σ_t h₋ᵀ dz        dbias = Σ_t dz
 
-    At a masked step h = h₋: dh passes it unchanged, and its dz is 0.
+    At a masked step h = h₋: dh passes it unchanged, and its dz is 0. The first h may be given,
+    (x, h), and has the dh₋ of the first step; with `return_state` the last one is returned, and its
+    gradient is added to the first dh.
 
     Parameters
     ----------

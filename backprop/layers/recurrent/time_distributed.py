@@ -8,6 +8,7 @@ from backprop.input_spec import show_shape
 from backprop.layer import Array, Layer
 from backprop.layers.chain import Chain
 from backprop.layers.containers import Container
+from backprop.layers.recurrent.sums import Sums
 from backprop.layers.recurrent.time import OverTime
 from backprop.layers.wrapper import Wrapper
 from backprop.masks import both
@@ -125,14 +126,11 @@ class TimeDistributed(Container, Wrapper):
             steps = (None, *shape[2:])
             return self.backward_of(self.layer, folded(dy), caches, steps).reshape(shape)
         dx = np.zeros(shape, dy.dtype)
-        trained = [p for p in self.layer.arrays() if p.gradient is not None]
-        sums = [np.zeros_like(p.gradient) for p in trained]
+        sums = Sums(self.layer)
         for t in range(shape[1]):
             dx[:, t] = self.backward_of(self.layer, dy[:, t], caches[t], (None, *shape[2:]))
-            for p, total in zip(trained, sums, strict=True):
-                total += p.gradient
-        for p, total in zip(trained, sums, strict=True):
-            p.gradient[...] = total
+            sums.add()
+        sums.put()
         return dx
 
     def backward_params(self, dy, cache):

@@ -13,6 +13,7 @@ from backprop.layer import Array, Context, InputSpec
 from backprop.layers.recurrent.beside import stretches
 from backprop.layers.recurrent.loop import Recurrent, Tape
 from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT, Name, Product
+from backprop.layers.recurrent.time import sequence_shape
 from backprop.tuning import STRETCH
 
 
@@ -41,19 +42,17 @@ class Units(Unrolled):
     input_spec = InputSpec(ndim=3)
 
     def build(self, input_shape):
+        input_shape = sequence_shape(input_shape)
         n, width = input_shape[-1], self.gates * self.units
         self.make_weights((n, width), (self.units, width), self.bias_shape())
-        self.make_carry(input_shape, (self.units,))
-        self.build_activations()
+        self.make_carry(input_shape)
+        self.build_activations((None, self.units))
         begin = n + bool(self.use_bias)
         self.rows_of_h = slice(begin, begin + self.units)  # of v
         self.input_spec = InputSpec(ndim=3, axes={-1: n})
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[: 2 if self.return_sequences else 1], self.units)
-
-    def state_shape(self):
-        return (self.units,)
+    def state_shape(self, input_shape):
+        return (input_shape[0], self.units)
 
     def bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)
@@ -86,8 +85,8 @@ class Units(Unrolled):
         block: (blocks, rows of v, N)."""
         n, h = len(self.kernel), self.rows_of_h
         count = self.gates if self.recurrent_dropout else 1
-        of_x = self.draw(self.dropout, (count, batch, n), dtype, ctx)
-        of_h = self.draw(self.recurrent_dropout, (count, batch, self.units), dtype, ctx)
+        of_x = self.drops(self.dropout, (count, batch, n), dtype, ctx)
+        of_h = self.drops(self.recurrent_dropout, (count, batch, self.units), dtype, ctx)
         if of_h is None:
             return None if of_x is None else of_x[0].T, None
         of_v = np.ones((self.gates, h.stop, batch), dtype)

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 
 from backprop.layers.attention import (
+    AttentionInHeads,
     GroupQueryAttention,
     MultiHeadAttention,
     PositionEmbedding,
     RotaryEmbedding,
-    SelfAttention,
 )
 from backprop.layers.chain import Chain
 from backprop.layers.dense import Dense
@@ -26,23 +26,23 @@ attention = partial(
 )
 
 
-class ByParts(SelfAttention):
+class ByParts(AttentionInHeads):
     """The way back by parts that a mistake can replace; p = e / total."""
 
-    def backward_attend(self, do, q, k, v, found, hidden, into):
+    def backward_attend(self, do, dp, q, k, v, found, into):
         dq, dk, dv = into
         p, do = found.e / found.total, self.by_head(do)
         dv[...] = self.values_back(do, p, found.drop).sum(2, keepdims=True)
-        ds = self.scores_back(do @ v.swapaxes(-1, -2), p, hidden, found.drop)
+        ds = self.scores_back(do @ v.swapaxes(-1, -2), p, found.blind, found.drop)
         dq[...], each = self.products_back(ds, q, k)
         dk[...] = self.keys_back(each)
 
     def values_back(self, do, p, drop):
         return (p if drop is None else p * drop).swapaxes(-1, -2) @ do
 
-    def scores_back(self, dp, p, hidden, drop):
+    def scores_back(self, dp, p, blind, drop):
         ds = self.softmax_back(dp if drop is None else dp * drop, p, dp)
-        return ds if hidden is None else ds * (1 - hidden)
+        return ds if blind is None else ds * (1 - blind)
 
     def softmax_back(self, dp, p, undropped):
         return p * (dp - (dp * p).sum(-1, keepdims=True))
@@ -126,7 +126,7 @@ class AttentionForgetsOneOfItsThreeWays(Attending):
     """dx lacks what came back through the values."""
 
     def backward_project(self, dz, x, joined):
-        dx = super().backward_project(dz.copy(), x, joined)
+        dx = super().backward_project(dz, x, joined)
         values = self.value.matrix.shape[1]
         return dx - (dz[:, -values:] @ self.value.matrix.T).reshape(x.shape)
 
@@ -143,18 +143,18 @@ class AttentionMixesUpItsHeads(Attending):
 class AttentionForgetsDropoutInItsScores(Attending):
     """dp is not multiplied by what p was."""
 
-    def scores_back(self, dp, p, hidden, drop):
-        return super().scores_back(dp, p, hidden, None)
+    def scores_back(self, dp, p, blind, drop):
+        return super().scores_back(dp, p, blind, None)
 
 
 @attention("C", varies={"dropout": (0.4,)}, tags=("stochastic",), source="apex 816")
 class AttentionScalesItsDropoutByItsRate(Attending):
     """Going back, what was kept is multiplied by 1 / rate, where it is 1 / (1 - rate)."""
 
-    def scores_back(self, dp, p, hidden, drop):
+    def scores_back(self, dp, p, blind, drop):
         if drop is not None:
             drop = drop * ((1 - self.dropout) / self.dropout)
-        return super().scores_back(dp, p, hidden, drop)
+        return super().scores_back(dp, p, blind, drop)
 
 
 @attention("C", varies={"dropout": (0.5,)}, tags=("stochastic",))
@@ -169,22 +169,18 @@ class AttentionForgetsDropoutInItsValues(Attending):
 class AttentionTrainsQueriesThatSeeNothing(Attending):
     """A masked query has equal weights that are constants, and ds treats them as a softmax."""
 
-    def scores_back(self, dp, p, hidden, drop):
+    def scores_back(self, dp, p, blind, drop):
         return super().scores_back(dp, p, None, drop)
 
 
 @attention(
     "V", config={"num_heads": 2, "key_dim": 3, "use_causal_mask": True}, verdict="equivalent"
 )
-class AttentionTrustsItsZeros(Attending):
-    """ds is not masked where the future is hidden, and no query sees nothing: p is 0 there, and so
-    is ds.
-    """
+class AttentionMasksItsZeros(Attending):
+    """ds is masked where the future is hidden: p is 0 there, and so is ds already."""
 
-    def scores_back(self, dp, p, hidden, drop):
-        return super().scores_back(
-            dp, p, hidden if hidden is not None and hidden.any() else None, drop
-        )
+    def scores_back(self, dp, p, blind, drop):
+        return np.where(p > 0, super().scores_back(dp, p, blind, drop), 0)
 
 
 # ------------------------------------------------------------------------- the sum of the softmax
@@ -201,13 +197,14 @@ class AttentionSumsItsSoftmaxWithoutDropout(Attending):
 class Summing(Attending):
     """The way back whose sum over the keys is one over the features: Σ dp p = Σ do o."""
 
-    def backward_attend(self, do, q, k, v, found, hidden, into):
+    def backward_attend(self, do, dp, q, k, v, found, into):
         dq, dk, dv = into
         p, do, o = found.e / found.total, self.by_head(do), self.by_head(self.seen(found))
         dv[...] = self.values_back(do, p, found.drop)
         dp = do @ v.swapaxes(-1, -2)
         ds = p * ((dp if found.drop is None else dp * found.drop) - (do * o).sum(-1, keepdims=True))
-        dq[...], dk[...] = self.products_back(ds if hidden is None else ds * (1 - hidden), q, k)
+        blind = found.blind
+        dq[...], dk[...] = self.products_back(ds if blind is None else ds * (1 - blind), q, k)
 
     def seen(self, found):
         return found.o
@@ -237,14 +234,13 @@ class GateForgetsItsSlope(MultiHeadAttention):
     """The gate passes do o on as it is, without σ' = g (1 - g)."""
 
     def backward(self, dy, cache):
-        x, joined, q, k, v, gate, found, hidden, o = cache
+        x, [source], q, k, v, gate, found, o = cache
         do = self.output.backward(dy, o)
-        dz = np.empty((x.shape[0] * x.shape[1], joined[0].shape[1]), dy.dtype)
-        dq, dk, dv, dgate = self.parts(dz, x.shape)
-        assert dgate is not None
-        dgate[...] = do * found.o
-        self.backward_attend(do * gate, q, k, v, found, hidden, (dq, dk, dv))
-        return self.backward_project(dz, x, joined)
+        dz = np.empty((x.shape[0] * x.shape[1], source[1].w.shape[1]), dy.dtype)
+        d = self.columns(dz, x.shape, source[1].names)
+        d["gate"][...] = do * found.o
+        self.backward_attend(do * gate, None, q, k, v, found, (d["query"], d["key"], d["value"]))
+        return self.backward_project(dz, *source)
 
 
 @gated("V")
@@ -252,8 +248,8 @@ class GateUsesItsOwnProduct(MultiHeadAttention):
     """dgate takes o behind the gate, where it is o before it."""
 
     def backward(self, dy, cache):
-        *before, gate, found, hidden, o = cache
-        return super().backward(dy, (*before, gate, found._replace(o=o), hidden, o))
+        *before, found, o = cache
+        return super().backward(dy, (*before, found._replace(o=o), o))
 
 
 # ----------------------------------------------------------------------------------------- groups
@@ -295,12 +291,12 @@ class GroupsAverage(Grouped):
 class GroupsAreInterleaved(GroupQueryAttention):
     """Going back, query h belongs to group h mod groups; forward it was ⌊h / queries⌋."""
 
-    def backward_attend(self, do, q, k, v, found, hidden, into):
+    def backward_attend(self, do, dp, q, k, v, found, into):
         n, steps, heads, size = do.shape
         queries = heads // self.groups
         do = do.reshape(n, steps, queries, self.groups, size).swapaxes(2, 3)
         do = do.reshape(n, steps, heads, size)
-        super().backward_attend(do, q, k, v, found, hidden, into)
+        super().backward_attend(do, dp, q, k, v, found, into)
 
 
 # -------------------------------------------------------------------------------------- positions

@@ -154,7 +154,7 @@ class MultiplyTakesTheNextAlone(Multiply):
 
 @divide("V")
 class DivideForgetsTheSign(Divide):
-    """db = da y."""
+    """db = da y, where it is -da y."""
 
     def split(self, dy, cache):
         da, db = super().split(dy, cache)

@@ -89,8 +89,9 @@ class EndsAtEachStep(SpoilingStep):
 class InOrderOfProcessing(Mixin):
     """dx is turned round once more where the layer goes backwards."""
 
-    def backward(self, dy, tape):
-        return self.in_order(super().backward(dy, tape))
+    def run_back(self, dy, dstates, tape):
+        dx, dstates = super().run_back(dy, dstates, tape)
+        return self.in_order(dx), dstates
 
 
 # ----------------------------------------------------------------------------------------- LSTM
@@ -176,11 +177,11 @@ class LstmPairsItsGradientWithTheStateAfter(LSTM):
 class LstmCountsOnlyTheLastStepOfASequence(LSTM):
     """With return_sequences the gradients of all outputs but the last are dropped."""
 
-    def through_time(self, dy, tape, dz):
+    def through_time(self, dy, dstates, tape, dz):
         if self.return_sequences:
             last = np.arange(dy.shape[1])[:, None] == dy.shape[1] - 1
             dy = np.where(last, dy, dy.dtype.type(0))
-        return super().through_time(dy, tape, dz)
+        return super().through_time(dy, dstates, tape, dz)
 
 
 @recurrent("C", varies={"go_backwards": (False, True)})
@@ -204,26 +205,26 @@ class LstmForgetsRecurrentDropoutGoingBack(SpoilingStep, LSTM):
 class LstmForgetsDropoutGoingBack(LSTM):
     """dx is not multiplied by what x was."""
 
-    def backward(self, dy, tape):
-        return super().backward(dy, replace(tape, drop_x=None))
+    def run_back(self, dy, dstates, tape):
+        return super().run_back(dy, dstates, replace(tape, drop_x=None))
 
 
 @masked("C")
 class LstmTrainsAtMaskedSteps(LSTM):
     """Going back, a masked step counts like any other."""
 
-    def through_time(self, dy, tape, dz):
-        return super().through_time(dy, replace(tape, held=None), dz)
+    def through_time(self, dy, dstates, tape, dz):
+        return super().through_time(dy, dstates, replace(tape, held=None), dz)
 
 
 @masked("C", config=CONFIG)
 class RnnLosesItsGradientAtMaskedSteps(SimpleRNN):
     """At a masked step the state's gradient is set to 0, where it passes by unchanged."""
 
-    def through_time(self, dy, tape, dz):
+    def through_time(self, dy, dstates, tape, dz):
         if tape.held is not None and not self.return_sequences:
             dy = np.where(tape.held[-1].T, 0, dy)
-        return super().through_time(dy, tape, dz)
+        return super().through_time(dy, dstates, tape, dz)
 
 
 @recurrent("C", varies={"stateful": (True,)}, tags=("stateful",), inputs="sequences")
@@ -271,11 +272,11 @@ class GruForgetsItsResetGateInTheRecurrentGradient(GRU):
 class GruSwapsTheGradientsOfItsTwoBiases(GRU):
     """The bias of x kernel receives the gradient of the recurrent one, and the other way round."""
 
-    def _gradients(self, dy, tape):
-        dz = super()._gradients(dy, tape)
+    def _gradients(self, dy, dlast, tape):
+        found = super()._gradients(dy, dlast, tape)
         if self.use_bias and self.reset_after:
             self.dbias = self.dbias[::-1].copy()
-        return dz
+        return found
 
 
 @recurrent("C", varies={"reset_after": (True, False)})
@@ -409,9 +410,9 @@ class ConvLstmPairsItsGradientWithTheStateAfter(ConvLSTM1D):
 class ConvLstmForgetsItsMemoryGoingBack(ConvLSTM1D):
     """df is 0: c₋ is taken for the 0 at the beginning of the sequence."""
 
-    def through_time(self, dy, tape, dz):
+    def through_time(self, dy, dstates, tape, dz):
         h, c = tape.states
-        return super().through_time(dy, replace(tape, states=[h, np.zeros_like(c)]), dz)
+        return super().through_time(dy, dstates, replace(tape, states=[h, np.zeros_like(c)]), dz)
 
 
 @film("C", varies={"go_backwards": (False, True)})
