@@ -43,7 +43,7 @@ def generate(
         raise ValueError(f"{WHO} needs a model that is built and trained: {model.name} is not")
     tokens, single = as_tokens(prompt)
     decoder, rows = decoder_of(model, source, None if single else len(tokens))
-    if single and rows > 1:
+    if single and source is not None:
         tokens, single = np.repeat(tokens, rows, axis=0), False
     vocabulary = check_model(model, decoder, tokens, n)
     choice = check_choice(vocabulary, temperature, top_k, top_p)
@@ -242,7 +242,7 @@ def decoder_of(model: Any, source: Any, prompts: int | None) -> tuple[Any, int]:
             f"{WHO}: {model.name} has {len(names)} inputs: the prompt is for {names[grows]}, so "
             f"give source= for {', '.join(others)}"
         )
-    given = [np.asarray(a) for a in matched(source, others, others, f"{WHO}: source", "input")]
+    given = sources(source, others)
     rows = {a.shape[:1] for a in given}
     if len(rows) > 1 or (prompts is not None and rows != {(prompts,)}):
         shapes = " and ".join(f"{n} of shape {a.shape}" for n, a in zip(others, given, strict=True))
@@ -254,6 +254,14 @@ def decoder_of(model: Any, source: Any, prompts: int | None) -> tuple[Any, int]:
     door = model.doors[grows].batch_shape
     model.check_input(tuple([door if i == grows else a.shape for i, a in enumerate(x)]))
     return Given(model, (grows,), (*x[:grows], *x[grows + 1 :])), len(given[0])
+
+
+def sources(source: Any, names: list[str]) -> list[Array]:
+    """What is given for each of the other inputs."""
+    if len(names) == 1 and not isinstance(source, Mapping):
+        alone = isinstance(source, list | tuple) and len(source) == 1 and np.ndim(source[0]) > 1
+        return [np.asarray(source[0] if alone else source)]
+    return [np.asarray(a) for a in matched(source, names, names, f"{WHO}: source", "input")]
 
 
 def place_of_prompt(names: list[str], source: Any) -> int:
@@ -279,7 +287,12 @@ def check_model(model: Any, decoder: Any, tokens: Array, n: int) -> int:
         shape = Chain.compute_output_shape(decoder, (None, tokens.shape[1]))
     else:
         shape = decoder.compute_output_shape((None, tokens.shape[1]))
-    if several(shape) or len(shape) != 3 or shape[1] != tokens.shape[1] or shape[2] is None:
+    if several(shape):
+        raise ValueError(
+            f"{WHO} needs a model of one output, and {model.name} has {len(shape)}: make a Model "
+            "of the same inputs and that output"
+        )
+    if len(shape) != 3 or shape[1] != tokens.shape[1] or shape[2] is None:
         raise ValueError(
             f"{WHO} needs a model that predicts the token behind each step, (batch, time, "
             f"vocabulary), and {model.name} gives {shape} for (batch, {tokens.shape[1]}); with a "

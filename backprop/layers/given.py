@@ -7,6 +7,8 @@ import copy
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from backprop.layer import PREDICT, Array, Context
 from backprop.layers.slots import Places, clean, put, put_masks, take, take_masks
 from backprop.nest import as_one, as_tuple
@@ -167,11 +169,11 @@ def run(steps: Iterable[Any], values: list, masks: list, ctx: Context) -> None:
 
 
 def of_rows(memory: Any, rows: Array) -> Any:
-    """What was remembered, of other rows of a batch: in lists and tuples arrays, whose first axis
-    is the batch; anything else says by a method `of_rows` that it has rows, or has none."""
+    """What was remembered, of other rows of a batch: arrays, whose first axis is the batch, in
+    lists and tuples; what is none of these, or has a method `of_rows`, says itself what it is."""
+    if hasattr(memory, "of_rows"):
+        return memory.of_rows(rows)
     if isinstance(memory, list | tuple):
         make = getattr(memory, "_make", type(memory))  # a named tuple's
         return make([of_rows(item, rows) for item in memory])
-    if hasattr(memory, "of_rows"):
-        return memory.of_rows(rows)
-    return memory[rows] if hasattr(memory, "ndim") else memory
+    return memory[rows] if isinstance(memory, np.ndarray) else memory
