@@ -35,9 +35,6 @@ NOT_DOWNLOADED = (
     "nothing is downloaded; read the file from disk, such as Keras' own by "
     "np.load('mnist.npz')['x_train']. datasets.digits and datasets.cmudict come with the library"
 )
-RECURRENT_CELLS = (
-    "LSTM, GRU and SimpleRNN are whole layers; a stack of cells is layers one behind the other"
-)
 IMAGES = (
     "images are changed by RandomFlip, RandomRotation, RandomZoom, RandomTranslation, "
     "RandomContrast and RandomBrightness; do anything else to the arrays before fit(), or in the "
@@ -89,9 +86,7 @@ KERAS: dict[str, dict[str, str]] = {
     },
     "backprop.layers": {
         "Lambda Wrapper": OWN_LAYER,
-        "Identity": "Activation('linear') gives back what it gets",
         "EinsumDense": "Dense works on the last axis; for anything else " + OWN_LAYER,
-        "RNN GRUCell LSTMCell SimpleRNNCell StackedRNNCells": RECURRENT_CELLS,
         "CuDNNLSTM CuDNNGRU": "LSTM and GRU are the fast ones",
         "Conv3DTranspose Convolution3DTranspose": "UpSampling3D and Conv3D enlarge volumes",
         "CategoryEncoding Discretization Hashing HashedCrossing": TABLES,
@@ -270,7 +265,7 @@ KERAS: dict[str, dict[str, str]] = {
         "save_own_variables load_own_variables": STATELESS,
         "compute_output_spec symbolic_call": "compute_output_shape(shape) says the output's shape",
         "cell": "the weights are the layer's own: layer.kernel, layer.recurrent_kernel, layer.bias",
-        "states": "a stateful layer keeps them in layer.carry",
+        "states": "a stateful layer keeps them, a list of arrays; there are none without stateful=True",
     },
     "Loss": {
         "call": "loss(y_true, y_pred) calls it; who writes one writes values and gradient",

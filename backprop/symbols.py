@@ -17,7 +17,7 @@ import numpy as np
 from backprop.input_spec import Shape
 from backprop.nest import as_tuple, several
 
-OPERATORS: dict[str, Callable[[Any, Any], Any]] = {}
+OPERATORS: dict[str, Callable[..., Any]] = {}
 """The layers that operators between symbolic arrays stand for; the rooms of layers put them in."""
 
 made = itertools.count()
@@ -149,5 +149,11 @@ class Symbol:
     def __pow__(self, other: Any) -> Any:
         return OPERATORS["power"](self, other)
 
+    def __rpow__(self, other: Any) -> Any:
+        return OPERATORS["power"](other, self)
+
     def __neg__(self) -> Any:
-        return OPERATORS["multiply"](self, -1.0)
+        return OPERATORS["negative"](self)
+
+    def __abs__(self) -> Any:
+        return OPERATORS["absolute"](self)

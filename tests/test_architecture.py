@@ -61,7 +61,7 @@ NEIGHBOURS = [
     ("layers.*", "layers.kernels"),
     ("layers.*", "layers.wrapper"),
     ("layers.recurrent", "layers.dense"),
-    ("layers.recurrent", "layers.branches"),
+    ("layers.recurrent", "layers.merging"),
     ("layers.recurrent", "layers.containers"),
     ("layers.recurrent", "layers.chain"),
     ("layers.recurrent", "layers.convolution"),

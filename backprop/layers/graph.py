@@ -170,6 +170,7 @@ class Graph(Listed):
         grads.add(self._out, as_tuple(dy))
         again: list[tuple[Parameter, Array]] = []
         known, step, d = self._reversed, self._steps[-1], dy
+        shapes = [] if known else self.shapes_within(self.build_shape)
         try:
             for i in range(len(self._steps) - 1, -1, -1):
                 step, cache = self._steps[i], caches[i]
@@ -189,8 +190,7 @@ class Graph(Listed):
                     step.layer.backward_params(d, cache)
                 if wanted:
                     if not known:
-                        read = each(self._wiring.shapes.__getitem__, step.reads)
-                        came_back(step.layer, found, read)
+                        came_back(step.layer, found, take(shapes, step.reads))
                     grads.add(step.reads, found)
                 again += [(p, p.gradient.copy()) for p in self._again[i]]
         except Exception as error:

@@ -42,7 +42,7 @@ MOVES = "training_moves_buffers_alike"
 KINKS = "slopes_at_kinks_are_subgradients"
 # at x = 0 the slope of PReLU, and of ReLU with options, is 0: that of the two rectifiers that they
 # sum, as in Keras; so whether it lies between those on its sides depends on the case
-BUT_FOR_KINKS = [law.__name__ for law in LAWS["v1"] if law.__name__ != KINKS]
+BUT_FOR_KINKS = [law.__name__ for law in LAWS["v2"] if law.__name__ != KINKS]
 
 
 def breaks_at_zero(why, make, shape):
@@ -759,7 +759,7 @@ LAYERS = {
             ),
             "configs": {"units": [1, 2, 3], "use_bias": [True, False]},
             "inputs": FEATURES,
-            "laws": [law.__name__ for law in LAWS["v1"] if law.__name__ != MOVES],  # at rest
+            "laws": [law.__name__ for law in LAWS["v2"] if law.__name__ != MOVES],  # at rest
         },
         {  # and not where it has not, as in Keras
             "layer": lambda power_iterations: L.SpectralNormalization(
@@ -777,7 +777,7 @@ LAYERS = {
                 L.Conv2D(2, 2, kernel_initializer=Constant(10.0)), 8
             ),
             "inputs": images(2, 4, 2),
-            "laws": [law.__name__ for law in LAWS["v1"] if law.__name__ != MOVES],
+            "laws": [law.__name__ for law in LAWS["v2"] if law.__name__ != MOVES],
         },
         {
             "layer": lambda: L.SpectralNormalization(
@@ -785,7 +785,7 @@ LAYERS = {
             ),
             "inputs": tokens(5),
             "tags": ["integer_input"],
-            "laws": [law.__name__ for law in LAWS["v1"] if law.__name__ != MOVES],
+            "laws": [law.__name__ for law in LAWS["v2"] if law.__name__ != MOVES],
         },
     ],
     "Normalization": [
