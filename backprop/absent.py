@@ -277,7 +277,7 @@ KERAS: dict[str, dict[str, str]] = {
         "save_own_variables load_own_variables": STATELESS,
         "compute_output_spec symbolic_call": "compute_output_shape(shape) says the output's shape",
         "cell": "the weights are the layer's own: layer.kernel, layer.recurrent_kernel, layer.bias",
-        "states": "a stateful layer keeps them, a list of arrays; there are none without stateful=True",
+        "states": "a stateful layer keeps them, a list of arrays; others have none",
     },
     "Loss": {
         "call": "loss(y_true, y_pred) calls it; who writes one writes values and gradient",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Generator, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from backprop.symbols import Symbol
 class Container(Layer):
     """A layer made of layers, which runs them by `propagate` and says where one of them fails."""
 
-    drawn: Any = (None, None)  # lists and dicts of the inputs and outputs, as a graph has them
+    # lists and dicts of the inputs and outputs, as a graph has them
+    drawn: ClassVar[Any] = (None, None)
 
     @property
     def _settled(self) -> bool:

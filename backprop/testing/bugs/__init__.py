@@ -35,6 +35,7 @@ from backprop.testing.bugs import (
     pooling,
     preprocessing,
     recurrent,
+    recurrent_states,
     resizing,
     state,
 )
@@ -53,6 +54,7 @@ FAMILIES = (
     resizing,
     embedding,
     recurrent,
+    recurrent_states,
     attention,
     noise,
     containers,
