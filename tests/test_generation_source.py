@@ -126,6 +126,26 @@ def test_what_couples_the_steps_is_computed_again():
     assert not decoder.can_step
 
 
+def test_first_states_from_the_source():
+    """The model that reads a sequence by a recurrent layer and goes on with its state."""
+    bp.utils.set_random_seed(0)
+    source, target = Input((None,), dtype="int32"), Input((None,), dtype="int32")
+    _, state = GRU(6, return_state=True)(Embedding(S, 4)(source))
+    y = GRU(6, return_sequences=True)(Embedding(V, 4)(target), initial_state=state)
+    model = Model([source, target], Dense(V, kernel_initializer="normal")(y))
+    decoder, _ = decoder_of(model, SOURCE, 3)
+
+    assert decoder.can_step
+    prompt = np.array([[1]] * 3)
+    tokens = prompt
+    for _ in range(7):
+        tokens = np.append(tokens, model([SOURCE, tokens])[:, -1].argmax(-1)[:, None], axis=1)
+    np.testing.assert_array_equal(model.generate([1], 7, 0, source=SOURCE), tokens)
+    np.testing.assert_array_equal(
+        model.generate([1], 7, source=SOURCE, beams=3), searched_naively(model, [1], 7, 3)
+    )
+
+
 @pytest.mark.parametrize("decode", [look, convolved])
 @pytest.mark.parametrize("options", [{"temperature": 0.8}, {"beams": 3}])
 def test_the_encoder_runs_once(decode, options, monkeypatch):

@@ -128,7 +128,7 @@ def layer_array(layer, path):
     return found[0]._parameters[name].value
 
 
-@pytest.mark.parametrize("make", [chain])
+@pytest.mark.parametrize("make", [chain, forked])
 def test_gradients_are_the_slopes_of_what_evaluate_says(make):
     model = moved(make())
     model.compile("adam", "sparse_categorical_crossentropy")

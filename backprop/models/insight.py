@@ -16,7 +16,7 @@ from backprop.checks import one_of
 from backprop.layer import PREDICT, Array, Context, Layer
 from backprop.layers.graph import Graph
 from backprop.layers.wiring import calls_between
-from backprop.nest import as_one, as_tuple, each, each_shape, matched, packed, shapes
+from backprop.nest import as_one, as_tuple, each, matched, packed
 from backprop.run_state import generator_state
 from backprop.seeds import own_seeds
 from backprop.training.trainer import Trainer
@@ -152,7 +152,7 @@ class Insight:
         >>> list(model.activations(np.ones((5, 3)), "hidden"))
         ['hidden']
         """
-        x = batch_of(self, x)
+        x = (self.trainer or Trainer(self)).input_batch(x)
         symbols = symbols_by_name(self)
         wanted = list(symbols) if layers is None else [named(self, item) for item in listed(layers)]
         for name in wanted:
@@ -198,7 +198,7 @@ def of_loss(model: Any, x: Any, y: Any, sample_weight: Any) -> Reverse:
 
 def of_outputs(model: Any, x: Any, dy: Any) -> Reverse:
     """The gradients of ⟨dy, y⟩, for data that are checked now."""
-    x = batch_of(model, x)
+    x = (model.trainer or Trainer(model)).input_batch(x)
 
     def reverse(ctx: Context, inputs: bool) -> Any:
         y, caches, _ = model.propagate(x, ctx)
@@ -209,17 +209,6 @@ def of_outputs(model: Any, x: Any, dy: Any) -> Reverse:
         return dx
 
     return reverse
-
-
-def batch_of(model: Any, x: Any) -> Any:
-    """x as the model computes with it; the model is built for it."""
-    x, _, _ = model.gather(x)
-    x = model.cast(each(np.asarray, x))
-    found = shapes(x)
-    if not model.built:
-        model.build(each_shape(lambda shape: (None, *shape[1:]), found))
-    model.check_input(found)
-    return x
 
 
 def without_penalties(model: Any, dx: Any, dy: Any, caches: Any, inputs: bool) -> Any:
