@@ -10,6 +10,7 @@ from backprop.input_spec import fits, show_shape
 from backprop.layer import Array
 from backprop.layers.chain import add_up, repeated
 from backprop.layers.containers import Listed, described, take_in
+from backprop.layers.given import Given
 from backprop.layers.slots import (
     Gradients,
     clean,
@@ -325,17 +326,27 @@ class Graph(Listed):
 
     @property
     def can_step(self):
-        ends = len(self._into) == len(self._out) == 1
-        return ends and all(step.layer.can_step for step in self._steps)
+        return self._given_none.can_step
+
+    @property
+    def can_step_query(self) -> bool:
+        """Whether it can go step by step along its first input, where the others are whole."""
+        return len(self._into) > 1 and Given(self).can_step
+
+    @property
+    def _given_none(self) -> Given:
+        return Given(self, range(len(self._into)))
+
+    def remember(self, *others, mask=None) -> Any:
+        """What `step` along the first input begins with, where the others are whole; `mask` is
+        theirs."""
+        begun = Given(self, (0,), others, None if mask is None else as_tuple(mask)).remember()
+        return Given(self), begun
 
     def step(self, x, memory):
-        values, after = [None] * self._size, []
-        put(values, self._into, as_tuple(x))
-        for step, before in zip(self._steps, memory or [None] * len(self._steps), strict=True):
-            y, found = step.layer.step(take(values, step.reads), before)
-            put(values, step.writes, y)
-            after.append(found)
-        return take(values, as_one(self._out)), after
+        given, before = memory or (self._given_none, None)
+        y, after = given.step(x, before)
+        return y, (given, after)
 
     # ------------------------------------------------------------------ configuration
 

@@ -230,7 +230,7 @@ def with_helpers(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], set[
     integers = looked_up & set(leaves(wiring.inputs))
     index = {id(layer): i for i, layer in enumerate(wiring.layers)}
     steps: list[Step] = []
-    size = len(wiring.shapes)
+    shapes = wiring.shapes
     penalised, as_float = {}, {}  # the number of an array → that of what stands for it
     for layer, reads, writes, training in wiring.calls:
         given = [penalised.get(place, place) for place in as_tuple(reads)]
@@ -240,20 +240,20 @@ def with_helpers(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], set[
         for k, (place, taken) in enumerate(zip(given, taken_by(layer, reads), strict=False)):
             if place in integers and not (taken or passes):
                 if place not in as_float:
-                    as_float[place] = size
+                    as_float[place] = len(shapes)
                     helper = AsFloat(dtype=layer.dtype)
-                    steps.append(Step(helper, place, size, None, index[id(layer)]))
-                    size += 1
+                    steps.append(Step(helper, place, len(shapes), None, index[id(layer)]))
+                    shapes.append(shapes[place])
                 given[k] = as_float[place]
         known = given[0] if type(reads) is int else tuple(given)
         steps.append(Step(layer, known, writes, training, index[id(layer)]))
         if layer.activity_regularizer is not None:
             helper = ActivityPenalty(layer.activity_regularizer, dtype=layer.dtype)
-            penalised[writes] = size
-            steps.append(Step(helper, writes, size, None, index[id(layer)]))
-            size += 1
+            penalised[writes] = len(shapes)
+            steps.append(Step(helper, writes, len(shapes), None, index[id(layer)]))
+            shapes.append(shapes[writes])
     out = tuple(penalised.get(place, place) for place in leaves(wiring.outputs))
-    return steps, size, out, integers
+    return steps, len(shapes), out, integers
 
 
 def arrays_looked_up(wiring: Wiring) -> set[Any]:
