@@ -181,6 +181,7 @@ class LayerCalls(LayerArrays):
         before = [s.dtype for s in as_tuple(x) if s is not None and s.call.reads]
         self.adopt_dtype(next((d for d in before if d.kind == "f"), np.dtype(floatx())))
         self.build(shape)
+        self.take_seeds()
         self.check_input(shape)
         call = Call(self, x, None if training is None else bool(training))
         y = call.gives(declared_shape(self, shape), self.dtype or floatx())

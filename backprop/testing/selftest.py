@@ -27,6 +27,7 @@ from backprop.layer import Context
 from backprop.testing import (
     PROFILES,
     arrays,
+    axes,
     images,
     kit,
     label_sequences,
@@ -197,6 +198,10 @@ def drawn_for(bug: Bug) -> Any:
         return pairs(*bug.pair, weighted=False, **options).map(tied)
     if bug.inputs == "labels":
         return label_sequences(**options)
+    if bug.inputs == "two":
+        return (axes("batch", "n", **options),) * 2
+    if bug.inputs == "attended":
+        return axes("batch", "t", "n"), axes("batch", "s", "k"), axes("batch", "s", "n")
     if bug.inputs == "tokens":
         return tokens(5, **options)
     return pairs(*bug.pair, **options)

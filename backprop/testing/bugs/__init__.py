@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from backprop.spelling import nearest
 from backprop.testing.bugs import (
+    arithmetic,
     attention,
     augmentation,
     between,
@@ -38,6 +39,7 @@ from backprop.testing.bugs import (
     recurrent,
     recurrent_states,
     resizing,
+    several,
     state,
 )
 from backprop.testing.bugs.bank import INPUTS, KINDS, VERDICTS, Bug, planted_in
@@ -61,6 +63,8 @@ FAMILIES = (
     noise,
     containers,
     merging,
+    arithmetic,
+    several,
     augmentation,
     preprocessing,
     state,
