@@ -16,6 +16,7 @@ from backprop.layers.embedding import Embedding
 from backprop.layers.graph import Graph
 from backprop.layers.inputs import Input
 from backprop.layers.transformer import TransformerDecoder
+from backprop.nest import several
 from backprop.testing.bugs.bank import bug, integers, normal
 
 
@@ -39,7 +40,9 @@ class Between(Container):
         return "part", [self.graph]
 
     def compute_output_shape(self, input_shape):
-        return self.graph.compute_output_shape(input_shape) if self.built else (*input_shape[:2], 3)
+        made = tuple([part.compute_output_shape(input_shape) for part in self.of])
+        y = self.layer.compute_output_shape(made)
+        return y[0] if several(y) else y
 
     def propagate(self, x, ctx):
         return self.graph.propagate(x, ctx)
