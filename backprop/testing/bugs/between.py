@@ -4,6 +4,7 @@ that are an output, whose mask hides what, and scores without projections."""
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Between(Container):
         self.graph = Graph(x, Heavier(dtype=self.dtype)(*y) if type(y) is tuple else y)
         self.build_part(self.graph, 0, input_shape)
 
-    def parts(self):
+    def parts(self) -> tuple[str, list[Layer]]:
         return "part", [self.graph]
 
     def compute_output_shape(self, input_shape):
@@ -66,7 +67,7 @@ class Heavier(Layer):
         y, p = x
         return y + (p * p).sum((1, 3))[..., None], p
 
-    def backward(self, dy, p):
+    def backward(self, dy, p) -> Any:
         return dy, 2 * p * dy.sum(-1)[:, None, :, None]
 
 
