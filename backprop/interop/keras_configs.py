@@ -42,6 +42,7 @@ OURS = {
     "SpectralNormalization": "in inference Keras' does not divide by the norm, so it is another",
     "SubtractFrom": OPERATOR,
     "TransformerBlock": NO_SUCH,
+    "TransformerDecoder": NO_SUCH,
     "WarmUp": NO_SUCH,
 }
 # arguments of ours that Keras' classes do not have
