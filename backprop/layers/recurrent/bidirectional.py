@@ -190,8 +190,8 @@ class Bidirectional(FromStates, Container):
 
     def _outputs(self, joined: Sequence[Any], fs: Sequence[Any], bs: Sequence[Any]) -> Any:
         """All outputs, or the only one; or what is said of them."""
-        found = (*joined, *fs, *bs)
-        return found if len(found) > 1 else found[0]
+        found = [*joined, *fs, *bs]
+        return tuple(found) if len(found) > 1 else found[0]
 
     # ------------------------------------------------------------------ forwards and back
 
