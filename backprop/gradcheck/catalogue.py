@@ -75,6 +75,10 @@ def drawn(cls: Any) -> list[tuple[Callable[[], Any], tuple]]:
 # a class → constructions and the shape of an input, or of each input; makers, as a layer may hold
 # layers
 LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
+    "AddConstant": [
+        (lambda: L.AddConstant(0.5), ROWS),
+        (lambda: L.AddConstant([[1.0], [2.0]]), (3, 4, 1, 6)),
+    ],
     "Activation": [(lambda: L.Activation("tanh"), ROWS), (lambda: L.Activation("relu"), ROWS)],
     "AdditiveAttention": [
         (lambda: L.AdditiveAttention(), PAIR),
@@ -143,6 +147,8 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "DepthwiseConv2D": [
         (lambda: L.DepthwiseConv2D(3, strides=2, depth_multiplier=2, activation="tanh"), IMAGE)
     ],
+    "DivideBy": [(lambda: L.DivideBy(3.0), ROWS)],
+    "DivideInto": [(lambda: L.DivideInto(3.0), ROWS)],
     "Dot": [
         (lambda: L.Dot(1), (ROWS, ROWS)),
         (lambda: L.Dot((2, 1), normalize=True), (SEQUENCE, (3, 6))),
@@ -207,12 +213,15 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         (lambda: L.MultiHeadAttention(2, 3, 2), PAIR),
         (lambda: L.MultiHeadAttention(2, 3, return_attention_scores=True), TRIPLE),
     ],
+    "MultiplyBy": [(lambda: L.MultiplyBy([2.0, -0.5, 1.0, 3.0, 0.1, -1.0]), ROWS)],
     "Parallel": [
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")]), ROWS),
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")], join="multiply"), ROWS),
     ],
     "Permute": [(lambda: L.Permute((2, 1)), SEQUENCE)],
     "PositionEmbedding": [(lambda: L.PositionEmbedding(5), SEQUENCE)],
+    "PowerOf": [(lambda: L.PowerOf(2.0), ROWS)],
+    "RaiseTo": [(lambda: L.RaiseTo(3), ROWS), (lambda: L.RaiseTo(-1), ROWS)],
     "RNN": [
         (lambda: L.RNN([L.LSTMCell(4), L.GRUCell(4)]), SEQUENCE),
         (
@@ -242,10 +251,12 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     ],
     "SimpleRNNCell": [(lambda: L.SimpleRNNCell(4), (STEP, STATE))],
     "SinePositionEncoding": [(lambda: L.SinePositionEncoding(), SEQUENCE)],
+    "Slice": [(lambda: L.Slice(":, -1"), SEQUENCE), (lambda: L.Slice("..., 1:4:2"), SEQUENCE)],
     "SpectralNormalization": [
         # many iterations: with few, σ is not yet the function that is differentiated
         (lambda: L.SpectralNormalization(L.Dense(4, "tanh", kernel_initializer="ones"), 40), ROWS)
     ],
+    "SubtractFrom": [(lambda: L.SubtractFrom(1.0), ROWS)],
     "StackedRNNCells": [
         (lambda: L.StackedRNNCells([L.LSTMCell(4), L.GRUCell(4)]), (STEP, STATE, STATE, STATE))
     ],

@@ -214,6 +214,15 @@ class OverTime(Run, FromStates, kw_only=True, by_position=True):
     def can_step(self):
         return self.return_sequences and not self.go_backwards and not self.stateful
 
+    @property
+    def can_step_query(self) -> bool:
+        """Whether it can go step by step from first states."""
+        return self.can_step
+
+    def remember(self, *states, mask=None) -> list[Array]:
+        """What `step` begins with: first states."""
+        return list(states)
+
     def step(self, x, memory):
         x, *given = as_tuple(x)
         y, states, _ = self.run(x, PREDICT, memory or given or self.initial_states(x))

@@ -19,8 +19,10 @@ from __future__ import annotations
 
 from backprop.spelling import nearest
 from backprop.testing.bugs import (
+    arithmetic,
     attention,
     augmentation,
+    between,
     containers,
     convolution,
     ctc,
@@ -37,6 +39,7 @@ from backprop.testing.bugs import (
     recurrent,
     recurrent_states,
     resizing,
+    several,
     state,
 )
 from backprop.testing.bugs.bank import INPUTS, KINDS, VERDICTS, Bug, planted_in
@@ -56,9 +59,12 @@ FAMILIES = (
     recurrent,
     recurrent_states,
     attention,
+    between,
     noise,
     containers,
     merging,
+    arithmetic,
+    several,
     augmentation,
     preprocessing,
     state,
