@@ -244,8 +244,7 @@ def test_every_class_is_keras_or_listed(family, keras):
         if other is None or name in OURS or name_in_keras(cls) != name:
             continue
         extra = set(defaults_of(cls)) - keras_arguments(other) - {"input_dim", "input_shape"}
-        private = {"branches", "join", "axis"} if name == "Bidirectional" else set()
-        assert extra - private == OUR_ARGUMENTS.get(name, set()), name
+        assert extra == OUR_ARGUMENTS.get(name, set()), name
 
 
 def keras_arguments(cls):
