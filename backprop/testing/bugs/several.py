@@ -30,7 +30,6 @@ penalty = partial(
     x=normal(4, 3),
     inputs="floats",
     config={"regularizer": L2(0.1)},
-    spared=("survives_copy_pickle_config_and_save",),  # a container makes it, no configuration
 )
 
 # ----------------------------------------------------------------------------------- which input
