@@ -137,7 +137,7 @@ class MonitorCallback(Configurable, Callback):
         name = self.monitor.removeprefix("val_")
         upward = direction(name, self.model)
         if upward is None:
-            known = ["loss", *(metric.name for metric in every_metric(self.model))]
+            known = ["loss", *(name for name, _ in named_metrics(self.model))]
             raise ValueError(
                 f"{type(self).__name__} cannot tell whether less or more {self.monitor!r} is "
                 f"better; say mode='min' or mode='max'{nearest(name, known)}"
@@ -199,8 +199,8 @@ def direction(name: str, model: Any) -> bool | None:
     """
     if name == "loss":
         return False
-    for metric in every_metric(model):
-        if metric.name == name:
+    for known, metric in named_metrics(model):
+        if known == name:
             if (said := getattr(metric, "_direction", None)) is not None:
                 return said == "up"
             found = known_direction(snake_case(type(metric).__name__))
@@ -211,6 +211,14 @@ def direction(name: str, model: Any) -> bool | None:
 def known_direction(name: str) -> bool | None:
     name = re.sub(r"_\d+$", "", name)  # the second AUC of a model is auc_1
     return True if name in MORE.split() else False if name in LESS.split() else None
+
+
+def named_metrics(model: Any) -> list[tuple[str, Any]]:
+    """The metrics of a model by their names in the logs: of several outputs that of the output goes
+    before."""
+    compiled = getattr(getattr(model, "trainer", None), "metrics", None)
+    named = [(name, metric) for name, metric, _ in getattr(compiled, "items", ())]
+    return named + [(metric.name, metric) for metric in every_metric(model)]
 
 
 def every_metric(model: Any) -> list[Any]:

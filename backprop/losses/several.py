@@ -6,6 +6,7 @@ from typing import Any
 
 from backprop.context import Logits
 from backprop.losses.loss import Array, Loss
+from backprop.nest import entries
 
 
 class Total(float):
@@ -45,7 +46,7 @@ class WeightedSum:
     weights : list of float
     shorter : list of Loss or None, optional
         Losses of a softmax's output whose `backward` gives dL/dz, z the softmax' input, where there
-        are such: dy_k is then `Logits(dz)`.
+        are such: where no mask is in the way dy_k is then `Logits(dz)`.
 
     Examples
     --------
@@ -90,15 +91,11 @@ class WeightedSum:
         i = 0
         try:
             for i in self.places:
-                loss: Any = self.shorter[i] or self.losses[i]
-                part, cache = loss.forward(
-                    y_true[i],
-                    y_pred[i],
-                    None if sample_weight is None else sample_weight[i],
-                    None if mask is None else mask[i],
-                )
+                given = entries((y_true, y_pred, sample_weight, mask), i)
+                loss: Any = (self.shorter[i] if given[-1] is None else None) or self.losses[i]
+                part, cache = loss.forward(*given)
                 parts.append(float(part))
-                caches.append(cache)
+                caches.append((loss, cache))
                 value += self.weights[i] * parts[-1]
         except (ValueError, TypeError) as error:
             raise self.located(error, i) from error
@@ -107,12 +104,9 @@ class WeightedSum:
     def backward(self, caches: list) -> tuple:
         """dL/dŷ of each output, None where it has no loss."""
         dy: list[Any] = [None] * len(self.losses)
-        for i, cache in zip(self.places, caches, strict=True):
-            weight = None if self.weights[i] == 1 else self.weights[i]
-            short: Any = self.shorter[i]
-            loss: Any = short or self.losses[i]
-            d = loss.backward(cache, weight)
-            dy[i] = Logits(d) if short else d
+        for i, (loss, cache) in zip(self.places, caches, strict=True):
+            d = loss.backward(cache, None if self.weights[i] == 1 else self.weights[i])
+            dy[i] = Logits(d) if loss is self.shorter[i] else d
         return tuple(dy)
 
     def after_softmax(self, ends: tuple[bool, ...]) -> WeightedSum | None:
@@ -131,7 +125,8 @@ class WeightedSum:
         for i in self.places:
             loss: Any = self.losses[i]
             if y_true[i] is None:
-                raise ValueError(f"the loss of {self.names[i]!r} needs y: it has none")
+                name = self.names[i]
+                raise ValueError(f"output {name!r} has a loss and no targets: give y[{name!r}]")
             try:
                 loss.check(y_true[i], output_shape[i])
             except (ValueError, TypeError) as error:

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from backprop.layer import Array
 from backprop.training.data import unpack_x_y_sample_weight
 from backprop.training.hooks import hook
+from backprop.training.outputs import given_losses
 from backprop.training.tracking import metrics_in
 from backprop.training.trainer import Trainer
 
@@ -100,7 +101,7 @@ class Trained:
 
     @property
     def loss(self) -> Any:
-        return self.trainer and self.trainer.loss
+        return self.trainer and given_losses(self.trainer)[0]
 
     @property
     def metrics(self) -> list:

@@ -155,7 +155,7 @@ class Reference:
     def __call__(self, x: Any, layer: Any, training: Any) -> Any:
         arguments = {name: getattr(layer, name) for name in self.bug.varies}
         correct = self.bug.make_correct(**arguments)
-        correct.dtype = x.dtype
+        correct.dtype = x.dtype if x.dtype.kind == "f" else layer.dtype
         correct.build((None, *x.shape[1:]))
         correct.set_weights(layer.get_weights())
         y, _ = correct.forward(x, Context(training))

@@ -109,7 +109,7 @@ class ArrayData:
         class_weight: Any = None,
     ):
         self.reader = reader
-        self.x = reader.x(x, rows=rows_in(y))
+        self.x = reader.x(x, rows=None if reader.outputs.several else rows_in(y))
         self.y = reader.y(y, rows=row_count(self.x))
         self.n = reader.rows(self.x, self.y)
         self.weight = reader.weight(sample_weight, self.n)
@@ -382,7 +382,8 @@ class IterableData:
     def read(self, batch: Any, number: int) -> Batch:
         with located(f"batch {number + 1} of x"):
             x, y, w = unpack_x_y_sample_weight(batch)
-            x = self.reader.dense(self.reader.x(x, whole=False, rows=rows_in(y)))
+            rows = None if self.reader.outputs.several else rows_in(y)
+            x = self.reader.dense(self.reader.x(x, whole=False, rows=rows))
             if not self.targets:
                 return x, None, None
             y = self.reader.y(y, whole=False, rows=row_count(x))

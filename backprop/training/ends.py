@@ -84,6 +84,12 @@ class Ends:
             return completed(given, self.structure)
         return {**dict.fromkeys(self.names), **given} if set(given) <= set(self.names) else given
 
+    def in_order(self, given: Any, what: str, partly: bool = False) -> Any:
+        """Several values as a tuple, which they may be already; the one by itself."""
+        if not self.several or given is None or type(given) is tuple:
+            return given
+        return tuple(self.ordered(given, what, partly))
+
     def arranged(self, values: Any) -> Any:
         """Several values as the model was drawn; the one by itself."""
         return packed(self.structure, as_tuple(values)) if self.several else values
@@ -94,6 +100,9 @@ class Ends:
 
     def labelled(self, what: str, values: Any) -> list[tuple[str, Any]]:
         return [(self.label(what, i), value) for i, value in enumerate(as_tuple(values))]
+
+
+CHAIN = Ends("a Sequential", "input", None, ["x"]), Ends("a Sequential", "output", None, ["y"])
 
 
 def completed(given: Any, structure: Any) -> Any:
@@ -109,7 +118,7 @@ def ends_of(model: Any) -> tuple[Ends, Ends]:
     """Its inputs and its outputs."""
     inputs, outputs = model.drawn
     if inputs is None:
-        return Ends(model.name, "input", None, ["x"]), Ends(model.name, "output", None, ["y"])
+        return CHAIN
     return (
         Ends(model.name, "input", inputs, model.input_names),
         Ends(model.name, "output", outputs, model.output_names),

@@ -98,7 +98,7 @@ class Loop:
 
     def _differentiate(self, x, y, y_pred, sample_weight, mask) -> tuple[Any, Array, bool]:
         """The loss and its gradient, and whether that is dL/dz of a softmax's input z."""
-        fused = self._fused if mask is None else None
+        fused = self._fused if mask is None or type(mask) is tuple else None
         loss = fused or self.loss
         value, cache = loss.forward(y, y_pred, sample_weight, mask)
         dy = loss.backward(cache)

@@ -18,16 +18,14 @@ def verbosity(verbose: Any, who: str) -> int:
     return 1 if verbose == "auto" else int(one_of(verbose, ("auto", 0, 1, 2), who, "verbose"))
 
 
-def only(given: Any, what: str) -> Any:
-    """What is given for the one output of a Sequential, alone or in a list."""
+def only(given: Any, what: str, who: str) -> Any:
+    """What is given for the one output of a model, alone or in a list."""
     if isinstance(given, list | tuple) and len(given) == 1:
         given = given[0]
     if isinstance(given, list | tuple) or (
         isinstance(given, Mapping) and "class_name" not in given
     ):
-        raise TypeError(
-            f"a Sequential has one output, so compile() takes one {what}, got {given!r}"
-        )
+        raise TypeError(f"{who} has one output, so compile() takes one {what}, got {given!r}")
     return given
 
 

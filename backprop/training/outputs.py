@@ -94,7 +94,7 @@ def alone(outputs: Ends, what: str, given: Any, whole: bool = False) -> Any:
     if outputs.structure is not None and isinstance(given, Mapping) and not is_configuration(given):
         given = outputs.ordered(given, f"{what} of compile()")[0]
         return [given] if whole and not isinstance(given, list | tuple) else given
-    return given if whole else only(given, what)
+    return given if whole else only(given, what, outputs.who)
 
 
 def is_configuration(given: Any) -> bool:

@@ -28,7 +28,13 @@ def is_array(x: Any) -> bool:
     return hasattr(x, "shape") or hasattr(x, "to_numpy") or is_sparse(x)
 
 
-def one_array(given: Any, name: str, declared: Shape | None, rows: int | None = None) -> Any:
+def one_array(
+    given: Any,
+    name: str,
+    declared: Shape | None,
+    rows: int | None = None,
+    who: str = "a Sequential",
+) -> Any:
     """What is given for the one input or output of a model.
 
     A list of one array is that array, a list of several or a dict an error; a list of rows stays.
@@ -42,11 +48,13 @@ def one_array(given: Any, name: str, declared: Shape | None, rows: int | None = 
     rows : int, optional
         How many rows there are, where that is known: as many entries may be rows, and arrays that
         have as many rows are none.
+    who : str
+        The model, for errors.
     """
     if type(given) is np.ndarray:
         return given
     if isinstance(given, Mapping):
-        raise TypeError(several(f"a dict of {', '.join(map(repr, given))}", name))
+        raise TypeError(several(f"a dict of {', '.join(map(repr, given))}", name, who))
     if not isinstance(given, list | tuple) or not all(is_array(a) and a.shape for a in given):
         return given
     if rows is not None and len(given) != rows and all(a.shape[0] == rows for a in given):
@@ -56,7 +64,7 @@ def one_array(given: Any, name: str, declared: Shape | None, rows: int | None = 
     else:
         whole = any(is_batch_of(declared, a.shape) for a in given)
     if whole and len(given) > 1:
-        raise ValueError(several(f"a list of {len(given)} arrays", name))
+        raise ValueError(several(f"a list of {len(given)} arrays", name, who))
     return next(iter(given)) if whole else given
 
 
@@ -68,12 +76,9 @@ def is_batch_of(declared: Shape | None, shape: tuple[int, ...]) -> bool:
     return len(shape) >= len(declared) and not column
 
 
-def several(what: str, name: str) -> str:
+def several(what: str, name: str, who: str) -> str:
     kind, advice = SEVERAL[name]
-    return (
-        f"{name} is {what}, which stands for several {kind}s, and a Sequential has one {kind}: "
-        f"{advice}"
-    )
+    return f"{name} is {what}, which stands for several {kind}s, and {who} has one {kind}: {advice}"
 
 
 SEVERAL = {
@@ -229,8 +234,8 @@ class Reader:
     def x(self, x: Any, whole: bool = True, rows: int | None = None) -> Any:
         """The inputs, of the model's dtype and rank. A whole memory map is left as it is."""
         if not self.inputs.several:
-            x = self._only(x, "x", self.inputs)
-            x = self._input(one_array(x, "x", self.declared, rows), "x", self.declared, whole)
+            x = self._only(x, "x", self.inputs, self.declared, rows)
+            x = self._input(x, "x", self.declared, whole)
         else:
             given = self.inputs.ordered(x, "x")
             named = self.inputs.labelled("x", tuple(given))
@@ -246,11 +251,11 @@ class Reader:
                 self.model.check_values(values)
         return x
 
-    def _only(self, given: Any, what: str, ends: Ends) -> Any:
-        """What is given for the only input or output, which a graph knows by its name."""
+    def _only(self, given: Any, what: str, ends: Ends, declared: Any, rows: int | None) -> Any:
+        """The array of the only input or output, which a graph knows by its name."""
         if isinstance(given, Mapping) and ends.structure is not None:
-            return ends.ordered(given, what)[0]
-        return given
+            given = ends.ordered(given, what)[0]
+        return one_array(given, what, declared, rows, ends.who)
 
     def _input(self, x: Any, name: str, declared: Any, whole: bool, kept: Any = None) -> Any:
         """One of the inputs; integers are `kept` where a layer takes them."""
@@ -318,8 +323,7 @@ class Reader:
         if y is None:
             return None
         if not self.outputs.several:
-            y = self._only(y, "y", self.outputs)
-            return self._target(one_array(y, "y", None, rows), "y", whole)
+            return self._target(self._only(y, "y", self.outputs, None, rows), "y", whole)
         if self.any_targets and not is_nest(y):
             return self._target(y, "y", whole)
         named = self.outputs.labelled("y", tuple(self._given_targets(y)))
@@ -348,7 +352,9 @@ class Reader:
         if w is None:
             return None
         if not self.outputs.several:
-            return self._weight(self._only(w, name, self.outputs), n, name)
+            if isinstance(w, Mapping) and self.outputs.structure is not None:
+                w = self.outputs.ordered(w, name)[0]
+            return self._weight(w, n, name)
         if not is_nest(w) or (not isinstance(w, Mapping) and all(map(np.isscalar, w))):
             return (self._weight(w, n, name),) * len(self.outputs.names)
         given = tuple(self.outputs.ordered(w, name, partly=True))

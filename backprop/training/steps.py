@@ -110,29 +110,6 @@ class Steps(Prepared):
         penalties = sum(self.model.losses) if self._in_hand is None else 0.0
         return as_number(value) * self.loss_weight + float(penalties)
 
-    def _as_drawn(self, x, y, y_pred, sample_weight) -> list:
-        """A batch as the model's own methods are given it: several arrays as it was drawn."""
-        inputs, outputs = self.reader.inputs, self.reader.outputs
-        return [
-            ends.arranged(given) if type(given) is tuple else given
-            for ends, given in (
-                *((inputs, x), (outputs, y)),
-                *((outputs, y_pred), (outputs, sample_weight)),
-            )
-        ]
-
-    def _as_arrays(self, y, y_pred, sample_weight) -> tuple[Any, Any, Any]:
-        """What a method of the model passes on, as arrays or tuples of them."""
-        outputs = self.reader.outputs
-        if not outputs.several:
-            return np.asarray(y), np.asarray(y_pred), sample_weight
-        found = [
-            each(np.asarray, tuple(outputs.ordered(given, what, partly=True)))
-            for what, given in (("y", y), ("y_pred", y_pred))
-        ]
-        n = row_count(found[1])
-        return *found, self.reader.weight(sample_weight, n)
-
     def add_parts(self, x, y, y_pred, sample_weight, mask) -> None:
         """Add the losses of several outputs to the logs."""
         if self.metrics.losses:
@@ -177,6 +154,41 @@ class Steps(Prepared):
 
         return own
 
+    # ------------------------------------------------------------------ several arrays
+
+    def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Forward, loss, backward, regularize: every gradient of the model is set. Several arrays
+        come as the model was drawn, or as a tuple in order."""
+        if type(x) is not np.ndarray or type(y) is not np.ndarray:
+            x, y, sample_weight = self._in_order(x, y, sample_weight)
+        return super().gradients(x, y, sample_weight)
+
+    def _in_order(self, x, y, sample_weight) -> tuple[Any, Any, Any]:
+        inputs, outputs = self.reader.inputs, self.reader.outputs
+        y = outputs.in_order(y, "y", partly=True)
+        w = outputs.in_order(sample_weight, "sample_weight", partly=True)
+        return inputs.in_order(x, "x"), y, w
+
+    def _as_drawn(self, x, y, y_pred, sample_weight) -> list:
+        """A batch as the model's own methods are given it: several arrays as it was drawn."""
+        inputs, outputs = self.reader.inputs, self.reader.outputs
+        return [
+            ends.arranged(given) if type(given) is tuple else given
+            for ends, given in (
+                *((inputs, x), (outputs, y)),
+                *((outputs, y_pred), (outputs, sample_weight)),
+            )
+        ]
+
+    def _as_arrays(self, y, y_pred, sample_weight) -> tuple[Any, Any, Any]:
+        """What a method of the model passes on, as arrays or tuples of them."""
+        outputs = self.reader.outputs
+        if not outputs.several:
+            return np.asarray(y), np.asarray(y_pred), sample_weight
+        y = each(np.asarray, outputs.in_order(y, "y", partly=True))
+        y_pred = each(np.asarray, outputs.in_order(y_pred, "y_pred"))
+        return y, y_pred, self.reader.weight(sample_weight, row_count(y_pred))
+
     # ------------------------------------------------------------------ the model's own loss
 
     def _measure(self, x, y, y_pred, sample_weight, mask) -> Any:
@@ -193,7 +205,7 @@ class Steps(Prepared):
         found = self.model.compute_loss_gradient(**given)
         if not self.reader.outputs.several:
             return value, self._checked_gradient(found, y_pred), False
-        parts = self.reader.outputs.ordered(found, "what compute_loss_gradient returns")
+        parts = self.reader.outputs.in_order(found, "what compute_loss_gradient returns")
         dy = [
             None if d is None else self._checked_gradient(d, y)
             for d, y in zip(parts, y_pred, strict=True)

@@ -162,6 +162,12 @@ class MetricSet(Metrics):
         return valid if mask is None else valid & np.asarray(mask, bool).reshape(valid.shape)
 
 
+class LossMean(metrics.Mean):
+    """The mean of the loss of an output."""
+
+    _direction = "down"  # for callbacks: less is better
+
+
 class MetricSets(Metrics):
     """The metrics of several outputs.
 
@@ -177,7 +183,7 @@ class MetricSets(Metrics):
 
     def __init__(self, names: list[str], sets: list[MetricSet], losses: list[str]):
         self.outputs, self.sets = names, sets
-        self.losses = [metrics.Mean(name=name) for name in losses]
+        self.losses = [LossMean(name=name) for name in losses]
         self.own = []
         self.items = self._named()
 
@@ -197,10 +203,12 @@ class MetricSets(Metrics):
         self.items = self._named()
 
     def _named(self) -> list[tuple[str, Any, bool]]:
-        """All items, the losses first and what is weighted last, as Keras names them."""
-        items: list[tuple[str, Any, bool]] = []
+        """All items by Keras' names, in the order in which its `evaluate` lists them: first the
+        losses, then the metrics by name."""
+        losses: list[tuple[str, Any, bool]] = []
         for metric in self.losses:
-            items.append((unused(metric.name, items), metric, False))
+            losses.append((unused(metric.name, losses), metric, False))
+        items: list[tuple[str, Any, bool]] = []
         for kind in (False, True):
             for output, part in zip(self.outputs, self.sets, strict=True):
                 items += [
@@ -208,7 +216,7 @@ class MetricSets(Metrics):
                     for name, metric, weighted in part.items
                     if weighted is kind
                 ]
-        return items
+        return losses + sorted(items, key=lambda item: item[0])
 
     def update(self, y, y_pred, sample_weight, mask=None):
         for i, part in enumerate(self.sets):

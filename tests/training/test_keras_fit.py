@@ -1,25 +1,10 @@
-"""A whole `fit` gives Keras' numbers: from the same weights, in the same order of batches.
-
-Keras needs an engine to train; the backend is chosen when Keras is imported, so the runs happen in
-a process of their own.
-"""
-
-import importlib.util
-import json
-import os
-import subprocess
-import sys
+"""A whole `fit` gives Keras' numbers: from the same weights, in the same order of batches."""
 
 import numpy as np
 import pytest
+from keras_runs import assert_close, needs_engine, runs_of_keras
 
 import backprop as bp
-
-ENGINES = [name for name in ("torch", "jax") if importlib.util.find_spec(name)]
-needs_engine = pytest.mark.skipif(
-    not (ENGINES and importlib.util.find_spec("keras")),
-    reason="Keras trains only with an engine: install jax or torch",
-)
 
 # run with both libraries: the same script, the Keras way
 SCRIPT = """
@@ -93,20 +78,7 @@ def run(k, np, case, dtype, weights):
     }
 """
 
-KERAS = """
-import json, os, sys
-os.environ["KERAS_BACKEND"] = sys.argv[1]
-import keras, numpy as np
-{script}
-results = {{}}
-for dtype in ("float32", "float64"):
-    keras.config.set_floatx(dtype)
-    keras.config.set_dtype_policy(dtype)
-    for case in ("classifier", "logits", "regression", "binary", "frozen"):
-        keras.utils.set_random_seed(0)
-        results[f"{{case}} {{dtype}}"] = run(keras, np, case, dtype, None)
-json.dump(results, open(sys.argv[2], "w"))
-"""
+CASES = ["classifier", "logits", "regression", "binary", "frozen"]
 
 
 class InFloat64:
@@ -122,21 +94,12 @@ class InFloat64:
 
 @pytest.fixture(scope="module")
 def by_keras(tmp_path_factory):
-    path = tmp_path_factory.mktemp("keras") / "runs.json"
-    env_engine = ENGINES[0]
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", KERAS.format(script=SCRIPT), env_engine, str(path)],
-        env=os.environ | {"JAX_ENABLE_X64": "1"},  # without it JAX computes float64 in float32
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(path.read_text())
+    return runs_of_keras(SCRIPT, CASES, tmp_path_factory.mktemp("keras") / "runs.json")
 
 
 @needs_engine
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", ["classifier", "logits", "regression", "binary", "frozen"])
+@pytest.mark.parametrize("case", CASES)
 def test_fit_gives_the_numbers_of_keras(by_keras, case, dtype):
     scope: dict = {}
     exec(SCRIPT, scope)
@@ -154,9 +117,3 @@ def test_fit_gives_the_numbers_of_keras(by_keras, case, dtype):
     for name, value in theirs["evaluate"].items():
         assert_close(ours["evaluate"][name], value, tol, name)
     assert_close(ours["predict"], theirs["predict"], tol, "predictions")
-
-
-def assert_close(ours, theirs, tol, what):
-    """Within `tol` of the largest entry: Keras' torch engine holds some constants in float32."""
-    size = max(np.abs(theirs).max(), 1e-3)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tol * size, err_msg=what)

@@ -19,8 +19,10 @@ from __future__ import annotations
 
 from backprop.spelling import nearest
 from backprop.testing.bugs import (
+    arithmetic,
     attention,
     augmentation,
+    between,
     containers,
     convolution,
     ctc,
@@ -35,6 +37,7 @@ from backprop.testing.bugs import (
     pooling,
     preprocessing,
     recurrent,
+    recurrent_states,
     resizing,
     several,
     state,
@@ -54,10 +57,13 @@ FAMILIES = (
     resizing,
     embedding,
     recurrent,
+    recurrent_states,
     attention,
+    between,
     noise,
     containers,
     merging,
+    arithmetic,
     several,
     augmentation,
     preprocessing,
