@@ -7,7 +7,7 @@ from typing import Any
 
 from backprop.context import Context, Logits
 from backprop.input_spec import fits, show_shape
-from backprop.layer import Array
+from backprop.layer import Array, Layer
 from backprop.layers.chain import add_up, repeated
 from backprop.layers.containers import Listed, described, take_in
 from backprop.layers.given import Given
@@ -226,6 +226,13 @@ class Graph(Listed):
     def sparse_input(self) -> Any:
         """Whether all that reads an input takes sparse rows; for several inputs, of each."""
         return as_one([self._takes_sparse(place) for place in self._into])
+
+    def input_name(self, i):
+        return self.input_names[i]
+
+    def readers(self, i: int) -> list[Layer]:
+        """The layers that read the i-th input, and nothing else."""
+        return [step.layer for step in self._steps if step.reads == self._into[i]]
 
     def _takes_sparse(self, place: int) -> bool:
         readers = [step for step in self._steps if place in as_tuple(step.reads)]
