@@ -28,6 +28,8 @@ class Ends:
         What dicts of data, losses and metrics go by, and logs.
     places : list of str
         The names, below the lists and dicts that hold them: ``"1/a"``, as Keras writes them.
+    several : bool
+        Whether there are more than one.
     """
 
     def __init__(self, who: str, kind: str, structure: Any, names: list[str]):
@@ -41,10 +43,7 @@ class Ends:
             "/".join(map(str, (*way[:-1], name)))
             for way, name in zip(ways, self.names, strict=True)
         ]
-
-    @property
-    def several(self) -> bool:
-        return len(self.names) > 1
+        self.several = len(self.names) > 1
 
     def ordered(self, given: Any, what: str, partly: bool = False) -> list:
         """What is given for each of them.
