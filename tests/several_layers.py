@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backprop.layer import INFERENCE, Layer
+from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.linalg import sum_rows
 
 
@@ -42,6 +42,9 @@ class Chosen(Layer):
 
     call_inputs = ("a", "b", "chosen")
     integer_input = (False, False, True)
+
+    def build(self, input_shape):
+        self.input_spec = [InputSpec(shape=(None, *input_shape[0][1:]))] * 3
 
     def compute_output_shape(self, input_shape):
         return input_shape[0], (input_shape[0][0],)

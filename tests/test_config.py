@@ -658,7 +658,7 @@ def test_a_class_that_only_joins_others_has_the_constructors_of_all():
 # ------------------------------------------------------------------ arguments that do nothing
 
 PACKAGE = Path(bp.__file__).parent
-MEANT_FOR_ENGINES = {"attention_axes", "return_state", "unroll", "use_cudnn"}  # and say so
+MEANT_FOR_ENGINES = {"attention_axes", "unroll", "use_cudnn"}  # and say so
 
 
 def unread(sources):

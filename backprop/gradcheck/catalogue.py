@@ -21,6 +21,7 @@ from backprop.nest import each_shape
 ROWS, SEQUENCE, IMAGE, HALVES = (5, 6), (3, 4, 6), (2, 6, 5, 3), (4, 8)
 VOLUME = (2, 4, 3, 5, 2)
 FILM = (2, 3, 3, 4, 2)
+STEP, STATE = (3, 6), (3, 4)  # of SEQUENCE
 # a query and a value; then a key, of other features or those of the query
 PAIR, TRIPLE = ((2, 3, 4), (2, 5, 4)), ((2, 3, 4), (2, 5, 2), (2, 5, 4))
 Config = dict[str, Any]
@@ -74,6 +75,10 @@ def drawn(cls: Any) -> list[tuple[Callable[[], Any], tuple]]:
 # a class → constructions and the shape of an input, or of each input; makers, as a layer may hold
 # layers
 LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
+    "AddConstant": [
+        (lambda: L.AddConstant(0.5), ROWS),
+        (lambda: L.AddConstant([[1.0], [2.0]]), (3, 4, 1, 6)),
+    ],
     "Activation": [(lambda: L.Activation("tanh"), ROWS), (lambda: L.Activation("relu"), ROWS)],
     "AdditiveAttention": [
         (lambda: L.AdditiveAttention(), PAIR),
@@ -104,6 +109,7 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "Bidirectional": [
         (lambda: L.Bidirectional(L.LSTM(3)), SEQUENCE),
         (lambda: L.Bidirectional(L.GRU(3, return_sequences=True), "mul"), SEQUENCE),
+        (lambda: L.Bidirectional(L.GRU(4, return_state=True), None), (SEQUENCE, STATE, STATE)),
     ],
     "Chain": [(lambda: L.Chain([L.Dense(3, "tanh"), L.Dense(2)]), ROWS)],
     "Concatenate": [
@@ -141,6 +147,8 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "DepthwiseConv2D": [
         (lambda: L.DepthwiseConv2D(3, strides=2, depth_multiplier=2, activation="tanh"), IMAGE)
     ],
+    "DivideBy": [(lambda: L.DivideBy(3.0), ROWS)],
+    "DivideInto": [(lambda: L.DivideInto(3.0), ROWS)],
     "Dot": [
         (lambda: L.Dot(1), (ROWS, ROWS)),
         (lambda: L.Dot((2, 1), normalize=True), (SEQUENCE, (3, 6))),
@@ -153,6 +161,11 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         (lambda: L.GRU(4), SEQUENCE),
         (lambda: L.GRU(4, reset_after=False, return_sequences=True), SEQUENCE),
         (lambda: L.GRU(3, dropout=0.3, recurrent_dropout=0.2, go_backwards=True), SEQUENCE),
+        (lambda: L.GRU(4, reset_after=False, return_state=True), (SEQUENCE, STATE)),
+    ],
+    "GRUCell": [
+        (lambda: L.GRUCell(4), (STEP, STATE)),
+        (lambda: L.GRUCell(4, reset_after=False, recurrent_dropout=0.2), (STEP, STATE)),
     ],
     "GaussianDropout": [(lambda: L.GaussianDropout(0.3), ROWS)],
     "GaussianNoise": [(lambda: L.GaussianNoise(0.5), ROWS)],
@@ -163,7 +176,12 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         (lambda: L.LSTM(4), SEQUENCE),
         (lambda: L.LSTM(4, return_sequences=True, unit_forget_bias=False), SEQUENCE),
         (lambda: L.LSTM(3, dropout=0.3, recurrent_dropout=0.2), SEQUENCE),
+        (
+            lambda: L.LSTM(4, return_sequences=True, return_state=True, go_backwards=True),
+            (SEQUENCE, STATE, STATE),
+        ),
     ],
+    "LSTMCell": [(lambda: L.LSTMCell(4, dropout=0.3), (STEP, STATE, STATE))],
     "LayerNormalization": [
         (lambda: L.LayerNormalization(), ROWS),
         (lambda: L.LayerNormalization(axis=-1, rms_scaling=True), SEQUENCE),
@@ -195,12 +213,22 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         (lambda: L.MultiHeadAttention(2, 3, 2), PAIR),
         (lambda: L.MultiHeadAttention(2, 3, return_attention_scores=True), TRIPLE),
     ],
+    "MultiplyBy": [(lambda: L.MultiplyBy([2.0, -0.5, 1.0, 3.0, 0.1, -1.0]), ROWS)],
     "Parallel": [
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")]), ROWS),
         (lambda: L.Parallel([L.Dense(3), L.Dense(3, "tanh")], join="multiply"), ROWS),
     ],
     "Permute": [(lambda: L.Permute((2, 1)), SEQUENCE)],
     "PositionEmbedding": [(lambda: L.PositionEmbedding(5), SEQUENCE)],
+    "PowerOf": [(lambda: L.PowerOf(2.0), ROWS)],
+    "RaiseTo": [(lambda: L.RaiseTo(3), ROWS), (lambda: L.RaiseTo(-1), ROWS)],
+    "RNN": [
+        (lambda: L.RNN([L.LSTMCell(4), L.GRUCell(4)]), SEQUENCE),
+        (
+            lambda: L.RNN(L.LSTMCell(4), return_sequences=True, return_state=True),
+            (SEQUENCE, STATE, STATE),
+        ),
+    ],
     "RandomBrightness": [(lambda: L.RandomBrightness(0.2, (-3.0, 3.0)), IMAGE)],
     "RandomContrast": [(lambda: L.RandomContrast(0.5, (-3.0, 3.0)), IMAGE)],
     "RandomFlip": [(lambda: L.RandomFlip(), IMAGE)],
@@ -219,11 +247,18 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "SimpleRNN": [
         (lambda: L.SimpleRNN(4), SEQUENCE),
         (lambda: L.SimpleRNN(4, activation="relu", return_sequences=True), SEQUENCE),
+        (lambda: L.SimpleRNN(4, return_state=True), (SEQUENCE, STATE)),
     ],
+    "SimpleRNNCell": [(lambda: L.SimpleRNNCell(4), (STEP, STATE))],
     "SinePositionEncoding": [(lambda: L.SinePositionEncoding(), SEQUENCE)],
+    "Slice": [(lambda: L.Slice(":, -1"), SEQUENCE), (lambda: L.Slice("..., 1:4:2"), SEQUENCE)],
     "SpectralNormalization": [
         # many iterations: with few, σ is not yet the function that is differentiated
         (lambda: L.SpectralNormalization(L.Dense(4, "tanh", kernel_initializer="ones"), 40), ROWS)
+    ],
+    "SubtractFrom": [(lambda: L.SubtractFrom(1.0), ROWS)],
+    "StackedRNNCells": [
+        (lambda: L.StackedRNNCells([L.LSTMCell(4), L.GRUCell(4)]), (STEP, STATE, STATE, STATE))
     ],
     "Threshold": [(lambda: L.Threshold(0.1, 0.5), ROWS)],
     "TimeDistributed": [

@@ -17,19 +17,30 @@ from backprop.spelling import snake_case
 
 TWO_INPUTS = "in Keras it takes two inputs, so it needs a graph"
 NO_SUCH = "Keras has none"
+OPERATOR = "in Keras it is no layer but an operator"
 # classes of ours that a file of Keras cannot name, and why
 OURS = {
+    "Absolute": OPERATOR,
+    "AddConstant": OPERATOR,
     "ConfusionMatrix": NO_SUCH,
+    "Divide": OPERATOR,
+    "DivideBy": OPERATOR,
+    "DivideInto": OPERATOR,
     "GroupQueryAttention": TWO_INPUTS,
     "LBFGS": NO_SUCH,
     "MultiHeadAttention": TWO_INPUTS,
+    "MultiplyBy": OPERATOR,
     "OneCycle": NO_SUCH,
     "Parallel": NO_SUCH,
     "PositionEmbedding": NO_SUCH,
+    "PowerOf": OPERATOR,
+    "RaiseTo": OPERATOR,
     "Residual": NO_SUCH,
     "RotaryEmbedding": NO_SUCH,
     "SinePositionEncoding": NO_SUCH,
+    "Slice": OPERATOR,
     "SpectralNormalization": "in inference Keras' does not divide by the norm, so it is another",
+    "SubtractFrom": OPERATOR,
     "TransformerBlock": NO_SUCH,
     "WarmUp": NO_SUCH,
 }

@@ -26,7 +26,7 @@ from backprop.interop.keras_configs import name_in_keras
 from backprop.spelling import snake_case
 
 Array = np.ndarray
-CELLS = ("RNN", "SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+GATED = ("SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 
 
 def hdf5() -> Any:
@@ -64,7 +64,7 @@ def places(layer: Any, path: str = "") -> Iterator[Place]:
     """The groups of a layer and of the layers in it."""
     kind = type(layer).__name__
     own = layer.own_arrays()
-    if kind in CELLS:
+    if kind in GATED:
         yield Place(path, layer.name, [])
         yield Place(f"{path}/cell".lstrip("/"), f"{layer.name}_cell", own)
         return
@@ -75,16 +75,15 @@ def places(layer: Any, path: str = "") -> Iterator[Place]:
 
 def parts(layer: Any) -> Iterator[tuple[str, Any]]:
     """The layers directly in a layer, by their places in its group."""
-    if hasattr(layer, "layers"):
+    for listed in ("layers", "cells"):
         count: Counter[str] = Counter()
-        for inner in layer.layers:
+        for inner in getattr(layer, listed, ()):
             name = snake_case(name_in_keras(type(inner)))
-            yield f"layers/{name}" + (f"_{count[name]}" if count[name] else ""), inner
+            yield f"{listed}/{name}" + (f"_{count[name]}" if count[name] else ""), inner
             count[name] += 1
-    else:
-        for name in ("forward_layer", "backward_layer", "layer"):
-            if name in layer.__dict__:
-                yield name, getattr(layer, name)
+    for name in ("forward_layer", "backward_layer", "layer", "cell"):
+        if name in layer.__dict__:
+            yield name, getattr(layer, name)
 
 
 def write(model: Any, file: Any) -> None:

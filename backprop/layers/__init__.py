@@ -7,6 +7,7 @@ from backprop.config import Registry
 from backprop.layer import InputSpec, Layer
 from backprop.layers import (
     activations,
+    arithmetic,
     attention,
     convolution,
     merging,
@@ -17,6 +18,7 @@ from backprop.layers import (
     text,
 )
 from backprop.layers.activations import *
+from backprop.layers.arithmetic import *
 from backprop.layers.attention import *
 from backprop.layers.augmentation import (
     RandomBrightness,
@@ -92,6 +94,7 @@ __all__ = [
     "serialize",
 ]
 __all__ += activations.__all__
+__all__ += arithmetic.__all__
 __all__ += attention.__all__
 __all__ += convolution.__all__
 __all__ += merging.__all__

@@ -74,7 +74,9 @@ class Parallel(Container):
         for i, branch in enumerate(self.branches):
             self.build_part(branch, i, tuple(input_shape))
         self._again, self._tried, self._reversed = repeated(self.branches), frozenset(), False
-        self.compute_output_shape(input_shape)
+        ndim = len(self.compute_output_shape(input_shape))
+        along_time = self.join == "concat" and self.axis % ndim < ndim - 1
+        self.changes_mask = self.changes_mask or along_time
 
     def parts(self):
         return "branch", self.branches

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Generator, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from backprop.symbols import Symbol
 class Container(Layer):
     """A layer made of layers, which runs them by `propagate` and says where one of them fails."""
 
-    drawn: Any = (None, None)  # lists and dicts of the inputs and outputs, as a graph has them
+    # lists and dicts of the inputs and outputs, as a graph has them
+    drawn: ClassVar[Any] = (None, None)
 
     @property
     def _settled(self) -> bool:
@@ -215,10 +216,10 @@ def claim_name(who: str, layer: Layer, taken: set[str]) -> None:
     if layer._name is not None and "name" in layer._arguments:
         raise ValueError(f"{who} already has a layer named {layer.name!r}; names are unique")
     layer._name = None
-    k = 1
-    while f"{layer.name}_{k}" in taken:
+    name, k = layer.name, 1
+    while f"{name}_{k}" in taken:
         k += 1
-    layer._name = f"{layer.name}_{k}"
+    layer._name = f"{name}_{k}"
 
 
 def take_in(container: Any, layers: Iterable[Layer]) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from backprop.testing.report import LawReport, LawResult
     from backprop.testing.strategies import (
         arrays,
+        axes,
         configurations,
         images,
         label_sequences,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         sequences,
         shapes,
         strides,
+        together,
         tokens,
     )
 
@@ -47,6 +49,7 @@ __all__ = [
     "LawReport",
     "LawResult",
     "arrays",
+    "axes",
     "check_law",
     "check_layer",
     "configurations",
@@ -60,6 +63,7 @@ __all__ = [
     "sequences",
     "shapes",
     "strides",
+    "together",
     "tokens",
 ]
 

@@ -19,11 +19,14 @@ import numpy as np
 
 from backprop.gradcheck.probe import built_in
 from backprop.layer import Context, Layer
+from backprop.layers import Graph
+from backprop.nest import as_one, as_tuple, each, each_shape, row_count, shapes
 from backprop.promises import came_back, pair
 from backprop.random import own_seeds
 
 Array = np.ndarray
-Results = dict[str, Array]  # "y", "dx", and for each parameter the gradient
+# "y", "dx", and for each parameter the gradient; of several "y[0]", "y[1]", "dx of query", ...
+Results = dict[str, Array]
 
 TOLERANCE = 1e-9  # in float64, of the largest number: two ways to sum differ by less
 
@@ -34,6 +37,10 @@ class Broken(AssertionError):
 
 class DoesNotApply(Exception):
     """A law says nothing about a case, and why."""
+
+
+class NotSeen(Exception):
+    """A case does not show what some case has to show, and what that is."""
 
 
 class Undecided(Exception):
@@ -91,9 +98,9 @@ class Case:
     ----------
     make : function without arguments
         Makes a fresh layer or loss.
-    x : ndarray
-        The input; of a loss, the prediction.
-    mask : ndarray of bool, optional
+    x : ndarray, or tuple of ndarray or None
+        The input, or the inputs; of a loss, the prediction.
+    mask : ndarray of bool, or tuple of them or None, optional
     y_true, sample_weight : ndarray, optional
         Of a loss.
     training : bool, default True
@@ -108,8 +115,8 @@ class Case:
     """
 
     make: Callable[[], Any]
-    x: Array
-    mask: Array | None = None
+    x: Any
+    mask: Any = None
     y_true: Array | None = None
     sample_weight: Array | None = None
     training: bool = True
@@ -123,49 +130,80 @@ class Case:
         return self.y_true is not None
 
     @property
-    def batch_shape(self) -> tuple[int | None, ...]:
+    def rows(self) -> int:
+        return row_count(self.x)
+
+    @property
+    def floats(self) -> list[Array]:
+        """The inputs that hold numbers with a derivative, and not integers or flags."""
+        return [a for a in as_tuple(self.x) if a is not None and a.dtype.kind == "f"]
+
+    @property
+    def empty(self) -> bool:
+        """Whether the first input has no numbers in it."""
+        return not as_tuple(self.x)[0].size
+
+    @property
+    def batch_shape(self) -> tuple[Any, ...]:
         """What a layer is built for."""
-        return (len(self.x) if "stateful" in self.tags else None, *self.x.shape[1:])
+        n = self.rows if "stateful" in self.tags else None
+        return each_shape(lambda shape: (n, *shape[1:]), shapes(self.x))
+
+    @property
+    def sample_shape(self) -> tuple[Any, ...]:
+        """The shape of x for any number of rows."""
+        return each_shape(lambda shape: (None, *shape[1:]), shapes(self.x))
 
     def rng(self, stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, stream])
 
-    def dy(self, y: Any, stream: int = 1) -> Array:
-        """An upstream gradient for `y`: both signs, none of it small."""
-        rng, y = self.rng(stream), np.asarray(y)
-        signs = rng.choice([-1.0, 1.0], y.shape)
-        return np.asarray(signs * rng.uniform(0.5, 1.5, y.shape)).astype(y.dtype)
+    def dy(self, y: Any, stream: int = 1) -> Any:
+        """An upstream gradient for `y`, or for each of several: both signs, none of it small."""
+        rng = self.rng(stream)
+
+        def one(y: Any) -> Array:
+            y = np.asarray(y)
+            signs = rng.choice([-1.0, 1.0], y.shape)
+            return np.asarray(signs * rng.uniform(0.5, 1.5, y.shape)).astype(y.dtype)
+
+        return each(one, y)
 
     def take(self, rows: Any) -> Case:
         """The case with some of its rows: a slice or an array of numbers."""
 
-        def taken(a: Array | None) -> Array | None:
-            return None if a is None else a[rows]
+        def taken(a: Any) -> Any:
+            return None if a is None else each(lambda a: a[rows], a)
 
         return replace(
             self,
-            x=self.x[rows],
+            x=taken(self.x),
             mask=taken(self.mask),
             y_true=taken(self.y_true),
             sample_weight=taken(self.sample_weight),
         )
 
-    def with_x(self, x: Array) -> Case:
+    def with_x(self, x: Any) -> Case:
         return replace(self, x=x)
+
+    def changed(self, f: Callable[[Array], Array]) -> Case:
+        """The case with f of each input that holds numbers."""
+        return self.with_x(each(lambda a: f(a) if a.dtype.kind == "f" else a, self.x))
 
     def other(self) -> Case:
         """Another input of the same domain: its numbers differ, mask and targets are in another
         order, and it has one row more."""
-        x = self.x
-        if x.dtype.kind in "iub":
-            x = x.reshape(-1)[::-1].reshape(x.shape)
-        elif x.size:
-            x = 0.75 * x[::-1] + 0.25 * x.mean()
-        backwards = self.take(slice(None, None, -1))
-        changed = backwards.with_x(np.ascontiguousarray(x))
-        if "stateful" in self.tags or not len(x):
+
+        def one(x: Array) -> Array:
+            if x.dtype.kind in "iub":
+                x = x.reshape(-1)[::-1].reshape(x.shape)
+            elif x.size:
+                x = 0.75 * x[::-1] + 0.25 * x.mean()
+            return np.ascontiguousarray(x)
+
+        changed, n = self.take(slice(None, None, -1)).with_x(each(one, self.x)), self.rows
+        if "stateful" in self.tags or not n:
             return changed
-        return changed.take(np.arange(len(x) + 1) % len(x))
+        return changed.take(np.arange(n + 1) % n)
 
     def subject(self, dtype: Any = np.float64) -> Subject:
         """A fresh layer for this case, built and with generic values."""
@@ -207,7 +245,7 @@ class Subject:
         rng = self.case.rng(0)
         for p in self.parameters:
             p.value += rng.choice([-1.0, 1.0], p.shape) * rng.uniform(0.1, 0.5, p.shape)
-        if self.buffers and len(self.case.x):
+        if self.buffers and self.case.rows:
             # by another batch: an average that stands at what x gives is moved by x no more
             self.forward(replace(self.case.other(), training=True))
             self.note()
@@ -228,36 +266,57 @@ class Subject:
         other.note()
         self.state = other.state
 
-    def cast(self, x: Array) -> Array:
-        return x if x.dtype.kind in "iub" else x.astype(self.dtype, copy=False)
+    def cast(self, x: Any) -> Any:
+        return each(lambda a: a if a.dtype.kind in "iub" else a.astype(self.dtype, copy=False), x)
 
-    def forward(self, case: Case | None = None, *, rewind: bool = True) -> tuple[Any, Any]:
-        """`(y, cache)` for the case's input, or for that of another case."""
+    def given(self, x: Any, of: Any) -> Any:
+        """x, or its mask, as the layer takes it: a graph has no input where there is none."""
+        if type(of) is not tuple or x is None or not isinstance(self.layer, Graph):
+            return x
+        return present(x, of)
+
+    def forward(
+        self, case: Case | None = None, *, rewind: bool = True, asked: bool = True
+    ) -> tuple[Any, Any]:
+        """`(y, cache)` for the case's input, or for that of another case; what it adds to the loss,
+        if it is asked to, is in `penalties` then."""
         case = self.case if case is None else case
         if rewind:
             self.rewind()
-        x = self.cast(case.x)
+        x = self.given(self.cast(case.x), case.x)
         if case.is_loss:
             return self.layer.forward(case.y_true, x, case.sample_weight, case.mask)
-        ctx = Context(case.training, case.mask, penalties=[])
+        self.penalties: list | None = [] if asked else None
+        mask = self.given(case.mask, case.x)
+        ctx = Context(case.training, mask, penalties=self.penalties)
         return pair(self.layer, self.layer.forward(x, ctx))
 
-    def backward(self, dy: Array, cache: Any) -> Any:
+    def backward(self, dy: Any, cache: Any) -> Any:
         """dx; for a loss, dy is dL/d(what `forward` returned)."""
         return backward(self.layer, dy, cache)
 
-    def results(self, case: Case | None = None, dy: Array | None = None) -> Results:
+    def results(self, case: Case | None = None, dy: Any = None) -> Results:
         """Everything that one pass forward and back computes, as copies."""
         case = self.case if case is None else case
         y, cache = self.forward(case)
         dx = self.backward(case.dy(y) if dy is None else dy, cache)
-        return {"y": np.array(y), **self.reversed(dx)}
+        return copies(named("y", y)) | self.reversed(dx)
 
     def reversed(self, dx: Any) -> Results:
         """What a backward pass computed, as copies; without dx where the input is integers."""
-        if self.case.x.dtype.kind in "iub":
-            return self.gradients()
-        return {"dx": np.array(came_back(self.layer, dx)), **self.gradients()}
+        return copies(self.of_inputs(dx)) | self.gradients()
+
+    def of_inputs(self, dx: Any) -> Results:
+        """dx as it is, of each input that holds numbers."""
+        x = self.given(self.case.x, self.case.x)
+        if type(x) is not tuple:
+            return {} if x.dtype.kind in "iub" else {"dx": came_back(self.layer, dx)}
+        came_back(self.layer, dx, shapes(x))
+        return {
+            f"dx of {self.layer.input_name(k)}": d
+            for k, (a, d) in enumerate(zip(x, dx, strict=True))
+            if a is not None and d is not None and a.dtype.kind == "f"
+        }
 
     def gradients(self) -> Results:
         single = len({p.layer.name for p in self.parameters}) <= 1
@@ -299,7 +358,7 @@ def backward(layer: Any, dy: Array, cache: Any) -> Any:
     return layer.backward(cache, dy) if layer.takes_targets else layer.backward(dy, cache)
 
 
-class OfOneInput(Layer):
+class OfInputs(Layer):
     """y = f(x), where mask, targets and weights are those of a case: what a gradient check
     takes."""
 
@@ -308,6 +367,8 @@ class OfOneInput(Layer):
         self.inner = inner
         self.case = case
         self.integer_input = inner.integer_input
+        self.several_inputs = type(case.x) is tuple
+        self.input_name = inner.input_name
         self.built = True
 
     def compute_output_shape(self, input_shape):
@@ -329,6 +390,27 @@ class OfOneInput(Layer):
 
     def __repr__(self) -> str:
         return repr(self.inner)
+
+
+def present(x: tuple, of: tuple) -> Any:
+    """Several arrays, or the one, without those that are not given."""
+    return as_one([a for a, there in zip(x, of, strict=True) if there is not None])
+
+
+def parts(name: str, arrays: Any) -> dict[str, Any]:
+    """An array by a name, or each of several by the name and its place."""
+    if type(arrays) is not tuple:
+        return {name: arrays}
+    return {f"{name}[{k}]": a for k, a in enumerate(arrays) if a is not None}
+
+
+def named(name: str, arrays: Any) -> Results:
+    """`parts` as arrays, whatever they were."""
+    return {name: np.asarray(a) for name, a in parts(name, arrays).items()}
+
+
+def copies(results: Results) -> Results:
+    return {name: np.array(a) for name, a in results.items()}
 
 
 def unique(names: Iterable[str]) -> list[str]:

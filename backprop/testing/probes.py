@@ -15,8 +15,10 @@ import numpy as np
 
 from backprop.config import custom_object_scope
 from backprop.layer import Layer
+from backprop.layers import Input
 from backprop.losses.loss import Loss
-from backprop.models import Sequential
+from backprop.models import Model, Sequential
+from backprop.nest import as_tuple, each, row_count
 from backprop.registry import FAMILIES
 from backprop.saving import load_model
 from backprop.testing.case import Case, Results, Subject, largest
@@ -57,7 +59,7 @@ def asked_for(function: Callable, given: int, known: dict[str, Any]) -> dict[str
     return {p.name: known[p.name] for p in wanted if p.name in known}
 
 
-def rounding(subject: Subject, case: Case, dy: Array, results: Results) -> dict[str, float]:
+def rounding(subject: Subject, case: Case, dy: Any, results: Results) -> dict[str, float]:
     """How far each result moves when all numbers are moved by a unit in the last place."""
     scatter = dict.fromkeys(results, 0.0)
     values = [p.value.copy() for p in subject.parameters]
@@ -65,8 +67,10 @@ def rounding(subject: Subject, case: Case, dy: Array, results: Results) -> dict[
         rng = case.rng(10 + k)
         for p, value in zip(subject.parameters, values, strict=True):
             p.value[...] = nudged(value, rng)
-        x = nudged(subject.cast(case.x), rng) if case.x.dtype.kind == "f" else case.x
-        for name, a in subject.results(case.with_x(x), nudged(dy, rng)).items():
+        cast = case.with_x(subject.cast(case.x))
+        near = cast.changed(lambda x, rng=rng: nudged(x, rng))
+        dy_near = each(lambda d, rng=rng: nudged(d, rng), dy)
+        for name, a in subject.results(near, dy_near).items():
             scatter[name] = max(scatter[name], largest(a - results[name]))
     return scatter
 
@@ -77,11 +81,20 @@ def nudged(a: Array, rng: np.random.Generator) -> Array:
     return a + np.where(a == 0, 0, up) * rng.integers(-1, 2, a.shape).astype(a.dtype)
 
 
-def extremes(case: Case) -> Iterator[tuple[str, Array]]:
-    x = case.x
+def extremes(case: Case) -> Iterator[tuple[str, Case]]:
+    """The case at extreme numbers: those of all inputs at once."""
+    rng = case.rng(6)
+    found = [list(extremes_of(x, rng)) for x in case.floats]
+    for several in zip(*found, strict=True):
+        whats, arrays = zip(*several, strict=True)
+        in_turn = iter(arrays)
+        yield " and ".join(dict.fromkeys(whats)), case.changed(lambda _, a=in_turn: next(a))
+
+
+def extremes_of(x: Array, rng: np.random.Generator) -> Iterator[tuple[str, Array]]:
     low = -1e4 if x.min() < 0 else 0.0
     high = 1.0 if low == 0 and x.max() <= 1 else 1e4
-    choice = case.rng(6).choice([low, 0.0, high], x.shape)
+    choice = rng.choice([low, 0.0, high], x.shape)
     one = np.zeros(x.shape)
     one.reshape(-1)[0] = high
     yield "0", np.zeros(x.shape)
@@ -92,10 +105,22 @@ def extremes(case: Case) -> Iterator[tuple[str, Array]]:
     yield "1e-30", np.where(x < 0, -1e-30, 1e-30)
 
 
-def wrong_inputs(x: Array) -> Iterator[tuple[str, Array]]:
-    """Inputs whose rank or width differs; of several rows, and none of width 1, which NumPy would
-    stretch to any."""
-    x = x[np.arange(max(x.shape) + 2) % len(x)] if len(x) else x
+def wrong_inputs(x: Any) -> Iterator[tuple[str, Any]]:
+    """Inputs of which one's rank or width differs; of several rows, and none of width 1, which
+    NumPy would stretch to any."""
+    n, there = row_count(x), [a for a in as_tuple(x) if a is not None]
+    if n:
+        rows = np.arange(max(max(a.shape) for a in there) + 2) % n
+        x = each(lambda a: a[rows], x)
+    if type(x) is not tuple:
+        yield from wrong_ones(x)
+        return
+    for k, a in enumerate(x):
+        for what, wrong in wrong_ones(a) if a is not None else ():
+            yield f"{what} of input {k}", (*x[:k], wrong, *x[k + 1 :])
+
+
+def wrong_ones(x: Array) -> Iterator[tuple[str, Array]]:
     yield "an axis more", np.stack([x, x], 1)
     if x.ndim > 1 and x.shape[1]:
         yield "an axis less", x[:, 0]
@@ -146,13 +171,34 @@ def twins(subject: Subject, case: Case) -> Iterator[tuple[str, Any]]:
         yield "one from its configuration", twin
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "model.npz")
-            model = Sequential([type(layer).from_config(config)])
-            model.build(case.batch_shape)
+            model = model_of(type(layer).from_config(config), case)
             model.set_weights(layer.get_weights())
             model.save(path)
             loaded = load_model(path)
             carry_on(layer, loaded)
             yield "one from a saved file", loaded
+
+
+def model_of(layer: Any, case: Case, dtype: Any = None) -> Any:
+    """A model of one layer, built for the case's input."""
+    if type(case.x) is not tuple:
+        model = Sequential([layer], dtype=dtype)
+        model.build(case.batch_shape)
+        return model
+    return graph_of(Model, layer, case, dtype)
+
+
+def graph_of(cls: type, layer: Any, case: Case, dtype: Any = None) -> Any:
+    """A graph of one layer of several inputs; those that are not given are none of the graph's."""
+
+    def door(a: Array) -> Any:
+        n = len(a) if "stateful" in case.tags else None
+        whole = a.dtype.kind in "iub"
+        return Input(batch_shape=(n, *a.shape[1:]), dtype=a.dtype if whole else dtype)
+
+    doors = each(door, case.x)
+    y = layer._connect(doors, None, None, {})
+    return cls([symbol for symbol in doors if symbol is not None], list(as_tuple(y)))
 
 
 def carry_on(layer: Any, twin: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from backprop.registry import FAMILIES
-from backprop.testing.case import Broken, Case
+from backprop.testing.case import Broken, Case, parts
 
 HELD, BROKEN, EXPECTED, SKIPPED, SURPRISE = (
     "held",
@@ -176,7 +176,8 @@ def described(case: Case, layer: str) -> dict[str, str]:
         found["configuration"] = ", ".join(f"{k}={v!r}" for k, v in case.config.items())
     names = {"y_true": case.y_true, "y_pred" if case.is_loss else "x": case.x}
     names |= {"sample_weight": case.sample_weight, "mask": case.mask}
-    found |= {name: f"{a.dtype} {a.shape}" for name, a in names.items() if a is not None}
+    arrays = {name: a for whole, a in names.items() for name, a in parts(whole, a).items()}
+    found |= {name: f"{a.dtype} {a.shape}" for name, a in arrays.items() if a is not None}
     if not case.is_loss:
         found["training"] = str(case.training)
     return found | {"seed": str(case.seed)}
@@ -212,8 +213,11 @@ def reproducer(law: Any, case: Case) -> str:
     return "\n".join([*lines, f"check_law({law.__name__!r}, {expression}, {', '.join(options)})"])
 
 
-def literal(a: np.ndarray) -> str:
-    """An array as Python, to the last digit."""
+def literal(a: Any) -> str:
+    """An array, or several, as Python, to the last digit."""
+    if type(a) is tuple:
+        items = ["None" if one is None else literal(one) for one in a]
+        return f"({', '.join(items)}{',' * (len(items) == 1)})"
     dtype = "" if a.dtype in (np.float64, np.int64, bool) and a.size else f', dtype="{a.dtype}"'
     if not a.size:
         return f"np.zeros({a.shape}{dtype})"

@@ -27,6 +27,7 @@ from backprop.layer import Context
 from backprop.testing import (
     PROFILES,
     arrays,
+    axes,
     images,
     kit,
     label_sequences,
@@ -36,7 +37,7 @@ from backprop.testing import (
     tokens,
 )
 from backprop.testing.bugs import BANK, KINDS, Bug, find
-from backprop.testing.case import Case, OfOneInput
+from backprop.testing.case import Case, OfInputs
 from backprop.testing.kit import LAWS
 from backprop.testing.report import BROKEN, LawReport
 
@@ -89,7 +90,7 @@ def alone(bug: Bug, correct: bool = False) -> str:
     x = bug.x()
     made = bug.make_correct() if correct else bug.make()
     if bug.y_true is not None:
-        made = OfOneInput(made, Case(lambda: made, x, y_true=bug.y_true()))
+        made = OfInputs(made, Case(lambda: made, x, y_true=bug.y_true()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -108,7 +109,7 @@ def broken_laws(
     seed: int = 0,
 ) -> tuple[str, ...]:
     """The laws that a bug breaks; with `first`, the first one alone."""
-    names = [law.__name__ for law in LAWS["v1"]] if laws is None else list(laws)
+    names = [law.__name__ for law in LAWS["v2"]] if laws is None else list(laws)
     names = [name for name in names if name not in bug.spared]
     found: list[str] = []
     for chosen in [[name] for name in names] if first else [names]:
@@ -154,7 +155,7 @@ class Reference:
     def __call__(self, x: Any, layer: Any, training: Any) -> Any:
         arguments = {name: getattr(layer, name) for name in self.bug.varies}
         correct = self.bug.make_correct(**arguments)
-        correct.dtype = x.dtype
+        correct.dtype = x.dtype if x.dtype.kind == "f" else layer.dtype
         correct.build((None, *x.shape[1:]))
         correct.set_weights(layer.get_weights())
         y, _ = correct.forward(x, Context(training))
@@ -197,6 +198,10 @@ def drawn_for(bug: Bug) -> Any:
         return pairs(*bug.pair, weighted=False, **options).map(tied)
     if bug.inputs == "labels":
         return label_sequences(**options)
+    if bug.inputs == "two":
+        return (axes("batch", "n", **options),) * 2
+    if bug.inputs == "attended":
+        return axes("batch", "t", "n"), axes("batch", "s", "k"), axes("batch", "s", "n")
     if bug.inputs == "tokens":
         return tokens(5, **options)
     return pairs(*bug.pair, **options)
@@ -269,7 +274,7 @@ def summary(findings: list[Finding]) -> str:
     breaks = Counter(law for f in wrong for law in f.laws)
     only = Counter(f.laws[0] for f in wrong if len(f.laws) == 1)
     lines += ["", f"{'law':46} breaks it  alone"]
-    for law in LAWS["v1"]:
+    for law in LAWS["v2"]:
         name = law.__name__
         lines.append(f"{name:46} {breaks[name]:9} {only[name]:6}")
     lost = [f.name for f in findings if not f.good]

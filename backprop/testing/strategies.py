@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,102 @@ def shapes(
         )
     sides = st.lists(st.integers(min_side, max_side), min_size=min_dims, max_size=max_dims)
     return st.builds(lambda n, sizes: (n, *sizes), between(batch), sides)
+
+
+def axes(
+    *names: str | int | EllipsisType,
+    min_side: int = 1,
+    max_side: int = 4,
+    batch: int | tuple[int, int] = (1, 4),
+) -> Strategy[tuple[int, ...]]:
+    """Shapes whose axes have names: those of one name are equally long in all inputs of a case.
+
+    Parameters
+    ----------
+    *names : str, int or ...
+        The batch first, such as ``axes("batch", "time", "n")``. A number is a length. ``...``
+        stands for up to two further axes, which are the same in all inputs.
+    min_side, max_side : int
+        How long each is, but for the batch. Defaults: 1 and 4; alike for all axes of one name.
+    batch : int or pair of int, default (1, 4)
+        How many rows: a number, or the least and the most.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from backprop.testing import axes, together
+    >>> both = together(axes("batch", "time", "n"), axes("batch", "n", 2))
+    >>> find(both, lambda shapes: shapes[0][2] > 1)
+    ((1, 1, 2), (1, 2, 2))
+    >>> a, b = find(together(axes("batch", ...), axes("batch", ...)), lambda shapes: True)
+    >>> a == b
+    True
+    """
+    sides = st.integers(min_side, max_side)
+    parts: list[Strategy[tuple[int, ...]]] = []
+    for i, name in enumerate(names):
+        if isinstance(name, int):
+            parts.append(st.just((name,)))
+        elif name is ...:
+            parts.append(shared(name, st.lists(sides, max_size=2).map(tuple)))
+        else:
+            one = between(batch) if i == 0 else sides
+            parts.append(shared(name, one.map(lambda n: (n,))))
+    return st.tuples(*parts).map(lambda found: sum(found, ()))
+
+
+def shared(name: Any, strategy: Strategy[Any]) -> Strategy[Any]:
+    """One draw for all of a name in a case."""
+    return st.shared(strategy, key=("axis", name))
+
+
+class Several(tuple):
+    """What was drawn for each of several inputs."""
+
+
+@st.composite
+def together(draw: Any, *inputs: Any) -> Several:
+    """The inputs of a layer that takes several, with one number of rows: what a tuple of strategies
+    stands for.
+
+    Parameters
+    ----------
+    *inputs : strategy, list, array or None
+        One for each input, as for a layer of one; None is one that is not given. The first says how
+        many rows there are: those of the others are repeated, or left off, to as many.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from backprop.testing import shapes, together
+    >>> a, b = find(together(shapes(1, 1), shapes(2, 2)), lambda drawn: drawn[0][0] == 3)
+    >>> a, b
+    ((3, 1), (3, 1, 1))
+    """
+    found = [None if one is None else draw(as_strategy(one)) for one in inputs]
+    n = rows_of(found[0])
+    return Several([None if one is None else with_rows(one, n) for one in found])
+
+
+def rows_of(drawn: Any) -> int:
+    """How many rows a shape, an array or a pair of array and mask has."""
+    if is_shape(drawn):
+        return drawn[0]
+    return len(drawn[0]) if isinstance(drawn, tuple) else len(drawn)
+
+
+def with_rows(drawn: Any, n: int) -> Any:
+    """The same with n rows."""
+    if is_shape(drawn):
+        return (n, *drawn[1:])
+    if isinstance(drawn, tuple):
+        return tuple([None if a is None else with_rows(a, n) for a in drawn])
+    a = np.asarray(drawn)
+    return a if len(a) == n else a[np.arange(n) % len(a)]
+
+
+def is_shape(given: Any) -> bool:
+    return isinstance(given, tuple) and all(isinstance(n, int | np.integer) for n in given)
 
 
 @st.composite
@@ -446,9 +543,12 @@ def weights_and_masks(draw: Any, shape: tuple[int, ...], seed: int) -> tuple[Any
 
 
 def as_strategy(inputs: Any) -> Strategy[Any]:
-    """A strategy, a list of inputs, or one input → a strategy of inputs."""
+    """A strategy, a list of inputs, a tuple of strategies for several inputs, or one input → a
+    strategy of inputs."""
     if isinstance(inputs, Strategy):
         return inputs
+    if isinstance(inputs, tuple) and any(isinstance(one, Strategy) for one in inputs):
+        return together(*inputs)
     return st.sampled_from(inputs) if isinstance(inputs, list) else st.just(inputs)
 
 

@@ -42,7 +42,12 @@ from backprop.training.tracking import MetricSet
 
 STEPS = 8
 PADDING = {"front": (0, 3), "middle": (3, 5), "end": (5, 8)}
-NEVER_MASKED = {"Embedding": "takes numbers of tokens", "InputLayer": "computes nothing"}
+CELLS = ("GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells")
+NEVER_MASKED = {
+    "Embedding": "takes numbers of tokens",
+    "InputLayer": "computes nothing",
+    **dict.fromkeys(CELLS, "is one step, and RNN passes masked ones over"),
+}
 SEQUENCE = (3, STEPS, 6)
 
 # what a layer of the registry is not tried with by itself: other arguments, and layers in layers
@@ -69,6 +74,12 @@ MORE = {
     "LSTM, backwards": lambda: LSTM(4, return_sequences=True, go_backwards=True),
     "SimpleRNN, zeros": lambda: layers.SimpleRNN(
         4, return_sequences=True, zero_output_for_mask=True
+    ),
+    "RNN of a stack, backwards": lambda: layers.RNN(
+        [layers.LSTMCell(3), layers.GRUCell(2)], return_sequences=True, go_backwards=True
+    ),
+    "RNN, zeros": lambda: layers.RNN(
+        layers.SimpleRNNCell(4), return_sequences=True, zero_output_for_mask=True
     ),
     "ConvLSTM1D": lambda: Chain(
         [layers.Reshape((-1, 6, 1)), layers.ConvLSTM1D(2, 2, return_sequences=True)]

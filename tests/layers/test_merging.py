@@ -479,3 +479,11 @@ def test_what_stands_at_masked_steps_moves_no_gradient(layer):
 
     for a, b in zip(short, long, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+def test_branches_joined_along_the_time_say_so_of_their_mask():
+    layer = layers.Parallel([layers.Linear(), layers.Linear()], axis=1)
+    x = numbers((2, 3, 4))[0]
+    layer.build((None, 3, 4))
+
+    np.testing.assert_array_equal(layer.compute_mask(x, LONG), np.concatenate([LONG, LONG], 1))

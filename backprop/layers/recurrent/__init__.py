@@ -3,15 +3,19 @@
 `simple`, `lstm` and `gru` write down one step each, forwards and back; `conv_lstm` has that of
 `lstm`. Behind them:
 
-    time        their arguments, the order of the steps, masks, states kept between batches
+    time        a run through time: the order of the steps, masks, first, last and kept states
+    weights     the arguments and arrays that layers and cells of gates have
     loop        the loop over time, forwards and back, for all of them
     beside      what goes on beside the loop on a second thread
     units       states that are a number for each unit, and `products` of them with the kernels
     images      states that are images, and `convolutions` of them
     inplace     activations within the loop
 
+`cell` says what one step is as a layer of its own, `cells` has those of `simple`, `lstm` and `gru`,
+plain as in a book, `stacked` puts cells one behind the other, and `rnn` repeats any of them.
+
 `bidirectional` and `time_distributed` are containers: a layer in both directions, and any layer at
-every step.
+every step; `sums` adds up the gradients of what runs step by step.
 """
 
 from __future__ import annotations

@@ -13,12 +13,13 @@ from backprop.input_spec import show_shape
 from backprop.layer import Array, Context, Layer
 from backprop.layers.chain import ActivityPenalty
 from backprop.layers.containers import Container, described
+from backprop.layers.merging import Add, Average, Concatenate, Multiply
 from backprop.layers.recurrent.time import FromStates, OverTime, sequence_shape
 from backprop.nest import as_tuple, several, shapes
 from backprop.promises import came_back
 
 DROPS = ("dropout", "recurrent_dropout")  # what may be changed in a direction
-MODES = ("concat", "sum", "ave", "mul", None)
+JOINS = {"concat": Concatenate, "sum": Add, "ave": Average, "mul": Multiply, None: None}
 
 
 class Bidirectional(FromStates, Container):
@@ -98,7 +99,7 @@ class Bidirectional(FromStates, Container):
                     "Bidirectional expects a layer that goes through time, such as LSTM(8), got "
                     f"{given!r}"
                 )
-        one_of(merge_mode, MODES, "Bidirectional", "merge_mode")
+        one_of(merge_mode, tuple(JOINS), "Bidirectional", "merge_mode")
         forward = directed(layer, "forward", layer.go_backwards)
         if backward_layer is None:
             backward_layer = directed(layer, "backward", True)
@@ -120,6 +121,8 @@ class Bidirectional(FromStates, Container):
         super().__init__(**kwargs)
         self.forward_layer, self.backward_layer = forward, backward_layer
         self.merge_mode = merge_mode
+        join = JOINS[merge_mode]
+        self._join = None if join is None else join()
         self.stateful = forward.stateful
         self.return_sequences = forward.return_sequences
         self.return_state = forward.return_state
@@ -169,7 +172,7 @@ class Bidirectional(FromStates, Container):
         return self._outputs(self._joined_shape(f, b), fs, bs)
 
     def _joined_shape(self, f, b):
-        if self.merge_mode is None:
+        if self._join is None:
             return f, b
         concat = self.merge_mode == "concat"
         if f[:-1] != b[:-1] or (f != b and not concat):
@@ -201,9 +204,13 @@ class Bidirectional(FromStates, Container):
         self._tried |= {ctx.training}
         (f, *fs), (b, *bs) = as_tuple(f), as_tuple(b)
         (f_mask, *f_masks), (b_mask, *b_masks) = as_tuple(f_mask), as_tuple(b_mask)
-        masks = (f_mask, b_mask) if self.merge_mode is None else (f_mask,)
-        y = self._outputs(joined(self.merge_mode, f, b), fs, bs)
-        return y, ((f_cache, b_cache), (f, b)), self._outputs(masks, f_masks, b_masks)
+        if self._join is None:
+            y, joined, masks = (f, b), None, (f_mask, b_mask)
+        else:
+            y, joined = self._join.forward((f, b))
+            y, masks = (y,), (f_mask,)
+        cache = (f_cache, b_cache), joined
+        return self._outputs(y, fs, bs), cache, self._outputs(masks, f_masks, b_masks)
 
     def _run(self, i: int, x: Any, ctx: Context) -> tuple[Any, Any, Any]:
         """What one of the directions puts out, the mask of it, and what its way back needs."""
@@ -230,10 +237,12 @@ class Bidirectional(FromStates, Container):
 
     def _reverse(self, dy, cache, call: str) -> list[Any]:
         """What the method `call` of each direction returns for its own part of dy."""
-        caches, outputs = cache
-        count = 2 if self.merge_mode is None else 1
-        first, dstates = as_tuple(dy)[:count], as_tuple(dy)[count:]
-        df, db = parted(self.merge_mode, first, *outputs)
+        caches, joined = cache
+        if self._join is None:
+            df, db, *dstates = dy
+        else:
+            dy, *dstates = as_tuple(dy)
+            df, db = self._join.backward(dy, joined)
         k = self.forward_layer.state_count
         passed = [
             self._run_back(0, df, dstates[:k], caches[0], call),
@@ -242,7 +251,7 @@ class Bidirectional(FromStates, Container):
         self._reversed |= call == Layer.backward.__name__
         return passed
 
-    def _run_back(self, i: int, d: Any, dstates: tuple, cache: Any, call: str) -> Any:
+    def _run_back(self, i: int, d: Any, dstates: list, cache: Any, call: str) -> Any:
         part, penalty = self.parts()[1][i], self._penalties[i]
         cache, penalised, shape = cache
         try:
@@ -263,28 +272,6 @@ class Bidirectional(FromStates, Container):
         """What the layers keep with ``stateful=True``, the forward layer's first; None if
         nothing."""
         return [*(self.forward_layer.states or ()), *(self.backward_layer.states or ())] or None
-
-
-def joined(mode: str | None, f: Array, b: Array) -> tuple[Array, ...]:
-    """y of both directions, the only entry; for None two."""
-    if mode is None:
-        return f, b
-    if mode == "concat":
-        return (np.concatenate([f, b], axis=-1),)
-    y = f * b if mode == "mul" else f + b
-    return (y / 2 if mode == "ave" else y,)
-
-
-def parted(mode: str | None, dy: tuple[Array, ...], f: Array, b: Array) -> tuple[Array, Array]:
-    """df and db."""
-    d = dy[0]
-    if mode is None:
-        return d, dy[1]
-    if mode == "concat":
-        return d[..., : f.shape[-1]], d[..., f.shape[-1] :]
-    if mode == "mul":
-        return d * b, d * f
-    return (d / 2, d / 2) if mode == "ave" else (d, d)
 
 
 def directed(layer: OverTime, prefix: str, backwards: bool) -> OverTime:

@@ -19,8 +19,10 @@ from __future__ import annotations
 
 from backprop.spelling import nearest
 from backprop.testing.bugs import (
+    arithmetic,
     attention,
     augmentation,
+    between,
     containers,
     convolution,
     ctc,
@@ -35,7 +37,9 @@ from backprop.testing.bugs import (
     pooling,
     preprocessing,
     recurrent,
+    recurrent_states,
     resizing,
+    several,
     state,
 )
 from backprop.testing.bugs.bank import INPUTS, KINDS, VERDICTS, Bug, planted_in
@@ -53,10 +57,14 @@ FAMILIES = (
     resizing,
     embedding,
     recurrent,
+    recurrent_states,
     attention,
+    between,
     noise,
     containers,
     merging,
+    arithmetic,
+    several,
     augmentation,
     preprocessing,
     state,

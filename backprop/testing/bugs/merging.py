@@ -33,6 +33,10 @@ class Fork(Parallel):
         super().__init__(branches, "add", **kwargs)
         self._merging = self.merging = merging
 
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.changes_mask = True
+
     def compute_output_shape(self, input_shape):
         return self._merging.compute_output_shape(
             [branch.compute_output_shape(input_shape) for branch in self.branches]

@@ -11,6 +11,7 @@ has a section on each.
     rows        samples do not meet
     state       seeds, modes, and what training does to buffers
     copies      files, a model's vectors, replicas
+    several     several inputs and outputs, and what is added to the loss
 
 Values are compared in float64, and up to a billionth of the largest number, unless a law says
 otherwise: two orders of one sum differ by much less, a mistake by much more.
@@ -39,6 +40,13 @@ from backprop.testing.laws.memory import (
     uninitialised_memory_is_never_read,
 )
 from backprop.testing.laws.rows import rows_are_independent
+from backprop.testing.laws.several import (
+    an_addition_to_the_loss_is_asked_for,
+    an_input_used_twice_gets_the_sum,
+    every_input_counts,
+    outputs_pass_back_what_is_theirs,
+    the_order_of_inputs_counts,
+)
 from backprop.testing.laws.shapes import (
     a_batch_of_one_and_of_none_works,
     a_wrong_rank_or_width_raises_a_clear_error,
@@ -57,7 +65,7 @@ from backprop.testing.laws.values import (
     float32_agrees_with_float64,
 )
 
-__all__ = ["V1", "Law", "needs", "why_not"]
+__all__ = ["V1", "V2", "Law", "needs", "why_not"]
 
 V1: tuple[Law, ...] = (
     gradients_match_finite_differences,
@@ -85,4 +93,13 @@ V1: tuple[Law, ...] = (
     survives_copy_pickle_config_and_save,
     parameters_stay_views,
     a_replica_shares_values_and_owns_gradients,
+)
+
+V2: tuple[Law, ...] = (
+    *V1,
+    every_input_counts,
+    the_order_of_inputs_counts,
+    an_input_used_twice_gets_the_sum,
+    outputs_pass_back_what_is_theirs,
+    an_addition_to_the_loss_is_asked_for,
 )

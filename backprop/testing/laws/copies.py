@@ -8,9 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from backprop.layer import Context
-from backprop.models import Sequential
-from backprop.testing.case import Broken, Case, DoesNotApply, Subject, must_agree
-from backprop.testing.probes import DRAW_ALIKE, penalises, twins
+from backprop.testing.case import (
+    Broken,
+    Case,
+    DoesNotApply,
+    Subject,
+    copies,
+    must_agree,
+    named,
+)
+from backprop.testing.probes import DRAW_ALIKE, model_of, penalises, twins
 
 
 def survives_copy_pickle_config_and_save(case: Case) -> None:
@@ -26,14 +33,14 @@ def survives_copy_pickle_config_and_save(case: Case) -> None:
         at = replace(case, training=training)
         subject.rewind()
         found = list(twins(subject, case))
-        wanted = np.array(subject.forward(at, rewind=False)[0])
+        wanted = copies(named("y", subject.forward(at, rewind=False)[0]))
         for how, twin in found:
             if training and how not in DRAW_ALIKE:
                 continue
-            y = np.asarray(Subject(case, np.float32, layer=twin).forward(at, rewind=False)[0])
+            y = Subject(case, np.float32, layer=twin).forward(at, rewind=False)[0]
             must_agree(
-                {"y": y},
-                {"y": wanted},
+                named("y", y),
+                wanted,
                 f"of {how}, in {'training' if training else 'inference'}",
                 1e-6,
             )
@@ -53,8 +60,7 @@ def parameters_stay_views(case: Case) -> None:
     if penalises(subject.layer):
         raise DoesNotApply("in a model the penalty on its activity adds to dx")
     subject.rewind()
-    model = Sequential([copy.deepcopy(subject.layer)], dtype="float64")
-    model.build(case.batch_shape)
+    model = model_of(copy.deepcopy(subject.layer), case, "float64")
     inside = Subject(case, layer=model)
     inside.results()  # what a first pass keeps is stale from here on
     values = model.parameters.values
@@ -62,20 +68,17 @@ def parameters_stay_views(case: Case) -> None:
     new = [p.value.copy() for p in inside.arrays]
     for p, value in zip(subject.arrays, new, strict=True):
         p.value[...] = value
-    wanted = subject.results()
+    y, cache = subject.forward()
+    wanted, dx = copies(named("y", y)), subject.of_inputs(subject.backward(case.dy(y), cache))
+    gradients = np.concatenate([g.ravel() for g in subject.gradients().values()])
     y, cache = inside.forward()
     model.parameters.gradients[:] = np.nan
-    dx = inside.backward(case.dy(y), cache)
-    must_agree(
-        {"y": np.asarray(y)}, {"y": wanted["y"]}, "after the model's vector of values was changed"
-    )
-    gradients = [g.ravel() for name, g in wanted.items() if name not in ("y", "dx")]
-    must_agree(
-        {"dx": np.asarray(dx)}, {k: v for k, v in wanted.items() if k == "dx"}, "inside a model"
-    )
+    found = inside.of_inputs(inside.backward(case.dy(y), cache))
+    must_agree(named("y", y), wanted, "after the model's vector of values was changed")
+    must_agree(dict(zip(dx, found.values(), strict=True)), dx, "inside a model")
     must_agree(
         {"the model's vector of gradients": model.parameters.gradients},
-        {"the model's vector of gradients": np.concatenate(gradients)},
+        {"the model's vector of gradients": gradients},
         "inside a model",
     )
 
@@ -105,16 +108,9 @@ def a_replica_shares_values_and_owns_gradients(case: Case) -> None:
             raise Broken(f"the replica has a {mine.path} of its own, where it is to share it")
     if still is not case:
         return
-    got = {"y": np.asarray(y), "dx": np.asarray(dx)}
-    must_agree(
-        {k: v for k, v in got.items() if k in wanted},
-        {k: v for k, v in wanted.items() if k in got},
-        "of a replica",
-    )
+    got = named("y", y) | subject.of_inputs(dx)
+    must_agree(got, {name: wanted[name] for name in got}, "of a replica")
     subject.poison_gradients(0.0)
     subject.layer.add_gradients(twin)
-    must_agree(
-        subject.gradients(),
-        {k: v for k, v in wanted.items() if k not in got},
-        "added from a replica",
-    )
+    gradients = subject.gradients()
+    must_agree(gradients, {name: wanted[name] for name in gradients}, "added from a replica")

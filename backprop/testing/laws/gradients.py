@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from backprop.gradcheck import gradcheck
+from backprop.layer import Layer
 from backprop.testing.case import (
     Broken,
     Case,
     DoesNotApply,
-    OfOneInput,
+    OfInputs,
+    Results,
     Undecided,
     farthest,
     largest,
@@ -32,15 +35,19 @@ def gradients_match_finite_differences(case: Case) -> None:
     layer is checked beside its kinks, which have a law of their own. Of a `stochastic` one some
     numbers are 0: what was dropped and what was 0 before look alike in y.
     """
-    x, tags = case.x, case.tags
-    if "piecewise" in tags and x.dtype.kind == "f":
-        # off the multiples of 1/2, by a little
-        x = x + 0.02 * (case.rng(3).uniform(0.5, 1.0, x.shape) * (0.5 - np.mod(2 * x, 1)))
-    elif "stochastic" in tags and x.dtype.kind == "f" and x.min(initial=0) < 0 < x.max(initial=0):
-        x = np.where(case.rng(4).random(x.shape) < 0.25, 0, x)
-    certify(case.with_x(x))
-    if "stochastic" in tags and not case.training:
-        certify(replace(case, x=x, training=True))  # where the draws are
+    rng = case.rng(4)
+
+    def with_zeros(x: Array) -> Array:
+        if not x.min(initial=0) < 0 < x.max(initial=0):
+            return x
+        return np.where(rng.random(x.shape) < 0.25, 0, x)
+
+    if "stochastic" in case.tags and "piecewise" not in case.tags:
+        case = case.changed(with_zeros)
+    case = off_kinks(case)
+    certify(case)
+    if "stochastic" in case.tags and not case.training:
+        certify(replace(case, training=True))  # where the draws are
 
 
 @needs(tag="piecewise")
@@ -51,20 +58,37 @@ def slopes_at_kinks_are_subgradients(case: Case) -> None:
     between, but a max-pooling that pays dy to all that tie, or a threshold that is slightly off,
     leaves the interval. `gradcheck` looks at both sides, at multiples of 1/2.
     """
-    if case.x.dtype.kind != "f":
+    if not case.floats:
         raise DoesNotApply("integers have no slope")
-    x = np.round(2 * case.x) / 2
-    if case.x.min(initial=0.0) >= 0 and case.x.max(initial=0.0) <= 1:
-        x = case.x  # rounded, probabilities would reach 0 and 1, where they may not go further
-    certify(case.with_x(x))
+
+    def at_kinks(x: Array) -> Array:
+        if x.min(initial=0.0) >= 0 and x.max(initial=0.0) <= 1:
+            return x  # rounded, probabilities would reach 0 and 1, where they may not go further
+        return np.round(2 * x) / 2
+
+    certify(case.changed(at_kinks))
+
+
+def off_kinks(case: Case) -> Case:
+    """The case beside the kinks of a `piecewise` layer: off the multiples of 1/2, by a little."""
+    rng = case.rng(3)
+
+    def beside(x: Array) -> Array:
+        return x + 0.02 * (rng.uniform(0.5, 1.0, x.shape) * (0.5 - np.mod(2 * x, 1)))
+
+    return case.changed(beside) if "piecewise" in case.tags else case
 
 
 def certify(case: Case) -> None:
     """Raise unless the gradients of a case are right."""
-    if not case.x.size:
+    certified(OfInputs(case.subject().layer, case), case.x, case)
+
+
+def certified(layer: Layer, x: Any, case: Case) -> None:
+    """Raise unless the gradients of a layer that was made for a case are right."""
+    if case.empty:
         raise DoesNotApply("an empty input has no gradients")
-    layer = OfOneInput(case.subject().layer, case)
-    report = gradcheck(layer, case.x, seed=case.seed, training=case.training, lattice=False)
+    report = gradcheck(layer, x, seed=case.seed, training=case.training, lattice=False)
     if report.verdict.lower() == "fail":
         looks, table = getattr(report, "diagnosis", None), str(report)
         raise Broken(f"{table}\nlooks like: {looks}" if looks and looks not in table else table)
@@ -84,18 +108,18 @@ def backward_is_linear_in_dy(case: Case) -> None:
         raise DoesNotApply("the loss' backward takes no upstream gradient")
     y, cache = subject.forward()
 
-    def backward(dy: Array) -> dict[str, Array]:
-        return subject.reversed(subject.backward(dy.astype(np.asarray(y).dtype), cache))
+    def backward(dy: Any) -> Results:
+        return subject.reversed(subject.backward(dy, cache))
 
     u, v = case.dy(y, 7), case.dy(y, 8)
-    rest = backward(np.zeros_like(u))
+    rest = backward(mixed(0.0, u, 0.0, v))
     if not penalises(subject.layer):
         for name, a in rest.items():
             if np.any(a):
                 raise Broken(f"dy = 0 gives {name} with {largest(a):.6g} in it")
     of_u, of_v = backward(u), backward(v)
     for a, b in ((1.0, 2.0**20), (-3.0, 2.0**-20)):
-        got = backward(a * u + b * v)
+        got = backward(mixed(a, u, b, v))
         for name, g in got.items():
             part_u, part_v = a * (of_u[name] - rest[name]), b * (of_v[name] - rest[name])
             scale = (
@@ -103,6 +127,13 @@ def backward_is_linear_in_dy(case: Case) -> None:
             )
             if found := farthest(g - rest[name], part_u + part_v, 1e-10 * scale):
                 raise Broken(f"{name} of {a:g} u + {b:g} v is {found}, as {name} of u and of v say")
+
+
+def mixed(a: float, u: Any, b: float, v: Any) -> Any:
+    """a u + b v, or that of each of several."""
+    if type(u) is not tuple:
+        return np.asarray(a * u + b * v).astype(u.dtype)
+    return tuple([mixed(a, p, b, q) for p, q in zip(u, v, strict=True)])
 
 
 def backward_sets_and_can_be_repeated(case: Case) -> None:

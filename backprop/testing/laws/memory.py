@@ -4,10 +4,12 @@ lie does not matter."""
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from backprop.testing.case import Broken, Case, must_agree
+from backprop.nest import each
+from backprop.testing.case import Broken, Case, copies, must_agree, named
 from backprop.testing.poison import poisoned
 from backprop.testing.probes import LAYOUTS
 
@@ -20,16 +22,16 @@ def inputs_are_untouched(case: Case) -> None:
     Catches `dy *= ...`. The arrays are read-only, so that NumPy raises on the guilty line.
     """
 
-    def locked(a: Array | None) -> Array | None:
-        if a is None:
-            return None
+    def lock(a: Array) -> Array:
         a = a.copy()
         a.flags.writeable = False
         return a
 
+    def locked(a: Any) -> Any:
+        return None if a is None else each(lock, a)
+
     subject = case.subject()
     x = locked(subject.cast(case.x))
-    assert x is not None
     at = replace(
         case,
         x=x,
@@ -39,14 +41,13 @@ def inputs_are_untouched(case: Case) -> None:
     )
     values = [p.value.copy() for p in subject.parameters]
     y, cache = subject.forward(at)
-    dy = case.dy(y)
-    before = dy.copy()
-    dy.flags.writeable = False
+    dy = locked(case.dy(y))
     subject.backward(dy, cache)
     for p, value in zip(subject.parameters, values, strict=True):
         if not np.array_equal(p.value, value, equal_nan=True):
             raise Broken(f"running it changed its parameter {p.path}")
-    must_agree({"dy": dy, "x": x}, {"dy": before, "x": subject.cast(case.x)}, "after the pass", 0.0)
+    before = named("dy", case.dy(y)) | named("x", subject.cast(case.x))
+    must_agree(named("dy", dy) | named("x", x), before, "after the pass", 0.0)
 
 
 def kept_results_never_change(case: Case) -> None:
@@ -58,18 +59,16 @@ def kept_results_never_change(case: Case) -> None:
     subject = case.subject()
     y, cache = subject.forward()
     dx = subject.backward(case.dy(y), cache)
-    kept, copies = (
-        {"y": np.asarray(y), "dx": np.asarray(dx)},
-        {"y": np.array(y), "dx": np.array(dx)},
-    )
+    kept = named("y", y) | named("dx", dx)
+    before = copies(kept)
     other = case.other()
-    for later in (other.take(slice(0, len(case.x))), other):
+    for later in (other.take(slice(0, case.rows)), other):
         y_later, cache_later = subject.forward(later)
         subject.backward(case.dy(y_later, 9), cache_later)
-    must_agree(kept, copies, "after another pass", 0.0)
+    must_agree(kept, before, "after another pass", 0.0)
     for p in subject.arrays:
         p.value += 1
-    must_agree(kept, copies, "after the parameters were changed", 0.0)
+    must_agree(kept, before, "after the parameters were changed", 0.0)
 
 
 def two_forwards_do_not_interfere(case: Case) -> None:
@@ -85,7 +84,7 @@ def two_forwards_do_not_interfere(case: Case) -> None:
         case = replace(case, training=True)  # what is drawn must not meet either
     wanted = case.subject().results()
     longer = case.other()
-    same = longer.take(slice(0, len(case.x)))
+    same = longer.take(slice(0, case.rows))
     turned = replace(same, training=not case.training, mask=None)
     for other, how, in_order in (
         (same, "of the same shape", True),
@@ -104,7 +103,7 @@ def two_forwards_do_not_interfere(case: Case) -> None:
         for which, result, its, kept, right in passes if in_order else reversed(passes):
             got = subject.reversed(subject.backward(its.dy(result), kept))
             when = f"in the {which} of two passes, the second {how}"
-            must_agree({"y": np.asarray(result), **got}, right, when)
+            must_agree(named("y", result) | got, right, when)
 
 
 def uninitialised_memory_is_never_read(case: Case) -> None:
@@ -120,7 +119,7 @@ def uninitialised_memory_is_never_read(case: Case) -> None:
         with np.errstate(all="ignore"), poisoned(value, modules):
             y, cache = subject.forward()
             dx = subject.backward(case.dy(y), cache)
-        got = {"y": np.array(y), **subject.reversed(dx)}
+        got = copies(named("y", y)) | subject.reversed(dx)
         must_agree(got, wanted, f"where np.empty is full of {value:g}")
 
 
@@ -134,15 +133,16 @@ def memory_layout_does_not_matter(case: Case) -> None:
     x = subject.cast(case.x)
     y, cache = subject.forward()
     dy = case.dy(y)
-    wanted = {"y": np.array(y), **subject.reversed(subject.backward(dy, cache))}
+    wanted = copies(named("y", y)) | subject.reversed(subject.backward(dy, cache))
     for name, layout in LAYOUTS.items():
-        at = replace(case, x=layout(x), y_true=None if case.y_true is None else layout(case.y_true))
+        y_true = None if case.y_true is None else layout(case.y_true)
+        at = replace(case, x=each(layout, x), y_true=y_true)
         y, cache = subject.forward(at)
-        got = {"y": np.array(y), **subject.reversed(subject.backward(layout(dy), cache))}
-        must_agree(got, wanted, f"with x and dy {name}")
-    one = np.broadcast_to(dy.dtype.type(0.75), dy.shape)
+        dx = subject.backward(each(layout, dy), cache)
+        must_agree(copies(named("y", y)) | subject.reversed(dx), wanted, f"with x and dy {name}")
+    one = each(lambda d: np.broadcast_to(d.dtype.type(0.75), d.shape), dy)
     _, cache = subject.forward()
-    wanted = subject.reversed(subject.backward(one.copy(), cache))
+    wanted = subject.reversed(subject.backward(each(np.copy, one), cache))
     must_agree(
         subject.reversed(subject.backward(one, cache)),
         wanted,

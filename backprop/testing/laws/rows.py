@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from backprop.testing.case import Broken, Case, DoesNotApply, Subject, must_agree
+from backprop.nest import as_tuple, each
+from backprop.testing.case import (
+    Broken,
+    Case,
+    DoesNotApply,
+    Results,
+    Subject,
+    copies,
+    must_agree,
+    named,
+)
 from backprop.testing.laws.law import needs
 from backprop.testing.probes import penalises
+
+Array = np.ndarray
 
 
 @needs(couples_rows="rows may depend on each other")
@@ -17,7 +29,7 @@ def rows_are_independent(case: Case) -> None:
     other. A layer that couples its rows on purpose, such as batch normalization, says so by the tag
     `couples_rows`.
     """
-    n = len(case.x)
+    n = case.rows
     if "stateful" in case.tags and n < 2:
         raise DoesNotApply("one row")
     subject = case.subject()
@@ -27,32 +39,45 @@ def rows_are_independent(case: Case) -> None:
         loss_rows(subject, case)
         return
     y, cache = subject.forward()
-    y = np.array(y)
-    dy = case.dy(y)
-    last = np.arange(n) == n - 1
-    if case.x.dtype.kind == "f" and n > 1:
-        moved = case.x.copy()
-        moved[-1] = 0.75 * moved[-1] + 0.25 * case.x.mean()
-        there = np.asarray(subject.forward(case.with_x(moved))[0])
-        must_agree({"y": there[~last]}, {"y": y[~last]}, "when another row of x changes")
-        lone = dy.copy()
-        lone[~last] = 0
-        dx = np.asarray(subject.backward(lone, cache))
-        if np.any(dx[~last]):
+    dy, y = case.dy(y), copies(named("y", y))
+    rest = slice(0, n - 1)
+
+    def without_last(results: Results) -> Results:
+        return {name: a[rest] for name, a in results.items()}
+
+    if case.floats and n > 1:
+        moved = case.changed(with_another_last_row)
+        there = named("y", subject.forward(moved)[0])
+        must_agree(without_last(there), without_last(y), "when another row of x changes")
+        lone = each(np.copy, dy)
+        for d in as_tuple(lone):
+            d[rest] = 0
+        dx = subject.of_inputs(subject.backward(lone, cache))
+        if any(np.any(d) for d in without_last(dx).values()):
             raise Broken("dy of one row gives dx in others")
     if ("stochastic" in case.tags and case.training) or "stateful" in case.tags:
         return  # a row on its own draws other numbers, or has another state
-    whole = subject.reversed(subject.backward(dy, cache)) | {"y": y}
+    by_row = y | copies(subject.of_inputs(subject.backward(dy, cache)))
+    whole = subject.gradients()
     parts = []
     for i in range(n):
-        y_i, cache_i = subject.forward(case.take(slice(i, i + 1)))
-        got = subject.reversed(subject.backward(dy[i : i + 1], cache_i)) | {"y": np.asarray(y_i)}
-        same = {name: whole[name][i : i + 1] for name in ("y", "dx") if name in whole}
-        must_agree({name: got[name] for name in same}, same, f"of row {i} on its own")
-        parts.append(got)
-    for name in parts[0].keys() - {"y", "dx"}:
-        total = {name: np.sum([part[name] for part in parts], axis=0)}
-        must_agree({name: whole[name]}, total, "of all rows, compared with the sum over rows,")
+        row = slice(i, i + 1)
+        y_i, cache_i = subject.forward(case.take(row))
+        dx_i = subject.backward(each(lambda d, row=row: d[row], dy), cache_i)
+        must_agree(
+            named("y", y_i) | subject.of_inputs(dx_i),
+            {name: a[row] for name, a in by_row.items()},
+            f"of row {i} on its own",
+        )
+        parts.append(subject.gradients())
+    total = {name: np.sum([part[name] for part in parts], axis=0) for name in whole}
+    must_agree(whole, total, "of all rows, compared with the sum over rows,")
+
+
+def with_another_last_row(x: Array) -> Array:
+    moved = x.copy()
+    moved[-1] = 0.75 * moved[-1] + 0.25 * x.mean()
+    return moved
 
 
 def loss_rows(subject: Subject, case: Case) -> None:
@@ -64,7 +89,7 @@ def loss_rows(subject: Subject, case: Case) -> None:
         raise DoesNotApply("the weights of all rows divide each")
     if mean and getattr(subject.layer, "ignore_class", None) is not None:
         raise DoesNotApply("the number of labels that count divides each row")
-    n = len(case.x)
+    n = case.rows
     value, cache = subject.forward()
     whole = subject.backward(np.ones_like(value), cache)
     total = 0.0

@@ -3,6 +3,7 @@ not fit."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,20 @@ import numpy as np
 
 from backprop.input_spec import show_shape
 from backprop.layer import PREDICT, Context
+from backprop.layers import Graph
 from backprop.layers.chain import Chain
-from backprop.testing.case import Broken, Case, DoesNotApply, Subject, largest
-from backprop.testing.probes import fits, names, wrong_inputs
+from backprop.nest import as_tuple, each_shape, several, shapes
+from backprop.testing.case import (
+    Broken,
+    Case,
+    DoesNotApply,
+    Subject,
+    largest,
+    named,
+    parts,
+    present,
+)
+from backprop.testing.probes import fits, graph_of, names, wrong_inputs
 
 Array = np.ndarray
 
@@ -31,32 +43,52 @@ def shape_and_dtype_are_as_declared(case: Case) -> None:
             y, cache = subject.forward(at)
             mode = f"given {dtype.__name__} in {'training' if training else 'inference'}"
             if not case.is_loss:
-                declared = tuple(subject.layer.compute_output_shape((None, *case.x.shape[1:])))
-                if not fits(np.shape(y), declared):
-                    raise Broken(
-                        f"{mode}, y has shape {np.shape(y)} where compute_output_shape says "
-                        f"{show_shape(declared)}"
-                    )
-                check_mask_shape(subject, at, np.shape(y), mode)
+                declared = subject.layer.compute_output_shape(case.sample_shape)
+                if found := misfit(y, declared):
+                    raise Broken("{}, {} where compute_output_shape says {}".format(mode, *found))
+                check_mask_shape(subject, at, shapes(y), mode)
             elif np.shape(y) and getattr(subject.layer, "reduction", None) not in ("none", None):
                 raise Broken(f"{mode}, the value has shape {np.shape(y)} where it is one number")
-            must_be(y, dtype, "y", mode)
+            for name, a in parts("y", y).items():
+                must_be(a, dtype, name, mode)
             dx = subject.backward(case.dy(y), cache)
-            if case.x.dtype.kind == "f":
-                must_be(dx, dtype, "dx", mode)
-            if np.shape(dx) != case.x.shape:
-                raise Broken(f"{mode}, dx has shape {np.shape(dx)} where x has {case.x.shape}")
+            for name, a in subject.of_inputs(dx).items():
+                must_be(a, dtype, name, mode)
+            must_be_of_shape(dx, case.x, f"{mode},")
             for p in subject.arrays:
                 must_be(p.value, dtype, p.path, mode)
             if dtype is np.float64 and not (training and "stochastic" in case.tags):
                 found = subject.reversed(dx)
-                if not rounded_to_float32(case.x):
-                    found["y"] = np.asarray(y)
+                if not any(map(rounded_to_float32, case.floats)):
+                    found |= named("y", y)
                 # what is left of a cancellation has few digits, and is next to nothing
                 least = 1e-9 * max((largest(a) for a in found.values()), default=0.0)
                 for name, a in found.items():
                     if largest(a) > least and rounded_to_float32(a):
                         raise Broken(f"{mode}, {name} has no more digits than float32")
+
+
+def misfit(y: Any, declared: Any, rows: int | None = None) -> tuple[str, Any] | None:
+    """What y is and what was declared, where they differ: of an output, or of their number."""
+    wanted = tuple(declared) if several(declared) else (declared,)
+    got = parts("y", y)
+    if len(got) != len(wanted):
+        return f"there are {len(got)} outputs", len(wanted)
+    for (name, a), shape in zip(got.items(), wanted, strict=True):
+        shape = tuple(shape) if rows is None else (rows, *shape[1:])
+        if not fits(np.shape(a), shape):
+            return f"{name} has shape {np.shape(a)}", show_shape(shape)
+    return None
+
+
+def must_be_of_shape(dx: Any, x: Any, where: str) -> None:
+    """Raise unless dx has the shape of x, or each the shape of its input."""
+    wanted = parts("x", x)
+    for name, d in parts("dx", dx).items():
+        of = name.removeprefix("d")
+        if np.shape(d) != np.shape(wanted[of]):
+            shape = np.shape(wanted[of])
+            raise Broken(f"{where} {name} has shape {np.shape(d)} where {of} has {shape}")
 
 
 def must_be(a: Any, dtype: type, name: str, mode: str) -> None:
@@ -72,10 +104,12 @@ def rounded_to_float32(a: Array) -> bool:
     return bool((single == a).all() and (single.view(np.uint32) & 0xFF).any())
 
 
-def check_mask_shape(subject: Subject, case: Case, shape: tuple, mode: str) -> None:
+def check_mask_shape(subject: Subject, case: Case, shape: Any, mode: str) -> None:
     mask = subject.layer.compute_mask(subject.cast(case.x), case.mask)
-    if mask is not None and np.shape(mask) != shape[: np.ndim(mask)]:
-        raise Broken(f"{mode}, compute_mask gives shape {np.shape(mask)} for y of {shape}")
+    found = mask if type(mask) is tuple else (mask,)
+    for m, of in zip(found, shape if several(shape) else (shape,), strict=False):
+        if m is not None and np.shape(m) != of[: np.ndim(m)]:
+            raise Broken(f"{mode}, compute_mask gives shape {np.shape(m)} for y of {of}")
 
 
 def a_batch_of_one_and_of_none_works(case: Case) -> None:
@@ -93,12 +127,11 @@ def a_batch_of_one_and_of_none_works(case: Case) -> None:
         y, cache = subject.forward(small)
         dx = subject.backward(case.dy(y), cache)
         if not case.is_loss:
-            declared = tuple(subject.layer.compute_output_shape((None, *case.x.shape[1:])))
-            if not fits(np.shape(y), (n, *declared[1:])):
-                raise Broken(f"for {n} rows y has shape {np.shape(y)} and not {(n, *declared[1:])}")
-        if np.shape(dx) != small.x.shape:
-            raise Broken(f"for {n} rows dx has shape {np.shape(dx)} and not {small.x.shape}")
-        for name, a in {"y": y, "dx": dx, **subject.gradients()}.items():
+            declared = subject.layer.compute_output_shape(case.sample_shape)
+            if found := misfit(y, declared, n):
+                raise Broken("for {} rows {} and not {}".format(n, *found))
+        must_be_of_shape(dx, small.x, f"for {n} rows")
+        for name, a in (named("y", y) | named("dx", dx) | subject.gradients()).items():
             if not np.isfinite(a).all():
                 raise Broken(f"for {n} rows {name} is not finite")
             if n == 0 and name.startswith("d") and np.any(a):
@@ -120,18 +153,16 @@ def a_wrong_rank_or_width_raises_a_clear_error(case: Case) -> None:
     if case.is_loss:
         wrong_targets(subject, case)
         return
-    chain = Chain([subject.layer], dtype=None)
-    chain.build(case.batch_shape)
-    chain._tried = frozenset({False})  # y is compared with what was declared here
+    run = within_a_model(subject.layer, case)
     x = subject.cast(case.x)
     for what, wrong in wrong_inputs(x):
         subject.rewind()
-        where = (
-            f"built for {show_shape(x.shape[1:])} and given {show_shape(wrong.shape[1:])}, {what},"
-        )
+        where = f"built for {samples(x)} and given {samples(wrong)}, {what},"
         try:
-            chain.check_input(wrong.shape)
-            y = chain.forward(chain.cast(wrong), PREDICT)[0]
+            y = run(wrong)
+            declared = subject.layer.compute_output_shape(
+                each_shape(lambda shape: (None, *shape[1:]), shapes(wrong))
+            )
         except Exception as error:
             if not isinstance(error, ValueError | TypeError):
                 raise Broken(
@@ -143,16 +174,42 @@ def a_wrong_rank_or_width_raises_a_clear_error(case: Case) -> None:
                     f"{where} it raises an error that does not say where: {error}"
                 ) from error
             continue
-        declared = tuple(subject.layer.compute_output_shape((None, *wrong.shape[1:])))
-        if not fits(y.shape, declared):
+        if found := misfit(y, declared):
             raise Broken(
-                f"{where} it raises nothing: y has shape {y.shape}, compute_output_shape says "
-                f"{show_shape(declared)}; set self.input_spec in build"
+                "{} it raises nothing: {}, compute_output_shape says {}; set self.input_spec in "
+                "build".format(where, *found)
             )
         wrong_backward(subject, case, wrong, where)
 
 
-def wrong_backward(subject: Subject, case: Case, wrong: Array, where: str) -> None:
+def samples(x: Any) -> str:
+    """The shape of a sample, or of one of each input."""
+    return ", ".join(show_shape(a.shape[1:]) for a in as_tuple(x) if a is not None)
+
+
+def within_a_model(layer: Any, case: Case) -> Callable[[Any], Any]:
+    """A function from x to y that checks x and says where an error happened, as a model does."""
+    if type(case.x) is tuple:
+        graph = graph_of(Graph, layer, case)
+        graph._tried = frozenset({False})  # y is compared with what was declared here
+
+        def run(x: Any) -> Any:
+            layer.check_input(shapes(x))
+            return graph.forward(graph.cast(present(x, x)), PREDICT)[0]
+
+        return run
+    chain = Chain([layer], dtype=None)
+    chain.build(case.batch_shape)
+    chain._tried = frozenset({False})
+
+    def run_one(x: Any) -> Any:
+        chain.check_input(x.shape)
+        return chain.forward(chain.cast(x), PREDICT)[0]
+
+    return run_one
+
+
+def wrong_backward(subject: Subject, case: Case, wrong: Any, where: str) -> None:
     try:
         y, cache = subject.layer.forward(wrong, Context(False))
         dx = subject.backward(case.dy(y), cache)
@@ -162,8 +219,9 @@ def wrong_backward(subject: Subject, case: Case, wrong: Array, where: str) -> No
                 f"{where} it raises nothing before backward: {error}; set self.input_spec in build"
             ) from error
         return
-    if dx.shape != wrong.shape:
-        raise Broken(f"{where} dx has shape {dx.shape}; set self.input_spec in build")
+    for (name, d), a in zip(parts("dx", dx).items(), as_tuple(wrong), strict=False):
+        if d.shape != a.shape:
+            raise Broken(f"{where} {name} has shape {d.shape}; set self.input_spec in build")
 
 
 def wrong_targets(subject: Subject, case: Case) -> None:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from backprop.testing.case import Broken, Case, DoesNotApply, Results, Subject, must_agree
+from backprop.nest import as_tuple
+from backprop.testing.case import (
+    Broken,
+    Case,
+    DoesNotApply,
+    Results,
+    Subject,
+    copies,
+    must_agree,
+    named,
+)
 from backprop.testing.laws.law import needs
 from backprop.testing.probes import extremes
 
@@ -22,11 +33,11 @@ def inference_is_deterministic(case: Case) -> None:
     batch runs in between.
     """
     subject, case = case.subject(), replace(case, training=False)
-    y = np.array(subject.forward(case)[0])
+    y = copies(named("y", subject.forward(case)[0]))
     states = [g.state for g in subject.generators]
     subject.forward(case.other(), rewind=False)
-    again = np.asarray(subject.forward(case, rewind=False)[0])
-    must_agree({"y": again}, {"y": y}, "the second time", 1e-14)
+    again = named("y", subject.forward(case, rewind=False)[0])
+    must_agree(again, y, "the second time", 1e-14)
     if any(repr(g.state) != repr(s) for g, s in zip(subject.generators, states, strict=True)):
         raise Broken("inference draws from the layer's generator")
 
@@ -43,17 +54,22 @@ def same_seed_same_result(case: Case) -> None:
     for p, q in zip(one.arrays, two.arrays, strict=True):
         must_agree({p.path: q.value}, {p.path: p.value}, "built again after the same seed", 0.0)
     for _ in range(2):
-        y, again = (np.asarray(s.forward(rewind=False)[0]) for s in (one, two))
-        must_agree({"y": again}, {"y": y}, "built again after the same seed", 1e-14)
-    if "stochastic" in case.tags and case.x.size and "stateful" not in case.tags:
-        many = case.take(np.arange(16) % len(case.x))
-        first = np.array(one.forward(many, rewind=False)[0])
+        y, again = (named("y", s.forward(rewind=False)[0]) for s in (one, two))
+        must_agree(again, y, "built again after the same seed", 1e-14)
+    if "stochastic" in case.tags and not case.empty and "stateful" not in case.tags:
+        many = case.take(np.arange(16) % case.rows)
+        first = flat(one.forward(many, rewind=False)[0])
         if not first.any():
             raise DoesNotApply("y is 0, whatever is drawn")
-        if all(np.array_equal(first, one.forward(many, rewind=False)[0]) for _ in range(200)):
+        if all(np.array_equal(first, flat(one.forward(many, rewind=False)[0])) for _ in range(200)):
             raise Broken(
                 "200 passes in training give the same y, where a stochastic layer draws anew"
             )
+
+
+def flat(y: Any) -> Array:
+    """All outputs as one vector."""
+    return np.concatenate([np.ravel(a) for a in as_tuple(y)])
 
 
 # -------------------------------------------------------------------------------- buffers
@@ -123,11 +139,11 @@ def inputs_that_move(case: Case) -> Iterator[Case]:
     yield case
     yield case.other()
     if "stateful" not in case.tags:
-        for row in range(len(case.x)):
+        for row in range(case.rows):
             yield case.take(slice(row, row + 1))
-    if case.x.dtype.kind == "f":
-        for _, x in extremes(case):
-            yield case.with_x(x)
+    if case.floats:
+        for _, there in extremes(case):
+            yield there
 
 
 def moving_a_buffer_changes_no_gradient(case: Case) -> None:
@@ -141,7 +157,7 @@ def moving_a_buffer_changes_no_gradient(case: Case) -> None:
         wanted, subject = with_buffers(case).results(at), case.subject()
         y, cache = subject.forward(at)
         subject.forward(replace(case.other(), training=True), rewind=False)
-        got = {"y": np.asarray(y), **subject.reversed(subject.backward(case.dy(y), cache))}
+        got = named("y", y) | subject.reversed(subject.backward(case.dy(y), cache))
         mode = "training" if training else "inference"
         must_agree(got, wanted, f"in {mode}, after another batch has moved the buffers")
 
@@ -151,7 +167,7 @@ def with_buffers(case: Case) -> Subject:
     subject = case.subject()
     if not subject.buffers:
         raise DoesNotApply("it has no buffers")
-    if not case.x.size:
+    if case.empty:
         raise DoesNotApply("an empty input moves nothing")
     return subject
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from backprop.testing.case import Broken, Case, DoesNotApply, farthest, largest
+from backprop.nest import as_tuple, each
+from backprop.testing.case import Broken, Case, DoesNotApply, farthest, largest, named, parts
 from backprop.testing.laws.law import needs
 from backprop.testing.probes import asked_for, extremes, rounding
 
@@ -29,17 +30,18 @@ def float32_agrees_with_float64(case: Case) -> None:
     narrow, wide = case.subject(np.float32), case.subject()
     if "stochastic" in case.tags:
         case = replace(case, training=False)  # a generator draws other numbers in another dtype
-    if case.x.dtype.kind == "f":
-        case = case.with_x(case.x.astype(np.float32).astype(np.float64))
+    case = case.changed(lambda x: x.astype(np.float32).astype(np.float64))
     narrow.adopt(wide)
     wide.adopt(narrow)
-    dy = case.dy(wide.forward(case)[0]).astype(np.float32)
-    wanted = wide.results(case, dy.astype(np.float64))
+    dy = each(lambda d: d.astype(np.float32), case.dy(wide.forward(case)[0]))
+    wanted = wide.results(case, each(lambda d: d.astype(np.float64), dy))
     got = narrow.results(case, dy)
     scatter = rounding(narrow, case, dy, got)
+    given = max(largest(a) for a in as_tuple(case.x) if a is not None)
+    upstream = max(map(largest, as_tuple(dy)))
     for name, w in wanted.items():
         # what is small because large numbers cancelled in it is as inexact as they are
-        terms = largest(case.x) if name == "y" else largest(dy)
+        terms = given if name.startswith("y") else upstream
         allowed = EPS32 * (ULPS * largest(w) + 8 * terms) + 8 * scatter[name]
         if found := farthest(got[name], w, allowed):
             unit = EPS32 * max(largest(w), 1e-30)
@@ -61,16 +63,15 @@ def agrees_with_the_reference(case: Case) -> None:
     then beats every one of them.
     """
     compare_with_reference(case)
-    x = case.x
-    if x.dtype.kind == "f" and (x < 0).any() and (x > 0).any():
-        compare_with_reference(case.with_x(-np.abs(x)))
+    if any((x < 0).any() and (x > 0).any() for x in case.floats):
+        compare_with_reference(case.changed(lambda x: -np.abs(x)))
 
 
 def compare_with_reference(case: Case) -> None:
     assert case.reference is not None
     subject = case.subject()
     known: dict[str, Any] = {p.name: p.value.copy() for p in subject.arrays}
-    y = np.array(subject.forward()[0])
+    y = each(np.array, subject.forward()[0])
     left = {p.name: p.value.copy() for p in subject.buffers}
     known |= dict(case.config)
     known |= {
@@ -81,11 +82,15 @@ def compare_with_reference(case: Case) -> None:
     }
     x = subject.cast(case.x)
     subject.rewind()
-    given = [case.y_true, x] if case.is_loss else [x]
+    given = [case.y_true, x] if case.is_loss else list(as_tuple(x))
     answer = case.reference(*given, **asked_for(case.reference, len(given), known))
     pair = isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], dict)
     wanted, buffers = answer if pair else (answer, {})
-    must_be_as_the_reference_says("y", y, wanted)
+    said = parts("y", tuple(wanted) if type(y) is tuple else wanted)
+    for name, a in parts("y", y).items():
+        if name not in said:
+            raise Broken(f"there is a {name}, and the reference returns {len(said)} outputs")
+        must_be_as_the_reference_says(name, a, said[name])
     for name, value in buffers.items():
         if name not in left:
             raise TypeError(
@@ -110,14 +115,13 @@ def extreme_input_gives_finite_results(case: Case) -> None:
     Catches exp that overflows, 0 / 0 of a norm or a variance, log 0, and infinity times 0 in a
     backward pass. Numbers in [0, 1] are taken for probabilities, and positive ones stay so.
     """
-    if case.x.dtype.kind != "f" or not case.x.size:
+    if not case.floats or case.empty:
         raise DoesNotApply("there are no numbers to be extreme")
     subject = case.subject(np.float32)
-    for what, x in extremes(case):
-        there = case.with_x(x)
+    for what, there in extremes(case):
         y, cache = subject.forward(there)
-        dx = subject.backward(case.dy(y), cache)
-        for name, a in {"y": y, "dx": dx, **subject.gradients()}.items():
+        dx = subject.of_inputs(subject.backward(case.dy(y), cache))
+        for name, a in (named("y", y) | dx | subject.gradients()).items():
             if not np.isfinite(a).all():
                 wrong = np.asarray(a)[~np.isfinite(a)].flat[0]
                 raise Broken(f"where x is {what}, {name} holds {wrong}, in float32")
