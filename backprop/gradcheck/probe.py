@@ -160,8 +160,9 @@ class Probe:
                     f"{subject!r} has no loss for y: compile it, or check it on x alone"
                 )
             self.loss = copy.deepcopy(trainer.loss) if trainer and y is not None else None
-            if self.loss is not None:
-                self.y = np.asarray(y)
+            if trainer and self.loss is not None:
+                outputs = trainer.reader.outputs
+                self.y = each(np.asarray, outputs.in_order(y, "y", partly=True))
                 self.loss.dtype = None  # that of y_pred
             own = copy.deepcopy(subject, {id(trainer): None})
             shape = each_shape(lambda shape: (None, *shape[1:]), shapes(x))

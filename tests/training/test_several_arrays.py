@@ -8,6 +8,9 @@ import scipy.sparse
 import backprop as bp
 from backprop import layers as L
 from backprop.callbacks import Callback
+from backprop.context import Logits
+from backprop.gradcheck import gradcheck
+from backprop.losses.several import WeightedSum
 
 N = 24
 
@@ -296,28 +299,63 @@ def test_a_softmax_is_fused_where_its_loss_knows_how():
     _, cache = model.trainer._fused.forward(tuple(y), tuple(model.predict(x, verbose=0)))
     dscore, dkind = model.trainer._fused.backward(cache)
 
-    assert type(dkind).__name__ == "Logits"
+    assert type(dkind) is Logits
     assert isinstance(dscore, np.ndarray)
 
 
-@pytest.mark.parametrize("weights", [None, {"score": 0.5, "kind": 2.0}])
-def test_gradients_are_those_of_the_weighted_sum(weights):
-    x, y = rows()
-    model = compiled(two_by_two(), loss_weights=weights)
-    batch = model.trainer.prepare_batch(model.trainer.reader, x, y, None, who="test", training=True)
-    value, _, _ = model.trainer.gradients(*batch)
-    gradients = model.parameters.gradients.copy()
-    values, rng, h = model.parameters.values, np.random.default_rng(3), 1e-2
-    u = rng.normal(size=values.shape).astype("float32")
+OF_GRADIENTS = {
+    "plain": {},
+    "weights": {"loss_weights": {"score": 0.5, "kind": -2.0}},
+    "one loss": {"loss": {"kind": LOSSES["kind"]}},
+    "a sum": {"loss": [bp.losses.MeanSquaredError(reduction="sum"), LOSSES["kind"]]},
+}
 
-    slope = 0.0
-    for sign in (1, -1):
-        values += sign * h * u
-        slope += sign * model.test_on_batch(x, y, return_dict=True)["loss"] / (2 * h)
-        values -= sign * h * u
 
-    assert gradients @ u == pytest.approx(slope, rel=2e-2)
-    assert value == pytest.approx(model.test_on_batch(x, y, return_dict=True)["loss"])
+@pytest.mark.parametrize("case", OF_GRADIENTS)
+def test_gradients_are_those_of_the_weighted_sum(case):
+    x, y = rows(6)
+
+    assert gradcheck(compiled(**OF_GRADIENTS[case]), tuple(x), y)
+
+
+def test_a_forgotten_weight_is_found(monkeypatch):
+    x, y = rows(6)
+    model = compiled(loss_weights=[0.5, 2.0])
+    backward = WeightedSum.backward
+
+    def spoiled(loss, caches):
+        weights, loss.weights = loss.weights, [1.0, 1.0]
+        dy = backward(loss, caches)
+        loss.weights = weights
+        return dy
+
+    monkeypatch.setattr(WeightedSum, "backward", spoiled)
+
+    assert not gradcheck(model, tuple(x), y)
+
+
+def test_masks_go_to_the_output_that_they_are_of():
+    bp.utils.set_random_seed(0)
+    words, user = L.Input((4,), dtype="int32"), L.Input((2,))
+    h = L.LSTM(3, return_sequences=True)(L.Embedding(7, 3, mask_zero=True)(words))
+    tags = L.Dense(3, activation="softmax", name="tags")(h)
+    age = L.Dense(3, activation="softmax", name="age")(user)
+    model = bp.Model([words, user], [tags, age])
+    model.compile("sgd", LOSSES["kind"], metrics=[["accuracy"], ["accuracy"]])
+    x = np.array([[3, 5, 0, 0], [1, 2, 6, 4], [2, 0, 0, 0]])
+    y = np.array([[0, 1, 2, 2], [1, 1, 0, 2], [2, 0, 0, 0]])
+
+    found = model.evaluate([x, np.ones((3, 2))], [y, y[:, 0]], verbose=0, return_dict=True)
+    other = np.where(x == 0, 1 - np.minimum(y, 1), y)
+    again = model.evaluate([x, np.ones((3, 2))], [other, y[:, 0]], verbose=0, return_dict=True)
+    _, dage = model.trainer._fused.backward(
+        model.trainer._fused.forward(
+            (y, y[:, 0]), tuple(model.predict([x, np.ones((3, 2))], verbose=0)), None, (x > 0, None)
+        )[1]
+    )
+
+    assert found == again  # padding counts nowhere
+    assert type(dage) is Logits
 
 
 def test_an_output_that_nobody_trains_leaves_its_layer_alone():
