@@ -71,6 +71,7 @@ class WeightedSum:
         self.names, self.losses, self.weights = names, losses, weights
         self.shorter = shorter or [None] * len(losses)
         self.places = [i for i, loss in enumerate(losses) if loss is not None]
+        self._shortened: dict[tuple[bool, ...], WeightedSum | None] = {}
 
     def __repr__(self) -> str:
         shown = [f"{self.names[i]}: {self.weights[i]:g} {self.losses[i]!r}" for i in self.places]
@@ -122,13 +123,14 @@ class WeightedSum:
     def after_softmax(self, ends: tuple[bool, ...]) -> WeightedSum | None:
         """This loss of outputs some of which end in a softmax. None where it knows no shorter way
         than through the derivative of each of them."""
-        shorter = [
-            loss.after_softmax() if end and loss is not None else None
-            for loss, end in zip(self.losses, ends, strict=True)
-        ]
-        if not any(shorter):
-            return None
-        return WeightedSum(self.names, self.losses, self.weights, shorter)
+        if ends not in self._shortened:
+            shorter = [
+                loss.after_softmax() if end and loss is not None else None
+                for loss, end in zip(self.losses, ends, strict=True)
+            ]
+            found = WeightedSum(self.names, self.losses, self.weights, shorter)
+            self._shortened[ends] = found if any(shorter) else None
+        return self._shortened[ends]
 
     def check(self, y_true: tuple, output_shape: tuple) -> None:
         """Raise unless the targets suit their losses and the model's outputs."""

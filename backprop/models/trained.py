@@ -203,8 +203,9 @@ class Trained:
 
         For subclasses: `fit` calls it only where it is overridden. An override changes the data and
         ends in ``super().train_step(data)``, or writes the step itself: ``self.trainer.gradients(x,
-        y, sample_weight)`` returns (loss, y_pred, mask) and sets ``self.parameters.gradients``,
-        ``self.optimizer.step(self.parameters)`` moves the weights.
+        y, sample_weight)`` returns (loss, y_pred, mask), of several outputs tuples in their order,
+        and sets ``self.parameters.gradients``, ``self.optimizer.step(self.parameters)`` moves the
+        weights.
 
         Parameters
         ----------

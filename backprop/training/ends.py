@@ -85,7 +85,10 @@ class Ends:
 
     def in_order(self, given: Any, what: str, partly: bool = False) -> Any:
         """Several values as a tuple, which they may be already; the one by itself."""
-        if not self.several or given is None or type(given) is tuple:
+        if not self.several or given is None:
+            return given
+        ready = type(given) is tuple and len(given) == len(self.names)
+        if ready and not any(map(is_nest, given)):
             return given
         return tuple(self.ordered(given, what, partly))
 

@@ -113,10 +113,7 @@ class Steps(Prepared):
         self.metrics.build(shapes(y), shapes(y_pred))
         self.metrics.update(y, y_pred, sample_weight, mask)
         # no loss was added up where a model has a whole step of its own, which reports its own
-        if self._loss_rows:
-            return self.results()
-        losses = {metric.name for metric in self.metrics.losses}
-        return {name: v for name, v in self.metrics.results().items() if name not in losses}
+        return self.results() if self._loss_rows else self.metrics.results(losses=False)
 
     def default_loss(self, y: Any, y_pred: Any, sample_weight: Any) -> float:
         """The loss of predictions; see `Sequential.compute_loss`."""

@@ -61,8 +61,10 @@ class Metrics:
         for metric in self._all():
             metric.reset_state()
 
-    def results(self) -> dict[str, Any]:
-        found = {name: metric.result() for name, metric, _ in self.items}
+    def results(self, losses: bool = True) -> dict[str, Any]:
+        """What has been found so far; the means of several losses too, unless told otherwise."""
+        left_out = () if losses else self.losses
+        found = {name: metric.result() for name, metric, _ in self.items if metric not in left_out}
         return found | {metric.name: metric.result() for metric in self.own}
 
     def names(self) -> list[str]:

@@ -707,6 +707,40 @@ def test_steps_of_a_subclass_are_given_data_as_the_model_was_drawn():
     assert kinds[-1] == ["place", "user"]
 
 
+@pytest.mark.parametrize("kind", [list, dict])
+def test_a_whole_step_of_ones_own_takes_data_as_they_were_drawn(kind):
+    class Whole(bp.Model):
+        def train_step(self, data):
+            x, y, w = bp.utils.unpack_x_y_sample_weight(data)
+            loss, y_pred, _ = self.trainer.gradients(x, y, w)
+            self.optimizer.step(self.parameters)
+            return {"loss": loss, **self.compute_metrics(x, y, y_pred, w)}
+
+    x, y = by_name(*rows()) if kind is dict else rows()
+    w = np.linspace(0, 1, N)
+    drawn = two_by_two(kind, kind)
+    model = compiled(Whole(drawn.input, drawn.output), metrics={"kind": "accuracy"})
+    plain = compiled(two_by_two(kind, kind), metrics={"kind": "accuracy"})
+
+    found = model.fit(x, y, sample_weight=w, verbose=0, batch_size=N, epochs=2).history
+    expected = plain.fit(x, y, sample_weight=w, verbose=0, batch_size=N, epochs=2).history
+
+    assert found == {name: expected[name] for name in ("kind_accuracy", "loss")}
+    assert_same(weights_by_layer(model), weights_by_layer(plain))
+
+
+def test_nested_tuples_reach_the_gradients_as_they_were_drawn():
+    a, b, c = (L.Input((2,)) for _ in "abc")
+    model = bp.Model((a, (b, c)), (L.Dense(1)(a), L.Dense(1)(L.Concatenate()([b, c]))))
+    model.compile("sgd", "mse")
+    one = np.ones((4, 2), "float32")
+
+    value, y_pred, _ = model.trainer.gradients((one, (one, one)), (one[:, :1], one[:, :1]))
+
+    assert [p.shape for p in y_pred] == [(4, 1), (4, 1)]
+    assert value == pytest.approx(sum(value.parts))
+
+
 def test_a_step_of_ones_own_needs_no_targets():
     class Own(bp.Model):
         def train_step(self, data):
