@@ -1,5 +1,7 @@
 """Models of several inputs and outputs: what `compile`, `fit`, `evaluate` and `predict` take."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,9 @@ from backprop import layers as L
 from backprop.callbacks import Callback
 from backprop.context import Logits
 from backprop.gradcheck import gradcheck
+from backprop.layer import TRAINING
 from backprop.losses.several import WeightedSum
+from backprop.nest import as_tuple, each
 
 N = 24
 
@@ -530,6 +534,30 @@ def test_the_first_that_is_not_finite_is_named():
         pytest.warns(RuntimeWarning, match="the loss Poisson of 'b' is nan"),
     ):
         log.fit(x[0], [y[0], abs(y[0])], verbose=0)
+
+
+def test_a_trace_is_the_pass_step_by_step():
+    x, _ = rows()
+    model = two_by_two()
+    chain = bp.Sequential([L.Input((4,)), L.Dense(3, "tanh"), L.BatchNormalization()])
+
+    for container, given in ((model, (x[0], x[1])), (chain, x[0])):
+        before = container.get_weights()
+        expected, _, _ = copy.deepcopy(container).propagate(given, TRAINING)
+        trace = container.trace(given, TRAINING)
+        steps = []
+        try:
+            while True:
+                steps.append(next(trace))
+        except StopIteration as end:
+            found, mask = end.value
+
+        assert mask is None
+        assert_same(as_tuple(found), as_tuple(expected))
+        assert [container.parts()[1][i].name for i, _, _ in steps] == [s.name for _, s, _ in steps]
+        shapes = container.shapes_within(each(lambda a: (None, *a.shape[1:]), given))
+        assert {(None, *y.shape[1:]) for _, _, y in steps} <= set(shapes)
+        assert_same(container.get_weights(), before)
 
 
 def test_callbacks_go_by_the_names_of_the_outputs(tmp_path):
