@@ -232,7 +232,7 @@ class Trained:
         """y for a batch ``(x,)`` of `predict` or `predict_on_batch`; for subclasses, as
         `train_step`."""
         x, _, _ = unpack_x_y_sample_weight(data)
-        return (self.trainer or Trainer(self)).forward_batch(x)
+        return (self.trainer or Trainer(self)).default_prediction(x)
 
     @hook
     def compute_loss(

@@ -16,7 +16,7 @@ import numpy as np
 
 from backprop.layer import Array
 from backprop.losses.several import Total
-from backprop.nest import each, row_count, shapes
+from backprop.nest import as_one, each, row_count, shapes
 from backprop.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from backprop.training.hooks import accepts, hooks_of, read_logs, refuse
 from backprop.training.prepare import Prepared
@@ -125,6 +125,10 @@ class Steps(Prepared):
         penalties = sum(self.model.losses) if self._in_hand is None else 0.0
         return as_number(value) * self.loss_weight + float(penalties)
 
+    def default_prediction(self, x: Any) -> Any:
+        """y for a batch, as the model was drawn; see `Sequential.predict_step`."""
+        return self.model.arranged(self.forward_batch(x))
+
     @contextmanager
     def _step_in_hand(self, y_pred: Array, mask: Array | None) -> Iterator[None]:
         """While the model computes by itself: whose mask it is that no argument brings."""
@@ -148,8 +152,8 @@ class Steps(Prepared):
 
         def own(x):
             y = model.predict_step((inputs.arranged(x),))
-            if outputs.several:
-                return tuple(outputs.ordered(y, "what predict_step returns"))
+            if outputs.several or isinstance(y, dict):
+                return as_one(outputs.ordered(y, "what predict_step returns"))
             if not isinstance(y, np.ndarray):
                 raise TypeError(
                     f"{type(model).__name__}.predict_step returns an array, got {type(y).__name__}"

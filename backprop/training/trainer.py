@@ -300,7 +300,7 @@ class Trainer(Steps):
         verbose = verbosity(verbose, who)
         data = as_data(self.reader, x, who=who, batch_size=batch_size, targets=False)
         if isinstance(data, ArrayData) and data.n == 0:
-            return self.model.arranged(self.forward_batch(data.x))
+            return self.default_prediction(data.x)
         shape = shapes(data.first()[0])
         self.model.build(any_rows(shape))
         self.model.check_input(shape)
@@ -316,7 +316,7 @@ class Trainer(Steps):
         self._find_hooks()
         if self.owns("predict_step"):
             return self.model.predict_step((x,))
-        return self.model.arranged(self.forward_batch(x))
+        return self.default_prediction(x)
 
     def one_batch(
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, *, training: bool

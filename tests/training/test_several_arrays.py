@@ -509,6 +509,21 @@ def test_a_drawn_model_of_one_output_takes_dicts_by_its_names():
         model.compile("sgd", {"scre": "mse"})
 
 
+def test_one_output_that_was_drawn_in_a_dict_comes_in_one():
+    a = L.Input((4,), name="user")
+    model = bp.Model({"u": a}, {"k": L.Dense(1, name="score")(a)})
+    model.compile("sgd", {"k": "mse"}, metrics={"k": ["mae"]})
+
+    for x in (X[0], {"u": X[0]}, {"user": X[0]}, [X[0]]):
+        for y in (Y[0], {"k": Y[0]}, {"score": Y[0]}, [Y[0]]):
+            assert list(model.fit(x, y, verbose=0).history) == ["loss", "mae"]
+
+    assert model.predict({"u": X[0]}, verbose=0)["k"].shape == (N, 1)
+    assert model.predict_on_batch(X[0]).keys() == {"k"}
+    with pytest.raises(ValueError, match=r"x: .* has 1 input, u, and got 'v'"):
+        model.fit({"v": X[0]}, Y[0])
+
+
 # ------------------------------------------------------------------------------ what is around it
 
 
@@ -710,8 +725,9 @@ def test_steps_of_a_subclass_are_given_data_as_the_model_was_drawn():
             return super().test_step((x, y))
 
         def predict_step(self, data):
-            kinds.append(sorted(data[0]))
-            return super().predict_step(data)
+            y = super().predict_step(data)
+            kinds.append((sorted(data[0]), sorted(y)))
+            return y
 
         def compute_metrics(self, x, y, y_pred, sample_weight=None):
             kinds.append((sorted(x), sorted(y_pred)))
@@ -731,8 +747,8 @@ def test_steps_of_a_subclass_are_given_data_as_the_model_was_drawn():
     assert (["place", "user"], ["kind", "score"]) in kinds
     assert {"loss", "kind_loss", "val_score_loss", "val_kind_accuracy"} <= set(history)
     found = model.predict(named[0], verbose=0)
-    assert sorted(found) == ["kind", "score"]
-    assert kinds[-1] == ["place", "user"]
+    assert sorted(found) == sorted(model.predict_on_batch(named[0])) == ["kind", "score"]
+    assert kinds[-1] == (["place", "user"], ["kind", "score"])
 
 
 @pytest.mark.parametrize("kind", [list, dict])
