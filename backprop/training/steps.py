@@ -152,7 +152,7 @@ class Steps(Prepared):
 
         def own(x):
             y = model.predict_step((inputs.arranged(x),))
-            if outputs.several or isinstance(y, dict):
+            if outputs.several or isinstance(outputs.structure, dict):
                 return as_one(outputs.ordered(y, "what predict_step returns"))
             if not isinstance(y, np.ndarray):
                 raise TypeError(
