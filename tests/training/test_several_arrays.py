@@ -458,7 +458,8 @@ COMPILE_ERRORS = {
     ),
     "metrics that are one name": ({"metrics": "mae"}, "expects metrics to be a list"),
     "too few metrics": ({"metrics": ["mae"]}, "metrics of compile.*got 1"),
-    "an unknown metric": ({"metrics": [["mea"], []]}, "mae"),
+    "an unknown metric": ({"metrics": [["mea"], []]}, "metrics of output 'score': .*'mae'"),
+    "an unknown loss": ({"loss": ["mse", "mze"]}, "loss of output 'kind': unknown loss 'mze'"),
 }
 
 
