@@ -214,7 +214,8 @@ class Graph(Listed):
         return as_one(matched(given, structure, self.input_names, self.name, "input"))
 
     def arranged(self, y):
-        return packed(self._wiring.outputs, as_tuple(y)) if len(self._out) > 1 else y
+        ends = self._wiring.outputs
+        return packed(ends, as_tuple(y)) if len(self._out) > 1 or isinstance(ends, dict) else y
 
     # ------------------------------------------------------------------ what it is
 
