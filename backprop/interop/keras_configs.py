@@ -40,6 +40,7 @@ OURS = {
     "SpectralNormalization": "in inference Keras' does not divide by the norm, so it is another",
     "SubtractFrom": OPERATOR,
     "TransformerBlock": NO_SUCH,
+    "TransformerDecoder": NO_SUCH,
     "WarmUp": NO_SUCH,
 }
 # layers that in Keras take several inputs, always
@@ -49,7 +50,9 @@ TWO_INPUTS = "in Keras it takes two inputs, so it stands in a Model, which calls
 OUR_ARGUMENTS = {
     "CTC": {"zero_infinity"},
     "Cropping1D": {"data_format"},
+    "GroupQueryAttention": {"rotary"},
     "LayerNormalization": {"rms_scaling"},
+    "MultiHeadAttention": {"rotary"},
     **{f"SpatialDropout{d}D": {"activity_regularizer", "trainable"} for d in (1, 2, 3)},
 }
 # what Keras' classes take and ours do not, with the values that change nothing
@@ -82,7 +85,7 @@ def name_in_keras(cls: type) -> str:
     if cls.__name__ == "Chain":
         return "Sequential"
     if cls.__name__ in ("Model", "Graph"):
-        return "Functional"
+        return "Functional"  # whose name is no public one
     if cls.__module__.startswith("backprop.layers.activations"):
         return cls.__name__ if cls.__name__ in ACTIVATION_LAYERS else "Activation"
     return cls.__name__
@@ -230,6 +233,8 @@ def from_keras(value: Any) -> Any:
         if name in GRAPHS:
             return {"class_name": "Model", "module": "models", "config": found}
         return {"class_name": name, "module": module_of(value), "config": found}
+    if name == "Functional":
+        raise ValueError("it describes a graph and not where its inputs are")
     config = {k: from_keras(v) for k, v in config.items() if not is_harmless(k, v)}
     if name == "Sequential":
         shape = config.pop("build_input_shape", None)
