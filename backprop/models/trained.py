@@ -77,7 +77,7 @@ class Trained:
         weighted_metrics : list, or a list or dict of lists, optional
             Given the sample weights.
         run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
-            Of Keras' engines; there is no graph here to compile, so only the defaults (or their
+            Of Keras' engines; there is nothing here to compile, so only the defaults (or their
             equivalents) are taken.
         """
         if steps_per_execution != 1 or jit_compile is True:
