@@ -1503,10 +1503,12 @@ def level(x):
     )
 
 
-def merged(make, f, *tags, counts=(1, 2, 3)):
+PADDED = sequences(steps=3, features=2, masked=True)
+
+
+def merged(make, f, *tags, count=3):
     """Arrays of one shape, of shapes that meet, and sequences with padding."""
-    same = [((SAME,) * n) for n in counts]
-    rows = [*same, (STEPS, ROW), (ONE, STEPS), (sequences(masked=True),) * 2]
+    rows = [(SAME,) * count, (STEPS, ROW), (ONE, STEPS), (PADDED, PADDED)]
     return [
         {
             "layer": make,
@@ -1528,11 +1530,11 @@ MERGING = {
     "Multiply": merged(L.Multiply, lambda *x: np.prod(x, axis=0), "piecewise", "symmetric"),
     "Maximum": merged(L.Maximum, lambda *x: np.max(x, axis=0), "piecewise", "symmetric"),
     "Minimum": merged(L.Minimum, lambda *x: np.min(x, axis=0), "piecewise", "symmetric"),
-    "Subtract": merged(L.Subtract, np.subtract, "piecewise", counts=(2,)),
+    "Subtract": merged(L.Subtract, np.subtract, "piecewise", count=2),
     "Divide": [
         {
             "layer": L.Divide,
-            "inputs": (a, above_zero(b)),
+            "inputs": (above_zero(a), above_zero(b)),
             "reference": lambda *x: np.divide(*level(x)),
             "tags": ["per_sample"],
             "expected_failures": {
@@ -1546,9 +1548,9 @@ MERGING = {
             "layer": L.Concatenate,
             "configs": {"axis": [-1, 2]},
             "inputs": (STEPS, axes("batch", "t", "m"), ONE),
-            "reference": lambda *x, axis: np.concatenate(x, axis),
+            "reference": lambda a, b, c, axis: np.concatenate([a, b, c], axis),
         },
-        {"layer": lambda: L.Concatenate(1), "inputs": (sequences(features=2, masked=True),) * 2},
+        {"layer": lambda: L.Concatenate(1), "inputs": (PADDED, PADDED)},
     ],
     "Dot": [
         {
@@ -1572,7 +1574,7 @@ MERGING = {
             "inputs": (STEPS, ROW),
             "reference": lambda a, b: np.einsum("ntk,nk->nt", a, b),
         },
-        {"layer": lambda: L.Dot(2), "inputs": (sequences(features=3, masked=True),) * 2},
+        {"layer": lambda: L.Dot(2), "inputs": (PADDED, PADDED)},
     ],
 }
 
