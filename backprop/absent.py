@@ -18,8 +18,11 @@ from typing import Any
 
 from backprop.spelling import nearest
 
-CHAINS = "networks are chains, not graphs. Use Sequential, with Residual and Parallel for branches"
-FUNCTIONAL = CHAINS + "; Sequential(model.layers[:k]) gives what layer k gets, with its weights"
+FUNCTIONAL = "Model(inputs, outputs) makes a model of layers that are called on each other"
+CALLS = (
+    "a layer keeps no list of its calls: layer.input and layer.output are those of the first, and "
+    "Model(model.inputs, outputs) ends where you say"
+)
 OWN_LAYER = "write a layer of your own with forward and backward, see docs/write_a_layer.md"
 NO_ENGINE = "there is one engine, NumPy on the CPU, and nothing to choose"
 TWO_DTYPES = (
@@ -54,13 +57,20 @@ STATELESS = "weights are changed in place: get_weights() and set_weights() copy 
 # place → names, separated by spaces → the end of the sentence
 KERAS: dict[str, dict[str, str]] = {
     "backprop": {
-        "Function Functional Operation": FUNCTIONAL,
+        "Function Functional": FUNCTIONAL,
+        "Operation": "what is called on symbolic arrays is a Layer",
+        "KerasTensor": (
+            "Input(shape) makes a symbolic array, and layers called on it others; "
+            "utils.is_keras_tensor(x) tells them"
+        ),
         "ops": (
             "arrays are NumPy's: np.mean(x) for keras.ops.mean(x), np.matmul for matmul; "
             "activations.softmax and its like, utils.ctc_decode and random.normal are here. What "
             "must be differentiated is a Layer or a Loss with a backward"
         ),
-        "tree": "nested structures do not occur: a model takes one array and gives one",
+        "tree": (
+            "a model takes and gives lists and dicts as they were drawn; a comprehension maps them"
+        ),
         "applications": (
             "trained networks are not downloaded. Weights that Keras has loaded go into a model "
             "of the same layers by model.set_weights(keras_model.get_weights())"
@@ -122,7 +132,6 @@ KERAS: dict[str, dict[str, str]] = {
         "FeatureSpace": TABLES,
         "plot_model model_to_dot": "model.summary() prints the chain with shapes and sizes",
         INTERACTIVE: VERBOSITY,
-        "is_keras_tensor get_source_inputs": CHAINS,
         "Config": "a dict does it",
         "bounding_boxes": "there are no detection losses; boxes are arrays of your own",
         "legacy": "serialize_keras_object and deserialize_keras_object are in utils themselves",
@@ -190,7 +199,7 @@ KERAS: dict[str, dict[str, str]] = {
         "function gradients": BY_HAND,
         "learning_phase set_learning_phase": "say it at the call: layer(x, training=True)",
         "get_uid": "a model makes the names of its layers unique",
-        "is_keras_tensor": CHAINS,
+        "is_keras_tensor": "it is in utils",
         "is_float_dtype is_int_dtype result_type": "np.issubdtype and np.result_type do it",
         "binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy": (
             "it is a function in losses"
@@ -232,8 +241,11 @@ KERAS: dict[str, dict[str, str]] = {
             "leave it out; a SciPy matrix goes into a layer that takes one, such as Dense, as it is"
         ),
         "ragged": "pad the sequences, by utils.pad_sequences, and let a mask leave padding out",
-        "tensor input_tensor": CHAINS,
-        "optional": "a model has one input",
+        "tensor input_tensor": (
+            "leave it out: layers take arrays as they are, layer(x), and Input(shape) stands for "
+            "those that will come"
+        ),
+        "optional": "leave it out: a model is given all its inputs",
     },
     # arguments of an optimizer, of older versions of Keras and of other libraries; each says the
     # name of the argument that is meant, and concerns those that have it
@@ -256,7 +268,7 @@ KERAS: dict[str, dict[str, str]] = {
         "add_metric add_update updates": "give metrics to compile(), keep statistics in a buffer",
         "metrics": "metrics are compile()'s",
         "add_variable": "in build: self.kernel, self.dkernel = self.param('kernel', shape)",
-        "inbound_nodes outbound_nodes get_input_at get_output_at": CHAINS,
+        "inbound_nodes outbound_nodes get_input_at get_output_at": CALLS,
         "get_input_shape_at get_output_shape_at": "input_shape and output_shape say it",
         "dtype_policy autocast quantize quantization_mode enable_lora lora_rank": TWO_DTYPES,
         "supports_masking": "a layer's compute_mask(x, mask) says what it makes of a mask",
@@ -283,7 +295,7 @@ KERAS: dict[str, dict[str, str]] = {
         "train_function test_function predict_function": NO_ENGINE,
         "stateless_compute_loss": "compute_loss(x, y, y_pred) is the loss",
         "total_loss targets sample_weights": "compute_loss(x, y, y_pred) is the loss",
-        "input_names output_names": CHAINS,
+        "input_names output_names": "it has one of each; those of a Model have names",
     },
     "Windows": {
         "map": "change the batches in a generator function, and give fit() what it yields",

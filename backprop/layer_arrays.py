@@ -324,6 +324,8 @@ class LayerArrays(Configurable, kw_only=True):
         dtype = float_dtype(dtype)
         twin = copy.deepcopy(self)
         for layer in twin.walk():
+            if layer.dtype is not None and layer.dtype.kind != "f":
+                continue  # an input of integers stays one
             layer.__dict__["dtype"] = dtype
             if layer is twin or layer._arguments.get("dtype") is not None:
                 layer._arguments["dtype"] = dtype.name

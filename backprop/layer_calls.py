@@ -64,12 +64,13 @@ class LayerCalls(LayerArrays):
             )
         training, mask = (*more, *(training, mask)[len(more) :])
         if training is not None and not isinstance(training, bool | int | np.bool_):
+            in_list = self.several_inputs and len(self.call_inputs) == 1
             raise TypeError(
-                f"{self!r} is called on {', '.join(self.call_inputs)}; then comes training, True "
-                f"or False, and got {type(training).__name__}"
+                f"{self!r} is called on {', '.join(self.call_inputs)}{' in a list' * in_list}; "
+                f"then comes training, True or False, and got {type(training).__name__}"
             )
         x, mask, options = self.gather(*own, mask=mask, **named)
-        if symbolic(x):
+        if symbolic(x, self):
             return self.arranged(self._connect(x, mask, training, options))
         x, given = self.cast(each(np.asarray, x)), x
         self._meet(x, given)
@@ -180,6 +181,7 @@ class LayerCalls(LayerArrays):
         before = [s.dtype for s in as_tuple(x) if s is not None and s.call.reads]
         self.adopt_dtype(next((d for d in before if d.kind == "f"), np.dtype(floatx())))
         self.build(shape)
+        self.take_seeds()
         self.check_input(shape)
         call = Call(self, x, None if training is None else bool(training))
         y = call.gives(declared_shape(self, shape), self.dtype or floatx())
@@ -315,7 +317,7 @@ class LayerCalls(LayerArrays):
         return ctx if obeys else ctx.with_mask(None)
 
 
-def symbolic(x: Any) -> bool:
+def symbolic(x: Any, layer: Any) -> bool:
     """Whether a layer is called on symbolic arrays; raises where they are mixed with others."""
     if isinstance(x, Symbol):
         return True
@@ -324,8 +326,9 @@ def symbolic(x: Any) -> bool:
     found = [isinstance(item, Symbol) for item in x if item is not None]
     if any(found) and not all(found):
         raise TypeError(
-            "a layer was called on symbolic arrays and others together: an array that is always "
-            "the same belongs into a layer of your own, one that changes into an Input"
+            f"{layer!r} was called on symbolic arrays and others together: an array that changes "
+            "is an Input, and one that is always the same belongs into a layer of your own, or is "
+            "added or multiplied as in x + array"
         )
     return any(found)
 

@@ -116,10 +116,12 @@ class LayerFace(LayerCalls):
         )
 
     def add_loss(self, *args, **kwargs):
-        """Not here: a penalty needs a derivative."""
+        """Not here: what is added to the loss needs a derivative."""
         raise TypeError(
-            "add_loss belongs to Keras' automatic differentiation; give layers an "
-            "activity_regularizer or a kernel_regularizer, or write a Loss"
+            "add_loss belongs to Keras' automatic differentiation; a layer adds to the loss by "
+            "penalises = True, ctx.penalties.append(value) in forward where that is a list, and "
+            'value\'s derivative in backward: see "A part of the loss" in docs/write_a_layer.md. '
+            "An activity_regularizer or a kernel_regularizer needs no layer of its own"
         )
 
     def get_build_config(self) -> dict[str, Any] | None:

@@ -83,7 +83,6 @@ class Symbol:
     """
 
     __slots__ = ("call", "dtype", "index", "shape")
-    __array_ufunc__ = None  # NumPy's arrays and numbers leave operators to the symbol
 
     def __init__(self, call: Call, shape: Shape, dtype: Any, index: int = 0):
         self.call = call
@@ -112,6 +111,13 @@ class Symbol:
             f"{self!r} holds no numbers yet, and NumPy was asked for them: call layers on it, use "
             "+ - * / and slices, or give a layer of your own forward and backward"
         )
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """`array + symbol` and the like, which are functions of NumPy's."""
+        operator = OPERATORS.get(ufunc.__name__)
+        if operator is None or method != "__call__" or options:
+            return self.__array__()
+        return operator(*inputs)
 
     def __bool__(self) -> bool:
         raise TypeError(f"{self!r} holds no numbers yet, so it is neither true nor false")

@@ -418,6 +418,52 @@ def attention(
     return y, p
 
 
+def attention_between(query, value=None, key=None, pairs=None, *, layer, mask):
+    """y, and p where the layer returns it, of a layer that was built on several arrays."""
+    value = query if value is None else value
+    key = value if key is None else key
+    of_query, of_value, of_key, _ = (*(mask or ()), *[None] * 4)[:4]
+    if pairs is not None and pairs.ndim == 3:
+        pairs = pairs[:, None]
+    seen = pairs_seen(
+        query, value, of_query=of_query, of_value=of_value, of_key=of_key, pairs=pairs,
+        causal=layer.use_causal_mask, window=layer.sliding_window, heads=layer.heads,
+    )  # fmt: skip
+    parts = layer.query, layer.key, layer.value, layer.output
+    weights = [
+        w for f in parts for w in (f.kernel, f.bias if f.use_bias else np.zeros(f.sizes_out))
+    ]
+    gate = (layer.gate.kernel, layer.gate.bias) if layer.use_gate else None
+    y, p = attention(query, value, key, *weights, seen, gate)
+    return (y, p) if layer.return_attention_scores else y
+
+
+def unprojected_attention(query, value, key=None, *, layer, mask):
+    """y and p of `Attention` and `AdditiveAttention`, one query at a time."""
+    key = value if key is None else key
+    of_query, of_value = (mask or (None, None))[:2]
+    scale = layer.scale if layer.use_scale else 1.0
+    y = np.zeros((*query.shape[:2], value.shape[2]))
+    p = np.zeros((*query.shape[:2], value.shape[1]))
+    for n, t in np.ndindex(query.shape[:2]):
+        scores = []
+        for r in range(value.shape[1]):
+            q, k = query[n, t], key[n, r]
+            if not hasattr(layer, "score_mode"):
+                scores.append(np.sum(scale * np.tanh(q + k)))
+            elif layer.score_mode == "dot":
+                scores.append(scale * np.dot(q, k))
+            else:
+                scores.append(layer.concat_score_weight * np.sum(np.tanh(scale * (q + k))))
+            if (of_value is not None and not of_value[n, r]) or (layer.use_causal_mask and r > t):
+                scores[-1] -= 1e9
+        weights = np.exp(np.array(scores) - max(scores))
+        p[n, t] = weights / weights.sum()
+        if of_query is None or of_query[n, t]:
+            y[n, t] = sum(w * v for w, v in zip(p[n, t], value[n], strict=True))
+    return y, p
+
+
 def turned_vector(v, t, wavelength=10000):
     """Rotary positions: entries i and i + n/2 as a point of the plane, turned about the origin."""
     y, half = v.copy(), len(v) // 2

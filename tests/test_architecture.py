@@ -73,6 +73,7 @@ NEIGHBOURS = [
     ("layers.wiring", "layers.chain"),
     ("layers.wiring", "layers.inputs"),
     ("layers.wiring", "layers.slots"),
+    ("layers.given", "layers.slots"),
     ("layers.graph", "layers.*"),
     ("layers.branches", "layers.chain"),
     ("layers.branches", "layers.merging"),

@@ -230,6 +230,10 @@ CHECKS = {
     "speech_vowels.py": [at_least("backprop: test accuracy", 0.95)],
     "time_series.py": [the_network_beats_the_linear_function],
     "two_models_share_a_layer.py": [shared_encoder_helps],
+    "variational_autoencoder.py": [
+        at_most("variational autoencoder", 19), at_least("the classifier is sure", 45),
+        lambda text: "gradients: all right" in text
+    ],
 }  # fmt: skip
 
 # scripts that would take minutes, and what makes them short

@@ -216,10 +216,10 @@ def claim_name(who: str, layer: Layer, taken: set[str]) -> None:
     if layer._name is not None and "name" in layer._arguments:
         raise ValueError(f"{who} already has a layer named {layer.name!r}; names are unique")
     layer._name = None
-    k = 1
-    while f"{layer.name}_{k}" in taken:
+    name, k = layer.name, 1
+    while f"{name}_{k}" in taken:
         k += 1
-    layer._name = f"{layer.name}_{k}"
+    layer._name = f"{name}_{k}"
 
 
 def take_in(container: Any, layers: Iterable[Layer]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from backprop.arguments import parameters_of
 from backprop.context import Context, Logits
 from backprop.input_spec import fits, show_shape
 from backprop.layer import Array
 from backprop.layers.chain import add_up, repeated
 from backprop.layers.containers import Listed, described, take_in
+from backprop.layers.given import Given
 from backprop.layers.slots import (
     Gradients,
     clean,
@@ -24,6 +24,7 @@ from backprop.layers.slots import (
 )
 from backprop.layers.wiring import (
     Wiring,
+    check_calls,
     drawn_again,
     replayed,
     steps_of,
@@ -92,6 +93,7 @@ class Graph(Listed):
 
     def _wire(self, wiring: Wiring) -> None:
         """Become what was drawn; the drawing itself is not kept."""
+        self._draws = "inputs" not in self._arguments
         for end in ("inputs", "outputs"):
             self._arguments.pop(end, None)
         self.__dict__["layers"] = wiring.layers
@@ -258,6 +260,12 @@ class Graph(Listed):
             raise ValueError(
                 f"{self.name} has {len(names)} input(s), {', '.join(names)}, and got {len(given)}"
             )
+        rows = [one[0] for one in given if one]
+        if len(set(rows) - {None}) > 1:
+            raise ValueError(
+                f"{self.name} expects a row of each input for each sample, and got {rows} of "
+                f"{', '.join(names)}"
+            )
         for door, one in zip(self.doors, given, strict=True):
             if not fits(one, door.batch_shape):
                 advice = ""
@@ -318,22 +326,32 @@ class Graph(Listed):
 
     @property
     def can_step(self):
-        ends = len(self._into) == len(self._out) == 1
-        return ends and all(step.layer.can_step for step in self._steps)
+        return self._given_none.can_step
+
+    @property
+    def can_step_query(self) -> bool:
+        """Whether it can go step by step along its first input, where the others are whole."""
+        return len(self._into) > 1 and Given(self).can_step
+
+    @property
+    def _given_none(self) -> Given:
+        return Given(self, range(len(self._into)))
+
+    def remember(self, *others, mask=None) -> Any:
+        """What `step` along the first input begins with, where the others are whole; `mask` is
+        theirs."""
+        begun = Given(self, (0,), others, None if mask is None else as_tuple(mask)).remember()
+        return Given(self), begun
 
     def step(self, x, memory):
-        values, after = [None] * self._size, []
-        put(values, self._into, as_tuple(x))
-        for step, before in zip(self._steps, memory or [None] * len(self._steps), strict=True):
-            y, found = step.layer.step(take(values, step.reads), before)
-            put(values, step.writes, y)
-            after.append(found)
-        return take(values, as_one(self._out)), after
+        given, before = memory or (self._given_none, None)
+        y, after = given.step(x, before)
+        return y, (given, after)
 
     # ------------------------------------------------------------------ configuration
 
     def __repr__(self) -> str:
-        if "inputs" not in parameters_of(type(self)):
+        if self._draws:
             return super().__repr__()
         names = ", ".join(door.name for door in self.doors)
         return f"<{type(self).__name__} {self.name}: {names} -> {', '.join(self.output_names)}>"
@@ -353,13 +371,13 @@ class Graph(Listed):
     def get_config(self) -> dict[str, Any]:
         """Name, layers, and the calls that connect them."""
         config = super().get_config()
-        if "inputs" not in parameters_of(type(self)):
-            return config  # of a class whose constructor draws
+        if self._draws:
+            return config  # the constructor will draw again
         wiring = self._wiring
         index = {id(layer): i for i, layer in enumerate(wiring.layers)}
         return config | {
             "layers": serialize(wiring.layers),
-            "calls": [[index[id(call.layer)], call.reads, call.training] for call in wiring.calls],
+            "calls": [[index[id(call.layer)], *call[1:]] for call in wiring.calls],
             "inputs": packed(wiring.inputs, [index[id(door)] for door in wiring.doors]),
             "outputs": wiring.outputs,
         }
@@ -368,9 +386,10 @@ class Graph(Listed):
     @as_one_configuration(being_read)
     def from_config(cls, config, custom_objects=None):
         """A graph of the same layers, connected alike, with fresh values."""
-        if "inputs" not in parameters_of(cls):
+        if "calls" not in config:
             return super().from_config(config, custom_objects)
+        rest = {k: v for k, v in config.items() if k not in ("layers", "calls")}
+        check_calls(cls.__name__, config)
         with custom_object_scope(custom_objects or {}):
-            layers = deserialize(config["layers"])
-            ends = replayed(cls.__name__, layers, config)
-            return cls(*ends, trainable=config.get("trainable", True), name=config.get("name"))
+            inputs, outputs = replayed(cls.__name__, deserialize(config["layers"]), config)
+            return super().from_config(rest | {"inputs": inputs, "outputs": outputs})

@@ -386,14 +386,14 @@ class TransformerDecoder(Transformer):
     @property
     def can_step_query(self) -> bool:
         """Whether y of the whole x is that of one `step` after the other, encoded being whole."""
-        return self.built and self.attention.can_step
+        return self.built and self.graph.can_step_query
 
     def remember(self, encoded, mask=None) -> Any:
         """What `step` begins with: the keys and values of encoded, once. `mask`, (N, S): which of
         its steps are real."""
-        memory = self.look.remember(encoded, mask=mask)
-        return [memory if step.layer is self.look else None for step in self.graph._steps]
+        return self.graph.remember(encoded, mask=mask)
 
     def step(self, x, memory):
-        """`x` is a tuple, steps of x and all of encoded, which is read at the first step."""
-        return self.graph.step(x, memory)
+        """`x` is steps of x; or a tuple with all of encoded, which is read at the first step."""
+        x, *encoded = as_tuple(x)
+        return self.graph.step(x, memory or self.remember(*encoded))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from backprop.layers.chain import ActivityPenalty
@@ -96,9 +95,16 @@ def symbols_in(who: str, name: str, structure: Any) -> list[Symbol]:
                 f"lists and dicts of such, and got {item!r}"
             )
     if not found:
-        raise ValueError(f"{who} expects at least one of {name}, and got none")
-    if name == "inputs" and len(set(found)) < len(found):
-        raise ValueError(f"{who} was given one input twice: {found!r}")
+        raise ValueError(
+            f"{who} expects {name}, at least one: what Input() or the call of a layer returned, "
+            f"and got {structure!r}"
+        )
+    twice = [symbol for i, symbol in enumerate(found) if symbol in found[:i]]
+    if name == "inputs" and twice:
+        raise ValueError(
+            f"{who} was given the input {twice[0]!r} twice: give it once, and call as many layers "
+            "on it as you like"
+        )
     return found
 
 
@@ -134,7 +140,7 @@ def calls_between(
             if not call.reads:
                 raise ValueError(
                     f"{who} is not connected: {goal!r} depends on {symbol!r}, which is none of the "
-                    f"inputs {ends!r}"
+                    f"inputs {ends!r}. Make it one, or take outputs that depend on these"
                 )
             done.add(call)
             first_met.setdefault(call.layer, len(first_met))
@@ -224,7 +230,7 @@ def with_helpers(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], set[
     integers = looked_up & set(leaves(wiring.inputs))
     index = {id(layer): i for i, layer in enumerate(wiring.layers)}
     steps: list[Step] = []
-    size = len(wiring.shapes)
+    shapes = wiring.shapes
     penalised, as_float = {}, {}  # the number of an array → that of what stands for it
     for layer, reads, writes, training in wiring.calls:
         given = [penalised.get(place, place) for place in as_tuple(reads)]
@@ -234,20 +240,20 @@ def with_helpers(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], set[
         for k, (place, taken) in enumerate(zip(given, taken_by(layer, reads), strict=False)):
             if place in integers and not (taken or passes):
                 if place not in as_float:
-                    as_float[place] = size
+                    as_float[place] = len(shapes)
                     helper = AsFloat(dtype=layer.dtype)
-                    steps.append(Step(helper, place, size, None, index[id(layer)]))
-                    size += 1
+                    steps.append(Step(helper, place, len(shapes), None, index[id(layer)]))
+                    shapes.append(shapes[place])
                 given[k] = as_float[place]
         known = given[0] if type(reads) is int else tuple(given)
         steps.append(Step(layer, known, writes, training, index[id(layer)]))
         if layer.activity_regularizer is not None:
             helper = ActivityPenalty(layer.activity_regularizer, dtype=layer.dtype)
-            penalised[writes] = size
-            steps.append(Step(helper, writes, size, None, index[id(layer)]))
-            size += 1
+            penalised[writes] = len(shapes)
+            steps.append(Step(helper, writes, len(shapes), None, index[id(layer)]))
+            shapes.append(shapes[writes])
     out = tuple(penalised.get(place, place) for place in leaves(wiring.outputs))
-    return steps, size, out, integers
+    return steps, len(shapes), out, integers
 
 
 def arrays_looked_up(wiring: Wiring) -> set[Any]:
@@ -270,40 +276,100 @@ def taken_by(layer: Any, reads: Places) -> tuple[bool, ...]:
 # ---------------------------------------------------------------------- drawn once more
 
 
-def drawn_again(wiring: Wiring) -> tuple[list[Symbol], list[Symbol]]:
-    """The symbolic arrays of the ends, for a graph that came from a file or is a copy."""
-    known: dict[int, Symbol] = {
-        place: layer.symbol()
-        for place, layer in zip(leaves(wiring.inputs), wiring.doors, strict=True)
-    }
+def drawn_again(
+    wiring: Wiring,
+    twins: Mapping[int, Any] | None = None,
+    begin: list[Symbol] | None = None,
+    call: Callable[..., Any] | None = None,
+) -> tuple[list[Symbol], list[Symbol]]:
+    """The symbolic arrays of the ends, for a graph that came from a file or is a copy.
+
+    Parameters
+    ----------
+    wiring : Wiring
+    twins : dict, optional
+        By the identity of a layer, the one that stands for it.
+    begin : list of Symbol, optional
+        What goes in. Default: what the doors stand for.
+    call : callable, optional
+        (layer, x, training) → y.
+    """
+    twins = {id(layer): layer for layer in wiring.layers} if twins is None else twins
+    begin = [twins[id(layer)].symbol() for layer in wiring.doors] if begin is None else begin
+    known = dict(zip(leaves(wiring.inputs), begin, strict=True))
     for layer, reads, writes, training in wiring.calls:
-        y = layer._connect(each(known.__getitem__, reads), None, training, {})
+        y = (call or connected)(twins[id(layer)], each(known.__getitem__, reads), training)
         known |= dict(zip(as_tuple(writes), as_tuple(y), strict=True))
-    into, out = ([known[place] for place in leaves(e)] for e in (wiring.inputs, wiring.outputs))
-    return into, out
+    return begin, [known[place] for place in leaves(wiring.outputs)]
+
+
+def connected(layer: Any, x: Any, training: bool | None) -> Any:
+    """The call of a layer on symbolic arrays."""
+    return layer._connect(x, None, training, {})
 
 
 def replayed(who: str, layers: list[Any], config: Mapping[str, Any]) -> tuple[Any, Any]:
     """The symbolic arrays of the ends, from layers and the calls that a configuration lists."""
     known: list[Symbol] = []
-    doors = [look_up(who, number, layers, "layer") for number in leaves(config["inputs"])]
-    for layer in doors:
-        if not isinstance(layer, InputLayer):
-            raise ValueError(f"a configuration of {who} has {layer!r} as an input")
-        known.append(layer.symbol())
-    for number, reads, training in config["calls"]:
+    for number in leaves(config["inputs"]):
+        if not isinstance(layers[number], InputLayer):
+            raise ValueError(
+                f"a configuration of {who} has {layers[number]!r} as an input, where an InputLayer "
+                "belongs"
+            )
+    for number in leaves(config["inputs"]):
+        known.append(layers[number].symbol())
+    doors = list(known)
+    for number, reads, writes, training in config["calls"]:
         places = tuple(reads) if isinstance(reads, list | tuple) else reads
-        x = each(functools.partial(look_up, who, items=known, what="array"), places)
-        layer = look_up(who, number, layers, "layer")
-        known += as_tuple(layer._connect(x, None, training, {}))
-    ends = [look_up(who, number, known, "array") for number in leaves(config["outputs"])]
-    return packed(config["inputs"], known[: len(doors)]), packed(config["outputs"], ends)
+        y = as_tuple(connected(layers[number], each(known.__getitem__, places), training))
+        if len(y) != len(leaves(writes)):
+            raise ValueError(
+                f"a configuration of {who} says that {layers[number]!r} puts out "
+                f"{len(leaves(writes))} arrays, and it puts out {len(y)}"
+            )
+        known += y
+    ends = [known[place] for place in leaves(config["outputs"])]
+    return packed(config["inputs"], doors), packed(config["outputs"], ends)
 
 
-def look_up(who: str, number: Any, items: list, what: str) -> Any:
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(items):
+def check_calls(who: str, config: Mapping[str, Any]) -> None:
+    """Raise unless each call that a configuration lists reads what is there by then; nothing has
+    been made so far."""
+    count, size = len(config["layers"]), 0
+    doors = leaves(config["inputs"])
+    for number in doors:
+        check_number(who, number, "layer", count)
+    if len(set(doors)) < len(doors):
+        raise ValueError(f"a configuration of {who} has one input twice: {doors}")
+    size = len(doors)
+    for entry in config["calls"]:
+        if not isinstance(entry, list | tuple) or len(entry) != 4:
+            raise ValueError(
+                f"a configuration of {who} lists calls as [layer, reads, writes, training] and has "
+                f"{entry!r}"
+            )
+        number, reads, writes, training = entry
+        check_number(who, number, "layer", count)
+        if number in doors:
+            raise ValueError(f"a configuration of {who} calls layer {number}, which is an input")
+        for place in leaves(reads):
+            if place is not None or not isinstance(reads, list | tuple):
+                check_number(who, place, "array", size)
+        made = leaves(writes)
+        if made != list(range(size, size + len(made))) or training not in (None, True, False):
+            raise ValueError(
+                f"a configuration of {who} has a call {entry!r}, where the arrays that it writes "
+                f"are the next ones, from {size} on, and training is true, false or null"
+            )
+        size += len(made)
+    for place in leaves(config["outputs"]):
+        check_number(who, place, "array", size)
+
+
+def check_number(who: str, number: Any, what: str, count: int) -> None:
+    if type(number) is not int or not 0 <= number < count:
         raise ValueError(
-            f"a configuration of {who} speaks of {what} {number!r} where there are {len(items)} so "
-            "far: each call reads what the inputs are or earlier calls gave"
+            f"a configuration of {who} speaks of {what} {number!r} where there are {count} so far: "
+            "each call reads what the inputs are or earlier calls gave"
         )
-    return items[number]

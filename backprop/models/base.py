@@ -7,6 +7,7 @@ from typing import Any
 from backprop.layer import Layer
 from backprop.layers.containers import Listed, take_in
 from backprop.models.habits import Habits
+from backprop.models.insight import Insight
 from backprop.models.trained import Trained
 from backprop.spelling import nearest
 from backprop.symbols import Symbol
@@ -15,11 +16,12 @@ from backprop.training.trainer import Trainer
 from backprop.vector import ParameterVector
 
 
-class BaseModel(Trained, Habits, Listed):
+class BaseModel(Trained, Habits, Insight, Listed):
     """A container that can be trained, put before the class of the container.
 
     How a model is compiled and trained is in `backprop.models.trained`, how it is saved, described
-    and lets text go on in `backprop.models.habits`.
+    and lets text go on in `backprop.models.habits`, what it can be asked about itself in
+    `backprop.models.insight`.
     """
 
     def __init__(self, *arguments: Any, **options: Any):

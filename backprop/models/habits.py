@@ -84,9 +84,15 @@ class Habits:
         top_k: int | None = None,
         top_p: float | None = None,
         seed=None,
+        *,
+        source: Any = None,
+        beams: int | None = None,
+        length_penalty: float = 1.0,
+        end: int | None = None,
     ) -> Array:
         """Continue sequences by n tokens each, for a model that predicts the next one: integers
-        (N, T) → logits, or a softmax, of shape (N, T, vocabulary).
+        (N, T) → logits, or a softmax, of shape (N, T, vocabulary). Its other inputs, if it has
+        any, stay what `source` says, as what is to be translated does.
 
         Parameters
         ----------
@@ -103,6 +109,20 @@ class Habits:
             Choose among the fewest tokens that hold the share `top_p` of the probability.
         seed : int, optional
             Of the choices. Default: from `utils.set_random_seed`.
+        source : array_like, list or dict, optional
+            The other inputs of a `Model` of several: the only one, a list in their order, or a
+            dict by their names. The prompt is for the input that the dict does not name, else for
+            the last. A prompt (T,) begins each row of source.
+        beams : int, optional
+            Search for the likeliest continuation instead of drawing one: keep so many beginnings
+            of each sequence. 1 is `temperature` 0.
+        length_penalty : float, default 1.0
+            Of a search among continuations that `end` makes unequally long: each has the score
+            log p / length^length_penalty. 0 compares probabilities, which favours short ones;
+            more favours longer ones.
+        end : int, optional
+            The token behind which a sequence is over: the rest of the n is filled up with it, and
+            computed no more.
 
         Returns
         -------
@@ -115,21 +135,47 @@ class Habits:
             Where the prompt does not hold integers.
         ValueError
             For a token outside of the vocabulary, more steps than there are learnt positions, an
-            option out of its range, or a model that does not predict a token for each step.
+            option out of its range, source without an input for it, an input without source, or a
+            model that does not predict a token for each step.
 
         Notes
         -----
         Where every layer can go step by step, as causal attention, recurrent layers and what works
         on each step by itself can, a new token costs one row, and what the layers need of the
         earlier ones is remembered. Otherwise, as with convolutions, the sequence is computed again.
+        What a model makes of source alone is computed once, in either case.
+
+        The search compares all continuations of its beams by one token (any of which may be
+        `end`), and stops where no beam can come to a better score. With as many beams as there are
+        sequences it finds the best of all.
 
         Examples
         --------
         >>> import backprop as bp
+        >>> from backprop.layers import Dense, Embedding, TransformerDecoder
         >>> bp.utils.set_random_seed(0)
-        >>> layers = [bp.layers.Embedding(9, 4), bp.layers.Dense(9)]
-        >>> model = bp.Sequential([bp.Input((None,)), *layers])
+        >>> model = bp.Sequential([bp.Input((None,)), Embedding(9, 4), Dense(9)])
         >>> model.generate([1, 2, 3], 4, temperature=0).shape
         (7,)
+
+        Two sentences of another language, each to be said in at most five words:
+
+        >>> foreign, own = (bp.Input((None,), dtype="int32") for _ in range(2))
+        >>> said = TransformerDecoder(8, 2)(Embedding(9, 4)(own), Embedding(20, 4)(foreign))
+        >>> model = bp.Model([foreign, own], Dense(9)(said))
+        >>> model.generate([1], 5, source=[[17, 3, 8], [4, 4, 2]], beams=3, end=0).shape
+        (2, 6)
         """
-        return generate(self, prompt, n, temperature, top_k, top_p, seed)
+        return generate(
+            self,
+            prompt,
+            n,
+            temperature,
+            top_k,
+            top_p,
+            seed,
+            source=source,
+            beams=beams,
+            length_penalty=length_penalty,
+            end=end,
+        )

@@ -7,6 +7,7 @@ from typing import Any
 from backprop.layers.graph import Graph
 from backprop.models.base import BaseModel
 from backprop.nest import packed
+from backprop.training.hooks import refuse
 
 
 class Model(BaseModel, Graph):
@@ -52,6 +53,10 @@ class Model(BaseModel, Graph):
     >>> model.predict([np.array([1, 2]), np.array([3, 4])], verbose=0).shape
     (2, 1)
     """
+
+    def __new__(cls, *args, **kwargs):
+        refuse(cls)  # before a `call` that is never called says that there are no inputs
+        return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, inputs: Any, outputs: Any, trainable: bool = True, name: Any = None):
         super().__init__(inputs, outputs, trainable=trainable, name=name)

@@ -27,6 +27,7 @@ from backprop.layer import Context
 from backprop.testing import (
     PROFILES,
     arrays,
+    axes,
     images,
     kit,
     label_sequences,
@@ -154,7 +155,7 @@ class Reference:
     def __call__(self, x: Any, layer: Any, training: Any) -> Any:
         arguments = {name: getattr(layer, name) for name in self.bug.varies}
         correct = self.bug.make_correct(**arguments)
-        correct.dtype = x.dtype
+        correct.dtype = x.dtype if x.dtype.kind == "f" else layer.dtype
         correct.build((None, *x.shape[1:]))
         correct.set_weights(layer.get_weights())
         y, _ = correct.forward(x, Context(training))
@@ -197,6 +198,10 @@ def drawn_for(bug: Bug) -> Any:
         return pairs(*bug.pair, weighted=False, **options).map(tied)
     if bug.inputs == "labels":
         return label_sequences(**options)
+    if bug.inputs == "two":
+        return (axes("batch", "n", **options),) * 2
+    if bug.inputs == "attended":
+        return axes("batch", "t", "n"), axes("batch", "s", "k"), axes("batch", "s", "n")
     if bug.inputs == "tokens":
         return tokens(5, **options)
     return pairs(*bug.pair, **options)

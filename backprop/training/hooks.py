@@ -110,9 +110,9 @@ SUMS = "metrics that are attributes of the model are reset and reported by thems
 REFUSED = {
     "call": (
         "",
-        "Keras differentiates it, and here each layer derives its own gradient. Put the layers "
-        "into the chain, fork with Residual or Parallel, or write a Layer with forward(self, x, "
-        "ctx) and backward(self, dy, cache)",
+        "Keras differentiates it, and here each layer derives its own gradient. Draw what it does, "
+        "Model(inputs, outputs), or write a Layer with forward(self, x, ctx) and backward(self, "
+        "dy, cache)",
     ),
     "forward": ("propagate", "override propagate(self, x, ctx), which returns (y, caches, mask)"),
     "backward": (

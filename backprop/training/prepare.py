@@ -118,12 +118,16 @@ class Prepared(Loop):
         data.batch_size = max(data.n, 1)
         return self.prepare(data, who, training=training)
 
-    def forward_batch(self, x: Any) -> Array:
-        """y for x, which is checked and cast, as one batch."""
+    def input_batch(self, x: Any) -> Any:
+        """x as one batch, checked and cast; the model is built for it."""
         x = self.reader.dense(self.reader.x(x, whole=False))
         self.model.build(any_rows(shapes(x)))
         self.model.check_input(shapes(x))
-        return self.model.forward(x, PREDICT)[0]
+        return x
+
+    def forward_batch(self, x: Any) -> Array:
+        """y for x, which is checked and cast, as one batch."""
+        return self.model.forward(self.input_batch(x), PREDICT)[0]
 
     def check_sizes(self, data: Data, who: str, epochs: range, steps: int | None) -> None:
         """Raise where a batch that will be read has not the rows that a stateful layer needs."""

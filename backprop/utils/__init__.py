@@ -16,6 +16,7 @@ from backprop.training.data import pack_x_y_sample_weight, unpack_x_y_sample_wei
 from backprop.utils.arrays import normalize, split_dataset, to_categorical
 from backprop.utils.ctc import ctc_decode
 from backprop.utils.sequences import pad_sequences, timeseries_dataset_from_array
+from backprop.utils.symbolic import get_source_inputs, is_keras_tensor
 
 CustomObjectScope = custom_object_scope
 
@@ -28,6 +29,8 @@ __all__ = [
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
+    "get_source_inputs",
+    "is_keras_tensor",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",

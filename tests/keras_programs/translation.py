@@ -22,7 +22,8 @@ def data():
         source[i, :n] = words + 3
         told[i, : n + 1] = [START, *answer]
         said[i, : n + 1] = [*answer, END]
-    return {"x": {"source": source, "told": told}, "y": said}
+    real = (said != PADDING).astype("float32")
+    return {"x": {"source": source, "told": told}, "y": said, "sample_weight": real}
 
 
 def build(keras):
@@ -33,19 +34,20 @@ def build(keras):
         return positions(keras)(LENGTH)(x)
 
     def attended(x, *others, **options):
-        y = layers.MultiHeadAttention(2, WIDTH // 2)(x, *(others or (x,)), **options)
-        return layers.LayerNormalization()(layers.Add()([x, y]))
+        query = layers.LayerNormalization()(x)
+        y = layers.MultiHeadAttention(2, WIDTH // 2)(query, *(others or (query,)), **options)
+        return layers.Add()([x, y])
 
     def thought_about(x):
-        y = layers.Dense(2 * WIDTH, activation="relu")(x)
-        return layers.LayerNormalization()(layers.Add()([x, layers.Dense(WIDTH)(y)]))
+        y = layers.Dense(2 * WIDTH, activation="relu")(layers.LayerNormalization()(x))
+        return layers.Add()([x, layers.Dense(WIDTH)(y)])
 
     source = keras.Input((LENGTH,), dtype="int32", name="source")
     told = keras.Input((LENGTH,), dtype="int32", name="told")
-    read = thought_about(attended(embedded(source)))
+    read = layers.LayerNormalization()(thought_about(attended(embedded(source))))
     x = attended(embedded(told), use_causal_mask=True)
     x = thought_about(attended(x, read))
-    said = layers.Dense(TOKENS, name="said")(x)
+    said = layers.Dense(TOKENS, name="said")(layers.LayerNormalization()(x))
     model = keras.Model([source, told], said)
     model.compile(
         keras.optimizers.Adam(0.01),
@@ -56,7 +58,7 @@ def build(keras):
 
 
 def train(keras, model):
-    return model.fit(**data(), batch_size=48, epochs=14, shuffle=False, verbose=0).history
+    return model.fit(**data(), batch_size=48, epochs=20, shuffle=False, verbose=0).history
 
 
 def use(keras, model):

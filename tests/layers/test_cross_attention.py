@@ -50,20 +50,7 @@ def cases(draw):
 
 
 def by_loops(layer, x, masks):
-    """y and p."""
-    query, value, key, pairs = (*x, None, None)[:4]
-    of_query, of_value, of_key, _ = (*(masks or ()), *[None] * 4)[:4]
-    if pairs is not None and pairs.ndim == 3:
-        pairs = pairs[:, None]
-    seen = reference.pairs_seen(
-        query, value, of_query=of_query, of_value=of_value, of_key=of_key, pairs=pairs,
-        causal=layer.use_causal_mask, window=layer.sliding_window, heads=layer.heads,
-    )  # fmt: skip
-    weights = [
-        w for f in (layer.query, layer.key, layer.value, layer.output) for w in (f.kernel, f.bias)
-    ]
-    gate = (layer.gate.kernel, layer.gate.bias) if layer.use_gate else None
-    return reference.attention(query, value, value if key is None else key, *weights, seen, gate)
+    return reference.attention_between(*x, layer=layer, mask=masks)
 
 
 # ---------------------------------------------------------------------------------- values

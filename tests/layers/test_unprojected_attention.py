@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
+import reference
 from finite_differences import assert_gradients
 from hypothesis import given, settings, strategies as st
 from keras_parity import close, keras_in
@@ -35,29 +36,7 @@ def cases(draw):
 
 
 def by_loops(layer, x, masks):
-    """y and p, of one query at a time."""
-    query, value, key = (*x, x[1])[:3]
-    y, p = (
-        np.zeros((*query.shape[:2], value.shape[2])),
-        np.zeros((*query.shape[:2], value.shape[1])),
-    )
-    for n, t in np.ndindex(query.shape[:2]):
-        for r in range(value.shape[1]):
-            q, k = query[n, t], key[n, r]
-            scale = layer.scale if layer.use_scale else 1.0
-            if isinstance(layer, AdditiveAttention):
-                s = np.sum(scale * np.tanh(q + k))
-            elif layer.score_mode == "dot":
-                s = scale * np.dot(q, k)
-            else:
-                s = layer.concat_score_weight * np.sum(np.tanh(scale * (q + k)))
-            seen = masks[1] is None or masks[1][n, r]
-            seen = seen and not (layer.use_causal_mask and r > t)
-            p[n, t, r] = np.exp(s) if seen else 0.0
-        p[n, t] /= p[n, t].sum()
-        if masks[0] is None or masks[0][n, t]:
-            y[n, t] = sum(p[n, t, r] * value[n, r] for r in range(value.shape[1]))
-    return y, p
+    return reference.unprojected_attention(*x, layer=layer, mask=masks)
 
 
 def with_weights(layer, x):

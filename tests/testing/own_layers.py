@@ -287,6 +287,9 @@ PADDINGS = {
 SIZES = {1: [1, 2, 3], 2: [1, 2, (2, 3)], 3: [2, (1, 2, 3)]}
 
 
+STATE = shapes(1, 1, min_side=2, max_side=2)
+
+
 def recurrent(make, naive, **more):
     """A plain row with a naive loop to compare with, and one with every option."""
     options = {
@@ -304,7 +307,25 @@ def recurrent(make, naive, **more):
     plain = {name: options[name] for name in ("units", "return_sequences", "go_backwards")}
     masked = sequences(steps=(1, 4), batch=(1, 3), masked=True, allow_empty=True)
     stateful = {"units": 2, "return_sequences": [False, True], "stateful": True}
+    ends = {"units": 2, "return_state": True} | {
+        k: options[k] for k in ("return_sequences", "go_backwards")
+    }
+    count = make.state_count
+
+    def from_states(x, layer, kernel, recurrent_kernel, bias, mask):
+        x, *states = x
+        states = [state.copy() for state in states]
+        mask = None if mask is None else mask[0]
+        y = naive(x, kernel, recurrent_kernel, bias, mask, layer.go_backwards, states)
+        return (y if layer.return_sequences else y[:, -1], *states)
+
     return [
+        {
+            "layer": make,
+            "configs": ends,
+            "inputs": (masked, *[STATE] * count),
+            "reference": from_states,
+        },
         {"layer": make, "configs": plain, "inputs": masked, "reference": loop},
         {"layer": make, "configs": options | more, "inputs": masked},
         {
@@ -318,6 +339,20 @@ def recurrent(make, naive, **more):
             "configs": stateful,
             "inputs": sequences(steps=(1, 3)),
             "tags": ["stateful"],
+        },
+    ]
+
+
+def cell(make, count, **more):
+    """A row with a step's options, and one with dropout."""
+    inputs = (ROWS, *[STATE] * count)
+    return [
+        {"layer": make, "configs": {"use_bias": [False, True]} | more, "inputs": inputs},
+        {
+            "layer": make,
+            "configs": {"dropout": [0.0, 0.3], "recurrent_dropout": [0.0, 0.3]} | more,
+            "inputs": inputs,
+            "tags": ["stochastic"],
         },
     ]
 
@@ -570,6 +605,33 @@ def attention(x, layer, mask):
         gate = [weights.pop(4), weights.pop(4)]
     causal, window, rotary = layer.use_causal_mask, layer.sliding_window, layer.rotary is not None
     return reference.self_attention(x, *weights, mask, causal, window, gate, rotary)
+
+
+@st.composite
+def with_mask(draw, *names):
+    """An array whose axes have names, and a mask of its steps or None."""
+    x = draw(arrays(axes(*names)))
+    seed = draw(st.none() | st.integers(0, 99))
+    return x, None if seed is None else np.random.default_rng(seed).random(x.shape[:2]) < 0.7
+
+
+@st.composite
+def some_seen(draw, *names):
+    """The same, with a first step that is always real: where all are masked, scores of float64 have
+    lost half of their digits, as in Keras."""
+    x, mask = draw(with_mask(*names))
+    if mask is not None:
+        mask[:, 0] = True
+    return x, mask
+
+
+QUERY, VALUE, KEY = with_mask("n", "t", 3), with_mask("n", "s", "v"), with_mask("n", "s", 2)
+PAIRS = arrays(axes("n", "t", "s")).map(lambda a: a > 0)
+
+
+def unprojected(query, value, key=None, *, layer, mask):
+    y, p = reference.unprojected_attention(query, value, key, layer=layer, mask=mask)
+    return (y, p) if layer.return_attention_scores else y
 
 
 def learned_positions(x, embeddings):
@@ -1065,7 +1127,49 @@ LAYERS = {
     "ConvLSTM1D": conv_lstm(L.ConvLSTM1D, 1),
     "ConvLSTM2D": conv_lstm(L.ConvLSTM2D, 2),
     "ConvLSTM3D": conv_lstm(L.ConvLSTM3D, 3)[:2],
+    "SimpleRNNCell": cell(lambda **options: L.SimpleRNNCell(2, **options), 1),
+    "LSTMCell": cell(lambda **options: L.LSTMCell(2, **options), 2),
+    "GRUCell": cell(lambda **options: L.GRUCell(2, **options), 1, reset_after=[True, False]),
+    "StackedRNNCells": cell(
+        lambda **options: L.StackedRNNCells(
+            [L.LSTMCell(2, **options), L.SimpleRNNCell(2, **options)]
+        ),
+        3,
+    ),
+    "RNN": [
+        {
+            "layer": lambda **options: L.RNN(L.LSTMCell(2), **options),
+            "configs": {
+                "return_sequences": [False, True],
+                "go_backwards": [False, True],
+                "zero_output_for_mask": [False, True],
+            },
+            "inputs": sequences(steps=(1, 4), masked=True, allow_empty=True),
+        },
+        {
+            "layer": lambda **options: L.RNN([L.GRUCell(2), L.SimpleRNNCell(2)], **options),
+            "configs": {"return_state": True, "return_sequences": [False, True]},
+            "inputs": (sequences(steps=(1, 4), masked=True, allow_empty=True), STATE, STATE),
+        },
+        {
+            "layer": lambda: L.RNN(L.GRUCell(2, dropout=0.3, recurrent_dropout=0.3)),
+            "inputs": sequences(steps=(1, 3)),
+            "tags": ["stochastic"],
+        },
+        {
+            "layer": lambda: L.RNN([L.LSTMCell(2), L.GRUCell(3)], stateful=True),
+            "inputs": sequences(steps=(1, 3)),
+            "tags": ["stateful"],
+        },
+    ],
     "Bidirectional": [
+        {
+            "layer": lambda sequences, merge_mode: L.Bidirectional(
+                L.GRU(2, return_sequences=sequences, return_state=True), merge_mode
+            ),
+            "configs": {"sequences": [False, True], "merge_mode": ["concat", "mul", None]},
+            "inputs": (sequences(steps=(1, 4), masked=True, allow_empty=True), STATE, STATE),
+        },
         {
             "layer": lambda units, sequences, merge_mode: L.Bidirectional(
                 L.GRU(units, return_sequences=sequences), merge_mode
@@ -1149,6 +1253,34 @@ LAYERS = {
             "inputs": sequences(steps=(1, 4), masked=True, allow_empty=True),
             "reference": attention,
         },
+        {
+            "layer": lambda **options: L.MultiHeadAttention(2, 2, **options),
+            "configs": {
+                "return_attention_scores": [True, False],
+                "value_dim": [None, 3],
+                "use_causal_mask": [False, True],
+            },
+            "inputs": (QUERY, VALUE),
+            "reference": reference.attention_between,
+        },
+        {
+            "layer": lambda **options: L.MultiHeadAttention(2, 2, **options),
+            "configs": {"use_gate": [False, True], "sliding_window": [None, 2]},
+            "inputs": (QUERY, VALUE, KEY),
+            "reference": reference.attention_between,
+        },
+        {
+            "layer": lambda: L.MultiHeadAttention(2, 2, return_attention_scores=True),
+            "inputs": (QUERY, VALUE, None, PAIRS),
+            "reference": reference.attention_between,
+        },
+        {
+            "layer": lambda: L.MultiHeadAttention(
+                2, 2, dropout=0.4, use_bias=False, return_attention_scores=True
+            ),
+            "inputs": (QUERY, VALUE),
+            "tags": ["stochastic"],
+        },
     ],
     "GroupQueryAttention": [
         {
@@ -1165,6 +1297,56 @@ LAYERS = {
         {
             "layer": lambda: L.GroupQueryAttention(2, 4, 2, dropout=0.4, use_bias=False),
             "inputs": sequences(steps=(2, 4), masked=True),
+            "tags": ["stochastic"],
+        },
+        {
+            "layer": lambda heads, **options: L.GroupQueryAttention(2, *heads, **options),
+            "configs": {
+                "heads": [(2, 1), (4, 2)],
+                "use_causal_mask": [False, True],
+                "return_attention_scores": [False, True],
+            },
+            "inputs": (QUERY, VALUE, KEY),
+            "reference": reference.attention_between,
+        },
+    ],
+    "Attention": [
+        {
+            "layer": L.Attention,
+            "configs": {
+                "use_scale": [False, True],
+                "score_mode": ["dot", "concat"],
+                "use_causal_mask": [False, True],
+                "return_attention_scores": [False, True],
+            },
+            "inputs": (some_seen("n", "t", "d"), some_seen("n", "s", "d")),
+            "reference": unprojected,
+        },
+        {
+            "layer": lambda **options: L.Attention(dropout=0.4, **options),
+            "configs": {"return_attention_scores": [False, True]},
+            "inputs": (
+                some_seen("n", "t", "d"),
+                some_seen("n", "s", "v"),
+                arrays(axes("n", "s", "d")),
+            ),
+            "tags": ["stochastic"],
+        },
+    ],
+    "AdditiveAttention": [
+        {
+            "layer": L.AdditiveAttention,
+            "configs": {"use_scale": [False, True], "return_attention_scores": [False, True]},
+            "inputs": (
+                some_seen("n", "t", "d"),
+                some_seen("n", "s", "v"),
+                arrays(axes("n", "s", "d")),
+            ),
+            "reference": unprojected,
+        },
+        {
+            "layer": lambda: L.AdditiveAttention(dropout=0.4),
+            "inputs": (some_seen("n", "t", "d"), some_seen("n", "s", "d")),
             "tags": ["stochastic"],
         },
     ],
@@ -1222,6 +1404,22 @@ LAYERS = {
         {
             "layer": lambda: L.TransformerBlock(3, 1, 0.3, "tanh", rotary=True),
             "inputs": arrays(st.tuples(st.integers(1, 3), st.integers(2, 3), st.just(4))),
+            "tags": ["stochastic"],
+        },
+    ],
+    "TransformerDecoder": [
+        {
+            "layer": lambda **options: L.TransformerDecoder(3, 2, activation="tanh", **options),
+            "configs": {
+                "normalize_first": [False, True],
+                "num_key_value_heads": [None, 1],
+                "use_causal_mask": [False, True],
+            },
+            "inputs": (with_mask("n", "t", 4), with_mask("n", "s", "d")),
+        },
+        {
+            "layer": lambda: L.TransformerDecoder(3, 1, 0.3, "tanh", rotary=True),
+            "inputs": (with_mask("n", "t", 4), with_mask("n", "s", "d")),
             "tags": ["stochastic"],
         },
     ],

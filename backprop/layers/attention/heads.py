@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -211,7 +212,7 @@ class AttentionInHeads(Projecting):
     def can_step_query(self) -> bool:
         """Whether y of all queries is that of one `step` after the other, where value and key are
         those of a sequence that is there as a whole."""
-        return self.crosses
+        return self.crosses and named_shapes(self.build_shape).attention_mask is None
 
     def remember(self, value, key=None, mask=None) -> Memory:
         """What `step` begins with for queries to another sequence: its keys and values, once.
@@ -220,9 +221,10 @@ class AttentionInHeads(Projecting):
         ----------
         value, key : ndarray, (N, S, features)
             The key defaults to the value.
-        mask : ndarray of bool, (N, S), optional
-            Which of its steps are real.
+        mask : ndarray of bool, (N, S), or a tuple of two, optional
+            Which of its steps are real; which values, and which keys.
         """
+        mask = reduce(both, as_tuple(mask))
         other = Inputs(None, value, key)
         (_, of_query), *rest = self.ways(other)
         z: dict[str, Array] = {}

@@ -58,6 +58,10 @@ class Joined(NamedTuple):
     w: Array
     b: Array | None
 
+    def of_rows(self, rows: Array) -> Joined:
+        """Itself, in the memory of other rows of a batch."""
+        return self
+
 
 def rotation(value: Any, who: str, name: str) -> RotaryEmbedding | None:
     if not isinstance(value, bool | RotaryEmbedding):

@@ -9,11 +9,11 @@ import numpy as np
 from backprop.arguments import argument
 from backprop.checks import Fraction, choice
 from backprop.input_spec import show_shape
-from backprop.layer import INFERENCE, Array, InputSpec
+from backprop.layer import INFERENCE, Array, Context, InputSpec
 from backprop.layers.attention.common import AnyAttention
 from backprop.linalg import softmax, softmax_backward
 from backprop.masks import cleaned, only_real
-from backprop.nest import several
+from backprop.nest import as_tuple, several
 
 FAR = 1e9  # what the score of a key that is not seen is lowered by, as in Keras
 
@@ -39,7 +39,7 @@ class Unprojected(AnyAttention, kw_only=True):
 
     def compute_output_shape(self, input_shape) -> Any:
         query, value = input_shape[:2]
-        y = (*query[:2], value[2])
+        y = (*query[:-1], value[-1])
         return (y, (*query[:2], value[1])) if self.return_attention_scores else y
 
     # ------------------------------------------------------------------------- forward and backward
@@ -95,10 +95,19 @@ class Unprojected(AnyAttention, kw_only=True):
 
     can_step_query = True  # where value and key are those of a sequence that is there as a whole
 
+    def remember(self, *others, mask=None) -> Any:
+        """What `step` begins with: value and key, which of the values are real, and how many
+        queries there were."""
+        return others, as_tuple(mask)[0], 0
+
     def step(self, x, memory) -> Any:
-        """`memory` is how many queries there were."""
-        start = memory or 0
-        return self.attend(x, INFERENCE, start)[0], start + x[0].shape[1]
+        """`x` is queries; or a tuple as in `forward`, of which the rest is read at the first
+        step."""
+        query, *others = as_tuple(x)
+        others, real, start = memory or self.remember(*others)
+        ctx = INFERENCE if real is None else Context(mask=(None, real, None)[: 1 + len(others)])
+        y, _ = self.attend((query, *others), ctx, start)
+        return y, (others, real, start + query.shape[1])
 
     # ------------------------------------------------------------------------------- at the border
 

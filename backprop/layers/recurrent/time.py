@@ -41,10 +41,10 @@ class FromStates(Layer):
             mask = (*as_tuple(mask), *[None] * (len(x) - len(as_tuple(mask))))
         return x, mask, options
 
-    def _compute(self, x, training, mask):
+    def _meet(self, x, given):
         if self.stateful and not self.built:
             self.build(each(np.shape, x))  # with the size of the batch, whose states are kept
-        return super()._compute(x, training, mask)
+        super()._meet(x, given)
 
 
 class Run(Layer, kw_only=True, by_position=True):
@@ -213,6 +213,15 @@ class OverTime(Run, FromStates, kw_only=True, by_position=True):
     @property
     def can_step(self):
         return self.return_sequences and not self.go_backwards and not self.stateful
+
+    @property
+    def can_step_query(self) -> bool:
+        """Whether it can go step by step from first states."""
+        return self.can_step
+
+    def remember(self, *states, mask=None) -> list[Array]:
+        """What `step` begins with: first states."""
+        return list(states)
 
     def step(self, x, memory):
         x, *given = as_tuple(x)

@@ -22,6 +22,7 @@ from backprop.testing.bugs import (
     arithmetic,
     attention,
     augmentation,
+    between,
     containers,
     convolution,
     ctc,
@@ -38,6 +39,7 @@ from backprop.testing.bugs import (
     recurrent,
     recurrent_states,
     resizing,
+    several,
     state,
 )
 from backprop.testing.bugs.bank import INPUTS, KINDS, VERDICTS, Bug, planted_in
@@ -57,10 +59,12 @@ FAMILIES = (
     recurrent,
     recurrent_states,
     attention,
+    between,
     noise,
     containers,
     merging,
     arithmetic,
+    several,
     augmentation,
     preprocessing,
     state,

@@ -27,7 +27,7 @@ from backprop.layers.chain import Chain
 from backprop.layers.embedding import Embedding
 
 Array = np.ndarray
-Make = Callable[[], Array]  # an array, made when it is asked for
+Make = Callable[[], Any]  # an array, or several, made when they are asked for
 
 KINDS = {
     "V": "a value check at a generic point sees it",
@@ -56,6 +56,8 @@ INPUTS = {
     "volumes": "(N, D, H, W, C)",
     "sequences": "(N, T, n)",
     "holes": "(N, T, n), where the first of n numbers is 0.3",
+    "two": "two of one shape (N, n)",
+    "attended": "query (N, T, n), value (N, S, k) and key (N, S, n)",
     "tokens": "(N, T) of integers below 5, with duplicates; 0 may be padding",
     "labels": "logits (N, T, k), and labels that they may spell, with weights and masks",
     "targets": "y_pred, and y_true to go with it, with weights and masks",
@@ -230,6 +232,11 @@ def one_hot(rows: int, classes: int, seed: int = 0) -> Make:
     return partial(_one_hot, rows, classes, seed)
 
 
+def each_of(*inputs: Make) -> Make:
+    """An array for each of several inputs."""
+    return partial(_each_of, inputs)
+
+
 def given(values: Any, dtype: Any = np.float64) -> Make:
     return partial(np.array, values, dtype)
 
@@ -239,6 +246,10 @@ def behind_embedding(layer: Layer) -> Layer:
     be moved.
     """
     return Chain([Embedding(5, 3, mask_zero=True), layer])
+
+
+def _each_of(inputs):
+    return tuple([make() for make in inputs])
 
 
 def _normal(shape, scale, shift, seed):
