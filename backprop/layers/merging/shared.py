@@ -80,16 +80,16 @@ class Elementwise(Merging):
         y, cache = self.merge(level)
         return y, ([a.shape for a in x], cache)
 
-    def backward(self, dy, cache):
+    def backward(self, dy, cache) -> Any:
         shapes, cache = cache
         stretched = zip(self.split(dy, cache), shapes, strict=True)
         return tuple([folded(d, shape) for d, shape in stretched])
 
-    def merge(self, x: list[Array]) -> tuple[Array, Any]:
+    def merge(self, x: list[Array], /) -> tuple[Array, Any]:
         """y, and what `split` will need, for arrays with as many axes."""
         raise NotImplementedError
 
-    def split(self, dy: Array, cache: Any) -> list[Array]:
+    def split(self, dy: Array, cache: Any, /) -> list[Array]:
         """dxᵢ for each xᵢ, stretched to the shape of y."""
         raise NotImplementedError
 
