@@ -6,10 +6,10 @@ import pickle
 
 import numpy as np
 import pytest
+from graphs_to_save import GRAPHS, nested, predictions, rows, shared, stir
 
 import backprop as bp
 from backprop import archive, layers
-from graphs_to_save import GRAPHS, nested, predictions, rows, shared, stir
 
 graphs = pytest.mark.parametrize("make", GRAPHS, ids=lambda make: make.__name__)
 
