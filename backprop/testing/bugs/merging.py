@@ -34,12 +34,15 @@ class Fork(Parallel):
 
     def build(self, input_shape):
         super().build(input_shape)
+        self.merging.adopt_dtype(self.dtype)
+        self.merging.build(self.shapes_of_branches(input_shape))
         self.changes_mask = True
 
     def compute_output_shape(self, input_shape):
-        return self._merging.compute_output_shape(
-            [branch.compute_output_shape(input_shape) for branch in self.branches]
-        )
+        return self.merging.compute_output_shape(self.shapes_of_branches(input_shape))
+
+    def shapes_of_branches(self, input_shape):
+        return tuple([branch.compute_output_shape(input_shape) for branch in self.branches])
 
 
 def forked(*make):
