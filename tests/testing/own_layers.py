@@ -285,8 +285,6 @@ PADDINGS = {
     3: [1, (0, 1, 2), ((1, 0), (0, 0), (2, 1))],
 }
 SIZES = {1: [1, 2, 3], 2: [1, 2, (2, 3)], 3: [2, (1, 2, 3)]}
-
-
 STATE = shapes(1, 1, min_side=2, max_side=2)
 
 
@@ -307,24 +305,26 @@ def recurrent(make, naive, **more):
     plain = {name: options[name] for name in ("units", "return_sequences", "go_backwards")}
     masked = sequences(steps=(1, 4), batch=(1, 3), masked=True, allow_empty=True)
     stateful = {"units": 2, "return_sequences": [False, True], "stateful": True}
-    ends = {"units": 2, "return_state": True} | {
-        k: options[k] for k in ("return_sequences", "go_backwards")
-    }
-    count = make.state_count
+    ends = plain | {"units": 2, "return_state": True}
 
-    def from_states(x, layer, kernel, recurrent_kernel, bias, mask):
-        x, *states = x
+    def ending(x, states, layer, kernel, recurrent_kernel, bias, mask):
         states = [state.copy() for state in states]
         mask = None if mask is None else mask[0]
         y = naive(x, kernel, recurrent_kernel, bias, mask, layer.go_backwards, states)
         return (y if layer.return_sequences else y[:, -1], *states)
 
+    def from_one(x, h, layer, kernel, recurrent_kernel, bias, mask):
+        return ending(x, [h], layer, kernel, recurrent_kernel, bias, mask)
+
+    def from_two(x, h, c, layer, kernel, recurrent_kernel, bias, mask):
+        return ending(x, [h, c], layer, kernel, recurrent_kernel, bias, mask)
+
     return [
         {
             "layer": make,
             "configs": ends,
-            "inputs": (masked, *[STATE] * count),
-            "reference": from_states,
+            "inputs": (masked, *[STATE] * make.state_count),
+            "reference": from_one if make.state_count == 1 else from_two,
         },
         {"layer": make, "configs": plain, "inputs": masked, "reference": loop},
         {"layer": make, "configs": options | more, "inputs": masked},
@@ -350,7 +350,7 @@ def cell(make, count, **more):
         {"layer": make, "configs": {"use_bias": [False, True]} | more, "inputs": inputs},
         {
             "layer": make,
-            "configs": {"dropout": [0.0, 0.3], "recurrent_dropout": [0.0, 0.3]} | more,
+            "configs": {"dropout": [0.3], "recurrent_dropout": [0.0, 0.3]} | more,
             "inputs": inputs,
             "tags": ["stochastic"],
         },
