@@ -265,7 +265,11 @@ OF_ONE_LENGTH = {
     "RMSNormalization over time",
     "Reshape, steps kept",
 }
-POSITIONS = {"RotaryEmbedding", "SinePositionEncoding"}  # padding in front counts as steps before
+POSITIONS = {
+    "RotaryEmbedding",
+    "SinePositionEncoding",
+    "Slice",
+}  # padding in front counts as steps before
 
 
 @pytest.mark.parametrize("more", [1, 2, 3, 5])
