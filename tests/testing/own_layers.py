@@ -1706,9 +1706,20 @@ def above_zero():
     return L.Chain([L.Dense(2, "softplus"), L.AddConstant(0.5)])
 
 
+SAME, FLAT = axes("batch", ..., "n"), axes("batch", "n")
+SYMMETRIC = {"tags": ["piecewise", "symmetric"]}
+
+
+def directly(merging, inputs=(SAME, SAME), **options):
+    """A merging layer by itself."""
+    return {"layer": merging, "inputs": inputs} | options
+
+
 MERGING = {
     **{
         name: [
+            directly(getattr(L, name), **SYMMETRIC),
+            directly(getattr(L, name), (SAME, axes("batch", ..., 1), SAME), **SYMMETRIC),
             merged(getattr(L, name), L.Linear, small(1), small(1), **KINKED),
             merged(getattr(L, name), small(), small(), small(1), **KINKED),
             merged(getattr(L, name), L.Linear, L.GlobalAveragePooling1D, inputs=sequences()),
@@ -1716,17 +1727,44 @@ MERGING = {
         ]
         for name in ("Add", "Multiply", "Average", "Maximum", "Minimum")
     },
-    "Subtract": [merged(L.Subtract, small(), small()), merged(L.Subtract, small(), small(1))],
+    "Subtract": [
+        directly(L.Subtract),
+        merged(L.Subtract, small(), small()),
+        merged(L.Subtract, small(), small(1)),
+    ],
     "Divide": [merged(L.Divide, small(), above_zero), merged(L.Divide, small(1), above_zero)],
     "Concatenate": [
+        directly(L.Concatenate, (axes("batch", ..., "n"), axes("batch", ..., "k"))),
+        directly(L.Concatenate, (FLAT, FLAT, FLAT)),
         merged(L.Concatenate, small(), small(1), small(3)),
         merged(lambda: L.Concatenate(1), small(), small(), inputs=sequences(masked=True)),
     ],
     "Dot": [
+        directly(lambda: L.Dot(1), (FLAT, FLAT), tags=["symmetric"]),
+        directly(lambda: L.Dot((2, 1)), (axes("batch", "t", "n"), axes("batch", "n", "k"))),
         merged(lambda: L.Dot(-1), small(), small(), inputs=shapes(1, 2)),
         merged(lambda: L.Dot(1, normalize=True), small(), small(3), inputs=sequences(masked=True)),
         merged(lambda: L.Dot((2, 1)), small(), lambda: L.LSTM(2), inputs=sequences()),
     ],
 }
 
-TABLE = ACTIVATIONS | LAYERS | CONTAINERS | ARITHMETIC | MERGING | LOSSES
+
+def two_ended(units):
+    """A graph of two inputs and three outputs, with a layer in two places."""
+    a, b = L.Input((3,)), L.Input((3,))
+    tower = L.Dense(units, "tanh")
+    one, two = tower(a), tower(b)
+    return L.Graph([a, b], [L.Dense(2)(L.Subtract()([one, two])), one, L.Concatenate()([one, b])])
+
+
+GRAPHS = {
+    "Graph": [
+        {
+            "layer": two_ended,
+            "configs": {"units": [1, 3]},
+            "inputs": (shapes(1, 1, min_side=3, max_side=3),) * 2,
+        }
+    ]
+}
+
+TABLE = GRAPHS | ACTIVATIONS | LAYERS | CONTAINERS | ARITHMETIC | MERGING | LOSSES
