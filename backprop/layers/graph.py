@@ -125,7 +125,8 @@ class Graph(Listed):
         caches: list[Any] = []
         tried = ctx.training in self._tried
         plain = tried and ctx.mask is None and not self.changes_mask
-        step, given = self._steps[0], x
+        step: Any = None
+        given = x
         try:
             for step in self._steps:
                 given = take(values, step.reads)
@@ -170,7 +171,8 @@ class Graph(Listed):
         grads = Gradients(self._size)
         grads.add(self._out, as_tuple(dy))
         again: list[tuple[Parameter, Array]] = []
-        known, step, d = self._reversed, self._steps[-1], dy
+        step: Any = None
+        known, d = self._reversed, dy
         shapes = [] if known else self.shapes_within(self.build_shape)
         try:
             for i in range(len(self._steps) - 1, -1, -1):
@@ -214,7 +216,8 @@ class Graph(Listed):
         return as_one(matched(given, structure, self.input_names, self.name, "input"))
 
     def arranged(self, y):
-        return packed(self._wiring.outputs, as_tuple(y)) if len(self._out) > 1 else y
+        ends = self._wiring.outputs
+        return packed(ends, as_tuple(y)) if len(self._out) > 1 or isinstance(ends, dict) else y
 
     # ------------------------------------------------------------------ what it is
 
