@@ -67,7 +67,7 @@ class MultiplyHasNoGradientForTheSecondInput(Returning, Multiply):
 
 
 @two("V")
-class ConcatenateReturnsAList(Returning, Concatenate):  # type: ignore[misc] - of another name for its cache
+class ConcatenateReturnsAList(Returning, Concatenate):  # type: ignore[misc] - names
     """The gradients come in a list, where those of several inputs are a tuple."""
 
     def returned(self, da, db):
@@ -225,7 +225,7 @@ class PenaltyIsAddedForEachRow(ActivityPenalty):
 
 
 @two("V", verdict="equivalent")
-class ConcatenateReturnsViewsOfOneArray(Returning, Concatenate):  # type: ignore[misc] - of another name for its cache
+class ConcatenateReturnsViewsOfOneArray(Returning, Concatenate):  # type: ignore[misc] - names
     """Both gradients are views of one array that was made for them."""
 
     def returned(self, da, db):
