@@ -399,8 +399,10 @@ class Graph(Listed):
         """A graph of the same layers, connected alike, with fresh values."""
         if "calls" not in config:
             return super().from_config(config, custom_objects)
-        rest = {k: v for k, v in config.items() if k not in ("layers", "calls")}
+        rest = {k: v for k, v in config.items() if k not in ("layers", "calls", "dtype")}
         check_calls(cls.__name__, config)
         with custom_object_scope(custom_objects or {}):
             inputs, outputs = replayed(cls.__name__, deserialize(config["layers"]), config)
-            return super().from_config(rest | {"inputs": inputs, "outputs": outputs})
+            made = super().from_config(rest | {"inputs": inputs, "outputs": outputs})
+        dtype = config.get("dtype")  # of one that is in another than its layers were drawn in
+        return made if dtype is None else made.astype(dtype)

@@ -479,7 +479,7 @@ def default_inputs(layer: Layer) -> Strategy[Any]:
     whole = layer.integer_input
     if any(whole) if isinstance(whole, tuple) else whole:
         raise TypeError(f"{layer!r} takes integers: give inputs=tokens(vocabulary)")
-    shape = layer.build_shape or layer.declared_shape
+    shape: Any = layer.build_shape or layer.declared_shape
     if several(shape):
         return together(*map(of_shape, shape))
     if shape is not None:

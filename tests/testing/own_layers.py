@@ -1776,4 +1776,23 @@ MERGING = {
     ],
 }
 
-TABLE = ACTIVATIONS | LAYERS | CONTAINERS | ARITHMETIC | MERGING | LOSSES
+
+def two_ended(units):
+    """A graph of two inputs and three outputs, with a layer in two places."""
+    a, b = L.Input((3,)), L.Input((3,))
+    tower = L.Dense(units, "tanh")
+    one, two = tower(a), tower(b)
+    return L.Graph([a, b], [L.Dense(2)(L.Subtract()([one, two])), one, L.Concatenate()([one, b])])
+
+
+GRAPHS = {
+    "Graph": [
+        {
+            "layer": two_ended,
+            "configs": {"units": [1, 3]},
+            "inputs": (shapes(1, 1, min_side=3, max_side=3),) * 2,
+        }
+    ]
+}
+
+TABLE = GRAPHS | ACTIVATIONS | LAYERS | CONTAINERS | ARITHMETIC | MERGING | LOSSES
