@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 Pick = Callable[[list], Any]  # one of a list: Hypothesis' choice, or a generator's
@@ -19,7 +20,7 @@ SHARED = ("Dense", "LayerNormalization", "BatchNormalization", "GRU", "chain", "
 
 
 class Node(NamedTuple):
-    """A call: of a layer of this kind, or of the layer that another node has made."""
+    """A call: of a layer of this kind, of the layer that another node has made, or an operator."""
 
     kind: str
     arguments: dict[str, Any]
@@ -146,6 +147,22 @@ def model(pick, found):
     return {"units": 2}, (i,), [(*found.shapes[i][:-1], 2)] * 2
 
 
+def operator(pick, found):
+    """Of two arrays that have a shape in common, or of an array and a number."""
+    i = any_place(pick, found)
+    j = pick([None, *places(found, lambda shape: shape == found.shapes[i])])
+    name = pick(list(OPERATORS))
+    return {"name": name}, (i,) if j is None else (i, j), [found.shapes[i]]
+
+
+def part(pick, found):
+    """A slice along the last axis."""
+    i = any_place(pick, found)
+    *first, d = found.shapes[i]
+    start = pick([0, 1]) if d > 1 else 0
+    return {"start": start}, (i,), [(*first, d - start)]
+
+
 def shared(pick, found):
     """A layer that stands elsewhere already, on an array of the shape that it knows."""
     makers = [n for n, node in enumerate(found.nodes) if node.kind in SHARED]
@@ -170,7 +187,15 @@ KINDS: dict[str, Callable] = {
     "GRU": gru,
     "chain": chain,
     "model": model,
+    "operator": operator,
+    "part": part,
     "shared": shared,
+}
+OPERATORS = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "rsub": lambda a, b: b - a,
+    "mul": lambda a, b: a * b,
 }
 
 
@@ -196,6 +221,10 @@ def drawn(keras: Any, recipe: Recipe) -> Drawing:
         x = [arrays[i] for i in node.reads]
         if node.maker is not None:
             layer = layers[node.maker]
+        elif node.kind == "operator":
+            layer = partial(operated, node.arguments["name"])
+        elif node.kind == "part":
+            layer = partial(sliced, node.arguments["start"])
         else:
             layer = layer_of(keras, node, f"node{number}", x[0].shape[1:], within)
         layers.append(layer)
@@ -204,6 +233,14 @@ def drawn(keras: Any, recipe: Recipe) -> Drawing:
     inputs, outputs = ([arrays[i] for i in ends] for ends in (recipe.used(), recipe.outputs))
     model = keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
     return Drawing(model, inputs, outputs, within)
+
+
+def operated(name: str, x: Any) -> Any:
+    return OPERATORS[name](*x) if isinstance(x, list) else OPERATORS[name](0.5, x)
+
+
+def sliced(start: int, x: Any) -> Any:
+    return x[..., start:]
 
 
 def layer_of(keras: Any, node: Node, name: str, shape: Shape, within: dict) -> Any:

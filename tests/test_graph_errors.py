@@ -149,9 +149,9 @@ def test_a_cycle_can_only_be_written_by_hand():
     [
         ("outputs", 7, "a configuration of Model speaks of array 7 where there are 2 so far..."),
         ("inputs", 9, "a configuration of Model speaks of layer 9 where there are 2 so far..."),
-        ("inputs", 1, "a configuration of Model has Dense(2, name='y') as an input"),
-        ("calls", [[-1, 0, None]], "a configuration of Model speaks of layer -1 where..."),
-        ("calls", [[1, True, None]], "a configuration of Model speaks of array True where..."),
+        ("inputs", 1, "a configuration of Model calls layer 1, which is an input"),
+        ("calls", [[-1, 0, 1, None]], "a configuration of Model speaks of layer -1 where..."),
+        ("calls", [[1, True, 1, None]], "a configuration of Model speaks of array True where..."),
     ],
 )
 def test_a_configuration_speaks_of_what_is_not_there(key, value, message):

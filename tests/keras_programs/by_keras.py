@@ -36,8 +36,8 @@ def derivatives(model: Any, given: dict[str, Any]) -> dict[str, Any]:
     """y in inference, the loss of a step of training, and dL/dw of all weights."""
     import jax
 
-    model.evaluate(**given, batch_size=1000, verbose=0)  # builds the loss and the metrics
     x, y, w = given["x"], given["y"], given.get("sample_weight")
+    model._symbolic_build(data_batch=(x, y, w))  # the loss and the metrics, as `fit` does first
     others, metrics, optimizer = (
         [v.value for v in variables]
         for variables in (

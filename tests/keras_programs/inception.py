@@ -52,7 +52,7 @@ def build(keras):
 
 def train(keras, model):
     given = data()
-    return model.fit(**given, batch_size=20, epochs=12, shuffle=False, verbose=0).history
+    return model.fit(**given, batch_size=20, epochs=16, shuffle=False, verbose=0).history
 
 
 def use(keras, model):
