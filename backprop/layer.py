@@ -75,6 +75,7 @@ class Layer(LayerFace):
     divides_batches = False  # whether it has threads of its own work on parts of a batch
     sparse_input = False  # whether x may be a SciPy CSR matrix; a model makes others dense
     changes_mask = False  # whether compute_mask is overridden
+    makes_masks = True  # whether it may then give one where there was none
     fixed_rows = None  # how many rows every batch must have; None for any number
     takes_targets = False  # a loss': forward(y_true, y_pred, ...) and backward(cache, dvalues)
     finishes_parts = False  # whether `finish` may be given a part of z after the other
@@ -97,6 +98,8 @@ class Layer(LayerFace):
         if "build" in cls.__dict__:
             cls.build = once(cls.build)
         cls.changes_mask = cls.compute_mask is not Layer.compute_mask
+        if "compute_mask" in cls.__dict__:
+            cls.makes_masks = cls.__dict__.get("makes_masks", True)
         leave_shortcuts(cls)
 
     # ---------------------------------------------------------- what the author of a layer writes

@@ -111,6 +111,7 @@ class Graph(Listed):
             )
         self.adopt_dtype(next(iter(dtypes), None))
         self.changes_mask = any(layer.changes_mask for layer in wiring.layers)
+        self.makes_masks = any(la.changes_mask and la.makes_masks for la in wiring.layers)
         self._tried, self._reversed = frozenset(), False
         self.build_shape = as_one([wiring.shapes[i] for i in self._into])
         self.built = True
@@ -124,7 +125,7 @@ class Graph(Listed):
         put_masks(masks, self._into, ctx.mask)
         caches: list[Any] = []
         tried = ctx.training in self._tried
-        plain = tried and ctx.mask is None and not self.changes_mask
+        plain = tried and ctx.mask is None and not self.makes_masks
         step: Any = None
         given = x
         try:
@@ -321,7 +322,7 @@ class Graph(Listed):
         return take(values, as_one(self._out)), take_masks(masks, as_one(self._out))
 
     def compute_mask(self, x, mask) -> Any:
-        if mask is None and not self.changes_mask:
+        if mask is None and not self.makes_masks:
             return None
         return self.propagate(x, Context(mask=mask, backward=False))[2]
 

@@ -39,6 +39,7 @@ class WithConstant(Layer):
     c is no parameter. Where x is stretched to the shape of c, dx is the sum over that.
     """
 
+    makes_masks = False
     value: Constant
 
     def build(self, input_shape):

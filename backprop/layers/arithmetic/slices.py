@@ -102,6 +102,7 @@ class Slice(Layer):
     Slice(':, -1, None')
     """
 
+    makes_masks = False
     index: Annotated[Any, Convert(entries)]
 
     def build(self, input_shape):

@@ -17,12 +17,9 @@ class AnyAttention(Layer, kw_only=True):
     use_causal_mask: bool = False
     return_attention_scores: bool = False
 
+    makes_masks = False
     changeable = ("use_causal_mask", "return_attention_scores")
     call_options = ("use_causal_mask", "return_attention_scores")
-
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        cls.changes_mask = False  # none where there was none, and of one input the same
 
     def compute_mask(self, x, mask) -> Any:
         """That of the query; the scores have none."""

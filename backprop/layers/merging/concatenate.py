@@ -43,6 +43,7 @@ class Concatenate(Merging):
     array([[1., 2., 3.]], dtype=float32)
     """
 
+    makes_masks = False
     axis: Index = -1
 
     def build(self, input_shape):

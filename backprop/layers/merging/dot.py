@@ -67,6 +67,7 @@ class Dot(Merging):
     array([[0.6]], dtype=float32)
     """
 
+    makes_masks = False
     axes: Annotated[Any, Convert(axis_or_two)]
     normalize: bool = False
 

@@ -55,6 +55,8 @@ class Elementwise(Merging):
     A step of y is real where it is so in all xᵢ that have a mask.
     """
 
+    makes_masks = False
+
     def build(self, input_shape):
         super().build(input_shape)
         # what is stretched along the time would be another array at a single step

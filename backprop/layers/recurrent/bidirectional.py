@@ -83,6 +83,7 @@ class Bidirectional(FromStates, Container):
     ((2, 8), [(2, 4), (2, 4), (2, 4), (2, 4)])
     """
 
+    makes_masks = False
     unsaved = ("weights",)
 
     def __init__(

@@ -67,6 +67,7 @@ class Cell(Layer):
     (2, 5, 3)
     """
 
+    makes_masks = False
     state_size = None
     output_size = None
     call_inputs = ("inputs", "states")

@@ -69,6 +69,7 @@ class OverTime(Run, FromStates, kw_only=True, by_position=True):
     have none.
     """
 
+    makes_masks = False
     state_count = 1
     # of a `Bidirectional`, which sets it: with return_sequences y stands in the order of x even
     # when going backwards
