@@ -353,7 +353,22 @@ def everything_of(model):
         "optimizer": {k: np.copy(v) for k, v in model.optimizer.get_state().items()},
         "seen": model.get_metrics_result(),
         "output": model.layers[-1].output,
+        "within": [layer._within and layer._within() for layer in layers],
     }
+
+
+def test_nothing_that_is_made_later_draws_other_numbers():
+    drawn = []
+    for asked in (False, True):
+        x = Input((5,))
+        model = bp.Model(x, Dense(2)(Dropout(0.5)(x)))
+        bp.utils.set_random_seed(0)
+        if asked:
+            model.gradients(np.ones((3, 5)), dy=1.0, training=True)
+            model.activations(np.ones((3, 5)))
+        drawn.append(bp.random.normal((3,)))
+
+    np.testing.assert_array_equal(*drawn)
 
 
 def test_an_error_within_leaves_it_as_it_was_too():
