@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 Edge = tuple[int, int]
 SWEEPS = 12  # down and up
+LIGHT = 0.2  # what a point of a long edge weighs beside a node: it gives way
 APART, NARROW = 28.0, 10.0  # between neighbours in a row; the width of a point that an edge passes
 
 
@@ -136,14 +137,20 @@ def coordinates(
     x = [0.0] * len(sizes)
     for row in order:
         shift(row, x, sizes, [0.0] * len(row), [1.0] * len(row))
-    for sweep in range(4 * SWEEPS):
-        last = sweep >= 4 * SWEEPS - 2
+    for sweep in range(6 * SWEEPS):
+        last = sweep >= 4 * SWEEPS
         for row in order if sweep % 2 == 0 else order[::-1]:
-            joined = (above if sweep % 2 == 0 else below) if not last else None
-            near = [joined[n] if joined else above[n] + below[n] for n in row]
-            goals = [mean([x[m] for m in ms], x[n]) for n, ms in zip(row, near, strict=True)]
-            shift(row, x, sizes, goals, [4.0 if n >= nodes else 1.0 for n in row])
+            joined = above if sweep % 2 == 0 else below
+            goals = [goal(n, above[n] + below[n] if last else joined[n], x, nodes) for n in row]
+            shift(row, x, sizes, goals, [LIGHT if n >= nodes else 1.0 for n in row])
     return x
+
+
+def goal(node: int, joined: list[int], x: list[float], nodes: int) -> float:
+    """The mean place of those that a node is joined to: of nodes if there are some, so that a chain
+    stays straight; a point of a long edge goes with the others of it."""
+    kin = [other for other in joined if (other >= nodes) == (node >= nodes)]
+    return mean([x[other] for other in kin or joined], x[node])
 
 
 def shift(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -247,17 +248,20 @@ def lines_of(layer: Any, before: Any, after: Any, shown: Shown) -> Iterator[str]
         yield f"activation: {snake_case(name).replace('re_lu', 'relu')}"
     if shown.shapes:
         if not isinstance(layer, InputLayer):
-            yield f"in: {show(before)}"
-        yield f"out: {show(after)}"
+            yield from show("in", before)
+        yield from show("out", after)
     if shown.dtype and layer.dtype is not None:
         yield f"dtype: {layer.dtype}"
     if shown.trainable:
         yield "trainable" if layer.trainable else "not trainable"
 
 
-def show(shapes: Any) -> str:
+def show(way: str, shapes: Any) -> Iterator[str]:
+    """A line for each shape, and one for equal ones side by side."""
     several = bool(shapes) and isinstance(shapes[0], tuple)
-    return ", ".join(map(str, shapes)) if several else str(tuple(shapes))
+    for shape, group in itertools.groupby(shapes if several else [tuple(shapes)]):
+        count = len(list(group))
+        yield f"{way}: {count} × {shape}" if count > 1 else f"{way}: {shape}"
 
 
 def width_of(text: str, bold: bool = False) -> float:
@@ -372,7 +376,10 @@ class Paper:
         half = [(boxes[n].height if self.upright else boxes[n].width) / 2 for n in edge]
         row = self.layout.rows[a]
         here, along = begin, self.starts[row] + self.depths[row]
-        path = f"M{self.point(begin, self.middle(a)[1] + half[0])} L{self.point(here, along)}"
+        out, into = self.middle(a)[1] + half[0], self.middle(b)[1] - half[1]
+        path = f"M{self.point(begin, out)}"
+        if along > out:
+            path += f" L{self.point(here, along)}"
         for across, row in [*self.layout.ways[edge], (stop, self.layout.rows[b])]:
             start = self.starts[row]
             bend = (along + start) / 2
@@ -382,7 +389,8 @@ class Paper:
             here, along = across, start + self.depths[row]
             if row != self.layout.rows[b]:
                 path += f" L{self.point(here, along)}"
-        path += f" L{self.point(stop, self.middle(b)[1] - half[1])}"
+        if into > along - self.depths[row]:
+            path += f" L{self.point(stop, into)}"
         return (
             f'<path d="{path}" fill="none" stroke="#444" stroke-width="1.2" '
             'marker-end="url(#tip)"/>\n'
