@@ -8,7 +8,7 @@ from typing import Any
 
 from backprop.context import Context, Logits
 from backprop.input_spec import fits, show_shape
-from backprop.layer import Array
+from backprop.layer import Array, Layer
 from backprop.layers.chain import add_up, repeated
 from backprop.layers.containers import Listed, described, take_in
 from backprop.layers.given import Given
@@ -126,7 +126,8 @@ class Graph(Listed):
         caches: list[Any] = []
         tried = ctx.training in self._tried
         plain = tried and ctx.mask is None and not self.changes_mask
-        step, given = self._steps[0], x
+        step: Any = None
+        given = x
         try:
             for step in self._steps:
                 given = take(values, step.reads)
@@ -171,7 +172,8 @@ class Graph(Listed):
         grads = Gradients(self._size)
         grads.add(self._out, as_tuple(dy))
         again: list[tuple[Parameter, Array]] = []
-        known, step, d = self._reversed, self._steps[-1], dy
+        step: Any = None
+        known, d = self._reversed, dy
         shapes = [] if known else self.shapes_within(self.build_shape)
         try:
             for i in range(len(self._steps) - 1, -1, -1):
@@ -215,7 +217,8 @@ class Graph(Listed):
         return as_one(matched(given, structure, self.input_names, self.name, "input"))
 
     def arranged(self, y):
-        return packed(self._wiring.outputs, as_tuple(y)) if len(self._out) > 1 else y
+        ends = self._wiring.outputs
+        return packed(ends, as_tuple(y)) if len(self._out) > 1 or isinstance(ends, dict) else y
 
     # ------------------------------------------------------------------ what it is
 
@@ -227,6 +230,13 @@ class Graph(Listed):
     def sparse_input(self) -> Any:
         """Whether all that reads an input takes sparse rows; for several inputs, of each."""
         return as_one([self._takes_sparse(place) for place in self._into])
+
+    def input_name(self, i):
+        return self.input_names[i]
+
+    def readers(self, i: int) -> list[Layer]:
+        """The layers that read the i-th input, and nothing else."""
+        return [step.layer for step in self._steps if step.reads == self._into[i]]
 
     def _takes_sparse(self, place: int) -> bool:
         readers = [step for step in self._steps if place in as_tuple(step.reads)]

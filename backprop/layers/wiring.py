@@ -247,11 +247,11 @@ def with_helpers(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], set[
                 given[k] = as_float[place]
         known = given[0] if type(reads) is int else tuple(given)
         steps.append(Step(layer, known, writes, training, index[id(layer)]))
-        if layer.activity_regularizer is not None:
+        for place in as_tuple(writes) if layer.activity_regularizer is not None else ():
             helper = ActivityPenalty(layer.activity_regularizer, dtype=layer.dtype)
-            penalised[writes] = len(shapes)
-            steps.append(Step(helper, writes, len(shapes), None, index[id(layer)]))
-            shapes.append(shapes[writes])
+            penalised[place] = len(shapes)
+            steps.append(Step(helper, place, len(shapes), None, index[id(layer)]))
+            shapes.append(shapes[place])
     out = tuple(penalised.get(place, place) for place in leaves(wiring.outputs))
     return steps, len(shapes), out, integers
 

@@ -256,8 +256,7 @@ def test_every_class_is_keras_or_listed(family, keras):
             continue
         extra = set(defaults_of(cls)) - keras_arguments(other) - {"input_dim", "input_shape"}
         extra -= set(getattr(cls, "call_options", ()))  # in Keras a call is given them
-        private = {"branches", "join", "axis"} if name == "Bidirectional" else set()
-        assert extra - private == OUR_ARGUMENTS.get(name, set()), name
+        assert extra == OUR_ARGUMENTS.get(name, set()), name
 
 
 def keras_arguments(cls):

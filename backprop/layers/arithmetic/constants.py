@@ -82,11 +82,11 @@ class WithConstant(Layer):
         shape, cache = cache
         return unbroadcast(self.reverse(dy, cache), shape)
 
-    def apply(self, x: Array, c: Any) -> tuple[Array, Any]:
+    def apply(self, x: Array, c: Any, /) -> tuple[Array, Any]:
         """y, and what `reverse` will need."""
         raise NotImplementedError
 
-    def reverse(self, dy: Array, cache: Any) -> Array:
+    def reverse(self, dy: Array, cache: Any, /) -> Array:
         """dx, stretched to the shape of y."""
         raise NotImplementedError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,7 @@ class Concatenate(Merging):
     def forward(self, x, ctx=INFERENCE):
         return np.concatenate(x, self.axis), [a.shape[self.axis] for a in x]
 
-    def backward(self, dy, lengths):
+    def backward(self, dy, lengths) -> Any:
         before = (slice(None),) * (self.axis % dy.ndim)
         ends = pairwise(accumulate(lengths, initial=0))
         return tuple([dy[(*before, slice(begin, end))] for begin, end in ends])

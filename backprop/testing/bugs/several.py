@@ -11,7 +11,6 @@ from backprop.layer import INFERENCE
 from backprop.layers.attention import Attention
 from backprop.layers.chain import ActivityPenalty
 from backprop.layers.merging import Concatenate, Dot, Multiply, Subtract
-from backprop.masks import only_real
 from backprop.regularizers import L2
 from backprop.testing.bugs.bank import bug, each_of, normal
 from backprop.testing.bugs.shared import Mixin
@@ -30,7 +29,6 @@ penalty = partial(
     x=normal(4, 3),
     inputs="floats",
     config={"regularizer": L2(0.1)},
-    spared=("survives_copy_pickle_config_and_save",),  # a container makes it, no configuration
 )
 
 # ----------------------------------------------------------------------------------- which input
@@ -181,23 +179,6 @@ class AttentionReturnsItsOutputsInAList(Attention):
 
 
 # ------------------------------------------------------------------------- additions to the loss
-
-
-@penalty("V")
-class PenaltyHasNoGradient(ActivityPenalty):
-    """dx = dy: what was added to the loss moves nothing."""
-
-    def backward(self, dy, cache):
-        return dy
-
-
-@penalty("V")
-class PenaltyIsDividedByTheBatchOnlyForward(ActivityPenalty):
-    """The gradient of what was added is that of the sum over rows, where it is their mean."""
-
-    def backward(self, dy, cache):
-        counted, mask = cache
-        return dy + only_real(self.regularizer.gradient(counted), mask)
 
 
 @penalty("V")
