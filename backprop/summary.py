@@ -78,8 +78,9 @@ def rows_of(
     depth: int = 0,
 ) -> list[list[str]]:
     """The lines of a layer: one, and one more for each further array that it reads."""
-    known = layer.built or isinstance(layer, InputLayer)
-    count = f"{layer.count_params():,}" if known else "0 (unbuilt)"
+    count = "0" if isinstance(layer, InputLayer) else "0 (unbuilt)"
+    if layer.built:
+        count = f"{layer.count_params():,}"
     name = f"{'  ' * depth}{layer.name} ({type(layer).__name__})"
     cells = [name, "" if depth else str(shape or "?"), "0 (shared)" if shared else count]
     trained = ["Y" if layer.trainable else "N"] * show_trainable
