@@ -187,7 +187,7 @@ class Edges(dict):
             self.loops.add(a)
 
 
-def nodes_of(model: Any) -> tuple[list[tuple], Edges]:
+def nodes_of(model: Any) -> tuple[list[tuple[Any, Any, Any]], Edges]:
     """Layers with the shapes and dtypes of what goes in and comes out; what reads what."""
     edges = Edges()
     if not hasattr(model, "connections"):
