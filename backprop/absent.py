@@ -132,7 +132,7 @@ KERAS: dict[str, dict[str, str]] = {
             "and an on_epoch_end is called; nothing has to be inherited from"
         ),
         "FeatureSpace": TABLES,
-        "plot_model model_to_dot": "model.summary() prints the layers with shapes and sizes",
+        "model_to_dot": "plot_model(model, 'model.svg') draws the graph, without graphviz",
         INTERACTIVE: VERBOSITY,
         "Config": "a dict does it",
         "bounding_boxes": "there are no detection losses; boxes are arrays of your own",

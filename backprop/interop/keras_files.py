@@ -34,7 +34,7 @@ def write_model(model: Any, path: Any, compiled: Mapping[str, Any] | None) -> No
 
     Parameters
     ----------
-    model : Sequential
+    model : Sequential or Model
         Built.
     path : path
         Ends in ``.keras``.

@@ -21,7 +21,10 @@ from backprop.layers.recurrent.time import FromStates
 from backprop.nest import as_tuple, each, is_nest, keys, leaves, matched, packed
 from backprop.registry import FAMILIES
 
+Arguments = list[tuple[list, dict]]  # of each call of a layer: by position, by name
+
 GRAPHS = "Functional", "Model"
+MOST = 4096  # calls of a layer, and arrays of a call: a file that speaks of more lies
 OPERATIONS = "keras.src.ops.numpy"
 # by the class of ours: Keras' operation, and whether the constant comes first
 CONSTANTS = {
@@ -97,7 +100,7 @@ def tensor(history: list, shape: tuple, dtype: str) -> dict[str, Any]:
 
 def node(layer: Any, tensors: Any, training: bool | None) -> dict[str, Any]:
     """The arguments of a call, as Keras' layer of the same name takes them."""
-    options = {} if training is None else {"training": training}
+    options: dict[str, Any] = {} if training is None else {"training": training}
     options |= {name: True for name in layer.call_options if getattr(layer, name)}
     given = as_tuple(tensors)
     args: list[Any] = [given[0]]
@@ -199,21 +202,16 @@ def graph_of(config: Mapping[str, Any], translate: Callable[[Any], Any]) -> dict
     ValueError
         For a call of what is not there, a cycle, or arguments that are not known here.
     """
-    entries = listed(config.get("layers"), "layers")
-    names = [entry.get("name") if isinstance(entry, Mapping) else None for entry in entries]
-    if len(set(map(str, names))) < len(names) or not all(isinstance(n, str) for n in names):
-        raise ValueError(f"the layers of its graph are not named one by one: {names}")
+    goals = list(ends_in(config.get("output_layers"), "output_layers"))
+    entries, given = entries_of(config, {name for name, *_ in goals})
+    names = [entry["name"] for entry in entries]
     layers: list[dict[str, Any]] = []
     waiting: list[Call] = []
-    given = [arguments_of(entry) for entry in entries]
-    goals = list(ends_in(config.get("output_layers"), "output_layers"))
-    making_masks = masks_in(entries, given, {name for name, *_ in goals})
-    entries = [entry for entry in entries if entry["name"] not in making_masks]
-    given = [calls for name, calls in zip(names, given, strict=True) if name not in making_masks]
-    names = [name for name in names if name not in making_masks]
     for i, entry in enumerate(entries):
         plain, arguments = without_operations(entry, given[i])
         layers.append(translate(plain))
+        if not isinstance(layers[i], dict) or not isinstance(layers[i].get("config"), Mapping):
+            raise ValueError(f"{names[i]!r} of its graph is no layer")
         waiting += [
             called(layers[i], i, names[i], number, *call) for number, call in enumerate(arguments)
         ]
@@ -233,6 +231,22 @@ def graph_of(config: Mapping[str, Any], translate: Callable[[Any], Any]) -> dict
         "inputs": repacked(config["input_layers"], [names.index(door.layer) for door in doors]),
         "outputs": repacked(config["output_layers"], [known[goal] for goal in goals]),
     }
+
+
+def entries_of(
+    config: Mapping[str, Any], goals: set[str]
+) -> tuple[list[Mapping[str, Any]], list[Arguments]]:
+    """The layers with the arguments of their calls, but what makes masks alone."""
+    entries = listed(config.get("layers"), "layers")
+    names = [entry.get("name") if isinstance(entry, Mapping) else None for entry in entries]
+    if len({str(name) for name in names}) < len(names) or not all(
+        isinstance(name, str) for name in names
+    ):
+        raise ValueError(f"the layers of its graph are not named one by one: {names}")
+    given = [arguments_of(entry) for entry in entries]
+    left_out = masks_in(entries, given, goals)
+    kept = [i for i, name in enumerate(names) if name not in left_out]
+    return [entries[i] for i in kept], [given[i] for i in kept]
 
 
 def listed(value: Any, what: str) -> list:
@@ -365,6 +379,7 @@ def is_history(value: Any) -> bool:
         isinstance(value, list | tuple)
         and [type(part) for part in value] == [str, int, int]
         and min(value[1:]) >= 0
+        and max(value[1:]) <= MOST
     )
 
 
@@ -402,7 +417,7 @@ def _repacked(structure: Any, values: Iterator) -> Any:
 # --------------------------------------------------------------------------------- operators
 
 
-def arguments_of(entry: Mapping[str, Any]) -> list[tuple[list, dict]]:
+def arguments_of(entry: Mapping[str, Any]) -> Arguments:
     """Of each call of a layer, what it is given by position and by name."""
     found = []
     for one in listed(entry.get("inbound_nodes"), f"the calls of {entry['name']!r}"):
@@ -416,7 +431,7 @@ def is_operation(entry: Mapping[str, Any]) -> bool:
     return str(entry.get("module")).startswith("keras.src.ops")
 
 
-def masks_in(entries: list, given: list[list[tuple[list, dict]]], goals: set[str]) -> set[str]:
+def masks_in(entries: list, given: list[Arguments], goals: set[str]) -> set[str]:
     """The operations that make nothing but masks, which go from layer to layer by themselves here;
     calls lose the masks that these make."""
     operations = {entry["name"] for entry in entries if is_operation(entry)}
@@ -496,7 +511,7 @@ def standing_for(kind: str, args: list) -> tuple[str, dict[str, Any]]:
 def negative(value: Any) -> Any:
     if isinstance(value, Mapping):
         config = dict(value["config"])
-        return value | {"config": config | {"value": (-np.asarray(config["value"])).tolist()}}
+        return {**value, "config": config | {"value": (-np.asarray(config["value"])).tolist()}}
     if not isinstance(value, int | float):
         raise ValueError(f"it subtracts {value!r}, where a number was expected")
     return -value

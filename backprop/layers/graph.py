@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from typing import Any
 
 from backprop.context import Context, Logits
@@ -377,6 +378,25 @@ class Graph(Listed):
         made = {p: call.layer.name for call in self._wiring.calls for p in as_tuple(call.writes)}
         made |= dict(zip(self._into, self.input_names, strict=True))
         return [made[place] for place in leaves(self._wiring.outputs)]
+
+    def connections(self) -> list[tuple[Any, Any, list[str]]]:
+        """Each layer with the shape of what it puts out, a list of several, and the names of what
+        it reads, in all of its calls: ``dense[1][0]`` is the array 0 of the call 1 of `dense`."""
+        wiring = self._wiring
+        names = {
+            place: f"{door.name}[0][0]" for place, door in zip(self._into, self.doors, strict=True)
+        }
+        shapes = {id(door): door.batch_shape for door in self.doors}
+        reads: dict[int, list] = {id(layer): [] for layer in wiring.layers}
+        count: Counter[int] = Counter()
+        for call in wiring.calls:
+            key, writes = id(call.layer), as_tuple(call.writes)
+            reads[key] += [names[place] for place in as_tuple(call.reads) if place is not None]
+            names |= {p: f"{call.layer.name}[{count[key]}][{i}]" for i, p in enumerate(writes)}
+            found = [wiring.shapes[place] for place in writes]
+            shapes.setdefault(key, found[0] if len(found) == 1 else found)
+            count[key] += 1
+        return [(layer, shapes[id(layer)], reads[id(layer)]) for layer in wiring.layers]
 
     @as_one_configuration(being_written)
     def get_config(self) -> dict[str, Any]:

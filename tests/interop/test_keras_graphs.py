@@ -234,6 +234,18 @@ LIES = {
         lambda c: c["layers"][2].update(inbound_nodes=node(history("a", -1, 0))),
         "speaks of an array",
     ),
+    "an array among more than there can be": (
+        lambda c: c["layers"][2].update(inbound_nodes=node(history("a", 0, 10**9))),
+        "speaks of an array",
+    ),
+    "an end among more than there can be": (
+        lambda c: c.update(output_layers=[["box", 0, 10**9]]),
+        "output_layers of its graph are",
+    ),
+    "a layer that is a function": (
+        lambda c: c["layers"][-1].update(class_name="function", config="relu"),
+        "is no layer",
+    ),
     "a call without arrays": (
         lambda c: c["layers"][2].update(inbound_nodes=node()),
         "with 0 arguments",
