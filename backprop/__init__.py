@@ -7,9 +7,9 @@
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x / 16, y, epochs=10)
 
-The names are Keras'; a script that uses `Sequential` and the layers that are here runs with
-``import backprop as keras``, and `backprop.absent` answers for the rest. Every name is loaded when
-it is first used, so that the import costs no more than importing NumPy.
+The names are Keras'; a script that uses `Sequential`, `Model` and the layers that are here runs
+with ``import backprop as keras``, and `backprop.absent` answers for the rest. Every name is loaded
+when it is first used, so that the import costs no more than importing NumPy.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from backprop.spelling import nearest
 
 FUNCTIONAL = "Model(inputs, outputs) makes a model of layers that are called on each other"
 CALLS = (
-    "a layer keeps no list of its calls: layer.input and layer.output are those of the first, and "
-    "Model(model.inputs, outputs) ends where you say"
+    "calls are not kept as nodes: layer.input and layer.output are those of the first, and "
+    "Model(model.inputs, layer.output) ends where you say"
 )
 OWN_LAYER = "write a layer of your own with forward and backward, see docs/write_a_layer.md"
 NO_ENGINE = "there is one engine, NumPy on the CPU, and nothing to choose"
@@ -91,7 +91,9 @@ KERAS: dict[str, dict[str, str]] = {
             "are what it held; images are read with Pillow"
         ),
         "estimator experimental": "model.fit() trains, there is nothing else that does",
-        "GradientTape": BY_HAND + "; model.parameters.gradients holds them after a step",
+        "GradientTape": (
+            BY_HAND + "; model.gradients(x, y) gives them by layer and name, or with respect to x"
+        ),
         "data": "datasets are arrays or iterables of batches; see utils for windows of series",
     },
     "backprop.layers": {
@@ -130,7 +132,7 @@ KERAS: dict[str, dict[str, str]] = {
             "and an on_epoch_end is called; nothing has to be inherited from"
         ),
         "FeatureSpace": TABLES,
-        "plot_model model_to_dot": "model.summary() prints the chain with shapes and sizes",
+        "model_to_dot": "plot_model(model, 'model.svg') draws the graph, without graphviz",
         INTERACTIVE: VERBOSITY,
         "Config": "a dict does it",
         "bounding_boxes": "there are no detection losses; boxes are arrays of your own",
@@ -196,7 +198,7 @@ KERAS: dict[str, dict[str, str]] = {
             "assign: model.optimizer.learning_rate = 0.1, layer.kernel = array, "
             "model.weights[0].assign(array)"
         ),
-        "function gradients": BY_HAND,
+        "function gradients": BY_HAND + "; model.gradients(x, y) gives them",
         "learning_phase set_learning_phase": "say it at the call: layer(x, training=True)",
         "get_uid": "a model makes the names of its layers unique",
         "is_keras_tensor": "it is in utils",

@@ -75,6 +75,7 @@ class Layer(LayerFace):
     divides_batches = False  # whether it has threads of its own work on parts of a batch
     sparse_input = False  # whether x may be a SciPy CSR matrix; a model makes others dense
     changes_mask = False  # whether compute_mask is overridden
+    makes_masks = True  # whether it may then give one where there was none
     fixed_rows = None  # how many rows every batch must have; None for any number
     takes_targets = False  # a loss': forward(y_true, y_pred, ...) and backward(cache, dvalues)
     finishes_parts = False  # whether `finish` may be given a part of z after the other
@@ -97,34 +98,37 @@ class Layer(LayerFace):
         if "build" in cls.__dict__:
             cls.build = once(cls.build)
         cls.changes_mask = cls.compute_mask is not Layer.compute_mask
+        if "compute_mask" in cls.__dict__:
+            cls.makes_masks = cls.__dict__.get("makes_masks", True)
         leave_shortcuts(cls)
 
     # ---------------------------------------------------------- what the author of a layer writes
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Any) -> None:
         """Make the parameters. `input_shape` has the batch axis, as None: ``(None, 784)``.
 
         Default: there are none, and the shape is checked.
         """
         self.check_input(input_shape)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of `y` for a shape of `x`, both with the batch axis. Default: the same."""
         return tuple(input_shape)
 
-    def forward(self, x: Array, /, ctx: Context = INFERENCE) -> tuple[Array, Any]:
-        """`x` → `(y, cache)`: the result, and what `backward` will need."""
+    def forward(self, x: Any, /, ctx: Context = INFERENCE) -> tuple[Any, Any]:
+        """`x` → `(y, cache)`: the result, and what `backward` will need. Several inputs, or
+        outputs, are a tuple, and so are their shapes, masks and gradients."""
         raise TypeError(
             f"{type(self).__name__} has no forward(self, x, ctx): write one that returns (y, cache)"
         )
 
-    def backward(self, dy: Array, cache: Any, /) -> Array:
+    def backward(self, dy: Any, cache: Any, /) -> Any:
         """dL/dy → dL/dx; sets the gradient of every parameter."""
         raise TypeError(
             f"{type(self).__name__} has no backward(self, dy, cache): write one that returns dx"
         )
 
-    def backward_params(self, dy: Array, cache: Any, /) -> None:
+    def backward_params(self, dy: Any, cache: Any, /) -> None:
         """Set the gradients alone; for a model's first layer, whose dx nobody needs."""
         self.backward(dy, cache)
 
@@ -140,11 +144,11 @@ class Layer(LayerFace):
         """
         return self.forward(z, ctx)
 
-    def compute_mask(self, x: Array, mask: Array | None, /) -> Array | None:
+    def compute_mask(self, x: Any, mask: Any, /) -> Any:
         """The mask of `y`. Default: that of `x`."""
         return mask
 
-    def obeys_mask(self, x: Array, mask: Array, /) -> bool:
+    def obeys_mask(self, x: Any, mask: Any, /) -> bool:
         """Whether this mask is kept to: what stands at masked steps of `x` moves no real step of
         `y`. Where not, the mask ends at this layer, which says so once.
 
@@ -152,7 +156,7 @@ class Layer(LayerFace):
         """
         return True
 
-    def step(self, x: Array, memory: Any, /) -> tuple[Array, Any]:
+    def step(self, x: Any, memory: Any, /) -> tuple[Any, Any]:
         """`x`, further time steps of a sequence → `(y, memory)`, in inference.
 
         `memory` is what an earlier `step` of the same sequence returned, None at its beginning; it

@@ -80,7 +80,7 @@ class LayerArrays(Configurable, kw_only=True):
     fixed = ("activity_regularizer", "input_shape", "input_dim")
     _origin = None  # a replica's: the layer that it stands for
     _within = None  # a weak reference to the model that the layer stands in
-    _drawn: ClassVar[tuple] = ()  # what came out where the layer was called on symbolic arrays
+    _drawn: ClassVar[tuple[Any, ...]] = ()  # what came out of its calls on symbolic arrays
 
     if TYPE_CHECKING:  # what `Layer` adds
         build: ClassVar[Callable[..., Any]]

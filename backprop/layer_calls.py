@@ -265,14 +265,14 @@ class LayerCalls(LayerArrays):
         """What to do about an input of a wrong shape, as the end of a sentence."""
         return ""
 
-    def propagate(self, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
+    def propagate(self, x: Any, ctx: Context) -> tuple[Any, Any, Any]:
         """`forward`, with the mask of what comes out."""
         if ctx.mask is not None:
             ctx = self._heed(x, ctx)
         y, cache = self.forward(x, ctx)
         return y, cache, self.compute_mask(x, ctx.mask)
 
-    def propagate_of(self, part: Any, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
+    def propagate_of(self, part: Any, x: Any, ctx: Context) -> tuple[Any, Any, Any]:
         """`part.propagate`, for a layer that runs another one: tried out the first time."""
         if ctx.training in self._tried:
             return part.propagate(x, ctx)
@@ -280,7 +280,7 @@ class LayerCalls(LayerArrays):
         self._tried |= {ctx.training}
         return found
 
-    def backward_of(self, part: Any, dy: Array, cache: Any, shape: Shape | None) -> Array:
+    def backward_of(self, part: Any, dy: Any, cache: Any, shape: Any) -> Any:
         """`part.backward` for an x of this shape, of which the first dx is looked at."""
         dx = part.backward(dy, cache)
         if not self._reversed:
@@ -288,7 +288,7 @@ class LayerCalls(LayerArrays):
             self._reversed = True
         return dx
 
-    def try_out(self, x: Array, ctx: Context) -> tuple[Array, Any, Array | None]:
+    def try_out(self, x: Any, ctx: Context) -> tuple[Any, Any, Any]:
         """`propagate`, for the first time: raise unless y is what the layer promises."""
         if type(self).propagate is not LayerCalls.propagate:
             y, cache, mask = self.propagate(x, ctx)
@@ -298,7 +298,7 @@ class LayerCalls(LayerArrays):
         y, cache = kept(self, x, self.forward(x, ctx))
         return y, cache, self.compute_mask(x, ctx.mask)
 
-    def _heed(self, x: Array, ctx: Context) -> Context:
+    def _heed(self, x: Any, ctx: Context) -> Context:
         """The context, without a mask that the layer cannot use: of which it warns once, at the
         first batch with padding."""
         assert ctx.mask is not None

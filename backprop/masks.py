@@ -77,9 +77,10 @@ def beside(mask: Array, ndim: int) -> Array:
     return mask.reshape(mask.shape + (1,) * (ndim - mask.ndim))
 
 
-def only_real(x: Array, mask: Array | None) -> Array:
-    """x at real steps and 0 at masked ones, whatever stands there; x itself without a mask."""
-    return x if mask is None else np.where(beside(mask, x.ndim), x, x.dtype.type(0))
+def only_real(x: Array, mask: Array | None, fill: int = 0) -> Array:
+    """x at real steps and 0, or `fill`, at masked ones, whatever stands there; x itself without a
+    mask."""
+    return x if mask is None else np.where(beside(mask, x.ndim), x, x.dtype.type(fill))
 
 
 def cleaned(x: Array, mask: Array | None) -> Array:

@@ -12,6 +12,8 @@ from typing import Any
 
 from backprop.spelling import nearest
 
+SEQUENCES = tuple, list
+
 
 def each(f: Callable[[Any], Any], x: Any) -> Any:
     """f of each of several arrays, or of the one; what is None stays None.
@@ -42,7 +44,11 @@ def several(shape: Any) -> bool:
     >>> several(((None, 3), (None, 5))), several((None, 3)), several((None,))
     (True, False, False)
     """
-    return isinstance(shape, tuple | list) and any(isinstance(s, tuple | list) for s in shape)
+    if isinstance(shape, SEQUENCES):
+        for s in shape:  # a loop: it is asked for every layer at every border
+            if isinstance(s, SEQUENCES):
+                return True
+    return False
 
 
 def each_shape(f: Callable[[Any], Any], shape: Any) -> Any:

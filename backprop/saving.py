@@ -75,7 +75,7 @@ def save_model(
 
     Parameters
     ----------
-    model : Sequential
+    model : Sequential or Model
     filepath : path
         Ends in ``.npz``, or in ``.keras`` for a file that Keras opens (which needs the extra
         `interop`, and does not hold the generators of dropout and the like).
@@ -305,7 +305,7 @@ def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = 
 
     Parameters
     ----------
-    model : Sequential
+    model : Sequential or Model
         Built.
     filepath : path
         Of `save_weights`, `save_model` or a checkpoint; a ``.weights.h5`` or ``.keras`` file of

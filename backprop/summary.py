@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backprop.layer import Layer
+from backprop.layers.inputs import InputLayer
 from backprop.spelling import nearest
 
 
@@ -16,11 +17,12 @@ def summary(
     show_trainable: bool = False,
     layer_range: tuple[str, str] | list[str] | None = None,
 ) -> str:
-    """The layers with output shape and number of parameters, as text.
+    """The layers with output shape and number of parameters, as text; those of a graph with what
+    they read: ``name[i][k]`` is the array k of what call i of that layer gives.
 
     Parameters
     ----------
-    model : Sequential
+    model : Sequential or Model
     line_length : int, optional
         Width in characters. Default: as wide as the entries.
     positions : list of float, optional
@@ -32,16 +34,18 @@ def summary(
     layer_range : pair of str, optional
         Names of the first and the last layer to show.
     """
-    table = [["Layer (type)", "Output Shape", "Param #"] + ["Trainable"] * show_trainable]
-    layers = chosen(model.layers, layer_range)
-    shape = model.input_shape if model.built else None
-    for layer in model.layers:
-        shape = None if shape is None else tuple(layer.compute_output_shape(shape))
-        if layer in layers:
-            again = model.layers.index(layer) < len(table) - 1 and layer in layers[: len(table) - 1]
-            table.append(row(layer, shape, show_trainable, shared=again))
-            if expand_nested:
-                table += [row(part, None, show_trainable, depth) for part, depth in nested(layer)]
+    graph = hasattr(model, "connections")
+    headings = ["Layer (type)", "Output Shape", "Param #"] + ["Connected to"] * graph
+    table = [headings + ["Trainable"] * show_trainable]
+    met: list[Layer] = []
+    for layer, shape, connected in chosen(entries(model), layer_range):
+        shared = layer in met
+        met.append(layer)
+        table += rows_of(layer, shape, connected, shared, show_trainable)
+        if expand_nested:
+            for part, depth in nested(layer):
+                connected = [] if graph else None
+                table += rows_of(part, None, connected, False, show_trainable, depth)
     widths = column_widths(table, line_length, positions)
     rule = "─" * (sum(widths) + 2 * len(widths) - 2)
     lines = [f'Model: "{model.name}"', rule]
@@ -53,30 +57,59 @@ def summary(
     return "\n".join([*lines, rule, *totals(model)])
 
 
-def row(
-    layer: Layer, shape, show_trainable: bool, depth: int = 0, shared: bool = False
-) -> list[str]:
-    count = "0 (unbuilt)" if not layer.built else f"{layer.count_params():,}"
+def entries(model: Any) -> list[tuple[Layer, Any, list[str] | None]]:
+    """The layers with the shape, or shapes, of what they put out first, and in a graph with what
+    they read, in each of their calls."""
+    if hasattr(model, "connections"):
+        return model.connections()
+    shape, found = model.input_shape if model.built else None, []
+    for layer in model.layers:
+        shape = None if shape is None else tuple(layer.compute_output_shape(shape))
+        found.append((layer, shape, None))
+    return found
+
+
+def rows_of(
+    layer: Layer,
+    shape: Any,
+    connected: list[str] | None,
+    shared: bool,
+    show_trainable: bool,
+    depth: int = 0,
+) -> list[list[str]]:
+    """The lines of a layer: one, and one more for each further array that it reads."""
+    count = "0" if isinstance(layer, InputLayer) else "0 (unbuilt)"
+    if layer.built:
+        count = f"{layer.count_params():,}"
     name = f"{'  ' * depth}{layer.name} ({type(layer).__name__})"
     cells = [name, "" if depth else str(shape or "?"), "0 (shared)" if shared else count]
-    return cells + ["Y" if layer.trainable else "N"] * show_trainable
+    trained = ["Y" if layer.trainable else "N"] * show_trainable
+    if connected is None:
+        return [cells + trained]
+    first, *others = connected or ["-"]
+    blank = [""] * len(cells)
+    return [
+        [*cells, first, *trained],
+        *([*blank, other, *[""] * show_trainable] for other in others),
+    ]
 
 
 def nested(layer: Layer, depth: int = 1):
-    for part in layer.sublayers():
+    parts = layer.layers if hasattr(layer, "connections") else layer.sublayers()
+    for part in parts:
         yield part, depth
         yield from nested(part, depth + 1)
 
 
-def chosen(layers: list[Layer], layer_range) -> list[Layer]:
+def chosen(entries: list[tuple], layer_range) -> list[tuple]:
     if layer_range is None:
-        return list(layers)
-    names = [layer.name for layer in layers]
+        return entries
+    names = [layer.name for layer, *_ in entries]
     for name in layer_range:
         if name not in names:
             raise ValueError(f"layer_range names {name!r}, which is no layer{nearest(name, names)}")
     first, last = (names.index(name) for name in layer_range)
-    return layers[first : last + 1]
+    return entries[first : last + 1]
 
 
 def column_widths(

@@ -4,7 +4,7 @@ import numpy as np
 
 import backprop as bp
 from backprop import layers
-from backprop.nest import leaves
+from backprop.nest import leaves, packed
 
 
 def shared():
@@ -109,9 +109,12 @@ def rows(model, n=4):
 
 def predictions(model, given=None):
     """The outputs for `rows`, one after the other."""
-    given = rows(model) if given is None else given
-    by_name = dict(zip(model.input_names, given, strict=True))
-    return leaves(model.predict(by_name, verbose=0))
+    return leaves(model.predict(as_drawn(model, given or rows(model)), verbose=0))
+
+
+def as_drawn(model, given):
+    """Data for the inputs in the lists and dicts that the model was drawn with."""
+    return packed(model.drawn[0], given)
 
 
 def stir(model, seed=0):

@@ -35,7 +35,7 @@ def test_a_name_that_is_not_here_is_answered(place, name):
     [
         "from backprop.layers import Lambda",
         "from backprop import layers, ops",
-        "from backprop import Model as M",
+        "from backprop import Operation as O",
         "from backprop.datasets import mnist",
         "from backprop.callbacks import TensorBoard",
         "from backprop.config import set_dtype_policy",
@@ -184,7 +184,7 @@ def test_an_attribute_that_nobody_has_says_what_it_always_said():
         (lambda: bp.callbacks.ModelCheckpoint("a.npz", period=2), r"'period': write save_freq"),
         (lambda: bp.Input((3,), sparse=True), r"'sparse': leave it out; a SciPy matrix"),
         (lambda: bp.Input((3,), ragged=True), r"'ragged': pad the sequences"),
-        (lambda: bp.Input(tensor=np.ones(3)), r"'tensor': networks are chains"),
+        (lambda: bp.Input(tensor=np.ones(3)), r"'tensor': leave it out: layers take arrays"),
     ],
 )
 def test_an_argument_that_keras_has_or_had_is_answered(make, message):

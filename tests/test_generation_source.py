@@ -70,7 +70,18 @@ def nested(said, encoded):
     return Model([h, other], look(h, other), name="inner")([said, encoded])
 
 
-STEPWISE = {"look": look, "blocks": blocks, "recurrent": recurrent, "nested": nested}
+def keyed(said, encoded):
+    """Keys of their own, which have the mask of what they are made of."""
+    return MultiHeadAttention(2, 4)(said, encoded, key=Dense(8, "tanh")(encoded))
+
+
+STEPWISE = {
+    "look": look,
+    "blocks": blocks,
+    "recurrent": recurrent,
+    "nested": nested,
+    "keyed": keyed,
+}
 
 
 def convolved(said, encoded):

@@ -6,10 +6,10 @@ import pickle
 
 import numpy as np
 import pytest
+from graphs_to_save import GRAPHS, as_drawn, nested, predictions, rows, shared, stir
 
 import backprop as bp
 from backprop import archive, layers
-from graphs_to_save import GRAPHS, nested, predictions, rows, shared, stir
 
 graphs = pytest.mark.parametrize("make", GRAPHS, ids=lambda make: make.__name__)
 
@@ -68,7 +68,7 @@ def test_a_graph_from_a_file_is_the_graph(make, tmp_path):
 @graphs
 def test_a_graph_goes_on_training_from_a_file_bit_for_bit(make, tmp_path):
     model = make()
-    x = dict(zip(model.input_names, rows(model), strict=True))
+    x = as_drawn(model, rows(model))
     y = model.predict(x, verbose=0)
     model.compile("adam", "mse")
     model.fit(x, y, verbose=0)

@@ -145,6 +145,30 @@ def test_gradients_are_the_slopes_of_what_evaluate_says(make):
     assert_slopes(loss, [(symbol.name, array, d) for symbol, array, d in inputs])
 
 
+def test_gradients_of_several_losses_are_the_slopes_of_their_sum():
+    bp.config.set_floatx("float64")
+    try:
+        x = Input((5,))
+        h = Dense(4, "tanh", name="trunk", kernel_regularizer="l2")(x)
+        outputs = {"class": Dense(3, "softmax", name="class")(h), "size": Dense(1, name="size")(h)}
+        model = moved(bp.Model(x, outputs | {"seen": h}))
+    finally:
+        bp.config.set_floatx("float32")
+    losses = {"class": "sparse_categorical_crossentropy", "size": "mse"}
+    model.compile("adam", losses, loss_weights={"class": 2.0, "size": 0.5})
+    rows, classes, w = data(model)
+    y = {"class": classes, "size": rows[:, :1].copy()}
+    weights = {"class": w, "size": w[::-1].copy()}
+
+    def loss():
+        logs = model.evaluate(rows, y, 7, sample_weight=weights, verbose=0, return_dict=True)
+        return logs["loss"]
+
+    assert_slopes(loss, weights_of(model, model.gradients(rows, y, weights)))
+    dx = model.gradients(rows, y, weights, wrt="inputs")
+    assert_slopes(loss, [("x", rows, dx)])
+
+
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("make", [chain, forked])
 def test_gradients_of_dy_are_the_slopes_of_the_outputs_alone(make, training):
@@ -329,7 +353,22 @@ def everything_of(model):
         "optimizer": {k: np.copy(v) for k, v in model.optimizer.get_state().items()},
         "seen": model.get_metrics_result(),
         "output": model.layers[-1].output,
+        "within": [layer._within and layer._within() for layer in layers],
     }
+
+
+def test_nothing_that_is_made_later_draws_other_numbers():
+    drawn = []
+    for asked in (False, True):
+        x = Input((5,))
+        model = bp.Model(x, Dense(2)(Dropout(0.5)(x)))
+        bp.utils.set_random_seed(0)
+        if asked:
+            model.gradients(np.ones((3, 5)), dy=1.0, training=True)
+            model.activations(np.ones((3, 5)))
+        drawn.append(bp.random.normal((3,)))
+
+    np.testing.assert_array_equal(*drawn)
 
 
 def test_an_error_within_leaves_it_as_it_was_too():

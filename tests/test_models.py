@@ -670,3 +670,28 @@ def test_a_call_on_several_arrays_says_that_there_is_one_input(layer):
     with pytest.raises(ValueError, match="list of 2 arrays, which stands for several inputs"):
         layer([np.ones((4, 2)), np.ones((4, 2))])
     assert layer([x[0], x[1]]).shape == (2, 3)  # rows of a batch
+
+
+def test_the_summary_of_a_graph_says_what_each_layer_reads():
+    x, z = bp.Input((3,), name="x"), bp.Input((3,), name="z")
+    tower = bp.layers.Dense(4, name="tower")
+    inner = bp.Model(x, tower(x), name="inner")
+    y, h = bp.layers.GRU(2, return_state=True, name="gru")(bp.layers.Reshape((3, 1), name="r")(z))
+    joined = bp.layers.Concatenate(name="join")([inner(x), inner(z), h, y])
+    model = bp.Model([x, z], [joined, h], name="two")
+    lines = []
+    model.summary(print_fn=lines.append, show_trainable=True)
+    (text,) = lines
+
+    assert text.startswith('Model: "two"')
+    rows = [line.split() for line in text.splitlines()]
+    assert ["x", "(InputLayer)", "(None,", "3)", "0", "-", "Y"] in rows
+    assert ["inner", "(Model)", "(None,", "4)", "16", "x[0][0]", "Y"] in rows
+    assert ["z[0][0]"] in rows
+    assert "[(None, 2), (None, 2)]" in text
+    at = rows.index(next(row for row in rows if row[:1] == ["join"]))
+    assert rows[at][-2:] == ["inner[0][0]", "Y"]
+    assert rows[at + 1 : at + 4] == [["inner[1][0]"], ["gru[0][1]"], ["gru[0][0]"]]
+    model.summary(print_fn=lines.append, expand_nested=True, layer_range=("inner", "join"))
+    assert "  tower (Dense)" in lines[1]
+    assert "z (InputLayer)" not in lines[1]

@@ -542,3 +542,24 @@ def test_the_seed_and_the_scopes_are_those_of_the_core():
     assert utils.set_random_seed is random.set_random_seed
     assert utils.custom_object_scope is utils.CustomObjectScope is config.custom_object_scope
     assert utils.get_custom_objects() is config.get_custom_objects()
+
+
+# ------------------------------------------------------------------ symbolic arrays
+
+
+def test_symbolic_arrays_are_told_from_others():
+    x = layers.Input((3,))
+
+    assert utils.is_keras_tensor(x) and utils.is_keras_tensor(layers.Dense(2)(x))
+    assert not any(map(utils.is_keras_tensor, (np.ones(3), layers.Dense(2), None, [x])))
+
+
+def test_the_sources_of_a_symbolic_array_are_its_inputs_each_once():
+    a, b, c = (layers.Input((4,), name=name) for name in "abc")
+    h = layers.Dense(4)(a)
+    y = layers.Dense(2)(layers.Concatenate()([h * b, h + a]))
+
+    assert utils.get_source_inputs(y) == [a, b]
+    assert utils.get_source_inputs(c) == [c]
+    with pytest.raises(TypeError, match=r"expects what Input\(\) or the call of a layer"):
+        utils.get_source_inputs(np.ones(3))

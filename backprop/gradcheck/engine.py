@@ -69,7 +69,7 @@ def gradcheck(
         where one is not given; each has an entry of its own, but for integers and flags. For a
         loss ``(y_true, y_pred)`` or ``(y_true, y_pred, sample_weight)``.
     y : array_like, optional
-        Targets, for the loss of a compiled model.
+        Targets, for the loss of a compiled model; for several outputs as `fit` takes them.
     seed : int, default 0
         Of the directions, of v, and of the random values.
     training : bool, default True
@@ -214,9 +214,10 @@ def certify(
 def not_checked(probe: Probe) -> list[str]:
     """What has no gradient."""
     found = []
-    for still in (slot.still for slot in probe.slots if slot.still is not None):
-        count = f"{int(still.sum())} of {still.size} numbers"
-        found.append(f"x: {count}, which stand for a mask")
+    for slot in probe.slots:
+        if slot.still is not None:
+            count = f"{int(slot.still.sum())} of {slot.size} numbers"
+            found.append(f"{slot.name}: {count}, which stand for a mask")
     if probe.is_loss:
         found.append("y_true: a loss has no gradient for it")
     return found + [

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from backprop.gradcheck.probe import Array, Passes, Point, Probe, Slot
+from backprop.layers import Graph
 from backprop.masks import flags
 from backprop.nest import each
+from backprop.training.ends import ends_of
 
 
 def prepared(
@@ -52,8 +54,8 @@ def prepared(
 
 def inputs_of(subject: Any, x: Any) -> Any:
     """x as arrays: a tuple for a layer of several inputs, None where one is not given."""
-    if hasattr(subject, "in_order"):  # a graph, which may be given a dict by names
-        x = subject.in_order(x)
+    if isinstance(subject, Graph):  # which may be given a dict by names
+        x = ends_of(subject)[0].in_order(x, "x")
     if subject.several_inputs and isinstance(x, list | tuple):
         return each(np.asarray, tuple(x))
     return np.asarray(x)

@@ -26,10 +26,11 @@ import numpy as np
 
 from backprop.gradcheck.entry import place_of
 from backprop.layer import Array, Context, Layer
-from backprop.layers import Chain, InputLayer
+from backprop.layers import Chain, Graph, InputLayer
 from backprop.nest import as_tuple, each, each_shape, several, shapes
 from backprop.parameters import Parameter
 from backprop.promises import came_back, pair
+from backprop.training.ends import ends_of
 from backprop.training.hooks import is_model
 
 Point = list[Array]  # a value for each slot
@@ -116,8 +117,8 @@ class Probe:
         A layer, container, loss or model. One that is not built is built for `x`.
     x : ndarray, or tuple of ndarray or None
         The input, or the inputs; y_pred of a loss.
-    y : ndarray, optional
-        Targets of a compiled model or of a loss.
+    y : ndarray, or tuple of ndarray or None, optional
+        Targets of a compiled model, in order for several outputs, or of a loss.
     sample_weight : ndarray, optional
         Of a loss.
     mask : ndarray of bool, or tuple of them or None, optional
@@ -161,8 +162,11 @@ class Probe:
                 )
             self.loss = copy.deepcopy(trainer.loss) if trainer and y is not None else None
             if self.loss is not None:
-                self.y = np.asarray(y)
-                self.loss.dtype = None  # that of y_pred
+                y = ends_of(subject)[1].in_order(y, "y", partly=True)
+                self.y = each(np.asarray, y)
+                for part in getattr(self.loss, "losses", [self.loss]):
+                    if part is not None:
+                        part.dtype = None  # that of y_pred
             own = copy.deepcopy(subject, {id(trainer): None})
             shape = each_shape(lambda shape: (None, *shape[1:]), shapes(x))
             self.layer = built_in(own, shape, self.dtype)
@@ -180,7 +184,7 @@ class Probe:
         self.slots = [Slot(n, p.shape, p) for n, p in zip(paths, self.parameters, strict=True)]
         for k, a in enumerate(as_tuple(self.x)):
             if a is not None and self.has_slope(k):
-                still = standing_still(self.layer, a) if a is self.x else None
+                still = standing_still(self.layer, a, k)
                 self.slots.append(Slot(self.input_name(k), a.shape, still=still, k=k))
 
     @property
@@ -212,8 +216,7 @@ class Probe:
             return "y_pred"
         if type(self.x) is not tuple:
             return "x"
-        named = getattr(self.layer, "input_names", None)  # a graph's
-        return named[k] if named else self.layer.input_name(k)
+        return self.layer.input_name(k)
 
     @property
     def composite(self) -> bool:
@@ -420,20 +423,23 @@ def parts(layer: Any) -> Iterator[Any]:
         yield from replicas.values()
 
 
-def standing_still(layer: Any, x: Array) -> Array | None:
-    """Which entries of the input stand for a mask; None if none does."""
-    mask = mask_of(layer, x)
+def standing_still(layer: Any, x: Array, k: int = 0) -> Array | None:
+    """Which entries of the k-th input stand for a mask; None if none does."""
+    mask = mask_of(layer, x, k)
     if mask is None or mask.all():
         return None
     return np.broadcast_to(~mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)), x.shape)
 
 
-def mask_of(layer: Any, x: Array) -> Array | None:
-    """The mask that a layer, or the first of a chain, makes of x."""
+def mask_of(layer: Any, x: Array, k: int = 0) -> Array | None:
+    """The mask that a layer, or the first of a chain or of a graph, makes of its k-th input, x."""
     if isinstance(layer, Chain):
         first = next((part for part in layer.layers if not isinstance(part, InputLayer)), None)
         return None if first is None else mask_of(first, x)
-    if layer.sublayers() or not getattr(layer, "changes_mask", False):
+    if isinstance(layer, Graph):
+        found = (mask_of(part, x) for part in layer.readers(k))
+        return next((mask for mask in found if mask is not None), None)
+    if layer.sublayers() or layer.several_inputs or not getattr(layer, "changes_mask", False):
         return None
     mask = layer.compute_mask(x, None)
     return None if mask is None else np.asarray(mask, bool)

@@ -12,10 +12,10 @@ from typing import Any
 
 from backprop.arguments import defaults_of
 from backprop.config import serialize
+from backprop.interop.keras_graphs import GRAPHS, functional, graph_of, operation
 from backprop.registry import FAMILIES
 from backprop.spelling import snake_case
 
-TWO_INPUTS = "in Keras it takes two inputs, so it needs a graph"
 NO_SUCH = "Keras has none"
 OPERATOR = "in Keras it is no layer but an operator"
 # classes of ours that a file of Keras cannot name, and why
@@ -26,9 +26,7 @@ OURS = {
     "Divide": OPERATOR,
     "DivideBy": OPERATOR,
     "DivideInto": OPERATOR,
-    "GroupQueryAttention": TWO_INPUTS,
     "LBFGS": NO_SUCH,
-    "MultiHeadAttention": TWO_INPUTS,
     "MultiplyBy": OPERATOR,
     "OneCycle": NO_SUCH,
     "Parallel": NO_SUCH,
@@ -42,13 +40,19 @@ OURS = {
     "SpectralNormalization": "in inference Keras' does not divide by the norm, so it is another",
     "SubtractFrom": OPERATOR,
     "TransformerBlock": NO_SUCH,
+    "TransformerDecoder": NO_SUCH,
     "WarmUp": NO_SUCH,
 }
+# layers that in Keras take several inputs, always
+CALLED = ("GroupQueryAttention", "MultiHeadAttention")
+TWO_INPUTS = "in Keras it takes two inputs, so it stands in a Model, which calls it on both"
 # arguments of ours that Keras' classes do not have
 OUR_ARGUMENTS = {
     "CTC": {"zero_infinity"},
     "Cropping1D": {"data_format"},
+    "GroupQueryAttention": {"rotary"},
     "LayerNormalization": {"rms_scaling"},
+    "MultiHeadAttention": {"rotary"},
     **{f"SpatialDropout{d}D": {"activity_regularizer", "trainable"} for d in (1, 2, 3)},
 }
 # what Keras' classes take and ours do not, with the values that change nothing
@@ -80,6 +84,8 @@ def name_in_keras(cls: type) -> str:
     """The class of Keras that stands for one of ours: its namesake, as a rule."""
     if cls.__name__ == "Chain":
         return "Sequential"
+    if cls.__name__ in ("Model", "Graph"):
+        return "Functional"  # whose name is no public one
     if cls.__module__.startswith("backprop.layers.activations"):
         return cls.__name__ if cls.__name__ in ACTIVATION_LAYERS else "Activation"
     return cls.__name__
@@ -88,8 +94,19 @@ def name_in_keras(cls: type) -> str:
 # --------------------------------------------------------------------------------- ours → Keras'
 
 
-def to_keras(value: Any, dtype: str) -> Any:
+def to_keras(value: Any, dtype: str, made: Any = None, called: bool = False) -> Any:
     """A configuration of ours as Keras reads it.
+
+    Parameters
+    ----------
+    value
+        The configuration, or what is in one.
+    dtype : str
+        Of the model.
+    made : optional
+        What it is the configuration of, as far as graphs are in it.
+    called : bool, default False
+        Whether it is in a graph, which gives it all its inputs and options.
 
     Raises
     ------
@@ -97,7 +114,8 @@ def to_keras(value: Any, dtype: str) -> Any:
         It names what Keras does not know.
     """
     if isinstance(value, list):
-        return [to_keras(v, dtype) for v in value]
+        items = made if isinstance(made, list) and len(made) == len(value) else [None] * len(value)
+        return [to_keras(v, dtype, item, called) for v, item in zip(value, items, strict=True)]
     if not isinstance(value, Mapping):
         return value
     if "class_name" not in value:
@@ -105,14 +123,24 @@ def to_keras(value: Any, dtype: str) -> Any:
     name, config = value["class_name"], value.get("config") or {}
     if name == "__array__":
         return {"class_name": "__numpy__", "config": config}
+    known = operation(name, config) if called else None
+    if known is not None:
+        return known
     family = value.get("module")
     cls = FAMILIES[family].classes.get(name) if family in FAMILIES else None
     if cls is None or value.get("registered_name") or name in OURS:
         raise ValueError(refusal(name))
-    given = {k: v for k, v in config.items() if not is_default(cls, k, v)}
+    if name in CALLED and not called:
+        raise ValueError(refusal(name, TWO_INPUTS))
+    options = cls.call_options if called and family == "layers" else ()
+    given = {k: v for k, v in config.items() if not is_default(cls, k, v) and k not in options}
     for argument in given.keys() & OUR_ARGUMENTS.get(name, set()):
         raise ValueError(refusal(f"{name}({argument}={given[argument]!r})"))
-    kept = {k: to_keras(v, dtype) for k, v in given.items()}
+    graph = name in ("Model", "Graph")
+    kept = {k: to_keras(v, dtype, part_of(made, k), graph) for k, v in given.items()}
+    if graph:
+        found = functional(made, kept | {"dtype": dtype})
+        return item("keras.src.models.functional", "Functional", found, "Functional")
     if family == "layers":
         kept = layer_config(cls, kept, dtype)
     if name in ("Sequential", "Chain"):
@@ -122,8 +150,17 @@ def to_keras(value: Any, dtype: str) -> Any:
     return item(f"keras.{family}", name_in_keras(cls), kept)
 
 
-def item(module: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    return {"module": module, "class_name": name, "config": config, "registered_name": None}
+def part_of(made: Any, argument: str) -> Any:
+    """What an argument of an object is now; of a chain's layers, its Input among them."""
+    return getattr(made, "_entries" if argument == "layers" else argument, None) or getattr(
+        made, argument, None
+    )
+
+
+def item(
+    module: str, name: str, config: Mapping[str, Any], registered: str | None = None
+) -> dict[str, Any]:
+    return {"module": module, "class_name": name, "config": config, "registered_name": registered}
 
 
 def is_default(cls: type, argument: str, value: Any) -> bool:
@@ -151,10 +188,13 @@ def function_name(cls: type) -> str:
     return snake_case(cls.__name__.replace("SiLU", "Silu").replace("ReLU", "Relu"))
 
 
-def refusal(name: str) -> str:
+def refusal(name: str, reason: str | None = None) -> str:
     if name == "__shared__":
-        return "Keras' Sequential cannot hold one layer twice: save the model as .npz"
-    reason = OURS.get(name, NO_SUCH)
+        return (
+            "a file of Keras holds a layer once, in a Model in several places, in a Sequential or "
+            "in two models not: save the model as .npz"
+        )
+    reason = reason or OURS.get(name, NO_SUCH)
     return f"{name} cannot be written to a file of Keras ({reason}): save the model as .npz"
 
 
@@ -167,7 +207,7 @@ def from_keras(value: Any) -> Any:
     Raises
     ------
     ValueError
-        It holds code, a graph, or another precision.
+        It holds code, or another precision.
     """
     if isinstance(value, list):
         return [from_keras(v) for v in value]
@@ -180,16 +220,21 @@ def from_keras(value: Any) -> Any:
         return config  # its name
     if name == "DTypePolicy":
         return precision(config)
-    if name == "__numpy__":
+    if name in ("__numpy__", "__tensor__"):
         return {"class_name": "__array__", "config": config}
-    if name in ("Functional", "Model"):
-        raise ValueError("it is a graph of layers (Model), and a Sequential was expected")
     if name in ("Lambda", "__lambda__"):
         raise ValueError("it holds code (a Lambda), which no file may bring")
-    if name in ("MultiHeadAttention", "GroupedQueryAttention", "SpectralNormalization"):
+    if name == "SpectralNormalization":
         raise ValueError(f"it has a {name}, which is another layer in Keras than here")
     if not isinstance(config, Mapping):
         raise ValueError(f"it describes {name} by {config!r}")
+    if "input_layers" in config:
+        found = graph_of(config, from_keras)
+        if name in GRAPHS:
+            return {"class_name": "Model", "module": "models", "config": found}
+        return {"class_name": name, "module": module_of(value), "config": found}
+    if name == "Functional":
+        raise ValueError("it describes a graph and not where its inputs are")
     config = {k: from_keras(v) for k, v in config.items() if not is_harmless(k, v)}
     if name == "Sequential":
         shape = config.pop("build_input_shape", None)

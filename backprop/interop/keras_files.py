@@ -19,6 +19,7 @@ from typing import Any
 
 from backprop import archive
 from backprop.config import serialize
+from backprop.defaults import float_dtype, floatx
 from backprop.interop import keras_weights
 from backprop.interop.keras_configs import from_keras, is_input, item, to_keras
 from backprop.interop.keras_weights import hdf5
@@ -33,7 +34,7 @@ def write_model(model: Any, path: Any, compiled: Mapping[str, Any] | None) -> No
 
     Parameters
     ----------
-    model : Sequential
+    model : Sequential or Model
         Built.
     path : path
         Ends in ``.keras``.
@@ -47,8 +48,8 @@ def write_model(model: Any, path: Any, compiled: Mapping[str, Any] | None) -> No
     ImportError
         h5py is not installed.
     """
-    dtype = model.dtype.name
-    config = to_keras(serialize(model), dtype)
+    dtype = (model.dtype or float_dtype(floatx())).name
+    config = to_keras(serialize(model), dtype, model)
     layers = config["config"]["layers"]
     if not any(is_input(layer) for layer in layers[:1]):
         shape = {"batch_shape": list(model.input_shape)}

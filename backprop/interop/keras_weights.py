@@ -28,6 +28,18 @@ from backprop.spelling import snake_case
 Array = np.ndarray
 GATED = ("SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 
+ROWS = "layers", "cells"  # lists of layers
+# the attributes that hold layers, and what they are called there
+WITHIN = {name: name for name in ("cell", "forward_layer", "backward_layer", "layer")}
+HEADS = {name: f"_{name}_dense" for name in ("query", "key", "value", "gate", "output")}
+ATTRIBUTES = {
+    "MultiHeadAttention": {
+        ours: theirs if ours == "gate" else theirs[1:] for ours, theirs in HEADS.items()
+    },
+    "GroupQueryAttention": HEADS,
+}
+CLASSES = {"GroupQueryAttention": "GroupedQueryAttention"}  # offered under another name
+
 
 def hdf5() -> Any:
     """The package h5py, which the extra `interop` brings."""
@@ -75,15 +87,22 @@ def places(layer: Any, path: str = "") -> Iterator[Place]:
 
 def parts(layer: Any) -> Iterator[tuple[str, Any]]:
     """The layers directly in a layer, by their places in its group."""
-    for listed in ("layers", "cells"):
+    for row in ROWS:
         count: Counter[str] = Counter()
-        for inner in getattr(layer, listed, ()):
-            name = snake_case(name_in_keras(type(inner)))
-            yield f"{listed}/{name}" + (f"_{count[name]}" if count[name] else ""), inner
+        for inner in getattr(layer, row, ()):
+            name = snake_case(name_of_class(inner))
+            yield f"{row}/{name}" + (f"_{count[name]}" if count[name] else ""), inner
             count[name] += 1
-    for name in ("forward_layer", "backward_layer", "layer", "cell"):
-        if name in layer.__dict__:
-            yield name, getattr(layer, name)
+    if not any(hasattr(layer, row) for row in ROWS):
+        for ours, theirs in ATTRIBUTES.get(type(layer).__name__, WITHIN).items():
+            if ours in layer.__dict__:
+                yield theirs, getattr(layer, ours)
+
+
+def name_of_class(layer: Any) -> str:
+    """The class of Keras whose name its layers bear."""
+    name = name_in_keras(type(layer))
+    return CLASSES.get(name, name)
 
 
 def write(model: Any, file: Any) -> None:

@@ -90,7 +90,7 @@ class Parallel(Container):
         concat = self.join == "concat"
         try:
             if concat or len(set(shapes)) == 1:  # branches are not stretched to each other
-                return self._merging.compute_output_shape(shapes)
+                return self._merging.compute_output_shape(tuple(shapes))
             refused = None
         except ValueError as error:
             refused = error
@@ -121,7 +121,8 @@ class Parallel(Container):
         if not tried:
             self._tried |= {ctx.training}
         some = tuple(masks) if any(mask is not None for mask in masks) else None
-        y, joined, mask = self._merging.propagate(tuple(outputs), ctx.with_mask(some))
+        merged: Any = tuple(outputs)
+        y, joined, mask = self._merging.propagate(merged, ctx.with_mask(some))
         return y, (caches, joined), mask
 
     @property

@@ -72,7 +72,7 @@ class Chain(Row):
         i = 0
         tried = ctx.training in self._tried
         try:
-            if tried and ctx.backward and ctx.mask is None and not self.changes_mask:
+            if tried and ctx.backward and ctx.mask is None and not self.makes_masks:
                 for step in self._steps:
                     x, cache = step.forward(x, ctx)
                     caches.append(cache)

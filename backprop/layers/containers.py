@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Generator, Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +20,10 @@ from backprop.symbols import Symbol
 class Container(Layer):
     """A layer made of layers, which runs them by `propagate` and says where one of them fails."""
 
-    # lists and dicts of the inputs and outputs, as a graph has them
-    drawn: ClassVar[Any] = (None, None)
+    @property
+    def drawn(self) -> tuple[Any, Any]:
+        """Lists and dicts of the inputs and outputs, as a graph has them."""
+        return None, None
 
     @property
     def _settled(self) -> bool:
@@ -42,7 +44,9 @@ class Container(Layer):
             part.adopt_dtype(self.dtype)
             part.build(shape)
             part.take_seeds()
-            self.changes_mask = any(each.changes_mask for each in self.parts()[1])
+            parts = self.parts()[1]
+            self.changes_mask = any(each.changes_mask for each in parts)
+            self.makes_masks = any(each.changes_mask and each.makes_masks for each in parts)
             if self.dtype is not None and part.dtype not in (None, self.dtype):
                 raise ValueError(
                     f"its dtype is {part.dtype} inside {type(self).__name__} of {self.dtype}: "

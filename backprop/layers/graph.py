@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from typing import Any
 
 from backprop.context import Context, Logits
 from backprop.input_spec import fits, show_shape
-from backprop.layer import Array
+from backprop.layer import Array, Layer
 from backprop.layers.chain import add_up, repeated
 from backprop.layers.containers import Listed, described, take_in
 from backprop.layers.given import Given
@@ -111,6 +112,7 @@ class Graph(Listed):
             )
         self.adopt_dtype(next(iter(dtypes), None))
         self.changes_mask = any(layer.changes_mask for layer in wiring.layers)
+        self.makes_masks = any(la.changes_mask and la.makes_masks for la in wiring.layers)
         self._tried, self._reversed = frozenset(), False
         self.build_shape = as_one([wiring.shapes[i] for i in self._into])
         self.built = True
@@ -124,7 +126,7 @@ class Graph(Listed):
         put_masks(masks, self._into, ctx.mask)
         caches: list[Any] = []
         tried = ctx.training in self._tried
-        plain = tried and ctx.mask is None and not self.changes_mask
+        plain = tried and ctx.mask is None and not self.makes_masks
         step: Any = None
         given = x
         try:
@@ -216,7 +218,8 @@ class Graph(Listed):
         return as_one(matched(given, structure, self.input_names, self.name, "input"))
 
     def arranged(self, y):
-        return packed(self._wiring.outputs, as_tuple(y)) if len(self._out) > 1 else y
+        ends = self._wiring.outputs
+        return packed(ends, as_tuple(y)) if len(self._out) > 1 or isinstance(ends, dict) else y
 
     # ------------------------------------------------------------------ what it is
 
@@ -228,6 +231,13 @@ class Graph(Listed):
     def sparse_input(self) -> Any:
         """Whether all that reads an input takes sparse rows; for several inputs, of each."""
         return as_one([self._takes_sparse(place) for place in self._into])
+
+    def input_name(self, i):
+        return self.input_names[i]
+
+    def readers(self, i: int) -> list[Layer]:
+        """The layers that read the i-th input, and nothing else."""
+        return [step.layer for step in self._steps if step.reads == self._into[i]]
 
     def _takes_sparse(self, place: int) -> bool:
         readers = [step for step in self._steps if place in as_tuple(step.reads)]
@@ -313,7 +323,7 @@ class Graph(Listed):
         return take(values, as_one(self._out)), take_masks(masks, as_one(self._out))
 
     def compute_mask(self, x, mask) -> Any:
-        if mask is None and not self.changes_mask:
+        if mask is None and not self.makes_masks:
             return None
         return self.propagate(x, Context(mask=mask, backward=False))[2]
 
@@ -369,6 +379,25 @@ class Graph(Listed):
         made |= dict(zip(self._into, self.input_names, strict=True))
         return [made[place] for place in leaves(self._wiring.outputs)]
 
+    def connections(self) -> list[tuple[Any, Any, list[str]]]:
+        """Each layer with the shape of what it puts out, a list of several, and the names of what
+        it reads, in all of its calls: ``dense[1][0]`` is the array 0 of the call 1 of `dense`."""
+        wiring = self._wiring
+        names = {
+            place: f"{door.name}[0][0]" for place, door in zip(self._into, self.doors, strict=True)
+        }
+        shapes = {id(door): door.batch_shape for door in self.doors}
+        reads: dict[int, list] = {id(layer): [] for layer in wiring.layers}
+        count: Counter[int] = Counter()
+        for call in wiring.calls:
+            key, writes = id(call.layer), as_tuple(call.writes)
+            reads[key] += [names[place] for place in as_tuple(call.reads) if place is not None]
+            names |= {p: f"{call.layer.name}[{count[key]}][{i}]" for i, p in enumerate(writes)}
+            found = [wiring.shapes[place] for place in writes]
+            shapes.setdefault(key, found[0] if len(found) == 1 else found)
+            count[key] += 1
+        return [(layer, shapes[id(layer)], reads[id(layer)]) for layer in wiring.layers]
+
     @as_one_configuration(being_written)
     def get_config(self) -> dict[str, Any]:
         """Name, layers, and the calls that connect them."""
@@ -390,8 +419,10 @@ class Graph(Listed):
         """A graph of the same layers, connected alike, with fresh values."""
         if "calls" not in config:
             return super().from_config(config, custom_objects)
-        rest = {k: v for k, v in config.items() if k not in ("layers", "calls")}
+        rest = {k: v for k, v in config.items() if k not in ("layers", "calls", "dtype")}
         check_calls(cls.__name__, config)
         with custom_object_scope(custom_objects or {}):
             inputs, outputs = replayed(cls.__name__, deserialize(config["layers"]), config)
-            return super().from_config(rest | {"inputs": inputs, "outputs": outputs})
+            made = super().from_config(rest | {"inputs": inputs, "outputs": outputs})
+        dtype = config.get("dtype")  # of one that is in another than its layers were drawn in
+        return made if dtype is None else made.astype(dtype)

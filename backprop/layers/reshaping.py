@@ -40,6 +40,7 @@ class Flatten(Layer):
     (5, 784)
     """
 
+    makes_masks = False
     data_format: DataFormat = None
 
     input_spec = InputSpec(min_ndim=1)
@@ -97,6 +98,7 @@ class Reshape(Layer):
     (5, 3, 2)
     """
 
+    makes_masks = False
     target_shape: Annotated[Any, Convert(sizes)]
 
     def build(self, input_shape):
@@ -164,6 +166,7 @@ class Permute(Layer):
     (5, 4, 3)
     """
 
+    makes_masks = False
     dims: Annotated[Any, Convert(permutation)]
 
     def __post_init__(self):
@@ -210,6 +213,7 @@ class RepeatVector(Layer):
     (5, 3, 4)
     """
 
+    makes_masks = False
     n: Positive
 
     input_spec = InputSpec(ndim=2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from backprop.context import Logits
-from backprop.losses.loss import Array, Loss
-from backprop.nest import entries
+from backprop.losses.loss import Array
+from backprop.nest import as_one, entries
 
 
 class Total(float):
@@ -64,13 +64,14 @@ class WeightedSum:
     def __init__(
         self,
         names: list[str],
-        losses: list[Loss | None],
+        losses: list[Any],
         weights: list[float],
-        shorter: list[Loss | None] | None = None,
+        shorter: list[Any] | None = None,
     ):
         self.names, self.losses, self.weights = names, losses, weights
         self.shorter = shorter or [None] * len(losses)
         self.places = [i for i, loss in enumerate(losses) if loss is not None]
+        self._shortened: dict[tuple[bool, ...], WeightedSum | None] = {}
 
     def __repr__(self) -> str:
         shown = [f"{self.names[i]}: {self.weights[i]:g} {self.losses[i]!r}" for i in self.places]
@@ -80,8 +81,18 @@ class WeightedSum:
     def reduction(self) -> str:
         """Whether the sum is a mean over samples, as each of the losses is."""
         means = ("mean", "sum_over_batch_size")
-        parts = [self.losses[i] for i in self.places]
-        return means[1] if all(part and part.reduction in means for part in parts) else "sum"
+        every = all(self.losses[i].reduction in means for i in self.places)
+        return "sum_over_batch_size" if every else "sum"
+
+    @property
+    def dtype(self) -> Any:
+        """What the losses compute in; None for that of y_pred."""
+        return as_one([loss and loss.dtype for loss in self.losses])
+
+    @dtype.setter
+    def dtype(self, dtype: Any) -> None:
+        for i in self.places:
+            self.losses[i].dtype = dtype
 
     def forward(
         self, y_true: tuple, y_pred: tuple, sample_weight: tuple | None = None, mask: Any = None
@@ -92,7 +103,7 @@ class WeightedSum:
         try:
             for i in self.places:
                 given = entries((y_true, y_pred, sample_weight, mask), i)
-                loss: Any = (self.shorter[i] if given[-1] is None else None) or self.losses[i]
+                loss = (self.shorter[i] if given[-1] is None else None) or self.losses[i]
                 part, cache = loss.forward(*given)
                 parts.append(float(part))
                 caches.append((loss, cache))
@@ -112,31 +123,30 @@ class WeightedSum:
     def after_softmax(self, ends: tuple[bool, ...]) -> WeightedSum | None:
         """This loss of outputs some of which end in a softmax. None where it knows no shorter way
         than through the derivative of each of them."""
-        shorter = [
-            loss.after_softmax() if end and loss is not None else None
-            for loss, end in zip(self.losses, ends, strict=True)
-        ]
-        if not any(shorter):
-            return None
-        return WeightedSum(self.names, self.losses, self.weights, shorter)
+        if ends not in self._shortened:
+            shorter = [
+                loss.after_softmax() if end and loss is not None else None
+                for loss, end in zip(self.losses, ends, strict=True)
+            ]
+            found = WeightedSum(self.names, self.losses, self.weights, shorter)
+            self._shortened[ends] = found if any(shorter) else None
+        return self._shortened[ends]
 
     def check(self, y_true: tuple, output_shape: tuple) -> None:
         """Raise unless the targets suit their losses and the model's outputs."""
         for i in self.places:
-            loss: Any = self.losses[i]
             if y_true[i] is None:
                 name = self.names[i]
                 raise ValueError(f"output {name!r} has a loss and no targets: give y[{name!r}]")
             try:
-                loss.check(y_true[i], output_shape[i])
+                self.losses[i].check(y_true[i], output_shape[i])
             except (ValueError, TypeError) as error:
                 raise self.located(error, i) from error
 
     def as_arrays(self, y_true: tuple, y_pred: tuple) -> tuple[tuple, tuple]:
         pairs: list[tuple[Array | None, Any]] = list(zip(y_true, y_pred, strict=True))
         for i in self.places:
-            loss: Any = self.losses[i]
-            pairs[i] = loss.as_arrays(*pairs[i])
+            pairs[i] = self.losses[i].as_arrays(*pairs[i])
         return tuple(y for y, _ in pairs), tuple(y for _, y in pairs)
 
     def located(self, error: Exception, i: int) -> Exception:

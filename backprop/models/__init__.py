@@ -1,8 +1,10 @@
-"""`Sequential`, a chain of layers with a trainer, in Keras' shape; models copied, saved, loaded."""
+"""`Sequential` and `Model`, chains and graphs of layers with a trainer, in Keras' shape; models
+copied, saved, loaded."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from backprop import saving
 from backprop.absent import face
@@ -17,20 +19,18 @@ __all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json"
 registry = Registry("models", [Model, Sequential], base=BaseModel)
 
 
-def model_from_json(json_string: str, custom_objects=None) -> Sequential:
-    """A model from what `to_json` returned, with fresh values."""
+def model_from_json(json_string: str, custom_objects=None) -> Any:
+    """A `Sequential` or `Model` from what `to_json` returned, with fresh values."""
     with custom_object_scope(custom_objects or {}):
         return deserialize(json.loads(json_string))
 
 
-def save_model(model: Sequential, filepath, overwrite: bool = True, zipped=None) -> None:
-    """Write a model to one ``.npz`` file; see `backprop.saving.save_model`."""
+def save_model(model: BaseModel, filepath, overwrite: bool = True, zipped=None) -> None:
+    """Write a `Sequential` or `Model` to one file; see `backprop.saving.save_model`."""
     model.save(filepath, overwrite=overwrite, zipped=zipped)
 
 
-def load_model(
-    filepath, custom_objects=None, compile: bool = True, safe_mode: bool = True
-) -> Sequential:
+def load_model(filepath, custom_objects=None, compile: bool = True, safe_mode: bool = True) -> Any:
     """Read what `save_model` wrote; see `backprop.saving.load_model`."""
     return saving.load_model(filepath, custom_objects, compile, safe_mode)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from backprop.config import custom_object_scope, deserialize, serialize
@@ -12,7 +12,7 @@ from backprop.layers.inputs import Input, InputLayer
 from backprop.layers.wiring import drawn_again, symbols_in
 from backprop.models.model import Model
 from backprop.models.sequential import Sequential
-from backprop.nest import leaves, matched, packed
+from backprop.nest import as_one, leaves, matched, packed
 from backprop.symbols import Symbol
 from backprop.training.tracking import fresh
 
@@ -91,7 +91,7 @@ def cloner(
     return cloned
 
 
-def copies(layers: list[Layer]) -> list[Layer]:
+def copies(layers: Sequence[Layer]) -> list[Layer]:
     """Layers of the same configuration; own classes need not be registered for it."""
     own = {
         type(layer).__name__: type(layer)
@@ -182,11 +182,11 @@ def by_function(call_function: Callable[..., Any] | None) -> Callable[..., Any] 
 
     def call(layer: Layer, x: Any, training: bool | None) -> Any:
         y = call_function(layer, x, **({} if training is None else {"training": training}))
-        found = tuple(leaves(y))
+        found = leaves(y)
         for symbol in found:
             if not isinstance(symbol, Symbol):
                 raise TypeError(f"call_function returned {symbol!r} for {layer!r}: return its call")
-        return found if len(found) > 1 else found[0]
+        return as_one(found)
 
     return call
 

@@ -33,7 +33,7 @@ class Fixed:
 class Habits:
     """What Keras' users expect of a chain, and no layer needs."""
 
-    run_eagerly = Fixed(True, "every run is eager, there is no graph to compile")
+    run_eagerly = Fixed(True, "every run is eager, there is nothing to compile")
     jit_compile = Fixed(False, "there is nothing to compile")
     steps_per_execution = Fixed(1, "there is nothing to compile")
 
@@ -115,7 +115,7 @@ class Habits:
             the last. A prompt (T,) begins each row of source.
         beams : int, optional
             Search for the likeliest continuation instead of drawing one: keep so many beginnings
-            of each sequence. 1 is `temperature` 0.
+            of each sequence. Without an `end`, 1 is `temperature` 0.
         length_penalty : float, default 1.0
             Of a search among continuations that `end` makes unequally long: each has the score
             log p / length^length_penalty. 0 compares probabilities, which favours short ones;

@@ -152,7 +152,7 @@ class Insight:
         >>> list(model.activations(np.ones((5, 3)), "hidden"))
         ['hidden']
         """
-        x = (self.trainer or Trainer(self)).input_batch(x)
+        x = trainer_of(self).input_batch(x)
         symbols = symbols_by_name(self)
         wanted = list(symbols) if layers is None else [named(self, item) for item in listed(layers)]
         for name in wanted:
@@ -198,7 +198,7 @@ def of_loss(model: Any, x: Any, y: Any, sample_weight: Any) -> Reverse:
 
 def of_outputs(model: Any, x: Any, dy: Any) -> Reverse:
     """The gradients of ⟨dy, y⟩, for data that are checked now."""
-    x = (model.trainer or Trainer(model)).input_batch(x)
+    x = trainer_of(model).input_batch(x)
 
     def reverse(ctx: Context, inputs: bool) -> Any:
         y, caches, _ = model.propagate(x, ctx)
@@ -209,6 +209,12 @@ def of_outputs(model: Any, x: Any, dy: Any) -> Reverse:
         return dx
 
     return reverse
+
+
+def trainer_of(model: Any) -> Trainer:
+    """The model's, or one that takes no seed from what is made later."""
+    with own_seeds(0):
+        return model.trainer or Trainer(model)
 
 
 def without_penalties(model: Any, dx: Any, dy: Any, caches: Any, inputs: bool) -> Any:
@@ -324,14 +330,15 @@ def left_as_it_was(model: Any) -> Iterator[None]:
     own = [p for layer in layers for p in layer._parameters.values()]
     arrays = [p.value if p.gradient is None else p.gradient for p in own]
     kept = [(array, array.copy()) for array in arrays]
-    others = [(layer, layer._rng, generator_state(layer), layer._within) for layer in layers]
+    generators = [(layer._rng, generator_state(layer)) for layer in layers]
+    within = [layer._within for layer in layers]
     try:
-        with own_seeds(0):
-            yield
+        yield
     finally:
         for array, before in kept:
             array[...] = before
-        for layer, rng, state, within in others:
-            layer.__dict__ |= {"_rng": rng, "_within": within}
+        for rng, state in generators:
             if rng is not None:
                 rng.bit_generator.state = state
+        for layer, around in zip(layers, within, strict=True):
+            layer.__dict__["_within"] = around

@@ -40,7 +40,7 @@ def by_trainer(
 
 
 class Trained:
-    """A chain that is compiled, fitted, evaluated and asked."""
+    """A chain or a graph that is compiled, fitted, evaluated and asked."""
 
     trainer: Trainer | None
     stop_training: bool
@@ -59,18 +59,25 @@ class Trained:
     ) -> None:
         """Choose how to train.
 
+        Several outputs go by the names of the layers that make them, or by those of the dict that
+        they were drawn as.
+
         Parameters
         ----------
         optimizer : str or Optimizer, default "rmsprop"
-        loss : str or Loss
-        loss_weights : float, optional
-            A factor on the loss.
-        metrics : list of str or Metric, optional
-            ``"accuracy"`` picks the kind that suits loss and data.
-        weighted_metrics : list, optional
+        loss : str or Loss, or a list or dict of them
+            Of several outputs one each, in their order or by their names: what is None or missing
+            is not trained. One alone is the loss of each.
+        loss_weights : float, or a list or dict of float, optional
+            A factor on the loss, on each of several. What is trained on is their weighted sum.
+        metrics : list of str or Metric, or a list or dict of such lists, optional
+            ``"accuracy"`` picks the kind that suits loss and data. Of several outputs a list each,
+            in their order or by their names, which go before the metrics' names in logs:
+            ``"age_mae"``.
+        weighted_metrics : list, or a list or dict of lists, optional
             Given the sample weights.
         run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
-            Of Keras' engines; there is no graph here to compile, so only the defaults (or their
+            Of Keras' engines; there is nothing here to compile, so only the defaults (or their
             equivalents) are taken.
         """
         if steps_per_execution != 1 or jit_compile is True:
@@ -131,7 +138,7 @@ class Trained:
         return_dict: bool = False,
     ) -> Any:
         """Loss and metrics in inference: a list in the order of `metrics_names` (one number without
-        metrics), or a dict.
+        metrics), or a dict. The loss is first, then those of several outputs.
 
         The arguments are those of `fit`.
         """
@@ -196,14 +203,16 @@ class Trained:
 
         For subclasses: `fit` calls it only where it is overridden. An override changes the data and
         ends in ``super().train_step(data)``, or writes the step itself: ``self.trainer.gradients(x,
-        y, sample_weight)`` returns (loss, y_pred, mask) and sets ``self.parameters.gradients``,
-        ``self.optimizer.step(self.parameters)`` moves the weights.
+        y, sample_weight)`` returns (loss, y_pred, mask), of several outputs tuples in their order,
+        and sets ``self.parameters.gradients``, ``self.optimizer.step(self.parameters)`` moves the
+        weights.
 
         Parameters
         ----------
         data : tuple
             ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``; see
-            `utils.unpack_x_y_sample_weight`.
+            `utils.unpack_x_y_sample_weight`. Several arrays are lists and dicts as the model was
+            drawn.
 
         Returns
         -------
@@ -223,7 +232,7 @@ class Trained:
         """y for a batch ``(x,)`` of `predict` or `predict_on_batch`; for subclasses, as
         `train_step`."""
         x, _, _ = unpack_x_y_sample_weight(data)
-        return (self.trainer or Trainer(self)).forward_batch(x)
+        return (self.trainer or Trainer(self)).default_prediction(x)
 
     @hook
     def compute_loss(
@@ -239,7 +248,8 @@ class Trained:
 
     @hook
     def compute_loss_gradient(self, x=None, y=None, y_pred=None, sample_weight=None) -> Array:
-        """dL/dy_pred, where L is what an overridden `compute_loss` returns, without penalties.
+        """dL/dy_pred, where L is what an overridden `compute_loss` returns, without penalties; of
+        several outputs one each, None for one that L does not depend on.
 
         It is called after `compute_loss` of the same batch, and only where a subclass writes both.
         """

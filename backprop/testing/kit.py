@@ -34,6 +34,7 @@ from backprop.testing.report import (
     SURPRISE,
     LawReport,
     LawResult,
+    broken_by,
     explain,
 )
 from backprop.testing.strategies import (
@@ -339,20 +340,20 @@ def examine(
         error = LawBroken(explain(law, case, found))
         error.__cause__ = cause_of(found)
     seconds = time.perf_counter() - began
-    return judged(name, plan, counts, reasons, error, seconds)
+    return judged(law, plan, counts, reasons, error, seconds)
 
 
 def judged(
-    name: str,
+    law: Law,
     plan: Plan,
     counts: dict[str, int],
     reasons: list[str],
     error: Exception | None,
     seconds: float,
 ) -> tuple[LawResult, Exception | None]:
-    decided = counts["cases"] - counts["undecided"]
+    name, decided = law.__name__, counts["cases"] - counts["undecided"]
     if error is None and not decided and counts["unseen"] >= SIGHTS:
-        error = LawBroken(f"{plan.label} breaks the law {name}\n\n{reasons[0]}, in all cases tried")
+        error = LawBroken(f"{broken_by(plan.label, law)}{reasons[0]}, in all cases tried")
     elif error is None and not decided:
         text = f"in no case: {reasons[0]}" if reasons else "no case was drawn"
         if not counts["undecided"] and not (
@@ -462,7 +463,8 @@ def input_of(given: Any, layer: Layer, k: int, draw: Any) -> tuple[Any, Any]:
                 f"{layer!r} takes integers: give inputs=tokens(vocabulary), as shapes become real "
                 "numbers"
             )
-        return numbers(given, draw(st.sampled_from(KINDS)), draw(SEEDS)), None
+        # the same seed is other numbers for each input: Hypothesis likes 0
+        return numbers(given, draw(st.sampled_from(KINDS)), draw(SEEDS) + 2**16 * k), None
     x, mask = given if isinstance(given, tuple) else (given, None)
     x = np.asarray(x)
     if x.dtype.kind == "f":
@@ -477,7 +479,7 @@ def default_inputs(layer: Layer) -> Strategy[Any]:
     whole = layer.integer_input
     if any(whole) if isinstance(whole, tuple) else whole:
         raise TypeError(f"{layer!r} takes integers: give inputs=tokens(vocabulary)")
-    shape = layer.build_shape or layer.declared_shape
+    shape: Any = layer.build_shape or layer.declared_shape
     if several(shape):
         return together(*map(of_shape, shape))
     if shape is not None:

@@ -33,8 +33,12 @@ def fits(shape: tuple, declared: tuple) -> bool:
 
 
 def names(layer: Layer, error: Exception) -> bool:
-    """Whether a message says which layer, or which layer in it, was given what does not fit."""
-    return any(type(part).__name__ in str(error) for part in layer.walk())
+    """Whether a message says which layer, or which layer in it, was given what does not fit; a
+    container may say it by the name that it has."""
+    known = [type(part).__name__ for part in layer.walk()]
+    if layer.sublayers():
+        known.append(layer.name)
+    return any(name in str(error) for name in known)
 
 
 def takes_dvalues(loss: Loss) -> bool:

@@ -128,9 +128,8 @@ class LawReport:
 
 def explain(law: Any, case: Case, error: BaseException) -> str:
     """The message of a broken law: what it says, what was seen, where, and how to see it again."""
-    statement = " ".join((law.__doc__ or "").partition("\n\n")[0].split())
     layer = shown(case)
-    lines = [f"{layer} breaks the law {law.__name__}", "", *wrap(statement), ""]
+    lines = broken_by(layer, law).splitlines()
     if isinstance(error, Broken):
         lines += [*str(error).splitlines(), ""]
     else:
@@ -144,6 +143,12 @@ def explain(law: Any, case: Case, error: BaseException) -> str:
         *(f"    {line}".rstrip() for line in reproducer(law, case).splitlines()),
     ]
     return "\n".join(lines)
+
+
+def broken_by(layer: str, law: Any) -> str:
+    """Who breaks which law, and what that says."""
+    statement = " ".join((law.__doc__ or "").partition("\n\n")[0].split())
+    return "\n".join([f"{layer} breaks the law {law.__name__}", "", *wrap(statement), "", ""])
 
 
 def wrap(text: str) -> list[str]:

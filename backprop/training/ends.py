@@ -26,12 +26,16 @@ class Ends:
     ----------
     names : list of str
         What dicts of data, losses and metrics go by, and logs.
+    layers : list of str
+        The names of the layers, which will do in dicts too.
     places : list of str
         The names, below the lists and dicts that hold them: ``"1/a"``, as Keras writes them.
+    several : bool
+        Whether there are more than one.
     """
 
     def __init__(self, who: str, kind: str, structure: Any, names: list[str]):
-        self.who, self.kind, self.structure = who, kind, structure
+        self.who, self.kind, self.structure, self.layers = who, kind, structure, names
         ways = [way for way, _ in paths(structure)]
         self.names = [
             way[-1] if way and isinstance(way[-1], str) else name
@@ -41,10 +45,7 @@ class Ends:
             "/".join(map(str, (*way[:-1], name)))
             for way, name in zip(ways, self.names, strict=True)
         ]
-
-    @property
-    def several(self) -> bool:
-        return len(self.names) > 1
+        self.several = len(self.names) > 1
 
     def ordered(self, given: Any, what: str, partly: bool = False) -> list:
         """What is given for each of them.
@@ -58,18 +59,21 @@ class Ends:
         partly : bool, default False
             Whether some may be missing in a dict: they are None.
         """
+        names = self.names
         if isinstance(given, Mapping):
-            if len(set(self.names)) < len(self.names):
+            if not set(given) & set(names) and set(given) <= set(self.layers):
+                names = self.layers
+            if len(set(names)) < len(names):
                 raise ValueError(
                     f"{what} is a dict, and {self.who} has {self.kind}s of the same name, "
-                    f"{', '.join(self.names)}: give a list in this order, or the layers names"
+                    f"{', '.join(names)}: give a list in this order, or other names to the layers"
                 )
             if partly:
-                given = self._completed(given)
+                given = self._completed(given, names)
         elif self._is_flat(given):
             return list(given)
         try:
-            return matched(given, self.structure, self.names, self.who, self.kind)
+            return matched(given, self.structure, names, self.who, self.kind)
         except ValueError as error:
             raise ValueError(f"{what}: {error}") from None
 
@@ -79,14 +83,17 @@ class Ends:
         drawn = isinstance(self.structure, list | tuple) and len(self.structure) == len(self.names)
         return listed and not drawn
 
-    def _completed(self, given: Mapping) -> Mapping:
+    def _completed(self, given: Mapping, names: list[str]) -> Mapping:
         if isinstance(self.structure, Mapping) and set(given) <= set(self.structure):
             return completed(given, self.structure)
-        return {**dict.fromkeys(self.names), **given} if set(given) <= set(self.names) else given
+        return {**dict.fromkeys(names), **given} if set(given) <= set(names) else given
 
     def in_order(self, given: Any, what: str, partly: bool = False) -> Any:
         """Several values as a tuple, which they may be already; the one by itself."""
-        if not self.several or given is None or type(given) is tuple:
+        if not self.several or given is None:
+            return given
+        ready = type(given) is tuple and len(given) == len(self.names)
+        if ready and not any(map(is_nest, given)):
             return given
         return tuple(self.ordered(given, what, partly))
 

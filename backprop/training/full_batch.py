@@ -94,7 +94,9 @@ def accepted(trainer: Steps, data: Data, loss: float) -> Any:
     if trainer.metrics or by_model:
         for x, y, w in data.batches(0):
             y_pred, _, mask = trainer.model.propagate(x, PREDICT)
-            trainer.add_parts(x, y, y_pred, w, mask)
+            if trainer.metrics.losses:
+                value = trainer._measure(x, y, y_pred, w, mask)
+                trainer.add_parts(value, row_count(x))
             if by_model:
                 so_far = trainer.metrics_by_model(x, y, y_pred, w, mask)
             else:

@@ -72,7 +72,7 @@ class Loop:
         """One optimisation step on a batch that `Reader` has prepared; the outcome is that of
         before the step."""
         with self._threads():
-            outcome = self.gradients(x, y, sample_weight)
+            outcome = Loop.gradients(self, x, y, sample_weight)
             self.optimizer.step(self.model.parameters)
         return outcome
 

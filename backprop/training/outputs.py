@@ -8,6 +8,7 @@ from typing import Any
 from backprop import losses
 from backprop.losses.several import WeightedSum
 from backprop.nest import is_nest
+from backprop.training.data import located
 from backprop.training.ends import Ends
 from backprop.training.options import number, only
 from backprop.training.tracking import MetricSet, MetricSets
@@ -31,7 +32,10 @@ def read_losses(outputs: Ends, loss: Any, weights: Any) -> tuple[Any, float]:
         given = outputs.ordered(loss, "loss of compile()", partly=True)
     else:
         given = [loss] * len(outputs.names)
-    found = [one_loss(item) for item in given]
+    found = []
+    for name, item in zip(outputs.names, given, strict=True):
+        with located(f"the loss of output {name!r}"):
+            found.append(one_loss(item))
     factors = read_weights(outputs, weights, [i for i, part in enumerate(found) if part])
     if not any(found):
         return None, 1.0
@@ -83,7 +87,10 @@ def read_metrics(outputs: Ends, plain: Any, weighted: Any, loss: Any) -> MetricS
             items = outputs.ordered(given, f"{kind} of compile()", partly=True)
         lists.append([item if isinstance(item, list | tuple | None) else [item] for item in items])
     parts = [None] * len(outputs.names) if loss is None else loss.losses
-    sets = [MetricSet(*given) for given in zip(*lists, parts, strict=True)]
+    sets = []
+    for name, *given in zip(outputs.names, *lists, parts, strict=True):
+        with located(f"the metrics of output {name!r}"):
+            sets.append(MetricSet(*given))
     names = [f"{outputs.places[i]}_loss" for i in loss.places] if loss is not None else []
     return MetricSets(outputs.names, sets, names if len(names) > 1 else [])
 

@@ -233,19 +233,17 @@ class Reader:
 
     def x(self, x: Any, whole: bool = True, rows: int | None = None) -> Any:
         """The inputs, of the model's dtype and rank. A whole memory map is left as it is."""
+        declared, kept = self.declared, self.model.integer_input
         if not self.inputs.several:
-            x = self._only(x, "x", self.inputs, self.declared, rows)
-            x = self._input(x, "x", self.declared, whole)
+            x = self._only(x, "x", self.inputs, declared, rows)
+            x = self._input(x, "x", declared, kept, whole)
         else:
-            given = self.inputs.ordered(x, "x")
-            named = self.inputs.labelled("x", tuple(given))
+            named = self.inputs.labelled("x", tuple(self.inputs.ordered(x, "x")))
             x = tuple(
-                self._input(a, name, declared, whole, kept)
-                for (name, a), declared, kept in zip(
-                    named, self.declared, self.model.integer_input, strict=True
-                )
+                self._input(a, name, shape, whole_numbers, whole)
+                for (name, a), shape, whole_numbers in zip(named, declared, kept, strict=True)
             )
-        if self.model.integer_input:
+        if kept:
             values = each(lambda a: None if late(a, whole) else a.data if is_sparse(a) else a, x)
             if values is not None:
                 self.model.check_values(values)
@@ -257,11 +255,10 @@ class Reader:
             given = ends.ordered(given, what)[0]
         return one_array(given, what, declared, rows, ends.who)
 
-    def _input(self, x: Any, name: str, declared: Any, whole: bool, kept: Any = None) -> Any:
+    def _input(self, x: Any, name: str, declared: Any, kept: bool, whole: bool) -> Any:
         """One of the inputs; integers are `kept` where a layer takes them."""
         if x is None:
             raise ValueError(f"{name} is missing: it is None")
-        kept = self.model.integer_input if kept is None else kept
         x = self.fit_rank(numbers(x, name), name, declared, kept)
         if late(x, whole):
             return x

@@ -16,7 +16,7 @@ import numpy as np
 
 from backprop.layer import Array
 from backprop.losses.several import Total
-from backprop.nest import each, row_count, shapes
+from backprop.nest import as_one, each, row_count, shapes
 from backprop.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from backprop.training.hooks import accepts, hooks_of, read_logs, refuse
 from backprop.training.prepare import Prepared
@@ -59,7 +59,7 @@ class Steps(Prepared):
         """What happens to a batch: a step of the loop's or, where a model has a say in it, of the
         model's."""
         if self._hooks.isdisjoint((name, "compute_loss", "compute_metrics")):
-            return super()._stepper(name)
+            return self._stepper_of_parts(name) if self.metrics.losses else super()._stepper(name)
         by_model = getattr(self.model, name)
 
         def own(x, y, w):
@@ -70,6 +70,23 @@ class Steps(Prepared):
 
         return own
 
+    def _stepper_of_parts(self, name: str) -> Any:
+        """The loop's own step, with the losses of several outputs in the logs."""
+        step, results = getattr(self, name), self.results
+
+        def tracked(x, y, w):
+            outcome = step(x, y, w)
+            self.track(outcome, x, y, w)
+            self.add_parts(outcome[0], row_count(x))
+            return results
+
+        return tracked
+
+    def add_parts(self, value: Any, rows: int) -> None:
+        """Add the losses that a loss of a batch is made of, if it knows them."""
+        if type(value) is Total:
+            self.metrics.add_losses(value.parts, rows)
+
     def default_step(self, data: Any, name: str) -> dict[str, Any]:
         """The step that a model's own ends in: `Sequential.train_step` and `test_step`. The batch
         is what the model has made of it, so it is checked as one that a user gives."""
@@ -79,6 +96,7 @@ class Steps(Prepared):
         x, y, w = self.prepare_batch(self.reader, x, y, w, who=f"{name}()", training=training)
         value, y_pred, mask = (self.train_step if training else self.test_step)(x, y, w)
         self.add_loss(value, row_count(x))
+        self.add_parts(value, row_count(x))
         return self.metrics_by_model(x, y, y_pred, w, mask)
 
     def metrics_by_model(self, x, y, y_pred, w, mask) -> dict[str, Any]:
@@ -95,10 +113,7 @@ class Steps(Prepared):
         self.metrics.build(shapes(y), shapes(y_pred))
         self.metrics.update(y, y_pred, sample_weight, mask)
         # no loss was added up where a model has a whole step of its own, which reports its own
-        if self._loss_rows:
-            return self.results()
-        losses = {metric.name for metric in self.metrics.losses}
-        return {name: v for name, v in self.metrics.results().items() if name not in losses}
+        return self.results() if self._loss_rows else self.metrics.results(losses=False)
 
     def default_loss(self, y: Any, y_pred: Any, sample_weight: Any) -> float:
         """The loss of predictions; see `Sequential.compute_loss`."""
@@ -110,16 +125,9 @@ class Steps(Prepared):
         penalties = sum(self.model.losses) if self._in_hand is None else 0.0
         return as_number(value) * self.loss_weight + float(penalties)
 
-    def add_parts(self, x, y, y_pred, sample_weight, mask) -> None:
-        """Add the losses of several outputs to the logs."""
-        if self.metrics.losses:
-            value = self._measure(x, y, y_pred, sample_weight, mask)
-            self.metrics.add_losses(getattr(value, "parts", []), row_count(x))
-
-    def add_loss(self, value: Any, rows: int) -> None:
-        super().add_loss(value, rows)
-        if type(value) is Total:
-            self.metrics.add_losses(value.parts, rows)
+    def default_prediction(self, x: Any) -> Any:
+        """y for a batch, as the model was drawn; see `Sequential.predict_step`."""
+        return self.model.arranged(self.forward_batch(x))
 
     @contextmanager
     def _step_in_hand(self, y_pred: Array, mask: Array | None) -> Iterator[None]:
@@ -144,8 +152,8 @@ class Steps(Prepared):
 
         def own(x):
             y = model.predict_step((inputs.arranged(x),))
-            if outputs.several:
-                return tuple(outputs.ordered(y, "what predict_step returns"))
+            if outputs.several or isinstance(outputs.structure, dict):
+                return as_one(outputs.ordered(y, "what predict_step returns"))
             if not isinstance(y, np.ndarray):
                 raise TypeError(
                     f"{type(model).__name__}.predict_step returns an array, got {type(y).__name__}"
@@ -159,9 +167,7 @@ class Steps(Prepared):
     def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
         """Forward, loss, backward, regularize: every gradient of the model is set. Several arrays
         come as the model was drawn, or as a tuple in order."""
-        if type(x) is not np.ndarray or type(y) is not np.ndarray:
-            x, y, sample_weight = self._in_order(x, y, sample_weight)
-        return super().gradients(x, y, sample_weight)
+        return super().gradients(*self._in_order(x, y, sample_weight))
 
     def _in_order(self, x, y, sample_weight) -> tuple[Any, Any, Any]:
         inputs, outputs = self.reader.inputs, self.reader.outputs

@@ -54,15 +54,18 @@ class Metrics:
     def add_losses(self, parts: list[float], rows: int) -> None:
         """Add the losses of a batch, each of an output."""
         for metric, part in zip(self.losses, parts, strict=False):
-            metric.total += rows * part
-            metric.count += rows
+            total, count = metric.total, metric.count  # assigning to attributes costs a look-up
+            total += rows * part
+            count += rows
 
     def reset(self) -> None:
         for metric in self._all():
             metric.reset_state()
 
-    def results(self) -> dict[str, Any]:
-        found = {name: metric.result() for name, metric, _ in self.items}
+    def results(self, losses: bool = True) -> dict[str, Any]:
+        """What has been found so far; the means of several losses too, unless told otherwise."""
+        left_out = () if losses else self.losses
+        found = {name: metric.result() for name, metric, _ in self.items if metric not in left_out}
         return found | {metric.name: metric.result() for metric in self.own}
 
     def names(self) -> list[str]:

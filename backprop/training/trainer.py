@@ -36,16 +36,16 @@ class Trainer(Steps):
 
     Parameters
     ----------
-    model : Chain
+    model : Chain or Graph
         With `parameters`, its `ParameterVector`, once it is built.
-    loss : str or Loss, optional
+    loss : str or Loss, or a list or dict of them, optional
         Not needed for `predict`.
     optimizer : str or Optimizer, default "rmsprop"
-    metrics, weighted_metrics : list of str or Metric, optional
+    metrics, weighted_metrics : list of str or Metric, or a list or dict of lists, optional
         The weighted ones are given the sample weights.
     callbacks : list of Callback, optional
         Of every run; `fit`, `evaluate` and `predict` take further ones.
-    loss_weight : float, default 1
+    loss_weight : float, or a list or dict of float, default 1
         A factor on the loss; the penalties of regularizers keep their size.
 
     Attributes
@@ -65,7 +65,7 @@ class Trainer(Steps):
         callbacks: Iterable = (),
         *,
         weighted_metrics: Iterable | None = None,
-        loss_weight: float | None = None,
+        loss_weight: Any = None,
     ):
         outputs = ends_of(model)[1]
         loss, weight = read_losses(outputs, loss, loss_weight)
@@ -125,9 +125,10 @@ class Trainer(Steps):
         Parameters
         ----------
         x : array, memory map, SciPy sparse matrix, data frame, or iterable of batches
-            A row per sample; an iterable yields ``(x, y)`` or ``(x, y, sample_weight)``.
-        y : array, optional
-            Targets, unless they come with `x`.
+            A row per sample; an iterable yields ``(x, y)`` or ``(x, y, sample_weight)``. For
+            several inputs a list of arrays, as the model was drawn, or a dict by their names.
+        y : array, or a list or dict of arrays, optional
+            Targets, unless they come with `x`. Outputs without a loss need none.
         batch_size : int, default 32
             Of arrays; an iterable has batches already. For L-BFGS the default is all rows, for a
             stateful model the number of sequences whose states it keeps.
@@ -151,8 +152,9 @@ class Trainer(Steps):
             of its targets are: one for each sample, or for each step, pixel ... of it.
             ``"balanced"`` is n / (k n_c), as in scikit-learn, of the rows of `y` that are trained
             on. Rows of `validation_split` are not weighed.
-        sample_weight : array, optional
+        sample_weight : array, or a list or dict of arrays, optional
             A factor for each row, or for each step of it. Those of `validation_split` keep theirs.
+            One array for several outputs weighs the rows of each.
         initial_epoch : int, default 0
             Where to go on.
         steps_per_epoch, validation_steps : int, optional
@@ -278,8 +280,8 @@ class Trainer(Steps):
         Parameters
         ----------
         x : array, or iterable of batches
-            A list of arrays is, as in Keras, one input each, and a `Sequential` has one: a list of
-            batches holds tuples, ``[(x,), (x,)]``.
+            A list of arrays, or a dict, is, as in Keras, one input each, and a `Sequential` has
+            one: a list of batches holds tuples, ``[(x,), (x,)]``.
         batch_size : int, optional
             Default: as many rows as keep all arrays in a cache, from 32 to 4096; 32 with `steps`.
         verbose : {"auto", 0, 1, 2}
@@ -290,7 +292,7 @@ class Trainer(Steps):
 
         Returns
         -------
-        ndarray
+        ndarray, or lists and dicts of them as several outputs were drawn
         """
         who = "predict()"
         self._find_hooks()
@@ -298,7 +300,7 @@ class Trainer(Steps):
         verbose = verbosity(verbose, who)
         data = as_data(self.reader, x, who=who, batch_size=batch_size, targets=False)
         if isinstance(data, ArrayData) and data.n == 0:
-            return self.model.arranged(self.forward_batch(data.x))
+            return self.default_prediction(data.x)
         shape = shapes(data.first()[0])
         self.model.build(any_rows(shape))
         self.model.check_input(shape)
@@ -314,7 +316,7 @@ class Trainer(Steps):
         self._find_hooks()
         if self.owns("predict_step"):
             return self.model.predict_step((x,))
-        return self.model.arranged(self.forward_batch(x))
+        return self.default_prediction(x)
 
     def one_batch(
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, *, training: bool

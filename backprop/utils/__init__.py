@@ -15,6 +15,7 @@ from backprop.saving import (
 from backprop.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from backprop.utils.arrays import normalize, split_dataset, to_categorical
 from backprop.utils.ctc import ctc_decode
+from backprop.utils.plotting import plot_model
 from backprop.utils.sequences import pad_sequences, timeseries_dataset_from_array
 from backprop.utils.symbolic import get_source_inputs, is_keras_tensor
 
@@ -34,6 +35,7 @@ __all__ = [
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",
+    "plot_model",
     "register_keras_serializable",
     "serialize_keras_object",
     "set_random_seed",

@@ -8,7 +8,11 @@ from backprop.testing.bugs import BANK
 
 def verdict_of(bug):
     x = (bug.y_true(), bug.x()) if bug.is_loss else bug.x()
-    return gradcheck(bug.make(), x).verdict
+    try:
+        return gradcheck(bug.make(), x).verdict
+    except TypeError as error:  # what is no array, or no tuple of them, has no verdict
+        assert "return" in str(error)
+        return "fail"
 
 
 def test_nine_in_ten_of_what_values_can_show_are_found():

@@ -46,6 +46,48 @@ def test_an_input_of_a_graph_has_the_name_that_it_was_given():
     assert gradcheck(bp.Model([a, b], outputs), [A, B])
 
 
+def two_headed():
+    a, b = bp.Input((4,), name="a"), bp.Input((3,), name="b")
+    h = layers.Concatenate()([layers.Dense(3, "tanh")(a), b])
+    heads = [layers.Dense(2, "softmax", name="p")(h), layers.Dense(1, name="q")(h)]
+    return bp.Model([a, b], heads)
+
+
+@pytest.mark.parametrize(
+    "y", [[np.eye(2)[[0, 1, 1, 0, 1]], A[:, :1]], {"q": A[:, :1], "p": np.eye(2)[[0, 1, 1, 0, 1]]}]
+)
+def test_a_model_of_several_losses_is_certified_with_all_of_them(y):
+    model = two_headed()
+    model.compile(loss=["categorical_crossentropy", "mse"], loss_weights=[1.0, 0.5])
+
+    report = gradcheck(model, [A, B], y)
+
+    assert report, report
+    assert report.entries[0].numeric != gradcheck(model, [A, B]).entries[0].numeric
+
+
+def test_an_output_without_a_loss_moves_nothing():
+    model = two_headed()
+    model.compile(loss={"q": "mse"})
+
+    report = gradcheck(model, [A, B], {"q": A[:, :1]})
+
+    assert report, report
+    assert report["p/kernel"].analytic == 0 and report["q/kernel"].analytic != 0
+
+
+def test_numbers_of_a_graph_that_stand_for_a_mask_stand_still():
+    x, other = bp.Input((3, 2), name="x"), bp.Input((4,), name="other")
+    h = layers.LSTM(4)(layers.Masking()(x))
+    sequence = RNG.standard_normal((5, 3, 2))
+    sequence[0, 2] = 0
+
+    report = gradcheck(bp.Model([x, other], layers.Add()([h, other])), [sequence, A])
+
+    assert report, report
+    assert "x: 2 of 30 numbers, which stand for a mask" in report.skipped
+
+
 @pytest.mark.parametrize(
     "x, skipped",
     [

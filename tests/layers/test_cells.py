@@ -265,6 +265,18 @@ def test_a_stateful_layer_goes_on_where_it_stopped(name):
     np.testing.assert_array_equal(parts(x[:, :3]), halves[0])
 
 
+@pytest.mark.parametrize("name", CELLS)
+def test_a_few_steps_at_a_time_are_the_sequence(name):
+    x = normal(2, 5, 2)
+    layer = in_float64(RNN(CELLS[name](), return_sequences=True), x)
+    assert layer.can_step
+
+    first, memory = layer.step(x[:, :2], None)
+    second, _ = layer.step(x[:, 2:], memory)
+
+    np.testing.assert_allclose(np.concatenate([first, second], axis=1), layer(x), rtol=1e-12)
+
+
 def test_a_cell_in_two_places_of_a_stack_has_the_sum_of_its_gradients():
     cell = SimpleRNNCell(2)
     layer = RNN(StackedRNNCells([cell, cell]), dtype="float64")

@@ -37,7 +37,7 @@ from backprop.layers import (
 from backprop.layers.windows import Windows
 from backprop.masks import beside
 from backprop.nest import several
-from backprop.testing.bugs.merging import Fork
+from backprop.testing.bugs.between import Between
 from backprop.training.tracking import MetricSet
 
 STEPS = 8
@@ -97,7 +97,7 @@ MORE = {
         [GRU(3, return_sequences=True), Conv1D(2, 3, padding="same")]
     ),
     "Parallel, one behind the other": lambda: Parallel([Dense(3), Conv1D(3, 2)], axis=1),
-    "Concatenate over time": lambda: Fork([Dense(3), Conv1D(3, 2)], layers.Concatenate(1)),
+    "Concatenate over time": lambda: Between(layers.Concatenate(1), [Dense(3), Conv1D(3, 2)]),
     "Bidirectional, the end": lambda: Bidirectional(LSTM(3)),
     "SpectralNormalization of a convolution": lambda: SpectralNormalization(Conv1D(3, 2)),
     "TimeDistributed, statistics": lambda: TimeDistributed(BatchNormalization()),
@@ -123,7 +123,7 @@ def subjects() -> dict[str, tuple]:
             if name in DRAWN:
                 return forked(cls, (3, None, 6)).astype("float64")
             layer = cls(*copy.deepcopy(args))
-            return Fork([layers.Linear(), Dense(6)], layer) if several(shape) else layer
+            return Between(layer, [layers.Linear(), Dense(6)]) if several(shape) else layer
 
         if several(shape) or len(shape) < 4:
             try:
@@ -265,7 +265,11 @@ OF_ONE_LENGTH = {
     "RMSNormalization over time",
     "Reshape, steps kept",
 }
-POSITIONS = {"RotaryEmbedding", "SinePositionEncoding"}  # padding in front counts as steps before
+POSITIONS = {
+    "RotaryEmbedding",
+    "SinePositionEncoding",
+    "Slice",
+}  # padding in front counts as steps before
 
 
 @pytest.mark.parametrize("more", [1, 2, 3, 5])

@@ -481,6 +481,17 @@ def test_what_stands_at_masked_steps_moves_no_gradient(layer):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
+def test_a_masked_divisor_of_0_divides_nothing():
+    x = numbers((2, 3, 4))[0]
+    zero = np.where(LONG[:, :, None], x, 0)
+    layer = built(Divide(), (x, zero))
+    y, cache = layer.forward((x, zero), Context(mask=(None, LONG)))
+    dy = np.where(LONG[:, :, None], 1.0, 0.0)
+
+    np.testing.assert_array_equal(y[LONG], 1)
+    assert np.isfinite(y).all() and all(np.isfinite(d).all() for d in layer.backward(dy, cache))
+
+
 def test_branches_joined_along_the_time_say_so_of_their_mask():
     layer = layers.Parallel([layers.Linear(), layers.Linear()], axis=1)
     x = numbers((2, 3, 4))[0]

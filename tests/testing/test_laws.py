@@ -8,12 +8,14 @@ import pytest
 from small_layers import Scale
 
 from backprop.layer import INFERENCE, InputSpec, Layer
-from backprop.layers import BatchNormalization, Dense, MultiHeadAttention
+from backprop.layers import BatchNormalization, Dense, MultiHeadAttention, Subtract
 from backprop.linalg import sum_rows
 from backprop.losses import Loss
+from backprop.regularizers import L2
 from backprop.testing import (
     LAWS,
     LawBroken,
+    axes,
     check_law,
     check_layer,
     numbers,
@@ -21,6 +23,16 @@ from backprop.testing import (
     sequences,
     shapes,
     tokens,
+)
+from backprop.testing.bugs.several import (
+    AttentionMatchesTheQueryWithItself,
+    AttentionReturnsEarlyWithoutAGradientOfY,
+    MultiplyCountsOneArrayOnce,
+    MultiplyForgetsTheSecondInput,
+    PenaltyIsAddedForEachRow,
+    PenaltyIsAddedUnasked,
+    PenaltyIsKeptQuiet,
+    SubtractTakesTheDistance,
 )
 
 NAMES = [law.__name__ for law in LAWS["v2"]]
@@ -693,6 +705,9 @@ def mistake(layer, words, inputs=ROWS, **options):
 
 
 LOSS = pairs(weighted=False)
+TWO = (axes("batch", "n"), axes("batch", "n"))
+ATTENDED = (axes("batch", "t", "n"), axes("batch", "s", "k"), axes("batch", "s", "n"))
+L2_OF_IT = {"regularizer": [L2(0.1)]}
 PLANTED = {
     "gradients_match_finite_differences": [
         mistake(ForgetsTheTwo, "FAIL"),
@@ -826,6 +841,34 @@ PLANTED = {
         mistake(SharesItsGradients, "the layer's own gradients"),
         mistake(CopiesItsValues, "where it is to share it"),
     ],
+    "every_input_counts": [
+        mistake(
+            AttentionMatchesTheQueryWithItself,
+            "neither y nor the loss depends on input 2",
+            ATTENDED,
+        ),
+    ],
+    "the_order_of_inputs_counts": [
+        mistake(SubtractTakesTheDistance, "say so by the tag 'symmetric'", TWO),
+        mistake(Subtract, "after inputs 0 and 1 are exchanged, y", TWO, tags=["symmetric"]),
+    ],
+    "an_input_used_twice_gets_the_sum": [
+        mistake(MultiplyCountsOneArrayOnce, "where two inputs are one array, dx of input 1", TWO),
+        mistake(MultiplyForgetsTheSecondInput, "FAIL", TWO),
+    ],
+    "outputs_pass_back_what_is_theirs": [
+        mistake(
+            AttentionReturnsEarlyWithoutAGradientOfY,
+            "compared with the sum over outputs, dx of input 0",
+            ATTENDED,
+            configs={"return_attention_scores": [True]},
+        ),
+    ],
+    "an_addition_to_the_loss_is_asked_for": [
+        mistake(PenaltyIsKeptQuiet, "no trainer asks it to", configs=L2_OF_IT),
+        mistake(PenaltyIsAddedForEachRow, "to the loss, and not a number", configs=L2_OF_IT),
+        mistake(PenaltyIsAddedUnasked, "has no len()", configs=L2_OF_IT),
+    ],
 }
 
 
@@ -845,7 +888,8 @@ def test_a_planted_mistake_breaks_its_law(law, layer, words, inputs, options):
     assert result.outcome == "broken", report
     assert words in result.reason
     assert f"breaks the law {law}" in result.reason
-    assert "To see it again" in result.reason
+    # one case that shows nothing is no mistake
+    assert ("To see it again" in result.reason) != ("in all cases tried" in result.reason)
 
 
 def test_every_law_has_a_planted_mistake():

@@ -32,7 +32,7 @@ def page():
 def test_every_step_of_the_page_has_its_line():
     classes = re.findall(r"^class \w+\(", TEXT, re.M)
 
-    slips = [name for name in classes if name == "class Slip("]  # shown to go wrong
+    slips = {"class Slip(", "class Exchanged("} & set(classes)  # shown to go wrong
     assert len(TESTS) == len(classes) - len(slips) + 1  # the last one has a reference as well
 
 

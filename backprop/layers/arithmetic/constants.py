@@ -11,6 +11,7 @@ from backprop.input_spec import Shape, show_shape
 from backprop.layer import INFERENCE, Array, Layer
 from backprop.layers.activations import Linear
 from backprop.linalg import unbroadcast
+from backprop.masks import only_real
 
 
 def constant(value: Any, who: str, name: str, good: Any = np.isfinite, kind: str = "") -> Any:
@@ -39,6 +40,7 @@ class WithConstant(Layer):
     c is no parameter. Where x is stretched to the shape of c, dx is the sum over that.
     """
 
+    makes_masks = False
     value: Constant
 
     def build(self, input_shape):
@@ -82,13 +84,20 @@ class WithConstant(Layer):
         shape, cache = cache
         return unbroadcast(self.reverse(dy, cache), shape)
 
-    def apply(self, x: Array, c: Any) -> tuple[Array, Any]:
+    def apply(self, x: Array, c: Any, /) -> tuple[Array, Any]:
         """y, and what `reverse` will need."""
         raise NotImplementedError
 
-    def reverse(self, dy: Array, cache: Any) -> Array:
+    def reverse(self, dy: Array, cache: Any, /) -> Array:
         """dx, stretched to the shape of y."""
         raise NotImplementedError
+
+
+class WithPoles(WithConstant):
+    """y = f(x, c), which may be infinite for a finite x: a masked x counts as 1."""
+
+    def forward(self, x, ctx=INFERENCE):
+        return super().forward(only_real(x, ctx.mask, 1), ctx)
 
 
 class AddConstant(WithConstant):
@@ -209,7 +218,7 @@ class DivideBy(WithConstant):
         return dy / c
 
 
-class DivideInto(WithConstant):
+class DivideInto(WithPoles):
     """y = c / x, number by number.
 
         x, y: (N, ...)    c: a number or an array, which NumPy broadcasts
@@ -243,7 +252,7 @@ class DivideInto(WithConstant):
         return -dy * y / x
 
 
-class RaiseTo(WithConstant):
+class RaiseTo(WithPoles):
     """y = xᶜ, number by number.
 
         x, y: (N, ...)    c: a number or an array, which NumPy broadcasts
@@ -274,7 +283,7 @@ class RaiseTo(WithConstant):
         return dy * c * x ** (c - (c != 0))  # an exponent of -1 would make 0 · ∞ of c = 0
 
 
-class PowerOf(WithConstant):
+class PowerOf(WithPoles):
     """y = cˣ, number by number, for a c above 0.
 
         x, y: (N, ...)    c: a number or an array, which NumPy broadcasts

@@ -53,19 +53,20 @@ def written(index: Any) -> str:
 def written_entry(item: Any) -> str:
     if item is ... or item is None:
         return "..." if item is ... else "None"
-    ends = (item.start, item.stop, item.step) if isinstance(item, slice) else (item,)
-    if not all(
-        end is None or (isinstance(end, int | np.integer) and not isinstance(end, bool))
-        for end in ends
-    ):
+    if not isinstance(item, slice):
+        return str(whole(item, item))
+    ends = (item.start, item.stop) if item.step is None else (item.start, item.stop, item.step)
+    return ":".join("" if end is None else str(whole(end, item)) for end in ends)
+
+
+def whole(number: Any, item: Any) -> int:
+    """A whole number that stands in an index."""
+    if isinstance(number, bool) or not isinstance(number, int | np.integer):
         raise TypeError(
             "a part of a symbolic array is cut out by integers, slices, None and ..., such as "
             f"x[:, 0] or x[..., 1:3], and got {item!r}; what picks by arrays is a layer of your own"
         )
-    if len(ends) == 1:
-        return str(int(item))
-    start, stop, step = ("" if end is None else str(int(end)) for end in ends)
-    return f"{start}:{stop}:{step}" if step else f"{start}:{stop}"
+    return int(number)
 
 
 class Slice(Layer):
@@ -77,7 +78,7 @@ class Slice(Layer):
     cut out, and 0 elsewhere.
 
     A mask is cut along. Where an integer takes one step out of the time, the mask ends, with a
-    warning if that step is masked in a row. Integers stay integers.
+    warning if that step is masked in a row.
 
     Parameters
     ----------
@@ -101,12 +102,12 @@ class Slice(Layer):
     Slice(':, -1, None')
     """
 
+    makes_masks = False
     index: Annotated[Any, Convert(entries)]
 
     def build(self, input_shape):
         self.compute_output_shape(input_shape)
-        whole = self.expanded(len(input_shape))
-        self.time_local = len(input_shape) > 2 and whole[1] == WHOLE
+        self.time_local = self.expanded(len(input_shape))[1:2] == (WHOLE,) and len(input_shape) > 2
 
     def check_input(self, shape):
         super().check_input(shape)
@@ -127,11 +128,12 @@ class Slice(Layer):
     def compute_output_shape(self, input_shape):
         y, axes = [], iter(input_shape)
         for item in self.expanded(len(input_shape)):
-            n = 1 if item is None else next(axes)
-            if item is None or (n is None and isinstance(item, slice)):
-                y.append(n)
-            elif isinstance(item, slice):
-                y.append(len(range(*item.indices(n))))
+            if item is None:
+                y.append(1)
+                continue
+            n = next(axes)
+            if isinstance(item, slice):
+                y.append(None if n is None else len(range(*item.indices(n))))
             elif n is not None and not -n <= item < n:
                 raise ValueError(
                     f"{self!r} takes number {item} along an axis of {n}, and got inputs of "

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backprop.layer import Array, Layer
 from backprop.nest import as_tuple
 
 
 class AnyAttention(Layer, kw_only=True):
-    """Whether queries see later keys, and whether the scores are a second output."""
+    """Whether queries see later keys, and whether the scores are a second output.
+
+    A subclass has the argument `dropout`, at a place of its own.
+    """
 
     use_causal_mask: bool = False
     return_attention_scores: bool = False
 
+    makes_masks = False
     changeable = ("use_causal_mask", "return_attention_scores")
     call_options = ("use_causal_mask", "return_attention_scores")
-
-    if TYPE_CHECKING:  # what subclasses take, at a place of their own
-        dropout: float
-
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        cls.changes_mask = False  # none where there was none, and of one input the same
 
     def compute_mask(self, x, mask) -> Any:
         """That of the query; the scores have none."""

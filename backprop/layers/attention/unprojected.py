@@ -22,9 +22,6 @@ class Unprojected(AnyAttention, kw_only=True):
     """y = softmax(s) value, where a subclass says in `score` what s is, and in `backward_score`
     what comes back to query and key."""
 
-    dropout: Fraction = 0.0
-    seed: int | None = None
-
     changeable = ("dropout",)
     several_inputs = True
     input_spec = InputSpec(ndim=3)
@@ -195,10 +192,10 @@ class Attention(Unprojected):
     array([[[20.,  0.]]], dtype=float32)
     """
 
-    use_scale: bool = argument(default=False, kw_only=False)
-    score_mode: Annotated[str, choice("dot", "concat")] = argument(default="dot", kw_only=False)
-    dropout: Fraction = argument(default=0.0, kw_only=False)
-    seed: int | None = argument(default=None, kw_only=False)
+    use_scale: bool = False
+    score_mode: Annotated[str, choice("dot", "concat")] = "dot"
+    dropout: Fraction = 0.0
+    seed: int | None = None
 
     def build(self, input_shape):
         if self.use_scale:
@@ -279,8 +276,9 @@ class AdditiveAttention(Unprojected):
     ((1, 5, 8), (8,))
     """
 
-    use_scale: bool = argument(default=True, kw_only=False)
-    dropout: Fraction = argument(default=0.0, kw_only=False)
+    use_scale: bool = True
+    dropout: Fraction = 0.0
+    seed: int | None = argument(default=None, kw_only=True)
 
     def build(self, input_shape):
         if self.use_scale:

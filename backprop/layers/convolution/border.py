@@ -50,6 +50,7 @@ class Convolutional(Layer, kw_only=True, by_position=True):
     the order in which they may be given by position.
     """
 
+    makes_masks = False
     activation: ActivationLike = None
     use_bias: bool = True
 

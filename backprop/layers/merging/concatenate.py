@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,7 @@ class Concatenate(Merging):
     array([[1., 2., 3.]], dtype=float32)
     """
 
+    makes_masks = False
     axis: Index = -1
 
     def build(self, input_shape):
@@ -85,7 +87,7 @@ class Concatenate(Merging):
     def forward(self, x, ctx=INFERENCE):
         return np.concatenate(x, self.axis), [a.shape[self.axis] for a in x]
 
-    def backward(self, dy, lengths):
+    def backward(self, dy, lengths) -> Any:
         before = (slice(None),) * (self.axis % dy.ndim)
         ends = pairwise(accumulate(lengths, initial=0))
         return tuple([dy[(*before, slice(begin, end))] for begin, end in ends])

@@ -14,6 +14,7 @@ from backprop.layer import INFERENCE, Array
 from backprop.layers.merging.shared import Merging
 from backprop.linalg import of_length_one, of_length_one_backward
 from backprop.masks import both, only_real
+from backprop.nest import shapes
 
 
 def axis_or_two(value: Any, who: str, name: str) -> int | tuple[int, ...]:
@@ -66,6 +67,7 @@ class Dot(Merging):
     array([[0.6]], dtype=float32)
     """
 
+    makes_masks = False
     axes: Annotated[Any, Convert(axis_or_two)]
     normalize: bool = False
 
@@ -103,7 +105,7 @@ class Dot(Merging):
         found = both(a, b)
         if found is None:
             return None
-        y = self.compute_output_shape([v.shape for v in x])
+        y = self.compute_output_shape(shapes(x))
         return np.broadcast_to(found, y[: found.ndim])
 
     def forward(self, x, ctx=INFERENCE):
@@ -113,7 +115,7 @@ class Dot(Merging):
         free = (*of_a[0][1:-1], *of_b[0][1:-1]) or (1,)
         return np.matmul(a, b.swapaxes(1, 2)).reshape(len(a), *free), (a, b, of_a, of_b)
 
-    def backward(self, dy, cache):
+    def backward(self, dy, cache) -> Any:
         a, b, of_a, of_b = cache
         dy = dy.reshape(len(a), a.shape[1], b.shape[1])
         da, db = np.matmul(dy, b), np.matmul(dy.swapaxes(1, 2), a)
@@ -141,4 +143,4 @@ def without(mask: Array | None, axis: int) -> Array | None:
     The mask ends with the time, as behind a pooling of all steps."""
     if mask is None or axis >= mask.ndim:
         return mask
-    return mask.any(axis) if mask.ndim > 2 else None
+    return np.any(mask, axis) if mask.ndim > 2 else None

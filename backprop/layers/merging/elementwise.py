@@ -7,8 +7,10 @@ from functools import reduce
 
 import numpy as np
 
+from backprop.layer import INFERENCE
 from backprop.layers.merging.shared import Elementwise
 from backprop.linalg import total
+from backprop.masks import only_real
 
 
 class Add(Elementwise):
@@ -123,7 +125,8 @@ class Divide(Elementwise):
 
         da = dy / b        db = -da y
 
-    Where b is 0, y is infinite or NaN, as in NumPy. Shapes and masks meet as in `Add`.
+    Where b is 0, y is infinite or NaN, as in NumPy. Shapes and masks meet as in `Add`, and a masked
+    b counts as 1.
 
     Parameters
     ----------
@@ -143,6 +146,10 @@ class Divide(Elementwise):
     """
 
     least = most = 2
+
+    def forward(self, x, ctx=INFERENCE):
+        a, b = x
+        return super().forward((a, only_real(b, ctx.mask and ctx.mask[1], 1)), ctx)
 
     def merge(self, x):
         a, b = x

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from backprop.input_spec import Shape, show_shape
@@ -54,6 +55,8 @@ class Elementwise(Merging):
     A step of y is real where it is so in all xᵢ that have a mask.
     """
 
+    makes_masks = False
+
     def build(self, input_shape):
         super().build(input_shape)
         # what is stretched along the time would be another array at a single step
@@ -75,21 +78,26 @@ class Elementwise(Merging):
         return None if mask is None else everywhere(mask, [a.shape for a in x])
 
     def forward(self, x, ctx=INFERENCE):
-        ndim = max(a.ndim for a in x)
-        level = [a if a.ndim == ndim else a.reshape(spread(a.shape, ndim)) for a in x]
-        y, cache = self.merge(level)
-        return y, ([a.shape for a in x], cache)
+        shapes = [a.shape for a in x]
+        if shapes.count(shapes[0]) == len(shapes):  # nothing is stretched
+            y, cache = self.merge(x)
+            return y, (None, cache)
+        ndim = max(map(len, shapes))
+        y, cache = self.merge([a.reshape(spread(a.shape, ndim)) for a in x])
+        return y, (shapes, cache)
 
-    def backward(self, dy, cache):
+    def backward(self, dy, cache) -> Any:
         shapes, cache = cache
-        stretched = zip(self.split(dy, cache), shapes, strict=True)
-        return tuple([folded(d, shape) for d, shape in stretched])
+        found = self.split(dy, cache)
+        if shapes is not None:
+            found = [folded(d, shape) for d, shape in zip(found, shapes, strict=True)]
+        return tuple(found)
 
-    def merge(self, x: list[Array]) -> tuple[Array, Any]:
+    def merge(self, x: Sequence[Array], /) -> tuple[Array, Any]:
         """y, and what `split` will need, for arrays with as many axes."""
         raise NotImplementedError
 
-    def split(self, dy: Array, cache: Any) -> list[Array]:
+    def split(self, dy: Array, cache: Any, /) -> list[Array]:
         """dxᵢ for each xᵢ, stretched to the shape of y."""
         raise NotImplementedError
 

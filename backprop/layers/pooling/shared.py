@@ -13,6 +13,7 @@ class Pooling(Layer):
     other.
     """
 
+    makes_masks = False
     places = 2  # the number of axes between batch and channels
 
     def __post_init__(self):

@@ -22,6 +22,7 @@ class NamedByPosition(Layer, kw_only=True, by_position=True):
 class Windowed(OverAxes, NamedByPosition):
     """What the poolings over windows that slide have in common: the windows."""
 
+    makes_masks = False
     pool_size: Sizes
     strides: Sizes = None
     padding: Padding = "valid"

@@ -83,6 +83,7 @@ class Bidirectional(FromStates, Container):
     ((2, 8), [(2, 4), (2, 4), (2, 4), (2, 4)])
     """
 
+    makes_masks = False
     unsaved = ("weights",)
 
     def __init__(
@@ -174,13 +175,12 @@ class Bidirectional(FromStates, Container):
     def _joined_shape(self, f, b):
         if self._join is None:
             return f, b
-        concat = self.merge_mode == "concat"
-        if f[:-1] != b[:-1] or (f != b and not concat):
+        if f[:-1] != b[:-1] or (f != b and self.merge_mode != "concat"):
             raise ValueError(
                 f"{self!r} cannot join directions of shapes {show_shape(f[1:])} and "
                 f"{show_shape(b[1:])}; merge_mode=None returns both as they are"
             )
-        return ((*f[:-1], f[-1] + b[-1] if concat else f[-1]),)
+        return (self._join.compute_output_shape((f, b)),)
 
     def _each(self, x: tuple) -> tuple[tuple, tuple]:
         """What each direction is given of (x, *states of f, *states of b)."""
@@ -190,8 +190,8 @@ class Bidirectional(FromStates, Container):
 
     def _outputs(self, joined: Sequence[Any], fs: Sequence[Any], bs: Sequence[Any]) -> Any:
         """All outputs, or the only one; or what is said of them."""
-        found = (*joined, *fs, *bs)
-        return found if len(found) > 1 else found[0]
+        found = [*joined, *fs, *bs]
+        return tuple(found) if len(found) > 1 else found[0]
 
     # ------------------------------------------------------------------ forwards and back
 
@@ -203,14 +203,20 @@ class Bidirectional(FromStates, Container):
         )
         self._tried |= {ctx.training}
         (f, *fs), (b, *bs) = as_tuple(f), as_tuple(b)
-        (f_mask, *f_masks), (b_mask, *b_masks) = as_tuple(f_mask), as_tuple(b_mask)
-        if self._join is None:
-            y, joined, masks = (f, b), None, (f_mask, b_mask)
-        else:
-            y, joined = self._join.forward((f, b))
-            y, masks = (y,), (f_mask,)
+        y, joined = (f, b), None
+        if self._join is not None:
+            y, joined = self._join.forward(y)
+            y = (y,)
         cache = (f_cache, b_cache), joined
-        return self._outputs(y, fs, bs), cache, self._outputs(masks, f_masks, b_masks)
+        return self._outputs(y, fs, bs), cache, self._masks(f_mask, b_mask)
+
+    def compute_mask(self, x, mask):
+        return self._masks(*(part.compute_mask(x, mask) for part in self.parts()[1]))
+
+    def _masks(self, f: Any, b: Any) -> Any:
+        """The masks of all outputs, from those of both directions."""
+        (f, *fs), (b, *bs) = as_tuple(f), as_tuple(b)
+        return self._outputs((f, b) if self._join is None else (f,), fs, bs)
 
     def _run(self, i: int, x: Any, ctx: Context) -> tuple[Any, Any, Any]:
         """What one of the directions puts out, the mask of it, and what its way back needs."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from backprop.defaults import floatx
 from backprop.input_spec import Shape
-from backprop.layer import Array, Context, Layer
+from backprop.layer import Context, Layer
 from backprop.layers.recurrent.time import check_states, sequence_shape
 from backprop.nest import as_tuple, leaves, packed
 
@@ -67,8 +67,9 @@ class Cell(Layer):
     (2, 5, 3)
     """
 
-    state_size: ClassVar[Any] = None
-    output_size: ClassVar[Any] = None
+    makes_masks = False
+    state_size = None
+    output_size = None
     call_inputs = ("inputs", "states")
 
     @property
@@ -97,7 +98,7 @@ class Cell(Layer):
         these shapes; None for nothing, which is the default."""
         return None
 
-    def advance(self, x: tuple[Array, ...], ctx: Context, drawn: Any) -> Any:
+    def advance(self, x: Any, ctx: Context, drawn: Any) -> Any:
         """`forward`, with what was drawn. Default: `forward`, for which nothing was."""
         return self.forward(x, ctx)
 

@@ -22,7 +22,7 @@ from backprop.linalg import sum_rows
 from backprop.regularizers import RegularizerLike
 
 
-class UnitCell(Weighted, Dropping, Cell, kw_only=True, by_position=True):
+class UnitCell(Weighted, Dropping, Cell):
     """A cell whose states are a number for each unit.
 
         x: (N, n)    kernel: (n, gates·units)    recurrent_kernel: (units, gates·units)
@@ -61,7 +61,7 @@ class UnitCell(Weighted, Dropping, Cell, kw_only=True, by_position=True):
             self.drops(self.recurrent_dropout, (count, *shapes[1]), dtype, ctx),
         )
 
-    def forward(self, x, ctx=INFERENCE):
+    def forward(self, x, ctx=INFERENCE) -> Any:
         drawn = self.draw_once(tuple(a.shape for a in x), x[0].dtype, ctx)
         return self.advance(x, ctx, drawn)
 
@@ -120,7 +120,7 @@ class SimpleRNNCell(UnitCell, kw_only=True, by_position=True):
         h_new, a = self.activation.forward(z)
         return (h_new, h_new), (x, h, drop_x, drop_h, a)
 
-    def backward(self, dy, cache):
+    def backward(self, dy, cache) -> Any:
         (dy, dh), (x, h, drop_x, drop_h, a) = dy, cache
         dz = self.activation.backward(dy + dh, a)
         dx, self.dkernel = times_back(dz, x, self.kernel, drop_x)
@@ -194,7 +194,7 @@ class LSTMCell(FourGates, UnitCell, kw_only=True, by_position=True):
             (x, h, c, drop_x, drop_h), (i, f, g, o, s), (a_i, a_f, a_g, a_o, a_s)
         )  # fmt: skip
 
-    def backward(self, dy, cache):
+    def backward(self, dy, cache) -> Any:
         (dy, dh, dc), ((x, h, c, drop_x, drop_h), gates, caches) = dy, cache
         (i, f, g, o, s), (a_i, a_f, a_g, a_o, a_s) = gates, caches
         dh = dy + dh
@@ -292,7 +292,7 @@ class GRUCell(UnitCell, kw_only=True, by_position=True):
         h_new = u * h + (1 - u) * g
         return (h_new, h_new), ((x, h, v), drawn, (u, r, g, wg), (a_u, a_r, a_g))
 
-    def backward(self, dy, cache):
+    def backward(self, dy, cache) -> Any:
         (dy, dh), ((x, h, v), drawn, (u, r, g, wg), (a_u, a_r, a_g)) = dy, cache
         (drop_x, drop_h), n = drawn, 2 * self.units
         drop_ur, drop_g = apart(drop_h)

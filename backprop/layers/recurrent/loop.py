@@ -250,7 +250,7 @@ class Recurrent(Weighted, Dropping, OverTime, kw_only=True, by_position=True):
         dy, *dlast = as_tuple(dy)
         self._gradients(dy, dlast, cache[0])
 
-    def run_back(self, dy, dstates, tape):
+    def run_back(self, dy, dstates, tape, /):
         dz, dstates = self._gradients(dy, dstates, tape)
         dx = self.in_order(self.from_loop(self.input_gradient(tape, dz)))
         return dx, [self.from_loop(d[None])[:, 0] for d in dstates]

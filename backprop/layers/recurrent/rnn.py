@@ -194,7 +194,7 @@ class RNN(OverTime, kw_only=True, by_position=True):
 
     # ------------------------------------------------------------------ and back
 
-    def run_back(self, dy, dstates, cache):
+    def run_back(self, dy, dstates, cache, /):
         caches, shape, held = cache
         n, steps = shape[:2]
         dx = np.zeros(shape, dy.dtype)

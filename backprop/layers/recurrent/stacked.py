@@ -82,7 +82,7 @@ class StackedRNNCells(Cell):
             x = cell.compute_output_shape(x)[0]
         return found
 
-    def forward(self, x, ctx=INFERENCE):
+    def forward(self, x, ctx=INFERENCE) -> Any:
         drawn = self.draw_once(tuple(a.shape for a in x), x[0].dtype, ctx)
         return self.advance(x, ctx, drawn)
 
@@ -95,7 +95,7 @@ class StackedRNNCells(Cell):
             caches.append(cache)
         return (y, *found), caches
 
-    def backward(self, dy, caches):
+    def backward(self, dy, caches) -> Any:
         dy, *dstates = dy
         found: list = []
         again = []

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from backprop.defaults import floatx
 from backprop.input_spec import Shape
 from backprop.layer import INFERENCE, PREDICT, Array, Context, Layer
-from backprop.nest import as_tuple, each, leaves, several
+from backprop.nest import as_tuple, leaves, several, shapes
 
 
 class FromStates(Layer):
     """A layer of a sequence, which a call may give the first states as well."""
 
-    stateful: ClassVar[Any] = False
+    stateful = False
     call_inputs = ("sequences", "initial_state")
 
     def gather(self, sequences=None, initial_state=None, *, mask=None, **named):
@@ -43,7 +43,7 @@ class FromStates(Layer):
 
     def _meet(self, x, given):
         if self.stateful and not self.built:
-            self.build(each(np.shape, x))  # with the size of the batch, whose states are kept
+            self.build(shapes(x))  # with the size of the batch, whose states are kept
         super()._meet(x, given)
 
 
@@ -69,6 +69,7 @@ class OverTime(Run, FromStates, kw_only=True, by_position=True):
     have none.
     """
 
+    makes_masks = False
     state_count = 1
     # of a `Bidirectional`, which sets it: with return_sequences y stands in the order of x even
     # when going backwards
@@ -102,7 +103,7 @@ class OverTime(Run, FromStates, kw_only=True, by_position=True):
 
     def get_initial_state(self, batch_size: int) -> list[Array]:
         """The states that a sequence starts from if it is given none: zeros, one for each."""
-        around = sequence_shape(self.build_shape)[1:] if self.built else ()
+        around = sequence_shape(self.build_shape)[1:] if self.build_shape else ()
         shapes = self.state_shapes((batch_size, *around))
         return [np.zeros(shape, self.dtype or floatx()) for shape in shapes]
 
@@ -111,14 +112,14 @@ class OverTime(Run, FromStates, kw_only=True, by_position=True):
         it."""
         raise TypeError(f"{type(self).__name__} has no run(self, x, ctx, states): write one")
 
-    def run_back(self, dy: Array, dstates: list[Array], cache: Any) -> tuple[Array, list[Array]]:
+    def run_back(self, dy: Any, dstates: list[Array], cache: Any, /) -> tuple[Array, list[Array]]:
         """dx and the gradients of the first states, from dy and those of the last ones, or from
         none of these; a subclass writes it."""
         raise TypeError(
             f"{type(self).__name__} has no run_back(self, dy, dstates, cache): write one"
         )
 
-    def forward(self, x, ctx=INFERENCE):
+    def forward(self, x, ctx=INFERENCE) -> Any:
         x, *given = as_tuple(x)
         mask = as_tuple(ctx.mask)[0]
         ctx = ctx if mask is ctx.mask else ctx.with_mask(mask)
@@ -126,7 +127,7 @@ class OverTime(Run, FromStates, kw_only=True, by_position=True):
         y = self.with_states(y, [state.copy() for state in states]) if self.return_state else y
         return y, (cache, bool(given))
 
-    def backward(self, dy, cache):
+    def backward(self, dy, cache) -> Any:
         dy, *dstates = as_tuple(dy)
         cache, given = cache
         dx, dstates = self.run_back(dy, dstates, cache)

@@ -9,6 +9,7 @@ from backprop.layers.windows import shape_back, shape_last
 class Resizing(Layer):
     """What these layers have in common: they change the length of each axis by itself."""
 
+    makes_masks = False
     places = 2  # the number of axes between batch and channels
 
     def __init_subclass__(cls, **kwargs):

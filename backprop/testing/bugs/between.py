@@ -4,6 +4,7 @@ that are an output, whose mask hides what, and scores without projections."""
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from backprop.layers.embedding import Embedding
 from backprop.layers.graph import Graph
 from backprop.layers.inputs import Input
 from backprop.layers.transformer import TransformerDecoder
+from backprop.nest import several
 from backprop.testing.bugs.bank import bug, integers, normal
 
 
@@ -35,11 +37,13 @@ class Between(Container):
         self.graph = Graph(x, Heavier(dtype=self.dtype)(*y) if type(y) is tuple else y)
         self.build_part(self.graph, 0, input_shape)
 
-    def parts(self):
+    def parts(self) -> tuple[str, list[Layer]]:
         return "part", [self.graph]
 
     def compute_output_shape(self, input_shape):
-        return self.graph.compute_output_shape(input_shape) if self.built else (*input_shape[:2], 3)
+        made = tuple([part.compute_output_shape(input_shape) for part in self.of])
+        y = self.layer.compute_output_shape(made)
+        return y[0] if several(y) else y
 
     def propagate(self, x, ctx):
         return self.graph.propagate(x, ctx)
@@ -63,7 +67,7 @@ class Heavier(Layer):
         y, p = x
         return y + (p * p).sum((1, 3))[..., None], p
 
-    def backward(self, dy, p):
+    def backward(self, dy, p) -> Any:
         return dy, 2 * p * dy.sum(-1)[:, None, :, None]
 
 

@@ -227,7 +227,6 @@ penalty = partial(
     x=normal(3, 4),
     inputs="rows",
     config={"regularizer": L2(0.1)},
-    spared=("backward_is_linear_in_dy", "rows_are_independent"),
 )
 
 

@@ -7,7 +7,6 @@ from functools import partial, reduce
 import numpy as np
 
 from backprop.layers.activations.rectifiers import Linear, ReLU
-from backprop.layers.activations.sigmoids import Sigmoid, Tanh
 from backprop.layers.branches import Parallel
 from backprop.layers.dense import Dense
 from backprop.layers.merging import (
@@ -21,7 +20,7 @@ from backprop.layers.merging import (
     Multiply,
     Subtract,
 )
-from backprop.testing.bugs.bank import bug, normal
+from backprop.testing.bugs.bank import bug, each_of, normal
 
 
 class Fork(Parallel):
@@ -35,12 +34,15 @@ class Fork(Parallel):
 
     def build(self, input_shape):
         super().build(input_shape)
+        self.merging.adopt_dtype(self.dtype)
+        self.merging.build(self.shapes_of_branches(input_shape))
         self.changes_mask = True
 
     def compute_output_shape(self, input_shape):
-        return self._merging.compute_output_shape(
-            [branch.compute_output_shape(input_shape) for branch in self.branches]
-        )
+        return self.merging.compute_output_shape(self.shapes_of_branches(input_shape))
+
+    def shapes_of_branches(self, input_shape):
+        return tuple([branch.compute_output_shape(input_shape) for branch in self.branches])
 
 
 def forked(*make):
@@ -69,14 +71,9 @@ def steep():
     return Dense(3, activation="sigmoid")
 
 
-fork = partial(
-    bug,
-    x=normal(4, 3),
-    inputs="rows",
-    options={"min_side": 3, "max_side": 3},
-    inside=forked(dense, tanh),
-)
-
+two = partial(bug, x=each_of(normal(4, 3), normal(4, 3, seed=1)), inputs="two")
+alike = partial(two, tags=("symmetric",))
+fork = partial(bug, x=normal(4, 3), inputs="rows", options={"min_side": 3, "max_side": 3})
 divide = partial(
     fork,
     inside=forked(dense, steep),
@@ -107,7 +104,7 @@ class AddAveragesOverWhatWasStretched(Add):
         )
 
 
-@fork("V")
+@two("V")
 class SubtractForgetsTheSign(Subtract):
     """Both arrays receive dy."""
 
@@ -115,7 +112,7 @@ class SubtractForgetsTheSign(Subtract):
         return [dy, dy]
 
 
-@fork("V")
+@two("V")
 class SubtractTurnsRound(Subtract):
     """da = -dy and db = dy."""
 
@@ -123,7 +120,7 @@ class SubtractTurnsRound(Subtract):
         return [-dy, dy]
 
 
-@fork("V")
+@alike("V")
 class AverageForgetsToDivide(Average):
     """Each array of an average receives dy in full."""
 
@@ -131,7 +128,7 @@ class AverageForgetsToDivide(Average):
         return [dy] * n
 
 
-@fork("V")
+@alike("V")
 class MultiplyTakesTheArrayItself(Multiply):
     """dxᵢ = dy y, where it is dy times the other arrays."""
 
@@ -139,7 +136,7 @@ class MultiplyTakesTheArrayItself(Multiply):
         return [reduce(np.multiply, x, dy) for _ in x]
 
 
-@fork("P", inside=forked(Tanh, Sigmoid))
+@alike("P")
 class MultiplyDividesByTheArray(Multiply):
     """The product of the others is found as y / xᵢ: 0 / 0 where xᵢ is 0."""
 
@@ -182,7 +179,7 @@ class MaximumPaysAllTies(Maximum):
         return [dy * (share > 0) for share in [1 - shares[0], shares[0]]]
 
 
-@fork("V", tags=("piecewise",))
+@two("V", tags=("piecewise", "symmetric"))
 class MinimumPaysTheLargest(Minimum):
     """dy goes to the largest, as in a maximum."""
 
@@ -207,7 +204,7 @@ class MaximumPaysTheFirstOfATie(Maximum):
         return y, [np.floor(share) for share in shares]
 
 
-@fork("V")
+@two("V")
 class ConcatenateSwapsItsParts(Concatenate):
     """The first array receives the last part of dy, which fits where they are of one width."""
 
@@ -223,14 +220,6 @@ class ConcatenateForgetsWhereAPartBegins(Concatenate):
         return tuple([dy[..., :n] for n in lengths])
 
 
-@fork("V", config={"axes": 1})
-class DotSwapsItsArrays(Dot):
-    """da = dy a and db = dy b."""
-
-    def backward(self, dy, cache):
-        return super().backward(dy, cache)[::-1]
-
-
 class DotReversesOtherLengths(Dot):
     """What is reversed is the normalization that `taken_for` makes of that which forward kept."""
 
@@ -243,7 +232,7 @@ class DotReversesOtherLengths(Dot):
         raise NotImplementedError
 
 
-@fork("V", config={"axes": 1, "normalize": True})
+@alike("V", config={"axes": 1, "normalize": True})
 class DotTakesLengthsForConstants(DotReversesOtherLengths):
     """With `normalize` da = r du: along a, where y does not move, something is left."""
 
@@ -251,7 +240,7 @@ class DotTakesLengthsForConstants(DotReversesOtherLengths):
         return y, r, False, axes
 
 
-@fork("V", config={"axes": 1, "normalize": True})
+@alike("V", config={"axes": 1, "normalize": True})
 class DotForgetsToDivideGoingBack(DotReversesOtherLengths):
     """With `normalize` a receives what u = a / |a| does, without the slope r."""
 

@@ -89,7 +89,7 @@ class EndsAtEachStep(SpoilingStep):
 class InOrderOfProcessing(Mixin):
     """dx is turned round once more where the layer goes backwards."""
 
-    def run_back(self, dy, dstates, tape):
+    def run_back(self, dy, dstates, tape, /):
         dx, dstates = super().run_back(dy, dstates, tape)
         return self.in_order(dx), dstates
 
@@ -205,7 +205,7 @@ class LstmForgetsRecurrentDropoutGoingBack(SpoilingStep, LSTM):
 class LstmForgetsDropoutGoingBack(LSTM):
     """dx is not multiplied by what x was."""
 
-    def run_back(self, dy, dstates, tape):
+    def run_back(self, dy, dstates, tape, /):
         return super().run_back(dy, dstates, replace(tape, drop_x=None))
 
 

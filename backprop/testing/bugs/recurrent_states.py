@@ -45,7 +45,7 @@ class InTwoParts(Layer):
         self.start, self.dstart = self.param("start", (size,), "random_normal")
 
     def compute_output_shape(self, input_shape):
-        shapes = []
+        shapes, states = [], ()
         for at in self._halves(input_shape[1]):
             steps = len(range(*at.indices(input_shape[1])))
             y, states = self._outputs((input_shape[0], steps, *input_shape[2:]))
@@ -127,7 +127,7 @@ class GoesBackWith(Mixin):
     with what `leaving` makes of the gradients of the first states.
     """
 
-    def run_back(self, dy, dstates, cache):
+    def run_back(self, dy, dstates, cache, /):
         dy, dstates = self.arriving(dy, dstates)
         dx, dstates = super().run_back(dy, dstates, cache)
         return dx, self.leaving(dstates)
@@ -170,7 +170,7 @@ class RnnCountsItsLastStateOnlyOnce(GoesBackWith, SimpleRNN):
 class LstmAddsTheGradientsOfItsLastStatesAtTheOtherEnd(GoesBackWith, LSTM):
     """dstates of the last states are added to those of the first, behind the loop."""
 
-    def run_back(self, dy, dstates, cache):
+    def run_back(self, dy, dstates, cache, /):
         dx, found = super().run_back(dy, [], cache)
         return dx, [a + b for a, b in zip(found, dstates, strict=True)]
 
@@ -195,7 +195,7 @@ class LstmSwapsTheGradientsOfItsFirstStates(GoesBackWith, LSTM):
 class GruTakesZerosForItsFirstStateGoingBack(GRU):
     """Going back h₋ of the first step is 0, where it was given."""
 
-    def run_back(self, dy, dstates, tape):
+    def run_back(self, dy, dstates, tape, /):
         [h] = tape.states
         return super().run_back(dy, dstates, replace(tape, states=[without_first(h)]))
 
@@ -221,7 +221,7 @@ class LstmScalesItsCellAtMaskedSteps(LSTM):
 class RnnDropsTheGradientOfAStateThatPaddingPassedOn(GoesBackWith, SimpleRNN):
     """dstates of the last states do not pass the padding at the end of a sequence."""
 
-    def run_back(self, dy, dstates, tape):
+    def run_back(self, dy, dstates, tape, /):
         if tape.held is not None:
             dstates = [np.where(tape.held[-1].T, 0, d) for d in dstates]
         return super().run_back(dy, dstates, tape)
@@ -368,7 +368,7 @@ of_cells = partial(parted, config={"cell": cell, "return_state": True, "return_s
 class RnnAveragesTheGradientsOfItsCell(RNN):
     """dkernel is the mean over the steps, where it is their sum."""
 
-    def run_back(self, dy, dstates, cache):
+    def run_back(self, dy, dstates, cache, /):
         found = super().run_back(dy, dstates, cache)
         for p in self.cell.arrays():
             p.gradient[...] /= max(len(cache[0]), 1)
@@ -379,7 +379,7 @@ class RnnAveragesTheGradientsOfItsCell(RNN):
 class RnnStartsItsWayBackFromZeros(RNN):
     """What comes back for the states that are returned is dropped."""
 
-    def run_back(self, dy, dstates, cache):
+    def run_back(self, dy, dstates, cache, /):
         return super().run_back(dy, [np.zeros_like(d) for d in dstates], cache)
 
 
@@ -395,7 +395,7 @@ class RnnDropsWhatMaskedStepsRepeat(RNN):
 class RnnReturnsItsGradientInTheOrderOfProcessing(RNN):
     """With go_backwards dx is not turned round."""
 
-    def run_back(self, dy, dstates, cache):
+    def run_back(self, dy, dstates, cache, /):
         dx, dstates = super().run_back(dy, dstates, cache)
         return self.in_order(dx), dstates
 

@@ -106,7 +106,7 @@ def outputs_pass_back_what_is_theirs(case: Case) -> None:
     for k, d in enumerate(dy):
         part = backward((*nothing[:k], d, *nothing[k + 1 :]))
         total = {name: total[name] + part[name] - rest[name] for name in total}
-    must_agree(whole, total, "of all outputs, compared with the sum over outputs,")
+    must_agree(whole, total, "of all outputs, compared with the sum over outputs")
 
 
 def an_addition_to_the_loss_is_asked_for(case: Case) -> None:

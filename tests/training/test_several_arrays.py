@@ -1,5 +1,7 @@
 """Models of several inputs and outputs: what `compile`, `fit`, `evaluate` and `predict` take."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,11 @@ import scipy.sparse
 import backprop as bp
 from backprop import layers as L
 from backprop.callbacks import Callback
+from backprop.context import Logits
+from backprop.gradcheck import gradcheck
+from backprop.layer import TRAINING
+from backprop.losses.several import WeightedSum
+from backprop.nest import as_tuple, each
 
 N = 24
 
@@ -296,28 +303,63 @@ def test_a_softmax_is_fused_where_its_loss_knows_how():
     _, cache = model.trainer._fused.forward(tuple(y), tuple(model.predict(x, verbose=0)))
     dscore, dkind = model.trainer._fused.backward(cache)
 
-    assert type(dkind).__name__ == "Logits"
+    assert type(dkind) is Logits
     assert isinstance(dscore, np.ndarray)
 
 
-@pytest.mark.parametrize("weights", [None, {"score": 0.5, "kind": 2.0}])
-def test_gradients_are_those_of_the_weighted_sum(weights):
-    x, y = rows()
-    model = compiled(two_by_two(), loss_weights=weights)
-    batch = model.trainer.prepare_batch(model.trainer.reader, x, y, None, who="test", training=True)
-    value, _, _ = model.trainer.gradients(*batch)
-    gradients = model.parameters.gradients.copy()
-    values, rng, h = model.parameters.values, np.random.default_rng(3), 1e-2
-    u = rng.normal(size=values.shape).astype("float32")
+OF_GRADIENTS = {
+    "plain": {},
+    "weights": {"loss_weights": {"score": 0.5, "kind": -2.0}},
+    "one loss": {"loss": {"kind": LOSSES["kind"]}},
+    "a sum": {"loss": [bp.losses.MeanSquaredError(reduction="sum"), LOSSES["kind"]]},
+}
 
-    slope = 0.0
-    for sign in (1, -1):
-        values += sign * h * u
-        slope += sign * model.test_on_batch(x, y, return_dict=True)["loss"] / (2 * h)
-        values -= sign * h * u
 
-    assert gradients @ u == pytest.approx(slope, rel=2e-2)
-    assert value == pytest.approx(model.test_on_batch(x, y, return_dict=True)["loss"])
+@pytest.mark.parametrize("case", OF_GRADIENTS)
+def test_gradients_are_those_of_the_weighted_sum(case):
+    x, y = rows(6)
+
+    assert gradcheck(compiled(**OF_GRADIENTS[case]), tuple(x), y)
+
+
+def test_a_forgotten_weight_is_found(monkeypatch):
+    x, y = rows(6)
+    model = compiled(loss_weights=[0.5, 2.0])
+    backward = WeightedSum.backward
+
+    def spoiled(loss, caches):
+        weights, loss.weights = loss.weights, [1.0, 1.0]
+        dy = backward(loss, caches)
+        loss.weights = weights
+        return dy
+
+    monkeypatch.setattr(WeightedSum, "backward", spoiled)
+
+    assert not gradcheck(model, tuple(x), y)
+
+
+def test_masks_go_to_the_output_that_they_are_of():
+    bp.utils.set_random_seed(0)
+    words, user = L.Input((4,), dtype="int32"), L.Input((2,))
+    h = L.LSTM(3, return_sequences=True)(L.Embedding(7, 3, mask_zero=True)(words))
+    tags = L.Dense(3, activation="softmax", name="tags")(h)
+    age = L.Dense(3, activation="softmax", name="age")(user)
+    model = bp.Model([words, user], [tags, age])
+    model.compile("sgd", LOSSES["kind"], metrics=[["accuracy"], ["accuracy"]])
+    x = np.array([[3, 5, 0, 0], [1, 2, 6, 4], [2, 0, 0, 0]])
+    y = np.array([[0, 1, 2, 2], [1, 1, 0, 2], [2, 0, 0, 0]])
+
+    found = model.evaluate([x, np.ones((3, 2))], [y, y[:, 0]], verbose=0, return_dict=True)
+    other = np.where(x == 0, 1 - np.minimum(y, 1), y)
+    again = model.evaluate([x, np.ones((3, 2))], [other, y[:, 0]], verbose=0, return_dict=True)
+    _, dage = model.trainer._fused.backward(
+        model.trainer._fused.forward(
+            (y, y[:, 0]), tuple(model.predict([x, np.ones((3, 2))], verbose=0)), None, (x > 0, None)
+        )[1]
+    )
+
+    assert found == again  # padding counts nowhere
+    assert type(dage) is Logits
 
 
 def test_an_output_that_nobody_trains_leaves_its_layer_alone():
@@ -416,7 +458,8 @@ COMPILE_ERRORS = {
     ),
     "metrics that are one name": ({"metrics": "mae"}, "expects metrics to be a list"),
     "too few metrics": ({"metrics": ["mae"]}, "metrics of compile.*got 1"),
-    "an unknown metric": ({"metrics": [["mea"], []]}, "mae"),
+    "an unknown metric": ({"metrics": [["mea"], []]}, "metrics of output 'score': .*'mae'"),
+    "an unknown loss": ({"loss": ["mse", "mze"]}, "loss of output 'kind': unknown loss 'mze'"),
 }
 
 
@@ -467,6 +510,21 @@ def test_a_drawn_model_of_one_output_takes_dicts_by_its_names():
         model.compile("sgd", {"scre": "mse"})
 
 
+def test_one_output_that_was_drawn_in_a_dict_comes_in_one():
+    a = L.Input((4,), name="user")
+    model = bp.Model({"u": a}, {"k": L.Dense(1, name="score")(a)})
+    model.compile("sgd", {"k": "mse"}, metrics={"k": ["mae"]})
+
+    for x in (X[0], {"u": X[0]}, {"user": X[0]}, [X[0]]):
+        for y in (Y[0], {"k": Y[0]}, {"score": Y[0]}, [Y[0]]):
+            assert list(model.fit(x, y, verbose=0).history) == ["loss", "mae"]
+
+    assert model.predict({"u": X[0]}, verbose=0)["k"].shape == (N, 1)
+    assert model.predict_on_batch(X[0]).keys() == {"k"}
+    with pytest.raises(ValueError, match=r"x: .* has 1 input, u, and got 'v'"):
+        model.fit({"v": X[0]}, Y[0])
+
+
 # ------------------------------------------------------------------------------ what is around it
 
 
@@ -492,6 +550,30 @@ def test_the_first_that_is_not_finite_is_named():
         pytest.warns(RuntimeWarning, match="the loss Poisson of 'b' is nan"),
     ):
         log.fit(x[0], [y[0], abs(y[0])], verbose=0)
+
+
+def test_a_trace_is_the_pass_step_by_step():
+    x, _ = rows()
+    model = two_by_two()
+    chain = bp.Sequential([L.Input((4,)), L.Dense(3, "tanh"), L.BatchNormalization()])
+
+    for container, given in ((model, (x[0], x[1])), (chain, x[0])):
+        before = container.get_weights()
+        expected, _, _ = copy.deepcopy(container).propagate(given, TRAINING)
+        trace = container.trace(given, TRAINING)
+        steps = []
+        try:
+            while True:
+                steps.append(next(trace))
+        except StopIteration as end:
+            found, mask = end.value
+
+        assert mask is None
+        assert_same(as_tuple(found), as_tuple(expected))
+        assert [container.parts()[1][i].name for i, _, _ in steps] == [s.name for _, s, _ in steps]
+        shapes = container.shapes_within(each(lambda a: (None, *a.shape[1:]), given))
+        assert {(None, *y.shape[1:]) for _, _, y in steps} <= set(shapes)
+        assert_same(container.get_weights(), before)
 
 
 def test_callbacks_go_by_the_names_of_the_outputs(tmp_path):
@@ -644,8 +726,9 @@ def test_steps_of_a_subclass_are_given_data_as_the_model_was_drawn():
             return super().test_step((x, y))
 
         def predict_step(self, data):
-            kinds.append(sorted(data[0]))
-            return super().predict_step(data)
+            y = super().predict_step(data)
+            kinds.append((sorted(data[0]), sorted(y)))
+            return y
 
         def compute_metrics(self, x, y, y_pred, sample_weight=None):
             kinds.append((sorted(x), sorted(y_pred)))
@@ -665,8 +748,42 @@ def test_steps_of_a_subclass_are_given_data_as_the_model_was_drawn():
     assert (["place", "user"], ["kind", "score"]) in kinds
     assert {"loss", "kind_loss", "val_score_loss", "val_kind_accuracy"} <= set(history)
     found = model.predict(named[0], verbose=0)
-    assert sorted(found) == ["kind", "score"]
-    assert kinds[-1] == ["place", "user"]
+    assert sorted(found) == sorted(model.predict_on_batch(named[0])) == ["kind", "score"]
+    assert kinds[-1] == (["place", "user"], ["kind", "score"])
+
+
+@pytest.mark.parametrize("kind", [list, dict])
+def test_a_whole_step_of_ones_own_takes_data_as_they_were_drawn(kind):
+    class Whole(bp.Model):
+        def train_step(self, data):
+            x, y, w = bp.utils.unpack_x_y_sample_weight(data)
+            loss, y_pred, _ = self.trainer.gradients(x, y, w)
+            self.optimizer.step(self.parameters)
+            return {"loss": loss, **self.compute_metrics(x, y, y_pred, w)}
+
+    x, y = by_name(*rows()) if kind is dict else rows()
+    w = np.linspace(0, 1, N)
+    drawn = two_by_two(kind, kind)
+    model = compiled(Whole(drawn.input, drawn.output), metrics={"kind": "accuracy"})
+    plain = compiled(two_by_two(kind, kind), metrics={"kind": "accuracy"})
+
+    found = model.fit(x, y, sample_weight=w, verbose=0, batch_size=N, epochs=2).history
+    expected = plain.fit(x, y, sample_weight=w, verbose=0, batch_size=N, epochs=2).history
+
+    assert found == {name: expected[name] for name in ("kind_accuracy", "loss")}
+    assert_same(weights_by_layer(model), weights_by_layer(plain))
+
+
+def test_nested_tuples_reach_the_gradients_as_they_were_drawn():
+    a, b, c = (L.Input((2,)) for _ in "abc")
+    model = bp.Model((a, (b, c)), (L.Dense(1)(a), L.Dense(1)(L.Concatenate()([b, c]))))
+    model.compile("sgd", "mse")
+    one = np.ones((4, 2), "float32")
+
+    value, y_pred, _ = model.trainer.gradients((one, (one, one)), (one[:, :1], one[:, :1]))
+
+    assert [p.shape for p in y_pred] == [(4, 1), (4, 1)]
+    assert value == pytest.approx(sum(value.parts))
 
 
 def test_a_step_of_ones_own_needs_no_targets():
