@@ -7,6 +7,7 @@ import weakref
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 import backprop as bp
 from backprop.context import INFERENCE, PREDICT, TRAINING, Context
@@ -31,6 +32,7 @@ from backprop.layers import (
     Subtract,
 )
 from backprop.models import Model
+from backprop.testing import layer_laws
 
 # ---------------------------------------------------------------------- layers that tell
 
@@ -102,6 +104,20 @@ def passes(graph, x, dy=None, ctx=TRAINING):
     y, caches, _ = graph.propagate(x, ctx)
     ones = tuple(map(np.ones_like, y)) if isinstance(y, tuple) else np.ones_like(y)
     return y, graph.backward(ones if dy is None else dy, caches)
+
+
+# ---------------------------------------------------------------------- laws
+
+
+def siamese():
+    x, z = Input((3,)), Input((3,))
+    tower = Dense(3, "tanh")
+    apart = Subtract()([tower(x), tower(z)])
+    return Graph([x, z], [Multiply()([apart, apart, x]), LayerNormalization()(apart)])
+
+
+rows = st.tuples(st.integers(1, 4), st.just(3))
+test_graph = layer_laws(siamese, inputs=(rows, rows))
 
 
 # ---------------------------------------------------------------------- values and gradients
