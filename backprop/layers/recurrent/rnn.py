@@ -83,7 +83,7 @@ class RNN(OverTime, kw_only=True, by_position=True):
     ((2, 2), 2, 1)
     """
 
-    cell: Annotated[Any, Convert(as_cell)]
+    cell: Annotated[Any, Convert(as_cell)] = argument(kw_only=False)
     unroll: bool = argument(default=False, after="stateful")
     zero_output_for_mask: bool = argument(default=False, after="unroll", kw_only=False)
 
