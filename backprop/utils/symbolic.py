@@ -21,8 +21,7 @@ def is_keras_tensor(x: Any) -> bool:
 
 
 def get_source_inputs(tensor: Symbol) -> list[Symbol]:
-    """What `Input` made that this symbolic array depends on, in the order in which a walk back meets
-    it.
+    """What `Input` made that this symbolic array depends on, as a walk back meets it.
 
     Examples
     --------
