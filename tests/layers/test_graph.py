@@ -372,6 +372,17 @@ def test_what_is_not_finite_at_masked_steps_reaches_nothing():
     np.testing.assert_array_equal(graph(given, mask=mask), wanted)
 
 
+def test_what_is_not_finite_where_a_mask_begins_reaches_nothing():
+    x = Input((3,), dtype="int32")
+    embedding = Embedding(4, 2, mask_zero=True)
+    graph = Graph(x, Told()(embedding(x)))
+    embedding.embeddings[0] = np.inf
+
+    y = graph(np.array([[1, 2, 0], [3, 0, 0]]))
+
+    np.testing.assert_array_equal(np.isfinite(y).all(-1), np.ones((2, 3), bool))
+
+
 # ---------------------------------------------------------------------- training and penalties
 
 
