@@ -14,7 +14,7 @@ from backprop.context import Context
 from backprop.defaults import floatx
 from backprop.input_spec import Shape, show_shape
 from backprop.layer_arrays import LayerArrays
-from backprop.nest import as_tuple, each, each_shape, several, shapes
+from backprop.nest import as_one, as_tuple, each, each_shape, several, shapes
 from backprop.promises import came_back, declared_shape, kept
 from backprop.spelling import nearest
 from backprop.symbols import Call, Symbol
@@ -174,7 +174,7 @@ class LayerCalls(LayerArrays):
         if isinstance(x, list | tuple) and not self.several_inputs:
             if len(x) > 1:
                 raise self._one_input(len(x))
-            x = x[0]
+            x = as_one(x)
         for name, value in options.items():
             self._settle(name, value)
         shape = each(lambda symbol: symbol.shape, x)

@@ -124,7 +124,7 @@ class Insight:
         x
             One batch, as a call of the model takes it.
         layers : list of str or Layer, or one of them, optional
-            Of which layers. Default: of all but the `Input`s.
+            Of which layers. Default: of all but the inputs.
 
         Returns
         -------

@@ -29,7 +29,7 @@ class Model(BaseModel, Graph):
         All trainable values as one vector, all gradients as another.
     inputs, outputs : list of Symbol
     input_names, output_names : list of str
-        The names of the `Input`s, and of the layers that make the outputs: what dicts of data,
+        The names of each `Input`, and of the layers that make the outputs: what dicts of data,
         losses and metrics go by.
     optimizer, loss, metrics
         As compiled.

@@ -21,8 +21,7 @@ def is_keras_tensor(x: Any) -> bool:
 
 
 def get_source_inputs(tensor: Symbol) -> list[Symbol]:
-    """The symbolic arrays of `Input`s that this one depends on, in the order in which a walk back
-    meets them.
+    """What `Input` made that this symbolic array depends on, as a walk back meets it.
 
     Examples
     --------

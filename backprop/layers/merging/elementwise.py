@@ -202,13 +202,13 @@ class Best(Elementwise):
         dxᵢ = sᵢ dyᵢ        dyᵢ₋₁ = (1 - sᵢ) dyᵢ
     """
 
-    best, better = np.maximum, np.greater
+    _best, _better = np.maximum, np.greater
 
     def merge(self, x):
         y, shares = x[0], []
         for a in x[1:]:
-            shares.append(self.better(a, y) + a.dtype.type(0.5) * (a == y))
-            y = self.best(y, a)
+            shares.append(self._better(a, y) + a.dtype.type(0.5) * (a == y))
+            y = self._best(y, a)
         return y, shares
 
     def split(self, dy, shares):
@@ -279,4 +279,4 @@ class Minimum(Best):
     array([[1., 3.]], dtype=float32)
     """
 
-    best, better = np.minimum, np.less
+    _best, _better = np.minimum, np.less

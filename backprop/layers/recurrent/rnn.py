@@ -31,7 +31,7 @@ def as_cell(value: Any, who: str, name: str) -> Any:
 
 
 class RNN(OverTime, kw_only=True, by_position=True):
-    """y[t], *states[t] = cell(x[t], *states[t-1]), and y is the last of these, or all.
+    """y[t], s[t] = cell(x[t], s[t-1]), with all states s; y is the last of these, or all.
 
         x: (N, T, n), or with the first states (x, *states)    each state: (N, its size)
         y: (N, output_size) or (N, T, output_size), or with return_state (y, *states)
@@ -83,7 +83,7 @@ class RNN(OverTime, kw_only=True, by_position=True):
     ((2, 2), 2, 1)
     """
 
-    cell: Annotated[Any, Convert(as_cell)]
+    cell: Annotated[Any, Convert(as_cell)] = argument(kw_only=False)
     unroll: bool = argument(default=False, after="stateful")
     zero_output_for_mask: bool = argument(default=False, after="unroll", kw_only=False)
 
