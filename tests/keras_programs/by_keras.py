@@ -22,7 +22,6 @@ from keras_programs import NAMES, program
 def results(keras: Any, name: str, *, fit: bool) -> dict[str, Any]:
     """Weights at the start; outputs, loss and gradients with them; and what became of them."""
     script = program(name)
-    keras.utils.set_random_seed(0)
     model = script.build(keras)
     found = {"start": model.get_weights(), **derivatives(model, script.data())}
     if fit:
@@ -78,10 +77,21 @@ def without_float32(keras: Any) -> Any:
     return mock.patch.object(cls, "_compute_attention", exact)
 
 
+def draws_of_numpy(keras: Any) -> Any:
+    """First weights from NumPy: JAX compiles a function for each shape that it draws."""
+    rng = np.random.default_rng(0)
+
+    def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
+        drawn = rng.uniform(minval, maxval, shape)
+        return keras.ops.convert_to_tensor(drawn, dtype or keras.config.floatx())
+
+    return mock.patch.object(keras.src.backend.random, "uniform", uniform)
+
+
 def main(path: str) -> None:
     found = {}
     for dtype in ("float32", "float64"):
-        with keras_in(dtype) as keras, without_float32(keras):
+        with keras_in(dtype) as keras, without_float32(keras), draws_of_numpy(keras):
             keras.config.set_floatx(dtype)
             keras.config.set_dtype_policy(dtype)
             for name in NAMES:
