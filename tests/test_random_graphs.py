@@ -28,8 +28,8 @@ def by_seed(seed):
 
 
 def evaluated(symbol, known, within):
-    """The array that a symbolic one stands for, by what the word says: what its call gives for
-    what its inputs stand for."""
+    """The array that a symbolic one stands for: what the layer gives for what the symbolic arrays
+    stand for that it was called on."""
     if symbol not in known:
         x = each(lambda read: evaluated(read, known, within), symbol.call.inputs)
         y = applied(symbol.layer, x, within)
@@ -59,11 +59,6 @@ def in_general(model, rng):
     return [rng.normal(size=(4, *symbol.shape[1:])) for symbol in model.inputs]
 
 
-def predicted(model, x):
-    y = model.predict(x if len(x) > 1 else x[0], verbose=0)
-    return y if isinstance(y, list) else [y]
-
-
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     return tmp_path_factory.mktemp("graphs") / "model.npz"
@@ -77,6 +72,7 @@ def double():
 
 
 def tied(x):
+    """Arrays as a user gives them: one is no list."""
     return x if len(x) > 1 else x[0]
 
 
