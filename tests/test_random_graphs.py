@@ -14,7 +14,7 @@ from keras_parity import close, keras_in
 import backprop as bp
 from backprop.context import PREDICT
 from backprop.gradcheck import gradcheck
-from backprop.nest import as_one, as_tuple, each
+from backprop.nest import as_one, as_tuple
 
 
 @st.composite
@@ -28,25 +28,31 @@ def by_seed(seed):
 
 
 def evaluated(symbol, known, within):
-    """The array that a symbolic one stands for: what the layer gives for what the symbolic arrays
-    stand for that it was called on."""
+    """The array that a symbolic one stands for, and its mask: what the layer gives for what the
+    symbolic arrays stand for that it was called on."""
     if symbol not in known:
-        x = each(lambda read: evaluated(read, known, within), symbol.call.inputs)
-        y = applied(symbol.layer, x, within)
-        known |= dict(zip(as_tuple(symbol.call.outputs), as_tuple(y), strict=True))
+        reads = as_tuple(symbol.call.inputs)
+        x, masks = zip(*(evaluated(read, known, within) for read in reads), strict=True)
+        mask = None if all(m is None for m in masks) else as_one(masks)
+        y, mask = applied(symbol.layer, as_one(x), mask, within)
+        outputs = as_tuple(symbol.call.outputs)
+        masks = mask if isinstance(mask, tuple) else (mask,) * len(outputs)
+        known |= dict(zip(outputs, zip(as_tuple(y), masks, strict=True), strict=True))
     return known[symbol]
 
 
-def applied(layer, x, within):
+def applied(layer, x, mask, within):
     if id(layer) in within:
         end, goals = within[id(layer)]
-        known = {end: x}
-        return tuple(evaluated(goal, known, within) for goal in goals)
+        known = {end: (x, mask)}
+        y, masks = zip(*(evaluated(goal, known, within) for goal in goals), strict=True)
+        return y, masks
     if isinstance(layer, bp.Sequential):
         for part in layer.layers:
-            x = applied(part, x, within)
-        return x
-    return layer.forward(x, PREDICT)[0]
+            x, mask = applied(part, x, mask, within)
+        return x, mask
+    y, _, mask = layer.propagate(x, PREDICT.with_mask(mask))
+    return y, mask
 
 
 def in_general(model, rng):
@@ -84,19 +90,39 @@ def test_prediction_is_what_the_drawing_says(recipe):
 
     y = drawing.model.predict(tied(x), verbose=0)
 
-    known = dict(zip(drawing.inputs, x, strict=True))
+    assert_as_drawn(y, drawing, [(a, None) for a in x])
+
+
+@pytest.mark.filterwarnings("ignore:.*was passed an input with a mask")
+@settings(max_examples=60)
+@given(recipes())
+def test_masks_go_along_as_the_drawing_says(recipe):
+    drawing = drawn(bp, recipe)
+    rng = np.random.default_rng(0)
+    x = in_general(drawing.model, rng)
+    masks = [None if a.ndim < 3 else np.arange(a.shape[1]) < [[1], [2], [3], [1]] for a in x]
+    masks = [None if rng.random() < 0.2 else m for m in masks]
+
+    y = drawing.model(tied(x), mask=tied(masks))
+
+    assert_as_drawn(y, drawing, zip(x, masks, strict=True))
+
+
+def assert_as_drawn(y, drawing, given):
+    known = dict(zip(drawing.inputs, given, strict=True))
     for found, symbol in zip(y if isinstance(y, list) else [y], drawing.outputs, strict=True):
         assert found.shape[1:] == symbol.shape[1:]
-        np.testing.assert_allclose(found, evaluated(symbol, known, drawing.within), rtol=1e-12)
+        wanted, _ = evaluated(symbol, known, drawing.within)
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
 @settings(max_examples=100)
-@given(recipes())
-def test_every_gradient_is_certified(recipe):
+@given(recipes(), st.booleans())
+def test_every_gradient_is_certified(recipe, training):
     model = drawn(bp, recipe).model
     x = in_general(model, np.random.default_rng(0))
 
-    report = gradcheck(model, as_one(x))
+    report = gradcheck(model, as_one(x), training=training)
 
     assert report, report
     learned = [p for p in model.arrays() if p.gradient is not None]
