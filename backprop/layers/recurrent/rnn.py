@@ -85,7 +85,6 @@ class RNN(OverTime, kw_only=True, by_position=True):
 
     cell: Annotated[Any, Convert(as_cell)] = argument(kw_only=False)
     unroll: bool = argument(default=False, after="stateful")
-    zero_output_for_mask: bool = argument(default=False, after="unroll", kw_only=False)
 
     def __post_init__(self):
         if self.cell.state_size is None:
