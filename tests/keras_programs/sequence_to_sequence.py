@@ -1,5 +1,5 @@
-"""A number read and written in words of another notation: one LSTM reads, its states are where a
-second one begins, which is told what it should have said so far. Used, it is told what it said."""
+"""Digits said backwards: one LSTM reads them, and where it ends a second one begins, which is told
+what it should have said so far. Used, it is told what it said."""
 
 import numpy as np
 
