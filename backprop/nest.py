@@ -45,9 +45,9 @@ def several(shape: Any) -> bool:
     (True, False, False)
     """
     if isinstance(shape, SEQUENCES):
-        for s in shape:  # a loop: it is asked for every layer at every border
-            if isinstance(s, SEQUENCES):
-                return True
+        for s in shape:  # the first that is known: it is asked for every layer at every border
+            if s is not None:
+                return isinstance(s, SEQUENCES)
     return False
 
 
