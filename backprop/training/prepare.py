@@ -121,8 +121,10 @@ class Prepared(Loop):
     def input_batch(self, x: Any) -> Any:
         """x as one batch, checked and cast; the model is built for it."""
         x = self.reader.dense(self.reader.x(x, whole=False))
-        self.model.build(any_rows(shapes(x)))
-        self.model.check_input(shapes(x))
+        found = shapes(x)
+        if not self.model.built:
+            self.model.build(any_rows(found))
+        self.model.check_input(found)
         return x
 
     def forward_batch(self, x: Any) -> Array:
