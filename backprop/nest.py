@@ -72,6 +72,13 @@ def entries(several: tuple, i: int) -> tuple:
     return tuple([None if one is None else one[i] for one in several])
 
 
+def row_shapes(x: Any) -> Any:
+    """The shape of a row of an array, or those of several."""
+    if type(x) is tuple:
+        return tuple([None if a is None else a.shape[1:] for a in x])
+    return x.shape[1:]
+
+
 def row_count(x: Any) -> int:
     """How many rows a batch has."""
     return (x[0] if type(x) is tuple else x).shape[0]

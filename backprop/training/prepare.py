@@ -14,7 +14,7 @@ from backprop.defaults import floatx
 from backprop.layer import PREDICT, Array, Shape
 from backprop.losses.loss import Loss
 from backprop.losses.several import WeightedSum
-from backprop.nest import as_tuple, each_shape, several, shapes
+from backprop.nest import as_tuple, each_shape, row_shapes, several, shapes
 from backprop.training.data import ArrayData, Batch, Data
 from backprop.training.loop import Loop
 from backprop.training.memory import keep_freed_memory
@@ -42,9 +42,9 @@ class Prepared(Loop):
         if y is None and not free:
             raise ValueError(f"{who} needs y: give it beside x, or batches of (x, y)")
         seen = (
-            any_rows(shapes(x)),
-            None if y is None else any_rows(shapes(y)),
-            data.class_weight is None if w is None else any_rows(shapes(w)),
+            row_shapes(x),
+            None if y is None else row_shapes(y),
+            data.class_weight is None if w is None else row_shapes(w),
             free,
         )
         known = self.model.built and self.model.parameters is self._prepared

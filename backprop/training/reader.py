@@ -9,7 +9,7 @@ import numpy as np
 
 from backprop.defaults import floatx
 from backprop.layer import Array, Shape
-from backprop.nest import each, each_shape, is_nest, shapes
+from backprop.nest import each, each_shape, is_nest, row_shapes, shapes
 from backprop.training.class_weight import (
     ClassWeight,
     balanced,
@@ -382,11 +382,12 @@ class Reader:
 
     def check(self, x: Any, y: Any) -> None:
         """Raise unless a batch fits the model, which is built, and its targets fit the loss."""
-        shape = any_rows(shapes(x))
-        if shape != self._checked:
-            self.model.check_input(shapes(x))
-            self._output_shape = self.model.compute_output_shape(shape)
-            self._checked = shape
+        rows = row_shapes(x)
+        if rows != self._checked:
+            found = shapes(x)
+            self.model.check_input(found)
+            self._output_shape = self.model.compute_output_shape(any_rows(found))
+            self._checked = rows
         if y is not None and self.loss is not None and not self.any_targets:
             self.loss.check(y, self._output_shape)
 
