@@ -24,6 +24,9 @@ that keep layers free to be shared, repeated and run side by side:
 * Write only into arrays made in this call: not into `x`, `dy`, the cache, or anything already
   returned.
 * Training behaviour comes from `ctx`, randomness from `self.rng`.
+* A layer of several inputs takes a tuple as `x` and returns one as dx; a layer of several outputs
+  returns a tuple as `y` and is given one as `dy`; shapes and masks likewise. No other layer ever
+  sees a tuple.
 """
 
 from __future__ import annotations

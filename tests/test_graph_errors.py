@@ -186,6 +186,29 @@ def test_a_model_written_with_call():
         Net()
 
 
+@pytest.mark.parametrize("given", [(), (None, None), (Input((2,)),)])
+def test_a_model_of_nothing(given):
+    end = "outputs" if given and given[0] is not None else "inputs"
+
+    with says(
+        TypeError,
+        f"Model was given no {end}: call layers on what Input() returns, and make Model(inputs, "
+        "outputs) of it, or Sequential(layers) of a chain; a subclass draws its layers and then "
+        "calls super().__init__(inputs, outputs)",
+    ):
+        Model(*given)
+
+
+def test_a_subclass_that_draws_nothing():
+    class Net(Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = Dense(2)
+
+    with says(TypeError, "Net was given no inputs..."):
+        Net()
+
+
 def test_layers_of_a_model_are_those_that_were_drawn():
     with says(AttributeError, "the layers of pair are those that were drawn..."):
         pair().layers = []

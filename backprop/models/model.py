@@ -58,7 +58,17 @@ class Model(BaseModel, Graph):
         refuse(cls)  # before a `call` that is never called says that there are no inputs
         return super().__new__(cls, *args, **kwargs)
 
-    def __init__(self, inputs: Any, outputs: Any, trainable: bool = True, name: Any = None):
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, trainable: bool = True, name: Any = None
+    ):
+        for end, given in (("inputs", inputs), ("outputs", outputs)):
+            if given is None:
+                raise TypeError(
+                    f"{type(self).__name__} was given no {end}: call layers on what Input() "
+                    "returns, and make Model(inputs, outputs) of it, or Sequential(layers) of a "
+                    "chain; a subclass draws its layers and then calls super().__init__(inputs, "
+                    "outputs)"
+                )
         super().__init__(inputs, outputs, trainable=trainable, name=name)
         _ = self.parameters  # lay them now: whoever takes an array from a layer takes the model's
 
