@@ -8,7 +8,6 @@ from finite_differences import assert_gradients
 from hypothesis import given, strategies as st
 from inputs import normal
 from keras_parity import keras_in
-from packed import Packed, packed
 
 import backprop as bp
 from backprop.checks import Positive
@@ -25,6 +24,7 @@ from backprop.layers import (
 )
 from backprop.layers.recurrent import Cell
 from backprop.linalg import sum_rows
+from backprop.nest import as_one, as_tuple
 
 HOLES = np.array([[True, True, False, False], [False, True, False, True], [False] * 4])
 PAIRS = {LSTM: LSTMCell, GRU: GRUCell, SimpleRNN: SimpleRNNCell}
@@ -116,7 +116,7 @@ def test_gradients_of_a_step(name, dropped):
     cell.build(tuple((None, *shape[1:]) for shape in shapes))
     inputs = tuple(normal(*shape, seed=i) for i, shape in enumerate(shapes))
 
-    assert_gradients(Packed(cell, shapes), packed(inputs))
+    assert_gradients(cell, inputs)
 
 
 @pytest.mark.parametrize("kind", PAIRS)
@@ -180,9 +180,8 @@ def test_gradients(name, case, given_states, dropped):
     layer = RNN(CELLS[name](**rates), **options, dtype="float64")
     layer.build((None, *x.shape[1:]))
     inputs = (x, *starts(layer, x)) if given_states else (x,)
-    whole = Packed(layer, [a.shape for a in inputs])
 
-    assert_gradients(whole, packed(inputs), mask=mask)
+    assert_gradients(layer, as_one(inputs), mask=mask)
 
 
 @pytest.mark.parametrize("kind", PAIRS)
@@ -202,7 +201,8 @@ def test_a_cell_over_time_is_the_layer(kind, case, dropped, use_bias):
         shapes = [a.shape for a in (y if layer.return_state else [y])]
         dy = tuple(normal(*shape, seed=i) for i, shape in enumerate(shapes))
         dx = one.backward(dy if layer.return_state else dy[0], cache)
-        found.append((packed(y), packed(dx), *(p.gradient.copy() for p in one.arrays())))
+        gradients = (p.gradient.copy() for p in one.arrays())
+        found.append((*as_tuple(y), *as_tuple(dx), *gradients))
 
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)

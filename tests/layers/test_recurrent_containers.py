@@ -7,7 +7,6 @@ import pytest
 from finite_differences import assert_gradients
 from inputs import normal
 from keras_parity import keras_in
-from packed import Packed, packed
 
 import backprop as bp
 from backprop.layer import TRAINING, Context
@@ -28,6 +27,7 @@ from backprop.layers import (
     SimpleRNNCell,
     TimeDistributed,
 )
+from backprop.nest import as_one
 
 MODES = ["concat", "sum", "ave", "mul"]
 
@@ -338,7 +338,7 @@ def test_gradients_of_states_of_both_directions(merge_mode, sequences, return_st
     inputs = (x, *(normal(3, 2, seed=i) for i in range(3))) if given else (x,)
     mask = np.array([[True, True, False, False], [False, True, True, True], [True] * 4])
 
-    assert_gradients(Packed(layer, [a.shape for a in inputs]), packed(inputs), mask=mask)
+    assert_gradients(layer, as_one(inputs), mask=mask)
 
 
 def test_states_go_to_their_direction_and_come_from_it():

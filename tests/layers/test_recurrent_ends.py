@@ -7,10 +7,10 @@ from finite_differences import assert_gradients
 from hypothesis import given, strategies as st
 from inputs import normal, with_weights
 from keras_parity import keras_in
-from packed import Packed, packed
 
 from backprop.layer import TRAINING, Context
 from backprop.layers import GRU, LSTM, ConvLSTM1D, ConvLSTM2D, SimpleRNN
+from backprop.nest import as_one
 
 KINDS = [LSTM, GRU, SimpleRNN]
 LOOPS = {LSTM: reference.lstm, GRU: reference.gru, SimpleRNN: reference.simple_rnn}
@@ -95,9 +95,8 @@ def test_gradients(kind, case, given_states, dropped):
     layer = kind(2, **options, **rates, dtype="float64")
     layer.build((None, *x.shape[1:]))
     inputs = (x, *starts(layer, x)) if given_states else (x,)
-    whole = Packed(layer, [a.shape for a in inputs])
 
-    assert_gradients(whole, packed(inputs), mask=mask, training=True)
+    assert_gradients(layer, as_one(inputs), mask=mask)
 
 
 @pytest.mark.parametrize("format", ["channels_last", "channels_first"])
@@ -113,7 +112,7 @@ def test_gradients_of_images(format, sequences, backwards, mask):
     layer.build((None, *x.shape[1:]))
     inputs = (x, *starts(layer, x))
 
-    assert_gradients(Packed(layer, [a.shape for a in inputs]), packed(inputs), mask=mask)
+    assert_gradients(layer, inputs, mask=mask)
 
 
 def test_states_of_images_are_the_loops_in_either_format():
