@@ -334,7 +334,7 @@ class LayerArrays(Configurable, kw_only=True):
         return twin
 
 
-DRAWING = "_drawn", "_within", "_ends"  # what copies and files do without
+DRAWING = "_drawn", "_within", "_ends", "_begun"  # what copies and files do without
 NOT_BUILT = " yet: it is not built; call it on data or build(input_shape) first"
 HOLDERS = LayerArrays, list, tuple  # the types of attributes that hold layers
 

@@ -1,6 +1,7 @@
 """`Sequential`: building, stacking, views, copies, configuration, and the Keras-shaped face."""
 
 import copy
+import gc
 import json
 import pickle
 
@@ -498,6 +499,71 @@ def test_layers_describe_what_goes_in_and_comes_out():
     assert model.get_layer("h").output_shape == (None, 3)
     assert model.layers[-1].input_shape == (None, 3)
     assert model.get_layer("h").output.ndim == 2 and model.get_layer("h").output.name == "h"
+
+
+@pytest.mark.parametrize("first", [[], [bp.Input((3,))]])
+def test_what_a_layer_puts_out_goes_on_with_the_model_when_it_grows(first):
+    model = bp.Sequential([*first, Dense(4, name="h")])
+    x = np.ones((2, 3), "float32")
+    model(x)
+    before = model.get_layer("h").output
+
+    model.add(Dense(2))
+    model(x)
+    features = bp.Model(model.input, before)
+
+    assert before is model.get_layer("h").output
+    np.testing.assert_array_equal(features(x), model.layers[0](x))
+
+
+def twin_by_file(model, folder):
+    model.save(folder / "model.npz")
+    return bp.saving.load_model(folder / "model.npz")
+
+
+TWINS = {
+    "itself": lambda model, folder: model,
+    "loaded": twin_by_file,
+    "pickled": lambda model, folder: pickle.loads(pickle.dumps(model)),
+    "copied": lambda model, folder: copy.deepcopy(model),
+    "cloned": lambda model, folder: bp.models.clone_model(model),
+}
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("graph", [False, True])
+def test_features_are_drawn_from_any_copy_of_a_model(graph, twin, tmp_path):
+    layers = [bp.Input((3,)), Dense(4, "tanh", name="h"), Dense(2)]
+    model = bp.Sequential(layers)
+    if graph:
+        model = bp.Model(layers[0], layers[2](layers[1](layers[0])))
+    _ = model.get_layer("h").output  # the copies must not lead back to this one
+    again = TWINS[twin](model, tmp_path)
+    x = np.ones((2, 3), "float32")
+
+    features = bp.Model(again.input, again.get_layer("h").output)
+
+    np.testing.assert_allclose(features(x), again.get_layer("h")(x), rtol=1e-6)
+
+
+def test_what_a_layer_puts_out_outlives_its_model():
+    x = bp.Input((3,))
+    model = copy.deepcopy(bp.Model(x, Dense(2)(Dense(4, name="h")(x))))
+    layer = model.get_layer("h")
+    del model
+    gc.collect()
+
+    alone = bp.Model(layer.input, layer.output)
+
+    assert alone(np.ones((2, 3))).shape == (2, 4)
+
+
+def test_the_first_call_of_a_shared_layer_is_what_it_puts_out():
+    a, b = bp.Input((3,), name="a"), bp.Input((3,), name="b")
+    shared = Dense(2, name="shared")
+    model = copy.deepcopy(bp.Model([a, b], bp.layers.Add()([shared(b), shared(a)])))
+
+    assert [read.name for read in model.get_layer("shared").output.call.reads] == ["b"]
 
 
 def test_a_model_describes_its_input_and_output():

@@ -57,6 +57,8 @@ class Sequential(BaseModel, Chain):
     2
     """
 
+    _begun = None  # the symbolic array that goes in, once it was drawn
+
     def __init__(
         self,
         layers: Iterable[Layer | Symbol] | None = None,
@@ -145,6 +147,10 @@ class Sequential(BaseModel, Chain):
             name = door and door._name  # its dtype is the model's
             door = InputLayer(batch_shape=self.input_shape, dtype=self.dtype, name=name)
         x = y = door.symbol()
+        begun = self._begun
+        if begun is not None and (begun.shape, begun.dtype) == (x.shape, x.dtype):
+            x = y = begun  # what the layers put out before add() or pop() depends on it
+        self.__dict__["_begun"] = x
         for layer in self.layers:
             y = layer._connect(y, None, None, {})
         return [x], [y]
