@@ -123,9 +123,16 @@ def kept(layer: Any, x: Any, result: Any) -> tuple[Any, Any]:
     declared = declared_shape(layer, given)
     wanted = declared if several(declared) else (declared,)
     if len(wanted) != len(as_tuple(y)):
+        own = is_foreign(type(layer).compute_output_shape)
+        source = (
+            "its compute_output_shape says"
+            if own
+            else "without a compute_output_shape(self, input_shape) these are taken to be"
+        )
         raise TypeError(
-            f"{layer!r}.forward made {len(as_tuple(y))} output(s), and its compute_output_shape "
-            f"says {len(wanted)}: y is a tuple of as many arrays as there are shapes"
+            f"{layer!r}.forward made {len(as_tuple(y))} output(s), and {source} {len(wanted)}: "
+            "return a shape for one output, and for several a tuple of shapes, as many as y has "
+            "arrays"
         )
     for array, shape in zip(as_tuple(y), wanted, strict=True):
         check_output(layer, first, given, array, shape)

@@ -197,6 +197,73 @@ def test_what_a_backward_returned_is_said(wrap, returned, message):
         train(wrap(layer))
 
 
+class Both(Layer):
+    """a + b and a - b: what the slips of several inputs and outputs are slips of."""
+
+    several_inputs = True
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def forward(self, x, ctx=INFERENCE):
+        a, b = x
+        return (a + b, a - b), None
+
+    def backward(self, dy, cache):
+        p, m = dy
+        return p + m, p - m
+
+
+def train_both(**methods):
+    x = bp.Input((5,))
+    a, b = slip(Both, **methods)(name="both")([Dense(3)(x), Dense(3)(x)])
+    model = bp.Model(x, bp.layers.Add()([a, b]))
+    model.compile("sgd", "mse")
+    model.fit(np.ones((2, 5)), np.ones((2, 3)), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ({"forward": lambda self, x, ctx=INFERENCE: ([*x], None)}, "returned a list of 2 as y"),
+        ({"forward": lambda self, x, ctx=INFERENCE: (x[0], None)}, "made 1 output.s., .* says 2"),
+        ({"backward": lambda self, dy, cache: [*dy]}, "returned a list of 2: return a tuple with"),
+        ({"backward": lambda self, dy, cache: dy[:1]}, "returned a tuple of 1: return a tuple w"),
+        ({"backward": lambda self, dy, cache: dy[0]}, "returned one array of shape .2, 3.: return"),
+        ({"backward": lambda self, dy, cache: None}, "returned None .is a return missing"),
+        ({"backward": lambda self, dy, cache: (dy[0], dy[1][:, 1:])}, r"a dx of shape \(2, 2\)"),
+    ],
+)
+def test_slips_of_several_arrays_are_told_at_the_first_use(methods, message):
+    train_both()
+
+    with pytest.raises((TypeError, ValueError), match=rf"layer 3 of model.*Slip\(.*{message}"):
+        train_both(**methods)
+
+
+def test_one_shape_for_two_outputs_is_told():
+    layer = slip(Both, compute_output_shape=lambda self, shape: shape[0])
+
+    with pytest.raises(TypeError, match=r"made 2 output\(s\), and its compute_output_shape says 1"):
+        layer()([np.ones((2, 3))] * 2)
+
+
+def test_a_forgotten_output_shape_of_several_inputs_is_told():
+    class Sum(Layer):
+        several_inputs = True
+
+        def forward(self, x, ctx=INFERENCE):
+            return x[0] + x[1], None
+
+        def backward(self, dy, cache):
+            return dy, dy
+
+    with pytest.raises(
+        TypeError, match=r"without a compute_output_shape.* these are"
+    ):
+        Sum()([np.ones((2, 3))] * 2)
+
+
 def test_a_dx_is_looked_at_within_steps_of_time():
     layer = TimeDistributed(slip(backward=lambda self, dy, cache: None)())
     x = np.ones((2, 3, 4), np.float32)
