@@ -3,7 +3,8 @@
 Each is the forward pass of the layer that carries its derivation (`layers.ReLU` for `relu` ...),
 and takes the arguments that the layer declares. A function takes arrays or nested lists and returns
 an array of the dtype of x; what is not a floating-point array becomes float32. Given as
-``activation=activations.relu`` to a layer, it runs as that layer.
+``activation=activations.relu`` to a layer, it runs as that layer; called on a symbolic array, it is
+a call of that layer.
 """
 
 from __future__ import annotations
@@ -52,10 +53,13 @@ from backprop.layers.activations import (
     registry,
 )
 from backprop.registry import registered_name
+from backprop.symbols import Symbol
 
 
-def run(layer: Layer, x: Any) -> Array:
-    """The layer's y for x, in the dtype of x."""
+def run(layer: Layer, x: Any) -> Any:
+    """The layer's y for x, in the dtype of x; of a symbolic array, a symbolic one."""
+    if isinstance(x, Symbol):
+        return layer(x)
     if not isinstance(x, np.ndarray | np.generic) or x.dtype.kind != "f":
         x = np.asarray(x)
         if x.dtype.kind not in "fiub":

@@ -582,6 +582,19 @@ def test_an_input_says_its_shape_and_dtype():
     assert bp.layers.InputLayer(input_shape=(5,)).shape == (None, 5)
 
 
+@pytest.mark.parametrize("again", [lambda m: m, copy.deepcopy, bp.models.clone_model])
+def test_a_model_is_drawn_from_the_ends_of_its_input_layer(again):
+    x = bp.Input((3,))
+    model = again(bp.Model(x, Dense(2)(Dense(4)(x))))
+    first, hidden, _ = model.layers
+    data = np.ones((2, 3), np.float32)
+
+    assert first.input is first.output is model.input
+    twin = bp.Model(model.layers[0].output, model.layers[-1].output)
+    np.testing.assert_array_equal(twin(data), model(data))
+    assert bp.Model(first.input, hidden.output)(data).shape == (2, 4)
+
+
 @pytest.mark.parametrize("name", ["input", "output", "input_shape", "output_shape"])
 def test_a_layer_that_is_not_built_has_neither(name):
     layer = Dense(2)

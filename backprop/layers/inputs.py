@@ -56,6 +56,9 @@ class InputLayer(Layer):
             self.__dict__["_drawn"] = (call.gives(self.batch_shape, self.dtype),)
         return self._drawn[0]
 
+    def _first_drawn(self) -> Symbol:
+        return self.symbol()  # without a call, and without an input shape
+
     def forward(self, x, ctx=INFERENCE):
         return x, None
 

@@ -9,7 +9,7 @@ from finite_differences import assert_gradients
 from hypothesis import given, strategies as st
 from keras_parity import close, keras_in
 
-from backprop import activations, layers
+from backprop import Input, Model, activations, layers
 from backprop.layer import PREDICT, Context, Layer
 from backprop.layers import activations as family
 from backprop.layers.activations import (
@@ -764,6 +764,26 @@ def test_a_name_and_its_function_give_the_same_layer_and_values(name):
     np.testing.assert_array_equal(by_name.forward(x)[0], function(x))
     assert layer_of(name) is not by_name
     assert activations.get(activations.serialize(function)) is function
+
+
+@pytest.mark.parametrize("name", sorted(set(activations.FUNCTIONS) - {"threshold"}))
+def test_a_function_of_a_symbolic_array_is_a_call_of_its_layer(name):
+    x = Input((4,))
+    function = activations.get(name)
+
+    y = function(x)
+
+    given = np.random.default_rng(0).standard_normal((3, 4)).astype("float32")
+    np.testing.assert_array_equal(Model(x, y)(given), function(given))
+    assert type(y.layer) is type(layer_of(name))
+
+
+def test_options_of_a_function_are_those_of_the_layer_in_a_drawing():
+    x = Input((2,))
+
+    model = Model(x, activations.leaky_relu(x, negative_slope=0.5))
+
+    np.testing.assert_array_equal(model(np.array([[-2.0, 2.0]])), [[-1, 2]])
 
 
 def test_aliases_are_the_same_functions():
