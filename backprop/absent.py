@@ -127,10 +127,6 @@ KERAS: dict[str, dict[str, str]] = {
         "image_dataset_from_directory text_dataset_from_directory": FILES,
         "audio_dataset_from_directory load_img save_img array_to_img img_to_array": FILES,
         "get_file": "nothing is downloaded: give NumPy or pandas the path of a file on disk",
-        "PyDataset Sequence": (
-            "any class with __len__ and __getitem__ is one: ds[i] is the batch (x, y) number i, "
-            "and an on_epoch_end is called; nothing has to be inherited from"
-        ),
         "FeatureSpace": TABLES,
         "model_to_dot": "plot_model(model, 'model.svg') draws the graph, without graphviz",
         INTERACTIVE: VERBOSITY,

@@ -147,7 +147,7 @@ class Layer(LayerFace):
         """
         return self.forward(z, ctx)
 
-    def compute_mask(self, x: Any, mask: Any, /) -> Any:
+    def compute_mask(self, x: Any, mask: Any = None, /) -> Any:
         """The mask of `y`. Default: that of `x`."""
         return mask
 

@@ -29,7 +29,7 @@ class Container(Layer):
     def _settled(self) -> bool:
         return True  # it took note of its layers when it was made
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return (
             self.propagate(x, Context(mask=mask, backward=False))[2] if self.changes_mask else mask
         )

@@ -94,7 +94,7 @@ class Embedding(Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape, self.output_dim)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return both(mask, x != 0) if self.mask_zero else mask
 
     def forward(self, x, ctx=INFERENCE):
@@ -198,7 +198,7 @@ class Masking(Layer):
 
     changeable = ("mask_value",)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return both(mask, (x != self.mask_value).any(-1))
 
     def forward(self, x, ctx=INFERENCE):

@@ -322,7 +322,7 @@ class Graph(Listed):
             yield step.place, layer, y
         return take(values, as_one(self._out)), take_masks(masks, as_one(self._out))
 
-    def compute_mask(self, x, mask) -> Any:
+    def compute_mask(self, x, mask=None) -> Any:
         if mask is None and not self.makes_masks:
             return None
         return self.propagate(x, Context(mask=mask, backward=False))[2]

@@ -52,7 +52,7 @@ class Flatten(Layer):
     def obeys_mask(self, x, mask):
         return keeps_steps(x, self.compute_output_shape(x.shape), mask)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return mask if mask is None or self.obeys_mask(x, mask) else None
 
     def forward(self, x, ctx=INFERENCE):
@@ -121,7 +121,7 @@ class Reshape(Layer):
     def obeys_mask(self, x, mask):
         return keeps_steps(x, self.compute_output_shape(x.shape), mask)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return mask if mask is None or self.obeys_mask(x, mask) else None
 
     def forward(self, x, ctx=INFERENCE):
@@ -178,7 +178,7 @@ class Permute(Layer):
     def obeys_mask(self, x, mask):
         return sorted(self.dims[: mask.ndim - 1]) == list(range(1, mask.ndim))
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         if mask is None or not self.obeys_mask(x, mask):
             return None
         return mask.transpose(0, *self.dims[: mask.ndim - 1])
@@ -224,7 +224,7 @@ class RepeatVector(Layer):
     def obeys_mask(self, x, mask):
         return mask.ndim == 1
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return mask if mask is None or mask.ndim == 1 else None  # the time axis is a new one
 
     def forward(self, x, ctx=INFERENCE):

@@ -371,7 +371,7 @@ class TransformerDecoder(Transformer):
     def parts(self) -> tuple[str, list[Layer]]:
         return "part", [self.graph]
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return as_tuple(mask)[0]
 
     def propagate(self, x, ctx):

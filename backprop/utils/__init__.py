@@ -14,6 +14,7 @@ from backprop.saving import (
 )
 from backprop.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from backprop.utils.arrays import normalize, split_dataset, to_categorical
+from backprop.utils.batches import PyDataset, Sequence
 from backprop.utils.ctc import ctc_decode
 from backprop.utils.plotting import plot_model
 from backprop.utils.sequences import pad_sequences, timeseries_dataset_from_array
@@ -23,6 +24,8 @@ CustomObjectScope = custom_object_scope
 
 __all__ = [
     "CustomObjectScope",
+    "PyDataset",
+    "Sequence",
     "clear_session",
     "ctc_decode",
     "custom_object_scope",

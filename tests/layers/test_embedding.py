@@ -151,9 +151,9 @@ def test_zero_makes_the_mask():
     x = np.array([[1, 0, 2]])
 
     np.testing.assert_array_equal(
-        Embedding(3, 2, mask_zero=True).compute_mask(x, None), [[True, False, True]]
+        Embedding(3, 2, mask_zero=True).compute_mask(x), [[True, False, True]]
     )
-    assert Embedding(3, 2).compute_mask(x, None) is None
+    assert Embedding(3, 2).compute_mask(x) is None
     assert Embedding(3, 2, mask_zero=True).changes_mask
     assert not Embedding(3, 2).changes_mask
 

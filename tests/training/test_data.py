@@ -47,10 +47,11 @@ def assert_same_weights(a, b, rtol=0.0):
 # ------------------------------------------------------------------ what data may come in
 
 
-class PyDataset:
-    """Read by index, as Keras' class of this name."""
+class PyDataset(bp.utils.PyDataset):
+    """Read by index; it keeps a record of what is called."""
 
     def __init__(self, batches):
+        super().__init__(workers=2)
         self.batches = batches
         self.events = []
 
@@ -66,6 +67,19 @@ class PyDataset:
 
     def on_epoch_end(self):
         self.events.append("end")
+
+
+class Indexed:
+    """Read by index, and nothing else."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, i):
+        return self.batches[i]
 
 
 class DataLoader:
@@ -141,6 +155,7 @@ SOURCES = {
     ),
     "a list of batches": lambda _: (batches_of(X, Y, W), None, {}),
     "an index": lambda _: (PyDataset(batches_of(X, Y, W)), None, {}),
+    "an index without a base class": lambda _: (Indexed(batches_of(X, Y, W)), None, {}),
     "a loader": lambda _: (DataLoader(batches_of(X, Y, W)), None, {}),
     "a stream": lambda _: (Stream(batches_of(X, Y, W)), None, {}),
     "a generator": lambda _: (endless(), None, {"steps_per_epoch": 5}),

@@ -244,7 +244,7 @@ class GLU(Layer):
     def obeys_mask(self, x, mask):
         return not mixes(self.axis, x.ndim, mask)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return mask if mask is None or self.obeys_mask(x, mask) else None
 
     def forward(self, x, ctx=INFERENCE):

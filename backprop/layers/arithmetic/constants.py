@@ -68,7 +68,7 @@ class WithConstant(Layer):
             )
         return tuple(n if k == 1 else k for n, k in zip(input_shape, c, strict=True))
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         if mask is None:
             return None
         return np.broadcast_to(mask, self.compute_output_shape(x.shape)[: mask.ndim])

@@ -155,7 +155,7 @@ class Slice(Layer):
         found = self.of_mask(x, mask)
         return found.ndim > 1 or mask.ndim == 1 or bool(found.all())
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         if mask is None:
             return None
         found = self.of_mask(x, mask)

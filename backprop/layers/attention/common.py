@@ -21,7 +21,7 @@ class AnyAttention(Layer, kw_only=True):
     changeable = ("use_causal_mask", "return_attention_scores")
     call_options = ("use_causal_mask", "return_attention_scores")
 
-    def compute_mask(self, x, mask) -> Any:
+    def compute_mask(self, x, mask=None) -> Any:
         """That of the query; the scores have none."""
         of_query = as_tuple(mask)[0]
         scores = self.return_attention_scores and of_query is not None

@@ -96,7 +96,7 @@ class Convolutional(Layer, kw_only=True, by_position=True):
     def mask_caveat(self):
         return "" if self.axes > 1 or self.windows.anchored else self.windows.caveat
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         if mask is None or mask.ndim == 1:
             return mask
         return self.mask_of_z(mask) if self.axes == 1 else None

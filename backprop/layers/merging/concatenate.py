@@ -69,7 +69,7 @@ class Concatenate(Merging):
                 y.append(next(iter(known), None))
         return tuple(y)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         if mask is None:
             return None
         axis = self.axis % x[0].ndim

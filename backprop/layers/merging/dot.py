@@ -96,7 +96,7 @@ class Dot(Merging):
         a, b = ((*shape[1:k], *shape[k + 1 :]) for shape, k in zip(shapes, along, strict=True))
         return (shapes[0][0], *((*a, *b) or (1,)))
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         if mask is None:
             return None
         a, b = (without(m, k) for m, k in zip(mask, self.along([v.ndim for v in x]), strict=True))

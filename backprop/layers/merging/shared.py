@@ -74,7 +74,7 @@ class Elementwise(Merging):
             y.append(None if None in long else max(long, default=1))
         return tuple(y)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return None if mask is None else everywhere(mask, [a.shape for a in x])
 
     def forward(self, x, ctx=INFERENCE):

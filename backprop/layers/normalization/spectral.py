@@ -90,7 +90,7 @@ class SpectralNormalization(Wrapper):
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return self.layer.compute_mask(x, mask)
 
     def obeys_mask(self, x, mask):

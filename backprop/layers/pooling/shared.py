@@ -19,7 +19,7 @@ class Pooling(Layer):
     def __post_init__(self):
         self.input_spec = InputSpec(ndim=self.places + 2)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return mask if mask is None or mask.ndim == 1 else None
 
     @property

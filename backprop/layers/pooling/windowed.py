@@ -52,7 +52,7 @@ class Windowed(OverAxes, NamedByPosition):
     def mask_caveat(self):
         return "" if self.places > 1 or self.windows.anchored else self.windows.caveat
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         if self.places > 1 or mask is None or mask.ndim == 1:
             return super().compute_mask(x, mask)
         return self.windows.mask(mask)

@@ -210,7 +210,7 @@ class Bidirectional(FromStates, Container):
         cache = (f_cache, b_cache), joined
         return self._outputs(y, fs, bs), cache, self._masks(f_mask, b_mask)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return self._masks(*(part.compute_mask(x, mask) for part in self.parts()[1]))
 
     def _masks(self, f: Any, b: Any) -> Any:

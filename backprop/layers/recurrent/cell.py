@@ -88,7 +88,7 @@ class Cell(Layer):
         if x is not shape:
             check_states(self, shape[1:], [(x[0], size) for size in self.sizes])
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return None
 
     # ------------------------------------------------------------------ a sequence of steps

@@ -77,7 +77,7 @@ class OverTime(Run, FromStates, kw_only=True, by_position=True):
 
     changeable = ("zero_output_for_mask",)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         mask = as_tuple(mask)[0]
         if mask is not None and mask.ndim > 1:
             mask = self.outputs_in_order(self.in_order(mask)) if self.return_sequences else None

@@ -31,7 +31,7 @@ class Resizing(Layer):
     def obeys_mask(self, x, mask):
         return self.places == 1 or mask.ndim == 1
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         if mask is None or mask.ndim == 1:
             return mask
         return self.resized_mask(mask) if self.places == 1 else None
