@@ -546,6 +546,12 @@ def test_features_are_drawn_from_any_copy_of_a_model(graph, twin, tmp_path):
     np.testing.assert_allclose(features(x), again.get_layer("h")(x), rtol=1e-6)
 
 
+@pytest.mark.parametrize("end", ["input", "output", "inputs", "outputs"])
+def test_a_model_that_is_not_built_says_so_when_asked_for_its_ends(end):
+    with pytest.raises(AttributeError, match=f"it has no {end}: give it an Input, call it on data"):
+        getattr(bp.Sequential([Dense(2)]), end)
+
+
 def test_what_a_layer_puts_out_outlives_its_model():
     x = bp.Input((3,))
     model = copy.deepcopy(bp.Model(x, Dense(2)(Dense(4, name="h")(x))))
