@@ -57,6 +57,13 @@ def test_outputs_of_another_model_depend_on_its_inputs():
         Model(z, other.output)
 
 
+def test_inputs_that_were_not_named_are_told_apart():
+    mine, other = Input((2,)), Input((2,))
+
+    with says(ValueError, "...is none of the inputs [...], though one has this name. Make it..."):
+        Model(mine, Dense(2)(other))
+
+
 def test_no_output_depends_on_an_input():
     x, z, y, _ = ends()
 

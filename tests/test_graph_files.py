@@ -384,3 +384,21 @@ def test_nothing_is_made_before_the_calls_of_a_configuration_are_known(monkeypat
     with pytest.raises(ValueError, match="speaks of array 50"):
         bp.models.model_from_json(text)
     assert not made
+
+
+def test_a_graph_keeps_its_dtype_whatever_the_default_is_by_then(tmp_path):
+    bp.config.set_floatx("float64")
+    x = bp.Input((3,))
+    within = bp.Sequential([bp.Input((3,)), bp.layers.Dense(3)])
+    h = bp.Model(x, bp.layers.Dense(3)(x))(within(bp.layers.Residual([bp.layers.Dense(3)])(x)))
+    model = bp.Model(x, bp.layers.Dense(2)(h))
+    bp.config.set_floatx("float32")
+    given = np.random.default_rng(0).normal(size=(2, 3))
+
+    twin = saved_and_loaded(model, tmp_path)
+    described = bp.models.model_from_json(model.to_json())
+    cloned = bp.models.clone_model(model)
+
+    np.testing.assert_array_equal(twin(given), model(given))
+    for one in (model, twin, described, cloned):
+        assert one(given).dtype == one.input.dtype == np.float64

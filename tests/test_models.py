@@ -546,6 +546,41 @@ def test_features_are_drawn_from_any_copy_of_a_model(graph, twin, tmp_path):
     np.testing.assert_allclose(features(x), again.get_layer("h")(x), rtol=1e-6)
 
 
+@pytest.mark.parametrize("end", ["input", "output", "inputs", "outputs"])
+def test_a_model_that_is_not_built_says_so_when_asked_for_its_ends(end):
+    with pytest.raises(AttributeError, match=f"it has no {end}: give it an Input, call it on data"):
+        getattr(bp.Sequential([Dense(2)]), end)
+
+
+def test_two_graphs_that_share_layers_are_trained_in_turns_as_if_alone():
+    """Each step is SGD's, with momentum of the model that takes it; a layer that is frozen in
+    between stays for both."""
+    x = bp.Input((3,))
+    shared, left, right = Dense(4, "tanh", name="shared"), Dense(2), Dense(1)
+    h = shared(x)
+    models = bp.Model(x, left(h)), bp.Model(x, right(h))
+    given = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    speed = [np.zeros((3, 4), "float32") for _ in models]
+    for model in models:
+        model.compile(bp.optimizers.SGD(0.1, momentum=0.9), "mse")
+
+    for i in (0, 1, 0, 0, 1):
+        y = given[:, : 2 - i]
+        gradient = models[i].gradients(given, y)["shared"]["kernel"]
+        speed[i] = 0.9 * speed[i] - 0.1 * gradient
+        wanted = shared.kernel + speed[i]
+        models[i].train_on_batch(given, y)
+        np.testing.assert_allclose(shared.kernel, wanted, rtol=1e-4, atol=1e-6)
+
+    shared.trainable = False
+    kernel, other = shared.kernel.copy(), right.kernel.copy()
+    for model, width in zip(models, (2, 1), strict=True):
+        model.compile("adam", "mse")
+        model.fit(given, given[:, :width], verbose=0)
+    np.testing.assert_array_equal(shared.kernel, kernel)
+    assert (right.kernel != other).any()
+
+
 def test_what_a_layer_puts_out_outlives_its_model():
     x = bp.Input((3,))
     model = copy.deepcopy(bp.Model(x, Dense(2)(Dense(4, name="h")(x))))

@@ -258,9 +258,7 @@ def test_a_forgotten_output_shape_of_several_inputs_is_told():
         def backward(self, dy, cache):
             return dy, dy
 
-    with pytest.raises(
-        TypeError, match=r"without a compute_output_shape.* these are"
-    ):
+    with pytest.raises(TypeError, match=r"without a compute_output_shape.* these are"):
         Sum()([np.ones((2, 3))] * 2)
 
 

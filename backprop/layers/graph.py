@@ -6,6 +6,8 @@ import copy
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from backprop.context import Context, Logits
 from backprop.input_spec import fits, show_shape
 from backprop.layer import Array, Layer
@@ -402,8 +404,8 @@ class Graph(Listed):
     def get_config(self) -> dict[str, Any]:
         """Name, layers, and the calls that connect them."""
         config = super().get_config()
-        if self._draws:
-            return config  # the constructor will draw again
+        if self._draws:  # the constructor will draw again
+            return {k: v for k, v in config.items() if k not in ("inputs", "outputs")}
         wiring = self._wiring
         index = {id(layer): i for i, layer in enumerate(wiring.layers)}
         return config | {
@@ -411,6 +413,7 @@ class Graph(Listed):
             "calls": [[index[id(call.layer)], *call[1:]] for call in wiring.calls],
             "inputs": packed(wiring.inputs, [index[id(door)] for door in wiring.doors]),
             "outputs": wiring.outputs,
+            "dtype": self.dtype and self.dtype.name,
         }
 
     @classmethod
@@ -422,7 +425,8 @@ class Graph(Listed):
         rest = {k: v for k, v in config.items() if k not in ("layers", "calls", "dtype")}
         check_calls(cls.__name__, config)
         with custom_object_scope(custom_objects or {}):
-            inputs, outputs = replayed(cls.__name__, deserialize(config["layers"]), config)
-            made = super().from_config(rest | {"inputs": inputs, "outputs": outputs})
-        dtype = config.get("dtype")  # of one that is in another than its layers were drawn in
-        return made if dtype is None else made.astype(dtype)
+            layers = deserialize(config["layers"])
+            for layer in layers if config.get("dtype") else ():
+                layer.adopt_dtype(np.dtype(config["dtype"]))
+            inputs, outputs = replayed(cls.__name__, layers, config)
+            return super().from_config(rest | {"inputs": inputs, "outputs": outputs})

@@ -49,6 +49,10 @@ class InputLayer(Layer):
         """With the batch axis."""
         return self.batch_shape
 
+    def adopt_dtype(self, dtype):
+        if not self.integer_input and self._arguments.get("dtype") is None:
+            self.__dict__["dtype"] = dtype
+
     def symbol(self) -> Symbol:
         """What it stands for; one for all calls."""
         if not self._drawn:

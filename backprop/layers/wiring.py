@@ -138,9 +138,11 @@ def calls_between(
             if call in done:
                 continue
             if not call.reads:
+                twin = any(end.name == symbol.name for end in ends)
                 raise ValueError(
                     f"{who} is not connected: {goal!r} depends on {symbol!r}, which is none of the "
-                    f"inputs {ends!r}. Make it one, or take outputs that depend on these"
+                    f"inputs {ends!r}{', though one has this name' * twin}. Make it one, or take "
+                    "outputs that depend on these"
                 )
             done.add(call)
             first_met.setdefault(call.layer, len(first_met))

@@ -91,7 +91,10 @@ class BaseModel(Trained, Habits, Insight, Listed):
 
     def _drawing(self, what: str) -> tuple[list[Symbol], list[Symbol]]:
         if not self.built:
-            raise AttributeError(what)  # `__getattr__` of a layer says what to do
+            raise AttributeError(
+                f"{self.name} is not built yet, so it has no {what}: give it an Input, call it on "
+                "data, or build((None, ...))"
+            )
         return self.symbols()
 
     def __getstate__(self):

@@ -167,6 +167,8 @@ def graph_twin(
         begin = matched(input_tensors, wiring.inputs, model.input_names, model.name, "input")
         symbols_in(model.name, "inputs", begin)
     twins = twins_of(wiring.layers, cloned)
+    for layer in twins.values():
+        layer.adopt_dtype(model.dtype)
     into, out = drawn_again(wiring, twins, begin, by_function(call_function))
     twin = type(model).__new__(type(model))
     inputs, outputs = packed(wiring.inputs, into), packed(wiring.outputs, out)

@@ -445,6 +445,26 @@ def test_a_penalty_on_the_activity_of_several_outputs_counts_for_each():
     assert gradcheck(graph, given)
 
 
+@pytest.mark.parametrize("on", ["the layer within", "the graph"])
+def test_a_penalty_of_a_graph_within_counts_for_each_of_its_calls(on):
+    x, z = Input((3,)), Input((3,))
+    dense = Dense(3, activity_regularizer="l2" if on == "the layer within" else None)
+    within = Graph(x, [dense(x), Dense(2)(x)])
+    if on == "the graph":
+        within.activity_regularizer = bp.regularizers.L2()
+    (a, _), (b, narrow) = within(x), within(z)  # an output that nobody reads is penalised too
+    graph = Graph([x, z], [Add()([a, b]), narrow])
+    given = drawn((4, 3)), drawn((4, 3), seed=1)
+    ctx = Context(training=True, penalties=[])
+
+    graph.propagate(given, ctx)
+
+    outputs = [y[: 1 if on == "the layer within" else 2] for y in map(within, given)]
+    wanted = sum(0.01 * (a**2).sum() / 4 for y in outputs for a in y)
+    np.testing.assert_allclose(sum(ctx.penalties), wanted)
+    assert gradcheck(graph, given)
+
+
 def test_a_penalty_has_a_gradient_though_nobody_uses_the_output():
     x = Input((3,))
     penalised, other = Dense(2, activity_regularizer="l2"), Dense(2)

@@ -310,6 +310,7 @@ def test_a_softmax_is_fused_where_its_loss_knows_how():
 OF_GRADIENTS = {
     "plain": {},
     "weights": {"loss_weights": {"score": 0.5, "kind": -2.0}},
+    "one weight is zero": {"loss_weights": {"score": 1.0, "kind": 0.0}},
     "one loss": {"loss": {"kind": LOSSES["kind"]}},
     "a sum": {"loss": [bp.losses.MeanSquaredError(reduction="sum"), LOSSES["kind"]]},
 }
@@ -320,6 +321,29 @@ def test_gradients_are_those_of_the_weighted_sum(case):
     x, y = rows(6)
 
     assert gradcheck(compiled(**OF_GRADIENTS[case]), tuple(x), y)
+
+
+def test_gradients_behind_several_fused_softmaxes_are_weighted_and_smoothed_each_by_its_own():
+    x = L.Input((3,))
+    h = L.Dense(4, activation="tanh", name="h")(x)
+    model = bp.Model(x, [L.Dense(3, activation="softmax", name=name)(h) for name in "abc"])
+    smooth = bp.losses.CategoricalCrossentropy(label_smoothing=0.3)
+    loss = ["categorical_crossentropy", smooth, "sparse_categorical_crossentropy"]
+    model.compile("sgd", loss, loss_weights=[0.5, -2.0, 0.0])
+    rng = np.random.default_rng(0)
+    given, classes = rng.normal(size=(4, 3)).astype("float32"), np.array([0, 1, 2, 0])
+    y = [np.eye(3)[classes], np.eye(3)[classes], classes]
+    w = [np.array([1.0, 0.0, 2.0, 3.0]), None, np.ones(4)]
+
+    found = model.gradients(given, y, sample_weight=w)
+
+    p, q, _ = model(given)
+    da = 0.5 * w[0][:, None] * (p - y[0]) / 4  # as softmax and cross-entropy are one step
+    db = -2.0 * (q - (0.7 * y[1] + 0.1)) / 4
+    np.testing.assert_allclose(found["a"]["bias"], da.sum(0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found["b"]["bias"], db.sum(0), rtol=1e-4, atol=1e-6)
+    assert not found["c"]["kernel"].any()
+    assert gradcheck(model, given, y)
 
 
 def test_a_forgotten_weight_is_found(monkeypatch):
