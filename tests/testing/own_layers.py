@@ -1712,7 +1712,7 @@ def merged(make, f, *tags, count=3):
             "layer": make,
             "inputs": inputs,
             "reference": lambda *x: f(*level(x)),
-            "tags": ["per_sample", *(tags if inputs[0] is inputs[-1] else tags[:1])],
+            "tags": ["per_sample", *tags],
         }
         for inputs in rows
     ]
