@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 
@@ -14,7 +15,8 @@ class PyDataset:
     Parameters
     ----------
     workers, use_multiprocessing, max_queue_size
-        Keras'. A batch is made where it is read, one after the other, and so they change nothing.
+        Keras'. A batch is made where it is read, one after the other: other values than the
+        defaults do nothing, and a warning says so.
 
     Examples
     --------
@@ -38,6 +40,13 @@ class PyDataset:
         self.workers = workers
         self.use_multiprocessing = use_multiprocessing
         self.max_queue_size = max_queue_size
+        asked = self.workers > 1 or self.use_multiprocessing or self.max_queue_size != 10
+        if asked:
+            warnings.warn(
+                f"{type(self).__name__}: workers, use_multiprocessing and max_queue_size do "
+                "nothing: a batch is made where it is read",
+                stacklevel=2,
+            )
 
     def __getitem__(self, index: int) -> Any:
         """The batch of this number: `(x,)`, `(x, y)` or `(x, y, sample_weight)`."""
