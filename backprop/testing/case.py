@@ -374,7 +374,7 @@ class OfInputs(Layer):
     def compute_output_shape(self, input_shape):
         return () if self.case.is_loss else self.inner.compute_output_shape(input_shape)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return None
 
     def forward(self, x, ctx=None):

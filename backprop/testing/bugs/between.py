@@ -60,7 +60,7 @@ class Heavier(Layer):
     def compute_output_shape(self, input_shape):
         return input_shape[0]
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return None if mask is None else mask[0]
 
     def forward(self, x, ctx=INFERENCE):

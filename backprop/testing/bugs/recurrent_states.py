@@ -55,7 +55,7 @@ class InTwoParts(Layer):
     def check_input(self, shape):
         self.layer.check_input(shape)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return None
 
     def forward(self, x, ctx=INFERENCE):
