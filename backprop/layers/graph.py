@@ -18,7 +18,7 @@ from backprop.layers.slots import (
     Gradients,
     clean,
     filled,
-    nothing,
+    like,
     put,
     put_masks,
     silence,
@@ -148,13 +148,13 @@ class Graph(Listed):
                 for place in step.over:  # nobody reads it any more
                     values[place] = None
                 if ctx.backward:
-                    caches.append((cache, each(nothing, y)) if step.may_be_unused else cache)
+                    caches.append((cache, each(like, y)) if step.may_be_unused else cache)
                 cache = None  # in inference nothing outlives its layer
         except Exception as error:
             raise self.located(error, step.place, described(given)) from error
         if not tried:
             self._tried |= {ctx.training}
-        caches.append(each(nothing, x))
+        caches.append(each(like, x))
         return take(values, as_one(self._out)), caches, take_masks(masks, as_one(self._out))
 
     # ------------------------------------------------------------------ backward
@@ -171,7 +171,7 @@ class Graph(Listed):
     def _reverse(self, dy, caches, dx: bool) -> Any:
         """Walk back, to all inputs where dL/dx is wanted, else as far as there is a gradient to
         set."""
-        *caches, blank = caches
+        *caches, inputs = caches
         grads = Gradients(self._size)
         grads.add(self._out, as_tuple(dy))
         again: list[tuple[Parameter, Array]] = []
@@ -184,8 +184,8 @@ class Graph(Listed):
                 wanted = dx or step.below
                 d, found = grads.take(step.writes), None
                 if step.may_be_unused:
-                    cache, zeros = cache
-                    d = filled(d, zeros)
+                    cache, alike = cache
+                    d = filled(d, alike)
                 if type(d) is Logits:
                     found = step.layer.backward_logits(d.dz, cache, dx=wanted)
                 elif d is None:  # an output that nobody used: no gradient comes from there
@@ -204,7 +204,7 @@ class Graph(Listed):
             raise self.located_back(error, step.place, d) from error
         self._reversed = True
         add_up(again)
-        return filled(grads.take(as_one(self._into)), blank) if dx else None
+        return filled(grads.take(as_one(self._into)), inputs) if dx else None
 
     # ------------------------------------------------------------------ at the border
 

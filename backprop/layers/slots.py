@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,17 +49,28 @@ def clean(x: Any, mask: Any) -> Any:
     return cleaned(x, mask)
 
 
-def nothing(a: Array) -> Array:
-    """Zeros of an array's shape, that take no memory."""
-    return np.broadcast_to(np.zeros((), a.dtype), a.shape)
+class Like(NamedTuple):
+    """What an array was like whose gradient may never come: kept instead of the array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def zeros(self) -> Array:
+        """Zeros of that shape, that take no memory."""
+        return np.broadcast_to(np.zeros((), self.dtype), self.shape)
 
 
-def filled(d: Any, zeros: Any) -> Any:
+def like(a: Array) -> Like:
+    return Like(a.shape, a.dtype)
+
+
+def filled(d: Any, alike: Any) -> Any:
     """What came back, and zeros where nothing did."""
-    if type(zeros) is not tuple:
-        return zeros if d is None else d
-    found = (None,) * len(zeros) if d is None else d
-    return tuple([z if one is None else one for one, z in zip(found, zeros, strict=True)])
+    if type(alike) is not tuple:
+        return alike.zeros() if d is None else d
+    found = (None,) * len(alike) if d is None else d
+    pairs = zip(found, alike, strict=True)
+    return tuple([a.zeros() if one is None and a is not None else one for one, a in pairs])
 
 
 def silence(layer: Layer) -> None:
