@@ -52,6 +52,7 @@ class Split(Layer):
 
 
 def chain():
+    bp.utils.set_random_seed(0)
     return bp.Sequential(
         [
             Input((5,)),
@@ -68,6 +69,7 @@ def chain():
 def forked():
     """Two inputs, a layer in two places, a fork."""
     bp.config.set_floatx("float64")
+    bp.utils.set_random_seed(0)
     try:
         a, b = Input((5,), name="a"), Input((5,), name="b")
         tower = Dense(4, "tanh", name="tower", activity_regularizer="l2", bias_regularizer="l2")
