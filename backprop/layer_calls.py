@@ -14,7 +14,7 @@ from backprop.context import Context
 from backprop.defaults import floatx
 from backprop.input_spec import Shape, show_shape
 from backprop.layer_arrays import LayerArrays
-from backprop.nest import as_one, as_tuple, each, each_shape, several, shapes
+from backprop.nest import any_rows, as_one, as_tuple, each, several, shapes
 from backprop.promises import came_back, declared_shape, kept
 from backprop.spelling import nearest
 from backprop.symbols import Call, Symbol
@@ -128,7 +128,7 @@ class LayerCalls(LayerArrays):
         """Build the layer for these arrays, or raise unless it accepts them."""
         found = shapes(x)
         if not self.built:
-            self.build(each_shape(lambda shape: (None, *shape[1:]), found))
+            self.build(any_rows(found))
         try:
             self.check_input(found)
         except ValueError as error:
@@ -180,9 +180,8 @@ class LayerCalls(LayerArrays):
         shape = each(lambda symbol: symbol.shape, x)
         before = [s.dtype for s in as_tuple(x) if s is not None and s.call.reads]
         self.adopt_dtype(next((d for d in before if d.kind == "f"), np.dtype(floatx())))
-        self.build(shape)
+        self.build(shape)  # or, of a layer that is built, look whether it takes this shape
         self.take_seeds()
-        self.check_input(shape)
         call = Call(self, x, None if training is None else bool(training))
         y = call.gives(declared_shape(self, shape), self.dtype or floatx())
         self.__dict__["_drawn"] = (*self._drawn, y)

@@ -72,6 +72,17 @@ def entries(several: tuple, i: int) -> tuple:
     return tuple([None if one is None else one[i] for one in several])
 
 
+def any_rows(shape: Any) -> Any:
+    """The shape of an array, or of several, for batches of any size.
+
+    Examples
+    --------
+    >>> any_rows((32, 3)), any_rows(((32, 3), (32, 5)))
+    ((None, 3), ((None, 3), (None, 5)))
+    """
+    return each_shape(lambda one: (None, *one[1:]), shape)
+
+
 def row_shapes(x: Any) -> Any:
     """The shape of a row of an array, or those of several."""
     if type(x) is tuple:

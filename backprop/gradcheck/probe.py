@@ -27,7 +27,7 @@ import numpy as np
 from backprop.gradcheck.entry import place_of
 from backprop.layer import Array, Context, Layer
 from backprop.layers import Chain, Graph, InputLayer
-from backprop.nest import as_tuple, each, each_shape, several, shapes
+from backprop.nest import any_rows, as_tuple, each, several, shapes
 from backprop.parameters import Parameter
 from backprop.promises import came_back, pair
 from backprop.training.ends import ends_of
@@ -168,7 +168,7 @@ class Probe:
                     if part is not None:
                         part.dtype = None  # that of y_pred
             own = copy.deepcopy(subject, {id(trainer): None})
-            shape = each_shape(lambda shape: (None, *shape[1:]), shapes(x))
+            shape = any_rows(shapes(x))
             self.layer = built_in(own, shape, self.dtype)
             self.layer.check_input(shapes(x))
         self.given = x

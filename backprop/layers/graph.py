@@ -103,6 +103,7 @@ class Graph(Listed):
         self._wiring = wiring
         self._into = tuple(leaves(wiring.inputs))
         self._steps, self._size, self._out, self.integer_input = steps_of(wiring)
+        self._ends_at = as_one(self._out)
         own = {id(layer) for layer in wiring.layers}
         self.helpers = [step.layer for step in self._steps if id(step.layer) not in own]
         self._again = repeated([step.layer for step in self._steps])
@@ -154,8 +155,10 @@ class Graph(Listed):
             raise self.located(error, step.place, described(given)) from error
         if not tried:
             self._tried |= {ctx.training}
-        caches.append(each(like, x))
-        return take(values, as_one(self._out)), caches, take_masks(masks, as_one(self._out))
+        if ctx.backward:
+            caches.append(each(like, x))
+        mask = None if plain else take_masks(masks, self._ends_at)
+        return take(values, self._ends_at), caches, mask
 
     # ------------------------------------------------------------------ backward
 
@@ -171,7 +174,6 @@ class Graph(Listed):
     def _reverse(self, dy, caches, dx: bool) -> Any:
         """Walk back, to all inputs where dL/dx is wanted, else as far as there is a gradient to
         set."""
-        *caches, inputs = caches
         grads = Gradients(self._size)
         grads.add(self._out, as_tuple(dy))
         again: list[tuple[Parameter, Array]] = []
@@ -204,7 +206,7 @@ class Graph(Listed):
             raise self.located_back(error, step.place, d) from error
         self._reversed = True
         add_up(again)
-        return filled(grads.take(as_one(self._into)), inputs) if dx else None
+        return filled(grads.take(as_one(self._into)), caches[-1]) if dx else None
 
     # ------------------------------------------------------------------ at the border
 
@@ -297,7 +299,7 @@ class Graph(Listed):
                 step.layer.check_values(given[step.reads])
 
     def compute_output_shape(self, input_shape):
-        return take(self.shapes_within(input_shape), as_one(self._out))
+        return take(self.shapes_within(input_shape), self._ends_at)
 
     def shapes_within(self, input_shape):
         known: list[Any] = [None] * self._size
@@ -322,7 +324,7 @@ class Graph(Listed):
             put(values, step.writes, y)
             put_masks(masks, step.writes, mask)
             yield step.place, layer, y
-        return take(values, as_one(self._out)), take_masks(masks, as_one(self._out))
+        return take(values, self._ends_at), take_masks(masks, self._ends_at)
 
     def compute_mask(self, x, mask=None) -> Any:
         if mask is None and not self.makes_masks:

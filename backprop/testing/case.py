@@ -20,7 +20,7 @@ import numpy as np
 from backprop.gradcheck.probe import built_in
 from backprop.layer import Context, Layer
 from backprop.layers import Graph
-from backprop.nest import as_one, as_tuple, each, each_shape, row_count, shapes
+from backprop.nest import any_rows, as_one, as_tuple, each, each_shape, row_count, shapes
 from backprop.promises import came_back, pair
 from backprop.random import own_seeds
 
@@ -152,7 +152,7 @@ class Case:
     @property
     def sample_shape(self) -> tuple[Any, ...]:
         """The shape of x for any number of rows."""
-        return each_shape(lambda shape: (None, *shape[1:]), shapes(self.x))
+        return any_rows(shapes(self.x))
 
     def rng(self, stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, stream])

@@ -72,11 +72,11 @@ class Loop:
         """One optimisation step on a batch that `Reader` has prepared; the outcome is that of
         before the step."""
         with self._threads():
-            outcome = Loop.gradients(self, x, y, sample_weight)
+            outcome = self._gradients(x, y, sample_weight)
             self.optimizer.step(self.model.parameters)
         return outcome
 
-    def gradients(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
+    def _gradients(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
         """Forward, loss, backward, regularize: every gradient of the model is set."""
         model = self.model
         ctx = Context(training=True, penalties=[]) if self._penalised else TRAINING

@@ -9,7 +9,7 @@ import numpy as np
 
 from backprop.defaults import floatx
 from backprop.layer import Array, Shape
-from backprop.nest import each, each_shape, is_nest, row_shapes, shapes
+from backprop.nest import any_rows, each, is_nest, row_shapes, shapes
 from backprop.training.class_weight import (
     ClassWeight,
     balanced,
@@ -190,11 +190,6 @@ def fits(shape: tuple[int, ...], declared: Shape) -> bool:
 def late(x: Any, whole: bool) -> bool:
     """Whether an array is read batch by batch, and not now: a memory map that is given whole."""
     return whole and isinstance(x, np.memmap)
-
-
-def any_rows(shape: Any) -> Any:
-    """The shape of an array, or of several, for batches of any size."""
-    return each_shape(lambda one: (None, *one[1:]), shape)
 
 
 class Reader:

@@ -14,7 +14,7 @@ from backprop import optimizers
 from backprop.callbacks import CallbackList, History
 from backprop.checks import integer
 from backprop.layer import Array
-from backprop.nest import shapes
+from backprop.nest import any_rows, shapes
 from backprop.training.data import ArrayData, as_data, located
 from backprop.training.ends import ends_of
 from backprop.training.full_batch import check_full_batch, run_full_batch
@@ -22,7 +22,6 @@ from backprop.training.hooks import check_hooks
 from backprop.training.loop import logs_of
 from backprop.training.options import at_least_one, flat, verbosity
 from backprop.training.outputs import given_losses, given_metrics, read_losses, read_metrics
-from backprop.training.reader import any_rows
 from backprop.training.steps import Steps
 from backprop.training.tracking import fresh
 from backprop.training.validation import read_validation
