@@ -201,11 +201,13 @@ class Graph(Listed):
                     if not known:
                         came_back(step.layer, found, take(shapes, step.reads))
                     grads.add(step.reads, found)
-                again += [(p, p.gradient.copy()) for p in self._again[i]]
+                if self._again[i]:
+                    again += [(p, p.gradient.copy()) for p in self._again[i]]
         except Exception as error:
             raise self.located_back(error, step.place, d) from error
         self._reversed = True
-        add_up(again)
+        if again:
+            add_up(again)
         return filled(grads.take(as_one(self._into)), caches[-1]) if dx else None
 
     # ------------------------------------------------------------------ at the border

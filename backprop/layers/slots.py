@@ -111,5 +111,8 @@ class Gradients:
     def take(self, places: Places) -> Any:
         """What came back, all of it; None where nothing did. It is not kept any longer."""
         found = take(self.found, places)
-        put(self.found, places, (None,) * len(places) if type(places) is tuple else None)
-        return None if type(found) is tuple and all(d is None for d in found) else found
+        if type(places) is int:
+            self.found[places] = None
+            return found
+        put(self.found, places, (None,) * len(places))
+        return None if all(d is None for d in found) else found
