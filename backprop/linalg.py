@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
 from backprop.parallel import share
-from backprop.tuning import KEPT_VECTOR, SHARED_PRODUCTS, SHORT_ROW
+from backprop.tuning import (
+    CLIPPED_NUMBERS,
+    KEPT_VECTOR,
+    RECTIFIED_NUMBERS,
+    SHARED_PRODUCTS,
+    SHORT_ROW,
+)
 
 Array = np.ndarray
 
@@ -25,11 +32,19 @@ def rows_of(x: Array, numbers: int) -> int:
 
 def sum_rows(x: Array, out: Array | None = None) -> Array:
     """Σ over all axes but the last: (..., n) → (n,)."""
-    x = rows(x)  # a product with ones is twice as fast as sum(0)
-    if out is None:
-        return ones(x.shape[0], x.dtype).dot(x)
+    if x.ndim != 2:
+        x = rows(x)
+    if out is None or out.dtype is x.dtype:  # a product with ones is twice as fast as sum(0)
+        return ones(x.shape[0], x.dtype).dot(x, out)
     product(ones(x.shape[0], x.dtype), x, out)
     return out
+
+
+def and_sum(dz: Array, dbias: Array | None = None) -> Array:
+    """dz, once dbias = Σ_rows dz is set where there is a bias."""
+    if dbias is not None:
+        sum_rows(dz, out=dbias)
+    return dz
 
 
 def ones(n: int, dtype) -> Array:
@@ -71,7 +86,24 @@ def mean(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
 
 def sum_last(x: Array) -> Array:
     """Σ over the last axis, by a product with ones: (..., k) → (...)."""
-    return x[..., 0] if x.shape[-1] == 1 else x.dot(ones(x.shape[-1], x.dtype))
+    if x.shape[-1] == 1:
+        return x[..., 0]
+    if x.ndim > 2:  # of more axes NumPy makes a product for each row
+        *places, k = x.shape
+        return x.reshape(math.prod(places), k).dot(ones(k, x.dtype)).reshape(places)
+    return x.dot(ones(x.shape[-1], x.dtype))
+
+
+def positive(x: Array, out: Array | None = None) -> Array:
+    """max(x, 0), in the faster of two spellings for its size, and by all threads if it is long."""
+    if x.size < CLIPPED_NUMBERS:
+        return np.maximum(x, zeros(x.shape, x.dtype), out=out)
+    if x.size < 2 * RECTIFIED_NUMBERS:
+        return x.clip(0, np.inf, out=out)
+    y = np.empty_like(x) if out is None else out
+    least = rows_of(x, RECTIFIED_NUMBERS)
+    share(lambda part: x[part].clip(0, np.inf, out=y[part]), len(x), least, follow=True)
+    return y
 
 
 def max_last(x: Array) -> Array:
@@ -84,38 +116,37 @@ def max_last(x: Array) -> Array:
     return np.ascontiguousarray(rows(x).T).max(0).reshape(*x.shape[:-1], 1)
 
 
-def softmax(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
-    """exp(z) / Σ exp(z) along `axis`."""
+def softmax(z: Array, axis: int | tuple[int, ...] = -1, out: Array | None = None) -> Array:
+    """exp(z) / Σ exp(z) along `axis`; `out` may be z."""
     # the largest exponent is 0: nothing overflows
     if z.ndim == 2 and 0 < z.shape[1] <= SHORT_ROW and axis in (-1, 1):
         t = np.ascontiguousarray(z.T)
         t = t - np.maximum.reduce(t, axis=0)
         np.exp(t, out=t)
         t /= ones(t.shape[0], t.dtype).dot(t)
-        p = np.ascontiguousarray(t.T)
-    elif axis in (-1, z.ndim - 1):
-        p = np.exp(z - max_last(z))
-        p /= sum_last(p)[..., None]
-    else:
-        p = np.exp(z - z.max(axis, keepdims=True, initial=-np.inf))
-        p /= p.sum(axis, keepdims=True)
+        if out is None:
+            return np.ascontiguousarray(t.T)
+        out[...] = t.T
+        return out
+    last = axis in (-1, z.ndim - 1)
+    top = max_last(z) if last else z.max(axis, keepdims=True, initial=-np.inf)
+    p = np.subtract(z, top, out=out)
+    np.exp(p, out=p)
+    p /= sum_last(p)[..., None] if last else p.sum(axis, keepdims=True)
     return p
 
 
-def softmax_backward(
-    dy: Array, y: Array, axis: int | tuple[int, ...] = -1, total: Array | None = None
-) -> Array:
-    """y (dy - Σ y dy / total) along `axis`: dL/dz for y = total softmax(z).
+def softmax_backward(dy: Array, y: Array, axis: int | tuple[int, ...] = -1) -> Array:
+    """y (dy - Σ y dy) along `axis`: dL/dz for y = softmax(z).
 
-    The mean of dy is subtracted twice. Where one y is nearly all of the total, its dy is nearly all
-    of the mean, and the first subtraction leaves what was rounded in it, however large dy is beside
-    the result. The second takes that out, and all of dL/dz is as near as y and dy are.
+    The mean of dy is subtracted twice. Where one y is nearly 1, its dy is nearly all of the mean,
+    and the first subtraction leaves what was rounded in it, however large dy is beside the result.
+    The second takes that out, and all of dL/dz is as near as y and dy are.
     """
 
     def mean(d):
         last = axis in (-1, d.ndim - 1)
-        s = np.vecdot(y, d)[..., None] if last else (y * d).sum(axis, keepdims=True)
-        return s if total is None else s / total
+        return np.vecdot(y, d)[..., None] if last else (y * d).sum(axis, keepdims=True)
 
     d = dy - mean(dy)
     d -= mean(d)
@@ -181,36 +212,26 @@ def of_length_one_backward(dy: Array, cache: tuple) -> Array:
 
 def product_of_rows(x, dy: Array, out: Array) -> None:
     """out = xᵀ dy, summed over all rows: a kernel's gradient. `x` may be a SciPy sparse matrix."""
-    if isinstance(x, np.ndarray):
-        product(x.T if x.ndim == 2 else rows(x).T, dy if dy.ndim == 2 else rows(dy), out)
+    if type(x) is np.ndarray and x.dtype is dy.dtype is out.dtype:
+        if x.ndim != 2:
+            x, dy = rows(x), rows(dy)
+        multiply(x.T, dy, out)  # the others do the same, with more questions asked
+    elif isinstance(x, np.ndarray):
+        product(rows(x).T, rows(dy), out)
     else:
         out[...] = x.T @ dy
 
 
-def affine(x, kernel: Array, bias: Array | None = None) -> Array:
-    """z = x kernel + bias over the last axis: (..., n) → (..., units), fresh. A matrix x may be
-    sparse."""
+def affine(x, kernel: Array) -> Array:
+    """z = x kernel over the last axis: (..., n) → (..., units), fresh. A matrix x may be sparse."""
     if x.ndim == 2:
-        z = multiply(x, kernel)
-    else:
-        z = multiply(rows(x), kernel).reshape(*x.shape[:-1], kernel.shape[1])
-    if bias is not None:
-        z += bias
-    return z
+        return multiply(x, kernel)
+    return multiply(rows(x), kernel).reshape(*x.shape[:-1], kernel.shape[1])
 
 
 def gradients_of_affine(x, dz: Array, dkernel: Array, dbias: Array | None = None) -> None:
     """dkernel = xᵀ dz and dbias = Σ_rows dz, where there is a bias, for z = x kernel + bias."""
-    if dbias is None:
-        product_of_rows(x, dz, out=dkernel)
-    elif type(x) is np.ndarray and x.dtype is dz.dtype is dkernel.dtype:
-        if x.ndim != 2:
-            x, dz = rows(x), rows(dz)
-        multiply(x.T, dz, dkernel)  # what follows does the same, with more questions asked
-        ones(dz.shape[0], dz.dtype).dot(dz, dbias)
-    else:
-        product_of_rows(x, dz, out=dkernel)
-        sum_rows(dz, out=dbias)
+    product_of_rows(x, and_sum(dz, dbias), out=dkernel)
 
 
 def multiply(a: Array, b: Array, out: Array | None = None) -> Array:

@@ -12,17 +12,19 @@ parts are worth it that work for a millisecond, in calls of a tenth of one.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar, copy_context
 from functools import cache
 from itertools import pairwise
-from threading import Lock
+from threading import Lock, RLock, active_count
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+SCIPYS = "scipy.linalg.cython_blas"  # which brings a library of its own
 in_part = ContextVar("in_part", default=False)  # whether this thread works on a part already
 
 
@@ -90,35 +92,66 @@ def pays() -> bool:
     return not in_part.get() and blas().threads > 1
 
 
+FREE = nullcontext()
+
+
+def alone() -> AbstractContextManager:
+    """For a step that leaves the threads of products to BLAS: its turn, where others may compute
+    meanwhile."""
+    return FREE if active_count() == 1 else blas().turn()
+
+
 class Blas:
-    """The BLAS libraries of this process, which all of its threads share."""
+    """The BLAS libraries of this process, which all of its threads share: NumPy's, and SciPy's from
+    when that is loaded."""
 
     def __init__(self):
+        self._limits: Any = None
+        self._look()
+        self._lock = Lock()
+        self._turn = RLock()
+        self._holders = 0
+        self._before = 1  # how many threads there were when the first holder came
+
+    def _look(self) -> None:
         from threadpoolctl import ThreadpoolController  # here: few need it, and it takes a while
 
+        self._knows_scipy = SCIPYS in sys.modules
         self._libraries = ThreadpoolController().select(user_api="blas")
-        self._lock = Lock()
-        self._holders = 0
-        self._limits: Any = None
+        self._shares_out = self.threads > 1
 
     @property
     def threads(self) -> int:
         """As many as BLAS may use while nobody holds it: `OPENBLAS_NUM_THREADS` and
         `threadpoolctl.threadpool_limits` set it, and `share` takes no more than that."""
-        limits = self._limits
-        if limits is not None:
-            return limits.get_original_num_threads()["blas"] or 1
+        if self._limits is not None:
+            return self._before
         return min((library.num_threads for library in self._libraries.lib_controllers), default=1)
 
     @property
     def is_held(self) -> bool:
         return self._limits is not None
 
+    def turn(self) -> AbstractContextManager:
+        """The turn of a thread to multiply, where a product takes several threads. How many these
+        are decides the last digit, and to hold BLAS means it for the whole process: who computes at
+        the same time would change what another finds."""
+        return self._turn if self._shares_out else FREE
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """One thread for each product, until the last of all holders lets go."""
+        with self.turn(), self._hold():
+            yield
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
         with self._lock:
             if not self._holders:
+                if SCIPYS in sys.modules and not self._knows_scipy:
+                    self._look()
+                self._let_go()
+                self._before = self.threads
                 self._limits = self._libraries.limit(limits=1)
             self._holders += 1
         try:
@@ -127,8 +160,17 @@ class Blas:
             with self._lock:
                 self._holders -= 1
                 if not self._holders:
+                    self._let_go()
                     self._limits.restore_original_limits()
                     self._limits = None
+                    self._let_go()
+
+    def _let_go(self) -> None:
+        """Let any thread set the limit: from threadpoolctl 3.8 on only the first that did may do it
+        again, and what others set is passed over."""
+        for library in self._libraries.lib_controllers:
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
 
 
 @cache

@@ -41,6 +41,8 @@ NARROW_CHANNELS = 4
 CONVOLVED_PRODUCTS = 1 << 23
 # numbers of z at a time, where channels do not meet: 256 KB of float32
 DEPTHWISE_BLOCK = 1 << 16
+# products in compiled loops of such a convolution that are worth a thread
+DEPTHWISE_PRODUCTS = 1 << 20
 # numbers in a row of z to which the bias is added: NumPy is slow where rows are short
 BIAS_ROW = 1 << 14
 # times fewer products pay for Winograd's transforms
@@ -66,6 +68,12 @@ NORMALIZATION_BLOCK = 1 << 19
 NORMALIZATION_ROW = 1 << 13
 # pixels that are interpolated at a time (no script)
 INTERPOLATED_PIXELS = 1 << 16
+# rows of y at a time, which have most of their neighbours in common (no script)
+INTERPOLATED_ROWS = 16
+# numbers of a row of y at a time, where pixels have few channels (new_face.py, Resizing)
+INTERPOLATED_COLUMNS = 24
+# numbers beside each other in x, from which each row of an image gets a product (no script)
+CHANNELS_SIDE_BY_SIDE = 16
 
 # --------------------------------------------------------- recurrent layers (recurrent.py for all)
 
@@ -73,10 +81,14 @@ INTERPOLATED_PIXELS = 1 << 16
 STRETCH = 20
 # of them make a piece of their own, as the loop waits for the first piece
 FIRST_STRETCH = 5
+# numbers of z in a piece at least, with as many steps (predict.py, one row of lstm and gru)
+STRETCH_NUMBERS = 1 << 16
 # numbers in dz of the steps that look back together
 LOOK_BACK = 1 << 18
 # numbers in z from which on a second thread pays
 LARGE_LOOP = 1 << 17
+# rows in a part of a batch that a compiled loop takes to a thread of its own
+LEAST_PART = 16
 # products of a step that is run without copies of its factors
 UNCOPIED = 1_000_000
 
@@ -90,9 +102,11 @@ UPDATE_BLOCK = 1 << 16
 
 # ---------------------------------------------------------------------------------- whole models
 
-# numbers in the largest array of a prediction: they still lie in a cache (no script)
+# numbers in the largest array of a prediction: they still lie in a cache (predict.py)
 PREDICTION_NUMBERS = 1 << 20
-# rows of a prediction, at least and at most (no script)
+# numbers in it where every row is a vector (predict.py, mlp-mnist)
+PREDICTION_VECTORS = 1 << 22
+# rows of a prediction, at least and at most (predict.py)
 PREDICTION_ROWS = 32, 4096
 # numbers of sparse rows that are made dense at a time, where statistics are taken (no script)
 DENSE_NUMBERS = 1 << 20

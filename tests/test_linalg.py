@@ -60,13 +60,10 @@ def test_the_sigmoid_has_its_limits():
 
 def test_the_way_back_through_a_softmax_is_that_of_its_definition():
     y, dy = linalg.softmax(drawn(0, (3, 4, 5), np.float64)), drawn(1, (3, 4, 5), np.float64)
-    total = 3 + drawn(2, (3, 4, 1), np.float64) ** 2
 
     dz = linalg.softmax_backward(dy, y)
-    scaled = linalg.softmax_backward(dy, y * total, total=total)
 
     np.testing.assert_allclose(dz, y * (dy - (y * dy).sum(-1, keepdims=True)), atol=1e-15)
-    np.testing.assert_allclose(scaled, total * dz, atol=1e-14)
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (1, 4), (3, 1), (4,), (1,), ()])

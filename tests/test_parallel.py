@@ -145,3 +145,17 @@ def test_nothing_is_looked_up_before_it_is_needed(monkeypatch):
     monkeypatch.setattr(parallel, "blas", lambda: pytest.fail("asked for BLAS"))
 
     assert share(lambda part: part, 5, 3) == [slice(0, 5)]
+
+
+def test_blas_is_held_in_any_thread_whichever_held_it_first():
+    def held():
+        with parallel.blas().held():
+            return [library.num_threads for library in parallel.blas()._libraries.lib_controllers]
+
+    before, found = parallel.blas().threads, [held()]
+    thread = threading.Thread(target=lambda: found.append(held()))
+    thread.start()
+    thread.join()
+
+    assert set(found[0]) == set(found[1]) == {1}
+    assert parallel.blas().threads == before

@@ -1,4 +1,4 @@
-"""The command line: train, predict, check, summary, each in a file of its own.
+"""The command line: train, predict, check, summary, warmup, each in a file of its own.
 
 A wrong option, file or table is one line on stderr and exit status 2, never a traceback.
 """
@@ -10,10 +10,16 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from backprop.cli import check, predict, summary, train
+from backprop.cli import check, predict, summary, train, warmup
 from backprop.cli.usage import Parser, UsageError, add_command
 
-COMMANDS = {"train": train, "predict": predict, "check": check, "summary": summary}
+COMMANDS = {
+    "train": train,
+    "predict": predict,
+    "check": check,
+    "summary": summary,
+    "warmup": warmup,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

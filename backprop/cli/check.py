@@ -12,7 +12,7 @@ import numpy as np
 
 from backprop import saving
 from backprop.cli.layers import literal
-from backprop.cli.usage import UsageError
+from backprop.cli.usage import UsageError, show_progress
 from backprop.nest import as_one, each_shape, several
 from backprop.spelling import nearest
 
@@ -117,17 +117,6 @@ def check_all(options: argparse.Namespace) -> int:
         f"{forwards:,} forward passes, {monotonic() - started:.1f} s"
     )
     return next((STATUS[v] for v in ("fail", "inconclusive") if v in verdicts), 0)
-
-
-def show_progress(done: int | None, total: int, name: str) -> None:
-    """A bar on a terminal, nothing elsewhere; None takes it away."""
-    if not sys.stderr.isatty():
-        return
-    if done is None:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-        return
-    bar = ("=" * (24 * done // total)).ljust(24, ".")
-    print(f"\r\x1b[K{bar} {done}/{total} {name[:48]}", end="", file=sys.stderr, flush=True)
 
 
 def sample(subject: Any, shape: tuple, seed: int) -> Any:

@@ -198,7 +198,9 @@ def read_arrays(path: str) -> dict[str, Array]:
     except OSError:
         raise
     except ValueError as error:
-        raise UsageError(f"{path} cannot be read as arrays of numbers: {error}") from error
+        # NumPy says how to read it nevertheless, and run what is in it
+        why = "it holds objects of Python" if "pickle" in str(error) else error
+        raise UsageError(f"{path} cannot be read as arrays of numbers: {why}") from error
     except Exception as error:  # zipfile's and zlib's many, and a lone .npy array
         raise UsageError(f"{path} is no .npz file: {error}") from error
     for name, array in arrays.items():

@@ -1,8 +1,9 @@
-"""What all commands share: their parser, and errors that a user can mend."""
+"""What all commands share: their parser, errors that a user can mend, a bar."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def add_command(
     )
     made.set_defaults(run=run, parser=made)
     return made
+
+
+def show_progress(done: int | None, total: int, name: str) -> None:
+    """A bar on a terminal, nothing elsewhere; None takes it away."""
+    if not sys.stderr.isatty():
+        return
+    if done is None:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        return
+    bar = ("=" * (24 * done // total)).ljust(24, ".")
+    print(f"\r\x1b[K{bar} {done}/{total} {name[:48]}", end="", file=sys.stderr, flush=True)
 
 
 def exists(path: str) -> None:

@@ -1,0 +1,1 @@
+"""The loops behind the kernels, as Numba compiles them. Nothing here is imported without Numba."""
