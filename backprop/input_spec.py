@@ -112,3 +112,13 @@ def fits(shape: Shape, declared: Shape) -> bool:
 
 def show_shape(shape: Iterable) -> str:
     return str(tuple(shape)).replace("None", "any")
+
+
+def with_last_axis(x: Any, declared: Shape) -> Any:
+    """An array with a last axis of length 1 that it lacks for a shape, or without one that it has
+    too many; where that does not make it fit, as it is."""
+    if x.ndim == len(declared) - 1 > 0 and declared[-1] == 1 and fits(x.shape, declared[:-1]):
+        return x[..., None]
+    if x.ndim == len(declared) + 1 and x.shape[-1] == 1 and fits(x.shape[:-1], declared):
+        return x[..., 0]
+    return x

@@ -9,7 +9,10 @@ from backprop.layers import (
     activations,
     arithmetic,
     attention,
+    audio,
+    columns,
     convolution,
+    images,
     merging,
     normalization,
     pooling,
@@ -20,21 +23,18 @@ from backprop.layers import (
 from backprop.layers.activations import *
 from backprop.layers.arithmetic import *
 from backprop.layers.attention import *
-from backprop.layers.augmentation import (
-    RandomBrightness,
-    RandomContrast,
-    RandomFlip,
-    RandomRotation,
-    RandomTranslation,
-    RandomZoom,
-)
+from backprop.layers.audio import *
 from backprop.layers.branches import Parallel, Residual
 from backprop.layers.chain import Chain
+from backprop.layers.columns import *
 from backprop.layers.convolution import *
 from backprop.layers.dense import Dense
-from backprop.layers.embedding import Embedding, Masking
+from backprop.layers.einsum import EinsumDense
+from backprop.layers.embedding import Embedding, Masking, ReversibleEmbedding, Unembedding
 from backprop.layers.graph import Graph
+from backprop.layers.images import *
 from backprop.layers.inputs import Input, InputLayer
+from backprop.layers.lambda_ import Lambda
 from backprop.layers.merging import *
 from backprop.layers.noise import (
     ActivityRegularization,
@@ -47,6 +47,7 @@ from backprop.layers.noise import (
     SpatialDropout3D,
 )
 from backprop.layers.normalization import *
+from backprop.layers.pipeline import Pipeline
 from backprop.layers.pooling import *
 from backprop.layers.preprocessing import Normalization, Rescaling
 from backprop.layers.recurrent import *
@@ -54,6 +55,7 @@ from backprop.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from backprop.layers.resizing import *
 from backprop.layers.text import *
 from backprop.layers.transformer import TransformerBlock, TransformerDecoder
+from backprop.layers.wrapper import Wrapper
 from backprop.registry import classes_in
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "Chain",
     "Dense",
     "Dropout",
+    "EinsumDense",
     "Embedding",
     "Flatten",
     "GaussianDropout",
@@ -70,33 +73,35 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "Lambda",
     "Layer",
     "Masking",
     "Normalization",
     "Parallel",
     "Permute",
-    "RandomBrightness",
-    "RandomContrast",
-    "RandomFlip",
-    "RandomRotation",
-    "RandomTranslation",
-    "RandomZoom",
+    "Pipeline",
     "RepeatVector",
     "Rescaling",
     "Reshape",
     "Residual",
+    "ReversibleEmbedding",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "TransformerBlock",
     "TransformerDecoder",
+    "Unembedding",
+    "Wrapper",
     "deserialize",
     "serialize",
 ]
 __all__ += activations.__all__
 __all__ += arithmetic.__all__
 __all__ += attention.__all__
+__all__ += audio.__all__
+__all__ += columns.__all__
 __all__ += convolution.__all__
+__all__ += images.__all__
 __all__ += merging.__all__
 __all__ += normalization.__all__
 __all__ += pooling.__all__
@@ -112,8 +117,8 @@ __all__.remove("layer_of")
 __all__.remove("registry")
 
 registry = Registry("layers", *classes_in(globals(), Layer), base=Layer)
-# they are no layers, and stand before a model
-registry.names |= {name: getattr(text, name) for name in text.__all__}
+for name in ("Lambda", "Wrapper"):  # no file holds a function, and a base class is no layer
+    del registry.classes[name]
 
 serialize, deserialize = registry.functions("layer")
 

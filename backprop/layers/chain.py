@@ -50,14 +50,15 @@ class Chain(Row):
     def build(self, input_shape):
         steps: list[Layer] = []
         places, shapes = [], []
-        shape = tuple(input_shape)
+        ends = [tuple(input_shape)]
         for i, layer in enumerate(self.layers):
-            given, shape = shape, self.build_part(layer, i, shape)
+            ends.append(self.build_part(layer, i, ends[-1]))
+        for i, (layer, casts) in enumerate(zip(self.layers, self.casts(), strict=True)):
             penalty = layer.activity_regularizer
-            found = [layer] if penalty is None else [layer, ActivityPenalty(penalty)]
-            steps += found
-            places += [i] * len(found)
-            shapes += [given] if penalty is None else [given, shape]
+            after = [] if penalty is None else [ActivityPenalty(penalty)]
+            steps += [*casts, layer, *after]
+            places += [i] * (len(steps) - len(places))
+            shapes += [ends[i]] * (len(casts) + 1) + [ends[i + 1]] * len(after)
         self._steps, self._places, self._again = steps, places, repeated(steps)
         self._shapes, self._tried, self._reversed = shapes, frozenset(), False
         self._first = next(
@@ -72,10 +73,13 @@ class Chain(Row):
         i = 0
         tried = ctx.training in self._tried
         try:
-            if tried and ctx.backward and ctx.mask is None and not self.makes_masks:
-                for step in self._steps:
-                    x, cache = step.forward(x, ctx)
-                    caches.append(cache)
+            if tried and ctx.mask is None and not self.makes_masks:
+                for i, step in enumerate(self._steps):  # noqa: B007 - the handler says where
+                    if ctx.backward:
+                        x, cache = step.forward(x, ctx)
+                        caches.append(cache)
+                    else:  # nothing outlives its layer
+                        x = step.forward(x, ctx)[0]
                 return x, caches, None
             x = cleaned(x, ctx.mask)  # and wherever a mask comes up
             for i, step in enumerate(self._steps):  # noqa: B007 - the handler says where

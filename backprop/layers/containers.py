@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from backprop import regularizers
 from backprop.arguments import defaults_of
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Context, Layer, Shape
-from backprop.layers.inputs import InputLayer
+from backprop.layer_arrays import own
+from backprop.layers.inputs import AsFloat, InputLayer
 from backprop.promises import declared_shape
 from backprop.symbols import Symbol
 
@@ -45,8 +47,9 @@ class Container(Layer):
             part.build(shape)
             part.take_seeds()
             parts = self.parts()[1]
-            self.changes_mask = any(each.changes_mask for each in parts)
-            self.makes_masks = any(each.changes_mask and each.makes_masks for each in parts)
+            if index == len(parts) - 1:  # now that all are built
+                self.changes_mask = any(each.changes_mask for each in parts)
+                self.makes_masks = any(each.changes_mask and each.makes_masks for each in parts)
             if self.dtype is not None and part.dtype not in (None, self.dtype):
                 raise ValueError(
                     f"its dtype is {part.dtype} inside {type(self).__name__} of {self.dtype}: "
@@ -98,6 +101,16 @@ class Listed(Container):
     def layers(self, layers: Any) -> None:
         raise AttributeError(f"the layers of {self.name} {self.fixed_list}")
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "activity_regularizer" and name not in defaults_of(type(self)):
+            if self._drawn or self.__dict__.get("trainer") is not None:
+                raise AttributeError(
+                    f"{self.name} has been called or compiled, and a penalty on its output would "
+                    "not count any more: give activity_regularizer= to its last layer"
+                )
+            value = regularizers.get(value)  # that of a part of another container
+        super().__setattr__(name, value)
+
     def parts(self):
         return "layer", self.layers
 
@@ -127,11 +140,13 @@ class Row(Listed):
             raise TypeError(
                 f"{type(self).__name__} expects a list of layers, got {type(layers).__name__}"
             )
+        names = Names()
         for layer in layers or ():
-            self.append(layer)
+            self.append(layer, names)
 
-    def append(self, layer: Any) -> None:
-        """Put a layer at the end. A chain that was built is built again; its layers keep values."""
+    def append(self, layer: Any, names: Names | None = None) -> None:
+        """Put a layer at the end. A chain that was built is built again; its layers keep values.
+        Who puts many has the names of those that are there in `names`."""
         if isinstance(layer, Symbol) and isinstance(layer.layer, InputLayer):
             layer = layer.layer
         if not isinstance(layer, Layer):
@@ -146,11 +161,14 @@ class Row(Listed):
                 )
             self.declared_shape = layer.declared_shape
         else:
-            taken = {other.name for other in self.layers if other is not layer}
-            claim_name(type(self).__name__, layer, taken)
+            names = Names(self.layers) if names is None else names
+            names.claim(type(self).__name__, layer)
+            if not self.layers:
+                layer.take_strings([entry.string_input for entry in self._entries])
             if not self.layers and self.declared_shape is None:
                 self.declared_shape = layer.declared_shape
             self.__dict__["layers"].append(layer)
+            own(self, [layer])
             if not self.trainable:
                 layer.trainable = False
         self._entries.append(layer)
@@ -162,7 +180,30 @@ class Row(Listed):
     def integer_input(self) -> bool:
         # integers that an Input declares are kept for a later layer that takes them, not for Dense
         declared = any(entry.integer_input for entry in self._entries[:1])
-        return any(layer.integer_input for layer in (self.layers if declared else self.layers[:1]))
+        layers = self.__dict__["layers"]
+        return any(layer.integer_input for layer in (layers if declared else layers[:1]))
+
+    @property
+    def string_input(self) -> bool:
+        return any(layer.string_input for layer in self.__dict__["layers"][:1])
+
+    @property
+    def output_kind(self) -> str:
+        return self.layers[-1].output_kind if self.layers else "f"
+
+    def casts(self) -> list[list[Layer]]:
+        """For each layer, what makes floating point numbers of integers that come to it, where it
+        computes with them. Integers go on through layers without weights to one that takes them."""
+        taken: list[bool] = []
+        for layer in reversed(self.layers):
+            passed = bool(taken) and taken[-1] and not layer.arrays()
+            taken.append(bool(layer.integer_input) or passed)
+        whole, found = self.integer_input, []
+        for layer, takes in zip(self.layers, reversed(taken), strict=True):
+            found.append([AsFloat(dtype=layer.dtype)] if whole and not takes else [])
+            passes = whole and takes and not layer.integer_input
+            whole = layer.output_kind == "i" or passes
+        return found
 
     @property
     def sparse_input(self) -> bool:
@@ -196,7 +237,10 @@ class Row(Listed):
         return shapes
 
     def trace(self, x, ctx):
+        casts = self.casts()
         for i, layer in enumerate(copy.deepcopy(self.layers)):
+            for cast in casts[i]:
+                x = cast.forward(x)[0]
             x, _, mask = layer.propagate(x, ctx)
             ctx = ctx.with_mask(mask)
             yield i, layer, x
@@ -213,17 +257,34 @@ def described(x: Any) -> str:
     return f"{show_shape(np.shape(x)[1:])} {getattr(x, 'dtype', type(x).__name__)}"
 
 
-def claim_name(who: str, layer: Layer, taken: set[str]) -> None:
-    """Give a layer another name than those that are taken; one that was chosen is an error."""
-    if layer.name not in taken:
-        return
-    if layer._name is not None and "name" in layer._arguments:
-        raise ValueError(f"{who} already has a layer named {layer.name!r}; names are unique")
-    layer._name = None
-    name, k = layer.name, 1
-    while f"{name}_{k}" in taken:
-        k += 1
-    layer._name = f"{name}_{k}"
+class Names:
+    """The names of layers that stand beside each other: no two have the same.
+
+    Parameters
+    ----------
+    layers : iterable of Layer, optional
+        Those that have theirs.
+    """
+
+    def __init__(self, layers: Iterable[Layer] = ()):
+        self.taken = {layer.name: layer for layer in layers}
+        self.counted: dict[str, int] = {}  # the last number behind each name
+
+    def claim(self, who: str, layer: Layer) -> None:
+        """Give a layer another name than those that are taken; one that was chosen is an error."""
+        if self.taken.get(layer.name, layer) is not layer:
+            if layer._name is not None and "name" in layer._arguments:
+                raise ValueError(
+                    f"{who} already has a layer named {layer.name!r}; names are unique"
+                )
+            layer._name = None
+            name = layer.name
+            k = self.counted.get(name, 0) + 1
+            while f"{name}_{k}" in self.taken:
+                k += 1
+            self.counted[name] = k
+            layer._name = f"{name}_{k}"
+        self.taken[layer.name] = layer
 
 
 def take_in(container: Any, layers: Iterable[Layer]) -> None:

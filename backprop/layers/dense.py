@@ -6,7 +6,7 @@ from backprop.checks import Positive
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.kernels import KernelAndBias
-from backprop.linalg import affine, gradients_of_affine
+from backprop.linalg import affine, product_of_rows, sum_rows
 from backprop.promises import short_for
 
 
@@ -74,25 +74,25 @@ class Dense(KernelAndBias):
         return self.activation.obeys_mask(x, mask)
 
     def forward(self, x, ctx=INFERENCE):
-        z = affine(x, self.kernel, self.bias)
-        y, a = self.activation.finish(z, ctx)
+        y, a = self.activation.finish(affine(x, self.kernel), ctx, self.bias)
         return y, (x, a)
 
     def backward(self, dy, cache):
         x, a = cache
-        return self.backward_of_product(self.activation.backward(dy, a), x)
+        return self.backward_linear(self.activation.backward_finish(dy, a, self.dbias), x)
 
     def backward_params(self, dy, cache):
         x, a = cache
-        self._set_gradients(x, self.activation.backward(dy, a))
+        self._set_gradients(x, self.activation.backward_finish(dy, a, self.dbias))
 
-    def backward_of_product(self, dz, x):
-        """dL/dz → dL/dx, where z = x · kernel + bias."""
+    def backward_linear(self, dz, x):
+        """dL/dz → dL/dx, where z = x · kernel; sets dkernel."""
         self._set_gradients(x, dz)
         return affine(dz, self.kernel.T)
 
     def _set_gradients(self, x, dz) -> None:
-        gradients_of_affine(x, dz, self.dkernel, self.dbias)
+        """The kernel's; that of the bias comes with dz."""
+        product_of_rows(x, dz, out=self.dkernel)
 
     @property
     @short_for("forward", "backward", "backward_params")
@@ -100,7 +100,9 @@ class Dense(KernelAndBias):
         return self.activation.ends_in_softmax
 
     def backward_logits(self, dz, cache, *, dx=True):
-        return self.backward_of_product(dz, cache[0]) if dx else self._set_gradients(cache[0], dz)
+        if self.dbias is not None:
+            sum_rows(dz, self.dbias)
+        return self.backward_linear(dz, cache[0]) if dx else self._set_gradients(cache[0], dz)
 
     def advice(self, shape) -> str:
         return "; add Flatten() before it" if len(shape) > 2 else ""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import integer
-from backprop.layer import INFERENCE, Layer
-from backprop.linalg import rows
+from backprop.arguments import Convert
+from backprop.checks import integer, number
+from backprop.defaults import float_dtype
+from backprop.kernels.embedding import sum_at
+from backprop.layer import INFERENCE, InputSpec, Layer
+from backprop.linalg import affine, rows
 from backprop.masks import both
 
 
@@ -104,7 +107,7 @@ class Embedding(Layer):
     def backward_params(self, dy, cache):
         if dy.size and dy.ndim > 2 and dy.strides[-2] == 0:  # the same for all steps: a mean's
             dy = dy[..., 0, :]
-        sum_at(cache[0].ravel(), rows(dy), out=self.dembeddings)
+        sum_at(cache[0].ravel(), rows(dy), self.dembeddings)
 
     def backward(self, dy, cache):
         self.backward_params(dy, cache)
@@ -143,26 +146,191 @@ class Embedding(Layer):
         return given
 
 
-def sum_at(ids, dy, out) -> None:
-    """out[k] = Σ dy[t] over the places t where ids[t] = k, for out: (V, D), ids: (T,), dy: (T, D);
-    dy[t] may also count for several ids, which stand side by side.
+class ReversibleEmbedding(Embedding):
+    """y = embeddings[x], and z = h · embeddingsᵀ where it is called in reverse.
 
-    It is the product S dy. What SciPy runs for it adds to an array that it is given, and so needs
-    neither a second array as large as the table nor a pass to copy it: benchmarks/embedding.py.
+        x: (...) of integers    embeddings: (input_dim, output_dim)    y: (..., output_dim)
+
+    One table says both what a word is like and how much a state h is like each word. It is called
+    as in Keras: ``layer(x)`` looks up, ``layer(h, reverse=True)`` scores; the second is a layer
+    `Unembedding`, which has the formula of the way back. Where a network has both, the table's
+    gradient is the sum of theirs.
+
+    Parameters
+    ----------
+    input_dim, output_dim : int
+        As in `Embedding`.
+    tie_weights : bool, default True
+        Whether both ways share the table. Else there are `reverse_embeddings`, (output_dim,
+        input_dim), for the way back, with the same initializer.
+    embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero, weights
+        As in `Embedding`.
+    reverse_dtype : str, optional
+        What z is computed in, before it is cast to the layer's dtype. Default: that dtype.
+    logit_soft_cap : float, optional
+        Bounds z by c tanh(z / c), with c this number.
+    **kwargs : `activity_regularizer`, `trainable`, `dtype`, `name` of every `Layer`
+
+    References
+    ----------
+    Press and Wolf: Using the output embedding to improve language models, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import ReversibleEmbedding
+    >>> layer = ReversibleEmbedding(3, 2, weights=[[0, 0], [1, 2], [3, 4]])
+    >>> h = layer(np.array([[2, 1]]))
+    >>> h
+    array([[[3., 4.],
+            [1., 2.]]], dtype=float32)
+    >>> layer(h, reverse=True)
+    array([[[ 0., 11., 25.],
+            [ 0.,  5., 11.]]], dtype=float32)
     """
-    from scipy.sparse import csc_array  # here, because it takes longer to import than NumPy
 
-    try:
-        from scipy.sparse._sparsetools import csc_matvecs  # not public, so it may be gone one day
-    except ImportError:
-        csc_matvecs = None
-    t = len(dy)
-    ones, ends = np.ones(len(ids), dy.dtype), np.arange(t + 1) * (len(ids) // max(t, 1))
-    if csc_matvecs is None or dy.dtype != out.dtype or not out.flags.c_contiguous:
-        out[...] = csc_array((ones, ids, ends), shape=(len(out), t)) @ dy
-        return
-    out.fill(0)
-    csc_matvecs(len(out), t, out.shape[1], ends, ids, ones, dy.ravel(), out.reshape(-1))
+    reverse_embeddings = dreverse_embeddings = None
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer=None,
+        embeddings_constraint=None,
+        mask_zero: bool = False,
+        reverse_dtype=None,
+        logit_soft_cap: float | None = None,
+        **kwargs,
+    ):
+        super().__init__(
+            input_dim,
+            output_dim,
+            embeddings_initializer,
+            embeddings_regularizer,
+            embeddings_constraint,
+            mask_zero,
+            **kwargs,
+        )
+        who = "ReversibleEmbedding"
+        self.tie_weights = bool(tie_weights)
+        self.reverse_dtype = None if reverse_dtype is None else float_dtype(reverse_dtype).name
+        self.logit_soft_cap = (
+            None
+            if logit_soft_cap is None
+            else number(logit_soft_cap, who, "logit_soft_cap", least=0, above=True)
+        )
+
+    def __call__(self, inputs, reverse=False, **named):
+        return (self.in_reverse if reverse else super().__call__)(inputs, **named)
+
+    @property
+    def in_reverse(self) -> Unembedding:
+        """The layer that a call with ``reverse=True`` calls: the same one every time."""
+        if "_in_reverse" not in self.__dict__:
+            self.__dict__["_in_reverse"] = Unembedding(self)
+        return self.__dict__["_in_reverse"]
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.reverse_embeddings, self.dreverse_embeddings = self.param(
+                "reverse_embeddings",
+                (self.output_dim, self.input_dim),
+                self.embeddings_initializer,
+            )
+
+    def backward_params(self, dy, cache):
+        super().backward_params(dy, cache)
+        if self.dreverse_embeddings is not None:  # a look-up does not meet them
+            self.dreverse_embeddings = np.zeros_like(self.dreverse_embeddings)
+
+
+class Unembedding(Layer):
+    """y = z = x · embeddingsᵀ, or c tanh(z / c) where there is a soft cap c.
+
+        x: (..., output_dim)    embeddings: (input_dim, output_dim)    y, z: (..., input_dim)
+
+    The way back through a `ReversibleEmbedding`, whose table it shares. With dz = dy, or, as tanh'
+    is 1 - tanh², dz = dy (1 - (y / c)²), and the leading axes as rows,
+
+        dx = dz embeddings        dembeddings = dzᵀ x
+
+    Without tied weights it is ``reverse_embeddings``, (output_dim, input_dim), that it multiplies
+    by, and dreverse_embeddings = xᵀ dz.
+
+    Parameters
+    ----------
+    layer : ReversibleEmbedding
+    **kwargs : `activity_regularizer`, `trainable`, `dtype`, `name` of every `Layer`
+
+    Raises
+    ------
+    TypeError
+        Where `layer` is another one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import ReversibleEmbedding, Unembedding
+    >>> table = ReversibleEmbedding(3, 2, weights=[[0, 0], [1, 2], [3, 4]], logit_soft_cap=5.0)
+    >>> Unembedding(table)(np.array([[1.0, 0.0]])).round(2)
+    array([[0.  , 0.99, 2.69]], dtype=float32)
+    """
+
+    layer: Any
+    time_local = True
+
+    def __post_init__(self):
+        if not isinstance(self.layer, ReversibleEmbedding):
+            raise TypeError(f"Unembedding expects a ReversibleEmbedding, got {self.layer!r}")
+        self.input_spec = InputSpec(min_ndim=2, axes={-1: self.layer.output_dim})
+
+    def build(self, input_shape):
+        self.layer.build((None,))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.layer.input_dim)
+
+    def forward(self, x, ctx=INFERENCE):
+        t = self.layer
+        kernel, cap = self._kernel(), t.logit_soft_cap
+        if t.reverse_dtype is None:
+            y = affine(x, kernel)
+        else:
+            y = affine(x.astype(t.reverse_dtype), kernel.astype(t.reverse_dtype))
+        if cap is not None:
+            y = np.tanh(y / cap) * cap
+        return y.astype(x.dtype, copy=False), (x, y if cap is not None else None)
+
+    def backward(self, dy, cache):
+        return affine(self._set_gradients(dy, cache), self._kernel().T)
+
+    def backward_params(self, dy, cache):
+        self._set_gradients(dy, cache)
+
+    def _kernel(self):
+        t = self.layer
+        return t.embeddings.T if t.tie_weights else t.reverse_embeddings
+
+    def _set_gradients(self, dy, cache):
+        """dz; sets the gradients of both tables."""
+        (x, y), t = cache, self.layer
+        dz = dy if y is None else dy * (1 - (y / t.logit_soft_cap) ** 2).astype(dy.dtype)
+        if t.tie_weights:
+            t.dembeddings = rows(dz).T @ rows(x)
+        else:
+            t.dembeddings = np.zeros_like(t.dembeddings)
+            t.dreverse_embeddings = rows(x).T @ rows(dz)
+        return dz
+
+
+def any_number(value: Any, who: str, name: str) -> Any:
+    """Infinities too."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise ValueError(f"{who} expects {name} to be a number, got {value!r}")
+    return value
 
 
 class Masking(Layer):
@@ -194,7 +362,7 @@ class Masking(Layer):
     array([[ True, False]])
     """
 
-    mask_value: float = 0.0
+    mask_value: Annotated[float, Convert(any_number)] = 0.0
 
     changeable = ("mask_value",)
 

@@ -102,7 +102,10 @@ class Graph(Listed):
         self.__dict__["layers"] = wiring.layers
         self._wiring = wiring
         self._into = tuple(leaves(wiring.inputs))
-        self._steps, self._size, self._out, self.integer_input = steps_of(wiring)
+        self._steps, self._size, self._out, integers = steps_of(wiring)
+        self.integer_input = as_one([place in integers for place in self._into])
+        self.string_input = as_one([self._takes_strings(place) for place in self._into])
+        self.output_kind = as_one(["i" if place in integers else "f" for place in self._out])
         self._ends_at = as_one(self._out)
         own = {id(layer) for layer in wiring.layers}
         self.helpers = [step.layer for step in self._steps if id(step.layer) not in own]
@@ -250,6 +253,10 @@ class Graph(Listed):
         return place not in self._out and all(
             step.reads == place and step.layer.sparse_input for step in readers
         )
+
+    def _takes_strings(self, place: int) -> bool:
+        readers = [step.layer for step in self._steps if place in as_tuple(step.reads)]
+        return bool(readers) and all(reader.string_input for reader in readers)
 
     @property
     def doors(self) -> list[Any]:

@@ -10,13 +10,24 @@ from backprop.layer import INFERENCE, Layer, Shape
 from backprop.symbols import Call, Symbol
 
 
+def dtype_of(given) -> np.dtype:
+    """The dtype of an input, which "string" is as well."""
+    try:
+        return np.dtype("U" if given == "string" else floatx() if given is None else given)
+    except TypeError:
+        raise ValueError(
+            f"Input expects dtype to be 'float32', 'int32', 'string' or the like, got {given!r}"
+        ) from None
+
+
 class InputLayer(Layer):
     """y = x: says what a model's input looks like, and computes nothing.
 
     Made by `Input`. A `Sequential` reads the shape from it and does not count it among its layers.
     """
 
-    fixed = ("shape", "batch_size", "dtype", "batch_shape", "input_shape")
+    fixed = ("shape", "batch_size", "dtype", "batch_shape", "input_shape", "input_tensor")
+    unsaved = ("input_tensor",)  # what it says is kept in the place of the arguments
 
     def __init__(
         self,
@@ -27,11 +38,23 @@ class InputLayer(Layer):
         name=None,
         *,
         input_shape=None,
+        input_tensor=None,
     ):
         super().__init__(name=name)
         shape = input_shape if shape is None else shape  # Keras 2's name of it
+        if input_tensor is not None:
+            check_tensor(input_tensor, shape, batch_size, dtype, batch_shape)
+            shape, batch_shape, dtype = None, input_tensor.shape, input_tensor.dtype.name
+            self._arguments |= {"batch_shape": batch_shape, "dtype": dtype}
+            self._arguments.pop("input_tensor")
         if batch_shape is not None:
-            batch_size, *shape = batch_shape
+            batch_size, *behind = batch_shape
+            if shape is not None and list(shape) != behind:
+                raise ValueError(
+                    f"Input expects shape or batch_shape, got shape={shape!r} and "
+                    f"batch_shape={batch_shape!r}"
+                )
+            shape = behind
         if shape is None:
             raise ValueError("Input expects a shape, such as Input(shape=(784,))")
         shape = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
@@ -40,9 +63,11 @@ class InputLayer(Layer):
                 integer(n, "Input", "every axis of its shape", 0)
         self.batch_shape = (batch_size, *shape)
         self.declared_shape = self.batch_shape
-        known = np.dtype(floatx() if dtype is None else dtype)
+        known = dtype_of(dtype)
         self.__dict__["dtype"] = known
-        self.integer_input = known.kind in "iub"
+        self.integer_input = known.kind in "iubU"
+        self.string_input = known.kind == "U"
+        self.build_shape, self.built = self.batch_shape, True
 
     @property
     def shape(self) -> Shape:
@@ -68,6 +93,24 @@ class InputLayer(Layer):
 
     def backward(self, dy, cache):
         return dy
+
+
+def check_tensor(given, shape, batch_size, dtype, batch_shape) -> None:
+    """Raise unless it is a symbolic array, and nothing that is said beside it is otherwise."""
+    if not isinstance(given, Symbol):
+        raise ValueError(
+            f"InputLayer expects input_tensor to be what Input() or a layer's call gives, got "
+            f"{type(given).__name__}"
+        )
+    said = {
+        "shape": (shape, given.shape[1:]),
+        "batch_size": (batch_size, given.shape[0]),
+        "batch_shape": (batch_shape, given.shape),
+        "dtype": (dtype, given.dtype),
+    }
+    for name, (told, is_so) in said.items():
+        if told is not None and (np.dtype(told) if name == "dtype" else told) != is_so:
+            raise ValueError(f"InputLayer got {name}={told!r} beside {given!r}: leave it out")
 
 
 class AsFloat(Layer):
@@ -98,7 +141,8 @@ def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, 
     batch_size : int, optional
         Shown in the summary; any batch size is accepted.
     dtype : str, optional
-        ``"int32"`` and the like say that the model takes integers.
+        ``"int32"`` and the like say that the model takes integers, ``"string"`` that it takes
+        strings.
     batch_shape : tuple, optional
         Shape with the batch axis, instead of `shape`.
     name : str, optional

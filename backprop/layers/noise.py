@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import numpy as np
@@ -440,6 +441,8 @@ def below_one(value, who: str, name: str) -> float:
 
 
 def noise_shape_of(value, who: str, name: str):
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{who} expects {name} to have an entry for each axis, got {value!r}")
     return tuple(None if n is None else integer(n, who, name) for n in value)
 
 

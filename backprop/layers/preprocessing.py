@@ -26,7 +26,14 @@ def axes_of(value: Any, who: str, name: str) -> tuple[int, ...]:
     return tuple(map(operator.index, axes))
 
 
-Doubles = Annotated[Any, Convert(lambda value, who, name: np.asarray(value, np.float64))]
+def doubles(value: Any, who: str, name: str) -> np.ndarray:
+    try:
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{who} expects {name} to be numbers, got {value!r}") from None
+
+
+Doubles = Annotated[Any, Convert(doubles)]
 
 
 class Normalization(Layer):

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from backprop.layers.chain import ActivityPenalty
-from backprop.layers.containers import claim_name
+from backprop.layers.containers import Names
 from backprop.layers.inputs import AsFloat, InputLayer
 from backprop.layers.slots import Places
-from backprop.nest import as_one, as_tuple, each, leaves, packed
+from backprop.nest import as_tuple, each, leaves, packed
 from backprop.symbols import Call, Symbol
 
 
@@ -71,10 +71,9 @@ def wired(who: str, inputs: Any, outputs: Any) -> Wiring:
         found.append(Wired(call.layer, reads, writes, call.training))
     doors = {symbol: door(symbol) for symbol in ends}
     layers = in_order(calls, first_met, doors)
-    taken: set[str] = set()
+    names = Names()
     for layer in sorted(layers, key=lambda layer: layer._within is None):
-        claim_name(who, layer, taken)
-        taken.add(layer.name)
+        names.claim(who, layer)
     return Wiring(
         packed(inputs, map(number.__getitem__, ends)),
         packed(outputs, map(number.__getitem__, goals)),
@@ -199,9 +198,9 @@ class Step(NamedTuple):
     may_be_unused: bool = False
 
 
-def steps_of(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], Any]:
-    """The steps, how many arrays they read and write, which of these come out, and which inputs
-    stay integers."""
+def steps_of(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], set[int]]:
+    """The steps, how many arrays they read and write, which of these come out, and which are
+    integers."""
     steps, size, out, integers = with_helpers(wiring)
     last = {place: i for i, step in enumerate(steps) for place in as_tuple(step.reads)}
     active: set[int] = set()
@@ -221,7 +220,7 @@ def steps_of(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], Any]:
                 or any(layer.penalises for layer in step.layer.walk()),
             )
         )
-    return found, size, out, as_one([place in integers for place in leaves(wiring.inputs)])
+    return found, size, out, integers
 
 
 def with_helpers(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], set[int]]:
@@ -239,6 +238,9 @@ def with_helpers(wiring: Wiring) -> tuple[list[Step], int, tuple[int, ...], set[
         passes = writes in looked_up and not layer.arrays()
         if passes and not integers.isdisjoint(given):
             integers.add(writes)
+        kinds = as_tuple(layer.output_kind)
+        kinds = kinds if len(kinds) == len(as_tuple(writes)) else kinds * len(as_tuple(writes))
+        integers |= {p for p, kind in zip(as_tuple(writes), kinds, strict=True) if kind == "i"}
         for k, (place, taken) in enumerate(zip(given, taken_by(layer, reads), strict=False)):
             if place in integers and not (taken or passes):
                 if place not in as_float:

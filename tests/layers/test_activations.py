@@ -47,7 +47,7 @@ from backprop.layers.activations import (
     Threshold,
     layer_of,
 )
-from backprop.layers.activations.elementwise import CLIPPED_NUMBERS, positive
+from backprop.linalg import CLIPPED_NUMBERS, positive
 
 # Each class with its options; kinks and jumps are the points where the slope is not unique.
 SMOOTH = [

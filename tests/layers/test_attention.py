@@ -7,9 +7,9 @@ from finite_differences import assert_gradients
 from hypothesis import given, strategies as st
 from inputs import with_weights
 
+from backprop.kernels.attention import exponentials
 from backprop.layer import TRAINING, Context
 from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention
-from backprop.layers.attention.scores import exponentials
 from backprop.random import own_seeds
 
 

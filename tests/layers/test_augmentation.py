@@ -98,7 +98,7 @@ def test_contrast_and_brightness_by_hand():
 def test_inference_changes_nothing(layer):
     x = pictures(dtype=np.float32)
 
-    np.testing.assert_array_equal(layer(x), x)
+    np.testing.assert_array_equal(layer(x, training=False), x)
 
 
 @pytest.mark.parametrize("layer", ALL, ids=ids)
@@ -130,7 +130,7 @@ def test_gradients_in_the_middle_of_a_chain():
 
 
 def test_many_images_are_taken_in_several_parts(monkeypatch):
-    monkeypatch.setattr("backprop.layers.augmentation.INTERPOLATED_PIXELS", 40)
+    monkeypatch.setattr("backprop.layers.images.places.INTERPOLATED_PIXELS", 40)
     layer, x = RandomRotation(0.3, seed=1, dtype="float64"), pictures((7, 4, 4, 2))
     layer.build(x.shape)
     y, maps = layer.forward(x, TRAINING)

@@ -15,6 +15,7 @@ from backprop.layers import (
     Conv2D,
     Conv2DTranspose,
     Conv3D,
+    Conv3DTranspose,
     DepthwiseConv1D,
     DepthwiseConv2D,
     SeparableConv1D,
@@ -281,6 +282,7 @@ def test_softmax_over_channels_first_works_along_the_last_axis_as_in_keras():
     ("cls", "arrays"),
     [
         (Conv3D, {"kernel": "kernel", "bias": "bias"}),
+        (Conv3DTranspose, {"kernel": "kernel", "bias": "bias"}),
         (Conv2DTranspose, {"kernel": "kernel", "bias": "bias"}),
         (DepthwiseConv2D, {"depthwise": "kernel", "bias": "bias"}),
         (
@@ -313,6 +315,7 @@ def test_each_array_has_arguments_of_its_own(cls, arrays):
         ("Convolution3D", "Conv3D"),
         ("Convolution1DTranspose", "Conv1DTranspose"),
         ("Convolution2DTranspose", "Conv2DTranspose"),
+        ("Convolution3DTranspose", "Conv3DTranspose"),
         ("SeparableConvolution1D", "SeparableConv1D"),
         ("SeparableConvolution2D", "SeparableConv2D"),
     ],

@@ -9,7 +9,7 @@ import reference
 from finite_differences import assert_gradients, restore, snapshot
 from inputs import normal
 from keras_parity import keras_in
-from layer_examples import ARGUMENTS, DRAWN, FLAT, forked
+from layer_examples import CATEGORIES, DRAWN, arguments, forked
 
 import backprop as bp
 from backprop import layers, losses
@@ -34,6 +34,7 @@ from backprop.layers import (
     TimeDistributed,
     TransformerBlock,
 )
+from backprop.layers.images.base import ImageLayer
 from backprop.layers.windows import Windows
 from backprop.masks import beside
 from backprop.nest import several
@@ -45,7 +46,11 @@ PADDING = {"front": (0, 3), "middle": (3, 5), "end": (5, 8)}
 CELLS = ("GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells")
 NEVER_MASKED = {
     "Embedding": "takes numbers of tokens",
+    "Discretization": "gives numbers of bins",
+    **dict.fromkeys(CATEGORIES, "takes categories"),
+    "ReversibleEmbedding": "takes numbers of tokens",
     "InputLayer": "computes nothing",
+    "Matmul": "takes arrays of two shapes; test_small_things.py has its masks",
     **dict.fromkeys(CELLS, "is one step, and RNN passes masked ones over"),
 }
 SEQUENCE = (3, STEPS, 6)
@@ -113,7 +118,7 @@ def subjects() -> dict[str, tuple]:
     for name, cls in layers.registry.classes.items():
         if name in NEVER_MASKED:
             continue
-        args, shape = ARGUMENTS.get(name, ((), FLAT))
+        args, shape = arguments(name)
         if name == "PositionEmbedding":
             args = (STEPS,)
         if name == "Dot":  # along features it has a mask for every number, which no loss takes
@@ -205,13 +210,10 @@ SAYS_SO = {  # in one dimension; those of images and volumes as well
     "GLU over time",
     "LogSoftmax over time",
     "Permute",
-    "RandomContrast",
-    "RandomFlip",
-    "RandomRotation",
-    "RandomTranslation",
-    "RandomZoom",
+    "MelSpectrogram",
     "RepeatVector",
     "Reshape",
+    "STFTSpectrogram",
     "Sparsemax over time",
 }
 OF_IMAGES = re.compile("(Conv|Pooling|Padding|Cropping|UpSampling)(2D|3D)")
@@ -219,7 +221,8 @@ OF_IMAGES = re.compile("(Conv|Pooling|Padding|Cropping|UpSampling)(2D|3D)")
 
 def says_so(name):
     images = OF_IMAGES.search(name) and not name.startswith("Global")
-    return name in SAYS_SO or bool(images)
+    cls = layers.registry.classes.get(name, object)
+    return name in SAYS_SO or bool(images) or issubclass(cls, ImageLayer)
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])

@@ -7,6 +7,7 @@ from keras_parity import close, keras_in
 
 from backprop import parallel
 from backprop.initializers import RandomUniform
+from backprop.kernels import normalization as kernels
 from backprop.layer import TRAINING, Context
 from backprop.layers import BatchNormalization, Chain, Conv2D, Dense, LayerNormalization
 from backprop.layers.normalization import batch
@@ -110,7 +111,8 @@ def test_blocks_and_threads_change_nothing(monkeypatch, block):
     y, cache = layer.forward(x, TRAINING)
     expected = y, layer.backward(dy, cache), layer.dgamma.copy(), layer.dbeta.copy()
     monkeypatch.setattr(batch, "NORMALIZATION_BLOCK", block)
-    monkeypatch.setattr(batch, "NORMALIZATION_ROW", 4)
+    monkeypatch.setattr(kernels, "NORMALIZATION_BLOCK", block)
+    monkeypatch.setattr(kernels, "NORMALIZATION_ROW", 4)
     monkeypatch.setattr(parallel.Blas, "threads", 3)
 
     with parallel.blas().held():
@@ -182,8 +184,16 @@ def test_a_batch_of_one_row_has_no_variance_and_no_gradient():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: BatchNormalization(renorm=True), "does not offer batch renormalization"),
-        (lambda: BatchNormalization(synchronized=True), "does not offer"),
+        (lambda: BatchNormalization(synchronized=True), "no synchronized statistics"),
+        (
+            lambda: BatchNormalization(renorm=True, renorm_clipping={"rmx": 3}),
+            "a dict with some of rmin, rmax, dmax, got {'rmx': 3}",
+        ),
+        (
+            lambda: BatchNormalization(renorm=True, renorm_clipping={"rmin": 2, "rmax": 1}),
+            "rmin is not above rmax",
+        ),
+        (lambda: BatchNormalization(renorm=True, renorm_clipping={"dmax": -1}), "dmax not below 0"),
         (lambda: BatchNormalization(momentum=1.5), "momentum to be a number from 0 to 1, got 1.5"),
         (
             lambda: BatchNormalization(epsilon=-1),

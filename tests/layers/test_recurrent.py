@@ -175,6 +175,19 @@ def test_gradients_through_a_long_sequence(kind):
     assert_gradients(kind(3, return_sequences=True), x, tol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [*KINDS, functools.partial(GRU, reset_after=False)])
+@pytest.mark.parametrize("backward", [False, True])
+def test_one_sequence_gives_what_it_gives_among_others(kind, backward):
+    x = np.random.default_rng(0).normal(size=(3, 45, 7)).astype("float32")
+    layer = kind(9, return_sequences=True)
+    layer.build(x.shape)
+    ctx = Context(backward=backward)
+
+    alone = layer.forward(x[1:2], ctx)[0]
+
+    np.testing.assert_allclose(alone, layer.forward(x, ctx)[0][1:2], atol=2e-6)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_gradients_alone_are_the_same(kind):
     x = np.random.default_rng(0).standard_normal((2, 4, 3))

@@ -46,6 +46,35 @@ def test_finish_is_forward_over_z(name):
     assert_array_equal(activation.backward(dy, kept), activation.backward(dy, cache))
 
 
+@pytest.mark.parametrize("shape", [(5, 4), (2, 3, 4), (0, 4)])
+@pytest.mark.parametrize("name", sorted(set(registry.names) - {"threshold", "glu"}))
+def test_finish_takes_the_bias_too_and_its_way_back_sums_what_that_gets(name, shape):
+    activation = registry.names[name]()
+    z, dy, bias = (RNG.normal(size=s) for s in (shape, shape, shape[-1:]))
+    activation.build((None, *shape[1:]))
+    y, cache = activation.forward(z + bias)
+    dz, dbias = activation.backward(dy, cache), np.full(shape[-1], np.nan)
+
+    found, kept = activation.finish(z, INFERENCE, bias)
+
+    assert_allclose(found, y, rtol=1e-12, atol=1e-14)
+    assert_allclose(activation.backward_finish(dy, kept, dbias), dz, rtol=1e-12, atol=1e-14)
+    assert_allclose(dbias, dz.reshape(-1, 4).sum(0), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("base", FAST)
+def test_the_way_back_of_finish_takes_arrays_of_any_strides(base):
+    z, dy = (RNG.normal(size=(4, 3, 2)).transpose(1, 2, 0) for _ in range(2))
+    activation, dbias = base(), np.empty(4)
+    y, cache = activation.forward(z.copy())
+
+    found, kept = activation.finish(z.copy(order="K"), INFERENCE, np.zeros(4))
+
+    assert_allclose(found, y)
+    assert_allclose(activation.backward_finish(dy, kept, dbias), activation.backward(dy, cache))
+    assert_allclose(dbias, activation.backward(dy, cache).sum((0, 1)))
+
+
 @pytest.mark.parametrize("base", FAST)
 def test_finish_needs_no_second_array(base):
     z = RNG.normal(size=(3, 4))
@@ -112,6 +141,7 @@ def test_a_subclass_that_changes_nothing_keeps_the_fast_way(around, base):
     kind = same(base)
 
     assert kind.finish is base.finish
+    assert kind.backward_finish is base.backward_finish
     for found, wanted in zip(passes(make, kind(), x), passes(make, base(), x), strict=True):
         assert_array_equal(found, wanted)
 
@@ -121,6 +151,7 @@ def test_what_a_shortcut_is_short_for_is_read_from_its_mark(method):
     kind = type("Own", (ReLU,), {method: getattr(ReLU, method)})
 
     assert kind.finish is Layer.finish
+    assert kind.backward_finish is Layer.backward_finish
     assert not kind().finishes_parts
     assert ReLU().finishes_parts
 
@@ -145,7 +176,7 @@ def test_a_subclass_may_write_both():
             return self.finish(x.copy(), ctx)
 
         @short_for("forward")
-        def finish(self, z, ctx=INFERENCE):
+        def finish(self, z, ctx=INFERENCE, bias=None):
             z += 1
             return z, z
 

@@ -415,6 +415,44 @@ def test_counts_train_a_model(sparse):
     assert history.history["loss"][-1] < 0.01
 
 
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (StringLookup(vocabulary=["a", "b"], num_oov_indices=5), [5, 2, 0, 3, 0, 0, 6]),
+        (
+            StringLookup(vocabulary=["a", "b"], num_oov_indices=5, salt=9, mask_token=""),
+            [6, 1, 2, 0, 1, 4, 7],
+        ),
+        (
+            IntegerLookup(vocabulary=[5, 7], num_oov_indices=4, mask_token=1),
+            [5, 2, 0, 1, 1, 6, 1],
+        ),
+        (
+            IntegerLookup(None, 4, mask_token=1, vocabulary=[5, 7], oov_method="farmhash"),
+            [5, 4, 0, 1, 2, 6, 3],
+        ),
+        (
+            IntegerLookup(
+                vocabulary=[5, 7], num_oov_indices=4, oov_method="farmhash", salt=(3, -4)
+            ),
+            [4, 3, 0, 2, 3, 5, 1],
+        ),
+        (
+            IntegerLookup(vocabulary=[5, 7], num_oov_indices=2, mask_token=0, invert=True),
+            [-1, -1, -1, -1, -1, -1, -1],
+        ),
+    ],
+    ids=repr,
+)
+def test_unknown_tokens_get_the_numbers_of_keras(made, expected):
+    if isinstance(made, StringLookup):
+        x = np.array(["a", "zz", "abc", "", "é", "x" * 70, "b"])
+    else:
+        x = np.array([5, -3, 1, 12, 1000, 7, 2**40])
+
+    assert made(x).tolist() == expected
+
+
 # ------------------------------------------------------------------------------------------- errors
 
 
@@ -489,12 +527,12 @@ def test_counts_train_a_model(sparse):
         (
             lambda: TextVectorization().adapt([" ", "!"]),
             ValueError,
-            "found no tokens in 2 documents",
+            "found no tokens in its data",
         ),
         (lambda: TextVectorization().adapt(TEXTS, batch_size=0), ValueError, "batch_size"),
         (lambda: vectorizer()([1, 2]), TypeError, "expects strings in rows of one length"),
         (lambda: vectorizer()([["a"], ["b", "c"]]), TypeError, "expects strings in rows of one"),
-        (lambda: vectorizer()([["a", "b"]]), ValueError, "and got (1, 2); with split=None"),
+        (lambda: vectorizer()([["a", "b"]]), ValueError, "and got (1, 2)"),
         (
             lambda: vectorizer(standardize=lambda texts: texts[:1]),
             ValueError,
@@ -506,8 +544,12 @@ def test_counts_train_a_model(sparse):
             ValueError,
             "holds the tokens, not the path of a file",
         ),
-        (lambda: StringLookup(num_oov_indices=2), ValueError, "is not offered; got 2"),
-        (lambda: StringLookup(salt=1), ValueError, "is not offered; got 1 and 1"),
+        (
+            lambda: StringLookup(vocabulary=["a", "[UNK]"], invert=True),
+            ValueError,
+            "the oov token '[UNK]' to be left out of the vocabulary",
+        ),
+        (lambda: StringLookup(salt="a"), ValueError, "salt to be an integer or two of them"),
         (lambda: StringLookup(invert=True, output_mode="count"), ValueError, "with invert"),
         (lambda: StringLookup(sparse=True), ValueError, "another output_mode than 'int'"),
         (
@@ -518,19 +560,15 @@ def test_counts_train_a_model(sparse):
         (
             lambda: StringLookup(vocabulary=["a"], output_mode="count", sparse=True)([[["a"]]]),
             ValueError,
-            "sparse=True expects rows of tokens",
+            "with sparse=True makes one row after the other",
         ),
         (lambda: StringLookup(vocabulary=["a"], invert=True)([0.5]), TypeError, "expects integers"),
         (lambda: IntegerLookup(vocabulary=[1])([0.5]), TypeError, "expects integers"),
         (lambda: IntegerLookup(vocabulary=[1, 2.5]), TypeError, "vocabulary of integers, got 2.5"),
         (lambda: StringLookup(vocabulary=["a", 1]), TypeError, "vocabulary of strings, got 1"),
-        (lambda: IntegerLookup(oov_method="farmhash"), ValueError, "oov_method='floormod'"),
+        (lambda: IntegerLookup(oov_method="md5"), ValueError, "oov_method to be one of"),
+        (lambda: IntegerLookup(salt=1), ValueError, "a salt for oov_method='farmhash' only"),
         (lambda: IntegerLookup(vocabulary_dtype="int32"), ValueError, "vocabulary_dtype"),
-        (
-            lambda: bp.Sequential([TextVectorization(), bp.layers.Dense(1)]),
-            TypeError,
-            "strings become numbers before a model: model.fit(lookup(texts), y)",
-        ),
     ],
 )
 def test_errors_say_what_was_expected(make, error, message):
@@ -600,3 +638,30 @@ def test_lookups_are_those_of_keras(rows, mode, mask, unknown):
     np.testing.assert_allclose(made(rows + 1), np.asarray(theirs(rows + 1)), rtol=1e-6)
     shifted = (rows + 1).astype(str)
     np.testing.assert_allclose(letters(shifted), np.asarray(names(shifted)), rtol=1e-6)
+
+
+@given(
+    vocabulary=st.lists(st.integers(-300, 300) | st.integers(-(2**63), 2**63 - 1), unique=True),
+    data=st.data(),
+)
+def test_integers_are_found_near_together_and_far_apart(vocabulary, data):
+    layer = IntegerLookup(vocabulary=vocabulary or [0], num_oov_indices=1)
+    some = st.sampled_from(vocabulary or [0]) | st.integers(-400, 400)
+    x = data.draw(st.lists(some, min_size=1))
+
+    found = layer(np.array(x, np.int64))
+
+    numbers = {token: i for i, token in enumerate(vocabulary or [0], 1)}
+    assert found.tolist() == [numbers.get(token, 0) for token in x]
+
+
+@pytest.mark.parametrize("between", [" ", "\x1c", "\xa0", "\0"])
+def test_texts_are_split_and_cleaned_alike_alone_and_together(between):
+    layer = TextVectorization(vocabulary=["a", "b", f"a{between}b"])
+    texts = [f"A{between}b!", "b  a", ""]
+
+    together = layer(texts)
+
+    for text, row in zip(texts, together, strict=True):
+        alone = layer([text])[0]
+        assert row[: len(alone)].tolist() == alone.tolist() and not row[len(alone) :].any()

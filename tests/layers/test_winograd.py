@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 
 from backprop import parallel
 from backprop.gradcheck import gradcheck
+from backprop.kernels.switch import kernels
 from backprop.layer import PREDICT, Layer
 from backprop.layers import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
 from backprop.layers.convolution import products, tiles, toom_cook, winograd
@@ -219,9 +220,12 @@ def test_layers_of_float32_agree_with_those_of_float64(called, name, data_format
     y32, cache32 = coarse.forward(x.astype(np.float32))
     dx32 = coarse.backward(dy.astype(np.float32), cache32)
 
-    assert {dtype for _, dtype in called} == {np.dtype(np.float32)}
-    assert "correlate" in dict(called)
-    assert "gradients" in dict(called) or name == "Conv2DTranspose"
+    if kernels() == "numba" and name in ("DepthwiseConv2D", "SeparableConv2D"):
+        assert called == []  # their plain sums are faster, where they are compiled
+    else:
+        assert {dtype for _, dtype in called} == {np.dtype(np.float32)}
+        assert "correlate" in dict(called)
+        assert "gradients" in dict(called) or name == "Conv2DTranspose"
     found = (y32, dx32, *(p.gradient for p in coarse.arrays()))
     for one, other in zip(found, (y, dx, *(p.gradient for p in fine.arrays())), strict=True):
         assert one.dtype == np.float32

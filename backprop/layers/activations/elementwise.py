@@ -6,14 +6,18 @@ are cut out with `clip` and masks are multiplied. `benchmarks/activations.py` sh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from backprop.kernels.activations import as_matrices
+from backprop.kernels.smooth import along_slope
 from backprop.layer import INFERENCE, Array, Context, Layer
-from backprop.linalg import rows_of, zeros
-from backprop.parallel import blocks, share
-from backprop.tuning import CLIPPED_NUMBERS, RECTIFIED_NUMBERS
+from backprop.linalg import rows_of
+from backprop.parallel import share
+from backprop.promises import short_for
+from backprop.tuning import RECTIFIED_NUMBERS
 
 
 class FromOutput(Layer):
@@ -67,28 +71,87 @@ class KeepsSlope(Layer):
     def backward(self, dy: Array, cache: Any) -> Array:
         return dy * cache
 
-
-def positive(x: Array, out: Array | None = None) -> Array:
-    """max(x, 0), in the faster of two spellings for its size."""
-    if x.size < CLIPPED_NUMBERS:
-        return np.maximum(x, zeros(x.shape, x.dtype), out=out)
-    return x.clip(0, np.inf, out=out)
+    @short_for("backward")
+    def backward_finish(self, dy, cache, dbias=None):
+        return passed_back(along_slope, cache, dy, dbias)
 
 
-def gated_by(y: Array, dy: Array) -> Array:
-    """dy where y is above 0, and 0 elsewhere."""
-    if dy.size < RECTIFIED_NUMBERS:
-        dx = np.greater(y, zeros((), y.dtype)).astype(dy.dtype)
-        dx *= dy
-        return dx
-    dx = np.empty_like(dy)
+def written_over(over: Callable, z: Array, bias: Array | None) -> tuple[Array, Array]:
+    """`finish` by a kernel, (z, bias) → None: y over z, which is the cache too."""
+    rows = z if z.ndim == 2 else as_matrices(z)[0]
+    if z.size < 2 * RECTIFIED_NUMBERS:
+        over(rows, bias)
+    else:
+        by_thread(lambda part: over(rows[part], bias), rows)
+    return z, z
 
-    def work(part: slice) -> None:
-        for at in blocks(part, rows_of(dy, RECTIFIED_NUMBERS)):
-            np.multiply(dy[at], np.greater(y[at], 0), out=dx[at])
 
-    share(work, len(dy), rows_of(dy, RECTIFIED_NUMBERS), follow=True)
-    return dx
+def curve(
+    kernel: Callable, x: Array, ctx: Context, bias: Array | None = None
+) -> tuple[Array, Array | None]:
+    """y and the slope, where `backward` will want it, by a kernel, (z, bias, y, slope) → None."""
+    y = np.empty(x.shape, x.dtype)
+    if not ctx.backward:
+        z, out = as_matrices(x, y)
+        kernel(z, bias, out, None)
+        return y, None
+    slope = np.empty(x.shape, x.dtype)
+    z, out, rise = as_matrices(x, y, slope)
+    kernel(z, bias, out, rise)
+    return y, slope
+
+
+def passed_back(back: Callable, y: Array, dy: Array, dbias: Array | None) -> Array:
+    """`backward_finish` by a kernel, (y, dy, dz, dbias) → None."""
+    dz = np.empty(dy.shape, dy.dtype)
+    if dy.size >= 2 * RECTIFIED_NUMBERS:
+        back_by_threads(back, as_matrices(y, dy, dz), dbias)
+    elif dy.ndim == 2:
+        back(y, dy, dz, dbias)
+    else:
+        back(*as_matrices(y, dy, dz), dbias)
+    return dz
+
+
+def back_by_threads(back: Callable, matrices: tuple[Array, ...], dbias: Array | None) -> None:
+    """The same for y, dy and dz as matrices that are worth a thread for a part of their rows."""
+
+    def work(part: slice) -> Array | None:
+        sums = None if dbias is None else np.empty_like(dbias)
+        back(*(a[part] for a in matrices), sums)
+        return sums
+
+    found = by_thread(work, matrices[0])
+    if dbias is not None:
+        np.sum(found, 0, out=dbias)
+
+
+def by_thread(work: Callable[[slice], Any], x: Array) -> list[Any]:
+    """[work(slice of rows) for each thread's part], where BLAS' threads are not in the way."""
+    return share(work, len(x), rows_of(x, RECTIFIED_NUMBERS), follow=True)
+
+
+def by_kernels(over: Callable, back: Callable) -> tuple[Any, Any, Any, Any]:
+    """`forward`, `finish`, `backward` and `backward_finish` of a `FromOutput` for whose `value` and
+    `slope` there are kernels."""
+
+    @short_for("value")
+    def forward(self, x, ctx=INFERENCE):
+        return written_over(over, x.copy(), None)
+
+    @short_for("forward", "backward", "value", "slope")
+    def finish(self, z, ctx=INFERENCE, bias=None):
+        return written_over(over, z, bias)
+
+    @short_for("forward", "slope")
+    def backward(self, dy, cache):
+        return passed_back(back, cache, dy, None)
+
+    @short_for("forward", "backward", "finish", "value", "slope")
+    def backward_finish(self, dy, cache, dbias=None):
+        return passed_back(back, cache, dy, dbias)
+
+    return forward, finish, backward, backward_finish
 
 
 def negative(x: Array) -> Array:

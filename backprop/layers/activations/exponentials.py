@@ -9,9 +9,9 @@ from backprop.layers.activations.elementwise import (
     FromInput,
     FromOutput,
     negative,
-    positive,
     step,
 )
+from backprop.linalg import positive
 
 
 class Exponential(FromOutput):

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from backprop.input_spec import show_shape
+from backprop.kernels.smooth import gelu, gelu_by_tanh
 from backprop.layer import INFERENCE, Layer
 from backprop.layers.activations.elementwise import (
     FromInput,
     FromOutput,
     KeepsSlope,
-    positive,
+    curve,
     step,
 )
 from backprop.layers.activations.sigmoids import hard_sigmoid
 from backprop.linalg import sigmoid
 from backprop.masks import mixes
+from backprop.promises import short_for
 
 LOW = 1e4  # exp(-LOW) is 0: what is below gives no more than it, and 0 times infinity is no number
 
@@ -126,38 +126,15 @@ class GELU(KeepsSlope):
     changeable = ("approximate",)
 
     def forward(self, x, ctx=INFERENCE):
-        return (self._by_tanh if self.approximate else self._exact)(x, ctx)
+        return curve(self._kernel, x, ctx)
 
-    def _exact(self, x, ctx):
-        a = np.abs(x).clip(0, 40)  # beyond, the tail is 0, and a² must not overflow
-        bell = np.exp(-0.5 * (a * a))
-        q = normal_tail(a, bell)
-        y = positive(x)
-        y -= a * q
-        if not ctx.backward:
-            return y, None
-        slope = 1 - 2 * q
-        slope *= x > 0
-        slope += q  # Φ(x), which is q for x ≤ 0
-        bell *= 1 / math.sqrt(2 * math.pi)
-        bell *= x.clip(-40, 40)
-        slope += bell
-        return y, slope
+    @short_for("forward", "backward")
+    def finish(self, z, ctx=INFERENCE, bias=None):
+        return curve(self._kernel, z, ctx, bias)
 
-    def _by_tanh(self, x, ctx):
-        k = math.sqrt(8 / math.pi)
-        c = x.clip(-22, 9)  # beyond, h is 0 or 1 in every digit, and exp(2u) must not overflow
-        c2 = c * c
-        h = np.exp(c * (k + k * 0.044715 * c2))
-        h /= 1 + h
-        y = np.maximum(x, c) * h
-        if not ctx.backward:
-            return y, None
-        c *= k + k * 3 * 0.044715 * c2
-        c *= 1 - h
-        c *= h
-        h += c
-        return y, h
+    @property
+    def _kernel(self):
+        return gelu_by_tanh if self.approximate else gelu
 
 
 class Mish(KeepsSlope):
@@ -256,35 +233,3 @@ class GLU(Layer):
     def backward(self, dy, cache):
         s, y = cache
         return np.concatenate((s * dy, y * (1 - s) * dy), self.axis)
-
-
-# Φ(-a) = t P(t) exp(-a²/2) with t = 1 / (1 + 0.3 a): the form of Hastings' approximations (1955),
-# with the polynomial P whose largest relative error over 0 ≤ a ≤ 14.5 is smallest: 1.6e-7.
-TAIL = (
-    0.1196320076,
-    0.1207121306,
-    0.1001759833,
-    0.1276916511,
-    -0.05203378199,
-    0.2045565232,
-    -0.156158293,
-    0.03542369744,
-)
-
-
-def normal_tail(a, bell):
-    """Φ(-a) for a ≥ 0 and bell = exp(-a²/2).
-
-    By SciPy in float64; in float32 by a polynomial, which is several times faster.
-    """
-    if a.dtype == np.float64:
-        from scipy.special import ndtr
-
-        return ndtr(-a)
-    t = 1 / (1 + 0.3 * a)
-    q = TAIL[-1] * t
-    for coefficient in TAIL[-2::-1]:
-        q += coefficient
-        q *= t
-    q *= bell
-    return q

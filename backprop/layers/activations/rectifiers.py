@@ -10,17 +10,18 @@ from backprop.arguments import Convert
 from backprop.checks import NumberFromZero
 from backprop.constraints import ConstraintLike
 from backprop.initializers import InitializerLike
+from backprop.kernels import activations as kernels
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.activations.elementwise import (
     FromInput,
     FromOutput,
     above,
-    gated_by,
     negative,
-    positive,
+    passed_back,
     step,
+    written_over,
 )
-from backprop.linalg import unbroadcast
+from backprop.linalg import positive, unbroadcast
 from backprop.promises import short_for
 from backprop.regularizers import RegularizerLike
 
@@ -46,8 +47,8 @@ class Linear(Layer):
         return x, None
 
     @short_for("forward", "backward")
-    def finish(self, z, ctx=INFERENCE):
-        return z, None
+    def finish(self, z, ctx=INFERENCE, bias=None):
+        return z if bias is None else np.add(z, bias, out=z), None
 
     def backward(self, dy, cache):
         return dy
@@ -116,16 +117,21 @@ class ReLU(FromOutput):
         return y, x if self._needs_x else y
 
     @short_for("forward", "backward", "value", "slope")
-    def finish(self, z, ctx=INFERENCE):
+    def finish(self, z, ctx=INFERENCE, bias=None):
         if self.finishes_parts:
-            positive(z, out=z)
-            return z, z
-        return self.forward(z, ctx)
+            return written_over(kernels.relu, z, bias)
+        return Layer.finish(self, z, ctx, bias)
 
     def backward(self, dy, cache):
         if self.finishes_parts:
-            return gated_by(cache, dy)
-        return super().backward(dy, cache)
+            return passed_back(kernels.relu_backward, cache, dy, None)
+        return dy * self.slope(cache)
+
+    @short_for("forward", "backward", "finish", "value", "slope")
+    def backward_finish(self, dy, cache, dbias=None):
+        if self.finishes_parts:
+            return passed_back(kernels.relu_backward, cache, dy, dbias)
+        return Layer.backward_finish(self, dy, cache, dbias)
 
     def value(self, x):
         if self._leaky:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from backprop.kernels import activations as fast
 from backprop.layer import INFERENCE
-from backprop.layers.activations.elementwise import FromInput, FromOutput, bounded, negative, step
+from backprop.layers.activations.elementwise import (
+    FromInput,
+    FromOutput,
+    bounded,
+    by_kernels,
+    negative,
+    step,
+)
 from backprop.linalg import sigmoid
-from backprop.promises import short_for
 
 
 class Sigmoid(FromOutput):
@@ -31,13 +38,10 @@ class Sigmoid(FromOutput):
     def value(self, x):
         return sigmoid(x)
 
-    @short_for("forward", "backward", "value", "slope")
-    def finish(self, z, ctx=INFERENCE):
-        y = sigmoid(z, out=z)
-        return y, y
-
     def slope(self, y):
         return y * (1 - y)
+
+    forward, finish, backward, backward_finish = by_kernels(fast.sigmoid, fast.sigmoid_backward)
 
 
 class HardSigmoid(FromOutput):
@@ -113,13 +117,10 @@ class Tanh(FromOutput):
     def value(self, x):
         return np.tanh(x)
 
-    @short_for("forward", "backward", "value", "slope")
-    def finish(self, z, ctx=INFERENCE):
-        y = np.tanh(z, out=z)
-        return y, y
-
     def slope(self, y):
         return 1 - y * y
+
+    forward, finish, backward, backward_finish = by_kernels(fast.tanh, fast.tanh_backward)
 
 
 class HardTanh(FromInput):

@@ -10,9 +10,9 @@ from backprop.layers.activations.elementwise import (
     FromInput,
     FromOutput,
     KeepsSlope,
-    positive,
 )
 from backprop.layers.activations.sigmoids import sparse_sigmoid
+from backprop.linalg import positive
 
 
 class Softplus(FromOutput):

@@ -8,7 +8,9 @@ import numpy as np
 
 from backprop.arguments import Convert
 from backprop.input_spec import show_shape
+from backprop.kernels import activations as kernels
 from backprop.layer import INFERENCE, Array, Context, Layer
+from backprop.layers.activations.elementwise import passed_back, written_over
 from backprop.linalg import log_softmax, softmax, softmax_backward
 from backprop.masks import beside, fits, flags, mixes
 from backprop.promises import short_for
@@ -17,6 +19,10 @@ from backprop.promises import short_for
 def one_or_several(axis: Any, who: str, name: str) -> Any:
     """An axis, or several as a tuple; a list of one is that one."""
     several = tuple(axis) if isinstance(axis, list | tuple) else (axis,)
+    if not several or not all(isinstance(a, int | np.integer) for a in several):
+        raise ValueError(
+            f"{who} expects {name} to be an axis beside the batch, or several, got {axis!r}"
+        )
     return several[0] if len(several) == 1 else several
 
 
@@ -82,12 +88,28 @@ class Softmax(AlongAxis):
 
     def forward(self, x, ctx: Context = INFERENCE):
         mask = self.entries(x, ctx)
+        if mask is None and self.axis == -1:
+            return written_over(kernels.softmax, x.copy(), None)
         y = softmax(x, self.axis) if mask is None else masked_softmax(x, mask, self.axis)
         return y, y
 
+    @short_for("forward", "backward")
+    def finish(self, z, ctx=INFERENCE, bias=None):
+        if self.axis != -1 or ctx.mask is not None:
+            return Layer.finish(self, z, ctx, bias)
+        return written_over(kernels.softmax, z, bias)
+
     def backward(self, dy, cache):
         y = cache
+        if self.axis == -1:
+            return passed_back(kernels.softmax_backward, y, dy, None)
         return softmax_backward(dy, y, self.axis)
+
+    @short_for("forward", "backward", "finish")
+    def backward_finish(self, dy, cache, dbias=None):
+        if self.axis != -1:
+            return Layer.backward_finish(self, dy, cache, dbias)
+        return passed_back(kernels.softmax_backward, cache, dy, dbias)
 
     @property
     @short_for("forward", "backward", "backward_params")

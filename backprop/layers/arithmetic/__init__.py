@@ -1,4 +1,4 @@
-"""The layers that ``+ - * / **`` and slices of symbolic arrays stand for.
+"""The layers that ``+ - * / ** % @`` and slices of symbolic arrays stand for.
 
 `constants` is arithmetic with a number or an array, `slices` cuts parts out, and `operators` says
 which layer an operator makes; two symbolic arrays are merged by the layers of `merging`.
@@ -13,9 +13,11 @@ from backprop.layers.arithmetic.constants import (
     DivideBy,
     DivideInto,
     Identity,
+    MatmulConstant,
     MultiplyBy,
     PowerOf,
     RaiseTo,
+    Remainder,
     SubtractFrom,
 )
 from backprop.layers.arithmetic.slices import Slice
@@ -26,9 +28,11 @@ __all__ = [
     "DivideBy",
     "DivideInto",
     "Identity",
+    "MatmulConstant",
     "MultiplyBy",
     "PowerOf",
     "RaiseTo",
+    "Remainder",
     "Slice",
     "SubtractFrom",
 ]

@@ -8,10 +8,11 @@ import numpy as np
 
 from backprop.arguments import Convert
 from backprop.input_spec import Shape, show_shape
-from backprop.layer import INFERENCE, Array, Layer
+from backprop.layer import INFERENCE, Array, InputSpec, Layer
 from backprop.layers.activations import Linear
 from backprop.linalg import unbroadcast
 from backprop.masks import only_real
+from backprop.nest import is_nest, leaves, packed
 
 
 def constant(value: Any, who: str, name: str, good: Any = np.isfinite, kind: str = "") -> Any:
@@ -320,6 +321,109 @@ class PowerOf(WithPoles):
         return dy * y * log_c
 
 
+class Remainder(WithConstant):
+    """y = x - c floor(x / c), number by number: what is left of x, with the sign of c.
+
+        x, y: (N, ...)    c: a number or an array, which NumPy broadcasts
+
+    The floor is constant between the multiples of c, where y jumps, so dx = dy.
+
+    Parameters
+    ----------
+    value : float or array_like
+        c, without a 0.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Remainder
+    >>> Remainder(2.0)(np.array([[3.5, -0.5]]))
+    array([[1.5, 1.5]], dtype=float32)
+    """
+
+    value: NotZero
+
+    def apply(self, x, c):
+        return np.remainder(x, c), None
+
+    def reverse(self, dy, cache):
+        return dy
+
+
+class MatmulConstant(Layer):
+    """y = x C, or C x where it comes first, with a matrix C that is no parameter.
+
+        x: (N, ..., K)    C: (K, J)    y: (N, ..., J)
+        first:    C: (I, K)    x: (N, ..., K, J)    y: (N, ..., I, J)
+
+    dx = dy Cᵀ, and dx = Cᵀ dy where C comes first.
+
+    Parameters
+    ----------
+    value : array_like of shape (K, J)
+        C.
+    first : bool, default False
+        Whether C stands before x.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
+
+    Raises
+    ------
+    ValueError
+        If C is no matrix, or x does not meet it.
+
+    Notes
+    -----
+    Where C comes first it mixes the axis before the last: if that is the time, a mask ends here.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import backprop as bp
+    >>> bp.layers.MatmulConstant([[1.0], [2.0]])(np.array([[3.0, 4.0]]))
+    array([[11.]], dtype=float32)
+    >>> (bp.Input((5, 2)) @ np.ones((2, 3))).shape
+    (None, 5, 3)
+    """
+
+    value: Constant
+    first: bool = False
+
+    makes_masks = False
+
+    def __post_init__(self):
+        if np.ndim(self.value) != 2:
+            raise ValueError(
+                f"MatmulConstant expects value to be a matrix, got shape {np.shape(self.value)}"
+            )
+        axis, length = (-2, 1) if self.first else (-1, 0)
+        self.input_spec = InputSpec(
+            min_ndim=3 if self.first else 2, axes={axis: np.shape(self.value)[length]}
+        )
+
+    def build(self, input_shape):
+        self.time_local = not self.first or len(input_shape) > 3
+
+    def compute_output_shape(self, input_shape):
+        rows, columns = np.shape(self.value)
+        if self.first:
+            return (*input_shape[:-2], rows, input_shape[-1])
+        return (*input_shape[:-1], columns)
+
+    def compute_mask(self, x, mask=None):
+        return mask if mask is None or self.obeys_mask(x, mask) else None
+
+    def obeys_mask(self, x, mask):
+        return mask.ndim < x.ndim - self.first
+
+    def forward(self, x, ctx=INFERENCE):
+        c = np.asarray(self.value, x.dtype if x.dtype.kind == "f" else None)
+        return (c @ x if self.first else x @ c), c
+
+    def backward(self, dy, c):
+        return c.T @ dy if self.first else dy @ c.T
+
+
 class Absolute(Layer):
     """y = |x|, number by number.
 
@@ -353,7 +457,8 @@ class Identity(Linear):
 
         x, y: (...)
 
-    `y` is `x` itself, not a copy; a mask goes on.
+    `y` is `x` itself, not a copy; a mask goes on. Lists and dicts of arrays come back as they are
+    built, each array by itself.
 
     Parameters
     ----------
@@ -366,3 +471,9 @@ class Identity(Linear):
     >>> Identity()(np.array([[-1.0, 2.0]]))
     array([[-1.,  2.]], dtype=float32)
     """
+
+    def __call__(self, inputs, *others, **named):
+        found = leaves(inputs)
+        if is_nest(inputs) and all(hasattr(leaf, "shape") for leaf in found):
+            return packed(inputs, [super(Identity, self).__call__(leaf, **named) for leaf in found])
+        return super().__call__(inputs, *others, **named)

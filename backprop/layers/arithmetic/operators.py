@@ -11,14 +11,16 @@ from backprop.layers.arithmetic.constants import (
     AddConstant,
     DivideBy,
     DivideInto,
+    MatmulConstant,
     MultiplyBy,
     PowerOf,
     RaiseTo,
+    Remainder,
     SubtractFrom,
     constant,
 )
 from backprop.layers.arithmetic.slices import Slice, written
-from backprop.layers.merging import Add, Divide, Multiply, Subtract
+from backprop.layers.merging import Add, Divide, Matmul, Multiply, Subtract
 from backprop.symbols import OPERATORS, Symbol
 
 Make = Callable[..., Layer]
@@ -39,6 +41,17 @@ def operator(both: Make, before: Make, behind: Make) -> Callable[[Any, Any], Any
     return operate
 
 
+def matrix_first(value: Any) -> Layer:
+    return MatmulConstant(value, first=True)
+
+
+def by_a_number() -> Layer:
+    raise TypeError(
+        "x % y has a symbolic array for x and a number, or an array of such, for y: write a layer "
+        "of your own for others"
+    )
+
+
 def no_power() -> Layer:
     raise TypeError(
         "x ** y has a symbolic array for x or for y, and a number for the other: write a layer of "
@@ -52,6 +65,8 @@ OPERATORS |= {
     "multiply": operator(Multiply, MultiplyBy, MultiplyBy),
     "divide": operator(Divide, DivideBy, DivideInto),
     "power": operator(no_power, RaiseTo, PowerOf),
+    "remainder": operator(by_a_number, Remainder, lambda value: by_a_number()),
+    "matmul": operator(Matmul, MatmulConstant, matrix_first),
     "negative": lambda a: MultiplyBy(-1)(a),
     "absolute": lambda a: Absolute()(a),
     "getitem": lambda a, index: Slice(written(index))(a),

@@ -7,18 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from backprop.kernels.attention import blind, softmax_of_seen, softmax_of_seen_backward
 from backprop.layer import INFERENCE, Array
 from backprop.layers.attention.projecting import Inputs, Joined, Projecting, named, named_shapes
 from backprop.layers.attention.rotary import turned
 from backprop.layers.attention.scores import (
     Attended,
-    band,
-    blinded,
-    exponentials,
+    Sight,
+    all_keys,
+    by_query,
     pairs_seen,
     sum_into,
 )
-from backprop.linalg import sigmoid, softmax_backward
+from backprop.linalg import sigmoid
 from backprop.masks import both, cleaned
 from backprop.nest import as_tuple
 
@@ -75,7 +76,7 @@ class AttentionInHeads(Projecting):
         if self.rotary is not None:
             q, k = self.turn(q, 0, False), self.turn(k, 0, False)
         seen = pairs_seen(of_query, of_keys, self.pairs(given.attention_mask))
-        found = self.attend(q, k, v, *self.sight(q, k, seen, given.value is None), ctx)
+        found = self.attend(q, k, v, self.sight(q, k, seen), ctx)
         gate = None if gate is None else sigmoid(gate)
         o = found.o if gate is None else found.o * gate
         y, _ = self.output.forward(o)
@@ -103,39 +104,34 @@ class AttentionInHeads(Projecting):
         dx = [self.backward_project(dz, *source) for dz, source in ways]
         return self.placed(dx, x)
 
-    def attend(self, q, k, v, unseen, blind, ctx) -> Attended:
-        """o = softmax(q kᵀ) v, where q has the scale already."""
-        s = q @ np.ascontiguousarray(k.swapaxes(-1, -2))  # twice as fast as with a view
-        if unseen is not None:
-            s += unseen
-        e, total = exponentials(s)
-        if blind is not None:
-            total += blind if self.dropout else blind * e.shape[-1]
-            if not self.dropout:  # a query that sees nothing sees all evenly, as in Keras
-                e += blind
-        drop = self.kept(e, ctx)
-        n, groups, queries, steps, _ = q.shape
+    def attend(self, q, k, v, sight, ctx) -> Attended:
+        """o = p v, where p = softmax(q kᵀ) and q has the scale already. Where a query sees no key
+        it sees all evenly, as in Keras, and none where there is dropout."""
+        p = q @ np.ascontiguousarray(k.swapaxes(-1, -2))  # twice as fast as with a view
+        even = 0 if self.dropout else 1 / max(p.shape[-1], 1)
+        some_blind = softmax_of_seen(p, sight.seen, sight.first, sight.last, even)
+        drop = self.kept(p, ctx)
+        n, groups, queries, steps, keys = p.shape
         o = np.empty((n, steps, groups, queries, v.shape[-1]), q.dtype)
-        by_head = o.transpose(0, 2, 3, 1, 4)
-        np.matmul(e if drop is None else e * drop, v, out=by_head)
-        by_head /= total
-        return Attended(o.reshape(n, steps, self.heads, v.shape[-1]), e, total, drop, blind)
+        np.matmul(p if drop is None else p * drop, v, out=o.transpose(0, 2, 3, 1, 4))
+        found = blind(sight.seen, steps, keys, sight.first, sight.last) if some_blind else None
+        return Attended(o.reshape(n, steps, self.heads, v.shape[-1]), p, drop, found)
 
     def backward_attend(self, do, dp, q, k, v, found, into) -> None:
         """Write dq, dk and dv for do: (N, T, heads, value_dim), and for dp: (N, heads, T, S), what
         came back to the scores themselves, or None."""
         dq, dk, dv = into
-        e, total, drop = found.e, found.total, found.drop
-        do = self.by_head(do) / total
-        sum_into(dv, (e if drop is None else e * drop).swapaxes(-1, -2), do)
+        p, drop = found.p, found.drop
+        do = self.by_head(do)
+        sum_into(dv, (p if drop is None else p * drop).swapaxes(-1, -2), do)
         ds = do @ np.ascontiguousarray(v.swapaxes(-1, -2))
         if drop is not None:
             ds *= drop
         if dp is not None:
-            ds += dp.reshape(ds.shape) / total
-        ds = softmax_backward(ds, e, total=total)
+            ds += dp.reshape(ds.shape)
+        softmax_of_seen_backward(by_query(ds), by_query(p))
         if found.blind is not None:
-            ds *= 1 - found.blind
+            ds *= ~found.blind
         np.matmul(ds, k, out=dq)
         sum_into(dk, ds.swapaxes(-1, -2), q)
 
@@ -148,7 +144,7 @@ class AttentionInHeads(Projecting):
 
     def weights_of(self, found: Attended) -> Array:
         """p, before dropout: (N, heads, T, S)."""
-        p = found.e / found.total
+        p = found.p
         return p.reshape(p.shape[0], self.heads, *p.shape[3:])
 
     def turn(self, x, start, back):
@@ -183,19 +179,19 @@ class AttentionInHeads(Projecting):
         groups = self.groups if heads > 1 else 1
         return mask.reshape(n, groups, heads // groups, *rest)
 
-    def sight(self, q, k, seen, own, start=0) -> tuple[Array | None, Array | None]:
-        """-inf where a query does not see a key, else 0, broadcasting to (N, groups, queries, T,
-        S); and 1 where a query sees none. None where there is no such thing. `own`: the keys are
-        those of the queries' steps, each of which sees itself."""
-        far = None
-        if self.use_causal_mask or self.sliding_window is not None:
-            order = start, self.use_causal_mask, self.sliding_window
-            far = band(q.shape[-2], k.shape[-2], *order, q.dtype)
+    def sight(self, q, k, seen, start=0) -> Sight:
+        """Which keys the queries from step `start` on see, of those that are `seen`."""
+        steps, keys = q.shape[-2], k.shape[-2]
+        window = self.sliding_window
+        first, last = -steps, keys
+        if window is not None:
+            first, last = start - window + 1, start + window
+        if self.use_causal_mask:
+            last = start + 1
         if seen is None:
-            return far, None if own or far is None else blinded(far)
-        unseen = np.where(seen, q.dtype.type(0), q.dtype.type(-np.inf))
-        unseen = unseen if far is None else unseen + far
-        return unseen, blinded(unseen)
+            return Sight(all_keys(keys), first, last)
+        seen = np.broadcast_to(seen, (*(1,) * (5 - seen.ndim), *seen.shape[:-1], keys))
+        return Sight(np.ascontiguousarray(seen), first, last)
 
     # --------------------------------------------------------------------------- further time steps
 
@@ -249,7 +245,7 @@ class AttentionInHeads(Projecting):
         if memory.grows and memory.k is not None:
             k, v = np.concatenate((memory.k, k), axis=-2), np.concatenate((memory.v, v), axis=-2)
         seen = pairs_seen(None, memory.real, self.pairs(x.attention_mask))
-        found = self.attend(q, k, v, *self.sight(q, k, seen, memory.grows, start), INFERENCE)
+        found = self.attend(q, k, v, self.sight(q, k, seen, start), INFERENCE)
         y, _ = self.output.forward(found.o * sigmoid(z["gate"]) if self.use_gate else found.o)
         memory = memory._replace(k=k, v=v, start=start + x.query.shape[1])
         return ((y, self.weights_of(found)) if self.return_attention_scores else y), memory

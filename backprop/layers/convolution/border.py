@@ -23,7 +23,7 @@ from backprop.layers.windows import (
     shape_last,
     standard_padding,
 )
-from backprop.linalg import sum_rows
+from backprop.linalg import and_sum
 from backprop.masks import only_real
 from backprop.tuning import BIAS_ROW
 
@@ -118,10 +118,13 @@ class Convolutional(Layer, kw_only=True, by_position=True):
     def finish_sums(self, z: Array) -> None:
         """Turn some of the sums, channels last, into z + bias, and into y where the activation can
         be applied part by part."""
+        bias = None
         if self.use_bias:
-            z += long_rows(self.bias, z.shape[-2])
+            z, bias = with_long_rows(z, self.bias)
         if self.activation.finishes_parts:
-            self.activation.finish(z)
+            self.activation.finish(z, INFERENCE, bias)
+        elif bias is not None:
+            z += bias
 
     def backward_params(self, dy, cache):
         self.linear_backward(self._dz(dy, cache[1]), cache[0], False)
@@ -136,10 +139,10 @@ class Convolutional(Layer, kw_only=True, by_position=True):
 
     def _dz(self, dy, a):
         """dz, channels last; sets dbias."""
-        dz = channels_last(self.activation.backward(dy, a), self.data_format)
-        if self.use_bias:
-            self.dbias = sum_rows(dz)
-        return dz
+        dbias = self.dbias if self.use_bias else None
+        if self.data_format == "channels_last":
+            return self.activation.backward_finish(dy, a, dbias)
+        return and_sum(channels_last(self.activation.backward(dy, a), self.data_format), dbias)
 
     def _shape_of_z(self, input_shape):
         n, *sizes, channels = shape_last(input_shape, self.data_format)
@@ -193,7 +196,10 @@ class Convolutional(Layer, kw_only=True, by_position=True):
         )
 
 
-def long_rows(bias: Array, n: int) -> Array:
-    """The bias n times, below each other, as far as that makes a row of z long: NumPy adds row by
-    row, and is slow where rows are short."""
-    return np.repeat(bias[None], n, axis=0) if n * bias.size <= BIAS_ROW else bias
+def with_long_rows(z: Array, bias: Array) -> tuple[Array, Array]:
+    """z: (..., n, filters) with its last two axes as one, and the bias n times, as far as rows are
+    short: NumPy adds row by row, and is slow then."""
+    n = z.shape[-2]
+    if n * bias.size > BIAS_ROW or not z.flags.c_contiguous:
+        return z, bias
+    return z.reshape(*z.shape[:-2], n * bias.size), bias[None].repeat(n, 0).ravel()

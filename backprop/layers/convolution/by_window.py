@@ -19,7 +19,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from backprop.kernels.windows import gather, scatter
 from backprop.layers.convolution.finish import Finish
+from backprop.layers.convolution.images import images
 from backprop.layers.windows import Windows
 from backprop.linalg import rows
 from backprop.parallel import blocks, share
@@ -43,10 +45,10 @@ def correlate(
     kept = room_for_patches(x, K, z) if keep and groups == 1 else None
 
     def work(part: Iterator[slice]) -> None:
-        for images in part:
-            P = patches(x[images], windows, groups, None if kept is None else kept[images])
-            np.matmul(P, by_group(K, groups), out=by_group(z[images], groups))
-            finish(z[images])
+        for at in part:
+            P = patches(x[at], windows, groups, None if kept is None else kept[at])
+            np.matmul(P, by_group(K, groups), out=by_group(z[at], groups))
+            finish(z[at])
 
     in_blocks(work, z, K)
     return kept
@@ -56,18 +58,12 @@ def input_gradient(
     dz: Array, K: Array, windows: Windows, sizes: tuple[int, ...], groups: int
 ) -> Array:
     """dx from dz and K; `sizes` are those of x."""
-    c = K.shape[-2]
-    dx = np.empty((len(dz), *sizes, groups * c), dz.dtype)
+    dx = np.empty((len(dz), *sizes, groups * K.shape[-2]), dz.dtype)
 
     def work(part: Iterator[slice]) -> None:
-        for images in part:
-            n, *counts, _ = dz[images].shape
-            dP = by_group(dz[images], groups) @ by_group(K, groups).swapaxes(1, 2)
-            dP = dP.reshape(groups, n, *counts, -1, c)
-            padded = np.zeros((n, *windows.padded(sizes), groups, c), dz.dtype)
-            for u, pixel in enumerate(windows.pixels(padded)):
-                pixel += np.moveaxis(dP[..., u, :], 0, -2)
-            dx[images] = windows.crop(padded, sizes).reshape(n, *sizes, groups * c)
+        for at in part:
+            dP = by_group(dz[at], groups) @ by_group(K, groups).swapaxes(1, 2)
+            add_up(dP, dx[at], windows, groups)
 
     in_blocks(work, dz, K)
     return dx
@@ -81,9 +77,9 @@ def kernel_gradient(
 
     def work(part: Iterator[slice]) -> Array:
         total = np.zeros(by_groups.shape, dK.dtype)
-        for images in part:
-            P = patches(x[images], windows, groups) if kept is None else rows(kept[images])[None]
-            total += P.swapaxes(1, 2) @ by_group(dz[images], groups)
+        for at in part:
+            P = patches(x[at], windows, groups) if kept is None else rows(kept[at])[None]
+            total += P.swapaxes(1, 2) @ by_group(dz[at], groups)
         return total
 
     by_groups[...] = np.sum(in_blocks(work, dz, dK), 0)
@@ -110,23 +106,37 @@ def patches(x: Array, windows: Windows, groups: int, out: Array | None = None) -
     c = x.shape[-1] // groups
     if groups == 1 and c <= NARROW_CHANNELS:
         return patches_by_place(x, windows)
-    if out is not None:
-        P = windows.patches(windows.pad(x))
-        np.copyto(out.reshape(P.shape), P)
-        return rows(out)[None]
-    P = windows.patches(windows.pad(x.reshape(*x.shape[:-1], groups, c)))
-    count = prod(P.shape[: 1 + len(windows.size)])
-    return P.reshape(count, groups, prod(windows.size) * c).swapaxes(0, 1)
+    counts, places = windows.counts(x.shape[1:-1]), prod(windows.size)
+    if groups > 1 or places == 1:  # of one place a view
+        P = windows.patches(windows.pad(x.reshape(*x.shape[:-1], groups, c)))
+        return P.reshape(len(x) * prod(counts), groups, places * c).swapaxes(0, 1)
+    P = np.empty((len(x), *counts, places * c), x.dtype) if out is None else out
+    seen = images(windows, x.shape[1:-1])
+    gather(seen.pixels(x), seen.windows(P, len(x), c), *seen.place)
+    return rows(P)[None]
+
+
+def add_up(dP: Array, dx: Array, windows: Windows, groups: int) -> None:
+    """dx of `patches`, written to `dx`: what comes back to a pixel from all windows that see it."""
+    n, *sizes, channels = dx.shape
+    if groups == 1:
+        seen = images(windows, tuple(sizes))
+        scatter(seen.windows(dP, n, channels), seen.pixels(dx), *seen.place)
+        return
+    dP = dP.reshape(groups, n, *windows.counts(tuple(sizes)), -1, channels // groups)
+    padded = np.zeros((n, *windows.padded(tuple(sizes)), groups, dP.shape[-1]), dx.dtype)
+    for u, pixel in enumerate(windows.pixels(padded)):
+        pixel += np.moveaxis(dP[..., u, :], 0, -2)
+    dx[...] = windows.crop(padded, tuple(sizes)).reshape(dx.shape)
 
 
 def patches_by_place(x: Array, windows: Windows) -> Array:
     """P of an image of few channels, a row of whose window is a few numbers and slow to copy. So
     Pᵀ is written, place by place and channel by channel, in stretches as long as a row of z."""
-    counts = windows.counts(x.shape[1:-1])
-    PT = np.empty((prod(windows.size), x.shape[-1], len(x), *counts), x.dtype)
-    for place, pixel in zip(PT, windows.pixels(windows.pad(x)), strict=True):
-        place[...] = np.moveaxis(pixel, -1, 0)
-    return PT.reshape(1, len(PT) * x.shape[-1], len(x) * prod(counts)).swapaxes(1, 2)
+    seen = windows.patches(windows.pad(x))
+    axes = 1 + len(windows.size)
+    PT = seen.transpose(*range(axes, seen.ndim), *range(axes)).copy()
+    return PT.reshape(1, prod(PT.shape[:axes]), prod(PT.shape[axes:])).swapaxes(1, 2)
 
 
 def room_for_patches(x: Array, K: Array, z: Array) -> Array | None:

@@ -118,7 +118,8 @@ class DepthwiseConv2D(DepthwiseConv):
 
     Notes
     -----
-    In float32, windows of two to five pixels go by Winograd's method, as those of `Conv2D`.
+    In float32, without compiled kernels, windows of two to five pixels go by Winograd's method, as
+    those of `Conv2D`.
 
     Examples
     --------

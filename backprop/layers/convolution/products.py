@@ -12,7 +12,8 @@ of shape (size ..., C) is one for each channel alone, and the sums go over u wit
 `engine` says who computes them:
 
     by_window     one matrix product, with the pixels of each window as a row
-    by_channel    place by place, where each channel has a kernel of its own
+    by_channel    place by place, where each channel has a kernel of its own; first of all where
+                  loops are compiled
     winograd      half of the products or fewer, for small windows of float32
 
 Where the stride is 1, dx is itself a correlation, of dz with the kernel turned round.
@@ -33,6 +34,8 @@ Array = np.ndarray
 
 def engine(x: Array, K: Array, windows: Windows, groups: int = 1) -> Any:
     """The module that computes z from x and K, and the gradients of both, in the least time."""
+    if by_channel.pays(x, K, windows):
+        return by_channel
     if groups == 1 and winograd.suits(x, K, windows):
         return winograd
     return by_channel if by_channel.suits(K, windows) else by_window
@@ -73,7 +76,7 @@ def gradients(
 ) -> Array | None:
     """dK, written to `dK`, and dx if it is wanted."""
     if engine(x, K, windows, groups) is winograd:  # both from one transform of dz
-        found = np.empty_like(x) if dx else None
+        found = np.empty(x.shape, x.dtype) if dx else None
         winograd.gradients(x, dz, K, dK, found, windows)
         return found
     kernel_gradient(x, dz, windows, dK, groups, kept)

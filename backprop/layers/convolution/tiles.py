@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from backprop.kernels.convolution import MOST_TERMS, tile_pixels, tile_values
+from backprop.kernels.switch import kernels
+from backprop.layers.convolution.finish import Finish, leave
 from backprop.layers.convolution.toom_cook import kernel_matrix, matrices, outputs_of
 from backprop.layers.windows import Windows
 from backprop.parallel import blocks
@@ -90,7 +93,7 @@ class Side:
         first: list[int],
         shape: tuple[int, ...],
         room: Room,
-        overlap: int = 0,
+        above: bool,
     ):
         images, *sizes, channels = shape
         d = room(f"{name} pixels", *(one.pixels for one in maps), images, channels)
@@ -122,17 +125,21 @@ class Side:
             )
             if part.size
         ]
+        overlap = maps[0].matrix.shape[1] - maps[0].step if above else 0
         self.shared = max(overlap - inside[0].start, 0)  # rows that the tiles above add to as well
 
-    def take(self) -> None:
-        """The values of the pixels."""
+    def take(self, x: Array, images: slice) -> None:
+        """The values of the pixels of (N, sizes ..., C)."""
+        self.read(x, images)
         for step in self.taking:
             step()
 
-    def take_back(self) -> None:
+    def give(self, x: Array, images: slice, finish: Finish = leave) -> None:
         """The transpose of `take`: the pixels become sums over the values."""
         for step in self.giving:
             step()
+        finish(self.pixels)
+        self.write(x, images)
 
     def read(self, x: Array, images: slice) -> None:
         """The pixels from (N, sizes ..., C), with zeros around the image."""
@@ -156,11 +163,57 @@ def copy_pixels(x: Array, out: Array) -> None:
     np.copyto(out, x)
 
 
+class Compiled:
+    """The same along one axis or two, by loops that need no copy of the pixels, nor long rows.
+
+    values: (values, tiles * images, 1, channels)    rows: (values, images * tiles, channels)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        maps: list[Map],
+        first: list[int],
+        shape: tuple[int, ...],
+        room: Room,
+        above: bool,
+    ):
+        images, *sizes, channels = shape
+        if len(maps) == 1:
+            alone = Map(np.ones((1, 1), room.dtype), 1, 1)
+            maps, first, sizes = [alone, *maps], [0, *first], [1, *sizes]
+        down, along = maps
+        covered = -(-along.pixels // along.step) * along.step
+        between = room("between", len(down.matrix), covered, channels)
+        values = len(down.matrix) * len(along.matrix)
+        self.tiles = room(f"{name} values", values, images, down.tiles, along.tiles, channels)
+        self.values = self.tiles.reshape(values, -1, 1, channels)
+        self.rows = self.tiles.reshape(values, -1, channels)
+        self.maps = down.matrix, along.matrix, between
+        self.places = first[0], first[1], down.step, along.step
+        self.shape, self.above, self.whole = (*sizes, channels), above, slice(None)
+        if images == 1:  # a part of an image, which lies in one piece
+            self.whole = slice(max(first[0], 0), min(first[0] + down.pixels, sizes[0]))
+
+    def take(self, x: Array, images: slice) -> None:
+        x = x[images].reshape(-1, *self.shape)
+        tile_values(x, *self.maps, self.tiles, *self.places)
+
+    def give(self, x: Array, images: slice, finish: Finish = leave) -> None:
+        x = x[images].reshape(-1, *self.shape)
+        tile_pixels(self.tiles, *self.maps, x, *self.places, self.above)
+        if finish is not leave:
+            finish(x[:, self.whole])
+
+
+AnySide = Side | Compiled
+
+
 class Block(NamedTuple):
     """Some tiles of some images: what they see, and what they make of it."""
 
-    x: Side
-    z: Side
+    x: AnySide
+    z: AnySide
 
 
 class Tiles:
@@ -182,7 +235,10 @@ class Tiles:
         longer = 2 if by_channel else 1  # passes over V and M are shorter than products
         at_once = longer * max(TILE_BLOCK // (channels + filters), TILES_AT_ONCE)
         small = at_once // prod(self.counts)  # images that are not worth a block each
-        self.images = max(longer * TILE_ROW // min(channels, filters), small, 1)
+        terms = max(max(one.d.shape) for one in self.matrices)
+        self.compiled = len(axes) <= 2 and terms <= MOST_TERMS and kernels() == "numba"
+        row = 1 if self.compiled else longer * TILE_ROW // min(channels, filters)
+        self.images = max(row, small, 1)
         self.rows = max(at_once // (self.images * prod(self.counts[1:])), 1)
         self.numbers = len(self.g) * prod(self.counts) * (channels + filters)  # V and M, an image
 
@@ -207,8 +263,8 @@ class Tiles:
             of_z.append(Map(one.a, m, count))
             in_x.append(part.start * m * stride - before)
             in_z.append(part.start * m)
-        overlap = of_x[0].matrix.shape[1] - of_x[0].step if rows.start else 0
+        side = Compiled if self.compiled else Side
         return Block(
-            Side("x", of_x, in_x, (images, *self.x), room, overlap),
-            Side("z", of_z, in_z, (images, *self.z), room),
+            side("x", of_x, in_x, (images, *self.x), room, rows.start > 0),
+            side("z", of_z, in_z, (images, *self.z), room, False),
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.arguments import argument
 from backprop.checks import Positive, integer
 from backprop.layers.convolution.border import Convolutional
 from backprop.layers.convolution.products import correlate, input_gradient, kernel_gradient
@@ -220,3 +221,45 @@ class Conv2DTranspose(ConvTranspose):
     dilation_rate: Sizes = (1, 1)
 
     axes = 2
+
+
+class Conv3DTranspose(ConvTranspose):
+    """y = activation(z + bias), where z[n, i*s + u*d] += x[n, i] · kernel[u]ᵀ for each (i, u).
+
+        x: (N, D, H, W, C)    kernel: (d, h, w, filters, C)    bias: (filters,)
+        y: (N, I, J, K, filters)
+
+    i and u stand for three numbers each, a voxel and a place in the window. Each voxel of x is
+    spread over a window of z, and it moves what it was spread over, so with dz = dL/dz behind the
+    activation
+
+        dx[n, i] = Σ_u dz[n, i*s + u*d] · kernel[u]
+        dkernel[u] = Σ_ni dz[n, i*s + u*d]ᵀ x[n, i]        dbias = Σ_rows dz
+
+    Parameters
+    ----------
+    filters : int
+    kernel_size, strides, dilation_rate : int or three ints
+        Depth, height and width, in voxels. At most one of strides and dilation_rate may be above 1.
+    padding : {"valid", "same"}, default "valid"
+    data_format : {"channels_last", "channels_first"}, optional
+    output_padding : int or three ints, optional
+        Here it stands behind `data_format`, as in Keras.
+    activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer
+    bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint, **kwargs
+        As in `Conv2DTranspose`, and so are the errors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.layers import Conv3DTranspose
+    >>> x = np.array([1.0, 10.0]).reshape(1, 1, 1, 2, 1)
+    >>> Conv3DTranspose(1, (1, 1, 3), strides=2, kernel_initializer="ones")(x)[0, 0, 0, :, 0]
+    array([ 1.,  1., 11., 10., 10.], dtype=float32)
+    """
+
+    strides: Sizes = (1, 1, 1)
+    output_padding: Any = argument(default=None, after="data_format")  # the place it has in Keras
+    dilation_rate: Sizes = (1, 1, 1)
+
+    axes = 3

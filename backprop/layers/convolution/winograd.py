@@ -37,30 +37,37 @@ Accuracy of Winograd Convolution for Deep Neural Networks", 2020.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 
 import numpy as np
 
 from backprop.layers.convolution import by_channel
 from backprop.layers.convolution.finish import Finish, leave
-from backprop.layers.convolution.tiles import Side, Tiles
+from backprop.layers.convolution.tiles import AnySide, Tiles
 from backprop.layers.convolution.toom_cook import SIZES, outputs_of, values_of
 from backprop.layers.windows import Windows
 from backprop.parallel import share
 from backprop.tuning import WINOGRAD_CHANNELS, WINOGRAD_GAIN, WINOGRAD_NUMBERS
 
 Array = np.ndarray
+Shape = tuple[int, ...]
 
 
 def suits(x: Array, kernel: Array, windows: Windows) -> bool:
     """Whether these are windows of float32, of enough channels, where this way saves enough
     products, and there are enough of them."""
-    if not x.dtype == kernel.dtype == np.float32:
+    fits = x.dtype == kernel.dtype == np.float32
+    return fits and saves(x.shape, kernel.shape, windows, by_channel.suits(kernel, windows))
+
+
+@lru_cache(maxsize=256)
+def saves(x: Shape, kernel: Shape, windows: Windows, alone: bool) -> bool:
+    """The same of arrays of these shapes, with a kernel for each channel `alone` or not."""
+    channels, filters = x[-1], kernel[-1]
+    if not alone and min(kernel[-2:]) < WINOGRAD_CHANNELS:
         return False
-    alone, channels, filters = by_channel.suits(kernel, windows), x.shape[-1], kernel.shape[-1]
-    if not alone and min(kernel.shape[-2:]) < WINOGRAD_CHANNELS:
-        return False
-    counts = windows.counts(x.shape[1:-1])
+    counts = windows.counts(x[1:-1])
     if max(windows.dilation) > 1 or min(counts) < 1 or any(r not in SIZES for r in windows.size):
         return False
     axes = list(zip(counts, windows.size, windows.strides, strict=True))
@@ -68,9 +75,9 @@ def suits(x: Array, kernel: Array, windows: Windows) -> bool:
     values = prod(values_of(*axis, m) for axis, m in zip(axes, outputs, strict=True))
     if WINOGRAD_GAIN * values > prod(counts) * prod(windows.size):
         return False
-    tiles = len(x) * prod(-(-count // m) for count, m in zip(counts, outputs, strict=True))
+    tiles = x[0] * prod(-(-count // m) for count, m in zip(counts, outputs, strict=True))
     many = alone or tiles >= max(channels, filters)  # else U outweighs V
-    return many and len(x) * values * (channels + filters) >= WINOGRAD_NUMBERS
+    return many and x[0] * values * (channels + filters) >= WINOGRAD_NUMBERS
 
 
 def correlate(x: Array, kernel: Array, z: Array, windows: Windows, finish: Finish = leave) -> None:
@@ -79,17 +86,15 @@ def correlate(x: Array, kernel: Array, z: Array, windows: Windows, finish: Finis
     x: (N, sizes ..., C)    z: (N, counts ..., filters), written
     kernel: (size ..., C, filters), or (size ..., C) with one for each channel
     """
+    x = np.ascontiguousarray(x)
     tiles = Tiles(x, z, windows, by_channel.suits(kernel, windows))
     u = transform_kernel(kernel, tiles)
 
     def work(part: slice) -> None:
         for images, block in tiles.blocks(part):
-            block.x.read(x, images)
-            block.x.take()
+            block.x.take(x, images)
             multiply(block.x, u, block.z)
-            block.z.take_back()
-            finish(block.z.pixels)
-            block.z.write(z, images)
+            block.z.give(z, images, finish)
 
     with np.errstate(invalid="ignore"):  # 0 * ∞, where x has an infinity
         share(work, len(x), WINOGRAD_NUMBERS // tiles.numbers + 1)
@@ -99,29 +104,35 @@ def gradients(
     x: Array, dz: Array, kernel: Array, dkernel: Array, dx: Array | None, windows: Windows
 ) -> None:
     """dkernel and, unless it is None, dx of `correlate`; written to the arrays."""
-    alone = by_channel.suits(kernel, windows)
+    x, dz, alone = (
+        np.ascontiguousarray(x),
+        np.ascontiguousarray(dz),
+        by_channel.suits(kernel, windows),
+    )
     tiles = Tiles(x, dz, windows, alone)
-    ut = transform_kernel(kernel if alone else kernel.swapaxes(-1, -2), tiles)
+    u = transform_kernel(kernel, tiles)
+    ut = u if alone else u.swapaxes(1, 2)
     if dx is not None and max(windows.strides) > 1:
         dx[...] = 0  # the last pixels may be in no window
 
     def work(part: slice) -> Array:
-        du = np.empty((len(ut), *kernel.shape[len(windows.size) :]), x.dtype)
-        total = np.zeros_like(du)
+        total, more = None, np.empty_like(u)
         for images, block in tiles.blocks(part):
-            block.x.read(x, images)
-            block.x.take()
-            block.z.read(dz, images)
-            block.z.take()
-            total += multiply_values(block.x, block.z, du)
+            block.x.take(x, images)
+            block.z.take(dz, images)
+            if total is None:
+                total = multiply_values(block.x, block.z, np.empty_like(u))
+            else:
+                total += multiply_values(block.x, block.z, more)
             if dx is not None:
                 multiply(block.z, ut, block.x)
-                block.x.take_back()
-                block.x.write(dx, images)
-        return total
+                block.x.give(dx, images)
+        return np.zeros_like(u) if total is None else total
 
     with np.errstate(invalid="ignore"):
-        du = np.sum(share(work, len(x), WINOGRAD_NUMBERS // tiles.numbers + 1), 0)
+        du, *others = share(work, len(x), WINOGRAD_NUMBERS // tiles.numbers + 1)
+    for more in others:
+        du += more
     dkernel[...] = transform_kernel_backward(du, tiles).reshape(kernel.shape)
 
 
@@ -136,7 +147,7 @@ def transform_kernel_backward(du: Array, tiles: Tiles) -> Array:
     return tiles.g.T @ du.reshape(len(du), -1)
 
 
-def multiply(v: Side, u: Array, m: Side) -> None:
+def multiply(v: AnySide, u: Array, m: AnySide) -> None:
     """M = V U for each value, or V ⊙ U."""
     if u.ndim == 2:  # rows as long as all images, for NumPy multiplies each by itself
         u = np.repeat(u[:, None, None], v.values.shape[2], axis=2)
@@ -145,7 +156,7 @@ def multiply(v: Side, u: Array, m: Side) -> None:
         np.matmul(v.rows, u, out=m.rows)
 
 
-def multiply_values(v: Side, dm: Side, out: Array) -> Array:
+def multiply_values(v: AnySide, dm: AnySide, out: Array) -> Array:
     """dU, written to `out`; V is lost."""
     if out.ndim == 2:
         np.multiply(v.values, dm.values, out=v.values)

@@ -28,6 +28,7 @@ from backprop.layers.merging.functions import (
     multiply,
     subtract,
 )
+from backprop.layers.merging.matmul import Matmul
 
 __all__ = [
     "Add",
@@ -35,6 +36,7 @@ __all__ = [
     "Concatenate",
     "Divide",
     "Dot",
+    "Matmul",
     "Maximum",
     "Minimum",
     "Multiply",

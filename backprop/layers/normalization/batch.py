@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from math import gcd
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.arguments import argument
-from backprop.checks import Fraction, Index
+from backprop.arguments import Convert, argument
+from backprop.checks import Fraction, Index, number
 from backprop.initializers import InitializerLike
+from backprop.kernels import normalization as kernels
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.normalization.shared import Scaled, axes_of, stretched
-from backprop.linalg import rows_of, sum_rows
-from backprop.parallel import blocks, share
-from backprop.tuning import NORMALIZATION_BLOCK, NORMALIZATION_ROW
+from backprop.linalg import rows, rows_of, sum_rows, zeros
+from backprop.parallel import share
+from backprop.tuning import NORMALIZATION_BLOCK
+
+
+def bounds(value: Any, who: str, name: str) -> dict[str, float]:
+    """What the correction of a batch renormalization is clipped to."""
+    known = ("rmin", "rmax", "dmax")
+    if not isinstance(value, Mapping) or not set(value) <= set(known):
+        raise ValueError(
+            f"{who} expects {name} to be a dict with some of {', '.join(known)}, got {value!r}"
+        )
+    found = {key: number(v, who, key) for key, v in value.items() if v is not None}
+    if found.get("rmin", -np.inf) > found.get("rmax", np.inf) or found.get("dmax", 0) < 0:
+        raise ValueError(
+            f"{who} expects of {name} that rmin is not above rmax and dmax not below 0, got "
+            f"{value!r}"
+        )
+    return found
 
 
 class BatchNormalization(Scaled):
@@ -36,6 +53,17 @@ class BatchNormalization(Scaled):
 
     A channel without any real row in the batch leaves them where they are.
 
+    Small batches have noisy statistics, which inference has not. Batch renormalization (`renorm`)
+    takes, in training, slowly moving ones instead, written as a correction of x̂:
+
+        y = gamma * (k x̂ + s) + beta        k = σ / σ_R        s = (mean - mean_R) / σ_R
+
+    with σ = 1 / r, and mean_R and σ_R what mean and σ were on average so far: then k x̂ + s =
+    (x - mean_R) / σ_R. k and s are clipped and count as constants, so that x still reaches y
+    through the batch's own mean and variance. What goes through k x̂ + s is that for x̂, times k:
+
+        dgamma = k Σ dy x̂ + s Σ dy        dx = gamma k r (dy - p (Σ dy + x̂ Σ dy x̂))
+
     Parameters
     ----------
     axis : int, default -1
@@ -49,14 +77,23 @@ class BatchNormalization(Scaled):
         As in `LayerNormalization`.
     moving_mean_initializer, moving_variance_initializer : str or Initializer
         Defaults: zeros and ones.
-    renorm, renorm_clipping, renorm_momentum, synchronized
-        Of Keras, and not offered: anything but the defaults is an error.
+    renorm : bool, default False
+        Batch renormalization. The layer then keeps `moving_stddev`, `renorm_mean` and
+        `renorm_stddev` too, and the moving variance is the square of `moving_stddev`, less epsilon.
+    renorm_clipping : dict, optional
+        With `renorm`: k from ``"rmin"`` to ``"rmax"``, s at most ``"dmax"`` to either side of 0.
+        Default: not clipped.
+    renorm_momentum : float, default 0.99
+        As `momentum`, of mean_R and σ_R.
+    synchronized : bool, default False
+        Statistics over several devices; True is an error, as there is one.
     **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     References
     ----------
     Ioffe, Szegedy: Batch normalization: accelerating deep network training by reducing internal
-    covariate shift, 2015.
+    covariate shift, 2015. Ioffe: Batch renormalization: towards reducing minibatch dependence in
+    batch-normalized models, 2017.
 
     Examples
     --------
@@ -77,18 +114,17 @@ class BatchNormalization(Scaled):
         default="ones", after="moving_mean_initializer"
     )
     renorm: bool = argument(default=False, after="gamma_constraint")
-    renorm_clipping: Any = argument(default=None, after="renorm")
-    renorm_momentum: float = argument(default=0.99, after="renorm_clipping")
+    renorm_clipping: Annotated[Any, Convert(bounds)] = argument(default=None, after="renorm")
+    renorm_momentum: Fraction = argument(default=0.99, after="renorm_clipping")
     synchronized: bool = argument(default=False, after="renorm_momentum")
 
-    changeable = ("momentum",)
+    changeable = ("momentum", "renorm_momentum")
 
     def __post_init__(self):
-        renormalizes = self.renorm or self.renorm_clipping is not None
-        if renormalizes or self.renorm_momentum != 0.99 or self.synchronized:
+        if self.synchronized:
             raise ValueError(
-                "BatchNormalization does not offer batch renormalization (renorm, renorm_clipping) "
-                "or synchronized statistics; leave these arguments out"
+                "BatchNormalization has no synchronized statistics, as there is one device; leave "
+                "synchronized out"
             )
 
     def build(self, input_shape):
@@ -98,148 +134,169 @@ class BatchNormalization(Scaled):
         self.moving_variance = self.buffer(
             "moving_variance", (n,), self.moving_variance_initializer
         )
+        if self.renorm:
+            stddev = np.sqrt(self.moving_variance)
+            self.moving_stddev = self.buffer("moving_stddev", (n,), stddev)
+            self.renorm_mean = self.buffer("renorm_mean", (n,), self.moving_mean)
+            self.renorm_stddev = self.buffer("renorm_stddev", (n,), stddev)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: n})
 
     def forward(self, x, ctx=INFERENCE):
         real = None if ctx.mask is None else stretched(ctx.mask, x.shape).swapaxes(self.axis, -1)
         x = np.ascontiguousarray(x.swapaxes(self.axis, -1))
+        corrected = None
         if ctx.training and self.trainable:
             mean, var, p = self._moments(x, real)
+            if self.renorm:
+                corrected = self._correction(mean, var)
+            self._move(mean, var, x, real)
         else:
             mean, var, p = self.moving_mean.copy(), self.moving_variance, None
         r = 1 / np.sqrt(var + self.epsilon)
-        a = self.gamma * r if self.scale else r
-        y = affine(x, mean, a, self.beta if self.center else None)
+        y = affine(x, mean, self._slope(r, corrected), self._offset(r, corrected))
         if real is not None:  # backward multiplies a masked row by 0
             x = np.where(real | np.isfinite(x), x, mean)
-        return y.swapaxes(self.axis, -1), (x, mean, r, p)
+        return y.swapaxes(self.axis, -1), (x, mean, r, p, corrected)
 
     def backward(self, dy, cache):
-        x, mean, r, p = cache
+        x, mean, r, p, corrected = cache
         dy = np.ascontiguousarray(dy.swapaxes(self.axis, -1))
-        dgamma, dbeta = self._sums(dy, x, mean, r)
-        a = self.gamma * r if self.scale else r
+        dgamma, dbeta = self._sums(dy, x, mean, r, corrected)
+        a = self._slope(r, corrected)
         if p is None:
             dx = dy * a
         elif np.ndim(p) == 0:
-            dx = affine(x, mean, -p * a * r * dgamma, -p * a * dbeta, dy, a)
+            dx = affine_of_both(dy, x, mean, p * r * dgamma, p * dbeta, a)
         else:
             dx = a * (dy - p * (dbeta + (x - mean) * (r * dgamma)))
         return dx.swapaxes(self.axis, -1)
 
     def backward_params(self, dy, cache):
-        self._sums(np.ascontiguousarray(dy.swapaxes(self.axis, -1)), *cache[:3])
+        x, mean, r, _, corrected = cache
+        self._sums(np.ascontiguousarray(dy.swapaxes(self.axis, -1)), x, mean, r, corrected)
 
-    def _sums(self, dy, x, mean, r):
-        """dgamma and dbeta: what dx needs of all rows, and the gradients where they are trained."""
+    def _sums(self, dy, x, mean, r, corrected):
+        """Σ dy x̂ and Σ dy: what dx needs of all rows, and the gradients where they are trained."""
         products, dbeta = sums(dy, x, mean)
         dgamma = products * r
         if self.scale:
             self.dgamma = dgamma
+            if corrected is not None:
+                k, s = corrected
+                self.dgamma = k * dgamma + s * dbeta
         if self.center:
             self.dbeta = dbeta
         return dgamma, dbeta
 
+    def _slope(self, r, corrected):
+        """gamma k r: what x - mean is multiplied by."""
+        r = r if corrected is None else corrected[0] * r
+        return self.gamma * r if self.scale else r
+
+    def _offset(self, r, corrected):
+        """gamma s + beta."""
+        beta = self.beta if self.center else zeros(r.shape, r.dtype)
+        if corrected is None:
+            return beta
+        return (self.gamma * corrected[1] if self.scale else corrected[1]) + beta
+
+    def _correction(self, mean, var):
+        """k and s."""
+        clip = self.renorm_clipping or {}
+        # never narrower than σ of a constant, which comes early where σ_R begins at 0
+        stddev = self.renorm_stddev.clip(self.epsilon**0.5)
+        k = np.sqrt(var + self.epsilon) / stddev
+        s = (mean - self.renorm_mean) / stddev
+        most = clip.get("dmax", np.inf)
+        return k.clip(clip.get("rmin", 0), clip.get("rmax", np.inf)), s.clip(-most, most)
+
     def _moments(self, x, real):
-        """Mean, variance and p of a batch, whose statistics move the moving ones."""
-        keep, move = self.momentum, 1 - self.momentum
+        """Mean, variance and p of a batch."""
         if real is None:
             mean, var = moments(x)
             p = 1 / max(x.size // x.shape[-1], 1)
         else:  # whatever stands in a masked row does not count, be it infinite
-            m = sum_rows(real.astype(x.dtype))
-            keep, move = np.where(m > 0, keep, 1), np.where(m > 0, move, 0)
-            m = np.maximum(m, 1)
+            m = np.maximum(sum_rows(real.astype(x.dtype)), 1)
             mean = sum_rows(np.where(real, x, 0)) / m
             var = sum_rows(np.where(real, x - mean, 0) ** 2) / m
             p = real / m
-        if x.size:
-            self.moving_mean = keep * self.moving_mean + move * mean
-            self.moving_variance = keep * self.moving_variance + move * var
         return mean, var, p
 
-
-# Images have more numbers than fit into a cache, and to read them takes longer than what is made of
-# them. So they are walked over in blocks, each of which is there for all operations on it, and
-# nothing is kept but x. A row of 64 channels is too short for NumPy to be fast along it; as all
-# rows are treated alike, some of them are taken as one.
-
-
-def tiles(x):
-    """(..., n) as (rows, k n), k rows side by side, and k; a view."""
-    n = x.shape[-1]
-    k = gcd(x.size // max(n, 1), 1 << max(NORMALIZATION_ROW // max(n, 1), 1).bit_length() - 1)
-    return x.reshape(-1 if x.size else 0, k * n), k
-
-
-def walk(work, t):
-    """[work(slice of t's rows, memory of that size) for each], a block of numbers at a time."""
-    step = rows_of(t, NORMALIZATION_BLOCK)
-
-    def some(part):
-        room = np.empty((min(step, len(t)), t.shape[1]), t.dtype)
-        return [work(at, room[: at.stop - at.start]) for at in blocks(part, step)]
-
-    return [found for part in share(some, len(t), step, follow=True) for found in part]
+    def _move(self, mean, var, x, real):
+        """Move the moving statistics towards those of a batch."""
+        if not x.size:
+            return
+        seen = True if real is None else sum_rows(real.astype(x.dtype)) > 0
+        self.moving_mean = moved(self.moving_mean, mean, self.momentum, seen)
+        if not self.renorm:
+            self.moving_variance = moved(self.moving_variance, var, self.momentum, seen)
+            return
+        stddev = np.sqrt(var + self.epsilon)
+        self.moving_stddev = moved(self.moving_stddev, stddev, self.momentum, seen)
+        found = (self.moving_stddev**2 - self.epsilon).clip(0)
+        self.moving_variance = np.where(seen, found, self.moving_variance)
+        self.renorm_mean = moved(self.renorm_mean, mean, self.renorm_momentum, seen)
+        self.renorm_stddev = moved(self.renorm_stddev, stddev, self.renorm_momentum, seen)
 
 
-def folded(sums, n):
-    """Sums of blocks over tiles, as sums over rows: (blocks, k n) → (n,)."""
-    return sums.reshape(sums.size // n, n).sum(0)
+def moved(average, new, keep, seen):
+    """A moving average after a batch, at the channels of which something was seen."""
+    found = keep * average + (1 - keep) * new
+    return found if seen is True else np.where(seen, found, average)
+
+
+def by_channel(work, x):
+    """[work(slice of rows) for each thread's part]: images have so many that it pays."""
+    return share(work, len(x), rows_of(x, NORMALIZATION_BLOCK), follow=True)
 
 
 def moments(x):
-    """Mean and variance of each channel over all m rows.
+    """Mean and variance of each channel over all m rows, from those of each part's rows:
 
-    x is read once. Each block b gives the sum of its m_b rows, and the squares around its own mean:
-
-        Σ (x - mean)² = Σ_b (Σ (x - mean_b)² + m_b (mean_b - mean)²)
-
-    Source: T. Chan, G. Golub and R. LeVeque, "Algorithms for Computing the Sample Variance", 1983.
+    Σ (x - mean)² = Σ_b (Σ (x - mean_b)² + m_b (mean_b - mean)²)
     """
-    (t, k), n = tiles(x), x.shape[-1]
-    m = max(x.size // n, 1)
+    x = rows(x)
 
-    def work(at, room):
-        total = sum_rows(t[at])
-        d = np.subtract(t[at], total / len(room), out=room)
-        return len(room), total, sum_rows(np.multiply(d, d, out=d))
+    def work(part):
+        mean, squares = np.empty((2, x.shape[1]), x.dtype)
+        kernels.moments(x[part], mean, squares)
+        return part.stop - part.start, mean, squares
 
-    found = walk(work, t)
-    counts = np.array([count for count, *_ in found], x.dtype).reshape(-1, 1, 1)
-    both = np.array([both for _, *both in found], x.dtype).reshape(-1, 2, k, n)
-    totals, squares = both[:, 0], both[:, 1]
-    mean = totals.sum((0, 1)) / m
-    return mean, (squares + counts * (totals / counts - mean) ** 2).sum((0, 1)) / m
+    found, m = by_channel(work, x), max(len(x), 1)
+    if len(found) == 1:
+        return found[0][1], found[0][2] / m
+    mean = sum(count / m * mean for count, mean, _ in found)
+    squares = sum(squares + count * (here - mean) ** 2 for count, here, squares in found)
+    return mean, squares / m
 
 
 def sums(dy, x, mean):
     """Σ dy (x - mean) and Σ dy over all rows."""
-    t, k = tiles(dy)
-    z, wide = tiles(x)[0], np.tile(mean, k)
+    dy, x = rows(dy), rows(x)
 
-    def work(at, room):
-        d = np.subtract(z[at], wide, out=room)
-        return sum_rows(np.multiply(t[at], d, out=d)), sum_rows(t[at])
+    def work(part):
+        along, total = np.empty((2, x.shape[1]), x.dtype)
+        kernels.products(dy[part], x[part], mean, along, total)
+        return along, total
 
-    found = np.array(walk(work, t), x.dtype).reshape(-1, 2, t.shape[1])
-    return folded(found[:, 0], x.shape[-1]), folded(found[:, 1], x.shape[-1])
+    (along, total), *others = by_channel(work, x)
+    for one, other in others:
+        along += one
+        total += other
+    return along, total
 
 
-def affine(x, mean, a, c=None, z: Any = None, b: Any = None):
-    """(x - mean) * a, + c, + z * b, by channel."""
-    t, k = tiles(x)
-    y, mean, a = np.empty(t.shape, t.dtype), np.tile(mean, k), np.tile(a, k)
-    c = None if c is None else np.tile(c, k)
-    z, b = (None, None) if z is None else (z.reshape(t.shape), np.tile(b, k))
+def affine(x, mean, a, c):
+    """(x - mean) a + c."""
+    y, flat = np.empty_like(x), rows(x)
+    out = rows(y)
+    by_channel(lambda part: kernels.affine(flat[part], mean, a, c, out[part]), flat)
+    return y
 
-    def work(at, room):
-        here = np.subtract(t[at], mean, out=y[at])
-        here *= a
-        if c is not None:
-            here += c
-        if z is not None:
-            here += np.multiply(z[at], b, out=room)
 
-    walk(work, t)
-    return y.reshape(x.shape)
+def affine_of_both(dy, x, mean, a, c, b):
+    """(dy - c - (x - mean) a) b."""
+    dx, dy, x = np.empty_like(x), rows(dy), rows(x)
+    out = rows(dx)
+    by_channel(lambda part: kernels.affine_of_both(dy[part], x[part], mean, a, c, b, out[part]), x)
+    return dx

@@ -10,12 +10,15 @@ from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.normalization.shared import (
     Axes,
     Scaled,
+    are_last,
     average,
     axes_of,
+    normalized,
+    normalized_backward,
     paid_back,
     shares,
 )
-from backprop.linalg import rows, sum_last, sum_rows
+from backprop.linalg import ones, sum_rows
 from backprop.masks import cleaned
 
 
@@ -90,6 +93,7 @@ class LayerNormalization(Scaled, OfRootMeanSquares):
         self.scale_and_shift(shape)
         self.axes = tuple(axes)
         self.time_local = self.axes == (len(input_shape) - 1,)
+        self.by_rows = are_last(self.axes, len(input_shape)) and not self.rms_scaling
         self.shape = tuple(
             n if i in axes else 1 for i, n in enumerate(input_shape)
         )  # of gamma beside x
@@ -97,47 +101,45 @@ class LayerNormalization(Scaled, OfRootMeanSquares):
 
     def forward(self, x, ctx=INFERENCE):
         p = shares(x, ctx, self.axes)
+        if p is None and self.by_rows:
+            beta = self.beta.reshape(-1) if self.center else None
+            y, xhat, r = normalized(x, self.axes, self._gamma(x.dtype), beta, self.epsilon)
+            return y, (xhat, r, None)
         if p is not None:  # p = 0 would not hide what is infinite
             x = cleaned(x, ctx.mask)
-        centred = x - self._mean(x, p)
-        r = 1 / np.sqrt(self._mean_product(centred, centred, p) + self.epsilon)
+        centred = x - average(x, p, self.axes)
+        r = 1 / np.sqrt(average(centred * centred, p, self.axes) + self.epsilon)
         xhat = np.multiply(x if self.rms_scaling else centred, r, out=centred)
-        y = xhat * self.gamma.reshape(self.shape) if self.scale else xhat.copy()
+        y = xhat * self._gamma(x.dtype).reshape(self.shape)
         if self.center:
             y += self.beta.reshape(self.shape)
         return y, (xhat, r, p)
 
     def backward(self, dy, cache):
         xhat, r, p = cache
-        dxhat = dy
+        if p is None and self.by_rows:
+            dx, dgamma, dbeta = normalized_backward(dy, xhat, r, self._gamma(dy.dtype))
+        else:
+            dx, dgamma, dbeta = self._backward(dy, xhat, r, p)
         if self.scale:
-            self.dgamma = self._sum(dy * xhat)
-            dxhat = dy * self.gamma.reshape(self.shape)
+            self.dgamma = dgamma.reshape(self.gamma.shape)
         if self.center:
-            self.dbeta = self._sum(dy)
-        if p is None:
-            slope = self._mean_product(dxhat, xhat, None)
-        else:
-            slope = paid_back(dxhat * xhat, p, self.axes)
-        if self.rms_scaling:
-            dx = dxhat - (xhat - self._mean(xhat, p)) * slope
-        else:
-            dx = dxhat - (self._mean(dxhat, p) if p is None else paid_back(dxhat, p, self.axes))
-            dx -= xhat * slope
-        dx *= r
+            self.dbeta = dbeta.reshape(self.beta.shape)
         return dx
 
-    def _mean(self, v, p):
-        """⟨v⟩, which stays as an axis or axes of length one."""
-        if not self.time_local:
-            return average(v, p, self.axes)
-        return sum_last(rows(v)).reshape(*v.shape[:-1], 1) * v.dtype.type(1 / max(v.shape[-1], 1))
+    def _backward(self, dy, xhat, r, p):
+        """dx, dgamma and dbeta where rows do not lie one behind the other, or under a mask."""
+        dxhat = dy * self._gamma(dy.dtype).reshape(self.shape)
+        slope = paid_back(dxhat * xhat, p, self.axes)
+        if self.rms_scaling:
+            dx = dxhat - (xhat - average(xhat, p, self.axes)) * slope
+        else:
+            dx = dxhat - paid_back(dxhat, p, self.axes) - xhat * slope
+        return dx * r, self._sum(dy * xhat), self._sum(dy)
 
-    def _mean_product(self, a, b, p):
-        """⟨a b⟩, without the array of their products where the row is the last axis."""
-        if not self.time_local:
-            return average(a * b, p, self.axes)
-        return np.vecdot(a, b)[..., None] * a.dtype.type(1 / max(a.shape[-1], 1))
+    def _gamma(self, dtype):
+        """gamma, or ones for it, as a vector."""
+        return self.gamma.reshape(-1) if self.scale else ones(prod(self.shape), dtype)
 
     def _sum(self, v):
         """Σ over all axes but those of a row."""

@@ -10,8 +10,11 @@ from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.normalization.shared import (
     Axes,
     Epsilon,
+    are_last,
     average,
     axes_of,
+    normalized,
+    normalized_backward,
     paid_back,
     shares,
 )
@@ -63,6 +66,7 @@ class RMSNormalization(Layer):
         self.axes = tuple(axes_of(self, self.axis, input_shape))
         shape = tuple(input_shape[axis] for axis in self.axes)
         self.time_local = self.axes == (len(input_shape) - 1,)
+        self.by_rows = are_last(self.axes, len(input_shape))
         self.scale, self.dscale = self.param("scale", shape, "ones")
         self.shape = tuple(n if i in self.axes else 1 for i, n in enumerate(input_shape))
         self.input_spec = InputSpec(
@@ -71,6 +75,10 @@ class RMSNormalization(Layer):
 
     def forward(self, x, ctx=INFERENCE):
         p = shares(x, ctx, self.axes)
+        if p is None and self.by_rows:
+            scale = self.scale.reshape(-1)
+            y, xhat, r = normalized(x, self.axes, scale, None, self.epsilon, centred=False)
+            return y, (xhat, r, None)
         if p is not None:  # p = 0 would not hide what is infinite
             x = cleaned(x, ctx.mask)
         r = 1 / np.sqrt(average(x * x, p, self.axes) + self.epsilon)
@@ -79,6 +87,11 @@ class RMSNormalization(Layer):
 
     def backward(self, dy, cache):
         xhat, r, p = cache
+        if p is None and self.by_rows:
+            scale = self.scale.reshape(-1)
+            dx, dscale, _ = normalized_backward(dy, xhat, r, scale, centred=False)
+            self.dscale = dscale.reshape(self.scale.shape)
+            return dx
         self.dscale = self._sum(dy * xhat)
         dxhat = dy * self.scale.reshape(self.shape)
         return r * (dxhat - xhat * paid_back(dxhat * xhat, p, self.axes))

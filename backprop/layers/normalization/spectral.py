@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import Positive
+from backprop.context import constant
 from backprop.initializers import TruncatedNormal
 from backprop.layer import INFERENCE
 from backprop.layers.wrapper import Wrapper
@@ -28,7 +29,8 @@ class SpectralNormalization(Wrapper):
     zeros is left alone. The weights are u and then the layer's; Keras has u behind the kernel.
 
     u and v count as constants of σ, whose slope is then vᵀ u; they are, to first order, once the
-    iteration has converged. With dV the layer's own gradient, for the kernel V = W / σ,
+    iteration has converged, and `gradcheck` holds them so. With dV the layer's own gradient, for
+    the kernel V = W / σ,
 
         dW = (dV - vᵀ u Σ dV V) / σ
 
@@ -76,7 +78,7 @@ class SpectralNormalization(Wrapper):
     changeable = ("power_iterations",)
 
     def build(self, input_shape):
-        self.layer.build(input_shape)
+        super().build(input_shape)
         held = self.layer.__dict__
         self.which = next((name for name in ("kernel", "embeddings") if name in held), "")
         if not self.which:
@@ -86,25 +88,6 @@ class SpectralNormalization(Wrapper):
             )
         width = held[self.which].shape[-1]
         self.vector_u = self.buffer("vector_u", (1, width), TruncatedNormal(stddev=0.02))
-
-    def compute_output_shape(self, input_shape):
-        return self.layer.compute_output_shape(input_shape)
-
-    def compute_mask(self, x, mask=None):
-        return self.layer.compute_mask(x, mask)
-
-    def obeys_mask(self, x, mask):
-        return self.layer.obeys_mask(x, mask)
-
-    @property
-    def mask_caveat(self):
-        return self.layer.mask_caveat
-
-    def check_input(self, shape):
-        self.layer.check_input(shape)
-
-    def check_values(self, x):
-        self.layer.check_values(x)
 
     def forward(self, x, ctx=INFERENCE):
         kernel = getattr(self.layer, self.which)
@@ -132,6 +115,15 @@ class SpectralNormalization(Wrapper):
 
     def _singular(self, w, training):
         """v, u and σ; in training u moves."""
+        v, u = constant("u and v", lambda: self._vectors(w, training))
+        sigma = (v @ w @ u.T)[0, 0]
+        if not sigma:
+            return v, u, w.dtype.type(1)
+        if training:
+            self.vector_u = u
+        return v, u, sigma
+
+    def _vectors(self, w, training):
         u = unit(self.vector_u)  # a copy: another pass may move the buffer before this is reversed
         v = unit(u @ w.T)
         if training:
@@ -139,12 +131,7 @@ class SpectralNormalization(Wrapper):
             for _ in range(self.power_iterations - 1):
                 v = unit(u @ w.T)
                 u = unit(v @ w)
-        sigma = (v @ w @ u.T)[0, 0]
-        if not sigma:
-            return v, u, w.dtype.type(1)
-        if training:
-            self.vector_u = u
-        return v, u, sigma
+        return v, u
 
     def _with_kernel(self, kernel) -> Any:
         """The layer with another kernel: the same arrays otherwise, and the same gradients."""

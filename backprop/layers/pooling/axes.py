@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from backprop.parameters import reckon
+
 Array = np.ndarray
 EVERY = slice(None)
+LINK = 16  # numbers that take as much as a link
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Along:
 def evenly(n: int, size: int, stride: int, count: int, before: int) -> Along:
     """Windows of `size` pixels every `stride` pixels, the first with `before` of them in front of
     the image."""
+    reckon(size + count, f"where {count:,} windows of {size:,} pixels lie")
     links = []
     for k in range(size):
         low = max(0, -((k - before) // stride))  # the first window whose k-th pixel is in the image
@@ -70,6 +74,7 @@ def adaptively(n: int, count: int) -> Along:
     """
     g = gcd(n, count)
     every, step = count // g, n // g
+    reckon(count + LINK * (every + step), f"where {count:,} windows over {n:,} pixels lie")
     starts = np.arange(count) * n // count
     lengths = -(-np.arange(1, count + 1) * n // count) - starts
     links = [

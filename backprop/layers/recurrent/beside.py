@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 from backprop import parallel
-from backprop.tuning import FIRST_STRETCH, LARGE_LOOP, STRETCH
+from backprop.tuning import FIRST_STRETCH, LARGE_LOOP, STRETCH, STRETCH_NUMBERS
 
 
 def pays(numbers: int, steps: int, least: int) -> bool:
@@ -19,10 +19,16 @@ def pays(numbers: int, steps: int, least: int) -> bool:
     return steps >= least and numbers >= LARGE_LOOP and parallel.pays()
 
 
-def stretches(steps: int, *, beside: bool) -> Iterator[slice]:
+def stretch(numbers: int) -> int:
+    """The steps of a piece, if each has so many numbers of z: more where there are few of them, so
+    that a call has something to do."""
+    return max(STRETCH, STRETCH_NUMBERS // max(numbers, 1))
+
+
+def stretches(steps: int, *, length: int = STRETCH, beside: bool) -> Iterator[slice]:
     """The steps in order, piece by piece; the first piece is short where another thread waits."""
-    for t in range(0, steps, STRETCH):
-        end = min(t + STRETCH, steps)
+    for t in range(0, steps, length):
+        end = min(t + length, steps)
         if beside and t == 0:
             yield slice(0, FIRST_STRETCH)
             t = FIRST_STRETCH

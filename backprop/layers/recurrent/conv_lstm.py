@@ -16,6 +16,8 @@ class ConvLSTM(Memory, Images):
     For any number of axes; `ConvLSTM2D` has the parameters, `LSTM` the derivation of a step.
     """
 
+    weights_within = "conv_lstm_cell"
+
 
 class ConvLSTM1D(ConvLSTM):
     """c = f c₋ + i g and h = o activation(c), place by place; ₋ marks the step before.

@@ -8,9 +8,12 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import choice
+from backprop.kernels.recurrent import gru, gru_back
 from backprop.layers.activations import ActivationLike
+from backprop.layers.recurrent.loop import STEPS, flat, held_of
 from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT, Product
 from backprop.layers.recurrent.units import Units
+from backprop.promises import short_for
 
 # The blocks of z within the loop are g u r, and a fourth, w: what r multiplies, or its product. So
 # x is seen by the first three, h₋ by the last three or by u and r, and the gates lie side by side.
@@ -78,6 +81,7 @@ class GRU(Units, kw_only=True, by_position=True):
     (2, 5, 4)
     """
 
+    weights_within = "gru_cell"
     gates = 3
     order = (2, 0, 1, 2)
 
@@ -152,3 +156,39 @@ class GRU(Units, kw_only=True, by_position=True):
     def _seen_by_g(self, h, tape):
         """What dropout leaves of h for g, where r comes before the product."""
         return h if tape.drop is None else h * tape.drop[3, -self.units :]
+
+    # ------------------------------------------------------------------ compiled
+
+    @short_for(*STEPS)
+    def has_loop(self, ctx):
+        return self.reset_after and self.fits_loop()
+
+    def run_steps(self, at, tape):
+        v, batch = tape.v, tape.v.shape[-1]
+        done = gru(
+            flat(tape.z, 2),
+            flat(v),
+            tape.of_h.stripes,
+            held_of(tape),
+            np.empty(3 * self.units * batch, v.dtype),
+            at.start,
+            at.stop,
+        )
+        if done:
+            tape.caches += [(None, None)] * (at.stop - at.start)
+        return done
+
+    def run_steps_back(self, at, tape, dstates, dys, dz):
+        [dh] = dstates
+        return gru_back(
+            flat(tape.z, 2),
+            flat(dz, 2),
+            flat(tape.v),
+            tape.of_h.stripes_back,
+            held_of(tape),
+            None if dys is None else flat(dys),
+            flat(dh, 0),
+            np.empty(dh.size, dh.dtype),
+            at.start,
+            at.stop,
+        )

@@ -8,10 +8,12 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import choice
+from backprop.kernels.recurrent import lstm, lstm_back
 from backprop.layers.recurrent.inplace import InPlaceSigmoid, InPlaceTanh
-from backprop.layers.recurrent.loop import Recurrent
+from backprop.layers.recurrent.loop import STEPS, Recurrent, flat, held_of
 from backprop.layers.recurrent.units import Units
 from backprop.layers.recurrent.weights import FourGates
+from backprop.promises import short_for
 
 
 class Memory(FourGates, Recurrent, kw_only=True, by_position=True):
@@ -82,7 +84,8 @@ class Memory(FourGates, Recurrent, kw_only=True, by_position=True):
     def connect(self, tape):
         super().connect(tape)
         kinds = type(self._gate), type(self._squash)
-        if kinds == (InPlaceSigmoid, InPlaceTanh) and tape.v.dtype != np.float64:
+        halves = kinds == (InPlaceSigmoid, InPlaceTanh) and tape.v.dtype != np.float64
+        if halves and not tape.compiled:
             tape.of_x.halved = tape.of_h.halved = 3
 
     def _activate(self, z, tape):
@@ -191,6 +194,46 @@ class LSTM(Memory, Units, kw_only=True, by_position=True):
     (2, 7, 4)
     """
 
+    weights_within = "lstm_cell"
     use_cudnn: Annotated[Any, choice("auto", True, False)] = argument(
         default="auto", after="unroll"
     )
+
+    # ------------------------------------------------------------------ compiled
+
+    @short_for(*STEPS)
+    def has_loop(self, ctx):
+        return self.fits_loop()
+
+    def run_steps(self, at, tape):
+        (_, c), batch = tape.states, tape.v.shape[-1]
+        done = lstm(
+            flat(tape.z, 2),
+            flat(tape.v),
+            flat(c),
+            flat(tape.kept),
+            tape.of_h.stripes,
+            held_of(tape),
+            np.empty(4 * self.units * batch, c.dtype),
+            at.start,
+            at.stop,
+        )
+        if done:
+            tape.caches += [(None, None, None)] * (at.stop - at.start)
+        return done
+
+    def run_steps_back(self, at, tape, dstates, dys, dz):
+        (_, c), (dh, dc) = tape.states, dstates
+        return lstm_back(
+            flat(tape.z, 2),
+            flat(dz, 2),
+            flat(c),
+            flat(tape.kept),
+            tape.of_h.stripes_back,
+            held_of(tape),
+            None if dys is None else flat(dys),
+            flat(dh, 0),
+            flat(dc, 0),
+            at.start,
+            at.stop,
+        )

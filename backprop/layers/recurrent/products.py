@@ -78,17 +78,28 @@ class Product(Weights):
 
     where dv is of the kernel's rows alone. With dropout each gate sees a v of its own, v drop[g],
     drop: (gates, m, N).
+
+    Of one sequence, v is a matrix with a row for each step, and all z are v W: one product, and W
+    with its rows as they lie.
     """
 
     def __init__(self, *args, v: Array, drop: Array | None = None):
         super().__init__(*args)
         self.v, self.drop = v, drop
+        self.alone = v.shape[-1] == 1 and drop is None  # one sequence
         self._v = v[:, None]  # for each gate
 
     def forward(self, at, out: Array | None = None) -> Array:
         """z of a step, or of a slice of them; without `out` in memory that the next call reuses."""
-        v = self._v[at]
         out = self._room if out is None else out
+        if self.alone:
+            v, whole = self.v[at, :, 0], out.flags.c_contiguous
+            z = out.reshape(*v.shape[:-1], -1) if whole else None
+            found = np.matmul(v, self._in_rows, out=z)
+            if not whole:
+                out[...] = found.reshape(out.shape)
+            return out
+        v = self._v[at]
         return np.matmul(self._w, v if self.drop is None else v * self.drop, out=out)
 
     def backward(self, dz: Array) -> Array:
@@ -100,7 +111,7 @@ class Product(Weights):
             parts = kernel.reshape(m, gates, units).swapaxes(0, 1)
             return ((parts @ dz) * self.drop[:, self.rows[self._which]]).sum(-3)
         if not steps:
-            kernel = self._stripes
+            kernel = self.stripes_back
         dv = kernel @ dz.reshape(*steps, gates * units, batch)
         return dv.reshape(*steps, m, batch)
 
@@ -125,6 +136,18 @@ class Product(Weights):
         return out
 
     @cached_property
+    def _in_rows(self) -> Array:
+        """W: (m, gates·units)."""
+        gates = len(self.order)
+        out = np.empty((self.rows[-1].stop, gates * self.units), self.v.dtype)
+        for w, rows in zip(self.weights, self.rows, strict=True):
+            by_gate = out[rows].reshape(-1, gates, self.units)
+            gates_of(w, self.units).take(self.order, 1, out=by_gate, mode="clip")
+        if self.halved:
+            out[:, : self.halved * self.units] *= 0.5
+        return out
+
+    @cached_property
     def _which(self) -> int:
         """The place of the kernel among the weights."""
         return next(i for i, w in enumerate(self.weights) if w.ndim == 2)
@@ -134,7 +157,17 @@ class Product(Weights):
         return self.in_order(self.weights[self._which])
 
     @cached_property
-    def _stripes(self) -> Array:
+    def stripes(self) -> Array:
+        """Wᵀ: (stripes, gates·units / stripes, m), for products that a loop runs by itself. Of one
+        sequence W, (1, m, gates·units)."""
+        if self.alone:
+            return self._in_rows[None]
+        w = self._w
+        return in_stripes(w.reshape(-1, w.shape[-1]), self.v.shape[-1])
+
+    @cached_property
+    def stripes_back(self) -> Array:
+        """The kernel, (stripes, m / stripes, gates·units), for those of its way back."""
         return in_stripes(self._kernel, self.v.shape[-1])
 
     @cached_property

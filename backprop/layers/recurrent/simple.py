@@ -50,6 +50,7 @@ class SimpleRNN(Units, kw_only=True, by_position=True):
     array([1., 3., 6.], dtype=float32)
     """
 
+    weights_within = "simple_rnn_cell"
     seed: int | None = argument(default=None, after="unroll")
 
     def advance(self, t, tape):

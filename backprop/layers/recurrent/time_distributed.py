@@ -78,6 +78,13 @@ class TimeDistributed(Container, Wrapper):
         self.check_rank(shape)
         self.layer.check_input((shape[0], *shape[2:]))
 
+    @property
+    def mask_caveat(self):
+        return ""
+
+    def obeys_mask(self, x, mask):
+        return True  # as far as the layer does, which is asked for each step
+
     def compute_output_shape(self, input_shape):
         self.check_rank(input_shape)
         n, *rest = self.layer.compute_output_shape((input_shape[0], *input_shape[2:]))

@@ -9,8 +9,10 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import Positive, choice
+from backprop.kernels.recurrent import ready
 from backprop.layer import Array, Context, InputSpec
-from backprop.layers.recurrent.beside import stretches
+from backprop.layers.recurrent.beside import stretch, stretches
+from backprop.layers.recurrent.inplace import InPlaceSigmoid, InPlaceTanh
 from backprop.layers.recurrent.loop import Recurrent, Tape
 from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT, Name, Product
 from backprop.layers.recurrent.time import sequence_shape
@@ -57,6 +59,13 @@ class Units(Unrolled):
     def bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)
 
+    # ------------------------------------------------------------------ compiled
+
+    def fits_loop(self) -> bool:
+        """Whether the activations are those that compiled loops have, tanh and σ."""
+        kinds = type(self._gate), type(self._squash)
+        return kinds == (InPlaceSigmoid, InPlaceTanh) and ready()
+
     # ------------------------------------------------------------------ the layout
 
     def to_loop(self, a):
@@ -68,6 +77,10 @@ class Units(Unrolled):
     def room(self, steps, batch, dtype):
         return np.empty((steps, len(self.order), self.units, batch), dtype)
 
+    def stretch(self, batch: int) -> int:
+        """How many steps are one piece of work, where none of it is on a second thread."""
+        return stretch(len(self.order) * self.units * batch)
+
     def lay_out(self, x: Array, ctx: Context, states: list[Array]) -> Tape:
         (steps, _, batch), dtype, h = x.shape, x.dtype, self.rows_of_h
         v = np.empty((steps + 1, h.stop, batch), dtype)
@@ -75,8 +88,10 @@ class Units(Unrolled):
         found = [v[:, h], *(np.empty(shape, dtype) for _ in states[1:])]
         for state, start in zip(found, states, strict=True):
             state[0] = start
-        z = self.room(steps if ctx.backward else min(steps, STRETCH), batch, dtype)
+        kept = steps if ctx.backward else min(steps, self.stretch(batch))
+        z = self.room(kept, batch, dtype)
         tape = Tape(found, z, v, *self._drop(batch, dtype, ctx))
+        tape.compiled = tape.drop is None and z.size > 0 and self.has_loop(ctx)
         self.connect(tape)
         return tape
 
@@ -113,7 +128,8 @@ class Units(Unrolled):
     def see(self, tape: Tape, x: Array, *, beside: bool) -> Iterator[slice]:
         """x: (T, n, N) and 1 into v, and z's part that comes from them, stretch by stretch."""
         n, end = x.shape[1], self.rows_of_h.start
-        for at in stretches(len(x), beside=beside):
+        length = STRETCH if beside else self.stretch(x.shape[2])
+        for at in stretches(len(x), length=length, beside=beside):
             v = tape.v[at]
             v[:, :n] = x[at]
             v[:, n:end] = 1

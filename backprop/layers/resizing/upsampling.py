@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.arguments import Convert
-from backprop.checks import one_of, per_axis
-from backprop.layer import INFERENCE, Array, Shape
+from backprop.checks import per_axis
+from backprop.layer import INFERENCE, Shape
+from backprop.layers.interpolation import Method, along, weights
 from backprop.layers.resizing.shared import Resizing
 from backprop.layers.windows import DataFormat, shape_back, shape_last
 
@@ -37,16 +37,6 @@ class UpSampling(Resizing):
         n, *sizes, channels = shape_last(shape, self.data_format)
         blocks = [m for n, f in zip(sizes, self.size, strict=True) for m in (n, 1 if ones else f)]
         return shape_back((n, *blocks, channels), self.data_format)
-
-
-def interpolation_of(value: Any, who: str, name: str) -> str:
-    lower = value.lower() if isinstance(value, str) else value
-    if lower in ("bicubic", "lanczos3", "lanczos5"):
-        raise ValueError(
-            f"{who} does not offer {name}={value!r}, which Keras computes in another way on each "
-            "of its engines; take 'bilinear' or 'nearest'"
-        )
-    return one_of(lower, ("nearest", "bilinear"), who, name)
 
 
 class UpSampling1D(UpSampling):
@@ -96,15 +86,17 @@ class UpSampling2D(UpSampling):
         y[a] = (1 - |t|) x[i] + |t| x[i ± 1]
         dx[i] += (1 - |t|) dy[a]        dx[i ± 1] += |t| dy[a]
 
+    The others take more pixels around it. All of them are products with the shares R of an axis
+    (`interpolation.weights`), y = R_h x R_wᵀ, so that dx = R_hᵀ dy R_w.
+
     Parameters
     ----------
     size : int or two ints, default 2
         How much higher and wider y is.
     data_format : {"channels_last", "channels_first"}, optional
         Default: last.
-    interpolation : {"nearest", "bilinear"}, default "nearest"
-        Keras' "bicubic", "lanczos3" and "lanczos5" are not offered: Keras computes them in another
-        way on each of its engines.
+    interpolation : {"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"}
+        Default: nearest.
     **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Examples
@@ -121,25 +113,30 @@ class UpSampling2D(UpSampling):
 
     size: Annotated[Any, per_axis(2)] = (2, 2)
     data_format: DataFormat = None
-    interpolation: Annotated[str, Convert(interpolation_of)] = "nearest"
+    interpolation: Method = "nearest"
 
     def forward(self, x, ctx=INFERENCE):
         if self.interpolation == "nearest":
             return super().forward(x, ctx)
         y = x
-        for axis, factor in self._stretches():
-            y = stretch(y, axis, factor)
+        for axis, shares in self._shares(x.shape):
+            y = along(axis, shares, y)
         return y, x.shape
 
     def backward(self, dy, shape):
         if self.interpolation == "nearest":
             return super().backward(dy, shape)
-        for axis, factor in reversed(self._stretches()):
-            dy = shrink(dy, axis, factor)
+        for axis, shares in self._shares(shape):
+            dy = along(axis, shares.T, dy)
         return dy
 
-    def _stretches(self):
-        return list(enumerate(self.size, 1 if self.data_format == "channels_last" else 2))
+    def _shares(self, shape):
+        """For height and width: the axis and R."""
+        first = 1 if self.data_format == "channels_last" else 2
+        return [
+            (axis, weights(shape[axis], shape[axis] * factor, self.interpolation))
+            for axis, factor in enumerate(self.size, first)
+        ]
 
 
 class UpSampling3D(UpSampling):
@@ -169,49 +166,3 @@ class UpSampling3D(UpSampling):
     data_format: DataFormat = None
 
     places = 3
-
-
-# ------------------------------------------------------------------------------------ interpolation
-
-
-def stretch(x: Array, axis: int, factor: int) -> Array:
-    """x made longer by linear interpolation.
-
-    Pixels are areas: pixel a of y covers the part (a + 1/2) / factor - 1/2 of x, in pixels of x
-    from their centres. For a = i factor + r that is i + t with t = (r + 1/2) / factor - 1/2, which
-    lies between pixel i and its neighbour on one side; beyond the border the last pixel goes on.
-    """
-    y = np.empty((*x.shape[:axis], x.shape[axis] * factor, *x.shape[axis + 1 :]), x.dtype)
-    for r, share, inner, beside, edge in phases(axis, factor):
-        part = y[at(axis, slice(r, None, factor))]
-        np.multiply(x, 1 - share, out=part)
-        part[inner] += share * x[beside]
-        part[edge] += share * x[edge]
-    return y
-
-
-def shrink(dy: Array, axis: int, factor: int) -> Array:
-    """dx of `stretch`: each pixel of y pays both of those that it lies between."""
-    dx = np.zeros((*dy.shape[:axis], dy.shape[axis] // factor, *dy.shape[axis + 1 :]), dy.dtype)
-    for r, share, inner, beside, edge in phases(axis, factor):
-        part = dy[at(axis, slice(r, None, factor))]
-        dx += (1 - share) * part
-        dx[beside] += share * part[inner]
-        dx[edge] += share * part[edge]
-    return dx
-
-
-def phases(axis: int, factor: int):
-    """For each r: the neighbour's share, the pixels that have this neighbour, their neighbours, and
-    the pixel at the border that has none."""
-    for r in range(factor):
-        t = (r + 0.5) / factor - 0.5
-        low, high = at(axis, slice(None, -1)), at(axis, slice(1, None))
-        if t < 0:
-            yield r, -t, high, low, at(axis, slice(None, 1))
-        else:
-            yield r, t, low, high, at(axis, slice(-1, None))
-
-
-def at(axis: int, part: slice) -> tuple[slice, ...]:
-    return (slice(None),) * axis + (part,)

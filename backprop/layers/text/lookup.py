@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,25 +12,25 @@ import numpy as np
 from backprop import checks
 from backprop.arguments import Convert, argument
 from backprop.checks import NotNegative
-from backprop.config import Configurable
+from backprop.defaults import floatx
+from backprop.hashes import hashed
+from backprop.layers.columns.column import Column, as_array, as_entries, batches, strings
+from backprop.layers.columns.hashing import Salt
+from backprop.layers.columns.rows import row_ends
 from backprop.layers.text.vocabulary import Vocabulary, lines_of, mode
 
 Array = np.ndarray
 
 
-class Lookup(Configurable, kw_only=True):
+class Lookup(Column):
     """y = the number of x in a vocabulary: what all that have one share.
 
-        x: (...) of tokens    y: (...) of int, or rows of counts
-
-    It is no layer: what it takes are no numbers, and nothing here has a derivative. It stands
-    before a model, not in it.
+    x: (...) of tokens    y: (...) of int, or rows of counts
     """
-
-    advice_to_containers = "strings become numbers before a model: model.fit(lookup(texts), y)"
 
     vocabulary: Any = None
 
+    fixed = ("max_tokens", "vocabulary", "idf_weights", "output_mode", "pad_to_max_tokens")
     given = False  # whether the vocabulary came with the constructor
 
     def _begin(self, vocabulary: Any, idf_weights: Any) -> None:
@@ -67,11 +68,26 @@ class Lookup(Configurable, kw_only=True):
             )
         if batch_size is not None:
             checks.integer(batch_size, type(self).__name__, "batch_size")
-        self.vocabulary.learn(
-            document for batch in batches(data, steps) for document in self._documents(batch)
-        )
+        with self._one_depth():
+            self.vocabulary.learn(
+                document for batch in batches(data, steps) for document in self._documents(batch)
+            )
 
-    def _documents(self, batch: Any) -> Iterable[list[Any]]:
+    @contextmanager
+    def _one_depth(self) -> Iterator[None]:
+        """Raise where what happens within changes the length of rows that a model was built for."""
+        built = self.in_a_model and self.output_mode != "int" and self.vocabulary.tokens is not None
+        before, state = self.depth if built else None, dict(vars(self.vocabulary))
+        yield
+        if built and self.depth != before:
+            found = self.depth
+            vars(self.vocabulary).update(state)
+            raise ValueError(
+                f"{self!r} stands in a model, which was built for rows of {before}, and they would "
+                f"have {found}: make a new model, or set pad_to_max_tokens"
+            )
+
+    def _documents(self, batch: Any) -> Iterable[Any]:
         raise TypeError(f"{type(self).__name__} has no _documents(self, batch): write one")
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
@@ -94,7 +110,9 @@ class Lookup(Configurable, kw_only=True):
         """
         if isinstance(vocabulary, str | os.PathLike):
             vocabulary = lines_of(os.fspath(vocabulary))
-        self.vocabulary.set([self._token(entry) for entry in vocabulary], idf_weights)
+        tokens = [self._token(entry) for entry in vocabulary]
+        with self._one_depth():
+            self.vocabulary.set(tokens, idf_weights)
 
     def _token(self, entry: Any) -> Any:
         """An entry of a vocabulary, or the line of a file, as Python's str or int."""
@@ -104,6 +122,14 @@ class Lookup(Configurable, kw_only=True):
                 f"{type(self).__name__} expects a vocabulary of strings, got {entry!r} among them"
             )
         return str(token)
+
+    @property
+    def depth(self):
+        return self.vocabulary.columns
+
+    @property
+    def output_kind(self) -> Any:
+        return "f" if self.output_mode == "tf_idf" else "i"
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
         """The tokens in the order of their numbers.
@@ -148,19 +174,7 @@ class Lookup(Configurable, kw_only=True):
         return super().from_config(config, custom_objects)
 
 
-def batches(data: Any, steps: int | None) -> Iterator[Any]:
-    """The batches of what `adapt` was given."""
-    if isinstance(data, str | bytes) or not hasattr(data, "__iter__"):
-        raise TypeError(f"adapt() expects many texts, as a list or an array, got {data!r}")
-    if isinstance(data, list | tuple) or hasattr(data, "__array__"):
-        data = [data]
-    for i, batch in enumerate(data):
-        if i == steps:
-            break
-        yield batch
-
-
-class Table(Lookup, kw_only=True, by_position=True):
+class Table(Lookup, by_position=True):
     """y = the number of x in a vocabulary, or the other way round: what both tables share."""
 
     max_tokens: Any = None
@@ -173,7 +187,8 @@ class Table(Lookup, kw_only=True, by_position=True):
     output_mode: Annotated[str, Convert(mode)] = "int"
     pad_to_max_tokens: bool = False
     sparse: bool = False
-    name: str | None = None
+
+    fixed = ("num_oov_indices", "mask_token", "oov_token", "invert")
 
     def __post_init__(self):
         who, ints = type(self).__name__, self.output_mode == "int"
@@ -192,41 +207,21 @@ class Table(Lookup, kw_only=True, by_position=True):
             self.oov_token,
             self.num_oov_indices,
             self.pad_to_max_tokens,
+            self._spread,
+            self.invert,
         )
         self._begin(vocabulary, self.idf_weights)
 
-    def __call__(self, x: Any) -> Any:
-        """The numbers, or rows of counts, for tokens; with `invert` the tokens of numbers.
-
-        Parameters
-        ----------
-        x : array-like of tokens
-            Of any shape for "int"; else its last axis holds the tokens of a row.
-
-        Returns
-        -------
-        ndarray or csr_array
-        """
+    def rows_of(self, x):
+        """The numbers, or rows of counts, for tokens; with `invert` the tokens of numbers."""
         if self.invert:
-            return self._tokens_of(np.asarray(x))
+            return self._tokens_of(x)
         x = self._array(x)
-        numbers = self.vocabulary.look_up(x.ravel().tolist())
+        numbers = self.vocabulary.look_up(self._flat(x))
         if self.output_mode == "int":
             return numbers.reshape(x.shape)
-        if self.output_mode == "one_hot":
-            shape, length = x.shape[:-1] if x.ndim > 1 and x.shape[-1] == 1 else x.shape, 1
-        else:
-            shape, length = x.shape[:-1], x.shape[-1] if x.ndim else 1
-        ends = np.arange(0, x.size + 1, length) if x.size else np.zeros(1, int)
-        y = self.vocabulary.encode(numbers, ends, self.sparse)
-        if not self.sparse:
-            return y.reshape(*shape, y.shape[-1])
-        if len(shape) > 1:
-            raise ValueError(
-                f"{type(self).__name__} with sparse=True expects rows of tokens, got an array of "
-                f"shape {x.shape}"
-            )
-        return y
+        ends = row_ends(x.shape, self.output_mode)
+        return self.vocabulary.encode(numbers, ends, self.dtype or floatx())
 
     def _tokens_of(self, numbers: Array) -> Array:
         if numbers.dtype.kind not in "iu":
@@ -240,11 +235,27 @@ class Table(Lookup, kw_only=True, by_position=True):
         return tokens[np.where((numbers >= 0) & (numbers < n), numbers, n)]
 
     def _documents(self, batch):
-        x = self._array(batch)
+        x = self._array(as_array(batch))
+        if not x.size:
+            return []
+        if self.output_mode != "tf_idf":  # then it does not matter what is in which
+            return [self._counted(x)]
         return x.reshape(len(x), -1).tolist() if x.ndim else [[x.item()]]
+
+    def _flat(self, x: Array) -> Any:
+        """The tokens as they are looked up."""
+        return x.ravel().tolist()
+
+    def _counted(self, x: Array) -> Any:
+        """The tokens, or how often each is there."""
+        return x.ravel().tolist()
 
     def _array(self, x: Any) -> Array:
         raise TypeError(f"{type(self).__name__} has no _array(self, x): write one")
+
+    def _spread(self, tokens: list[Any]) -> Array:
+        """Integers that tell unknown tokens apart."""
+        return hashed(np.array(tokens, dtype=object), self.salt)
 
 
 class StringLookup(Table):
@@ -259,9 +270,9 @@ class StringLookup(Table):
     ----------
     max_tokens : int, optional
         At most so many numbers, that of mask and unknown included.
-    num_oov_indices : {1, 0}, default 1
-        How many numbers stand for unknown strings. With 0 such a string is an error. More, which
-        Keras tells apart by a hash, are not offered.
+    num_oov_indices : int, default 1
+        How many numbers stand for unknown strings; which one, a hash says: Fingerprint64 of
+        FarmHash, or with a salt SipHash-2-4. With 0 such a string is an error.
     mask_token : str, optional
         What is padding: number 0, and not counted.
     oov_token : str, default "[UNK]"
@@ -281,9 +292,9 @@ class StringLookup(Table):
         Whether rows are a SciPy CSR array. `Dense` multiplies it as it is.
     encoding : str, default "utf-8"
         Of strings that are given as bytes.
-    name : str, optional
-    salt : None
-        Of Keras' hash, which is not offered.
+    salt : int or pair of int, optional
+        The key of SipHash; one integer stands for both.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------
@@ -305,17 +316,13 @@ class StringLookup(Table):
     array(['c', '[UNK]'], dtype='<U5')
     """
 
-    oov_token: str = "[UNK]"
+    oov_token: str | int = "[UNK]"
     encoding: str = argument(default="utf-8", after="sparse")
-    salt: Any = argument(default=None, after="name")
+    salt: Salt | None = argument(default=None, after="encoding")
 
-    def __post_init__(self):
-        if self.salt is not None or self.num_oov_indices not in (0, 1):
-            raise ValueError(
-                "StringLookup expects num_oov_indices of 0 or 1 and no salt: telling unknown "
-                "strings apart by a hash is not offered; got "
-                f"{self.num_oov_indices!r} and {self.salt!r}"
-            )
+    @property
+    def output_kind(self) -> Any:
+        return "U" if self.invert else super().output_kind
 
     def _array(self, x):
         return strings(x, "StringLookup", self.encoding)
@@ -332,10 +339,10 @@ class IntegerLookup(Table):
 
     Parameters
     ----------
-    max_tokens, vocabulary, idf_weights, output_mode, sparse, pad_to_max_tokens, name
+    max_tokens, vocabulary, idf_weights, output_mode, sparse, pad_to_max_tokens
         As in `StringLookup`; the vocabulary has integers.
     num_oov_indices : int, default 1
-        How many numbers stand for unknown integers; which one, the remainder says. With 0 such an
+        How many numbers stand for unknown integers; which one, `oov_method` says. With 0 such an
         integer is an error.
     mask_token : int, optional
         What is padding: number 0, and not counted.
@@ -344,10 +351,11 @@ class IntegerLookup(Table):
     vocabulary_dtype : {"int64"}
     invert : bool, default False
         Numbers to integers of the vocabulary.
-    oov_method : {"floormod"}
-        Keras' hash is not offered.
-    salt : None
-        Of that hash.
+    oov_method : {"floormod", "farmhash"}
+        The remainder of an integer, or the hash of its decimal digits, as in `StringLookup`.
+    salt : int or pair of int, optional
+        For "farmhash": the key of SipHash.
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------
@@ -370,18 +378,22 @@ class IntegerLookup(Table):
         default="int64", after="vocabulary"
     )
     sparse: bool = argument(default=False, after="output_mode")
-    oov_method: str = argument(default="floormod", after="pad_to_max_tokens")
-    salt: Any = argument(default=None, after="oov_method")
+    oov_method: Annotated[str, checks.choice("floormod", "farmhash")] = argument(
+        default="floormod", after="pad_to_max_tokens"
+    )
+    salt: Salt | None = argument(default=None, after="oov_method")
+
+    string_input = False
 
     def __post_init__(self):
-        if self.salt is not None or self.oov_method != "floormod":
+        if self.salt is not None and self.oov_method != "farmhash":
             raise ValueError(
-                "IntegerLookup expects oov_method='floormod' and no salt: telling unknown integers "
-                f"apart by a hash is not offered; got {self.oov_method!r} and {self.salt!r}"
+                "IntegerLookup has a salt for oov_method='farmhash' only, got "
+                f"oov_method={self.oov_method!r}"
             )
 
     def _token(self, entry):
-        if isinstance(entry, str):
+        if isinstance(entry, str) and entry.strip().lstrip("+-").isdecimal():
             entry = int(entry)
         if isinstance(entry, bool) or not isinstance(entry, int | np.integer):
             raise TypeError(
@@ -390,22 +402,20 @@ class IntegerLookup(Table):
         return int(entry)
 
     def _array(self, x):
-        x = np.asarray(x)
+        x = as_entries(np.asarray(x))
+        if x.dtype.kind == "f" and (x == np.rint(x)).all():
+            return x.astype(np.int64)
         if x.dtype.kind not in "iu":
             raise TypeError(f"IntegerLookup expects integers, got an array of {x.dtype}")
         return x
 
+    def _flat(self, x):
+        return x.ravel()
 
-def strings(x: Any, who: str, encoding: str) -> Array:
-    """An array of objects, each a str."""
-    x = np.array(x, dtype=object)  # a copy: bytes are replaced in it
-    flat = x.reshape(-1)
-    for i, text in enumerate(flat):
-        if isinstance(text, bytes):
-            flat[i] = text.decode(encoding)
-        elif not isinstance(text, str):
-            raise TypeError(
-                f"{who} expects strings in rows of one length, and got {type(text).__name__} "
-                f"{text!r} among them"
-            )
-    return x
+    def _counted(self, x):
+        known, counts = np.unique(x, return_counts=True)
+        return dict(zip(known.tolist(), counts.tolist(), strict=True))
+
+    def _spread(self, tokens):
+        numbers = np.array(tokens, np.int64)
+        return numbers if self.oov_method == "floormod" else hashed(numbers, self.salt)

@@ -13,7 +13,10 @@ import numpy as np
 from backprop import checks
 from backprop.arguments import Convert, argument
 from backprop.checks import Positive
-from backprop.layers.text.lookup import Lookup, strings
+from backprop.defaults import floatx
+from backprop.layer import INFERENCE
+from backprop.layers.columns.column import as_array, strings
+from backprop.layers.text.lookup import Lookup
 from backprop.layers.text.vocabulary import Vocabulary, mode
 from backprop.registry import users_own
 
@@ -28,6 +31,7 @@ STANDARDS = {
     "strip_punctuation": STRIP,
 }
 WORD = re.compile(r"[^ \t\n\v\f\r]+")  # str.split knows more kinds of white space than Keras
+SEPARATORS = "\x1c\x1d\x1e\x1f"  # those of ASCII
 
 
 def known(value: Any, who: str, name: str, names: tuple) -> Any:
@@ -46,9 +50,10 @@ class TextVectorization(Lookup):
     a vocabulary that `adapt` learned go from the most frequent to the least, and where they are as
     frequent, backwards through the alphabet. Keras' layer of that name, with its numbers.
 
-    It stands before a model and not in it, because a model computes with numbers: write
-    ``model.fit(vectorize(texts), y)``. `get_config` holds the vocabulary too, as plain JSON, so
-    that is how to keep one, and `from_config` brings it back.
+    It stands in a model, behind ``Input((1,), dtype="string")``, or before one:
+    ``model.fit(vectorize(texts), y)`` numbers the texts once and not in every epoch. The vocabulary
+    is part of `get_config`, as plain JSON, so that a saved model has it. A text has no derivative;
+    for the sake of the containers dx is 0.
 
     Parameters
     ----------
@@ -79,7 +84,7 @@ class TextVectorization(Lookup):
         With "int", a list of arrays, each as long as its text.
     encoding : str, default "utf-8"
         Of texts that are given as bytes.
-    name : str, optional
+    **kwargs : `trainable`, `dtype`, `name` of every `Layer`
 
     Raises
     ------
@@ -120,7 +125,6 @@ class TextVectorization(Lookup):
     sparse: bool = False
     ragged: bool = False
     encoding: str = "utf-8"
-    name: str | None = None
 
     def __post_init__(self):
         who, ints = type(self).__name__, self.output_mode == "int"
@@ -142,39 +146,58 @@ class TextVectorization(Lookup):
         )
         self._begin(vocabulary, self.idf_weights)
 
-    def __call__(self, x: Any) -> Any:
-        """The numbers of texts.
-
-        Parameters
-        ----------
-        x : str, or array-like of str, (N,) or (N, 1)
-            Without `split`, (N, T): the tokens themselves.
-
-        Returns
-        -------
-        ndarray of int64, (N, T), or with `ragged` a list of N arrays
-            For "int". One text gives one row, (T,).
-        ndarray or csr_array, (N, V)
-            Else: int64, with "tf_idf" float32. One text gives (V,), unless sparse.
-        """
-        texts = strings(x, "TextVectorization", self.encoding)
-        documents = self._tokens(texts)
-        lengths = [len(tokens) for tokens in documents]
-        numbers = self.vocabulary.look_up(chain.from_iterable(documents))
-        ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.intp)])
-        one = texts.ndim == 0 or (texts.ndim == 1 and self.split is None)
+    def compute_output_shape(self, input_shape):
+        batch, *rest = input_shape
+        if rest not in ([], [1]) if self.split is not None else len(rest) != 1:
+            raise ValueError(f"{self!r} expects {self._expected()}, and got {tuple(input_shape)}")
         if self.output_mode != "int":
-            y = self.vocabulary.encode(numbers, ends, self.sparse)
-        elif self.ragged:
+            return batch, self.depth
+        whole = rest[0] if self.split is None and not self.ngrams else None
+        return batch, self.output_sequence_length or whole
+
+    def obeys_mask(self, x, mask):
+        return False
+
+    def forward(self, x, ctx=INFERENCE):
+        if self.ragged:
+            raise ValueError(
+                f"{self!r} gives lists, which stand before a model and not in it: leave ragged out"
+            )
+        return super().forward(x, ctx)
+
+    def _compute(self, x, training, mask):
+        """y of a call: for one text without a batch one row, and with `ragged` a list of arrays."""
+        one = x.ndim == 0 or (x.ndim == 1 and self.split is None)
+        if self.ragged:
+            numbers, ends = self._numbers(x)
             y = [numbers[i:j][: self.output_sequence_length] for i, j in pairwise(ends)]
         else:
-            y = padded(numbers, np.diff(ends), self.output_sequence_length)
+            y = self.rows_of(x).tocsr() if self.sparse else self._dense(x)
         return y[0] if one and not self.sparse else y
 
+    def _dense(self, x):
+        y = self.rows_of(x)
+        return y if self.output_mode == "int" else y.toarray()
+
+    def rows_of(self, x: Array) -> Any:
+        numbers, ends = self._numbers(x)
+        if self.output_mode != "int":
+            return self.vocabulary.encode(numbers, ends, self.dtype or floatx())
+        return padded(numbers, np.diff(ends), self.output_sequence_length)
+
+    def _numbers(self, x: Array) -> tuple[Array, Array]:
+        """The numbers of all tokens one after the other, and where each text ends."""
+        documents = self._tokens(strings(x, "TextVectorization", self.encoding))
+        lengths = [len(tokens) for tokens in documents]
+        numbers = self.vocabulary.look_up(chain.from_iterable(documents))
+        return numbers, np.concatenate([[0], np.cumsum(lengths, dtype=np.intp)])
+
     def _documents(self, batch):
-        texts = strings(batch, "TextVectorization", self.encoding)
+        texts = strings(as_array(batch), "TextVectorization", self.encoding)
         # without a split a list of words is a list of documents of one word
-        return self._tokens(texts[:, None] if texts.ndim == 1 and self.split is None else texts)
+        found = self._tokens(texts[:, None] if texts.ndim == 1 and self.split is None else texts)
+        # without weights it does not matter what is in which
+        return found if self.output_mode == "tf_idf" else [chain.from_iterable(found)]
 
     def _tokens(self, texts: Array) -> Iterable[list[str]]:
         """The tokens of each text."""
@@ -183,12 +206,17 @@ class TextVectorization(Lookup):
             found = texts.reshape(-1, texts.shape[-1] if texts.ndim else 1).tolist()
         else:
             if texts.ndim > 1 and texts.shape[1:] != (1,):
-                raise ValueError(
-                    "TextVectorization expects a list of texts, or an array of shape (N,) or "
-                    f"(N, 1), and got {texts.shape}; with split=None the last axis holds tokens"
-                )
+                raise ValueError(f"{self!r} expects {self._expected()}, and got {texts.shape}")
             found = self._split(texts.reshape(-1))
         return [joined(tokens, self.ngrams) for tokens in found] if self.ngrams else found
+
+    def _expected(self) -> str:
+        if self.split is None:
+            return "rows of tokens, an array of shape (N, T), with split=None"
+        return (
+            "a list of texts, or an array of shape (N,) or (N, 1); with split=None the last axis "
+            "holds tokens"
+        )
 
     def _standardized(self, texts: Array) -> Array:
         if self.standardize is None:
@@ -203,11 +231,14 @@ class TextVectorization(Lookup):
             return done
         table = STANDARDS[self.standardize]
         done = np.empty(texts.shape, object)
-        done.reshape(-1)[:] = [text.translate(table) for text in texts.flat]
+        done.reshape(-1)[:] = translated(texts.ravel().tolist(), table)
         return done
 
     def _split(self, texts: Array) -> Tokens:
         if self.split == "whitespace":
+            whole = "".join(texts)
+            if whole.isascii() and not any(c in whole for c in SEPARATORS):
+                return [text.split() for text in texts]
             return [WORD.findall(text) for text in texts]
         if self.split == "character":
             return [list(text) for text in texts]
@@ -218,6 +249,16 @@ class TextVectorization(Lookup):
                 f"texts, and got {len(found)} lists"
             )
         return [[str(token) for token in tokens] for tokens in found]
+
+
+def translated(texts: list[str], table: Any) -> list[str]:
+    """The texts with characters replaced or left out: all as one, as Python looks each character up
+    once in a call. An end that is in a text itself would be one more."""
+    end = "\0"
+    whole = end.join(texts)
+    if whole.count(end) != len(texts) - 1:
+        return [text.translate(table) for text in texts]
+    return whole.translate(table).split(end)
 
 
 def registered(function: Any) -> Any:

@@ -13,12 +13,14 @@ of which d hold it,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 
 from backprop import checks
+from backprop.layers.columns.rows import Rows
 
 Array = np.ndarray
 
@@ -45,6 +47,11 @@ class Vocabulary:
         How many numbers stand for unknown tokens.
     pad : bool
         Whether counts get `max_tokens` columns, however few tokens there are.
+    spread : callable, optional
+        Where several numbers stand for unknown tokens: a list of tokens → integers, of which the
+        remainder says the number.
+    invert : bool, default False
+        Whether numbers become tokens: then none may be called as unknown ones are.
     """
 
     def __init__(
@@ -56,6 +63,8 @@ class Vocabulary:
         oov_token: Any,
         unknown: int,
         pad: bool,
+        spread: Callable[[list[Any]], Array] = np.asarray,
+        invert: bool = False,
     ):
         if max_tokens is not None:
             max_tokens = checks.integer(max_tokens, who, "max_tokens", least=2)
@@ -68,9 +77,13 @@ class Vocabulary:
         self.oov_token = oov_token
         self.unknown = unknown
         self.pad = pad
+        self.spread = spread
+        self.reserved = {"mask": mask_token} | ({"oov": oov_token} if invert else {})
         self.first_unknown = int(mask_token is not None and output_mode == "int")
         self.start = self.first_unknown + unknown
         self.tokens: list[Any] | None = None  # until they are set or learned
+        # integers that are known, in order, and their numbers: made when they are first asked for
+        self.in_order: tuple[Array, Array] | None = None
         self.idf: Array | None = None  # of every column
 
     # ------------------------------------------------------------------------- setting and learning
@@ -90,31 +103,34 @@ class Vocabulary:
         repeated = [token for token, n in Counter(found).items() if n > 1]
         if repeated:
             raise ValueError(f"{self.who} expects every token once; repeated: {repeated[:9]}")
-        if self.mask_token is not None and self.mask_token in found:
-            raise ValueError(
-                f"{self.who} expects the mask token {self.mask_token!r} to be left out of the "
-                f"vocabulary, or to stand at its front as in {self._special()}; it is entry "
-                f"{given.index(self.mask_token)}"
-            )
+        for kind, token in self.reserved.items():
+            if token is not None and token in found:
+                raise ValueError(
+                    f"{self.who} expects the {kind} token {token!r} to be left out of the "
+                    f"vocabulary, or to stand at its front as in {self._special()}; it is entry "
+                    f"{len(given) - len(found) + found.index(token)}"
+                )
         self._check_size(found)
         if idf_weights is not None:
             self.idf = self._given_idf(idf_weights, len(given), special)
         self._keep(found)
 
     def learn(self, documents: Iterable[Iterable[Any]]) -> None:
-        """Take the most frequent tokens of all documents."""
+        """Take the most frequent tokens of all documents, which are tokens or say how often each
+        is there. Where nothing is weighted, several may come as one."""
         counts: Counter[Any] = Counter()
         holding: Counter[Any] = Counter()  # of each token, the documents that hold it
         n = 0
         for document in documents:
             there = Counter(document)
             counts.update(there)
-            holding.update(there.keys())
+            if self.output_mode == "tf_idf":
+                holding.update(there.keys())
             n += 1
         for special in (self.mask_token, self.oov_token):
             counts.pop(special, None)
         if not counts:
-            raise ValueError(f"{self.who}.adapt() found no tokens in {n} documents")
+            raise ValueError(f"{self.who}.adapt() found no tokens in its data")
         found = sorted(counts, key=lambda token: (counts[token], token), reverse=True)
         if self.max_tokens is not None:
             found = found[: max(self.max_tokens - self.start, 0)]
@@ -125,6 +141,7 @@ class Vocabulary:
 
     def _keep(self, tokens: list[Any]) -> None:
         self.tokens = tokens
+        self.in_order = None
         self.numbers = {token: i for i, token in enumerate(tokens, self.start)}
         if self.mask_token is not None:
             self.numbers[self.mask_token] = 0 if self.output_mode == "int" else DROPPED
@@ -149,7 +166,10 @@ class Vocabulary:
         """The weight of every column: unknown tokens get the mean, columns of no token get 0."""
         if whole is None:
             whole = np.concatenate([np.full(self.start, idf.mean(), np.float32), idf])
-        return np.pad(whole, (0, self.max_tokens - len(whole))) if self.pad else whole  # type: ignore[operator]
+        if not self.pad:
+            return whole
+        assert self.max_tokens is not None  # padding asks for it
+        return np.pad(whole, (0, self.max_tokens - len(whole)))
 
     # --------------------------------------------------------------------------------------- asking
 
@@ -178,44 +198,63 @@ class Vocabulary:
         return self.start + len(self.known())
 
     def look_up(self, tokens: Iterable[Any]) -> Array:
-        """The number of each token."""
+        """The number of each token. An array is one of integers."""
         self.known()
-        get, other = self.numbers.get, self.first_unknown if self.unknown == 1 else -1
-        if not isinstance(tokens, list):
+        other = self.first_unknown if self.unknown == 1 else -1
+        if isinstance(tokens, np.ndarray):
+            found = self._of_integers(tokens.astype(np.int64, copy=False), other)
+        else:
             tokens = list(tokens)
-        found = np.array([get(token, other) for token in tokens], np.int64)
+            numbers = map(self.numbers.get, tokens, repeat(other))
+            found = np.fromiter(numbers, np.int64, len(tokens))
         if self.unknown != 1 and (found == -1).any():
-            self._place_unknown(tokens, found)
+            listed = tokens.tolist() if isinstance(tokens, np.ndarray) else tokens
+            self._place_unknown(listed, found)
+        return found
+
+    def _of_integers(self, x: Array, other: int) -> Array:
+        """The numbers of integers: from a table of all between the least and the largest that is
+        known, where that is not much longer than x, else by bisection."""
+        if self.in_order is None:
+            known = np.array(list(self.numbers), np.int64)
+            order = known.argsort()
+            self.in_order = known[order], np.array(list(self.numbers.values()), np.int64)[order]
+        known, numbers = self.in_order
+        if not len(known):
+            return np.full(len(x), other)
+        low, high = known[[0, -1]].tolist()
+        if high - low > 2 * len(x) + len(known):
+            place = np.searchsorted(known, x).clip(max=len(known) - 1)
+            found = numbers[place]
+            found[known[place] != x] = other
+            return found
+        table = np.full(high - low + 1, other)
+        table[known - low] = numbers
+        found = table[x.clip(low, high) - low]
+        found[(x < low) | (x > high)] = other
         return found
 
     def _place_unknown(self, tokens: list[Any], found: Array) -> None:
-        """The number of an unknown integer, where there are several for them, is its remainder."""
+        """Numbers of unknown tokens, where there are several for them, or none."""
         places = np.flatnonzero(found == -1)
         if not self.unknown:
             raise ValueError(
                 f"{self.who} has no number for unknown tokens (num_oov_indices=0) and got "
                 f"{tokens[places[0]]!r}"
             )
-        for i in places:
-            found[i] = self.first_unknown + tokens[i] % self.unknown
+        spread = self.spread([tokens[i] for i in places])
+        found[places] = self.first_unknown + spread % spread.dtype.type(self.unknown)
 
-    def encode(self, numbers: Array, ends: Array, sparse: bool) -> Any:
-        """Numbers of tokens as rows of `output_mode`; row i is numbers[ends[i]:ends[i + 1]]."""
-        from scipy.sparse import csr_array  # here, because it takes longer to import than NumPy
-
-        kept = numbers >= 0
-        before = np.concatenate([[0], np.cumsum(kept)])
-        ids = numbers[kept]
-        shape = len(ends) - 1, self.columns
-        y = csr_array((np.ones(len(ids), np.int64), ids, before[ends]), shape=shape)
-        y.sum_duplicates()
-        if self.output_mode == "tf_idf":
-            assert self.idf is not None
-            weighted = y.data.astype(np.float32) * self.idf[y.indices]
-            y = csr_array((weighted, y.indices, y.indptr), shape=shape)
-        elif self.output_mode != "count":
-            y.data[:] = 1
-        return y if sparse else y.toarray()
+    def encode(self, numbers: Array, ends: Array, dtype: Any) -> Any:
+        """Numbers of tokens as rows of `output_mode`; row i is made of
+        numbers[ends[i]:ends[i + 1]]. `dtype` is that of weighted counts."""
+        rows = Rows(numbers, ends, self.output_mode, self.columns)
+        if self.output_mode != "tf_idf":
+            return rows
+        assert self.idf is not None
+        y = rows.tocsr().astype(dtype)
+        y.data *= self.idf[y.indices]
+        return y
 
 
 def mode(output_mode: Any, who: str, name: str = "output_mode") -> str:
