@@ -8,6 +8,7 @@ from typing import Any
 
 from backprop.absent import face
 from backprop.config import Registry, custom_object_scope
+from backprop.losses.circle import Circle, circle
 from backprop.losses.classification import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -34,6 +35,7 @@ from backprop.losses.hinge import (
     squared_hinge,
 )
 from backprop.losses.loss import Loss
+from backprop.losses.overlap import Dice, Tversky, dice, tversky
 from backprop.losses.probabilistic import KLDivergence, Poisson, kl_divergence, poisson
 from backprop.losses.regression import (
     CosineSimilarity,
@@ -51,6 +53,7 @@ from backprop.losses.regression import (
     mean_squared_error,
     mean_squared_logarithmic_error,
 )
+from backprop.losses.uncertainty import GaussianNLL, Quantile, gaussian_nll, quantile
 from backprop.registry import classes_in, in_capitals_too
 
 __all__ = [
@@ -61,7 +64,10 @@ __all__ = [
     "CategoricalFocalCrossentropy",
     "CategoricalGeneralizedCrossEntropy",
     "CategoricalHinge",
+    "Circle",
     "CosineSimilarity",
+    "Dice",
+    "GaussianNLL",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -72,17 +78,22 @@ __all__ = [
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
     "Poisson",
+    "Quantile",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
+    "Tversky",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_generalized_cross_entropy",
     "categorical_hinge",
+    "circle",
     "cosine_similarity",
     "ctc",
     "deserialize",
+    "dice",
+    "gaussian_nll",
     "get",
     "hinge",
     "huber",
@@ -93,9 +104,11 @@ __all__ = [
     "mean_squared_error",
     "mean_squared_logarithmic_error",
     "poisson",
+    "quantile",
     "serialize",
     "sparse_categorical_crossentropy",
     "squared_hinge",
+    "tversky",
 ]
 
 REGISTRY = Registry(
@@ -113,6 +126,8 @@ REGISTRY = Registry(
         "kullback_leibler_divergence": KLDivergence,
         "logcosh": LogCosh,
         "huber_loss": Huber,
+        "pinball": Quantile,
+        "pinball_loss": Quantile,
     },
     base=Loss,
 )

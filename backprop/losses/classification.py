@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from backprop.arguments import argument
+from backprop.kernels import losses as kernels
 from backprop.linalg import max_last, multiples, rows, sum_last
+from backprop.losses.at_once import at_once
 from backprop.losses.axes import last, mean_last, through_mean, unlast
 from backprop.losses.functions import function_of
 from backprop.losses.labels import (
@@ -24,6 +26,7 @@ from backprop.promises import short_for
 from backprop.tuning import SHORT_ROW
 
 Array = np.ndarray
+SAID_SHORTER = ("values", "gradient", "valid", "measure", "weigh", "forward", "backward")
 
 
 class BinaryCrossentropy(Smoothed, BinaryLabels):
@@ -143,6 +146,7 @@ class CategoricalCrossentropy(Smoothed, OneHotLabels):
     10000.0
     """
 
+    fixed = ("from_logits",)  # whether there is a shorter way rests on it
     name = "categorical_crossentropy"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
@@ -168,6 +172,10 @@ class CategoricalCrossentropy(Smoothed, OneHotLabels):
             dq = -t / p * (p == q)
             dy_pred = (dq - np.vecdot(dq, q)[..., None]) * (dvalues / s)[..., None]
         return unlast(dy_pred, self.axis)
+
+    @short_for(*SAID_SHORTER)
+    def after_softmax(self) -> Loss | None:
+        return None if self.from_logits else CategoricalAfterSoftmax(self)
 
     def check_labels(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         super().check_labels(y_true, output_shape)
@@ -277,7 +285,14 @@ class SparseCategoricalCrossentropy(ClassNumbers):
         np.log(p, out=p)
         return np.negative(p, out=p), inside
 
-    @short_for("values", "gradient", "valid", "measure", "weigh", "forward", "backward")
+    def in_one_pass(self, labels: Array, z: Array, dz: Array, scale: float) -> float | None:
+        if not self.from_logits or self.ignore_class is not None:
+            return None
+        return kernels.sparse_of_logits(z, labels, dz, scale)
+
+    forward, backward = at_once(in_one_pass)
+
+    @short_for(*SAID_SHORTER)
     def after_softmax(self) -> Loss | None:
         plain = self.ignore_class is None and not self.from_logits
         return SparseAfterSoftmax(self) if plain else None
@@ -286,6 +301,47 @@ class SparseCategoricalCrossentropy(ClassNumbers):
 sparse_categorical_crossentropy = function_of(
     SparseCategoricalCrossentropy, "[1], [[0.75, 0.25]]", "[1.386294]"
 )
+
+
+class CategoricalAfterSoftmax(Loss):
+    """`CategoricalCrossentropy` of q = softmax(z), with the gradient of both together.
+
+        t, q, u, dz: (..., k)    values: (...)
+
+    Along a row Σ q = 1, so the loss divides by nothing, and the slope q ([i = j] - q) of the
+    softmax cancels the 1 / q of the logarithm. With u = t where q is inside of the clip, else 0:
+
+        dz = (q Σ u - u) dvalues
+
+    Parameters
+    ----------
+    loss : CategoricalCrossentropy
+    """
+
+    def __init__(self, loss: CategoricalCrossentropy):
+        super().__init__(name=loss.name, reduction=loss.reduction, dtype=loss.dtype)
+        self.loss, self.axis = loss, loss.axis
+
+    def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
+        t, q = self.smoothed(last(y_true, self.axis)), last(y_pred, self.axis)
+        p = q.clip(EPSILON, 1 - EPSILON)
+        return -np.vecdot(t, np.log(p)), (q, t * (p == q))
+
+    def gradient(self, dvalues: Array, cache: Any) -> Array:
+        q, u = cache
+        dz = q * sum_last(u)[..., None]
+        dz -= u
+        dz *= dvalues[..., None]
+        return unlast(dz, self.axis)
+
+    def smoothed(self, t: Array) -> Array:
+        return smooth(t, self.loss.label_smoothing, t.shape[-1])
+
+    def in_one_pass(self, t: Array, q: Array, dz: Array, scale: float) -> float:
+        t = self.smoothed(t)
+        return kernels.categorical_after_softmax(q, t, dz, EPSILON, 1 - EPSILON, scale)
+
+    forward, backward = at_once(in_one_pass)
 
 
 class SparseAfterSoftmax(Loss):
@@ -306,7 +362,7 @@ class SparseAfterSoftmax(Loss):
 
     def __init__(self, loss: SparseCategoricalCrossentropy):
         super().__init__(name=loss.name, reduction=loss.reduction, dtype=loss.dtype)
-        self.loss = loss
+        self.loss, self.axis = loss, loss.axis
 
     def align(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         return self.loss.align(y_true, y_pred)
@@ -324,6 +380,11 @@ class SparseAfterSoftmax(Loss):
         dz = q * d[:, None]
         as_row(dz)[at] -= d
         return unlast(dz.reshape(shape), self.loss.axis)
+
+    def in_one_pass(self, labels: Array, q: Array, dz: Array, scale: float) -> float:
+        return kernels.sparse_after_softmax(q, labels, dz, EPSILON, 1 - EPSILON, scale)
+
+    forward, backward = at_once(in_one_pass)
 
 
 def places(labels: Array, q: Array) -> Array:

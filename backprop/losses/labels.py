@@ -26,7 +26,7 @@ def class_numbers(y_true: Array, ndim: int, axis: int) -> Array:
     """Labels as indices, without an axis of length 1 in the classes' place."""
     if y_true.ndim == ndim and y_true.shape[axis] == 1:
         y_true = y_true.squeeze(axis)
-    return y_true.astype(np.intp, copy=False)
+    return y_true if y_true.dtype == np.intp else y_true.astype(np.intp)
 
 
 def axis_number(value: Any, who: str, name: str) -> int:

@@ -260,9 +260,11 @@ class Loss(WithTargets, kw_only=True, by_position=True):
             raise self.misfit(b.shape, a.shape) from None
 
     def fit(self, mask: Array, valid: Array) -> Array:
-        if mask.size != valid.size:
+        if mask.size == valid.size:
+            return mask.reshape(valid.shape)
+        if mask.shape != valid.shape[: mask.ndim]:
             raise self.misfit(mask.shape, valid.shape)
-        return mask.reshape(valid.shape)
+        return np.broadcast_to(leading(mask, valid.shape), valid.shape)
 
     def misfit(self, weights: tuple[int, ...], values: tuple[int, ...]) -> ValueError:
         return ValueError(

@@ -93,6 +93,7 @@ class WeightedSum:
     def dtype(self, dtype: Any) -> None:
         for i in self.places:
             self.losses[i].dtype = dtype
+        self._shortened = {}
 
     def forward(
         self, y_true: tuple, y_pred: tuple, sample_weight: tuple | None = None, mask: Any = None

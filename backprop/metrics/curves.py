@@ -20,7 +20,7 @@ METHODS = ("interpolation", "minoring", "majoring")
 Curve = Annotated[str, Convert(lambda v, *about: one_of(str(v).upper(), CURVES, *about))]
 Method = Annotated[str, Convert(lambda v, *about: one_of(str(v).lower(), METHODS, *about))]
 Floats = Annotated[Array, Convert(lambda v, *about: np.asarray(v, float))]
-ShareOfOne = Annotated[float, where(lambda v: 0 <= v <= 1, "a share in [0, 1]")]
+ShareOfOne = Annotated[float, where(lambda v: 0 <= v <= 1, "{name} to be a share in [0, 1]")]
 
 
 class AtConstraint(Outcomes, kw_only=True, by_position=True):

@@ -153,20 +153,27 @@ class ConfusionMatrix(Confusion):
         table = np.stack([ratio(tp, foreseen), ratio(tp, count), ratio(2 * tp, count + foreseen)])
         total = count.sum()
         width = max(10, *(len(n) for n in names))
-        rows = [f"{'':{width}}{'precision':>13}{'recall':>10}{'f1':>10}{'count':>10}"]
-        for name, numbers, n in zip(names, table.T, count, strict=True):
-            rows.append(line(name, width, numbers, n))
         accuracy = float(ratio(tp.sum(), total))
-        rows.append(f"{'accuracy':{width}}{'':>23}{accuracy:>10.4f}{total:>10g}")
-        rows.append(line("mean", width, table.mean(1), total))
-        rows.append(line("weighted", width, ratio(table @ count, total + 0 * table[:, 0]), total))
-        return "\n".join(rows)
+        rows = [(name, *numbers, n) for name, *numbers, n in zip(names, *table, count, strict=True)]
+        rows.append(("accuracy", "", "", accuracy, total))
+        rows.append(("mean", *table.mean(1), total))
+        rows.append(("weighted", *ratio(table @ count, total + 0 * table[:, 0]), total))
+        last = max(10, len(as_count(total)) + 2)
+        head = f"{'':{width}}{'precision':>13}{'recall':>10}{'f1':>10}{'count':>{last}}"
+        return "\n".join([head, *(line(width, last, *row) for row in rows)])
 
 
 def whole(a: Array) -> bool:
     return a.dtype.kind in "iu"
 
 
-def line(name: str, width: int, numbers: Array, count: float) -> str:
-    precision, recall, f1 = numbers
-    return f"{name:{width}}{precision:>13.4f}{recall:>10.4f}{f1:>10.4f}{count:>10g}"
+def line(width: int, last: int, name: str, *numbers: Any) -> str:
+    *shares, count = numbers
+    shown = (share if share == "" else f"{share:.4f}" for share in shares)
+    cells = (f"{s:>{w}}" for s, w in zip(shown, (13, 10, 10), strict=True))
+    return f"{name:{width}}{''.join(cells)}{as_count(count):>{last}}"
+
+
+def as_count(n: float) -> str:
+    """A number of rows with all its digits; a sum of weights with six."""
+    return f"{n:.0f}" if n == round(n) else f"{n:.6g}"

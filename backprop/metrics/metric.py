@@ -22,12 +22,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from backprop import initializers
+from backprop.absent import explain_attribute
 from backprop.arguments import Convert, argument, defaults_of
 from backprop.checks import Name
 from backprop.config import Configurable
@@ -43,7 +45,27 @@ FUNCTIONS: dict[str, Callable] = {}
 
 
 class Variable(np.ndarray):
-    """An array that a metric resets: NumPy's, with the three methods that Keras' variables have."""
+    """An array that a metric resets: NumPy's, with a name and the methods of Keras' variables."""
+
+    name: str | None = None  # of an array that was made of one, None
+    trainable = False
+    constraint = regularizer = None
+    _metric: Any = None  # a weak reference
+
+    @property
+    def path(self) -> str | None:
+        """Its name, behind that of its metric: ``"mean/total"``."""
+        metric = self._metric and self._metric()
+        return self.name if metric is None else f"{metric.name}/{self.name}"
+
+    @property
+    def value(self) -> Array:
+        """The numbers now, as a copy."""
+        return self.numpy()
+
+    def numpy(self) -> Array:
+        """A copy of the values."""
+        return np.array(self)
 
     def assign(self, value: Any) -> Variable:
         """Set all elements."""
@@ -140,7 +162,7 @@ class Metric(Configurable, kw_only=True, by_position=True):
         initializer : str or Initializer, default "zeros"
         dtype : str, default float64
         name : str, optional
-            Unused by the metric itself; shown in errors.
+            Shown in errors, and the `name` of what is returned.
         """
         make = initializers.get("zeros" if initializer is None else initializer)
         value = np.array(make(tuple(shape), dtype=np.dtype(dtype or np.float64)))
@@ -149,6 +171,7 @@ class Metric(Configurable, kw_only=True, by_position=True):
                 f"{self!r} asked for {name or 'a variable'} {tuple(shape)}, got {value.shape}"
             )
         variable = value.view(Variable)
+        variable.name, variable._metric = name or "variable", weakref.ref(self)
         self._variables.append(variable)
         return variable
 
@@ -182,6 +205,14 @@ class Metric(Configurable, kw_only=True, by_position=True):
         """`update_state`, then `result`."""
         self.update_state(*args, **kwargs)
         return self.result()
+
+    def __getattr__(self, name: str) -> Any:
+        """What is missing: what to write instead, where Keras has it."""
+        if hasattr(type(self), name):
+            return object.__getattribute__(self, name)  # a property's own error, once more
+        found = explain_attribute(self, name)
+        why = f": {found}" if found else nearest(name, (n for n in dir(self) if n[0] != "_"))
+        raise AttributeError(f"{type(self).__name__} has no {name!r}{why}", name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         target = self.__dict__.get(name)

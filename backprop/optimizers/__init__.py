@@ -9,34 +9,48 @@ from collections.abc import Mapping
 from typing import Any
 
 from backprop.absent import face
-from backprop.config import Registry, custom_object_scope, get_custom_objects
+from backprop.config import Registry, custom_object_scope
 from backprop.optimizers import schedules
+from backprop.optimizers.adafactor import Adafactor
 from backprop.optimizers.adam import Adam, Adamax, AdamW, Nadam
 from backprop.optimizers.adaptive import Adadelta, Adagrad, RMSprop
+from backprop.optimizers.ftrl import Ftrl
+from backprop.optimizers.lamb import Lamb
 from backprop.optimizers.lbfgs import LBFGS
 from backprop.optimizers.lion import Lion
+from backprop.optimizers.muon import Muon
 from backprop.optimizers.optimizer import Optimizer
+from backprop.optimizers.schedule_free import ScheduleFreeAdamW
 from backprop.optimizers.sgd import SGD
+from backprop.registry import users_own
 
 __all__ = [
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Ftrl",
+    "Lamb",
     "Lion",
+    "Muon",
     "Nadam",
     "Optimizer",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "deserialize",
     "get",
     "schedules",
     "serialize",
 ]
 
-CLASSES = (SGD, RMSprop, Adam, AdamW, Adagrad, Adadelta, Adamax, Nadam, Lion, LBFGS)
+CLASSES = (
+    *(SGD, RMSprop, Adam, AdamW, Adagrad, Adadelta, Adamax, Nadam, Lion, LBFGS),
+    *(Adafactor, Ftrl, Lamb, Muon, ScheduleFreeAdamW),
+)
 
 registry = Registry(
     "optimizers", CLASSES, {cls.__name__.lower(): cls for cls in CLASSES}, base=Optimizer
@@ -70,7 +84,7 @@ def get(identifier: Any) -> Any:
 
 def known_as(name: Any) -> Any:
     """The name under which an optimizer is known that is called so in other capitals."""
-    if not isinstance(name, str) or name in registry.names or name in get_custom_objects():
+    if not isinstance(name, str) or name in registry.names or users_own(name):
         return name
     return name.lower() if name.lower() in registry.names else name
 

@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 
 from backprop.arguments import argument
+from backprop.kernels import updates
+from backprop.kernels.updates import NOTHING, Around
 from backprop.optimizers.hyperparameters import Flag, Hyperparameter
 from backprop.optimizers.optimizer import Optimizer
+from backprop.optimizers.shown import Remembered, number
 from backprop.optimizers.slots import Array, Numbers
 
 
@@ -96,22 +99,10 @@ class Adam(Moments):
         rate = lr * (1 - b1) / root * math.sqrt(1 - b2**t) / (1 - b1**t)
         self._numbers.set(b1, b2, self.epsilon / root, rate)
 
-    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+    def update(self, w: Array, g: Array, lr: float, *work: Array, around: Around = NOTHING) -> None:
         m, v, *hat, t = work
         b1, b2, shift, rate = self._numbers.of(w.dtype)
-        m *= b1
-        m += g
-        np.multiply(g, g, out=t)
-        v *= b2
-        v += t
-        if hat:
-            np.maximum(hat[0], v, out=hat[0])
-            v = hat[0]
-        np.sqrt(v, out=t)
-        t += shift
-        np.divide(m, t, out=t)
-        t *= rate
-        w -= t
+        updates.adam(w, g, m, v, hat[0] if hat else None, t, b1, b2, shift, rate, *around)
 
 
 class NeededDecay(Hyperparameter):
@@ -171,19 +162,11 @@ class Adamax(Moments):
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum", "norm")]
 
-    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+    def update(self, w: Array, g: Array, lr: float, *work: Array, around: Around = NOTHING) -> None:
         m, u, t = work
         b1 = self.beta_1
-        m *= b1
-        np.multiply(g, 1 - b1, out=t)
-        m += t
-        u *= self.beta_2
-        np.abs(g, out=t)
-        np.maximum(u, t, out=u)
-        np.add(u, self.epsilon, out=t)
-        np.divide(m, t, out=t)
-        t *= lr / (1 - b1 ** (self.updates + 1))
-        w -= t
+        rate = lr / (1 - b1 ** (self.updates + 1))
+        updates.adamax(w, g, m, u, t, b1, self.beta_2, self.epsilon, rate, *around)
 
 
 class Nadam(Moments):
@@ -224,32 +207,15 @@ class Nadam(Moments):
         self._of_m = mu_next / (1 - self.u_product * mu_next)
         self._root = math.sqrt(1 - self.beta_2**t)
 
-    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+    def update(self, w: Array, g: Array, lr: float, *work: Array, around: Around = NOTHING) -> None:
         m, v, s, t = work
+        of_g, of_m, root = self._of_g, self._of_m, self._root
+        # the root of v̂ and epsilon, both times sqrt(1 - beta_2^t)
+        shift, rate = self.epsilon * root, lr * of_g * root
         b1, b2 = self.beta_1, self.beta_2
-        m *= b1
-        np.multiply(g, 1 - b1, out=t)
-        m += t
-        np.multiply(g, g, out=t)
-        t *= 1 - b2
-        v *= b2
-        v += t
-        np.sqrt(v, out=s)
-        s += self.epsilon * self._root  # the root of v̂ and epsilon, both times sqrt(1 - beta_2^t)
-        np.multiply(m, self._of_m / self._of_g, out=t)
-        t += g
-        t /= s
-        t *= lr * self._of_g * self._root
-        w -= t
+        updates.nadam(w, g, m, v, s, t, b1, b2, shift, of_m / of_g, rate, *around)
 
-    # Keras keeps P_t behind its other variables
-
-    @property
-    def variables(self) -> list[Array]:
-        found = super().variables
-        return [*found, np.array(self.u_product)] if self.built else found
-
-    def _load_variables(self, arrays: list[Array]) -> None:
-        super()._load_variables(arrays)
-        if self.built:
-            self.u_product = float(arrays[-1])
+    def _remembered(self) -> list[Remembered]:
+        # Keras keeps P_t behind its other variables
+        product = [("product", *number(self, "u_product", np.float64))]
+        return super()._remembered() + (product if self.built else [])

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert, argument
+from backprop.kernels import updates
+from backprop.kernels.updates import NOTHING, Around
 from backprop.optimizers.hyperparameters import Flag, Hyperparameter, scheduled
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.slots import Array
@@ -68,34 +70,11 @@ class RMSprop(Optimizer):
         b = [("momentum",)] if scheduled(self, "momentum") or self.momentum else []
         return [("velocity",), *b, *([("average_gradient",)] if self.centered else [])]
 
-    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+    def update(self, w: Array, g: Array, lr: float, *work: Array, around: Around = NOTHING) -> None:
         v, *more, t = work
-        rho = self.rho
-        np.multiply(g, g, out=t)
-        t *= 1 - rho
-        v *= rho
-        v += t
-        if self._centered:
-            a = more.pop()
-            np.multiply(g, 1 - rho, out=t)
-            a *= rho
-            a += t
-            np.multiply(a, a, out=t)
-            np.subtract(v, t, out=t)
-            np.maximum(t, 0, out=t)  # rounding makes the variance of equal gradients negative
-            t += self.epsilon
-        else:
-            np.add(v, self.epsilon, out=t)
-        np.sqrt(t, out=t)
-        np.divide(g, t, out=t)
-        t *= lr
-        if more:
-            (b,) = more
-            b *= self.momentum
-            b += t
-            w -= b
-        else:
-            w -= t
+        a = more.pop() if self._centered else None
+        b = more.pop() if more else None
+        updates.rmsprop(w, g, v, b, a, t, self.rho, self.momentum, self.epsilon, lr, *around)
 
 
 class Adagrad(Optimizer):
@@ -136,15 +115,9 @@ class Adagrad(Optimizer):
     def initial(self, slot: str) -> float:
         return self.initial_accumulator_value if slot == "accumulator" else 0.0
 
-    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+    def update(self, w: Array, g: Array, lr: float, *work: Array, around: Around = NOTHING) -> None:
         a, t = work
-        np.multiply(g, g, out=t)
-        a += t
-        np.add(a, self.epsilon, out=t)
-        np.sqrt(t, out=t)
-        np.divide(g, t, out=t)
-        t *= lr
-        w -= t
+        updates.adagrad(w, g, a, t, self.epsilon, lr, *around)
 
 
 class Adadelta(Optimizer):
@@ -186,21 +159,6 @@ class Adadelta(Optimizer):
     def slots(self) -> list[tuple[str, ...]]:
         return [("accumulated_grad", "accumulated_delta_var")]
 
-    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+    def update(self, w: Array, g: Array, lr: float, *work: Array, around: Around = NOTHING) -> None:
         v, s, d, t = work
-        rho, epsilon = self.rho, self.epsilon
-        np.multiply(g, g, out=t)
-        t *= 1 - rho
-        v *= rho
-        v += t
-        np.add(s, epsilon, out=d)
-        np.add(v, epsilon, out=t)
-        d /= t
-        np.sqrt(d, out=d)
-        d *= g
-        np.multiply(d, d, out=t)
-        t *= 1 - rho
-        s *= rho
-        s += t
-        d *= lr
-        w -= d
+        updates.adadelta(w, g, v, s, d, t, self.rho, self.epsilon, lr, *around)

@@ -95,6 +95,8 @@ class OfArrays(Bookkeeping):
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Array | None, Any]]) -> int:
         """`apply` for pairs of gradient and variable; returns `iterations`."""
         pairs = list(grads_and_vars)
+        if not pairs:
+            raise ValueError(f"{self.name} got no pairs of gradient and variable")
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self.iterations
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from backprop.absent import advice, explain_attribute
 from backprop.config import Configurable
 from backprop.optimizers.hyperparameters import Hyperparameter
+from backprop.optimizers.shown import Remembered, Shown, labels, number
 from backprop.optimizers.slots import (
     ACCUMULATOR,
     AVERAGE,
@@ -18,6 +20,8 @@ from backprop.optimizers.slots import (
     Slots,
     Stretch,
     Variable,
+    given,
+    takes_around,
 )
 from backprop.parameters import Parameter
 from backprop.variable import record
@@ -29,6 +33,8 @@ class Bookkeeping(Configurable):
 
     scratch = 1  # arrays for intermediate results that `update` is given; at least 1
     scalars: ClassVar[tuple[str, ...]] = ()  # attributes that are state: numbers that steps change
+    by_parameter = False  # whether `update` is given each parameter alone, in its shape
+    copies: ClassVar[tuple[str, ...]] = ()  # slots that start as copies of the values
 
     _accumulates = None  # how many steps make an update
     _steps = 0
@@ -50,6 +56,11 @@ class Bookkeeping(Configurable):
     def initial(self, slot: str) -> float:
         """What a slot is filled with at first."""
         return 0.0
+
+    def slot_shape(self, slot: str, entry: Entry) -> tuple[int, ...] | None:
+        """The shape of a slot beside a parameter, of an optimizer that is `by_parameter`; None
+        where this parameter has none, which `update` is then not given."""
+        return entry.shape
 
     def unit(self, slot: str) -> float:
         """What a slot is multiplied with to be Keras' variable."""
@@ -124,15 +135,15 @@ class Bookkeeping(Configurable):
     def _lay_out(self, entries: list[Entry]) -> None:
         self._check_exclusions(entries)
         before = self._slots
-        if before is not None and not any(id(entry) in before.places for entry in entries):
+        if before is not None and not any(map(before.knows, entries)):
             raise ValueError(
                 f"{self.name} was built for other parameters, and what it remembers is theirs; "
                 "make a new optimizer for this model"
             )
-        slots = Slots(entries, {name: self.initial(name) for name in self._names()})
-        if self.use_ema:
+        slots = Slots(entries, {name: self.initial(name) for name in self._names()}, self._shape)
+        for name in ([AVERAGE] if self.use_ema else []) + list(self.copies):
             for entry in entries:
-                slots.of(AVERAGE, entry)[...] = entry.value
+                slots.of(name, entry)[...] = entry.value
         if before is not None:
             slots.take_over(before)
         self._slots = slots
@@ -152,6 +163,9 @@ class Bookkeeping(Configurable):
         if self._slots is not None and self._slots.vectors.keys() != set(self._names()):
             self._lay_out(self._slots.entries)
 
+    def _shape(self, name: str, entry: Entry) -> tuple[int, ...] | None:
+        return entry.shape if name in (AVERAGE, ACCUMULATOR) else self.slot_shape(name, entry)
+
     def _names(self) -> list[str]:
         own = [name for group in self.slots() for name in group]
         averages = [AVERAGE] if self.use_ema else []
@@ -161,8 +175,13 @@ class Bookkeeping(Configurable):
         """What `step` goes over, until layers are frozen, unfrozen or added."""
         if parameters is not self._vector:
             self.build(parameters)
-        assert self._slots is not None
-        self._stretches = [self._equip(self._slots.stretch(segment)) for segment in segments]
+        slots = self._slots
+        assert slots is not None
+        if self.by_parameter:
+            found = [slots.single(p, p.gradient) for s in segments for p in s.parameters if p.size]
+        else:
+            found = [slots.stretch(segment) for segment in segments]
+        self._stretches = [self._equip(s) for s in found]
         self._gradients = [s.gradients for s in self._stretches]
         self._segments = segments
 
@@ -171,7 +190,12 @@ class Bookkeeping(Configurable):
         s.constrained = [entry for entry in s.entries if entry.constraint is not None]
         kept = [p for entry, p in zip(s.entries, s.parts, strict=True) if not self._excludes(entry)]
         names = [name for group in self.slots() for name in group]
-        s.cut(names, [...] if len(kept) == len(s.entries) else kept, self.scratch)
+        decayed = [...] if len(kept) == len(s.entries) else kept
+        assert self._slots is not None
+        spare = self._slots.spare
+        update = self.update  # type: ignore[attr-defined] - `Optimizer` has it
+        joins = not self.by_parameter and takes_around(update)
+        s.cut(names, decayed, lambda w: spare(w, self.scratch), self.by_parameter, joins)
         return s
 
     def entry_of(self, variable: Any) -> Entry:
@@ -179,12 +203,12 @@ class Bookkeeping(Configurable):
         assert self._slots is not None
         variable = record(variable)
         if isinstance(variable, Parameter):
-            if id(variable) in self._slots.places:
+            if self._slots.knows(variable):
                 return variable
         else:
             found = self._known.get(id(variable))
-            if found is None or found.value is not variable:  # arrays move when a model is rebuilt
-                self._known = {id(entry.value): entry for entry in self._slots.entries}
+            if found is None or given(found) is not variable:  # arrays move with a rebuilt model
+                self._known = {id(given(entry)): entry for entry in self._slots.entries}
                 found = self._known.get(id(variable))
             if found is not None:
                 return found
@@ -212,27 +236,29 @@ class Bookkeeping(Configurable):
             From the next step or `build`, if an array of `var_list` is not a parameter's.
         """
         self._excluded_values = tuple(map(record, var_list or ()))
-        self._excluded_names = tuple(var_names or ())
+        self._excluded_names = (
+            (var_names,) if isinstance(var_names, str) else tuple(var_names or ())
+        )
         self._segments = None
         self._singles = {}
         if self._slots is not None:
             self._check_exclusions(self._slots.entries)
 
     def _excludes(self, entry: Entry) -> bool:
-        return any(v is entry or v is entry.value for v in self._excluded_values) or any(
-            re.search(name, entry.path if "/" in name else entry.name)
+        return any(v is entry or v is given(entry) for v in self._excluded_values) or any(
+            re.search(name, entry.full_path if "/" in name else entry.name)
             for name in self._excluded_names
         )
 
     def _check_exclusions(self, entries: list[Entry]) -> None:
         for v in self._excluded_values:
-            if not any(v is entry or v is entry.value for entry in entries):
+            if not any(v is entry or v is given(entry) for entry in entries):
                 raise ValueError(
                     f"{self.name}.exclude_from_weight_decay was given a variable of shape "
                     f"{np.shape(getattr(v, 'value', v))} that is not among those it optimizes; "
                     "name it in var_names, or pass the array that the built model has"
                 )
-        if self._excluded_names and entries and all(isinstance(e, Variable) for e in entries):
+        if self._excluded_names and entries and not any(e.name for e in entries):
             raise ValueError(
                 f"{self.name}.exclude_from_weight_decay(var_names=...) needs parameters with "
                 "names, and plain arrays have none; pass the arrays themselves in var_list"
@@ -296,7 +322,15 @@ class Bookkeeping(Configurable):
                 f"{type(self).__name__} cannot take up this state: it expects {shapes(expected)} "
                 f"and got {shapes(found)}"
             )
+        for name, value in state.items():
+            if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+                raise ValueError(f"{name} of the state of {type(self).__name__} is not finite")
+        steps = state["steps"]
+        if steps.dtype.kind not in "iu" or not 0 <= steps < 2**53:  # which float64 counts exactly
+            raise ValueError(f"the steps of {type(self).__name__} are {steps!r}")
         if rate is not None and "learning_rate" in state:
+            if state["learning_rate"].shape != ():
+                raise ValueError(f"the learning rate is an array {state['learning_rate'].shape}")
             self.learning_rate = float(state["learning_rate"])
         self._steps = int(state["steps"])
         for name in self.scalars:
@@ -309,26 +343,69 @@ class Bookkeeping(Configurable):
         return {"steps", "learning_rate", *self.scalars}
 
     @property
-    def variables(self) -> list[Array]:
-        """Copies of Keras' variables in Keras' order: iterations, learning rate, slots."""
-        rate = self.__dict__.get("_learning_rate")
-        found: list[Array] = [np.array(self._steps, np.int64)]
-        found += [np.array(rate)] if isinstance(rate, float) else []
-        # without slots there is no order to walk through
-        found += [self._slots.of(n, e) * self.unit(n) for n, e in self._order()]  # type: ignore[union-attr]
+    def variables(self) -> list[Shown]:
+        """Keras' variables in Keras' order: iterations, learning rate, slots.
+
+        Each has a `name` (``"dense_kernel_momentum"``), a `path` with the optimizer's name before
+        it, `numpy()` and `assign(value)`.
+        """
+        return [Shown.showing(self.name, *remembered) for remembered in self._remembered()]
+
+    def _remembered(self) -> list[Remembered]:
+        """What `variables` shows: the name of each, and how it is read and put back."""
+        found: list[Remembered] = [("iteration", *number(self, "_steps", np.int64))]
+        if isinstance(self.__dict__.get("_learning_rate"), float):
+            found.append(("learning_rate", *number(self, "learning_rate", np.float64)))
+        if self._slots is not None:
+            entries = self._slots.entries
+            label = dict(zip(map(id, entries), labels(entries), strict=True))
+            found += [(f"{label[id(e)]}_{n}", *self._slot(n, e)) for n, e in self._order()]
         return found
+
+    def _slot(self, name: str, entry: Entry) -> tuple[Callable[[], Array], Callable]:
+        def place() -> Array:
+            assert self._slots is not None
+            return self._slots.of(name, entry)
+
+        def read() -> Array:
+            return place() * self.unit(name)
+
+        def put(value: Array) -> None:
+            place()[...] = value / self.unit(name)
+
+        return read, put
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the numbers of `variables`."""
+        return [v.numpy() for v in self.variables]
+
+    def set_weights(self, weights: Iterable[Array]) -> None:
+        """Go on from what `get_weights` returned.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer is not built, or numbers or shapes differ; nothing is changed.
+        """
+        if not self.built:
+            raise ValueError(
+                f"{self.name} has nothing to set yet: call build(model.trainable_variables) first"
+            )
+        self.load_own_variables({str(i): w for i, w in enumerate(weights)})
 
     def _order(self) -> list[tuple[str, Entry]]:
         if self._slots is None:
             return []
         kept = [(name,) for name in (AVERAGE, ACCUMULATOR) if name in self._slots.vectors]
         entries = self._slots.entries
-        return [(n, e) for group in [*kept, *self.slots()] for e in entries for n in group]
+        groups = [*kept, *self.slots()]
+        has = self._slots.has
+        return [(n, e) for group in groups for e in entries for n in group if has(n, e)]
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         """Put `variables` into `store`, as Keras does: under "0", "1", "2" ..."""
         for i, variable in enumerate(self.variables):
-            store[str(i)] = variable
+            store[str(i)] = variable.numpy()
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Take up what `save_own_variables`, ours or Keras', put into `store`.
@@ -348,17 +425,10 @@ class Bookkeeping(Configurable):
                 f"{type(self).__name__} has {len(expected)} variables of shapes "
                 f"{[v.shape for v in expected]} and was given {[a.shape for a in arrays]}"
             )
-        self._load_variables(arrays)
-
-    def _load_variables(self, arrays: list[Array]) -> None:
-        first = 1
-        if isinstance(self.__dict__.get("_learning_rate"), float):
-            self.learning_rate = float(arrays[1])
-            first = 2
-        self._steps = int(arrays[0])
-        for (name, entry), array in zip(self._order(), arrays[first:], strict=False):
-            assert self._slots is not None
-            self._slots.of(name, entry)[...] = array / self.unit(name)
+        found = list(zip(self._remembered(), arrays, strict=True))
+        # the learning rate is first, as it alone may be refused
+        for (_, _, put), array in sorted(found, key=lambda item: item[0][0] != "learning_rate"):
+            put(array)
 
     def __getstate__(self) -> dict[str, Any]:
         # a copy belongs to a copy of the model: it finds its parameters at its first step
@@ -367,6 +437,25 @@ class Bookkeeping(Configurable):
         if self._slots is not None:
             kept["_pending"] = self.get_state()
         return kept
+
+
+class Absent:
+    """An attribute of Keras' optimizers that is not here. With a `__getattr__` in its place each
+    look at any attribute would take longer, and a small model's step is made of such looks."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __get__(self, optimizer: Any, owner: type) -> Any:
+        if optimizer is None:
+            return self
+        raise AttributeError(
+            f"{owner.__name__} has no {self.name}: {explain_attribute(optimizer, self.name)}"
+        )
+
+
+for _name in advice("Optimizer"):
+    setattr(Bookkeeping, _name, Absent(_name))
 
 
 def shapes(state: Mapping[str, Array]) -> str:

@@ -11,7 +11,6 @@ who sets a rate would undo a schedule that somebody else has chosen.
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
@@ -22,6 +21,14 @@ from backprop.arguments import Argument, Convert
 from backprop.optimizers import schedules
 from backprop.optimizers.readings import Rate, reading
 from backprop.optimizers.slots import ACCUMULATOR
+
+
+def spells_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Hyperparameter(Argument):
@@ -47,20 +54,19 @@ class Hyperparameter(Argument):
         super().__set_name__(owner, name)
         self.slot = f"_{name}"
 
-    def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
+    def now(self, optimizer: Any, owner: type | None = None) -> Any:
+        """The number at the present step, or None; of a class, the description itself."""
         if optimizer is None:
             return self
-        return self.now(optimizer)
-
-    def now(self, optimizer: Any) -> Any:
-        """The number at the present step, or None."""
         try:
             value = optimizer.__dict__[self.slot]
         except KeyError:
             raise AttributeError(f"{type(optimizer).__name__} has no {self.name}") from None
         if type(value) is float or value is None:
             return value
-        return float(value(optimizer._steps))
+        return self.at_step(value(optimizer._steps), type(optimizer).__name__)
+
+    __get__ = now  # and no call more: a step reads half a dozen
 
     def __set__(self, optimizer: Any, value: Any) -> None:
         value = self.checked(value, type(optimizer).__name__)
@@ -74,7 +80,8 @@ class Hyperparameter(Argument):
         optimizer._refit()
 
     def checked(self, value: Any, who: str) -> Any:
-        if isinstance(value, str):  # a function of the user's own, as a config names it
+        # a function of the user's own, as a config names it
+        if isinstance(value, str) and not spells_number(value):
             value = schedules.registry.lookup(value)
         elif isinstance(value, Mapping):
             value = schedules.deserialize(value)
@@ -90,9 +97,22 @@ class Hyperparameter(Argument):
             )
         value = float(value)
         if not self.holds(value):
-            limits = "finite" if math.isinf(self.low) else f"in {self.interval}"
+            limits = "finite" if self.interval == "(-inf, inf)" else f"in {self.interval}"
             raise ValueError(f"{who} expects {self.name} to be {limits}, got {value!r}")
         return value
+
+    def at_step(self, found: Any, who: str) -> float:
+        """What a function of the step has found, as a number."""
+        try:
+            number = float(found)
+        except (TypeError, ValueError):
+            number = np.nan
+        if not self.holds(number):
+            raise ValueError(
+                f"{who} expects {self.name} to be a number in {self.interval}, and its schedule "
+                f"gave {found!r}"
+            )
+        return number
 
     def holds(self, value: float) -> bool:
         above = self.low <= value if self.interval[0] == "[" else self.low < value
@@ -132,6 +152,7 @@ class Clip(Hyperparameter):
                 f"beside {taken[0]}={getattr(optimizer, taken[0])!r}; set that to None first"
             )
         super().__set__(optimizer, value)
+        optimizer._clips = value is not None or bool(taken)
 
 
 class Flag(Argument):

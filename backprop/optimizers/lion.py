@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import KW_ONLY
 from typing import Any
 
-import numpy as np
-
 from backprop.arguments import argument
+from backprop.kernels import updates
+from backprop.kernels.updates import NOTHING, Around
 from backprop.optimizers.hyperparameters import Hyperparameter
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.slots import Array
@@ -35,6 +35,7 @@ class Lion(Optimizer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> w = np.array([1.0, 1.0])
     >>> Lion(learning_rate=0.1).apply([np.array([0.001, -1000.0])], [w])
     >>> w.round(4)
@@ -51,15 +52,6 @@ class Lion(Optimizer):
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum",)]
 
-    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+    def update(self, w: Array, g: Array, lr: float, *work: Array, around: Around = NOTHING) -> None:
         m, s, t = work
-        b1, b2 = self.beta_1, self.beta_2
-        np.multiply(m, b1, out=s)
-        np.multiply(g, 1 - b1, out=t)
-        s += t
-        np.sign(s, out=t)  # in place it is 15x slower: NumPy's loop is not vectorised then
-        t *= lr
-        w -= t
-        np.multiply(g, 1 - b2, out=t)
-        m *= b2
-        m += t
+        updates.lion(w, g, m, s, t, self.beta_1, self.beta_2, lr, *around)

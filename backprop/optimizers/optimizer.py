@@ -20,6 +20,10 @@ A new optimizer writes `update`, and `slots` if it remembers anything:
             np.sign(m, out=t)
             t *= lr
             w -= t
+
+All lines but that of `update` are done around it. An `update` that also takes a keyword argument
+`around` does them itself, in the same pass over memory, all but the mean and the constraint: it
+hands that on to a kernel of `backprop.kernels.updates`, as those of this package do.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ from backprop.optimizers.hyperparameters import (
     accumulate_over,
     accumulates,
 )
-from backprop.optimizers.slots import ACCUMULATOR, Array, Block, Stretch
+from backprop.optimizers.slots import ACCUMULATOR, AVERAGE, Array, Block, Stretch
 from backprop.vector import ParameterVector
 
 
@@ -109,9 +113,9 @@ class Optimizer(OfArrays, kw_only=True, by_position=True):
     """
 
     full_batch = False
-    _use_ema = False
+    _use_ema = _clips = False
 
-    learning_rate: Any = LearningRate()
+    learning_rate: Any = LearningRate("[0, inf)")
     weight_decay: Any = Hyperparameter("[0, inf)", optional=True, default=None)
     clipnorm: Any = Clip("(0, inf)", "clipvalue", "global_clipnorm", default=None)
     clipvalue: Any = Clip("(0, inf)", "clipnorm", "global_clipnorm", default=None)
@@ -136,12 +140,17 @@ class Optimizer(OfArrays, kw_only=True, by_position=True):
         Parameters
         ----------
         w, g : ndarray
-            Values and gradient of one shape: everything must be elementwise. `g` is read only.
+            Values and gradient of one shape: everything must be elementwise, unless the class says
+            `by_parameter` and is given each parameter alone, in its shape. `g` is read only.
         lr : float
             The learning rate of this step.
         *work : ndarray
             The slots in order, which `update` changes in place, then as many scratch vectors as
             the class attribute `scratch` says.
+
+        Where it has a keyword argument `around`, that is what else there is to do, as kernels of
+        `backprop.kernels.updates` take it, and `update` sees to it. Then vectors are flat, and as
+        long as the model's where kernels are compiled.
         """
         raise TypeError(f"{type(self).__name__} has no update(self, w, g, lr, ...): write one")
 
@@ -167,25 +176,27 @@ class Optimizer(OfArrays, kw_only=True, by_position=True):
     def _advance(self, stretches: list[Stretch], gradients: list[Array]) -> None:
         if self._accumulates is not None:
             gradients = self._accumulate(stretches, gradients)
+        ema = self.ema_momentum if self._use_ema and self.updates else 0.0
         if gradients:
-            if self._clips():
-                gradients = self._clip(stretches, gradients)
-            lr, decay = LEARNING_RATE.now(self), self.weight_decay
-            rate = lr * decay if decay else 0.0
+            factor, limit = 1.0, math.inf
+            if self._clips:
+                gradients, factor, limit = self._clip(stretches, gradients)
+            lr = LEARNING_RATE.now(self)
+            rate = self._decay_rate(lr)
             self.begin(lr)
             for s, g in zip(stretches, gradients, strict=True):
                 for block in s.blocks:
-                    if rate:
-                        self._decay(block, rate)
-                    part = g if block.here is ... else g[block.here]
-                    self.update(block.values, part, lr, *block.work)
+                    block.change(self, g, lr, rate, factor, limit, ema)
+        else:
+            for block in (block for s in stretches for block in s.blocks):
+                block.move_average(ema)
         if self._use_ema:
-            self._move_averages(stretches)
+            self._overwrite(stretches)
         for s in stretches:
             for entry in s.constrained:
                 # those in s.constrained have one
                 entry.value[...] = entry.constraint(entry.value)  # type: ignore[misc]
-        self._steps += 1
+        self.__dict__["_steps"] = self._steps + 1  # no argument, so nobody need be asked
 
     def _accumulate(self, stretches: list[Stretch], gradients: list[Array]) -> list[Array]:
         """The mean gradients if enough have been gathered, else none."""
@@ -195,22 +206,19 @@ class Optimizer(OfArrays, kw_only=True, by_position=True):
             s.slots[ACCUMULATOR] += g
         if (self._steps + 1) % n:
             return []
-        gradients = [s.slots[ACCUMULATOR] / n for s in stretches]
+        gradients = [np.asarray(s.slots[ACCUMULATOR] / n) for s in stretches]
         self._slots.clear(ACCUMULATOR)
         return gradients
 
-    def _clips(self) -> bool:
-        kept = self.__dict__
-        return not (kept["_clipnorm"] is kept["_clipvalue"] is kept["_global_clipnorm"] is None)
-
-    def _clip(self, stretches: list[Stretch], gradients: list[Array]) -> list[Array]:
+    def _clip(self, stretches: list[Stretch], gradients: list[Array]) -> Any:
+        """Gradients, what they are all multiplied with, and what each number is clipped to."""
         limit = self.clipvalue
         if limit:
-            return [np.clip(g, -limit, limit) for g in gradients]
+            return gradients, 1.0, limit
         limit = self.global_clipnorm
         if limit:
             size = math.hypot(*(norm(g) for g in gradients))
-            return [g * (limit / size) for g in gradients] if limit < size < math.inf else gradients
+            return gradients, limit / size if limit < size < math.inf else 1.0, math.inf
         limit = self.clipnorm
         clipped = []
         for s, g in zip(stretches, gradients, strict=True):
@@ -221,32 +229,20 @@ class Optimizer(OfArrays, kw_only=True, by_position=True):
                     if limit < size < math.inf:
                         g[part] *= limit / size
             clipped.append(g)
-        return clipped
+        return clipped, 1.0, math.inf
+
+    def _decay_rate(self, lr: float) -> Any:
+        decay = self.weight_decay
+        return lr * decay if decay else 0.0
 
     def _decay(self, block: Block, rate: float) -> None:
-        # not w *= 1 - rate: in float32 the rounding of 1 - rate is a part of a small rate, and the
-        # same for all
-        for part in block.decayed:
-            w, t = block.values[part], block.work[-1][part]
-            np.multiply(w, rate, out=t)
-            w -= t
+        block.decay(rate)
 
-    def _move_averages(self, stretches: list[Stretch]) -> None:
-        first = self.updates == 0
-        momentum = self.ema_momentum
+    def _overwrite(self, stretches: list[Stretch]) -> None:
         every = self.ema_overwrite_frequency
-        overwrite = every is not None and (self.updates + 1) % every == 0
-        for block in (block for s in stretches for block in s.blocks):
-            average, w, t = block.average, block.values, block.work[-1]
-            assert average is not None
-            if first:
-                average[...] = w
-            else:
-                average *= momentum
-                np.multiply(w, 1 - momentum, out=t)
-                average += t
-            if overwrite:
-                w[...] = average
+        if every is not None and (self.updates + 1) % every == 0:
+            for s in stretches:
+                s.values[...] = s.slots[AVERAGE]
 
 
 LEARNING_RATE: Hyperparameter = Optimizer.__dict__["learning_rate"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import KW_ONLY
 from typing import Any
 
-import numpy as np
-
 from backprop.arguments import argument
+from backprop.kernels import updates
+from backprop.kernels.updates import NOTHING, Around
 from backprop.optimizers.hyperparameters import Hyperparameter, scheduled
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.slots import Array, Numbers
@@ -38,6 +38,7 @@ class SGD(Optimizer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> w = np.array([1.0])
     >>> optimizer = SGD(learning_rate=0.1, momentum=0.9)
     >>> for _ in range(2):
@@ -62,20 +63,7 @@ class SGD(Optimizer):
     def begin(self, lr: float) -> None:
         self._numbers.set(lr, self.momentum)
 
-    def update(self, w: Array, g: Array, lr: float, *work: Array) -> None:
+    def update(self, w: Array, g: Array, lr: float, *work: Array, around: Around = NOTHING) -> None:
         rate, momentum = self._numbers.of(w.dtype)
-        if len(work) == 1:
-            (t,) = work
-            np.multiply(g, rate, out=t)
-            w -= t
-            return
-        v, t = work
-        np.multiply(g, rate, out=t)
-        v *= momentum
-        v -= t
-        if self.nesterov:
-            w -= t
-            np.multiply(v, momentum, out=t)
-            w += t
-        else:
-            w += v
+        *v, t = work
+        updates.sgd(w, g, v[0] if v else None, t, rate, momentum, self.nesterov, *around)

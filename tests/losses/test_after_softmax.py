@@ -23,10 +23,14 @@ def two_ways(loss, z, y, **weights):
 
 @pytest.mark.parametrize("shape", [(7, 3), (5, 1000), (4, 6, 5), (1, 2), (0, 3)])
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight"])
-def test_the_shorter_way_agrees_with_the_longer_one(shape, reduction):
+@pytest.mark.parametrize("smoothing", [None, 0.0, 0.1])
+def test_the_shorter_way_agrees_with_the_longer_one(shape, reduction, smoothing):
     z, y = RNG.normal(size=shape) * 3, RNG.integers(0, shape[-1], shape[:-1])
     w = RNG.random(shape[0])
     loss = SparseCategoricalCrossentropy(reduction=reduction)
+    if smoothing is not None:
+        y = np.eye(shape[-1])[y]
+        loss = CategoricalCrossentropy(label_smoothing=smoothing, reduction=reduction)
     for weights in ({}, {"sample_weight": w}):
         (a, da), (b, db) = two_ways(loss, z, y, **weights)
         assert_allclose(b, a, rtol=1e-12)
@@ -35,10 +39,14 @@ def test_the_shorter_way_agrees_with_the_longer_one(shape, reduction):
 
 def test_outside_of_the_clip_the_value_is_flat_both_ways():
     z, y = np.array([[0.0, 40.0], [40.0, 0.0], [0.0, 1.0]]), np.array([0, 0, 1])
-    (a, da), (b, db) = two_ways(SparseCategoricalCrossentropy(), z, y)
-    assert_allclose(b, a, rtol=1e-12)
-    assert_allclose(db, da, atol=1e-16)
-    assert (db[:2] == 0).all() and (db[2] != 0).all()
+    for loss, labels in (
+        (SparseCategoricalCrossentropy(), y),
+        (CategoricalCrossentropy(), np.eye(2)[y]),
+    ):
+        (a, da), (b, db) = two_ways(loss, z, labels)
+        assert_allclose(b, a, rtol=1e-12)
+        assert_allclose(db, da, atol=1e-16)
+        assert (db[:2] == 0).all() and (db[2] != 0).all()
 
 
 def test_only_a_loss_that_knows_it_offers_the_shorter_way():
@@ -54,7 +62,9 @@ def test_only_a_loss_that_knows_it_offers_the_shorter_way():
     assert SparseCategoricalCrossentropy(from_logits=True).after_softmax() is None
     assert SparseCategoricalCrossentropy(ignore_class=0).after_softmax() is None
     assert Doubled().after_softmax() is None
-    assert CategoricalCrossentropy().after_softmax() is None
+    assert CategoricalCrossentropy().after_softmax() is not None
+    assert CategoricalCrossentropy(from_logits=True).after_softmax() is None
+    assert bp.losses.KLDivergence().after_softmax() is None
 
 
 class OwnSoftmax(Softmax):

@@ -330,7 +330,7 @@ def test_a_loss_survives_pickle_and_copy():
 def test_names_are_those_of_keras():
     keras = pytest.importorskip("keras", reason="keras is the peer for names")
 
-    for name in losses.REGISTRY.classes:
+    for name in losses.REGISTRY.classes.keys() - {"GaussianNLL", "Quantile"}:  # our own
         assert losses.get(name).name == getattr(keras.losses, name)().name
 
 

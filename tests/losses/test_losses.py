@@ -1,5 +1,5 @@
 """Every loss of the library: its values, its gradient, its numbers beside Keras'. CTC, which takes
-sequences, is in test_ctc.py."""
+sequences, is in test_ctc.py, and Circle, which compares samples, in test_circle.py."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from hypothesis import given, strategies as st
 from backprop import losses
 from backprop.losses import Loss
 
+ELSEWHERE = {losses.CTC, losses.Circle}
 CLASSES = [
     item
     for item in vars(losses).values()
-    if inspect.isclass(item) and issubclass(item, Loss) and item not in (Loss, losses.CTC)
+    if inspect.isclass(item) and issubclass(item, Loss) and item not in {Loss, *ELSEWHERE}
 ]
 
 
@@ -98,6 +99,17 @@ def percentages(rng, shape):
     return y_true, y_true + away(rng, shape, 0.1, 2.0)
 
 
+def twice(means, spreads):
+    """Twice as many numbers as there are targets."""
+    return lambda rng, shape: np.concatenate([means(rng, shape), spreads(rng, shape)], -1)
+
+
+def three_around(rng, shape):
+    """A target at each place, and three predictions that miss it."""
+    y_true = rng.standard_normal(shape[:-1])
+    return y_true, y_true[..., None] + away(rng, (*shape[:-1], 3), 0.1, 2.0)
+
+
 # class, arguments, how to draw (y_true, y_pred) of a shape at points where the loss is smooth
 CASES: list[tuple[type[Loss], dict[str, Any], Any]] = [
     (losses.MeanSquaredError, {}, both(normal, normal)),
@@ -162,6 +174,18 @@ CASES: list[tuple[type[Loss], dict[str, Any], Any]] = [
     ),
     (losses.CategoricalGeneralizedCrossEntropy, {}, both(labels, probabilities)),
     (losses.CategoricalGeneralizedCrossEntropy, {"q": 0.7}, both(labels, probabilities)),
+    (losses.Dice, {"axis": -1}, both(bits, probabilities)),
+    (losses.Dice, {}, both(probabilities, probabilities)),
+    (losses.Tversky, {"axis": (-1,)}, both(bits, probabilities)),
+    (losses.Tversky, {"alpha": 0.3, "beta": 1.5}, both(bits, probabilities)),
+    (losses.GaussianNLL, {}, both(normal, twice(normal, normal))),
+    (
+        losses.GaussianNLL,
+        {"full": True, "spread": "variance"},
+        both(normal, twice(normal, positive)),
+    ),
+    (losses.Quantile, {"quantile": 0.3}, around(lambda r, s: away(r, s, 0.1, 2.0))),
+    (losses.Quantile, {"quantile": [0.1, 0.5, 0.9]}, three_around),
 ]
 IDS = [f"{cls.__name__}-{kwargs}" for cls, kwargs, _ in CASES]
 every_case = pytest.mark.parametrize(("cls", "kwargs", "draw"), CASES, ids=IDS)
@@ -183,7 +207,7 @@ def drawn(draw, shape_and_seed):
 def test_every_loss_of_the_library_is_certified_here():
     assert {cls for cls, _, _ in CASES} == set(CLASSES)
     assert len(CLASSES) >= 18
-    assert {*CLASSES, losses.CTC} == set(losses.REGISTRY.classes.values())
+    assert {*CLASSES, *ELSEWHERE} == set(losses.REGISTRY.classes.values())
 
 
 @every_case
@@ -253,8 +277,9 @@ def test_an_empty_batch_costs_nothing(cls, kwargs, draw):
 
     value, cache = loss.forward(y_true[:0], y_pred[:0])
 
-    assert value == 0
-    assert loss.backward(cache).shape == (0, 3, 3)
+    # one value for a whole batch, of nothing to find and nothing found, is 1 as in Keras
+    assert value == float(loss.per_sample(y_true, y_pred).ndim == 0)
+    assert loss.backward(cache).shape == y_pred[:0].shape
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -292,10 +317,10 @@ EXTREME = [
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_extreme_predictions_give_finite_values_without_a_warning(cls, kwargs, draw, dtype):
-    y_true, _ = draw(np.random.default_rng(0), (6, 3))
+    y_true, drawn = draw(np.random.default_rng(0), (6, 3))
     probability = not kwargs.get("from_logits") and "entropy" in cls.__name__
     extremes = [0.0, 1e-9, 1.0] if probability else [1e4, -1e4, 0.0]
-    y_pred = np.random.default_rng(1).choice(extremes, (6, 3)).astype(dtype)
+    y_pred = np.random.default_rng(1).choice(extremes, drawn.shape).astype(dtype)
     y_pred[0] = 0
 
     loss = cls(**kwargs)
@@ -361,6 +386,10 @@ BY_HAND = [
         [[-0.5 * (LOG2 + 1.0), 0.5 * (LOG2 + 1.0)]],
     ),
     (losses.CategoricalGeneralizedCrossEntropy(), [0], [[0.25, 0.75]], 1.0, [[-2.0, 0.0]]),
+    (losses.Dice(), [[1.0, 0.0]], [[0.5, 0.5]], 0.5, [[-0.75, 0.25]]),
+    (losses.Tversky(1.0, 0.5), [[1.0, 0.0]], [[0.5, 0.5]], 0.6, [[-0.8, 0.16]]),
+    (losses.GaussianNLL(), [[1.0]], [[3.0, 2 * LOG2]], LOG2 + 0.5, [[0.5, 0.0]]),
+    (losses.Quantile([0.25, 0.75]), [1.0], [[0.0, 3.0]], 0.375, [[-0.125, 0.125]]),
 ]
 
 
@@ -389,6 +418,11 @@ KINKS = [
     (losses.SparseCategoricalCrossentropy(), [0], [[0.0, 1.0]], [[0.0, 0.0]]),
     (losses.KLDivergence(), [[0.5, 0.5]], [[-1.0, 2.0]], [[0.0, 0.0]]),
     (losses.CategoricalFocalCrossentropy(), [[1.0, 0.0]], [[0.0, 1.0]], [[0.0, 0.0]]),
+    (losses.Dice(), [[0.0, 0.0]], [[0.0, 0.0]], [[0.0, 0.0]]),
+    (losses.Tversky(), [[0.0, 0.0]], [[0.0, 0.0]], [[0.0, 0.0]]),
+    (losses.GaussianNLL(), [[1.0]], [[1.0, -20.0]], [[0.0, 0.0]]),
+    (losses.GaussianNLL("variance"), [[1.0]], [[1.0, -1.0]], [[0.0, 0.0]]),
+    (losses.Quantile(0.9), [[1.0]], [[1.0]], [[0.0]]),
 ]
 
 
@@ -513,6 +547,18 @@ def test_torch_finds_the_same_gradients():
             n[::-1],
             n,
             lambda x: -f.cosine_similarity(x, torch.tensor(n[::-1].copy())).mean(),
+        ),
+        (
+            losses.GaussianNLL("variance", full=True),
+            t[:, :2],
+            p,
+            lambda x: f.gaussian_nll_loss(x[:, :2], tt[:, :2], x[:, 2:], full=True),
+        ),
+        (
+            losses.GaussianNLL(),
+            t[:, :2],
+            n,
+            lambda x: f.gaussian_nll_loss(x[:, :2], tt[:, :2], torch.exp(x[:, 2:])),
         ),
     ]
     for loss, y_true, y_pred, peer in pairs:

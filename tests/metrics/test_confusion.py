@@ -529,3 +529,70 @@ def test_weights_that_do_not_fit_are_errors(metric, shape):
 def test_a_name_that_needs_arguments_says_which(name):
     with pytest.raises(TypeError, match=f"the metric '{name}' needs .*: give an object, .*=..."):
         bp.Sequential([bp.layers.Dense(2)]).compile("sgd", "mse", metrics=[name])
+
+
+# ---------------------------------------------------------------------------- many rows
+
+
+def test_five_million_rows_give_what_scikit_learn_makes_of_them():
+    sklearn = pytest.importorskip("sklearn.metrics", reason="the peer that is compared with")
+    n, rng = 5_000_000, np.random.default_rng(0)
+    y = rng.random(n) < 0.3
+    p = (0.3 * y + 0.7 * rng.random(n)).astype(np.float32).round(3)  # sums of float32 would drift
+    tp, fp, fn = (np.sum(a & b) for a, b in ((p > 0.5, y), (p > 0.5, ~y), (p <= 0.5, y)))
+    wanted = {
+        "TruePositives": tp,
+        "Precision": tp / (tp + fp),
+        "Recall": tp / (tp + fn),
+        "BinaryAccuracy": 1 - (fp + fn) / n,
+        "MeanSquaredError": sklearn.mean_squared_error(y, p.astype(np.float64)),
+        "MeanAbsoluteError": sklearn.mean_absolute_error(y, p.astype(np.float64)),
+        "R2Score": sklearn.r2_score(y, p.astype(np.float64)),
+    }
+    area = metrics.AUC(num_thresholds=1001)
+    found = {name: getattr(metrics, name)() for name in wanted}
+    for i in range(0, n, 500_000):
+        rows = (y[i : i + 500_000, None].astype(np.float32), p[i : i + 500_000, None])
+        area.update_state(*rows)
+        for metric in found.values():
+            metric.update_state(*rows)
+
+    assert {name: metric.result() for name, metric in found.items()} == pytest.approx(
+        wanted, rel=1e-7
+    )
+    assert area.result() == pytest.approx(sklearn.roc_auc_score(y, p), abs=1e-6)
+
+
+@given(seeds, st.integers(2, 5))
+@brief
+def test_a_report_has_the_numbers_of_scikit_learn(seed, classes):
+    sklearn = pytest.importorskip("sklearn.metrics", reason="the peer that is compared with")
+    rng = np.random.default_rng(seed)
+    y, p = rng.integers(0, classes, (2, 40))
+    matrix = metrics.ConfusionMatrix(classes)
+    matrix.update_state(y, p)
+
+    rows = {line.split()[0]: line.split()[1:] for line in matrix.report().splitlines()[1:]}
+    wanted = sklearn.classification_report(
+        y, p, labels=range(classes), output_dict=True, zero_division=0
+    )
+    wanted["mean"], wanted["weighted"] = wanted["macro avg"], wanted["weighted avg"]
+    for name in (*map(str, range(classes)), "mean", "weighted"):
+        numbers = [wanted[name][key] for key in ("precision", "recall", "f1-score", "support")]
+        assert list(map(float, rows[name])) == pytest.approx(numbers, abs=5.1e-5)
+    accuracy = np.mean(y == p)
+    assert float(rows["accuracy"][0]) == pytest.approx(accuracy, abs=5.1e-5)
+
+
+@pytest.mark.parametrize(
+    ("weight", "counts"),
+    [(1, ["1234600", "1233967", "2468567"]), (0.5, ["617300", "616984", "1.23428e+06"])],
+)
+def test_a_report_of_millions_shows_all_digits(weight, counts):
+    matrix = metrics.ConfusionMatrix(2)
+    y = np.arange(2_468_567) >= 1_234_600
+    matrix.update_state(y.astype(int), np.zeros(len(y), int), weight * np.ones(len(y)))
+
+    lines = matrix.report(["no", "yes"]).splitlines()
+    assert [line.split()[-1] for line in lines[1:4]] == counts
+    assert len({len(line) for line in lines}) == 1

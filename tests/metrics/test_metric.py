@@ -358,3 +358,39 @@ def test_masks_agree_with_keras(seed):
     for w in (None, weights):
         theirs = keras_apply_mask(w, mask, dtype="float64", reduction="sum")
         np.testing.assert_allclose(apply_mask(w, mask), keras.ops.convert_to_numpy(theirs))
+
+
+# ---------------------------------------------------------------------------- variables
+
+
+def test_variables_have_the_names_of_keras():
+    mean = metrics.Mean()
+
+    assert [v.name for v in mean.variables] == ["total", "count"]
+    assert (mean.total * 2).name is None
+    assert pickle.loads(pickle.dumps(mean)).result() == 0
+    kept = mean.total.numpy()
+    mean.update_state([1.0, 3.0])
+    assert (kept, mean.total.numpy()) == (0, 4)
+
+
+def test_what_keras_has_for_its_engines_is_answered():
+    with pytest.raises(AttributeError, match=r"stateless_result.*: a metric changes in place"):
+        _ = metrics.Mean().stateless_result
+    with pytest.raises(AttributeError, match="did you mean 'result'"):
+        _ = metrics.Mean().resutl
+
+
+def test_variables_have_the_habits_of_keras_variables():
+    metric = metrics.Mean(name="seen")
+    metric.update_state([1.0, 3.0])
+    total = metric.variables[0]
+
+    assert [v.path for v in metric.variables] == ["seen/total", "seen/count"]
+    assert (total.name, total.trainable, total.constraint, total.regularizer) == (
+        "total", False, None, None,
+    )  # fmt: skip
+    assert total.value == total.numpy() == 4.0
+    before = total.value
+    total.assign_add(2.0)
+    assert (before, metric.result()) == (4.0, 3.0)

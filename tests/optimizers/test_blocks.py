@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from backprop import optimizers
+from backprop.config import kernels
 from backprop.layers import Chain, Dense
 from backprop.optimizers import slots
 from backprop.vector import ParameterVector
@@ -41,7 +42,7 @@ def trained(name, monkeypatch, block):
 def test_blocks_change_nothing_in_the_result(name, monkeypatch):
     whole, state, one = trained(name, monkeypatch, 1000)
     cut, state_of_cut, several = trained(name, monkeypatch, 7)
-    assert (one, several) == (1, 9)
+    assert (one, several) == (1, 9 if kernels() == "numpy" else 1)
     assert np.array_equal(whole, cut)
     assert all(np.array_equal(state[key], state_of_cut[key]) for key in state)
 
@@ -51,3 +52,26 @@ def test_a_part_is_found_in_the_blocks_that_it_lies_in():
     found = [slots.within(part, slice(a, a + 4)) for a in range(0, 16, 4)]
     assert found == [None, slice(1, 4), slice(0, 4), None]
     assert slots.within(..., slice(0, 4)) is ...
+
+
+@pytest.mark.parametrize("options", [{}, {"use_ema": True, "clipvalue": 0.1, "weight_decay": 0.1}])
+def test_an_update_without_around_has_it_done_around(options):
+    class Own(optimizers.Adam):
+        def update(self, w, g, lr, *work):
+            seen.append(w.shape)
+            super().update(w, g, lr, *work)
+
+    seen = []
+    rng = np.random.default_rng(0)
+    ours, theirs = Own(**options), optimizers.Adam(**options)
+    w = rng.normal(size=(5, 4))
+    arrays = w.copy(), w.copy()
+    for _ in range(4):
+        g = rng.normal(size=w.shape)
+        for optimizer, array in zip((ours, theirs), arrays, strict=True):
+            optimizer.apply([g], [array])
+
+    assert seen == [(5, 4)] * 4
+    np.testing.assert_allclose(*arrays, rtol=1e-12)
+    for name, slot in ours.get_state().items():
+        np.testing.assert_allclose(slot, theirs.get_state()[name], rtol=1e-12)

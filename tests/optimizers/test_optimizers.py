@@ -11,7 +11,7 @@ import pytest
 
 from backprop import optimizers
 from backprop.layer import Layer
-from backprop.optimizers import SGD, Adam, AdamW, Lion, Nadam, Optimizer, RMSprop, schedules
+from backprop.optimizers import SGD, Adam, AdamW, Ftrl, Lion, Nadam, Optimizer, RMSprop, schedules
 from backprop.vector import ParameterVector
 
 # of Keras' own variables, on NumPy 2
@@ -37,6 +37,21 @@ VARIANTS = [(cls.__name__, {}) for cls in STEPPING] + [
     ("Adamax", {"beta_1": 0.5, "beta_2": 0.8}),
     ("Nadam", {"beta_1": 0.5, "epsilon": 1e-2}),
     ("Lion", {"beta_1": 0.5, "beta_2": 0.8}),
+    ("Ftrl", {"learning_rate_power": -0.8, "initial_accumulator_value": 0.0, "beta": 0.5}),
+    (
+        "Ftrl",
+        {
+            "l1_regularization_strength": 0.3,
+            "l2_regularization_strength": 0.2,
+            "l2_shrinkage_regularization_strength": 0.1,
+        },
+    ),
+    ("Adafactor", {"beta_2_decay": -0.5, "epsilon_1": 1e-3, "clip_threshold": 0.7}),
+    ("Adafactor", {"relative_step": False, "epsilon_2": 0.8}),
+    ("Lamb", {"beta_1": 0.5, "beta_2": 0.8, "epsilon": 1e-3}),
+    ("Muon", {"nesterov": False, "rms_rate": None, "ns_steps": 3, "adam_lr_ratio": 0.5}),
+    ("Muon", {"momentum": 0.5, "adam_weight_decay": None, "adam_beta_2": 0.9, "muon_a": 3.0}),
+    ("ScheduleFreeAdamW", {"beta_1": 0.6, "beta_2": 0.9, "warmup_steps": 7}),
 ]
 OPTIONS = [
     {"weight_decay": 0.1},
@@ -73,7 +88,9 @@ class Values(Layer):
 
 
 def vector(*layers):
-    return ParameterVector([p for layer in layers for p in layer.arrays()])
+    found = ParameterVector([p for layer in layers for p in layer.arrays()])
+    found.layers = layers  # a parameter alone does not keep its layer, nor its path
+    return found
 
 
 def random(shapes, dtype="float64", seed=0):
@@ -617,13 +634,53 @@ def test_a_user_writes_an_optimizer_in_a_few_lines():
     assert isinstance(again, SignMomentum) and again.weight_decay == 0.1
 
 
+def test_a_user_writes_an_optimizer_that_sees_each_parameter_alone():
+    class RowwiseAdagrad(Optimizer):
+        by_parameter = True
+
+        def slots(self):
+            return [("rows",)]
+
+        def slot_shape(self, slot, entry):
+            return entry.shape[:1] if len(entry.shape) == 2 else None
+
+        def update(self, w, g, lr, *work):
+            *rows, t = work
+            np.multiply(g, lr, out=t)
+            for a in rows:  # only a matrix has them
+                a += (g * g).mean(1)
+                t /= np.sqrt(a)[:, None]
+            w -= t
+
+    layer = Values([np.zeros((2, 3)), np.zeros(2), np.zeros(0)])
+    parameters = vector(layer)
+    set_gradients(parameters, [np.array([[3.0, 3, 3], [-5, -5, -5]]), np.array([2.0, 4]), []])
+    optimizer = RowwiseAdagrad(1.0, global_clipnorm=1e9)
+    for _ in range(2):
+        optimizer.step(parameters)
+
+    steps = 1 + 1 / np.sqrt(2)
+    close(
+        layer.get_weights()[:2],
+        [np.array([[-steps] * 3, [steps] * 3]), np.array([-4.0, -8])],
+        1e-12,
+    )
+    assert [v.shape for v in optimizer.variables[2:]] == [(2,)]
+    again = RowwiseAdagrad(1.0)
+    again.build(parameters)
+    again.set_state(optimizer.get_state())
+    np.testing.assert_array_equal(again.variables[2], [18, 50])
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
         (lambda: Adam("fast"), ValueError, "unknown schedule 'fast'"),
+        (lambda: Adam("0.1"), TypeError, "learning_rate to be a number, .*, got '0.1'"),
+        (lambda: Ftrl(learning_rate_power=1.0), ValueError, r"to be in \(-inf, 0\], got 1.0"),
         (lambda: Adam(True), TypeError, "learning_rate to be a number"),
         (lambda: Adam(None), TypeError, "learning_rate to be a number"),
-        (lambda: Adam(np.nan), ValueError, "learning_rate to be finite"),
+        (lambda: Adam(np.nan), ValueError, r"learning_rate to be in \[0, inf\)"),
         (lambda: Adam(beta_1=1.0), ValueError, r"Adam expects beta_1 to be in \[0, 1\), got 1.0"),
         (lambda: SGD(momentum=-0.1), ValueError, "momentum"),
         (lambda: Lion(beta_1=0.0), ValueError, r"\(0, 1\]"),
