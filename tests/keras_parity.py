@@ -1,5 +1,6 @@
 """Keras' NumPy backend as a peer: how it computes in float64, and how near to it we must be."""
 
+import gc
 import warnings
 from contextlib import contextmanager
 from unittest import mock
@@ -8,11 +9,25 @@ import pytest
 
 
 @contextmanager
+def nothing_collected():
+    """Every object keeps its address: there is no collection of cycles within."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@contextmanager
 def keras_in(dtype):
     """Keras, computing in `dtype`. The test is skipped where Keras or its engine is not installed.
 
     Outside TensorFlow, Keras takes float64 for float32 in most operations, and so does JAX, with
-    which its NumPy backend convolves and pools: both are told otherwise.
+    which its NumPy backend convolves and pools: both are told otherwise. Nothing is collected
+    meanwhile: Keras knows the objects of a file by their addresses, and one that a collected layer
+    has left makes the two layers of a `Bidirectional` the same.
     """
     pytest.importorskip("jax", reason="Keras' NumPy backend convolves and pools with JAX")
     keras = pytest.importorskip("keras", reason="Keras is not installed")
@@ -25,6 +40,7 @@ def keras_in(dtype):
         mock.patch.dict(dtypes.BIT64_TO_BIT32_DTYPE, table),
         jax.enable_x64(double),
         warnings.catch_warnings(),
+        nothing_collected(),
     ):
         warnings.filterwarnings("ignore", "__array__ implementation")  # of Keras' own variables
         yield keras

@@ -38,6 +38,22 @@ def windows_of(sizes, size, strides, padding, dilation):
         yield window, [tuple(zip(*pairs, strict=True)) for pairs in product(*along)]
 
 
+def einsum(x, kernel, equation):
+    """The sum that an equation says, number by number."""
+    ins, out = equation.split("->")
+    of_x, of_k = ins.split(",")
+    more = "".join(chr(ord("A") + i) for i in range(x.ndim - len(of_x.replace("...", ""))))
+    of_x, out = of_x.replace("...", more), out.replace("...", more)
+    sizes = dict(zip(of_x + of_k, x.shape + kernel.shape, strict=True))
+    letters = list(sizes)
+    y = np.zeros([sizes[a] for a in out])
+    for place in np.ndindex(*sizes.values()):
+        at = dict(zip(letters, place, strict=True))
+        i, j, k = (tuple(at[a] for a in labels) for labels in (of_x, of_k, out))
+        y[k] += x[i] * kernel[j]
+    return y
+
+
 def convolution(x, kernel, bias, strides, padding, dilation, groups):
     """Channels last, along any number of axes."""
     *size, c, filters = kernel.shape
@@ -403,13 +419,15 @@ def attention(
         for h in range(heads):
             g = h * key.shape[1] // heads
             q = turned_vector(q_in[n, t] @ query[:, h] + bq[h], t if rotary else 0)
-            weights, values = [], []
+            scores, values = [], []
             for s in range(v_in.shape[1]):
                 k = turned_vector(k_in[n, s] @ key[:, g] + bk[g], s if rotary else 0)
-                weights.append(np.exp(q @ k / np.sqrt(len(q))) if seen[n, h, t, s] else 0.0)
+                scores.append(q @ k / np.sqrt(len(q)) if seen[n, h, t, s] else -np.inf)
                 values.append(v_in[n, s] @ value[:, g] + bv[g])
-            if not any(weights):
-                weights = [1.0] * len(weights)
+            highest = max(scores, default=-np.inf)
+            if highest == -np.inf:
+                scores, highest = [0.0] * len(scores), 0.0
+            weights = [np.exp(score - highest) for score in scores]
             p[n, h, t] = np.array(weights) / sum(weights)
             o = sum(w * v for w, v in zip(p[n, h, t], values, strict=True))
             if gate is not None:
@@ -562,6 +580,8 @@ def pixel_beyond(image, i, j, fill_mode, fill_value):
                 p = 0 if p < 0 else n - 1
             elif fill_mode == "wrap":
                 p += n if p < 0 else -n
+            elif fill_mode == "mirror":
+                p = 0 if n == 1 else -p if p < 0 else 2 * n - 2 - p
             else:
                 p = -1 - p if p < 0 else 2 * n - 1 - p
         place.append(p)
@@ -593,6 +613,59 @@ def moved(x, place, layer):
     return y
 
 
+KERNELS = {
+    "bilinear": lambda d: max(1 - d, 0),
+    "bicubic": lambda d: (
+        1.5 * d**3 - 2.5 * d**2 + 1
+        if d < 1
+        else -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+        if d < 2
+        else 0
+    ),
+    "lanczos3": lambda d: np.sinc(d) * np.sinc(d / 3) if d < 3 else 0,
+    "lanczos5": lambda d: np.sinc(d) * np.sinc(d / 5) if d < 5 else 0,
+}
+
+
+def line(x, m, interpolation, antialias=False):
+    """m pixels made of the rows of x: (n, ...)."""
+    n, y = len(x), np.zeros((m, *x.shape[1:]))
+    for a in range(m):
+        if interpolation == "nearest":
+            y[a] = x[(2 * a + 1) * n // (2 * m)]
+            continue
+        place, total = (a + 0.5) * n / m - 0.5, 0.0
+        for i in range(n):
+            weight = KERNELS[interpolation](abs(place - i) / (max(n / m, 1) if antialias else 1))
+            y[a] += weight * x[i]
+            total += weight
+        y[a] /= total
+    return y
+
+
+def framed(image, top, left, height, width, fill_value=0.0):
+    """The window of an image (H, W, C), a constant where there is no pixel."""
+    y = np.full((height, width, image.shape[2]), fill_value)
+    for i, j in np.ndindex(height, width):
+        if 0 <= top + i < image.shape[0] and 0 <= left + j < image.shape[1]:
+            y[i, j] = image[top + i, left + j]
+    return y
+
+
+def sized(image, height, width, interpolation="bilinear", antialias=False):
+    """An image (H, W, C) made as high and wide."""
+    y = line(image, height, interpolation, antialias)
+    return line(y.swapaxes(0, 1), width, interpolation, antialias).swapaxes(0, 1)
+
+
+def in_the_middle(image, height, width):
+    """The largest window that is shaped so: top, left, height, width."""
+    h, w = image.shape[:2]
+    tall = min(h, w * height // width) or 1
+    wide = min(w, h * width // height) or 1
+    return (h - tall) // 2, (w - wide) // 2, tall, wide
+
+
 def ctc(y_true, y_pred, sample_weight=None, mask=None):
     """-log of the summed probability of all k^t alignments that spell y_true, one by one."""
     values = []
@@ -605,3 +678,85 @@ def ctc(y_true, y_pred, sample_weight=None, mask=None):
                 total += np.prod([q[t, k] for t, k in enumerate(alignment)])
         values.append(-np.log(total))
     return np.array(values) * (1 if sample_weight is None else sample_weight)
+
+
+def circle(y_true, y_pred, gamma, margin, remove_diagonal):
+    """log(1 + Σ exp(a) Σ exp(b)) for each sample, pair by pair."""
+    values = []
+    for i, p in enumerate(y_pred):
+        own = foreign = 0.0
+        for j, other in enumerate(y_pred):
+            u = max(1 - float(p @ other), 0.0)
+            if y_true[i] != y_true[j]:
+                foreign += np.exp(gamma * max(1 + margin - u, 0) * (1 - margin - u))
+            elif i != j or not remove_diagonal:
+                own += np.exp(-gamma * max(margin + u, 0) * (margin - u))
+        values.append(np.log1p(own * foreign))
+    return np.array(values)
+
+
+def spectrogram(x, kernels, mode, step, padding):
+    """x: (N, T, C) → (N, frames, F, C), frame by frame."""
+    length = kernels[0].shape[0]
+    found = []
+    for frame in places(x.shape[1], length, step, padding):
+        sums = [
+            sum((x[:, at, None] * k[u, 0, :, None] for u, at in frame), 0 * x[:, 0, None])
+            for k in kernels
+        ]
+        found.append(sums)
+    parts = [np.stack(part, axis=1) for part in zip(*found, strict=True)]
+    if mode in ("real", "imag"):
+        return parts[0]
+    if mode == "stft":
+        return np.concatenate(parts, axis=2)
+    power = parts[0] ** 2 + parts[1] ** 2
+    if mode == "psd":
+        ends = np.isin(np.arange(power.shape[2]), [0, power.shape[2] - 1])
+        return np.where(ends[:, None], power, 2 * power)
+    loud = np.sqrt(np.maximum(power, 1e-7))
+    return loud if mode == "magnitude" else np.log(loud)
+
+
+def mel_spectrogram(x, layer):
+    """Signal by signal and frequency by frequency."""
+    n, length = layer.fft_length, layer.sequence_length
+    win = {
+        "hann": lambda u: 0.5 - 0.5 * np.cos(2 * np.pi * u / length),
+        "hamming": lambda u: 0.54 - 0.46 * np.cos(2 * np.pi * u / length),
+        None: lambda u: 1.0,
+    }[layer.window]
+    found = []
+    for signal in x:
+        p, columns = np.pad(signal, n // 2, mode="reflect"), []
+        for first in range(0, len(p) - n + 1, layer.sequence_stride):
+            inner = first + (n - length) // 2
+            spectrum = [
+                sum(win(u) * p[inner + u] * np.exp(-2j * np.pi * k * u / n) for u in range(length))
+                for k in range(n // 2 + 1)
+            ]
+            columns.append(np.abs(spectrum) ** layer.mag_exp @ triangles(layer))
+        found.append(np.array(columns).T)
+    found = np.array(found)
+    if not layer.power_to_db:
+        return found
+    found = 10 * np.log10(np.maximum(found, layer.min_power) / layer.ref_power)
+    return found if layer.top_db is None else np.maximum(found, found.max() - layer.top_db)
+
+
+def triangles(layer):
+    def mel(hertz):
+        return 1127 * np.log(1 + hertz / 700)
+
+    edges = np.linspace(mel(layer.min_freq), mel(layer.max_freq), layer.num_mel_bins + 2)
+    count = layer.fft_length // 2 + 1
+    found = np.zeros((count, layer.num_mel_bins))
+    for k in range(1, count):
+        at = mel(layer.sampling_rate / 2 * k / (count - 1))
+        for i in range(layer.num_mel_bins):
+            low, peak, high = edges[i : i + 3]
+            if low < at <= peak:
+                found[k, i] = (at - low) / (peak - low)
+            elif peak < at < high:
+                found[k, i] = (high - at) / (high - peak)
+    return found

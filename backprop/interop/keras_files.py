@@ -8,28 +8,38 @@ library's own names and the caller's, no code is read.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from backprop import archive
 from backprop.config import serialize
 from backprop.defaults import float_dtype, floatx
-from backprop.interop import keras_weights
+from backprop.interop import keras_assets, keras_legacy, keras_weights
+from backprop.interop.hdf5 import opened
 from backprop.interop.keras_configs import from_keras, is_input, item, to_keras
-from backprop.interop.keras_weights import hdf5
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+OURS = "backprop"  # the entry of the metadata for what is kept beside a model
 # the oldest Keras that reads files as they are written here
 KERAS_VERSION = "3.8.0"
+SHARD = ".weights.h5"
+NOT_BY_NAME = (
+    "by_name is for files in the layout of Keras 2 (.h5): here weights have their places by the "
+    "order of the layers, and skip_mismatch=True takes those that fit"
+)
 
 
-def write_model(model: Any, path: Any, compiled: Mapping[str, Any] | None) -> None:
+def write_model(
+    model: Any,
+    path: Any,
+    compiled: Mapping[str, Any] | None,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
     """Write a model as Keras does.
 
     Parameters
@@ -40,6 +50,8 @@ def write_model(model: Any, path: Any, compiled: Mapping[str, Any] | None) -> No
         Ends in ``.keras``.
     compiled : mapping or None
         How the model was compiled: optimizer, loss, metrics, as configurations.
+    extra : mapping, optional
+        What is kept beside it, among the metadata, where Keras has no eye for it.
 
     Raises
     ------
@@ -57,7 +69,10 @@ def write_model(model: Any, path: Any, compiled: Mapping[str, Any] | None) -> No
         layers.insert(0, item("keras.layers", "InputLayer", shape | kind))
     if compiled is not None:
         config["compile_config"] = to_keras(dict(compiled), dtype)
-    metadata = {"keras_version": KERAS_VERSION, "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S")}
+    saved = time.strftime("%Y-%m-%d@%H:%M:%S")
+    metadata: dict[str, Any] = {"keras_version": KERAS_VERSION, "date_saved": saved}
+    if extra:
+        metadata[OURS] = dict(extra)
     members = {
         METADATA: archive.as_json(metadata).encode(),
         CONFIG: archive.as_json(config).encode(),
@@ -68,58 +83,128 @@ def write_model(model: Any, path: Any, compiled: Mapping[str, Any] | None) -> No
             zipped.writestr(name, contents)
 
 
-def read_model(path: Any) -> tuple[Any, Mapping[str, Any] | None, bytes]:
-    """The configuration of a model as `deserialize` takes it, how it was compiled, and the contents
-    of its weights' file."""
-    with damage_named(path), open(path, "rb") as file, zipfile.ZipFile(file) as zipped:
-        members = read_members(zipped, os.fstat(file.fileno()).st_size)
+def read_model(path: Any) -> tuple[Any, Mapping[str, Any] | None, bytes, dict[str, Any]]:
+    """The configuration of a model as `deserialize` takes it, how it was compiled, the contents of
+    its weights' file, and what was kept beside it."""
+    with archive.faults_named(path, "Keras"):
+        members = contents_of_archive(path)
         config = json.loads(members[CONFIG].decode())
         if not isinstance(config, dict):
             raise ValueError("it holds no configuration")
+        words = keras_assets.vocabularies(members)
+        if words:
+            with opened(members[WEIGHTS]) as found:
+                idf = keras_assets.weights_of_tokens(found.datasets)
+            keras_assets.supplied(config, words, idf)
         compiled = config.get("compile_config")
-        return from_keras(config), compiled and from_keras(compiled), members[WEIGHTS]
+        extra = json.loads(members.get(METADATA, b"{}").decode()).get(OURS, {})
+        with archive.describing(path):  # a configuration may be anything
+            ours, compiled = from_keras(config), compiled and from_keras(compiled)
+        return ours, compiled, members[WEIGHTS], dict(extra)
+
+
+def contents_of_archive(path: Any) -> dict[str, bytes]:
+    with open(path, "rb") as file, zipfile.ZipFile(file) as zipped:
+        return read_members(zipped, os.fstat(file.fileno()).st_size)
 
 
 def read_members(zipped: zipfile.ZipFile, size: int) -> dict[str, bytes]:
     infos = {info.filename: info for info in zipped.infolist()}
     if len(infos) != len(zipped.infolist()):
         raise ValueError("two members have the same name")
-    strangers = sorted(set(infos) - {CONFIG, METADATA, WEIGHTS})
+    words = {name for name in infos if keras_assets.NAME.fullmatch(name)}
+    strangers = sorted(set(infos) - {CONFIG, METADATA, WEIGHTS} - words)
     if strangers:
         raise ValueError(f"it holds {strangers[0]!r}, which a model of layers here has no use for")
     if not {CONFIG, WEIGHTS} <= set(infos):
         raise ValueError(f"it has no {CONFIG} or no {WEIGHTS}, so it is no model of Keras")
     for info in infos.values():
-        if info.compress_type != zipfile.ZIP_STORED or info.file_size > size:
+        if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
             raise ValueError(f"its member {info.filename!r} is compressed: Keras stores members")
-    return {name: zipped.read(name) for name in (CONFIG, WEIGHTS)}
+    if sum(info.file_size for info in infos.values()) > size:
+        raise ValueError("its members are larger than the file")
+    return {name: zipped.read(name) for name in infos}
 
 
 def read_weights(model: Any, contents: bytes, *, optimizer: bool) -> None:
     """Put weights, and what the optimizer remembered, into a model of the same layers; nothing
     changes unless all of it fits."""
     with opened(contents) as found:
-        matched, strangers = keras_weights.pairs(model, found.weights())
-        if strangers:
-            raise ValueError(f"its weights are not those of {model.name}: {'; '.join(strangers)}")
-        remembered = found.optimizer() if optimizer else {}
-        if remembered and model.trainer is not None:
+        matched = all_of(model, *keras_weights.pairs(model, keras_weights.weights_in(found)))
+        if optimizer and model.trainer is not None and "optimizer/vars/0" in found.datasets:
             model.trainer.optimizer.build(model.parameters)
-            model.trainer.optimizer.load_own_variables(remembered)
+            keras_weights.take_up(model.trainer.optimizer, found)
         keras_weights.take(matched)
 
 
-def read_matching_weights(model: Any, contents: bytes) -> list[str]:
-    """Put what fits into a model; returns what did not."""
-    with opened(contents) as found:
-        matched, strangers = keras_weights.pairs(model, found.weights())
+def load_weights(
+    model: Any,
+    path: Path,
+    skip_mismatch: bool,
+    by_name: bool | None = None,
+    skipped: Sequence[Any] | None = None,
+) -> list[str]:
+    """Put the weights of a file into a model; what was left out, as text.
+
+    Parameters
+    ----------
+    model : Sequential or Model
+        Built.
+    path : Path
+        Of a ``.weights.h5``, ``.weights.json``, ``.keras`` or ``.h5`` file.
+    skip_mismatch : bool
+        Whether what does not fit is left out instead of an error.
+    by_name : bool, optional
+        In the layout of Keras 2, whether layers meet by their names. In no other.
+    skipped : sequence of Layer, optional
+        Layers that are left as they are. Not in the layout of Keras 2.
+    """
+    left = [p for layer in skipped or () for p in layer.arrays()]
+    with archive.faults_named(path, "Keras"), opened(*contents_of(path)) as found:
+        if keras_legacy.root_of(found) is not None:
+            if skipped is not None:
+                raise ValueError("objects_to_skip is not for the layout of Keras 2")
+            way = keras_legacy.by_name if by_name else keras_legacy.in_order
+            matched, left_out = way(model, keras_legacy.Layers(found), skip_mismatch)
+        else:
+            if by_name is not None:
+                raise ValueError(NOT_BY_NAME)
+            matched, left_out = keras_weights.pairs(model, keras_weights.weights_in(found), left)
+            if not skip_mismatch:
+                all_of(model, matched, left_out)
         keras_weights.take(matched)
-    return strangers
+    return left_out
 
 
-def weights_of(path: Any) -> bytes:
-    """The HDF5 of a ``.weights.h5`` or of a ``.keras`` file."""
-    return read_model(path)[2] if path.suffix == ".keras" else path.read_bytes()
+def all_of(model: Any, matched: list[Any], left_out: list[str]) -> list[Any]:
+    """What was matched, if it is all there is."""
+    if left_out:
+        raise ValueError(f"its weights are not those of {model.name}: {'; '.join(left_out)}")
+    return matched
+
+
+def contents_of(path: Path) -> list[bytes]:
+    """The HDF5 that a file holds, is, or names."""
+    if path.suffix == ".keras":
+        return [contents_of_archive(path)[WEIGHTS]]
+    if path.suffix == ".json":
+        return [archive.existing(shard).read_bytes() for shard in shards(path)]
+    return [path.read_bytes()]
+
+
+def shards(path: Path) -> list[Path]:
+    """The files, beside it, that a ``.weights.json`` names."""
+    known = json.loads(path.read_text("utf-8"))
+    names = known.get("weight_map") if isinstance(known, dict) else None
+    if not isinstance(names, dict):
+        raise ValueError("it has no weight_map")
+    found: dict[str, None] = {}
+    for value in names.values():
+        for name in value if isinstance(value, list) else [value]:
+            if not isinstance(name, str) or Path(name).name != name or not name.endswith(SHARD):
+                raise ValueError(f"it names a file {name!r}, where one beside it was expected")
+            found[name] = None
+    return [path.with_name(name) for name in found]
 
 
 def write_weights(model: Any, path: Any) -> None:
@@ -127,24 +212,3 @@ def write_weights(model: Any, path: Any) -> None:
     contents = keras_weights.as_bytes(model)
     with archive.replacing(path) as file:
         file.write(contents)
-
-
-@contextmanager
-def opened(contents: bytes) -> Iterator[keras_weights.Found]:
-    """The arrays of an HDF5 file."""
-    try:
-        with hdf5().File(io.BytesIO(contents), "r") as file:
-            yield keras_weights.Found(file)
-    except (OSError, KeyError, RuntimeError) as error:  # what h5py raises for damage
-        raise ValueError(f"its HDF5 is damaged: {error}") from error
-
-
-@contextmanager
-def damage_named(path: Any) -> Iterator[None]:
-    """Every fault of a file as a ValueError that names it."""
-    try:
-        yield
-    except (*archive.DAMAGE, RecursionError, UnicodeDecodeError) as error:
-        raise ValueError(f"{str(path)!r} is damaged or no file of Keras: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r}: {error}") from error

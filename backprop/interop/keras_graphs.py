@@ -12,38 +12,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from backprop.interop.keras_calls import (
+    Arguments,
+    Array,
+    Call,
+    arguments_of,
+    arrays_in,
+    called,
+    end,
+    ends_in,
+    is_array,
+    listed,
+    repacked,
+)
+from backprop.interop.keras_operators import (
+    BOTH,
+    CONSTANTS,
+    as_number,
+    is_operation,
+    without_operations,
+    written,
+)
 from backprop.layers.recurrent.time import FromStates
-from backprop.nest import as_tuple, each, is_nest, keys, leaves, matched, packed
-from backprop.registry import FAMILIES
-
-Arguments = list[tuple[list, dict]]  # of each call of a layer: by position, by name
+from backprop.nest import as_tuple, each, leaves, packed
 
 GRAPHS = "Functional", "Model"
-MOST = 4096  # calls of a layer, and arrays of a call: a file that speaks of more lies
-OPERATIONS = "keras.src.ops.numpy"
-# by the class of ours: Keras' operation, and whether the constant comes first
-CONSTANTS = {
-    "AddConstant": ("Add", False),
-    "SubtractFrom": ("Subtract", True),
-    "MultiplyBy": ("Multiply", False),
-    "DivideBy": ("TrueDivide", False),
-    "DivideInto": ("TrueDivide", True),
-    "RaiseTo": ("Power", False),
-    "PowerOf": ("Power", True),
-}
-BOTH = {"Divide": "TrueDivide"}  # of two arrays, what is no layer in Keras
-ALONE = {"Absolute": "Absolute"}  # of one
-OPERATORS_OF_KERAS = {
-    *(name for name, _ in CONSTANTS.values()),
-    *BOTH.values(),
-    *ALONE.values(),
-    *("Negative", "GetItem"),
-}
+ARRAYS = 2**16  # of a graph: a file that speaks of more lies
 
 
 # --------------------------------------------------------------------------------- ours → Keras'
@@ -112,7 +108,7 @@ def node(layer: Any, tensors: Any, training: bool | None) -> dict[str, Any]:
     elif type(layer).__name__ in BOTH:
         args = list(given)
     elif len(layer.call_inputs) > 1:
-        if len(given) == 1:  # keys and values are the queries
+        if len(given) == 1 and "value" in layer.call_inputs:  # keys and values are the queries
             given *= 2
         named = zip(layer.call_inputs[1:], given[1:], strict=False)
         options |= {name: t for name, t in named if t is not None}
@@ -125,66 +121,7 @@ def node(layer: Any, tensors: Any, training: bool | None) -> dict[str, Any]:
     return {"args": args, "kwargs": options}
 
 
-def operation(name: str, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Keras' operation for a layer that is none there; None for a layer."""
-    if name in CONSTANTS:
-        known = CONSTANTS[name][0]
-    elif name == "Slice":
-        known = "GetItem"
-    else:
-        known = BOTH.get(name) or ALONE.get(name)
-    if known is None:
-        return None
-    return {
-        "module": OPERATIONS,
-        "class_name": known,
-        "config": {"name": config.get("name")},
-        "registered_name": known,
-    }
-
-
-def as_number(value: Any) -> Any:
-    """A constant as Keras writes it."""
-    if not isinstance(value, np.ndarray):
-        return value
-    config = {"value": value.tolist(), "dtype": value.dtype.name}
-    return {"class_name": "__numpy__", "config": config}
-
-
-def written(part: Any) -> Any:
-    if part is ...:
-        return {"class_name": "__ellipsis__", "config": {}}
-    if isinstance(part, slice):
-        ends = {"start": part.start, "stop": part.stop, "step": part.step}
-        return {"class_name": "__slice__", "config": ends}
-    return part
-
-
 # --------------------------------------------------------------------------------- Keras' → ours
-
-
-@dataclass(frozen=True)
-class Array:
-    """An array of a graph of Keras: what made it, in which of its calls, and at which place."""
-
-    layer: str
-    call: int
-    place: int
-
-
-@dataclass
-class Call:
-    """A call in a graph of Keras, by the number of its layer."""
-
-    layer: int
-    name: str
-    number: int
-    reads: Any
-    training: Any
-
-    @property
-    def given(self) -> list[Array]:
-        return [array for array in as_tuple(self.reads) if array is not None]
 
 
 def graph_of(config: Mapping[str, Any], translate: Callable[[Any], Any]) -> dict[str, Any]:
@@ -219,16 +156,17 @@ def graph_of(config: Mapping[str, Any], translate: Callable[[Any], Any]) -> dict
     doors = [end(leaf, ()) for leaf in ends_in(config.get("input_layers"), "input_layers")]
     goals = [end(leaf, inner) for leaf in goals]
     known = {array: i for i, array in enumerate(doors)}
+    places = {name: i for i, name in enumerate(names)}
     calls = numbered(in_turn(waiting, doors), known, used_of(waiting, goals))
     for array in (*doors, *goals):
-        if array not in known or array.layer not in names:
+        if array not in known or array.layer not in places:
             raise ValueError(f"its graph has an end {array}, which no call gives")
     return {
         "name": config.get("name"),
         "trainable": config.get("trainable") is not False,
         "layers": layers,
         "calls": calls,
-        "inputs": repacked(config["input_layers"], [names.index(door.layer) for door in doors]),
+        "inputs": repacked(config["input_layers"], [places[door.layer] for door in doors]),
         "outputs": repacked(config["output_layers"], [known[goal] for goal in goals]),
     }
 
@@ -249,10 +187,26 @@ def entries_of(
     return [entries[i] for i in kept], [given[i] for i in kept]
 
 
-def listed(value: Any, what: str) -> list:
-    if not isinstance(value, list):
-        raise ValueError(f"{what} of its graph are no list")
-    return value
+def masks_in(entries: list, given: list[Arguments], goals: set[str]) -> set[str]:
+    """The operations that make nothing but masks, which go from layer to layer by themselves here;
+    calls lose the masks that these make."""
+    operations = {entry["name"] for entry in entries if is_operation(entry)}
+    for calls in given:
+        for _, kwargs in calls:
+            mask = arrays_in(kwargs.get("mask"))
+            if isinstance(mask, Array) and mask.layer in operations:
+                del kwargs["mask"]
+    reads = {
+        entry["name"]: {a.layer for call in calls for a in leaves(arrays_in(call)) if is_array(a)}
+        for entry, calls in zip(entries, given, strict=True)
+    }
+    waiting, needed = [*goals, *(reads.keys() - operations)], set()
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += reads.get(name, ())
+    return operations - needed
 
 
 def in_turn(waiting: list[Call], doors: list[Array]) -> Iterator[Call]:
@@ -304,6 +258,8 @@ def numbered(
                 raise ValueError(f"{call.name!r} reads {array}, which is not there before it")
         reads = each(known.__getitem__, call.reads)
         count = max(1, used[call.name, call.number])
+        if size + count > ARRAYS:
+            raise ValueError(f"its graph speaks of more than {ARRAYS:,} arrays")
         writes = list(range(size, size + count))
         for i, place in enumerate(writes):
             known[Array(call.name, call.number, i)] = place
@@ -311,221 +267,3 @@ def numbered(
         alone = count == 1
         found.append([call.layer, reads, writes[0] if alone else writes, call.training])
     return found
-
-
-def called(layer: dict[str, Any], i: int, name: str, number: int, args: list, kwargs: dict) -> Call:
-    """A call, from the arguments of Keras. What a layer here is made with, and a call there is
-    given, goes into the layer's configuration."""
-    cls = FAMILIES["layers"].classes.get(layer["class_name"])
-    inputs: tuple[str, ...] = getattr(cls, "call_inputs", ("inputs",))
-    training = kwargs.pop("training", None)
-    given = dict(zip(inputs, [None] * len(inputs), strict=True)) | dict(
-        zip(inputs, map(arrays_in, args), strict=False)
-    )
-    if len(args) > len(inputs) or not args:
-        raise ValueError(f"{name!r} is called with {len(args)} arguments in its graph")
-    for option, value in kwargs.items():
-        if option in inputs:
-            given[option] = arrays_in(value)
-        elif option in getattr(cls, "call_options", ()):
-            settle(layer, name, option, value)
-        elif value not in (None, False):
-            raise ValueError(f"{name!r} is called with {option}={value!r} in its graph")
-    return Call(i, name, number, read(layer, name, list(given.values())), training)
-
-
-def settle(layer: dict[str, Any], name: str, option: str, value: Any) -> None:
-    if not isinstance(value, bool) or layer["config"].setdefault(option, value) != value:
-        raise ValueError(
-            f"{name!r} is called with {option}={value!r} in its graph, and elsewhere otherwise: "
-            "two layers are two here"
-        )
-
-
-def read(layer: Mapping[str, Any], name: str, given: list) -> Any:
-    """What a call reads: an array, or a tuple of arrays and None."""
-    if "calls" in layer["config"]:
-        structure = layer["config"]["inputs"]
-        doors = [layer["config"]["layers"][i]["config"].get("name") for i in leaves(structure)]
-        found = matched(given[0], structure, doors, name, "input")
-    else:
-        found = [array for part in given for array in (leaves(part) if is_nest(part) else [part])]
-        while found[-1:] == [None]:
-            found.pop()
-    for array in found:
-        if array is not None and not isinstance(array, Array):
-            raise ValueError(f"{name!r} is called on {array!r} in its graph")
-    alone = len(found) == 1 and not is_nest(given[0])
-    return found[0] if alone or (len(found) == 1 and "calls" in layer["config"]) else tuple(found)
-
-
-def arrays_in(value: Any) -> Any:
-    """An argument of a call with an `Array` for each of Keras."""
-    if isinstance(value, Mapping):
-        if value.get("class_name") == "__keras_tensor__":
-            return array_of(value["config"]["keras_history"])
-        return {k: arrays_in(v) for k, v in value.items()}
-    return [arrays_in(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-def array_of(history: Any) -> Array:
-    if not is_history(history):
-        raise ValueError(f"its graph speaks of an array {history!r}")
-    return Array(*history)
-
-
-def is_history(value: Any) -> bool:
-    return (
-        isinstance(value, list | tuple)
-        and [type(part) for part in value] == [str, int, int]
-        and min(value[1:]) >= 0
-        and max(value[1:]) <= MOST
-    )
-
-
-def end(history: Any, inner: Any) -> Array:
-    """An input or output; Keras counts a model's own drawing as its first call."""
-    found = array_of(history)
-    return Array(found.layer, found.call - (found.layer in inner), found.place)
-
-
-def ends_in(structure: Any, what: str) -> Iterator[Any]:
-    """The histories in lists and dicts of them."""
-    if is_history(structure):
-        yield structure
-    elif is_nest(structure) and structure:
-        for key in keys(structure):
-            yield from ends_in(structure[key], what)
-    else:
-        raise ValueError(f"{what} of its graph are {structure!r}")
-
-
-def repacked(structure: Any, values: list) -> Any:
-    """The same lists and dicts with a value for each history."""
-    return _repacked(structure, iter(values))
-
-
-def _repacked(structure: Any, values: Iterator) -> Any:
-    if is_history(structure):
-        return next(values)
-    found = [_repacked(structure[key], values) for key in keys(structure)]
-    if isinstance(structure, Mapping):
-        return dict(zip(keys(structure), found, strict=True))
-    return found
-
-
-# --------------------------------------------------------------------------------- operators
-
-
-def arguments_of(entry: Mapping[str, Any]) -> Arguments:
-    """Of each call of a layer, what it is given by position and by name."""
-    found = []
-    for one in listed(entry.get("inbound_nodes"), f"the calls of {entry['name']!r}"):
-        if not isinstance(one, Mapping) or not isinstance(one.get("args"), list):
-            raise ValueError(f"{entry['name']!r} has a call {one!r}, which is not of Keras 3")
-        found.append((list(one["args"]), dict(one.get("kwargs") or {})))
-    return found
-
-
-def is_operation(entry: Mapping[str, Any]) -> bool:
-    return str(entry.get("module")).startswith("keras.src.ops")
-
-
-def masks_in(entries: list, given: list[Arguments], goals: set[str]) -> set[str]:
-    """The operations that make nothing but masks, which go from layer to layer by themselves here;
-    calls lose the masks that these make."""
-    operations = {entry["name"] for entry in entries if is_operation(entry)}
-    for calls in given:
-        for _, kwargs in calls:
-            mask = arrays_in(kwargs.get("mask"))
-            if isinstance(mask, Array) and mask.layer in operations:
-                del kwargs["mask"]
-    found: set[str] = set()
-    while True:
-        read = set(goals)
-        for entry, calls in zip(entries, given, strict=True):
-            if entry["name"] not in found:
-                read |= {a.layer for call in calls for a in leaves(arrays_in(call)) if is_array(a)}
-        if found == operations - read:
-            return found
-        found = operations - read
-
-
-def is_array(value: Any) -> bool:
-    return isinstance(value, Array)
-
-
-def without_operations(
-    entry: Mapping[str, Any], arguments: list[tuple[list, dict]]
-) -> tuple[dict[str, Any], list[tuple[list, dict]]]:
-    """A layer with the arguments of its calls; in place of an operation the layer that it stands
-    for."""
-    module = str(entry.get("module"))
-    if not is_operation(entry):
-        return dict(entry), arguments
-    kind = str(entry.get("class_name"))
-    name = (entry.get("config") or {}).get("name") or entry.get("name")
-    if module != OPERATIONS or kind not in OPERATORS_OF_KERAS or len(arguments) != 1:
-        raise ValueError(
-            f"it has an operation {kind} of {module.removeprefix('keras.src.')}: here only layers "
-            "and + - * / ** abs and slices of symbolic arrays are offered"
-        )
-    args = arguments[0][0]
-    layer, config = standing_for(kind, args)
-    both = [a for a in args if is_tensor(a)]
-    several = len(both) > 1
-    return (
-        {"module": "keras.layers", "class_name": layer, "config": {"name": name} | config},
-        [([both], {}) if several else (both[:1], {})],
-    )
-
-
-def is_tensor(value: Any) -> bool:
-    return isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__"
-
-
-def standing_for(kind: str, args: list) -> tuple[str, dict[str, Any]]:
-    """The layer, and its arguments, that stands for an operation of Keras on these."""
-    if kind == "GetItem":
-        parts = args[1] if isinstance(args[1], list) else [args[1]]
-        return "Slice", {"index": ", ".join(map(as_text, parts))}
-    if kind == "Negative":
-        return "MultiplyBy", {"value": -1}
-    if kind in ALONE.values():
-        return next(ours for ours, theirs in ALONE.items() if theirs == kind), {}
-    if len(args) != 2 or not any(map(is_tensor, args)):
-        raise ValueError(f"its operation {kind} is given {args!r}")
-    if all(map(is_tensor, args)):
-        if kind == "Power":
-            raise ValueError("it has a power of two arrays, which is not offered here")
-        return next((ours for ours, theirs in BOTH.items() if theirs == kind), kind), {}
-    first = not is_tensor(args[0])
-    value = args[0] if first else args[1]
-    if kind == "Subtract" and not first:
-        return "AddConstant", {"value": negative(value)}
-    commutes = kind in ("Add", "Multiply")
-    ours = next(o for o, found in CONSTANTS.items() if found == (kind, first and not commutes))
-    return ours, {"value": value}
-
-
-def negative(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        config = dict(value["config"])
-        return {**value, "config": config | {"value": (-np.asarray(config["value"])).tolist()}}
-    if not isinstance(value, int | float):
-        raise ValueError(f"it subtracts {value!r}, where a number was expected")
-    return -value
-
-
-def as_text(part: Any) -> str:
-    """A part of a slice as it is written in Python."""
-    if isinstance(part, Mapping):
-        if part.get("class_name") == "__ellipsis__":
-            return "..."
-        ends = part.get("config") or {}
-        step = [] if ends.get("step") is None else [ends["step"]]
-        found = [ends.get("start"), ends.get("stop"), *step]
-        return ":".join("" if n is None else str(int(n)) for n in found)
-    if part is not None and type(part) is not int:
-        raise ValueError(f"it takes a slice at {part!r}, which is not offered here")
-    return str(part)

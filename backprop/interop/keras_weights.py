@@ -9,23 +9,26 @@ attribute:
     layers/bidirectional/forward_layer/cell/vars/0
     optimizer/vars/0                            iterations, then what the optimizer remembers
 
-A file is read without trust: no links, no external or virtual data, nothing compressed, and every
-shape is that of the model before a byte of it is read.
+Every shape is that of the model before a byte of it is read.
 """
 
 from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from backprop.interop.hdf5 import Found, hdf5
+from backprop.interop.keras_assets import IDF, kept
 from backprop.interop.keras_configs import name_in_keras
 from backprop.spelling import snake_case
 
 Array = np.ndarray
+OPTIMIZER = "optimizer/vars/"
+OLD_LAYERS = "_layer_checkpoint_dependencies"  # where Keras 2.13 had "layers"
 GATED = ("SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 
 ROWS = "layers", "cells"  # lists of layers
@@ -41,17 +44,6 @@ ATTRIBUTES = {
 CLASSES = {"GroupQueryAttention": "GroupedQueryAttention"}  # offered under another name
 
 
-def hdf5() -> Any:
-    """The package h5py, which the extra `interop` brings."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError(
-            'Keras\' files are read and written by h5py: pip install "backprop[interop]"'
-        ) from error
-    return h5py
-
-
 class Place:
     """A layer's group in the file.
 
@@ -63,10 +55,12 @@ class Place:
         The layer's name, which Keras keeps as an attribute.
     arrays : list of Parameter
         What ``vars/0``, ``vars/1`` ... are.
+    named : dict of str to ndarray
+        What else lies in the group, by the place.
     """
 
-    def __init__(self, path: str, name: str, arrays: list):
-        self.path, self.name, self.arrays = path, name, arrays
+    def __init__(self, path: str, name: str, arrays: list, named: Mapping[str, Array]):
+        self.path, self.name, self.arrays, self.named = path, name, arrays, named
 
     def dataset(self, i: int) -> str:
         return f"{self.path}/vars/{i}".lstrip("/")
@@ -77,10 +71,10 @@ def places(layer: Any, path: str = "") -> Iterator[Place]:
     kind = type(layer).__name__
     own = layer.own_arrays()
     if kind in GATED:
-        yield Place(path, layer.name, [])
-        yield Place(f"{path}/cell".lstrip("/"), f"{layer.name}_cell", own)
+        yield Place(path, layer.name, [], {})
+        yield Place(f"{path}/cell".lstrip("/"), f"{layer.name}_cell", own, {})
         return
-    yield Place(path, layer.name, own)
+    yield Place(path, layer.name, own, kept(layer))
     for at, inner in parts(layer):
         yield from places(inner, f"{path}/{at}".lstrip("/"))
 
@@ -113,11 +107,22 @@ def write(model: Any, file: Any) -> None:
         group.attrs["name"] = place.name
         for i, p in enumerate(place.arrays):
             group.create_dataset(str(i), data=p.value)
+        for at, value in place.named.items():
+            file.create_dataset(f"{place.path}/{at}".lstrip("/"), data=value)
     if optimizer is not None and optimizer.built:
         group = file.create_group("optimizer/vars")
         group.attrs["name"] = optimizer.name
-        for i, variable in enumerate(optimizer.variables):
+        known = zip(optimizer.variables, of_trained(optimizer), strict=True)
+        for i, variable in enumerate(variable for variable, trained in known if trained):
             group.create_dataset(str(i), data=variable)
+
+
+def of_trained(optimizer: Any) -> list[bool]:
+    """Of an optimizer's variables in order, which are not of frozen weights: Keras' optimizer
+    knows of no others."""
+    order = optimizer._order()
+    own = len(optimizer.variables) - len(order)  # such as iterations
+    return [True] * own + [entry.trainable for _, entry in order]
 
 
 def as_bytes(model: Any) -> bytes:
@@ -128,69 +133,47 @@ def as_bytes(model: Any) -> bytes:
     return buffer.getvalue()
 
 
-class Found:
-    """The arrays of an HDF5 file, by path; checked, and not yet read."""
-
-    def __init__(self, file: Any):
-        self.datasets: dict[str, Any] = {}
-        self._collect(file, "")
-
-    def _collect(self, group: Any, path: str) -> None:
-        h5py = hdf5()
-        for name in group:
-            at = f"{path}/{name}".lstrip("/")
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ValueError(f"{at!r} is a link, which no file of Keras has")
-            item = group[name]
-            if isinstance(item, h5py.Group):
-                if at.count("/") > 64:
-                    raise ValueError("its groups are nested too deeply")
-                self._collect(item, at)
-            else:
-                check_dataset(item, at)
-                self.datasets[at] = item
-
-    def optimizer(self) -> dict[str, Array]:
-        """What the optimizer remembered: "0", "1" ..."""
-        prefix = "optimizer/vars/"
-        return {
-            at.removeprefix(prefix): d[()]
-            for at, d in self.datasets.items()
-            if at.startswith(prefix)
-        }
-
-    def weights(self) -> dict[str, Any]:
-        """The other datasets: those of the layers."""
-        return {
-            at: d
-            for at, d in self.datasets.items()
-            if not at.startswith("optimizer/") and "seed_generator/" not in at
-        }
-
-
-def check_dataset(item: Any, at: str) -> None:
-    """Raise unless a dataset lies in the file as it is: numbers, and as many as its shape says."""
-    if not isinstance(item, hdf5().Dataset):
-        raise ValueError(f"{at!r} is no array")
-    if item.shape is None or item.dtype.kind not in "fiub" or item.dtype.names:
-        raise ValueError(f"its array {at!r} is of dtype {item.dtype}")
-    if item.external or item.is_virtual:
-        raise ValueError(f"its array {at!r} lies in another file, which is not opened")
-    if item.id.get_storage_size() != item.size * item.dtype.itemsize:
+def take_up(optimizer: Any, found: Found) -> None:
+    """Put what an optimizer remembered into one that is built."""
+    known = {at: d for at, d in found.datasets.items() if at.startswith(OPTIMIZER)}
+    variables = {str(i): variable for i, variable in enumerate(optimizer.variables)}
+    trained = [i for i, kept in zip(variables, of_trained(optimizer), strict=True) if kept]
+    numbers = trained if len(known) == len(trained) else variables
+    given = {f"{OPTIMIZER}{j}": i for j, i in enumerate(numbers)}
+    if known.keys() != given.keys():
         raise ValueError(
-            f"its array {at!r} of shape {item.shape} is compressed or not whole: Keras writes "
-            "arrays as they are"
+            f"{type(optimizer).__name__} has {len(trained)} variables and was given {len(known)}"
         )
+    taken = {i: known[at][()] for at, i in given.items()}
+    if taken["0"].shape or taken["0"].dtype.kind not in "iu" or taken["0"] < 0:
+        raise ValueError(f"its optimizer has made {taken['0']!r} steps")
+    optimizer.load_own_variables(variables | taken)
 
 
-def pairs(model: Any, found: Mapping[str, Any]) -> tuple[list[tuple[Any, Any]], list[str]]:
-    """The model's arrays with their datasets, and what has no partner, as text."""
+def weights_in(found: Found) -> dict[str, Any]:
+    """The other datasets: those of the layers, where Keras 3 has them."""
+    return {
+        at.replace(OLD_LAYERS, "layers"): dataset
+        for at, dataset in found.datasets.items()
+        if not at.startswith("optimizer/")
+        and "seed_generator/" not in at
+        and not at.endswith(f"/{IDF}")
+    }
+
+
+def pairs(
+    model: Any, found: Mapping[str, Any], skipped: Collection[Any] = ()
+) -> tuple[list[tuple[Any, Any]], list[str]]:
+    """The model's arrays, apart from some, with their datasets, and what has no partner, as
+    text."""
     matched, strangers = [], []
     known = set()
     for place in places(model):
         for i, p in enumerate(place.arrays):
             at = place.dataset(i)
             known.add(at)
+            if p in skipped:
+                continue
             dataset = found.get(at)
             if dataset is not None and dataset.shape == p.shape:
                 matched.append((p, dataset))
@@ -205,6 +188,7 @@ def pairs(model: Any, found: Mapping[str, Any]) -> tuple[list[tuple[Any, Any]], 
 
 def take(matched: list[tuple[Any, Any]]) -> None:
     """Read the datasets, then put all of them into the model."""
-    values = [dataset[()].astype(p.value.dtype) for p, dataset in matched]
+    with np.errstate(over="ignore", invalid="ignore"):  # float32 may be too small for a number
+        values = [dataset[()].astype(p.value.dtype) for p, dataset in matched]
     for (p, _), value in zip(matched, values, strict=True):
         p.value[...] = value

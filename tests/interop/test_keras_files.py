@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from keras_parity import keras_in
 from layer_examples import example
+from layers_in_files import WRITTEN
 
 import backprop as bp
 from backprop.arguments import defaults_of
@@ -22,11 +23,6 @@ from backprop.optimizers import registry as optimizers
 from backprop.registry import FAMILIES
 
 h5py = pytest.importorskip("h5py")
-
-OTHER_NUMBERS = {"Sparsemax"}  # mended here: it sums to 1
-WITHIN = {"GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"}  # they stand in a layer
-ELSEWHERE = {"Graph", "InputLayer", "Threshold"}
-WRITTEN = sorted(set(registry.classes) - set(OURS) - OTHER_NUMBERS - WITHIN - ELSEWHERE)
 
 
 @pytest.fixture
@@ -199,6 +195,48 @@ def test_how_a_model_was_compiled_is_kept(tmp_path):
     assert sorted(with_it.evaluate(*data(), verbose=0, return_dict=True)) == ["accuracy", "loss"]
     assert with_it.optimizer.momentum == 0.9
     assert without.optimizer is None
+
+
+def test_an_optimizer_of_an_engine_of_keras_is_the_same_optimizer(tmp_path):
+    path = tmp_path / "m.keras"
+    trained(path)
+
+    def change(config):
+        module = "keras.src.backend.torch.optimizers.torch_adam"
+        config["compile_config"]["optimizer"] |= {"module": module, "registered_name": "Adam"}
+
+    broken(path, with_config(change))
+
+    assert type(bp.models.load_model(path).optimizer) is bp.optimizers.Adam
+
+
+def test_layers_are_found_where_keras_2_had_them(tmp_path):
+    model = trained(tmp_path / "m.keras")
+    model.save_weights(tmp_path / "m.weights.h5")
+    with h5py.File(tmp_path / "m.weights.h5", "r+") as file:
+        file.move("layers/sequential/layers", "layers/sequential/_layer_checkpoint_dependencies")
+        file.move("layers", "_layer_checkpoint_dependencies")
+    other = network(bp)
+
+    other.load_weights(tmp_path / "m.weights.h5")
+
+    for ours, was in zip(other.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, was)
+
+
+def test_frozen_weights_are_nothing_that_an_optimizer_remembers(tmp_path):
+    x, y = data()
+    model = network(bp)
+    model.layers[0].trainable = False
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "m.keras")
+
+    back = bp.models.load_model(tmp_path / "m.keras")
+
+    with h5py.File(io.BytesIO(members(tmp_path / "m.keras")["model.weights.h5"])) as file:
+        assert len(file["optimizer/vars"]) == 2 + 2 * len(model.trainable_weights)
+    for ours, other in zip(model.optimizer.variables, back.optimizer.variables, strict=True):
+        np.testing.assert_allclose(ours, other, rtol=1e-6)
 
 
 def test_a_checkpoint_may_be_a_file_of_keras(keras, tmp_path):
@@ -398,9 +436,102 @@ def further(file):
     file["layers/dense_7/vars/0"] = np.zeros(3, "f4")
 
 
+def layer(**changes):
+    return with_config(lambda c: c["config"]["layers"][1].update(changes))
+
+
+def argument(**changes):
+    return with_config(lambda c: c["config"]["layers"][1]["config"].update(changes))
+
+
+def function(config):
+    named = {"module": "builtins", "class_name": "function", "config": config}
+    return argument(activation=named)
+
+
+def metric(name, **config):
+    found = {"module": "keras.metrics", "class_name": name, "config": config}
+    return with_config(lambda c: c["compile_config"].update(metrics=[found]))
+
+
+def array(**config):
+    return argument(kernel_initializer={"class_name": "__numpy__", "config": config})
+
+
+def deep(config):
+    for _ in range(200):
+        chain = {"name": "chain", "layers": [config["config"]["layers"][1]]}
+        config["config"]["layers"][1] = item_of_keras("Sequential", chain)
+
+
+def item_of_keras(name, config):
+    return {"module": "keras", "class_name": name, "config": config, "registered_name": None}
+
+
+def remembered(number, value):
+    def edit(file):
+        del file[f"optimizer/vars/{number}"]
+        file[f"optimizer/vars/{number}"] = value
+
+    return with_weights(edit)
+
+
+def elsewhere_too(file):
+    layout = h5py.VirtualLayout((4, 3), "f4")
+    layout[:] = h5py.VirtualSource("/etc/hostname", "x", (4, 3))
+    del file["layers/dense/vars/0"]
+    file.create_virtual_dataset("layers/dense/vars/0", layout)
+
+
+def again(file):
+    file["layers/dense/again"] = file["layers"]
+
+
+def twice(file):
+    file["layers/dense/vars/7"] = file["layers/dense/vars/0"]
+
+
+def of_dtype(dtype):
+    def edit(file):
+        del file["layers/dense/vars/0"]
+        file.create_dataset("layers/dense/vars/0", shape=(4, 3), dtype=dtype)
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (layer(class_name="Popen", module="subprocess"), "unknown class 'Popen'"),
+        (layer(module="os", registered_name="mine>Dense"), "unknown class"),
+        (layer(module="backprop.cli"), "unknown class"),
+        (layer(class_name=["Dense"]), "class_name"),
+        (function("eval"), "activation"),
+        (function("os.system"), "activation"),
+        (function({"class_name": "Lambda", "config": {}}), "names a function by"),
+        (argument(activation={"class_name": "__lambda__", "config": {"code": "x"}}), "code"),
+        (array(value=[1, 2], dtype="V10000"), "V10000"),
+        (array(value=[1, [2]], dtype="object"), "object"),
+        (array(value=[1, [2]], dtype="float32"), "inhomogeneous"),
+        (argument(filters=float("nan")), "filters"),
+        (argument(filters=-3), "filters"),
+        (argument(filters=True), "filters"),
+        (argument(dtype="complex64"), "dtype"),
+        (metric("AUC", num_thresholds=10**9), "compile=False"),
+        (metric("MeanIoU", num_classes=10**6), "compile=False"),
+        (with_config(deep), "deep"),
+        (remembered(0, np.nan), "steps"),
+        (remembered(0, -5), "steps"),
+        (remembered(1, np.nan), "learning_rate"),
+        (remembered(2, np.ones((7, 7))), "shapes"),
+        (with_weights(elsewhere_too), "another file"),
+        (with_weights(again), "another name"),
+        (with_weights(twice), "another name"),
+        (with_weights(of_dtype("S3")), "dtype"),
+        (with_weights(of_dtype(h5py.ref_dtype)), "dtype"),
+        (with_weights(of_dtype(h5py.vlen_dtype("f4"))), "dtype"),
+        (with_weights(of_dtype([("a", "f4")])), "dtype"),
+        (with_weights(of_dtype("c8")), "dtype"),
         (with_config(code), "code"),
         (with_config(stranger), "system"),
         (with_config(graph), "graph"),
@@ -449,20 +580,39 @@ def test_compressed_and_doubled_members_are_refused(tmp_path):
         bp.models.load_model(path)
 
 
-@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5"])
+def of_keras_2(model, path):
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = ["dense"]
+        group = file.create_group("dense")
+        group.attrs["weight_names"] = np.array([b"dense/kernel:0", b"dense/bias:0"])
+        group["dense/kernel:0"], group["dense/bias:0"] = model.get_weights()
+
+
+def damaged(contents, way, rng):
+    """With bits turned, cut, or with a stretch of zeros or ones."""
+    found, at = bytearray(contents), int(rng.integers(len(contents)))
+    if way == 0:
+        found[at] ^= 1 << int(rng.integers(8))
+    elif way == 1:
+        del found[at:]
+    else:
+        n = min(int(rng.integers(1, 16)), len(found) - at)
+        found[at : at + n] = bytes([255 * int(rng.integers(2))]) * n
+    return found
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m.h5"])
 def test_damage_is_an_error_that_names_the_file_or_nothing_at_all(name, tmp_path):
     path = tmp_path / name
     model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(2)])
-    model.save(path) if name == "m.keras" else model.save_weights(path)
+    if name == "m.h5":
+        of_keras_2(model, path)
+    else:
+        model.save(path) if name == "m.keras" else model.save_weights(path)
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
-    for trial in range(60):
-        found = bytearray(whole)
-        if trial % 2:
-            found[rng.integers(len(found))] ^= 1 << rng.integers(8)
-        else:
-            found = found[: rng.integers(len(found))]
-        path.write_bytes(found)
+    for trial in range(150):
+        path.write_bytes(damaged(whole, trial % 3, rng))
         before = model.get_weights()
         try:
             bp.models.load_model(path) if name == "m.keras" else model.load_weights(path)
@@ -507,3 +657,95 @@ def test_a_failed_write_leaves_the_file_that_was_there(tmp_path):
 
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["m.keras"]
+
+
+def test_an_encoding_is_called_without_the_weights_that_it_may_have(tmp_path):
+    ids = bp.Input((2,), dtype="int64")
+    rare = bp.Input((2,))
+    encode, count = bp.layers.CategoryEncoding(3), bp.layers.CategoryEncoding(3, "count")
+    model = bp.Model([ids, rare], [encode(ids), count(ids, count_weights=rare)])
+    model.save(tmp_path / "m.keras")
+
+    again = bp.models.load_model(tmp_path / "m.keras")
+
+    x = [np.array([[0, 2], [1, 1]]), np.array([[0.5, 2.0], [1.0, 3.0]])]
+    for found, wanted in zip(again.predict(x, verbose=0), model.predict(x, verbose=0), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+# -------------------------------------------------------------------------- classes of users
+
+
+class Scaled(bp.layers.Layer):
+    """y = s x, with one s for all."""
+
+    start: float = 1.0
+
+    def build(self, input_shape):
+        self.scale, self.dscale = self.param("scale", (1,), "ones")
+        super().build(input_shape)
+
+    def forward(self, x, ctx=None):
+        return self.start * self.scale * x, x
+
+    def backward(self, dy, x):
+        self.dscale += self.start * np.sum(dy * x)
+        return self.start * self.scale * dy
+
+
+@bp.saving.register_keras_serializable("tests")
+class Watched(bp.Model):
+    """A model with steps of its own."""
+
+
+class Row(bp.Sequential):
+    """A chain with steps of its own."""
+
+
+def test_a_layer_of_ones_own_goes_to_keras_and_comes_back(keras, tmp_path):
+    model = bp.Sequential([bp.Input((3,)), Scaled(2.0), bp.layers.Dense(2)])
+    model.layers[0].scale[...] = 3.0
+    model.save(tmp_path / "m.keras")
+    x = np.ones((4, 3), "float32")
+
+    class Theirs(keras.layers.Layer):
+        def __init__(self, start, **kwargs):
+            super().__init__(**kwargs)
+            self.start = start
+
+        def build(self, input_shape):
+            self.scale = self.add_weight(name="scale", shape=(1,))
+
+        def call(self, x):
+            return self.start * self.scale * x
+
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+        def get_config(self):
+            return {**super().get_config(), "start": self.start}
+
+    Theirs.__name__ = "Scaled"  # Keras looks for weights under the names of classes
+    theirs = keras.saving.load_model(tmp_path / "m.keras", custom_objects={"Scaled": Theirs})
+    back = bp.models.load_model(tmp_path / "m.keras", custom_objects={"Scaled": Scaled})
+
+    np.testing.assert_allclose(theirs.predict(x, verbose=0), model.predict(x, verbose=0), rtol=2e-5)
+    np.testing.assert_array_equal(back.predict(x, verbose=0), model.predict(x, verbose=0))
+    with pytest.raises(ValueError, match=r"unknown class 'Scaled'.*custom_objects"):
+        bp.models.load_model(tmp_path / "m.keras")
+
+
+def test_a_model_of_ones_own_class_is_of_it_again(tmp_path):
+    x = bp.Input((3,))
+    graph = Watched(x, bp.layers.Dense(2)(x))
+    chain = Row([bp.Input((3,)), Scaled(2.0)])
+    graph.save(tmp_path / "graph.keras")
+    chain.save(tmp_path / "chain.keras")
+
+    again = bp.models.load_model(tmp_path / "graph.keras")  # it is registered
+    row = bp.models.load_model(tmp_path / "chain.keras", {"Row": Row, "Scaled": Scaled})
+
+    assert (type(again), type(row)) == (Watched, Row)
+    x = np.ones((4, 3), "float32")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), graph.predict(x, verbose=0))
+    np.testing.assert_array_equal(row.predict(x, verbose=0), chain.predict(x, verbose=0))

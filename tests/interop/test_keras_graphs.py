@@ -206,6 +206,25 @@ def test_what_keras_has_not_is_refused(tmp_path):
     assert not (tmp_path / "m.keras").exists()
 
 
+def test_operations_that_nobody_reads_are_left_out_at_once(keras, tmp_path):
+    shared().save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as zipped:
+        found = {name: zipped.read(name) for name in zipped.namelist()}
+    config = json.loads(found["config.json"])
+    before = "a"
+    for i in range(3000):
+        name = f"more_{i}"
+        made = {"class_name": "Add", "config": {"name": name}, "module": "keras.src.ops.numpy"}
+        calls = node(history(before, 0, 0), 1.0)
+        config["config"]["layers"].append(made | {"name": name, "inbound_nodes": calls})
+        before = name
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as zipped:
+        for name, contents in (found | {"config.json": json.dumps(config)}).items():
+            zipped.writestr(name, contents)
+
+    assert len(bp.models.load_model(tmp_path / "m.keras").layers) == len(shared().layers)
+
+
 # ---------------------------------------------------------------------- files that lie
 
 
@@ -217,7 +236,18 @@ def node(*args, **kwargs):
     return [{"args": list(args), "kwargs": kwargs}]
 
 
+def places_without_end(config):
+    """Each layer reads the last of thousands of arrays of the one before."""
+    before = history("a", 0, 0)
+    for i in range(30):
+        name = f"more_{i}"
+        found = {"class_name": "Identity", "config": {"name": name}, "module": "keras.layers"}
+        config["layers"].append(found | {"name": name, "inbound_nodes": node(before)})
+        before = history(name, 0, 4095)
+
+
 LIES = {
+    "arrays without end": (places_without_end, "more than 65,536 arrays"),
     "a cycle": (
         lambda c: c["layers"][2].update(inbound_nodes=node(history("box", 0, 0))),
         "has a cycle, or a part that is not connected",
@@ -299,3 +329,22 @@ def test_a_graph_that_lies_is_one_clear_error(lie, tmp_path):
 
     with pytest.raises(ValueError, match=rf"m\.keras[\s\S]*({message})"):
         bp.models.load_model(path)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_integers_without_weights_are_written_without(weighted, keras, tmp_path):
+    x, w = bp.Input((3,), dtype="int64"), bp.Input((3,))
+    encoding = layers.CategoryEncoding(6, output_mode="count")
+    model = bp.Model([x, w], [encoding(x, count_weights=w) if weighted else encoding(x), w * 1])
+    data = [np.array([[1, 2, 2]]), np.array([[1.0, 2.0, 3.0]], "float32")]
+    model.save(tmp_path / "m.keras")
+
+    expected = predictions_of(model, data)
+    assert_close(predictions_of(bp.models.load_model(tmp_path / "m.keras"), data), expected)
+    theirs = keras.saving.load_model(tmp_path / "m.keras")
+    theirs.save(tmp_path / "theirs.keras")
+    assert_close(predictions_of(bp.models.load_model(tmp_path / "theirs.keras"), data), expected)
+
+
+def predictions_of(model, data):
+    return leaves(model.predict(data, verbose=0))

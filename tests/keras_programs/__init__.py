@@ -25,6 +25,16 @@ NAMES = (
     "wide_and_deep",
     "variational_autoencoder",
     "actor_critic",
+    "rare_disease",
+    "credit",
+    "segmentation",
+    "metric_learning",
+    "forecast",
+    "tones",
+    "equations",
+    "fine_tuning",
+    "averaged_weights",
+    "batches_by_hand",
 )
 
 
