@@ -11,6 +11,7 @@ from backprop.callbacks.logging import CSVLogger, LambdaCallback, TerminateOnNaN
 from backprop.callbacks.monitor import MonitorCallback
 from backprop.callbacks.progbar import Progbar, ProgbarLogger
 from backprop.callbacks.schedules import LearningRateScheduler, ReduceLROnPlateau
+from backprop.callbacks.tensorboard import TensorBoard
 
 __all__ = [
     "BackupAndRestore",
@@ -27,6 +28,7 @@ __all__ = [
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "SwapEMAWeights",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
 

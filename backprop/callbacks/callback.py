@@ -10,6 +10,9 @@ The order (evaluation and prediction have `test` and `predict` in place of `trai
             on_test_end(logs)
         on_epoch_end(0, logs)   ...
     on_train_end(logs)
+
+A signal (Ctrl-C, SIGTERM) ends a run after the batch in hand: on_train_interrupt, on_train_end. An
+exception ends it where it was: on_exception, and no other hook.
 """
 
 from __future__ import annotations
@@ -125,6 +128,14 @@ class Callback:
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """After the last epoch, with its `logs`. Not called when the run ends in an exception."""
+
+    def on_train_interrupt(self, epoch: int, batch: int) -> None:
+        """A signal ends the run where `batch` batches of an epoch are done, both counted from 0;
+        `on_train_end` comes next."""
+
+    def on_exception(self, error: BaseException) -> None:
+        """An exception ends a run of `fit`, `evaluate` or `predict`: put back what was only
+        borrowed from the model, close what is open. The exception goes on after it."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Before an epoch; `epoch` counts from 0."""

@@ -171,6 +171,12 @@ class CallbackList(Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._each("on_train_end", plain(logs))
 
+    def on_train_interrupt(self, epoch: int, batch: int) -> None:
+        self._each("on_train_interrupt", epoch, batch)
+
+    def on_exception(self, error: BaseException) -> None:
+        self._each("on_exception", error)
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._each("on_epoch_begin", epoch, plain(logs))
 

@@ -206,7 +206,8 @@ class BackupAndRestore(Configurable, Callback):
     what they did at an epoch's end.
 
     Start the same script again: `fit` goes on after the last backup and ends with the weights that
-    it would have had without the interruption, bit for bit. A run that ends deletes its backup.
+    it would have had without the interruption, bit for bit. A run that ends deletes its backup. One
+    that is ended by Ctrl-C or SIGTERM is backed up where it stops, and keeps the backup.
 
     The model, the optimizer, the generators, the position, the history and what the other callbacks
     have counted are backed up: the best value of a `ModelCheckpoint`, the patience and the best
@@ -253,13 +254,14 @@ class BackupAndRestore(Configurable, Callback):
 
     _epoch = 0
     _batches = 0  # since the last time
+    _interrupted = False
 
     def __post_init__(self):
         self._latest = os.path.join(self.backup_dir, "latest.npz")
         self._previous = os.path.join(self.backup_dir, "previous.npz")
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._batches = 0
+        self._batches, self._interrupted = 0, False
         collect(self.companions)  # what cannot be written is an error now
         stopped = self.model.stop_training
         self._restore()
@@ -284,7 +286,8 @@ class BackupAndRestore(Configurable, Callback):
     def _load(self, path: str) -> None:
         from backprop.run_state import load_checkpoint
 
-        load_checkpoint(self.model, path, partial(restore, self.companions))
+        steps = (self.params or {}).get("steps")
+        load_checkpoint(self.model, path, partial(restore, self.companions), steps)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -308,8 +311,12 @@ class BackupAndRestore(Configurable, Callback):
             os.replace(self._latest, self._previous)
         save_checkpoint(self.model, self._latest, epoch, batch, collect(self.companions))
 
+    def on_train_interrupt(self, epoch: int, batch: int) -> None:
+        self._save(epoch, batch)
+        self._interrupted = True
+
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if not self.delete_checkpoint:
+        if self._interrupted or not self.delete_checkpoint:
             return
         for path in (self._latest, self._previous):
             if os.path.exists(path):

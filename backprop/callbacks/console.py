@@ -6,6 +6,8 @@ import os
 import sys
 from typing import Any, TextIO
 
+from backprop.defaults import is_interactive_logging_enabled
+
 # a front end draws every \r update that it is sent, across a network at times
 NOTEBOOK_INTERVAL = 0.25
 
@@ -16,6 +18,12 @@ def is_terminal(stream: Any) -> bool:
         return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
     except (AttributeError, ValueError):  # no such method, or a closed file
         return False
+
+
+def is_live(stream: Any) -> bool:
+    """Whether a line that was written can be written anew: on a terminal and in a notebook, unless
+    what is written goes to a logger."""
+    return is_interactive_logging_enabled() and (is_terminal(stream) or is_notebook(stream))
 
 
 def is_notebook(stream: Any) -> bool:
@@ -43,7 +51,15 @@ def can_show(stream: Any, text: str) -> bool:
 
 
 def write(stream: TextIO | None, text: str) -> None:
-    """Write and flush; characters that the stream's encoding lacks become question marks."""
+    """Write and flush; characters that the stream's encoding lacks become question marks.
+
+    Where interactive logging is disabled, the text goes to the logger of the package instead.
+    """
+    if not is_interactive_logging_enabled():
+        import logging  # here, as few programs need it
+
+        logging.getLogger("backprop").info(text.strip("\n"))
+        return
     if stream is None:  # a program without a console has no stdout
         return
     if not can_show(stream, text):
@@ -53,7 +69,7 @@ def write(stream: TextIO | None, text: str) -> None:
 
 
 def say(message: str, after_bar: bool = False) -> None:
-    """Print a line to stdout.
+    """Print a line to stdout, or log it.
 
     Parameters
     ----------
@@ -62,5 +78,5 @@ def say(message: str, after_bar: bool = False) -> None:
         Whether an unfinished progress bar may stand in the line; a terminal and a notebook then get
         a new line first.
     """
-    live = is_terminal(sys.stdout) or is_notebook(sys.stdout)
-    write(sys.stdout, ("\n" if after_bar and live else "") + message + "\n")
+    new_line = "\n" if after_bar and is_live(sys.stdout) else ""
+    write(sys.stdout, new_line + message + "\n")

@@ -71,6 +71,7 @@ class SwapEMAWeights(Configurable, Callback):
         self._kept = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._kept = None  # of a run that ended otherwise, perhaps of another model
         self._swap_in()  # an error now, and not after an epoch of training
         self._swap_out()
 
@@ -83,6 +84,9 @@ class SwapEMAWeights(Configurable, Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._kept = None  # the end of a run has made the averages the weights
+
+    def on_exception(self, error: BaseException) -> None:
+        self._swap_out()
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         self._swap_in()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
 from backprop.callbacks.callback import Callback, Logs
 
 
@@ -13,7 +17,8 @@ class History(Callback):
     history : dict of str to list of float
         One value an epoch: ``history.history["val_loss"][-1]``.
     epoch : list of int
-        The epochs of the last run, from 0; those before an interruption are not among them.
+        The epochs of the last run, from 0; with those before an interruption, where
+        `BackupAndRestore` went on from them.
     params : dict
         ``"epochs"``, ``"steps"`` and ``"verbose"`` of the run.
 
@@ -27,11 +32,21 @@ class History(Callback):
     [1.0, 0.5, 0.33]
     """
 
-    remembers = ("history",)
+    remembers = ("history", "epoch")
 
     def __init__(self):
         self.history: dict[str, list] = {}
         self.epoch: list[int] = []
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        history = state.get("history")
+        if not isinstance(history, dict) or not all(isinstance(v, list) for v in history.values()):
+            raise ValueError(f"a history is a list of values by name, got {reprlib.repr(history)}")
+        # files of before the epochs were among it have the history alone
+        epochs = state.get("epoch", [*range(max(map(len, history.values()), default=0))])
+        if not isinstance(epochs, list) or not all(type(n) is int and n >= 0 for n in epochs):
+            raise ValueError(f"the epochs of a history are numbers, got {reprlib.repr(epochs)}")
+        super().set_state({"history": history, "epoch": epochs})
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epoch = []

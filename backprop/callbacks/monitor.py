@@ -15,6 +15,7 @@ import numpy as np
 from backprop.arguments import Convert
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
+from backprop.checks import number
 from backprop.config import Configurable
 from backprop.spelling import nearest, snake_case
 
@@ -34,12 +35,16 @@ LESS = """
 
 
 def not_negative(value: Any, who: str, name: str) -> Any:
-    if value < 0:
+    if not isinstance(value, int | float | np.number) or not value >= 0:
         raise ValueError(f"{who} expects {name} of at least 0 and got {value!r}")
     return value
 
 
-Size = Annotated[float, Convert(lambda value, who, name: abs(value))]
+def size(value: Any, who: str, name: str) -> float:
+    return abs(number(value, who, name))
+
+
+Size = Annotated[float, Convert(size)]
 Patience = Annotated[int, Convert(not_negative)]
 Rate = Annotated[float, Convert(not_negative)]
 
@@ -90,7 +95,7 @@ class MonitorCallback(Configurable, Callback):
         self.monitor = monitor
         self.mode = mode
         self.best = baseline
-        self.min_delta = abs(min_delta)
+        self.min_delta = size(min_delta, type(self).__name__, "min_delta")
 
     def _change(self, name: str, value: Any) -> None:
         super()._change(name, value)

@@ -7,6 +7,8 @@
 A terminal and a notebook get one line that is rewritten; a pipe or a file gets one line an epoch:
 
     Epoch 3/10 - 45/45 - 3s - 3ms/step - accuracy: 0.9512 - loss: 0.1603
+
+and so does the logger ``"backprop"`` after `config.disable_interactive_logging()`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from backprop.callbacks.console import (
     NOTEBOOK_INTERVAL,
     can_show,
     columns,
+    is_live,
     is_notebook,
     is_terminal,
     write,
@@ -89,7 +92,7 @@ class Progbar:
 
         self._stream = sys.stdout
         terminal, notebook = is_terminal(self._stream), is_notebook(self._stream)
-        self._live = self.verbose == 1 and (terminal or notebook)
+        self._live = self.verbose == 1 and is_live(self._stream)
         self._terminal = terminal and not notebook
         if notebook:
             self.interval = max(interval, NOTEBOOK_INTERVAL)

@@ -1,8 +1,29 @@
-"""Small real data that ship inside the package; nothing is ever downloaded."""
+"""Small real data that ship inside the package, and readers of larger ones that lie on disk;
+nothing is ever downloaded."""
 
 from backprop.absent import face
-from backprop.datasets import cmudict, digits
+from backprop.datasets import (
+    california_housing,
+    cifar10,
+    cifar100,
+    cmudict,
+    digits,
+    fashion_mnist,
+    imdb,
+    mnist,
+    reuters,
+)
 
-__all__ = ["cmudict", "digits"]
+__all__ = [
+    "california_housing",
+    "cifar10",
+    "cifar100",
+    "cmudict",
+    "digits",
+    "fashion_mnist",
+    "imdb",
+    "mnist",
+    "reuters",
+]
 
 __getattr__ = face(__name__)

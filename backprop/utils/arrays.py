@@ -103,6 +103,8 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:
         raise TypeError(f"normalize() expects numbers and got an array of dtype {x.dtype}")
     if x.ndim == 0 or not isinstance(axis, int | np.integer) or not -x.ndim <= axis < x.ndim:
         raise ValueError(f"normalize() expects an axis of x, {x.ndim} in number, got axis={axis!r}")
+    if isinstance(order, bool) or not isinstance(order, int | float | np.number):
+        raise ValueError(f"normalize() expects order to be a number, got {order!r}")
     if x.dtype.kind != "f":
         x = x.astype(np.float64)
     if order > 0:

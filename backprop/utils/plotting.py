@@ -1,4 +1,5 @@
-"""Pictures of models: SVG written as text, which needs nothing else."""
+"""Pictures of models: SVG written as text, which needs nothing else; matplotlib paints it for other
+files."""
 
 from __future__ import annotations
 
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
+from backprop import checks
 from backprop.layers.inputs import InputLayer
 from backprop.nest import as_one, as_tuple
 from backprop.spelling import snake_case
 from backprop.utils.layered import Layout, layered
+from backprop.utils.painting import check_format, is_svg, paint
 
 SIZE, LINE = 13, 18  # of the font, and from line to line
 PADDING, MARGIN, GAP = 12, 16, 34  # within boxes, around all, between rows
@@ -29,6 +32,13 @@ COLOURS = {  # by the room of a layer
     "resizing": "#d5eaea",
     "merging": "#e2d8f0",
     "arithmetic": "#e2d8f0",
+}
+ARROWS = {  # by the names that graphviz has for them
+    "ortho": "turns",
+    "curved": "curves",
+    "spline": "curves",
+    "polyline": "straight",
+    "line": "straight",
 }
 PLAIN, GROUP = "#f1f1f1", "#fafafa"
 
@@ -52,6 +62,7 @@ class Shown(NamedTuple):
     trainable: bool
     nested: bool
     direction: str
+    arrows: str
 
 
 class Box(NamedTuple):
@@ -66,17 +77,18 @@ class Box(NamedTuple):
 
 def plot_model(
     model: Any,
-    to_file: str | os.PathLike | None = "model.svg",
+    to_file: str | os.PathLike | None = "model.png",
     show_shapes: bool = False,
     show_dtype: bool = False,
     show_layer_names: bool = False,
     rankdir: str = "TB",
     expand_nested: bool = False,
-    dpi: float = 96,
+    dpi: float = 200,
     show_layer_activations: bool = False,
     show_trainable: bool = False,
+    splines: str = "ortho",
 ) -> Picture:
-    """Draw a model as an SVG.
+    """Draw a model.
 
     A layer that is called several times is one box, with the arrows of all its calls.
 
@@ -84,8 +96,9 @@ def plot_model(
     ----------
     model : Sequential or Model
         Built.
-    to_file : path, optional
-        Ends in ``.svg``. None: no file is written.
+    to_file : path, default "model.png"
+        What it ends in says the format: ``.svg``, or one that matplotlib writes, such as ``.png``
+        and ``.pdf``. None: no file is written.
     show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable
         : bool, default False
         What boxes say besides the class.
@@ -93,18 +106,23 @@ def plot_model(
         From top to bottom, bottom to top, left to right, right to left.
     expand_nested : bool, default False
         Whether models in the model are drawn with their layers.
-    dpi : float, default 96
-        The picture is drawn for 96 dots per inch, and is as much larger as this is more.
+    dpi : float, default 200
+        Dots per inch; the picture is drawn for 96, and is as much larger as this is more.
+    splines : {"ortho", "curved", "spline", "polyline", "line"}, default "ortho"
+        Arrows turn at right angles; are curves (both the second and the third); or are straight
+        between rows (the last two).
 
     Returns
     -------
     Picture
-        The text; a notebook shows it.
+        The text of the SVG; a notebook shows it.
 
     Raises
     ------
+    ImportError
+        For a file other than an SVG, without matplotlib.
     ValueError
-        For a model that is not built, another ending or another direction.
+        For a model that is not built, another ending, another direction or other arrows.
 
     Examples
     --------
@@ -113,14 +131,12 @@ def plot_model(
     >>> bp.utils.plot_model(model, to_file=None, show_shapes=True)[:4]
     '<svg'
     """
-    if to_file is not None and Path(to_file).suffix.lower() != ".svg":
-        raise ValueError(
-            f"plot_model() writes SVG, and got to_file={str(to_file)!r}: name it "
-            f"{Path(to_file).with_suffix('.svg').name!r}. Browsers show it; rsvg-convert, Inkscape "
-            "or the package cairosvg make a PNG or a PDF of it"
-        )
-    if rankdir not in ("TB", "BT", "LR", "RL"):
-        raise ValueError(f"rankdir is 'TB', 'BT', 'LR' or 'RL', got {rankdir!r}")
+    who = "plot_model()"
+    if to_file is not None:
+        check_format(to_file)
+    checks.one_of(rankdir, ("TB", "BT", "LR", "RL"), who, "rankdir")
+    checks.one_of(splines, tuple(ARROWS), who, "splines")
+    dpi = checks.number(dpi, who, "dpi", 0, above=True)
     if not getattr(model, "built", False):
         raise ValueError(
             f"{getattr(model, 'name', model)} is not built yet, so there is nothing to draw: give "
@@ -134,6 +150,7 @@ def plot_model(
         show_trainable,
         expand_nested,
         rankdir,
+        ARROWS[splines],
     )
     width, height, body = drawn(model, shown)
     width, height = width + 2 * MARGIN, height + 2 * MARGIN
@@ -148,8 +165,10 @@ def plot_model(
         '</defs>\n<rect width="100%" height="100%" fill="white"/>\n'
         f'<g transform="translate({MARGIN},{MARGIN})">\n{body}</g>\n</svg>\n'
     )
-    if to_file is not None:
+    if to_file is not None and is_svg(to_file):
         Path(to_file).write_text(text, encoding="utf-8")
+    elif to_file is not None:
+        paint(text, to_file, dpi)
     return text
 
 
@@ -164,7 +183,7 @@ def drawn(model: Any, shown: Shown) -> tuple[float, float, str]:
         depths[row] = max(depths[row], box.height if upright else box.width)
     starts = [sum(depths[:row]) + GAP * row for row in range(len(depths))]
     length = starts[-1] + depths[-1]
-    paper = Paper(shown.direction, length, layout, starts, depths)
+    paper = Paper(shown.direction, shown.arrows, length, layout, starts, depths)
     lines = [paper.box(i, box) for i, box in enumerate(boxes)]
     ways = paper.edges(boxes, set(edges.values()))
     loops = [paper.loop(i, boxes[i]) for i in sorted(edges.loops)]
@@ -294,6 +313,7 @@ class Paper:
     def __init__(
         self,
         direction: str,
+        arrows: str,
         length: float,
         layout: Layout,
         starts: list[float],
@@ -301,6 +321,7 @@ class Paper:
     ):
         self.upright = direction in ("TB", "BT")
         self.back = direction in ("BT", "RL")
+        self.arrows = arrows
         self.length, self.layout, self.starts, self.depths = length, layout, starts, depths
 
     def point(self, across: float, along: float) -> str:
@@ -371,7 +392,7 @@ class Paper:
         return found
 
     def edge(self, boxes: list[Box], edge: tuple[int, int], begin: float, stop: float) -> str:
-        """A curve through the points that it passes, straight within rows."""
+        """An arrow through the points that it passes, straight within rows."""
         a, b = edge
         half = [(boxes[n].height if self.upright else boxes[n].width) / 2 for n in edge]
         row = self.layout.rows[a]
@@ -382,10 +403,7 @@ class Paper:
             path += f" L{self.point(here, along)}"
         for across, row in [*self.layout.ways[edge], (stop, self.layout.rows[b])]:
             start = self.starts[row]
-            bend = (along + start) / 2
-            path += (
-                f" C{self.point(here, bend)} {self.point(across, bend)} {self.point(across, start)}"
-            )
+            path += self.between((here, along), (across, start))
             here, along = across, start + self.depths[row]
             if row != self.layout.rows[b]:
                 path += f" L{self.point(here, along)}"
@@ -395,3 +413,12 @@ class Paper:
             f'<path d="{path}" fill="none" stroke="#444" stroke-width="1.2" '
             'marker-end="url(#tip)"/>\n'
         )
+
+    def between(self, begin: tuple[float, float], end: tuple[float, float]) -> str:
+        """The way from one row to another."""
+        bend = (begin[1] + end[1]) / 2
+        first, second = self.point(begin[0], bend), self.point(end[0], bend)
+        if self.arrows == "curves":
+            return f" C{first} {second} {self.point(*end)}"
+        turns = f" L{first} L{second}" if self.arrows == "turns" and begin[0] != end[0] else ""
+        return f"{turns} L{self.point(*end)}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from backprop import checks, random
-from backprop.absent import explain_attribute
+from backprop import checks
+from backprop.utils.batches import Batches, batch_size_and_seed, one_batch
 
 Array = np.ndarray
 
@@ -179,10 +177,7 @@ def timeseries_dataset_from_array(
     for name, value in (("sequence_stride", stride), ("sampling_rate", rate)):
         if value >= steps:
             raise ValueError(f"{who} expects {name} to be less than the {steps} steps, got {value}")
-    if batch_size is not None:
-        batch_size = checks.integer(batch_size, who, "batch_size")
-    if seed is not None:
-        seed = checks.integer(seed, who, "seed", least=0)
+    batch_size, seed = batch_size_and_seed(batch_size, seed, who)
     count = end - start - (length - 1) * rate
     if targets is not None:
         targets = array_of(targets, who, "targets")[start:end]
@@ -218,12 +213,13 @@ def bounds(start: int | None, end: int | None, steps: int, who: str) -> tuple[in
     return start or 0, steps if end is None else end
 
 
-class Windows:
+class Windows(Batches):
     """Batches of windows of a series; every pass over it starts anew.
 
     Each batch is gathered when it is asked for, so that all windows together take no more memory
     than the series. `timeseries_dataset_from_array` makes it. ``windows[i]`` is batch number i of
     the pass to come, ``windows[a:b]`` are some of the batches, as `take` and `skip` give them.
+    `Batches` has the methods.
 
     Attributes
     ----------
@@ -243,8 +239,6 @@ class Windows:
     [[[6, 7, 8]]]
     """
 
-    keeps_order = True  # fit() goes through it as it is: the order of the windows is its own
-
     def __init__(
         self,
         data: Array,
@@ -256,76 +250,16 @@ class Windows:
         shuffle: bool,
         seed: int | None,
     ):
+        super().__init__(starts, batch_size, shuffle, seed)
         self.data = data
         self.targets = targets
-        self.starts = starts
         self.length = length
         self.rate = rate
-        self.batch_size = batch_size
-        self.shuffled = shuffle
-        self.seed = random.spawn() if seed is None else np.random.SeedSequence(seed)
-        self.passes = 0
-        self.part = range(-(-len(starts) // (batch_size or 1)))  # the batches that it is made of
 
-    @property
-    def count(self) -> int:
-        """Number of windows."""
-        size = self.batch_size or 1
-        return sum(len(self.starts[i * size : (i + 1) * size]) for i in self.part)
-
-    def __len__(self) -> int:
-        return len(self.part)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            some = copy.copy(self)
-            some.part = self.part[index]
-            return some
-        try:
-            number = self.part[index]
-        except IndexError:
-            raise IndexError(f"there are {len(self)} batches and {index} was asked for") from None
-        return next(self.batches(self.pass_over(), [number]))
-
-    def take(self, count: int) -> Windows:
-        """The first so many batches; all of them for -1."""
-        return self if count == -1 else self[: checks.integer(count, "take()", "count", 0)]
-
-    def skip(self, count: int) -> Windows:
-        """The batches behind the first so many."""
-        return self[checks.integer(count, "skip()", "count", 0) :]
-
-    def __iter__(self) -> Iterator[Any]:
-        starts = self.pass_over()
-        self.passes += 1
-        return self.batches(starts, self.part)
-
-    def __getattr__(self, name: str) -> Any:
-        instead = explain_attribute(self, name)
-        what = f"has no {name}: {instead}" if instead else f"has no {name!r}"
-        raise AttributeError(f"{type(self).__name__} {what}")
-
-    def pass_over(self) -> Array:
-        """The starts of the windows in the order of the pass to come."""
-        return self.order(self.passes) if self.shuffled else self.starts
-
-    def order(self, n: int) -> Array:
-        """The starts of the windows in pass number `n`: a pure function of the seed and `n`."""
-        key = (*self.seed.spawn_key, n)
-        child = np.random.SeedSequence(self.seed.entropy, spawn_key=key)
-        return np.random.default_rng(child).permutation(self.starts)
-
-    def batches(self, starts: Array, numbers: Iterable[int]) -> Iterator[Any]:
-        """Some batches of the windows that begin at `starts`, with their targets where there are
-        any."""
+    def gather(self, samples: Array) -> Any:
+        """The windows that begin at `samples`, with their targets where there are any."""
         span = (self.length - 1) * self.rate + 1
         every = np.lib.stride_tricks.sliding_window_view(self.data, span, axis=0)
         every = np.moveaxis(every, -1, 1)[:, :: self.rate]  # (start, step, ...): still no copy
-        size = self.batch_size or 1
-        for i in numbers:
-            these = starts[i * size : (i + 1) * size]
-            x = every[these]  # a list of indices copies
-            batch = (x,) if self.targets is None else (x, self.targets[these])
-            if self.batch_size is None:
-                batch = tuple(a[0] for a in batch)
-            yield batch if len(batch) == 2 else batch[0]
+        x = every[samples]  # a list of indices copies
+        return one_batch(x, None if self.targets is None else self.targets[samples])

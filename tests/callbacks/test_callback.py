@@ -1,6 +1,7 @@
 """Callback and CallbackList: which hooks are called, when, with what."""
 
 import copy
+import inspect
 import pickle
 
 import numpy as np
@@ -52,7 +53,9 @@ def test_the_older_names_of_the_batch_hooks_are_called_in_training(name):
 def test_the_other_hooks_reach_the_callbacks(name):
     seen = []
     run = CallbackList([recording(name, seen)])
-    arguments = (2, {"loss": 1.0}) if "epoch" in name else ({"loss": 1.0},)
+    others = {"on_train_interrupt": (2, 5), "on_exception": (ValueError(),)}
+    of_epochs = (2, {"loss": 1.0}) if "epoch" in name else ({"loss": 1.0},)
+    arguments = others.get(name, of_epochs)
     getattr(run, name)(*arguments)
 
     assert seen == [(name, arguments, {})]
@@ -250,3 +253,21 @@ def test_a_callback_and_its_model_can_be_copied_after_a_run_with_functions():
     for one in (model, stop, late):
         pickle.loads(pickle.dumps(one))
         copy.deepcopy(one)
+
+
+KERAS = {
+    name
+    for name in backprop.callbacks.__all__
+    if name not in ("MonitorCallback", "Progbar", "ReduceLROnPlateau")  # that takes old names too
+}
+
+
+@pytest.mark.parametrize("name", sorted(KERAS))
+def test_arguments_and_defaults_are_those_of_keras(name):
+    keras = pytest.importorskip("keras", reason="compares with Keras")
+
+    def arguments(cls):
+        return [(p.name, p.default) for p in inspect.signature(cls).parameters.values()]
+
+    theirs = arguments(getattr(keras.callbacks, name))
+    assert arguments(getattr(backprop.callbacks, name)) == theirs

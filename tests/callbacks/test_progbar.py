@@ -13,7 +13,10 @@ from contextlib import suppress
 
 import pytest
 
+from backprop import Input, Sequential, config
 from backprop.callbacks import CallbackList, ModelCheckpoint, Progbar, ProgbarLogger, progbar
+from backprop.callbacks.console import say
+from backprop.layers import Dense
 
 
 class Clock:
@@ -432,3 +435,35 @@ def test_an_evaluation_and_a_prediction_have_bars_of_their_own(clock, capsys):
         getattr(run, f"on_{run_name}_end")({"loss": 1.0})
 
     assert capsys.readouterr().out == "2/2 - 2s - 1s/step - loss: 1.0000\n2/2 - 2s - 1s/step\n"
+
+
+# ---------------------------------------------------------------------------------------- a logger
+
+
+@pytest.fixture
+def logged(caplog):
+    caplog.set_level("INFO", logger="backprop")
+    config.disable_interactive_logging()
+    yield caplog
+    config.enable_interactive_logging()
+
+
+def test_without_interactive_logging_a_logger_gets_a_line_an_epoch(clock, terminal, logged):
+    screen = terminal(width=100)
+
+    train(clock)
+
+    assert screen.read() == ""
+    assert logged.messages == [
+        "Epoch 1/2 - 4/4 - 2s - 500ms/step - accuracy: 0.5000 - loss: 0.2500 - val_loss: 2.0000",
+        "Epoch 2/2 - 4/4 - 2s - 500ms/step - accuracy: 0.5000 - loss: 0.2500 - val_loss: 2.0000",
+    ]
+
+
+def test_without_interactive_logging_callbacks_and_summaries_are_logged_too(logged, capsys):
+    say("stopped", after_bar=True)
+    Sequential([Input((2,)), Dense(1)], name="small").summary()
+
+    assert logged.messages[0] == "stopped"  # no new line before it: no bar stands there
+    assert "small" in logged.messages[1]
+    assert capsys.readouterr().out == ""

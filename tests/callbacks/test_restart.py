@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from events import scalars
 
 import backprop as bp
 from backprop import archive, callbacks
@@ -21,6 +22,7 @@ from backprop.callbacks import (
     ProgbarLogger,
     ReduceLROnPlateau,
     SwapEMAWeights,
+    TensorBoard,
     TerminateOnNaN,
 )
 
@@ -93,6 +95,11 @@ def counting_lambda(folder):
     )
 
 
+def tensorboard(folder):
+    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
+    return TensorBoard(folder, histogram_freq=1)
+
+
 KINDS = {
     "CSVLogger": lambda folder: CSVLogger(folder / "log.csv"),
     "CSVLogger, appended": lambda folder: CSVLogger(folder / "log.csv", append=True),
@@ -119,6 +126,7 @@ KINDS = {
     ),
     "SwapEMAWeights": lambda folder: SwapEMAWeights(),
     "SwapEMAWeights, at ends": lambda folder: SwapEMAWeights(swap_on_epoch=True),
+    "TensorBoard": lambda folder: tensorboard(folder / "logs"),
     "TerminateOnNaN": lambda folder: TerminateOnNaN(),
     "by attributes": lambda folder: CountsBatches(),
     "by methods": lambda folder: CountsEpochs(),
@@ -155,9 +163,13 @@ def run(model, given, **options):
 
 
 def files(folder):
-    """The logs as text, the models as arrays."""
+    """The logs as text, the models as arrays; of TensorBoard's files what was written last of each
+    tag and step."""
     found = {}
     for name in sorted(os.listdir(folder)):
+        if os.path.isdir(folder / name):
+            found[name] = {part.name: scalars(part) for part in (folder / name).iterdir()}
+            continue
         if name.endswith(".npz"):
             with np.load(folder / name) as file:
                 found[name] = {member: file[member] for member in file}
@@ -347,9 +359,9 @@ def test_more_patience_goes_on_with_a_run_that_was_stopped(tmp_path):
     again = run(make(), given(1))
     more = run(make(), given(9))
 
-    assert again.epoch == []
-    assert first.epoch + more.epoch == list(range(EPOCHS))
-    assert first.epoch and more.epoch
+    assert again.epoch == first.epoch == list(range(len(first.epoch)))
+    assert 0 < len(first.epoch) < len(more.epoch)
+    assert more.epoch == list(range(EPOCHS))
 
 
 def test_a_log_that_was_cut_short_is_not_gone_on_with(tmp_path):
