@@ -12,6 +12,7 @@ A file knows those above it and none below:
     rounding      what rounding does to both passes at a point
     comparison    <gradient, u> against the slope along u: an entry
     verdict       one gradient, along as many directions as it takes
+    steps         a step of training, held to what was certified
     complexstep, entrywise, precision, lattice     slopes by complex steps, entry by entry, the pass
                   in float32, a second point where kinks and ties are
     locate, diagnosis, pictures     which entries are wrong, what that looks like, drawn

@@ -21,9 +21,11 @@ from backprop.nest import each_shape
 ROWS, SEQUENCE, IMAGE, HALVES = (5, 6), (3, 4, 6), (2, 6, 5, 3), (4, 8)
 VOLUME = (2, 4, 3, 5, 2)
 FILM = (2, 3, 3, 4, 2)
+SIGNALS = (2, 17, 3)
 STEP, STATE = (3, 6), (3, 4)  # of SEQUENCE
 # a query and a value; then a key, of other features or those of the query
 PAIR, TRIPLE = ((2, 3, 4), (2, 5, 4)), ((2, 3, 4), (2, 5, 2), (2, 5, 4))
+HELD = {"rmin": 1.5, "rmax": 1.5, "dmax": 0.0}  # of a batch renormalization
 Config = dict[str, Any]
 L = layers
 
@@ -105,12 +107,19 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "BatchNormalization": [
         (lambda: L.BatchNormalization(), ROWS),
         (lambda: L.BatchNormalization(), IMAGE),
+        # a correction that is clipped is the constant that the gradient takes it for
+        (lambda: L.BatchNormalization(renorm=True, renorm_clipping=HELD), ROWS),
     ],
     "Bidirectional": [
         (lambda: L.Bidirectional(L.LSTM(3)), SEQUENCE),
         (lambda: L.Bidirectional(L.GRU(3, return_sequences=True), "mul"), SEQUENCE),
         (lambda: L.Bidirectional(L.GRU(4, return_state=True), None), (SEQUENCE, STATE, STATE)),
     ],
+    "CategoryEncoding": [
+        (lambda: L.CategoryEncoding(7), SEQUENCE),
+        (lambda: L.CategoryEncoding(7, output_mode="one_hot"), ROWS),
+    ],
+    "CenterCrop": [(lambda: L.CenterCrop(2, 3), IMAGE), (lambda: L.CenterCrop(7, 3), IMAGE)],
     "Chain": [(lambda: L.Chain([L.Dense(3, "tanh"), L.Dense(2)]), ROWS)],
     "Concatenate": [
         (lambda: L.Concatenate(), (ROWS, (5, 2))),
@@ -131,6 +140,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         (lambda: L.Conv2DTranspose(4, 3, 2, padding="same", output_padding=(0, 1)), IMAGE),
     ],
     "Conv3D": [(lambda: L.Conv3D(4, (2, 3, 2), strides=(1, 2, 2), padding="same"), VOLUME)],
+    "Conv3DTranspose": [
+        (lambda: L.Conv3DTranspose(3, (2, 1, 3), strides=(1, 2, 2), activation="tanh"), VOLUME),
+        (lambda: L.Conv3DTranspose(2, 2, 2, "same", output_padding=(0, 1, 0)), VOLUME),
+    ],
     "ConvLSTM1D": [(lambda: L.ConvLSTM1D(2, 2, return_sequences=True), IMAGE)],
     "ConvLSTM2D": [
         (lambda: L.ConvLSTM2D(2, 2), FILM),
@@ -147,6 +160,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "DepthwiseConv2D": [
         (lambda: L.DepthwiseConv2D(3, strides=2, depth_multiplier=2, activation="tanh"), IMAGE)
     ],
+    "Discretization": [
+        (lambda: L.Discretization([-0.5, 0.1, 0.6], output_mode="count"), ROWS),
+        (lambda: L.Discretization([-0.5, 0.1, 0.6], output_mode="one_hot"), SEQUENCE),
+    ],
     "DivideBy": [(lambda: L.DivideBy(3.0), ROWS)],
     "DivideInto": [(lambda: L.DivideInto(3.0), ROWS)],
     "Dot": [
@@ -154,6 +171,12 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         (lambda: L.Dot((2, 1), normalize=True), (SEQUENCE, (3, 6))),
     ],
     "Dropout": [(lambda: L.Dropout(0.4), ROWS)],
+    "EinsumDense": [
+        (lambda: L.EinsumDense("ab,bc->ac", 4, "tanh", "c"), ROWS),
+        (lambda: L.EinsumDense("...ab,bc->...ac", (None, 3), bias_axes="ac"), VOLUME),
+        (lambda: L.EinsumDense("abc,dcb->acd", (None, 2)), SEQUENCE),
+        (lambda: L.EinsumDense("abcd,cde->ace", (None, 2), bias_axes="c"), IMAGE),
+    ],
     "Embedding": [(lambda: L.Embedding(7, 4), (5, 3))],
     "Flatten": [(lambda: L.Flatten(), IMAGE)],
     "GLU": [(lambda: L.GLU(), HALVES)],
@@ -171,7 +194,16 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "GaussianNoise": [(lambda: L.GaussianNoise(0.5), ROWS)],
     "Graph": drawn(L.Graph),
     "GroupNormalization": [(lambda: L.GroupNormalization(3), (4, 5, 6))],
+    "HashedCrossing": [
+        (lambda: L.HashedCrossing(7, output_mode="one_hot"), ((5, 1), (5, 1))),
+        (lambda: L.HashedCrossing(7), ((5,), (5,), (5,))),
+    ],
+    "Hashing": [(lambda: L.Hashing(7), ROWS), (lambda: L.Hashing(7, "a", 3, "count"), ROWS)],
     "InputLayer": [(lambda: L.InputLayer((6,)), ROWS)],
+    "IntegerLookup": [
+        (lambda: L.IntegerLookup(vocabulary=[1, 6, 3]), ROWS),
+        (lambda: L.IntegerLookup(vocabulary=[1, 6, 3], output_mode="count"), ROWS),
+    ],
     "LSTM": [
         (lambda: L.LSTM(4), SEQUENCE),
         (lambda: L.LSTM(4, return_sequences=True, unit_forget_bias=False), SEQUENCE),
@@ -187,6 +219,15 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         (lambda: L.LayerNormalization(axis=-1, rms_scaling=True), SEQUENCE),
     ],
     "Masking": [(lambda: L.Masking(), SEQUENCE)],
+    "Matmul": [
+        (lambda: L.Matmul(), ((2, 3, 4), (2, 4, 5))),
+        (lambda: L.Matmul(), ((2, 3, 1, 4), (2, 1, 4, 2))),
+    ],
+    "MatmulConstant": [
+        (lambda: L.MatmulConstant(np.arange(12.0).reshape(6, 2)), SEQUENCE),
+        (lambda: L.MatmulConstant(np.arange(12.0).reshape(3, 4), first=True), SEQUENCE),
+    ],
+    "MaxNumBoundingBoxes": [(lambda: L.MaxNumBoundingBoxes(3), IMAGE)],
     "MaxPooling1D": [
         (lambda: L.MaxPooling1D(2), SEQUENCE),
         (lambda: L.MaxPooling1D(3, strides=2, padding="same"), SEQUENCE),
@@ -206,6 +247,10 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
             lambda: L.GroupQueryAttention(2, 4, 1, dropout=0.2, use_causal_mask=True, rotary=True),
             SEQUENCE,
         ),
+    ],
+    "MelSpectrogram": [
+        (lambda: L.MelSpectrogram(8, 5, num_mel_bins=4, sampling_rate=1000), (2, 17)),
+        (lambda: L.MelSpectrogram(8, 3, 6, None, 1000, 4, mag_exp=1.5, power_to_db=False), (2, 17)),
     ],
     "MultiHeadAttention": [
         (lambda: L.MultiHeadAttention(2, 3), SEQUENCE),
@@ -230,15 +275,39 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         ),
     ],
     "RandomBrightness": [(lambda: L.RandomBrightness(0.2, (-3.0, 3.0)), IMAGE)],
+    "RandomColorDegeneration": [(lambda: L.RandomColorDegeneration(0.8, (-9.0, 9.0)), IMAGE)],
     "RandomContrast": [(lambda: L.RandomContrast(0.5, (-3.0, 3.0)), IMAGE)],
+    "RandomCrop": [
+        (lambda: L.RandomCrop(2, 3), IMAGE),
+        (lambda: L.RandomCrop(7, 3), IMAGE),
+    ],
+    "RandomElasticTransform": [
+        (lambda: L.RandomElasticTransform(value_range=(-3.0, 3.0)), IMAGE),
+    ],
+    "RandomErasing": [(lambda: L.RandomErasing(scale=(0.1, 0.5)), IMAGE)],
     "RandomFlip": [(lambda: L.RandomFlip(), IMAGE)],
+    "RandomGrayscale": [(lambda: L.RandomGrayscale(), IMAGE)],
+    "RandomHue": [(lambda: L.RandomHue(0.5, (-9.0, 9.0)), IMAGE)],
+    "RandomPerspective": [(lambda: L.RandomPerspective(), IMAGE)],
     "RandomRotation": [(lambda: L.RandomRotation(0.2), IMAGE)],
+    "RandomSaturation": [(lambda: L.RandomSaturation(0.7, (-9.0, 9.0)), IMAGE)],
+    "RandomShear": [(lambda: L.RandomShear(0.5, 0.3), IMAGE)],
     "RandomTranslation": [(lambda: L.RandomTranslation(0.2, 0.3), IMAGE)],
     "RandomZoom": [(lambda: L.RandomZoom(0.2), IMAGE)],
+    "Remainder": [(lambda: L.Remainder(0.7), ROWS)],
     "RepeatVector": [(lambda: L.RepeatVector(3), ROWS)],
     "Rescaling": [(lambda: L.Rescaling(0.5, 1.0), ROWS)],
     "Reshape": [(lambda: L.Reshape((3, 2)), ROWS)],
+    "Resizing": [
+        (lambda: L.Resizing(3, 7), IMAGE),
+        (lambda: L.Resizing(3, 7, "lanczos3", pad_to_aspect_ratio=True), IMAGE),
+        (lambda: L.Resizing(2, 2, "bicubic", antialias=True), IMAGE),
+    ],
     "Residual": [(lambda: L.Residual([L.Dense(6, "tanh")]), ROWS)],
+    "ReversibleEmbedding": [
+        (lambda: L.ReversibleEmbedding(7, 4), (5, 3)),
+        (lambda: L.ReversibleEmbedding(7, 4, tie_weights=False), (5, 3)),
+    ],
     "RotaryEmbedding": [(lambda: L.RotaryEmbedding(), SEQUENCE)],
     "SeparableConv1D": [(lambda: L.SeparableConv1D(4, 3, padding="same"), SEQUENCE)],
     "SeparableConv2D": [
@@ -253,12 +322,24 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     "SinePositionEncoding": [(lambda: L.SinePositionEncoding(), SEQUENCE)],
     "Slice": [(lambda: L.Slice(":, -1"), SEQUENCE), (lambda: L.Slice("..., 1:4:2"), SEQUENCE)],
     "SpectralNormalization": [
-        # many iterations: with few, σ is not yet the function that is differentiated
-        (lambda: L.SpectralNormalization(L.Dense(4, "tanh", kernel_initializer="ones"), 40), ROWS)
+        (lambda: L.SpectralNormalization(L.Dense(4, "tanh")), ROWS),
+    ],
+    "STFTSpectrogram": [
+        (lambda: L.STFTSpectrogram("log", 6, 4), SIGNALS),
+        (lambda: L.STFTSpectrogram("psd", 8, padding="same", expand_dims=True), SIGNALS),
+        (lambda: L.STFTSpectrogram("stft", 6, window="hamming", scaling=None), SIGNALS),
+    ],
+    "StringLookup": [
+        (lambda: L.StringLookup(vocabulary=["b", "a"]), ROWS),
+        (lambda: L.StringLookup(vocabulary=["b", "a"], output_mode="multi_hot"), ROWS),
     ],
     "SubtractFrom": [(lambda: L.SubtractFrom(1.0), ROWS)],
     "StackedRNNCells": [
         (lambda: L.StackedRNNCells([L.LSTMCell(4), L.GRUCell(4)]), (STEP, STATE, STATE, STATE))
+    ],
+    "TextVectorization": [
+        (lambda: L.TextVectorization(vocabulary=["b", "a"]), (5, 1)),
+        (lambda: L.TextVectorization(vocabulary=["b", "a"], output_mode="count"), (5, 1)),
     ],
     "Threshold": [(lambda: L.Threshold(0.1, 0.5), ROWS)],
     "TimeDistributed": [
@@ -278,12 +359,32 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
             PAIR,
         ),
     ],
+    "Unembedding": [
+        (lambda: L.Unembedding(L.ReversibleEmbedding(7, 6)), SEQUENCE),
+        (lambda: L.Unembedding(L.ReversibleEmbedding(5, 6, False, logit_soft_cap=2.0)), ROWS),
+    ],
     "UpSampling1D": [(lambda: L.UpSampling1D(), SEQUENCE)],
     "UpSampling2D": [
         (lambda: L.UpSampling2D(), IMAGE),
         (lambda: L.UpSampling2D((2, 3), interpolation="bilinear"), IMAGE),
     ],
     "UpSampling3D": [(lambda: L.UpSampling3D(), VOLUME)],
+    "AutoContrast": [(lambda: L.AutoContrast((-9.0, 9.0)), IMAGE)],
+    "ContrastLimitedAdaptiveHistogramEqualization": [
+        (lambda: L.ContrastLimitedAdaptiveHistogramEqualization((-3.1, 3.0), 4.0, (2, 2)), IMAGE)
+    ],
+    "CutMix": [(lambda: L.CutMix(), IMAGE)],
+    "Equalization": [(lambda: L.Equalization((-3.1, 3.0)), IMAGE)],
+    "AugMix": [(lambda: L.AugMix((-9.1, 9.0)), IMAGE)],
+    "Pipeline": [(lambda: L.Pipeline([L.Rescaling(0.5), L.Dense(4)]), ROWS)],
+    "RandAugment": [(lambda: L.RandAugment((-9.1, 9.0)), IMAGE)],
+    "RandomColorJitter": [(lambda: L.RandomColorJitter((-9.0, 9.0), 0.2, 0.3, 0.6, 0.4), IMAGE)],
+    "MixUp": [(lambda: L.MixUp(1.0), IMAGE)],
+    "RandomGaussianBlur": [(lambda: L.RandomGaussianBlur(1.0, 3, 1.0, (-9.0, 9.0)), IMAGE)],
+    "RandomInvert": [(lambda: L.RandomInvert(1.0, (-9.0, 9.0)), IMAGE)],
+    "RandomPosterization": [(lambda: L.RandomPosterization(3, (-3.1, 3.0)), IMAGE)],
+    "RandomSharpness": [(lambda: L.RandomSharpness(0.9, (-9.0, 9.0)), IMAGE)],
+    "Solarization": [(lambda: L.Solarization(0.3, 0.8, (-9.1, 9.0)), IMAGE)],
     **{
         name: [(getattr(L, name), (SEQUENCE, SEQUENCE)), (getattr(L, name), (SEQUENCE, (3, 1)))]
         for name in ("Add", "Average", "Divide", "Maximum", "Minimum", "Multiply", "Subtract")
@@ -296,20 +397,32 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
     **along_axes("SpatialDropout", 0.4),
     **along_axes("ZeroPadding"),
 }
+# in a pixel whose channels are equal they have another slope in each direction
+GREY = {"RandomColorJitter", "RandomHue"}
 
 
 def of_layer(name: str, cls: type) -> Iterator[Case]:
     """Every construction, in training and in inference."""
     for make, shape in LAYERS.get(name, [(cls, ROWS)]):
-        x = normal(shape)
-        if name == "Embedding":
-            x = tokens(7, shape)
+        x = DRAWS.get(name, normal)(shape)
         for training in (True, False):
-            yield Case(repr(make()), make, x, {"training": training})
+            yield Case(repr(make()), make, x, {"training": training, "lattice": name not in GREY})
 
 
-def tokens(below: int, shape: tuple[int, ...]) -> Callable[[np.random.Generator], Any]:
-    return lambda rng: rng.integers(0, below, shape)
+def tokens(shape: tuple) -> Callable[[np.random.Generator], Any]:
+    return lambda rng: each_shape(lambda one: rng.integers(0, 7, one), shape)
+
+
+def words(shape: tuple) -> Callable[[np.random.Generator], Any]:
+    return lambda rng: np.array(["a", "b", "c", "a b"])[rng.integers(0, 4, shape)]
+
+
+# what a layer takes, where that is not any number
+DRAWS = {
+    **dict.fromkeys(("CategoryEncoding", "Embedding", "HashedCrossing", "IntegerLookup"), tokens),
+    "ReversibleEmbedding": tokens,
+    **dict.fromkeys(("Hashing", "StringLookup", "TextVectorization"), words),
+}
 
 
 # how a loss wants its targets and predictions, by the first rule that fits the class' name
@@ -321,7 +434,11 @@ def pair_for(name: str) -> Callable[[np.random.Generator, int, int], tuple[Any, 
             np.pad(rng.integers(1, k, (n, 2)), ((0, 0), (0, 1))),
             rng.standard_normal((n, 5, k)),
         )
-    if name.startswith("Binary"):
+    if name == "Circle":  # two samples of each class
+        return lambda rng, n, k: (np.arange(n) // 2, unit(rng.standard_normal((n, k))))
+    if name == "GaussianNLL":
+        return lambda rng, n, k: (rng.standard_normal((n, k)), rng.standard_normal((n, 2 * k)))
+    if name.startswith("Binary") or name in ("Dice", "Tversky"):
         return lambda rng, n, k: (rng.integers(0, 2, (n, k)), rng.uniform(0.1, 0.9, (n, k)))
     if name.startswith(("Categorical", "KL")) and "Hinge" not in name:
         return lambda rng, n, k: (distributions(rng, n, k), distributions(rng, n, k))
@@ -330,6 +447,11 @@ def pair_for(name: str) -> Callable[[np.random.Generator, int, int], tuple[Any, 
     if "Hinge" in name:
         return lambda rng, n, k: (rng.choice([-1.0, 1.0], (n, k)), rng.standard_normal((n, k)))
     return lambda rng, n, k: (rng.uniform(0.5, 2, (n, k)), rng.uniform(0.5, 2, (n, k)))
+
+
+def unit(x: Any) -> Any:
+    """Rows of a length near 1, below it: a row at 1 has a kink."""
+    return 0.9 * x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 def distributions(rng: np.random.Generator, n: int, k: int) -> Any:

@@ -6,9 +6,12 @@ What rounding explains in <gradient, u>, where r is how far the gradient moves b
 
 and the bound holds this beside what `slopes` does not know:
 
-    |slope - <gradient, u>| > bound     fail
+    |slope - <gradient, u>| > bound     fail, where the differences have settled
                             ≤ bound     pass, where the bound is small against Σ|gradient · u|
-                                        inconclusive, where it says nothing
+
+and all else is inconclusive. Numbers of very different sizes may need steps of very different
+sizes: 1e-13 is one for a row of zeros that is divided by its norm, and moves nothing else. Where
+that is so, small numbers and large ones are looked at apart, and the slopes and bounds added.
 """
 
 from __future__ import annotations
@@ -21,8 +24,13 @@ from backprop.gradcheck import slopes
 from backprop.gradcheck.entry import Entry, undecided
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.probe import Direction
+from backprop.gradcheck.probe import Direction, largest
 from backprop.gradcheck.rounding import Rounding
+
+SMALL = 2.0**-20  # of the largest number moved: what is looked at apart
+AGAIN = 4  # times the step at which one direction agreed: where the next begins
+SETTLING = 64  # the same of one that settled and did not agree, which takes some steps more
+STIFF = 2.0**-10  # a scale on which φ changes that asks for it
 
 
 class Comparison:
@@ -33,15 +41,42 @@ class Comparison:
     here : Measured
     rounding : Rounding
         Of this point, or of another: then the round-off of the gradients here is not known.
-    start : float
-        The first step, from where the series settled before.
+    reach : float
+        The first step, as a share of the scale on which φ changes: from where one settled before.
     """
 
-    def __init__(self, here: Measured, rounding: Rounding, start: float = slopes.LARGEST):
-        self.here, self.rounding, self.start = here, rounding, start
+    def __init__(self, here: Measured, rounding: Rounding, reach: float = np.inf):
+        self.here, self.rounding, self.reach = here, rounding, reach
 
-    def along(self, direction: Direction, start: float | None = None) -> Entry:
-        """The verdict along one direction."""
+    def along(self, direction: Direction, start: float | None = None, closer: bool = True) -> Entry:
+        """The verdict along one direction; not `closer` where a disagreement is known to hold."""
+        found = self.as_one(direction, start, closer)
+        parts = self.apart(direction, found) if found.verdict == "inconclusive" else None
+        if parts is None:
+            return found
+        return added([self.along(part, start, closer) for part in parts])
+
+    def apart(self, direction: Direction, found: Entry) -> list[Direction] | None:
+        """What moves small numbers, and what moves large ones; None where a step does for both."""
+        expected = self.expected(direction)
+        if expected.scale > STIFF and np.isfinite(found.bound):
+            return None
+        small = [np.abs(p) <= SMALL * expected.top for p in self.here.point]
+        moved = [u for u in zip(small, direction, strict=True) if u[1] is not None]
+        if not any((s & (u != 0)).any() for s, u in moved):
+            return None
+        if not any((~s & (u != 0)).any() for s, u in moved):
+            return None
+        return [
+            [
+                None if u is None else np.where(s == which, u, 0.0)
+                for s, u in zip(small, direction, strict=True)
+            ]
+            for which in (True, False)
+        ]
+
+    def as_one(self, direction: Direction, start: float | None, closer: bool) -> Entry:
+        """The verdict along one direction, with steps of one size for all that it moves."""
         slots = [s for s, u in zip(self.here.probe.slots, direction, strict=True) if u is not None]
         name, shape = (slots[0].name, slots[0].shape) if len(slots) == 1 else ("all", ())
         known: dict[float, float] = {}
@@ -53,7 +88,10 @@ class Comparison:
 
         def measured() -> tuple[slopes.Expected, slopes.Slope]:
             expected = self.expected(direction)
-            return expected, slopes.slope(phi, self.here.base, expected, start or self.start)
+            from_near = closer and self.rounding.measured
+            reached = slopes.power_of_2(min(slopes.LARGEST, self.reach * expected.scale))
+            first = start or reached or slopes.LARGEST
+            return expected, slopes.slope(phi, self.here.base, expected, first, from_near)
 
         expected, found = measured()
         if not found.agreed and not self.rounding.measured:
@@ -61,27 +99,34 @@ class Comparison:
             if self.rounding.trouble:
                 return undecided(name, shape, self.rounding.trouble)
             expected, found = measured()
-        if found.settled and start is None:
-            self.start = min(slopes.LARGEST, 16 * found.step)
+        if found.settled and start is None and np.isfinite(expected.scale):
+            began = found.step * (AGAIN if found.agreed else SETTLING)
+            self.reach = began / expected.scale
         size = max(expected.size, abs(found.value))
         difference = abs(found.value - expected.slope)
+        if found.bound < difference < slopes.PRECISION * size:
+            found = replace(found, bound=found.bound + 4 * self.rounding.share() * size)
         if difference <= found.bound and replace(expected, size=size).decisive(found.bound):
             verdict, reason = "pass", ""
-        elif difference > found.bound and found.cause != "nan":
+        elif difference > found.bound and found.settled:
             verdict = "fail"
             reason = f"backward says {expected.slope:.6g}, differences say {found.value:.6g}"
         else:
             verdict, reason = "inconclusive", f"undecided because of {found.why}"
         numbers = expected.slope, found.value, found.bound, size, found.jump, len(known)
-        return Entry(name, shape, verdict, reason, *numbers)
+        return Entry(name, shape, verdict, reason, *numbers, seen=found.seen)
 
     def expected(self, direction: Direction) -> slopes.Expected:
         """What the slope should be, by the backward pass, and what rounding does to it."""
-        slope = size = roundoff = top = squares = 0.0
-        moves = self.rounding.moves_at(self.here)
-        for g, u, moved in zip(self.here.gradients, direction, moves, strict=True):
+        slope = size = roundoff = top = squares = furthest = grains = 0.0
+        moves, count = self.rounding.moves_at(self.here), 0
+        steps = zip(self.here.point, self.here.gradients, direction, moves, strict=True)
+        for p, g, u, moved in steps:
             if u is None:
                 continue
+            held = (g * p).ravel()
+            grains += float(held @ held)
+            furthest = max(furthest, largest(np.where(u, p, 0.0)))
             for c in moved:
                 product = (c * u).ravel()
                 far = max(abs(float(product.sum())), float(np.sqrt(product @ product)))
@@ -89,6 +134,7 @@ class Comparison:
             terms = (g * u).ravel()
             slope += float(terms.sum())
             squares += float(terms @ terms)
+            count += terms.size
             np.abs(terms, out=terms)
             size += float(terms.sum())
             top = max(top, float(terms.max(initial=0)))
@@ -102,9 +148,28 @@ class Comparison:
             + 1e3 * EPS * top
             + 16 * EPS * float(np.sqrt(squares)),
             noise=self.rounding.sigma,
+            scale=natural / np.sqrt(squares) if squares else np.inf,
+            top=furthest,
+            grain=EPS * float(np.sqrt(grains)) / 4,
+            entry=float(np.sqrt(squares / count)) if count else 0.0,
         )
 
     @property
     def spent(self) -> int:
         """Forward passes so far, without those that the whole check shares."""
         return self.here.probe.passes.forward - self.rounding.spent
+
+
+def added(parts: list[Entry]) -> Entry:
+    """The verdict on a sum of directions that were looked at one by one."""
+    worst = next((e for v in ("fail", "inconclusive") for e in parts if e.verdict == v), parts[0])
+    return replace(
+        worst,
+        analytic=sum(e.analytic for e in parts),
+        numeric=sum(e.numeric for e in parts),
+        bound=sum(e.bound for e in parts),
+        seen=sum(e.seen for e in parts),
+        size=sum(e.size for e in parts),
+        jump=max(e.jump for e in parts),
+        evaluations=sum(e.evaluations for e in parts),
+    )

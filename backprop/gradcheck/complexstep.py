@@ -54,6 +54,7 @@ def by_complex_step(i: int, entry: Entry, compare: Comparison) -> Entry | str:
         analytic=expected.slope,
         numeric=numeric,
         bound=bound,
+        seen=0.0,
         verdict="pass" if good else differences.verdict,
         reason="" if good else differences.reason,
         method="complex step",

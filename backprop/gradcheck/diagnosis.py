@@ -21,6 +21,7 @@ from functools import cached_property
 
 import numpy as np
 
+from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.entry import Entry
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.probe import Array, Slot
@@ -80,8 +81,9 @@ class Case:
 
 
 @np.errstate(all="ignore")  # a step may leave a function's domain
-def diagnose(failed: Sequence[Entry], here: Measured) -> str | None:
+def diagnose(failed: Sequence[Entry], compare: Comparison) -> str | None:
     """A sentence about the first failed gradient that looks like something, or None."""
+    here = compare.here
     until = time.monotonic() + SECONDS
     for entry in failed:
         if entry.method != "differences" or not np.isfinite(entry.analytic):
@@ -96,11 +98,24 @@ def diagnose(failed: Sequence[Entry], here: Measured) -> str | None:
         if jacobian is None:
             return None
         case = Case(here, i, jacobian, until)
+        if not agreed(case, compare):
+            continue
         for likeness in LIKENESSES:
             said = likeness(case)
             if said:
                 return f"{entry.name}: {said}"
     return None
+
+
+def agreed(case: Case, compare: Comparison) -> bool:
+    """Whether the Jacobian has the slopes that differences settle at, along a direction: its steps
+    are too large for a function of a small scale."""
+    u = case.here.drawn(case.i)
+    entry = compare.along(case.here.alone(case.i, u))
+    seen = float((case.numeric * u).sum())
+    return abs(seen - entry.numeric) <= max(
+        entry.bound, CLOSE * float(np.abs(case.numeric * u).sum())
+    )
 
 
 def by_differences(i: int, here: Measured, until: float) -> Array | None:
@@ -116,7 +131,10 @@ def by_differences(i: int, here: Measured, until: float) -> Array | None:
         u[k] = 1.0
         direction = here.alone(i, u.reshape(slot.shape))
         d = [
-            (probe.run(here.point, direction, h).y - probe.run(here.point, direction, -h).y)
+            (
+                probe.outputs(here.point, direction, h, here.run)
+                - probe.outputs(here.point, direction, -h, here.run)
+            )
             / (2 * h)
             for h in STEPS
         ]

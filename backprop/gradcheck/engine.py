@@ -17,6 +17,8 @@ slopes on both sides bracket the right answers (`kinks`); they are looked for at
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,9 +32,10 @@ from backprop.gradcheck.lattice import at_lattice_points
 from backprop.gradcheck.measured import measured
 from backprop.gradcheck.point import prepared
 from backprop.gradcheck.precision import in_float32
-from backprop.gradcheck.probe import OutOfTime, Point, Probe
+from backprop.gradcheck.probe import OutOfTime, Point, Probe, Refused
 from backprop.gradcheck.report import Report, loosened
 from backprop.gradcheck.rounding import Rounding
+from backprop.gradcheck.steps import as_in_training
 from backprop.gradcheck.verdict import verdict_on
 from backprop.layer import Layer
 from backprop.training.hooks import is_model
@@ -58,7 +61,8 @@ def gradcheck(
     The check runs on a copy in float64: the subject is not touched. A layer is checked on
     L = <v, f(x)> with random v, of several outputs on the sum of <v, y> over them, and a penalty
     that it adds to the loss is a part of L; a compiled model on its loss for (x, y), penalties
-    included. Draws of dropout are the same in every evaluation.
+    included, and what a step of training computes is held to that. Draws of dropout are the same
+    in every evaluation.
 
     Parameters
     ----------
@@ -108,6 +112,9 @@ def gradcheck(
         If `subject` is no layer.
     ValueError
         If there are targets and no loss, or `x` is empty or does not fit, or an option is wrong.
+    Exception
+        What the subject raises at the point that was given. What it raises at others is reported
+        under `skipped`, or is a step that has left the function's domain.
 
     References
     ----------
@@ -140,12 +147,11 @@ def gradcheck(
     with random.own_seeds(sequence.spawn(1)[0]), np.errstate(all="ignore"):
         rng = np.random.default_rng(sequence)
         deadline = None if time_limit is None else time.monotonic() + time_limit
-        probe, point = prepared(
-            subject, x, y, rng, training=training, mask=mask, values=values, deadline=deadline
+        placed = partial(
+            prepared, subject, x, y, rng, training=training, mask=mask, deadline=deadline
         )
-        entries, skipped, compare = certify(
-            probe, point, rng, lattice=lattice, full=full, complex_step=complex_step
-        )
+        options = {"lattice": lattice, "full": full, "complex_step": complex_step}
+        values, probe, entries, skipped, compare = where_accepted(placed, values, rng, options)
     probe.passes.deadline = None  # the report may look closer
     return Report(
         subject=repr(subject),
@@ -160,6 +166,29 @@ def gradcheck(
         values=values,
         check=compare,
     )
+
+
+def where_accepted(
+    placed: Callable[..., tuple[Probe, Point]],
+    values: str,
+    rng: np.random.Generator,
+    options: dict[str, bool],
+) -> tuple[str, Probe, list[Entry], list[str], Comparison | None]:
+    """What is found at the values that were asked for; where a subject refuses numbers that nobody
+    gave it, at those that it was given. Errors there are the user's."""
+    passed_by: list[str] = []
+    rounded = True
+    while True:
+        probe, point = placed(values=values, rounded=rounded)
+        try:
+            entries, skipped, compare = certify(probe, point, rng, **options)
+        except Refused as error:
+            drawn = values == "random" and bool(probe.parameters)
+            what = "random values of parameters" if drawn else "numbers as float32 rounds them"
+            passed_by.append(f"{what}: the subject {error} there")
+            values, rounded = ("own", rounded) if drawn else (values, False)
+        else:
+            return values, probe, entries, [*passed_by, *skipped], compare
 
 
 def certify(
@@ -177,6 +206,9 @@ def certify(
     compare: Comparison | None = None
     try:
         run = probe.run(point)
+        skipped += [
+            f"{what}: held constant, as backward says it is" for what in probe.called_constant()
+        ]
         here = measured(probe, run, probe.weights(run, rng), rng)
         rounding = Rounding(here)
         compare = Comparison(here, rounding)
@@ -197,8 +229,8 @@ def certify(
                     entries[i] = found
         if full:
             for i, entry in enumerate(entries):
-                entries[i] = entry_by_entry(i, entry, rounding)
-        entries = rounding.doubted(entries)
+                entries[i] = entry_by_entry(i, entry, compare)
+        entries = rounding.doubted(entries) + as_in_training(compare)
 
         more, reasons = in_float32(entries, compare)
         entries, skipped = entries + more, skipped + reasons

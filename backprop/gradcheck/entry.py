@@ -34,6 +34,9 @@ class Entry:
         Forward passes spent, beside those that the whole check shares.
     method : str
         ``"differences"``, ``"kinks"``, ``"complex step"``, ``"float32"`` or ``"every entry"``.
+    seen : float
+        The least difference that would have been found wrong, where it is more than `bound`: one
+        that agrees early is known better than one that does not.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Entry:
     jump: float = 0.0
     evaluations: int = 0
     method: str = "differences"
+    seen: float = 0.0
 
     @property
     def difference(self) -> float:
@@ -55,7 +59,8 @@ class Entry:
     @property
     def floor(self) -> float:
         """The smallest error of a single entry that would have been seen: |u| is at least 1/2."""
-        return 2 * self.bound if self.method in ("differences", "complex step") else self.bound
+        least = max(self.bound, self.seen)
+        return 2 * least if self.method in ("differences", "complex step") else least
 
 
 def undecided(name: str, shape: Shape, cause: str) -> Entry:

@@ -14,23 +14,56 @@ from dataclasses import replace
 import numpy as np
 
 from backprop.gradcheck import slopes
+from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.entry import Entry, place_of
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.probe import Array
+from backprop.gradcheck.probe import Array, Refused
 from backprop.gradcheck.rounding import Rounding
 from backprop.nest import several
 
 STEPS = (2.0**-9, 2.0**-11, 2.0**-13)
+AGAIN = 64  # entries that are differenced by themselves
 NUMBERS = 2_000_000  # in one stacked batch
 
 
-def entry_by_entry(i: int, entry: Entry, rounding: Rounding) -> Entry:
+def entry_by_entry(i: int, entry: Entry, compare: Comparison) -> Entry:
     """Difference each entry of a gradient, and let the worst stand for it."""
-    passes = rounding.here.probe.passes
+    passes = compare.here.probe.passes
     before = passes.forward
-    found = worst(i, *differences(i, rounding), rounding)
+    numeric, error = differences(i, compare.rounding)
+    look_again(i, numeric, error, compare)
+    found = worst(i, numeric, error, compare.rounding)
     return replace(found, evaluations=entry.evaluations + passes.forward - before)
+
+
+def look_again(i: int, numeric: Array, error: Array, compare: Comparison) -> None:
+    """Difference those that disagree with steps of their own, the worst first, until one fails by
+    them as well; what does not settle, or is too much to look at, has no bound.
+
+    The steps above are too large for a function that changes on a small scale.
+    """
+    g = compare.here.gradients[i].ravel()
+    numeric, error = numeric.reshape(-1), error.reshape(-1)  # views
+    ratio = np.abs(g - numeric) / bounds(i, error, compare.rounding)
+    wrong = np.flatnonzero(~(ratio <= 1))
+    wrong = wrong[np.argsort(-ratio[wrong])]
+    for k in wrong[:AGAIN]:
+        one = np.zeros(g.size)
+        one[k] = 1.0
+        alone = compare.along(compare.here.alone(i, one.reshape(compare.here.gradients[i].shape)))
+        if alone.verdict == "fail":
+            return
+        numeric[k], error[k] = alone.numeric, alone.bound if alone.verdict == "pass" else np.inf
+    error[wrong[AGAIN:]] = np.inf
+
+
+def bounds(i: int, error: Array, rounding: Rounding) -> Array:
+    """How far each entry of the backward pass may be from the numeric gradient, of this error."""
+    g, moves = rounding.here.gradients[i], rounding.moves[i]
+    roundoff = np.max([np.abs(c) for c in moves], axis=0) if moves else np.zeros(g.shape)
+    size = float(np.abs(g).max(initial=0))
+    return np.maximum(error + (4 * roundoff + 1e3 * EPS * size).reshape(error.shape), 1e-300)
 
 
 def differences(i: int, rounding: Rounding) -> tuple[Array, Array]:
@@ -69,7 +102,7 @@ def central(i: int, h: float, here: Measured) -> Array:
         values = []
         for step in (h, -h):
             moving[j] = centre + step
-            values.append(float(here.v @ here.probe.run(point).y))
+            values.append(float(here.v @ outputs(point, here)))
         moving[j] = centre
         d[j] = (values[0] - values[1]) / (2 * h)
     return d
@@ -80,15 +113,23 @@ def stacked(i: int, which: Array, h: float, here: Measured) -> Array:
     x = here.point[i]
     copies = np.repeat(x[None], len(which), 0)
     copies.reshape(len(which), -1)[np.arange(len(which)), which] += h
-    y = outputs(i, copies.reshape(-1, *x.shape[1:]), here)
+    y = outputs(instead(i, copies.reshape(-1, *x.shape[1:]), here), here, len(which))
     return y.reshape(len(which), -1) @ here.v
 
 
-def outputs(i: int, x: Array, here: Measured) -> Array:
-    """F with x in slot i."""
+def instead(i: int, x: Array, here: Measured) -> list[Array]:
+    """The point with x in slot i."""
     point = list(here.point)
     point[i] = x
-    return here.probe.run(point).y
+    return point
+
+
+def outputs(point: list[Array], here: Measured, copies: int = 1) -> Array:
+    """F at a point of so many batches; NaN where it is refused."""
+    try:
+        return here.probe.run(point).y
+    except Refused:
+        return np.full(copies * here.run.y.size, np.nan)
 
 
 def stacked_at_once(i: int, here: Measured) -> int:
@@ -102,11 +143,8 @@ def stacked_at_once(i: int, here: Measured) -> int:
         return 1
     k = max(1, min(slot.size, NUMBERS // max(x.size, run.y.size)))
     other = x[::-1] + 0.25
-    try:
-        together = outputs(i, np.concatenate([x, other]), here)
-        apart = np.concatenate([run.y, outputs(i, other, here)])
-    except ValueError:
-        return 1
+    together = outputs(instead(i, np.concatenate([x, other]), here), here, 2)
+    apart = np.concatenate([run.y, outputs(instead(i, other, here), here)])
     same = together.shape == apart.shape and np.allclose(together, apart, 1e-12, 1e-13)
     return k if same else 1
 
@@ -114,12 +152,11 @@ def stacked_at_once(i: int, here: Measured) -> int:
 def worst(i: int, numeric: Array, error: Array, rounding: Rounding) -> Entry:
     """The entry that is furthest off, against its bound."""
     here = rounding.here
-    slot, g, moves = here.probe.slots[i], here.gradients[i], rounding.moves[i]
-    roundoff = np.max([np.abs(c) for c in moves], axis=0) if moves else np.zeros(g.shape)
+    slot, g = here.probe.slots[i], here.gradients[i]
     size = float(np.abs(g).max(initial=0))
-    bound = error + 4 * roundoff + 1e3 * EPS * size
+    bound = bounds(i, error, rounding)
     off = np.abs(g - numeric)
-    ratio = np.where(np.isfinite(off), off / np.maximum(bound, 1e-300), np.inf)
+    ratio = np.where(np.isfinite(off), off / bound, np.inf)
     at = place_of(int(np.argmax(ratio)), ratio.shape)
     a, n, b = float(g[at]), float(numeric[at]), float(bound[at])
     coarse = bound > np.maximum(

@@ -69,33 +69,39 @@ def locate(i: int, compare: Comparison, limit: int, evaluations: int) -> Located
     # entries of one size, so that their errors cannot hide behind each other's round-off
     u = here.rng.choice([-1.0, 1.0], g.size) * here.rng.uniform(0.5, 1.5, g.size)
 
-    def owes(entries: Array) -> tuple[float, float]:
-        """The error of a part, and its bound."""
+    def owes(entries: Array, closer: bool = False) -> tuple[float, float, bool]:
+        """The error of a part, its bound, and whether the differences know."""
         part = np.zeros(g.size)
         part[entries] = u[entries]
-        entry = compare.along(here.alone(i, part.reshape(slot.shape)))
-        return entry.numeric - entry.analytic, entry.bound
+        entry = compare.along(here.alone(i, part.reshape(slot.shape)), closer=closer)
+        error = entry.numeric - entry.analytic
+        known = entry.verdict != "inconclusive" or abs(error) <= entry.bound
+        return error, entry.bound, known
 
     everything = np.arange(g.size) if slot.still is None else np.flatnonzero(~slot.still)
-    pending = [(everything, *owes(everything))]
+    pending = [(everything, *owes(everything, closer=True))]
     while pending:
-        entries, error, bound = pending.pop()
-        if abs(error) <= bound:
+        entries, error, bound, known = pending.pop()
+        if known and abs(error) <= bound:
             continue
         if len(found) >= limit or passes.forward - before >= evaluations:
             found.complete = False
             break
         if entries.size == 1:
             k = int(entries[0])
-            error, bound = owes(entries)  # the one that the others left is measured itself
-            if abs(error) > bound:
+            # the one that the others left is measured itself
+            error, bound, known = owes(entries, closer=True)
+            if known and abs(error) > bound:
                 numeric = float(g[k] + error / u[k])
                 found.append(WrongEntry(place_of(k, slot.shape), float(g[k]), numeric, bound))
             continue
         half = entries.size // 2
         left, right = entries[:half], entries[half:]
-        left_error, left_bound = owes(left)
-        pending.append((right, error - left_error, bound + left_bound))
-        pending.append((left, left_error, left_bound))
+        on_left = owes(left)
+        if known and on_left[2]:
+            pending.append((right, error - on_left[0], bound + on_left[1], True))
+        else:
+            pending.append((right, *owes(right)))
+        pending.append((left, *on_left))
     found.evaluations = passes.forward - before
     return found

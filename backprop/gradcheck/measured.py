@@ -64,8 +64,8 @@ class Measured:
         return max(self.terms, largest(self.v))
 
     def phi(self, direction: Direction, h: float) -> float:
-        """φ(h) along a direction."""
-        return float(self.v @ self.probe.run(self.point, direction, h).y)
+        """φ(h) along a direction; NaN where the subject refuses."""
+        return float(self.v @ self.probe.outputs(self.point, direction, h, self.run))
 
     def drawn(self, i: int) -> Array:
         """A random direction for slot i."""

@@ -7,7 +7,7 @@ small, so that a wrong entry anywhere shows. What stands for a mask is no number
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ import numpy as np
 from backprop.gradcheck.probe import Array, Passes, Point, Probe, Slot
 from backprop.layers import Graph
 from backprop.masks import flags
-from backprop.nest import each
+from backprop.nest import as_tuple, each
+from backprop.parameters import Parameter
 from backprop.training.ends import ends_of
 
 
@@ -28,14 +29,18 @@ def prepared(
     training: bool = True,
     mask: Any = None,
     values: str = "random",
+    rounded: bool = True,
     deadline: float | None = None,
 ) -> tuple[Probe, Point]:
-    """A subject as a function, and the point at which to check it; see `gradcheck`."""
+    """A subject as a function, and the point at which to check it; see `gradcheck`. Numbers are
+    `rounded` to what float32 holds, if the subject computes in that."""
     weight = None
     if subject.takes_targets:
         x, y, weight = of_loss(subject, x, y)
     x = inputs_of(subject, x)
-    if computes_in_float32(subject):
+    rounded = rounded and computes_in_float32(subject)
+    given = x
+    if rounded:
         x = each(single, x)
     probe = Probe(
         subject,
@@ -49,7 +54,17 @@ def prepared(
     if values == "random":
         leave_special_values(probe, rng)
     point = probe.point
-    return probe, [single(p) for p in point] if computes_in_float32(subject) else point
+    if rounded:
+        point = [single(p) for p in point]
+    if (values == "random" and probe.parameters) or moved(given, x):
+        probe.home = ()  # nobody gave it these
+    return probe, point
+
+
+def moved(given: Any, x: Any) -> bool:
+    """Whether an input was given otherwise."""
+    pairs = zip(as_tuple(given), as_tuple(x), strict=True)
+    return any(a is not None and a.dtype.kind == "f" and np.any(a != b) for a, b in pairs)
 
 
 def inputs_of(subject: Any, x: Any) -> Any:
@@ -77,10 +92,11 @@ def masks_of(subject: Any, mask: Any, x: Any) -> Any:
 
 
 def leave_special_values(probe: Probe, rng: np.random.Generator) -> None:
-    """Move parameters and buffers: at gamma = 1, bias = 0, variance = 1 mistakes hide."""
-    for p in probe.parameters:
-        rms = float(np.sqrt(np.mean(p.value**2))) if p.size else 0.0
-        p.value += signs(p.shape, rng, 0.1, 0.5) * (rms or 1.0)
+    """Move parameters and buffers: at gamma = 1, bias = 0, variance = 1 mistakes hide.
+
+    What is of one sign gets the other one too, where the forward pass can be computed there: a
+    scale inside a root or a logarithm stays what it is.
+    """
     # upwards only: a variance stays one
     probe.set_buffers(
         [
@@ -90,6 +106,74 @@ def leave_special_values(probe: Probe, rng: np.random.Generator) -> None:
             for _, b in probe.buffers
         ]
     )
+    moved = [allowed(p, nearby(p.value, rng)) for p in probe.parameters]
+    turned = [
+        allowed(p, both_signs(v, rng)) if one_sign(p.value) else v
+        for p, v in zip(probe.parameters, moved, strict=True)
+    ]
+    settle(probe.parameters, moved, turned, lambda: computable(probe))
+
+
+def computable(probe: Probe) -> bool:
+    """Whether the forward pass can be computed where the copy stands."""
+    spent = probe.passes.forward
+    try:
+        return bool(np.isfinite(probe.run(probe.point).y).all())
+    except Exception:  # whatever a layer says to a number that it does not expect
+        probe.passes.forward = spent
+        return False
+
+
+def nearby(value: Array, rng: np.random.Generator) -> Array:
+    """A parameter moved by a tenth to a half of its size; by as much of 1 where it is 0."""
+    rms = float(np.sqrt(np.mean(value**2))) if value.size else 0.0
+    return value + signs(value.shape, rng, 0.1, 0.5) * (rms or 1.0)
+
+
+def both_signs(value: Array, rng: np.random.Generator) -> Array:
+    """The same numbers, every second of which, at random, has the other sign."""
+    turns = np.resize([1.0, -1.0], value.size)
+    return np.abs(value) * rng.permutation(turns).reshape(value.shape) * rng.choice([-1.0, 1.0])
+
+
+def one_sign(value: Array) -> bool:
+    return bool(value.any()) and not value.min() < 0 < value.max()
+
+
+def allowed(parameter: Parameter, value: Array) -> Array:
+    """A value that the parameter's constraint allows, as near as can be to what is asked for."""
+    if parameter.constraint is None:
+        return value
+    for asked in (value, np.abs(value)):
+        if np.allclose(parameter.constraint(asked.copy()), asked, 1e-12, 0.0):
+            return asked
+    return np.asarray(parameter.constraint(value.copy()))
+
+
+def settle(
+    parameters: Sequence[Parameter],
+    safe: Sequence[Array],
+    wanted: Sequence[Array],
+    computable: Callable[[], bool],
+) -> None:
+    """Give each parameter the value that is wanted where the layer can be computed there, and the
+    safe one elsewhere."""
+
+    def give(values: Sequence[Array]) -> None:
+        for p, value in zip(parameters, values, strict=True):
+            p.value[...] = value
+
+    give(wanted)
+    chosen = list(wanted)
+    others = [k for k, v in enumerate(wanted) if v is not safe[k]]
+    if not others or computable():
+        return
+    chosen = list(safe)
+    for k in others if len(others) > 1 else ():
+        give([*chosen[:k], wanted[k], *chosen[k + 1 :]])
+        if computable():
+            chosen[k] = wanted[k]
+    give(chosen)
 
 
 def signs(

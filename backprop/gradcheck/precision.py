@@ -9,13 +9,15 @@ where r is how far g64 itself moves when all numbers are moved by a unit in the 
 gives room to gradients that are what is left of a cancellation. Where that does not do, r32 is how
 far g32 moves, there or at most places, when all numbers are moved by some units of float32:
 s (1 - s) near s = 1 has few digits left there, and what it lacks is of the size
-a = 8 eps32 Σ|v y| max|θ|. A term is added only where those before it do not do. What float32
-computes is float32: a float64 that leaks out of a forward or backward pass fails as well.
+a = 8 eps32 Σ|v y| max|θ|. What an ill-conditioned constant costs y, as a share of it, it costs the
+gradient too. A term is added only where those before it do not do. What float32
+computes is float32: a float64 that leaks out of a forward or backward pass fails as well. A layer
+that asks its generator for numbers of x.dtype is another function in float32, and not compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -26,12 +28,16 @@ from backprop.gradcheck.entry import Entry, Shape, place_of, wrong_outright
 from backprop.gradcheck.measured import Measured, measured
 from backprop.gradcheck.noise import EPS
 from backprop.gradcheck.point import computes_in_float32, shaken
-from backprop.gradcheck.probe import Array, Probe, Slot, largest
+from backprop.gradcheck.probe import Array, Probe, Refused, Run, Slot, largest, raises
 
 EPS32 = float(np.finfo(np.float32).eps)
 UNITS = 64
 ZERO = 1e-5  # a gradient below this share of the function's size may be what rounding left
 SHAKES, WIDTH = 8, 64  # runs in float32, with numbers moved by so many units in the last place
+OTHER_DRAWS = (
+    "a draw in x.dtype gives other numbers in float32 than in float64, so the two are not "
+    "compared; draw in one of them, and cast"
+)
 MOVES = 2  # further points, for what disagrees: a kink may lie within rounding of one
 
 
@@ -43,27 +49,38 @@ def in_float32(certified: list[Entry], compare: Comparison) -> tuple[list[Entry]
         return [], ["float32: the subject computes in float64"]
     if not all(e.verdict == "pass" for e in certified):
         return [], ["float32: float64 comes first, and did not pass"]
-    twin, wide, wrong = probe.in_dtype(np.float32), here, []
-    for attempt in range(1 + MOVES):
-        if attempt:
-            point = [p.astype(np.float64) for p in shaken(here.point, probe.slots, 1e-3, here.rng)]
-            wide = measured(probe, probe.run(point), here.v, here.rng)
-        found = held_to(wide, twin, compare)
-        if found is None:
-            return [], ["float32: the forward pass is another one there"]
-        wrong = [e for e in found if e.verdict != "pass"]
-        if found and not wrong:
-            least = max(found, key=lambda e: e.difference / e.bound)
-            return [replace(least, name="all, in float32", shape=(), evaluations=1)], []
+    twin, wrong = probe.in_dtype(np.float32), []
+    try:
+        for wide in points(here):
+            found = held_to(wide, twin, compare)
+            if isinstance(found, str):
+                return [], [f"float32: {found}"]
+            wrong = [e for e in found if e.verdict != "pass"]
+            if found and not wrong:
+                least = max(found, key=lambda e: e.difference / e.bound)
+                return [replace(least, name="all, in float32", shape=(), evaluations=1)], []
+    except (Refused, ArithmeticError, np.linalg.LinAlgError) as error:
+        said = error if isinstance(error, Refused) else raises(error)
+        return [], [f"float32: the subject {said} there"]
     return wrong, []
 
 
-def held_to(wide: Measured, twin: Probe, compare: Comparison) -> list[Entry] | None:
-    """An entry for each gradient in float32, at a point; None where float32 is elsewhere."""
+def points(here: Measured) -> Iterator[Measured]:
+    """The point, and further ones for what disagrees there."""
+    yield here
+    for _ in range(MOVES):
+        near = [p.astype(np.float64) for p in shaken(here.point, here.probe.slots, 1e-3, here.rng)]
+        yield measured(here.probe, here.probe.run(near), here.v, here.rng)
+
+
+def held_to(wide: Measured, twin: Probe, compare: Comparison) -> list[Entry] | str:
+    """An entry for each gradient in float32, at a point; or why float32 is elsewhere."""
     here, run = compare.here, twin.run([p.astype(np.float32) for p in wide.point])
     scale = float(np.abs(wide.run.y).max(initial=0))
     if not np.abs(run.y - wide.run.y).max(initial=0) <= 1e-2 * scale + 1e-6:
-        return None
+        if drew_otherwise(wide, twin):
+            return OTHER_DRAWS
+        return "the forward pass is another one there"
     narrow = twin.reverse(run, here.v)
     moved: list[Array] = []
 
@@ -79,16 +96,39 @@ def held_to(wide: Measured, twin: Probe, compare: Comparison) -> list[Entry] | N
         # what saturates at 1 is rounded as 1 is, however small the slope that is left of it
         return 4 * far + 8 * EPS32 * here.natural * max(1.0, *map(largest, wide.point))
 
-    entries: list[Entry] = []
-    if run.y.dtype != np.float32 and not twin.is_loss and twin.loss is None and not run.penalised:
-        entries.append(leaked("y", run.shape, "forward", run.y.dtype))
+    def roundoff_of_forward(i: int, at: Shape) -> float:
+        # what costs y digits, as an ill-conditioned constant does, costs the gradient as many
+        return 4 * float(np.abs(run.y - wide.run.y).max()) / scale * largest(wide.gradients[i])
+
+    entries = leaks(run, narrow, twin)
     for i, slot in enumerate(wide.probe.slots):
-        if narrow[i].dtype != np.float32:
-            entries.append(leaked(slot.name, slot.shape, "backward", narrow[i].dtype))
-            continue
-        rooms = [partial(roundoff, i), partial(roundoff_in_float32, i)]
-        entries.append(worst(slot, narrow[i], wide.gradients[i], here.terms, rooms))
+        if narrow[i].dtype == np.float32:
+            rooms = [partial(f, i) for f in (roundoff, roundoff_in_float32, roundoff_of_forward)]
+            entries.append(worst(slot, narrow[i], wide.gradients[i], here.terms, rooms))
+    if any(e.verdict != "pass" and e.bound for e in entries) and drew_otherwise(wide, twin):
+        return OTHER_DRAWS
     return entries
+
+
+def leaks(run: Run, narrow: Sequence[Array], twin: Probe) -> list[Entry]:
+    """What comes out of a pass in float32 as something else."""
+    found: list[Entry] = []
+    other = run.y.dtype != np.float32 and getattr(twin.subject, "output_kind", "f") == "f"
+    if other and not twin.is_loss and twin.loss is None and not run.penalised:
+        found.append(leaked("y", run.shape, "forward", run.y.dtype))
+    for slot, g in zip(twin.slots, narrow, strict=True):
+        if g.dtype != np.float32:
+            found.append(leaked(slot.name, slot.shape, "backward", g.dtype))
+    return found
+
+
+def drew_otherwise(wide: Measured, twin: Probe) -> bool:
+    """Whether the pass in float32 drew other numbers than that in float64, as a generator does that
+    is asked for numbers of x.dtype: then the two are different functions."""
+    twin.run([p.astype(np.float32) for p in wide.point])
+    wide.probe.run(wide.point)
+    states = [[str(g.state) for g, _ in p.generators] for p in (wide.probe, twin)]
+    return states[0] != states[1]
 
 
 def worst(
@@ -123,7 +163,12 @@ def moves_in_float32(narrow: Sequence[Array], wide: Measured, twin: Probe) -> li
     far = [np.zeros(g.shape) for g in narrow]
     for _ in range(SHAKES):
         near = shaken(wide.point, wide.probe.slots, WIDTH * EPS32, wide.rng)
-        for f, g, s in zip(far, twin.reverse(twin.run(near), wide.v), narrow, strict=True):
+        v = wide.v * (1 + WIDTH * EPS32 * wide.rng.uniform(-1, 1, wide.v.shape))
+        try:
+            again = twin.reverse(twin.run(near), v)
+        except Refused:
+            continue
+        for f, g, s in zip(far, again, narrow, strict=True):
             move = np.abs(g.astype(np.float64) - s)
             np.fmax(f, np.where(np.isfinite(move), move, 0.0), out=f)
     # of the move itself, a gradient that is not stiff shows little more than this

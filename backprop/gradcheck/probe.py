@@ -15,15 +15,17 @@ padded into a real one is no slope: a slot says which of its entries stand still
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from backprop.context import Constants
 from backprop.gradcheck.entry import place_of
 from backprop.layer import Array, Context, Layer
 from backprop.layers import Chain, Graph, InputLayer
@@ -39,6 +41,35 @@ Direction = Sequence[Array | None]  # one for each slot; None stands still
 
 class OutOfTime(Exception):
     """The time limit has passed."""
+
+
+class Refused(Exception):
+    """The subject raised an error at a point that nobody gave it."""
+
+    def __str__(self) -> str:
+        return raises(self.__cause__)
+
+
+def raises(error: BaseException | None) -> str:
+    """What an error is, behind the name of who raised it."""
+    said = str(error).partition("\n")[0]
+    return f"raises {type(error).__name__}" + (f" ({said})" if said else "")
+
+
+def refusing(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A pass of a probe whose errors are the user's at the given point alone."""
+
+    @functools.wraps(method)
+    def guarded(probe: Probe, at: Place | Run, *arguments: Any) -> Any:
+        try:
+            return method(probe, at, *arguments)
+        except Exception as error:
+            place = at.place if isinstance(at, Run) else at
+            if probe.home is None or (place.point is probe.home and not place.h):
+                raise
+            raise Refused from error
+
+    return guarded
 
 
 @dataclass
@@ -148,30 +179,29 @@ class Probe:
         self.y, self.sample_weight = y, sample_weight
         self.passes = passes or Passes()
         self.layer: Any
-        self.loss: Any = None
+        self.loss: Any = None  # of a compiled model: the loop that computes it
         if subject.takes_targets:
             self.layer = copy.deepcopy(subject)
             self.layer.dtype = None  # that of y_pred
             self.layer.check_targets(y, x.shape)
             self.layer.check_labels(y, x.shape)
         else:
-            trainer = getattr(subject, "trainer", None)
-            if y is not None and trainer is None:
+            trainer: Any = getattr(subject, "trainer", None)
+            if y is not None and (trainer is None or not trainer.has_loss):
                 raise ValueError(
                     f"{subject!r} has no loss for y: compile it, or check it on x alone"
                 )
-            self.loss = copy.deepcopy(trainer.loss) if trainer and y is not None else None
-            if self.loss is not None:
-                y = ends_of(subject)[1].in_order(y, "y", partly=True)
-                self.y = each(np.asarray, y)
-                for part in getattr(self.loss, "losses", [self.loss]):
-                    if part is not None:
-                        part.dtype = None  # that of y_pred
             own = copy.deepcopy(subject, {id(trainer): None})
             shape = any_rows(shapes(x))
             self.layer = built_in(own, shape, self.dtype)
             self.layer.check_input(shapes(x))
+            if y is not None:
+                y = ends_of(subject)[1].in_order(y, "y", partly=True)
+                self.y = each(np.asarray, y)
+                self.loss = self.layer.trainer = trainer.of_copy(self.layer, shortcuts=False)
         self.given = x
+        self.home: Sequence[Array] | None = None  # the given point, once it was run
+        self.constants: dict[int, tuple[Sequence[Array], Constants]] = {}  # of each point
         self.x = taken(self.layer, x, self.dtype)
         arrays = [*self.layer.arrays(), *self.layer.states_kept()]
         self.parameters: list[Parameter] = [p for p in arrays if p.gradient is not None]
@@ -309,13 +339,43 @@ class Probe:
         other."""
         self.passes.check_time()
         place = Place(point, direction or [None] * len(point), h)
-        for p, value in self.buffers:
-            p.value[...] = value
-        for generator, state in self.generators:
-            generator.state = state
-        self.stand(place)
-        x = self.inputs(place)
-        self.passes.forward += 1
+        with self.constants_at(point, direction):
+            run = self.passed(place)
+        if self.home is None:
+            self.home = point
+        return run
+
+    @contextmanager
+    def constants_at(self, point: Sequence[Array], direction: Direction | None) -> Iterator[None]:
+        """What layers say to be constants is noted at a point, and given back around it."""
+        known = self.constants.get(id(point))
+        if direction is None:
+            constants = Constants()
+            with constants.noted():
+                yield
+            if constants.found:
+                self.constants[id(point)] = point, constants
+        elif known is not None and known[0] is point:
+            with known[1].given_back():
+                yield
+        else:
+            yield
+
+    def called_constant(self) -> list[str]:
+        """What layers have said to be constants."""
+        return list(dict.fromkeys(w for _, c in self.constants.values() for w, _ in c.found))
+
+    def outputs(self, point: Sequence[Array], direction: Direction, h: float, like: Run) -> Array:
+        """y at point + h · direction; NaN, of the size of another run's, where it is refused."""
+        try:
+            return self.run(point, direction, h).y
+        except Refused:
+            return np.full(like.y.shape, np.nan)
+
+    @refusing
+    def passed(self, place: Place) -> Run:
+        """`run`, at a place."""
+        x = self.start(place)
         if self.is_loss:
             value, cache = self.layer.forward(self.y, x, self.sample_weight, self.mask)
             return Run(np.ravel(value).astype(np.float64), np.shape(value), cache, False, place)
@@ -326,11 +386,33 @@ class Probe:
             parts = [np.ravel(a) for a in as_tuple(out)]
             y = np.concatenate([*parts, [sum(penalties)]] if penalties else parts)
             return Run(y, shapes(out), cache, bool(penalties), place)
-        if self.passes.forward == 1:
-            self.loss.check(self.y, shapes(out))
-        value, loss_cache = self.loss.forward(self.y, out, None, mask)
+        if self.passes.forward == 1 and self.loss.loss is not None:
+            self.loss.loss.check(self.y, shapes(out))
+        value, dy, _ = self.loss._differentiate(x, self.y, out, None, mask)
         total = float(np.sum(value)) + sum(penalties) + sum(self.layer.losses)
-        return Run(np.array([total]), (), (cache, loss_cache), bool(penalties), place)
+        return Run(np.array([total]), (), (cache, dy), bool(penalties), place)
+
+    def start(self, place: Place) -> Any:
+        """x at a place, where parameters, buffers and generators are as every run begins."""
+        for p, value in self.buffers:
+            p.value[...] = value
+        for generator, state in self.generators:
+            generator.state = state
+        self.stand(place)
+        self.passes.forward += 1
+        return self.inputs(place)
+
+    def train(self, run: Run) -> tuple[float, list[Array]]:
+        """The loss of a compiled model and its parameters' gradients, slot by slot, as a step of
+        training finds them."""
+        self.passes.check_time()
+        loop = self.subject.trainer.of_copy(self.layer)
+        x = self.start(run.place)
+        for p in self.parameters:
+            p.gradient[...] = np.nan  # what a step leaves as it was is not set
+        self.passes.backward += 1
+        value, _, _ = loop._gradients(x, self.y)
+        return float(value), [s.parameter.gradient.copy() for s in self.slots if s.parameter]
 
     def weights(self, run: Run, rng: np.random.Generator) -> Array:
         """v: both signs, and sizes from 1/4 to 8, so that a gradient which is squared, clipped or
@@ -342,6 +424,7 @@ class Probe:
         v = v.astype(np.float32).astype(np.float64)
         return np.append(v, 1.0) if run.penalised else v
 
+    @refusing
     def reverse(self, run: Run, v: Array) -> list[Array]:
         """The gradient of <v, y> with respect to every slot, as copies."""
         self.passes.backward += 1
@@ -351,8 +434,8 @@ class Probe:
         elif self.loss is None:
             dx = self.layer.backward(run.upstream(v, self.dtype), run.cache)
         else:
-            cache, loss_cache = run.cache
-            dx = self.layer.backward(self.loss.backward(loss_cache), cache)
+            cache, dy = run.cache
+            dx = self.layer.backward(dy, cache)
             for p in self.parameters:
                 if p.regularizer is not None:
                     p.gradient += p.regularizer.gradient(p.value)

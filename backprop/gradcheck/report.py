@@ -84,7 +84,7 @@ class Report:
         if known == "":
             known = None
             if self.failed and self.check is not None:
-                known = diagnose(self.failed, self.check.here)
+                known = diagnose(self.failed, self.check)
             self.__dict__["_diagnosis"] = known
         return known
 

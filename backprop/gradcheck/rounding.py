@@ -29,10 +29,11 @@ from backprop.gradcheck import noise
 from backprop.gradcheck.entry import Entry, wrong_outright
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.probe import Array, Direction, Run, largest
+from backprop.gradcheck.probe import Array, Direction, Refused, Run, largest
 
 REVERSED = 3  # backward passes at moved points, which measure its round-off
 ROUGH = 2.0**15  # times what rounding explains
+EPS32 = float(np.finfo(np.float32).eps)
 JUMP = 1e-5  # of φ: what moves more is no rounding of float32, but a jump of the function
 
 
@@ -65,6 +66,7 @@ class Rounding:
         self.sigma = EPS * float(np.sqrt(y @ y) + abs(here.base)) / 4  # the least there can be
         self.moves: list[list[Array]] = [[] for _ in here.gradients]
         self.measured = self.single = False
+        self.lost: float | None = None
         self.spent, self.digits, self.units = here.probe.passes.forward, 0, 0.0
         finite = np.isfinite(here.base)
         self.trouble = "" if finite else f"the forward pass gives {here.base}"
@@ -105,14 +107,47 @@ class Rounding:
         values = [here.base]
         run = here.run
         for k in range(1, noise.EVALUATIONS):
-            run = self.run(u, k * step)
+            try:
+                run = self.run(u, k * step)
+            except Refused:
+                values.append(np.nan)
+                continue
             values.append(float(here.v @ run.y))
             if k <= reversals:
-                again = here.probe.reverse(run, here.v)
-                for kept, new, g in zip(self.moves, again, here.gradients, strict=True):
-                    kept.append(new - g)
+                self.move(run, step)
         self.single = is_single(run.y[: run.y.size - run.penalised])
-        return np.array(values)
+        seen = np.array(values)
+        return seen[np.isfinite(seen)]
+
+    def move(self, run: Run, step: float) -> None:
+        """Note by how much the gradients moved, dy having moved too."""
+        here = self.here
+        v = here.v * (1 + step * here.rng.uniform(-1, 1, here.v.shape))
+        try:
+            again = here.probe.reverse(run, v)
+        except Refused:
+            return
+        for kept, new, g in zip(self.moves, again, here.gradients, strict=True):
+            kept.append(new - g)
+
+    def share(self) -> float:
+        """How much of y rounding in float64 may cost beyond what a move of the numbers shows, as an
+        ill-conditioned constant of the layer does: by what float32 costs it. Measured once."""
+        if self.lost is None:
+            self.lost = EPS / EPS32 * self.lost_in_float32()
+        return self.lost
+
+    def lost_in_float32(self) -> float:
+        here = self.here
+        try:
+            twin = here.probe.in_dtype(np.float32)
+            run = twin.run([p.astype(np.float32) for p in here.point])
+        except Exception:  # whatever a layer does in another dtype than its own
+            return 0.0
+        self.spent += 1
+        scale = float(np.abs(here.run.y).max(initial=0))
+        off = float(np.abs(run.y - here.run.y).max(initial=0))
+        return off / scale if scale and np.isfinite(off) else 0.0
 
     def look_for_few_digits(self, coarse: float) -> None:
         here = self.here

@@ -15,22 +15,42 @@ entry moves from one step to the next; the rounding of φ, by its measured noise
 where the allowance is what rounding does to the backward pass. Steps go on until the remainder is
 below the rounding, or until smaller steps make it worse.
 
+A function may change on a scale that is much smaller than the steps, as x / max(|x|, 1e-12) does at
+0, and look straight at all of them. So steps begin no larger than the scale that the backward pass
+itself claims, size of φ / size of its slope; and a series that settled at another slope is looked
+at again with smaller steps, as far as rounding lets the two slopes be told apart. A smaller step
+that contradicts it is nearer to the truth, and the series begins anew there. Steps stay above what
+the numbers themselves can hold.
+
 One thing shortens this. A slope that agrees with the backward pass to within rounding alone, of
 some eleven digits, does not do so by accident, so a check ends at the first agreement: after one
 evaluation, (φ(h) - φ(0)) / h, where φ is straight, as it is along any parameter of a linear layer.
 A disagreement never ends it early.
+
+Many numbers that are moved together hide one: an error of 1e-4 in one of 32 is 3e-6 of the slope.
+So what agreed at a small step, with a bound above 1e-7 of what a single entry adds, is looked at
+from a larger step too, where rounding hides less.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-LARGEST, SMALLEST = 2.0**-6, 2.0**-28
+LARGEST = 2.0**-6
+SPAN = 2.0**-80  # from the largest to the smallest step
+COARSEST, FINEST = 2.0**-26, 2.0**-36  # of the largest number moved: the least first and last step
+EXACT = 2.0**-28  # of the same: above, x + h u is as good as exact for numbers of float32
+SCATTERED = 1e-2  # of what the rounding of the numbers that are moved would do, if it is seen
+SURE = 16  # times the bound: a disagreement that is not one of steps, if a much smaller sees it too
+CLOSER = 1 / 64  # from one step to the next where a settled series is looked at again
 NEAR = 2.0**-10  # below, a jump of the slopes that stays is a kink at the point
+LATE = 2**14  # how much larger the bound of a series is that does not agree early
 SAFETY = 8  # deviations of the noise
+FURTHER = 256  # times the step that agreed: a larger one, from which a series can settle
+FINE = 1e-7  # of one entry: a bound that needs no larger step
 PRECISION = 1e-5  # a bound above this share of the gradient's size decides nothing
 FAR = 1 / 16  # of a slope: what a first step is off by where it is too long
 ZERO = 1e-9  # a gradient below this share of the function's size is zero
@@ -55,6 +75,9 @@ class Slope:
         By how much the slopes on the two sides differ.
     agreed : bool
         Whether it is the backward pass' slope, to within rounding.
+    seen : float
+        The least disagreement that would have been called one: a series that does not agree early
+        ends at smaller steps, with a larger bound. 0 where it has ended, and `bound` is that.
     """
 
     value: float
@@ -64,6 +87,7 @@ class Slope:
     cause: str
     jump: float
     agreed: bool
+    seen: float = 0.0
 
     @property
     def why(self) -> str:
@@ -93,6 +117,14 @@ class Expected:
         What rounding explains in `slope`.
     noise : float
         Deviation of φ.
+    scale : float
+        Over which step φ changes by its own size, if `slope` is right.
+    top : float
+        The largest of the numbers that are moved.
+    grain : float
+        Deviation of φ by the rounding of these numbers, where steps are not exact.
+    entry : float
+        Root mean square of gradient · u: the share of a single entry.
     """
 
     slope: float
@@ -100,6 +132,38 @@ class Expected:
     terms: float
     allowance: float
     noise: float
+    scale: float = np.inf
+    top: float = 1.0
+    grain: float = 0.0
+    entry: float = 0.0
+
+    def first(self, start: float) -> float:
+        """The first step, where `start` would do for a function of ordinary scale."""
+        claimed = power_of_2(self.scale) if self.scale < start else start
+        return max(claimed, power_of_2(COARSEST * self.top))
+
+    def smallest(self, start: float) -> float:
+        """The last step of a series that begins at `start`."""
+        return FINEST * self.top if self.top else SPAN * start
+
+    def beyond(self, last: float) -> bool:
+        """Whether the function may change on a scale below the last step, so that no step tells.
+
+        Then rounding the numbers once moves φ by as much, and so it scatters.
+        """
+        return self.scale < last and self.noise > SCATTERED * min(self.grain, self.terms)
+
+    def telling(self, off: float, start: float) -> float:
+        """The smallest step at which rounding is below an eighth of `off`."""
+        h = 8 * SAFETY * self.noise / off
+        if h < EXACT * self.top:
+            h = 8 * SAFETY * float(np.hypot(self.noise, self.grain)) / off
+        return max(2 * power_of_2(h), SPAN * start)
+
+    def rounding(self, h: float) -> float:
+        """What rounding explains in a difference quotient."""
+        noise = self.noise if h >= EXACT * self.top else float(np.hypot(self.noise, self.grain))
+        return SAFETY * noise / h
 
     def decisive(self, bound: float) -> bool:
         """Whether a bound is small enough to tell right from wrong."""
@@ -115,8 +179,17 @@ def extrapolated(d: float, before: list[float]) -> list[float]:
     return row
 
 
+def power_of_2(h: float) -> float:
+    """The largest that is not above h; steps that are one move most numbers exactly."""
+    return float(2.0 ** np.floor(np.log2(h))) if h > 0 else 0.0
+
+
 def slope(
-    phi: Callable[[float], float], base: float, expected: Expected, start: float = LARGEST
+    phi: Callable[[float], float],
+    base: float,
+    expected: Expected,
+    start: float = LARGEST,
+    closer: bool = True,
 ) -> Slope:
     """φ'(0) with its bound; compare the module's docstring.
 
@@ -128,48 +201,106 @@ def slope(
     expected : Expected
         Where the backward pass' slope is met to within rounding, no more is spent.
     start : float
-        The first h.
+        The first h, for a function of ordinary scale.
+    closer : bool
+        Whether what settled elsewhere is looked at from nearer.
     """
+    first = expected.first(start)
+    last = expected.smallest(first)
+    found = series(phi, base, expected, first, last)
+    if expected.beyond(last):
+        return replace(found, settled=found.agreed)
+    if found.agreed:
+        return from_further(phi, base, expected, found)
+    while closer and abs(found.value - expected.slope) > found.bound:
+        # at the smallest step that could tell the two slopes apart, they must be as they were
+        closest = expected.telling(abs(found.value - expected.slope), first)
+        if closest >= found.step:
+            break
+        if holds(phi, closest, found, expected):
+            sure = abs(found.value - expected.slope) > SURE * found.bound
+            return replace(found, settled=found.settled or sure)
+        h = CLOSER * found.step
+        while h > closest and holds(phi, h, found, expected):
+            h *= CLOSER
+        nearer = series(phi, base, expected, h, last)
+        if not np.isfinite(nearer.bound):
+            return replace(found, settled=False, cause="curvature")
+        found = nearer
+    return found
+
+
+def from_further(
+    phi: Callable[[float], float], base: float, expected: Expected, found: Slope
+) -> Slope:
+    """What agreed, as larger steps see it, where rounding would hide an error in a single entry.
+
+    They are tried while they agree as well. What they contradict is wrong, if they have settled.
+    """
+    most = expected.first(LARGEST)
+    while found.agreed and found.bound > FINE * expected.entry and found.step < most:
+        again = series(phi, base, expected, min(most, FURTHER * found.step), found.step)
+        better = again.agreed and again.step > found.step
+        if not better and (again.agreed or not again.settled):
+            break
+        found = again
+    return found
+
+
+def holds(phi: Callable[[float], float], h: float, found: Slope, expected: Expected) -> bool:
+    """Whether a step h sees the slope that was found."""
+    d = (phi(h) - phi(-h)) / (2 * h)
+    return bool(abs(d - found.value) <= found.bound + expected.rounding(h))
+
+
+def series(
+    phi: Callable[[float], float], base: float, expected: Expected, first: float, last: float
+) -> Slope:
+    """Romberg's table from the step `first` down to `last` at most."""
     row: list[float] = []
     seconds: list[float] = []  # S(h) = (φ(h) - 2 φ(0) + φ(-h)) / h, the jump of the slopes at h = 0
-    best = Slope(np.nan, np.inf, start, False, "nan", 0.0, False)
-    h, calm, left, jumped = start, 0, np.inf, np.inf
+    best = Slope(np.nan, np.inf, first, False, "nan", 0.0, False)
+    h, calm, left, jumped = first, 0, np.inf, np.inf
 
-    while h >= SMALLEST:
-        rounding = SAFETY * expected.noise / h
+    while h >= last:
+        rounding = expected.rounding(h)
         up = phi(h)
         if np.isfinite(up):
             one_sided = (up - base) / h
             near = 2 * rounding + expected.allowance
             if abs(one_sided - expected.slope) <= near and expected.decisive(near):
-                return Slope(one_sided, near, h, True, "rounding", 0.0, True)
+                return Slope(one_sided, near, h, True, "rounding", 0.0, True, LATE * near)
             far = FAR * max(abs(one_sided), abs(expected.slope))
-            if h == LARGEST and abs(one_sided - expected.slope) > far:
+            if h == first and abs(one_sided - expected.slope) > far:
                 h /= 16
                 continue
         down = phi(-h)
         if not (np.isfinite(up) and np.isfinite(down)):  # a step out of the function's domain
-            row, seconds, h = [], [], h / 4
+            row, seconds, h = [], [], h / 16
             continue
         before, row = row, extrapolated((up - down) / (2 * h), row)
         seconds.append((up - base - (base - down)) / h)
         near = rounding + expected.allowance
         if abs(row[-1] - expected.slope) <= near and expected.decisive(near):
-            return Slope(row[-1], near, h, True, "rounding", 0.0, True)
+            return Slope(row[-1], near, h, True, "rounding", 0.0, True, LATE * near)
         if before:
             # either may be small by accident, both are not
             moved = abs(row[-1] - before[-1])
             remainder, left = max(moved, left / 64 if np.isfinite(left) else 0.0), moved
             jump = abs(4 * seconds[-1] - seconds[-2]) / 3
-            error = remainder + rounding + jump
-            calm = calm + 1 if remainder + jump <= 4 * rounding else 0
-            if error < best.bound or calm >= 2:
-                cause = max((jump, "a kink"), (remainder, "curvature"), (rounding, "rounding"))[1]
-                best = Slope(row[-1], error, h, calm >= 1, cause, jump, False)
             kinked = jump > 100 * rounding and abs(jump - jumped) <= 1e-2 * jump
             jumped = jump
+            error = remainder + rounding + jump
+            calm = calm + 1 if remainder + jump <= 4 * rounding else 0
+            # what a smaller step contradicts had settled by accident
+            refuted = abs(row[-1] - best.value) > 4 * best.bound + rounding
+            if error < best.bound or calm >= 2 or refuted:
+                cause = max((jump, "a kink"), (remainder, "curvature"), (rounding, "rounding"))[1]
+                best = Slope(row[-1], error, h, calm >= 1, cause, jump, False)
+            elif kinked and remainder <= 4 * rounding:  # but for a jump that stays, it is calm
+                best = replace(best, settled=True)
             if calm >= 2 or rounding > best.bound or (kinked and h < NEAR):
                 break
         h /= 4
-    bound = 4 * best.bound + SAFETY * expected.noise / best.step + expected.allowance
+    bound = 4 * best.bound + expected.rounding(best.step) + expected.allowance
     return Slope(best.value, bound, best.step, best.settled, best.cause, best.jump, False)

@@ -26,6 +26,7 @@ def verdict_on(i: int, compare: Comparison) -> Entry:
     bad = not_finite(here.gradients[i])
     if bad:
         return wrong_outright(slot.name, slot.shape, bad)
+    reach = compare.reach
     first = compare.along(here.alone(i))
     if compare.rounding.trouble:
         return first
@@ -35,8 +36,10 @@ def verdict_on(i: int, compare: Comparison) -> Entry:
     if entry is None:
         tried = [first]
         if first.verdict != "pass":
-            starts = WIDER if first.verdict == "inconclusive" else (compare.start,) * RETRIES
-            tried += [compare.along(here.alone(i), start) for start in starts]
+            starts = WIDER if first.verdict == "inconclusive" else (None,) * RETRIES
+            for start in starts:
+                compare.reach = reach  # as the first: a wrong slope settles nearer every time
+                tried.append(compare.along(here.alone(i), start))
         entry = taken_together(i, tried, here)
     return replace(entry, evaluations=compare.spent - before)
 
@@ -69,7 +72,7 @@ def most_exact(entries: list[Entry]) -> Entry:
 def by_both_sides(i: int, entry: Entry, here: Measured) -> Entry | None:
     """The verdict where there is a kink at the point; None if there is none, or no telling."""
     seen = bracket(here, here.alone(i))
-    if seen.unsettled or not seen.kinked or seen.difference > seen.bound:
+    if seen.unsettled or not seen.kinked or not seen.difference <= seen.bound:
         return None
     if seen.violation and here.probe.composite:
         return undecided(entry.name, entry.shape, "kinks of several layers that meet here")

@@ -75,7 +75,9 @@ def test_rounding_is_that_of_the_point_and_not_of_the_lattice():
     check = gradcheck(loss, (y_true, y_pred)).check
     lattice = check.here.probe.with_targets(np.round(y_true))
     there = measured(lattice, lattice.run(check.here.point), check.here.v, check.here.rng)
-    Comparison(there, check.rounding).along(there.alone(0, np.ones(y_pred.shape)))
+    other = Comparison(there, check.rounding)
+    other.along(there.alone(0, np.ones(y_pred.shape)))
+    other.rounding.measure()
 
     assert check.rounding.measured
     assert check.rounding.sigma < 1e-14 * check.here.terms
@@ -346,3 +348,28 @@ def test_noise_is_measured_under_a_curve():
 
     assert 0.5 < np.median(found) < 2
     assert deviation(np.full(7, 3.0)) == 0
+
+
+@pytest.mark.parametrize("activation", [None, "tanh", "softplus"])
+def test_an_error_of_twice_the_floor_in_one_entry_is_found(activation):
+    for seed in range(10):
+        at = (seed % 6, seed % 5)
+        layer = Hidden(5, activation)
+        layer.build((None, 6))
+        right = gradcheck(layer, normal(4, 6), seed=seed)["kernel"]
+        layer.error, layer.at = 2 * right.floor, at
+
+        wrong = gradcheck(layer, normal(4, 6), seed=seed)["kernel"]
+
+        assert right.verdict == "pass" and wrong.verdict == "fail"
+        assert right.floor < 1e-5
+
+
+class Hidden(Dense):
+    """A Dense that may hide an error in one entry of its kernel's gradient."""
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        if hasattr(self, "error"):
+            self.dkernel[self.at] += self.error
+        return dx
