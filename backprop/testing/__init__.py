@@ -24,6 +24,15 @@ if TYPE_CHECKING:
         check_layer,
         layer_laws,
     )
+    from backprop.testing.objects.functions import (
+        check_constraint,
+        check_regularizer,
+        constraint_laws,
+        regularizer_laws,
+    )
+    from backprop.testing.objects.initializers import check_initializer, initializer_laws
+    from backprop.testing.objects.metrics import check_metric, metric_laws
+    from backprop.testing.objects.optimizers import check_optimizer, optimizer_laws
     from backprop.testing.report import LawReport, LawResult
     from backprop.testing.strategies import (
         arrays,
@@ -50,16 +59,26 @@ __all__ = [
     "LawResult",
     "arrays",
     "axes",
+    "check_constraint",
+    "check_initializer",
     "check_law",
     "check_layer",
+    "check_metric",
+    "check_optimizer",
+    "check_regularizer",
     "configurations",
+    "constraint_laws",
     "images",
+    "initializer_laws",
     "label_sequences",
     "layer_laws",
     "masks",
+    "metric_laws",
     "numbers",
+    "optimizer_laws",
     "paddings",
     "pairs",
+    "regularizer_laws",
     "sequences",
     "shapes",
     "strides",
@@ -70,6 +89,15 @@ __all__ = [
 HOMES = {
     "case": ("numbers",),
     "kit": ("LAWS", "PROFILES", "TAGS", "LawBroken", "check_law", "check_layer", "layer_laws"),
+    "objects.functions": (
+        "check_constraint",
+        "check_regularizer",
+        "constraint_laws",
+        "regularizer_laws",
+    ),
+    "objects.initializers": ("check_initializer", "initializer_laws"),
+    "objects.metrics": ("check_metric", "metric_laws"),
+    "objects.optimizers": ("check_optimizer", "optimizer_laws"),
     "report": ("LawReport", "LawResult"),
 }
 

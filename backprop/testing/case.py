@@ -11,12 +11,14 @@ Everything that is random (weights, dy, the layer's own draws) is a function of 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from backprop.gradcheck.point import allowed, both_signs, settle
 from backprop.gradcheck.probe import built_in
 from backprop.layer import Context, Layer
 from backprop.layers import Graph
@@ -59,9 +61,12 @@ def numbers(
     Parameters
     ----------
     shape : tuple of int
-    kind : {"generic", "lattice"}
+    kind : str
         ``"generic"`` numbers are all different and far from anything special. Those of a
-        ``"lattice"`` are multiples of 1/2: there are kinks, ties and zeros among them.
+        ``"lattice"`` are multiples of 1/2: there are kinks, ties and zeros among them. Of another
+        scale are ``"large"`` ones, up to some hundreds, ``"tiny"`` ones, and ``"columns"``, each
+        column of the last axis of its own, from a thousandth to a thousand. ``"constant"`` is one
+        number everywhere; those that are ``"repeated"`` stand in several places.
     seed : int, default 0
     low, high : float, optional
         Bounds; a lattice reaches them. Default: none, and the numbers are of size 1.
@@ -82,12 +87,51 @@ def numbers(
         x = low + away if low is not None else high - away  # type: ignore[operator]
     else:
         x = rng.standard_normal(shape)
-    if kind == "lattice":
-        x = np.round(2 * x) / 2
-        x = x if low is None and high is None else np.clip(x, low, high)
-    elif kind != "generic":
-        raise ValueError(f"numbers() expects the kind 'generic' or 'lattice', got {kind!r}")
-    return np.asarray(x)
+    if kind not in KINDS_OF_NUMBERS:
+        raise ValueError(f"numbers() expects a kind of {', '.join(KINDS_OF_NUMBERS)}, got {kind!r}")
+    x = np.asarray(KINDS_OF_NUMBERS[kind](np.asarray(x), rng))
+    x = x if low is None and high is None else np.clip(x, low, high)
+    key = id(x)
+    made = weakref.ref(x, lambda _: MADE.pop(key, None))
+    MADE[key] = made, (shape, kind, seed, low, high)
+    return x
+
+
+# the arrays that `numbers` has made, by identity, and what it was asked for
+MADE: dict[int, tuple[weakref.ref[Array], tuple]] = {}
+
+
+def call_for(a: Array) -> str | None:
+    """The call of `numbers` that makes an array, if it did and nobody has changed it since."""
+    found = MADE.get(id(a))
+    if found is None or found[0]() is not a or not np.array_equal(a, numbers(*found[1])):
+        return None
+    shape, kind, seed, *bounds = found[1]
+    named = zip(("low", "high"), bounds, strict=True)
+    said = [f"{name}={bound!r}" for name, bound in named if bound is not None]
+    return f"numbers({', '.join([repr(shape), repr(kind), repr(seed), *said])})"
+
+
+def in_columns(x: Array, rng: np.random.Generator) -> Array:
+    """Each column of the last axis times a size of its own."""
+    return x * 10.0 ** rng.uniform(-3, 3, x.shape[-1:])
+
+
+def repeated(x: Array, rng: np.random.Generator) -> Array:
+    """The numbers of the first few places, everywhere."""
+    few = x.reshape(-1)[: 1 + x.size // 3]
+    return few[rng.integers(0, len(few), x.shape)] if x.size else x
+
+
+KINDS_OF_NUMBERS: dict[str, Callable[[Array, np.random.Generator], Array]] = {
+    "generic": lambda x, rng: x,
+    "lattice": lambda x, rng: np.round(2 * x) / 2,
+    "large": lambda x, rng: x * 10.0 ** rng.uniform(1, 2),
+    "tiny": lambda x, rng: x * 10.0 ** rng.uniform(-6, -3),
+    "columns": in_columns,
+    "constant": lambda x, rng: np.full_like(x, x.flat[0]) if x.size else x,
+    "repeated": repeated,
+}
 
 
 @dataclass(frozen=True)
@@ -112,6 +156,8 @@ class Case:
         A naive forward pass.
     config : mapping
         What was drawn for the factory.
+    guessed : bool, default False
+        Whether nobody said what x is like.
     """
 
     make: Callable[[], Any]
@@ -124,6 +170,7 @@ class Case:
     tags: frozenset[str] = frozenset()
     reference: Callable | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    guessed: bool = False
 
     @property
     def is_loss(self) -> bool:
@@ -194,7 +241,7 @@ class Case:
         order, and it has one row more."""
 
         def one(x: Array) -> Array:
-            if x.dtype.kind in "iub":
+            if x.dtype.kind != "f":
                 x = x.reshape(-1)[::-1].reshape(x.shape)
             elif x.size:
                 x = 0.75 * x[::-1] + 0.25 * x.mean()
@@ -220,8 +267,8 @@ class Subject:
     layer : Layer, optional
         An object to run as it is. Default: a fresh one.
     generic : bool, default True
-        Move a fresh layer's values away from what is special (gamma = 1, bias = 0), and its buffers
-        by one pass in training on another batch.
+        Move a fresh layer's parameters as one of `MOODS` says, which the case's seed chooses, and
+        its buffers by one pass in training on another batch.
     """
 
     def __init__(
@@ -238,17 +285,43 @@ class Subject:
         # what passes move: buffers, and what the layer carries on
         self.buffers = [p for p in self.arrays if p.gradient is None]
         self.note()
+        self.mood = "initial"
         if layer is None and generic:
             self.leave_special_values()
 
     def leave_special_values(self) -> None:
         rng = self.case.rng(0)
-        for p in self.parameters:
-            p.value += rng.choice([-1.0, 1.0], p.shape) * rng.uniform(0.1, 0.5, p.shape)
+        mood = str(rng.choice([name for name, often in MOODS.items() for _ in range(often)]))
+        moved = [
+            allowed(p, p.value + rng.choice([-1.0, 1.0], p.shape) * rng.uniform(0.1, 0.5, p.shape))
+            for p in self.parameters
+        ]
+        if mood == "moved":
+            wanted = moved
+        elif mood == "initial":
+            wanted = [p.value.copy() for p in self.parameters]
+        else:
+            wanted = [
+                allowed(p, in_mood(mood, value, rng))
+                for p, value in zip(self.parameters, moved, strict=True)
+            ]
+        settle(self.parameters, moved, wanted, self.computable)
+        self.mood = mood
         if self.buffers and self.case.rows:
             # by another batch: an average that stands at what x gives is moved by x no more
             self.forward(replace(self.case.other(), training=True))
             self.note()
+
+    def computable(self) -> bool:
+        """Whether y and all gradients are finite with the parameters as they are: a scale inside
+        a root or a logarithm has but one sign."""
+        try:
+            with np.errstate(all="ignore"):
+                return all(np.isfinite(a).all() for a in self.results().values())
+        except Exception:  # whatever a layer says to a number that it does not expect
+            return False
+        finally:
+            self.rewind()
 
     def note(self) -> None:
         """Remember the state that `rewind` goes back to."""
@@ -267,7 +340,7 @@ class Subject:
         self.state = other.state
 
     def cast(self, x: Any) -> Any:
-        return each(lambda a: a if a.dtype.kind in "iub" else a.astype(self.dtype, copy=False), x)
+        return each(lambda a: a.astype(self.dtype, copy=False) if a.dtype.kind == "f" else a, x)
 
     def given(self, x: Any, of: Any) -> Any:
         """x, or its mask, as the layer takes it: a graph has no input where there is none."""
@@ -295,6 +368,12 @@ class Subject:
         """dx; for a loss, dy is dL/d(what `forward` returned)."""
         return backward(self.layer, dy, cache)
 
+    def defined(self) -> None:
+        """Raise unless all results are finite: what has no value cannot be compared."""
+        for name, a in self.results().items():
+            if not np.isfinite(a).all():
+                raise DoesNotApply(f"{name} is not finite at this x")
+
     def results(self, case: Case | None = None, dy: Any = None) -> Results:
         """Everything that one pass forward and back computes, as copies."""
         case = self.case if case is None else case
@@ -310,7 +389,7 @@ class Subject:
         """dx as it is, of each input that holds numbers."""
         x = self.given(self.case.x, self.case.x)
         if type(x) is not tuple:
-            return {} if x.dtype.kind in "iub" else {"dx": came_back(self.layer, dx)}
+            return {"dx": came_back(self.layer, dx)} if x.dtype.kind == "f" else {}
         came_back(self.layer, dx, shapes(x))
         return {
             f"dx of {self.layer.input_name(k)}": d
@@ -342,6 +421,34 @@ class Subject:
         for mine, its in zip(self.arrays, other.arrays, strict=True):
             mine.value[...] = its.value
         self.note()
+
+
+# how parameters are drawn, and how often; each within its constraint, and only where the layer
+# can be computed there
+MOODS = {
+    "moved": 2,  # by a tenth to a half: neither gamma = 1 nor bias = 0
+    "both signs": 2,
+    "large": 2,  # every third several times as large, and larger than 1, of both signs
+    "tiny": 2,  # every third a thousandth of it, of both signs
+    "zeros": 2,  # every third is 0, but for one that is alone
+    "initial": 1,  # as a new layer has them
+}
+
+
+def in_mood(mood: str, value: Array, rng: np.random.Generator) -> Array:
+    """Numbers of both signs, and every third of them as the mood says."""
+    value = both_signs(value, rng)
+    if mood == "both signs" or (mood == "zeros" and value.size == 1):
+        return value
+    chosen = rng.permutation(np.arange(value.size) % 3 == 0).reshape(value.shape)
+    instead = {
+        "large": np.copysign(
+            rng.uniform(2, 6, value.shape) * np.maximum(np.abs(value), 0.5), value
+        ),
+        "tiny": 2.0**-10 * value,
+        "zeros": np.zeros_like(value),
+    }
+    return np.where(chosen, instead[mood], value)
 
 
 def built(case: Case, dtype: np.dtype) -> Any:
@@ -423,20 +530,34 @@ def unique(names: Iterable[str]) -> list[str]:
 
 
 def must_agree(
-    got: Results, wanted: Results, when: str, tolerance: float = TOLERANCE, floor: float = 1.0
+    got: Results,
+    wanted: Results,
+    when: str,
+    tolerance: float = TOLERANCE,
+    floor: float = 1.0,
+    moved: Callable[[], Mapping[str, float]] | None = None,
 ) -> None:
-    """Raise unless all results agree, up to the tolerance of the largest number."""
+    """Raise unless all results agree, up to the tolerance of the largest number and, where the two
+    sum in another order, to eight times what `moved` says that rounding does to each."""
+    moves: Mapping[str, float] = {}
     for name, w in wanted.items():
         g = got[name]
         if g.shape != w.shape:
             raise Broken(f"{when}, {name} has shape {g.shape} where it was {w.shape}")
-        if g.size and (found := farthest(g, w, tolerance * (largest(w) + floor))):
+        allowed = tolerance * (largest(w) + floor)
+        if moved is not None and g.size and farthest(g, w, allowed):
+            moves = moves or moved()  # which takes passes, and is seldom asked for
+            allowed += 8 * moves[name]
+        if g.size and (found := farthest(g, w, allowed)):
             raise Broken(f"{when}, {name} differs: {found}")
 
 
 def farthest(got: Array, wanted: Array, allowed: Any) -> str | None:
     """Where two arrays differ most, in words, if they differ by more than is allowed."""
     got, wanted = np.asarray(got), np.asarray(wanted)
+    if got.dtype.kind == "U":
+        wrong = got != wanted
+        return f"{got[wrong][0]!r} where {wanted[wrong][0]!r} is right" if wrong.any() else None
     with np.errstate(all="ignore"):
         error = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
         error = np.where(got == wanted, 0, error)  # equal infinities
@@ -450,6 +571,8 @@ def farthest(got: Array, wanted: Array, allowed: Any) -> str | None:
 
 
 def largest(a: Array) -> float:
-    """The largest magnitude among the finite numbers."""
+    """The largest magnitude among the finite numbers; that of strings is 0."""
+    if np.asarray(a).dtype.kind == "U":
+        return 0.0
     a = np.abs(np.asarray(a, np.float64))
     return float(np.max(a, initial=0.0, where=np.isfinite(a)))

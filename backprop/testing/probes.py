@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import json
 import os
 import pickle
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,27 @@ from backprop.layer import Layer
 from backprop.layers import Input
 from backprop.losses.loss import Loss
 from backprop.models import Model, Sequential
+from backprop.models.cloning import clone_model
 from backprop.nest import as_tuple, each, row_count
 from backprop.registry import FAMILIES
 from backprop.saving import load_model
 from backprop.testing.case import Case, Results, Subject, largest
 
 Array = np.ndarray
+
+# functions of matrices that lose the digits which the condition of these takes
+LAPACK = (
+    "solve",
+    "inv",
+    "pinv",
+    "lstsq",
+    "det",
+    "slogdet",
+    "eigh",
+    "eig",
+    "svd",
+    "solve_triangular",
+)
 
 
 def fits(shape: tuple, declared: tuple) -> bool:
@@ -63,26 +80,96 @@ def asked_for(function: Callable, given: int, known: dict[str, Any]) -> dict[str
     return {p.name: known[p.name] for p in wanted if p.name in known}
 
 
-def rounding(subject: Subject, case: Case, dy: Any, results: Results) -> dict[str, float]:
-    """How far each result moves when all numbers are moved by a unit in the last place."""
+def rounding(
+    subject: Subject, case: Case, dy: Any, results: Results, units: int = 1
+) -> dict[str, float]:
+    """How far each result moves when all numbers are moved by up to so many units in the last place
+    of the subject's dtype: x, dy, the parameters, and the constants that the layer keeps."""
     scatter = dict.fromkeys(results, 0.0)
     values = [p.value.copy() for p in subject.parameters]
+    kept = constants_of(subject.layer)
+    unit = float(np.finfo(subject.dtype).eps)
     for k in range(4):
         rng = case.rng(10 + k)
         for p, value in zip(subject.parameters, values, strict=True):
-            p.value[...] = nudged(value, rng)
+            p.value[...] = nudged(value, rng, units)
         cast = case.with_x(subject.cast(case.x))
-        near = cast.changed(lambda x, rng=rng: nudged(x, rng))
-        dy_near = each(lambda d, rng=rng: nudged(d, rng), dy)
-        for name, a in subject.results(near, dy_near).items():
-            scatter[name] = max(scatter[name], largest(a - results[name]))
+        near = cast.changed(lambda x, rng=rng: nudged(x, rng, units))
+        dy_near = each(lambda d, rng=rng: nudged(d, rng, units), dy)
+        try:
+            for part, name, a in kept:
+                vars(part)[name] = moved_by(a, unit * np.abs(a), rng, units)
+            moved = subject.results(near, dy_near)
+        finally:
+            for part, name, a in kept:
+                vars(part)[name] = a
+        for name, a in moved.items():
+            lost = not np.isfinite(a[np.isfinite(results[name])]).all()
+            scatter[name] = max(scatter[name], np.inf if lost else largest(a - results[name]))
+    for p, value in zip(subject.parameters, values, strict=True):
+        p.value[...] = value
     return scatter
 
 
-def nudged(a: Array, rng: np.random.Generator) -> Array:
-    """Each number moved to one of its neighbours, or left."""
+def moves_of(subject: Subject, case: Case, dy: Any) -> Callable[[], dict[str, float]]:
+    """What asks how far rounding moves each result of a case."""
+    return lambda: rounding(subject, case, dy, subject.results(case, dy))
+
+
+@contextmanager
+def lapack_moved(dtype: np.dtype, rng: np.random.Generator, units: int) -> Iterator[None]:
+    """NumPy's and SciPy's linear algebra of matrices that are moved by so many units in the last
+    place of a dtype: what it makes of them is no more certain than that, whoever made them."""
+
+    def moving(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            given = [moved(a) for a in args]
+            return function(*given, **{name: moved(a) for name, a in kwargs.items()})
+
+        return wrapper
+
+    def moved(a: Any) -> Any:
+        return nudged(a, rng, units) if isinstance(a, np.ndarray) and a.dtype == dtype else a
+
+    import scipy.linalg
+
+    kept = [
+        (module, name, vars(module)[name])
+        for module in (np.linalg, scipy.linalg)
+        for name in LAPACK
+        if name in vars(module)
+    ]
+    try:
+        for module, name, function in kept:
+            setattr(module, name, moving(function))
+        yield
+    finally:
+        for module, name, function in kept:
+            setattr(module, name, function)
+
+
+def constants_of(layer: Layer) -> list[tuple[Layer, str, Array]]:
+    """The arrays of numbers that a layer, or one within it, keeps beside its parameters and
+    buffers, such as a matrix that `build` makes."""
+    declared = {id(p.value) for p in (*layer.arrays(), *layer.states_kept())}
+    declared |= {id(p.gradient) for p in layer.arrays()}
+    return [
+        (part, name, a)
+        for part in layer.walk()
+        for name, a in vars(part).items()
+        if isinstance(a, np.ndarray) and a.dtype.kind == "f" and id(a) not in declared
+    ]
+
+
+def nudged(a: Array, rng: np.random.Generator, units: int = 1) -> Array:
+    """Each number moved to one of its neighbours, or by up to so many units, or left."""
     up = np.nextafter(a, a.dtype.type(np.inf)) - a
-    return a + np.where(a == 0, 0, up) * rng.integers(-1, 2, a.shape).astype(a.dtype)
+    return moved_by(a, np.where(a == 0, 0, up), rng, units)
+
+
+def moved_by(a: Array, unit: Array, rng: np.random.Generator, units: int) -> Array:
+    return (a + unit * rng.integers(-units, units + 1, a.shape)).astype(a.dtype)
 
 
 def extremes(case: Case) -> Iterator[tuple[str, Case]]:
@@ -150,7 +237,49 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+def reconfigured(layer: Layer) -> Iterator[Layer]:
+    """The layer with one of its arguments changed, one after the other: a number to 1/2, a flag to
+    the other.
+
+    What a tag says of a class, that it draws or that its buffers move, need not show at every
+    configuration: a rate of 0 draws nothing. It is for another one to show then.
+    """
+    config = layer.get_config()
+    for place, value in leaves(config):
+        twin = copy.deepcopy(config)
+        inner = twin
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = not value if isinstance(value, bool) else 0.5
+        cls = type(layer)
+        try:
+            with custom_object_scope(foreign_classes(layer)):
+                found = cls.from_config(twin)
+        except Exception:  # no argument to be halved, such as a number of units
+            continue
+        found.dtype = layer.dtype
+        yield found
+
+
+def leaves(config: Any, place: tuple = ()) -> Iterator[tuple[tuple, bool | float]]:
+    """Where there are numbers and flags in a configuration, and which."""
+    if isinstance(config, bool | int | float):
+        yield place, config
+    elif isinstance(config, dict | list):
+        items = config.items() if isinstance(config, dict) else enumerate(config)
+        for key, value in items:
+            yield from leaves(value, (*place, key))
+
+
+def foreign_classes(layer: Layer) -> dict[str, type]:
+    """The classes of a layer, and of those within it, that are not the library's, by name."""
+    ours = {cls for family in FAMILIES.values() for cls in family.classes.values()}
+    found = [type(part) for part in layer.walk()]
+    return {cls.__name__: cls for cls in found if cls not in ours}
+
+
 DRAW_ALIKE = ("a copy", "an unpickled one")  # others have the seed, and not what was drawn since
+IN_A_MODEL = ("one from a saved file", "a clone")
 
 
 def twins(subject: Subject, case: Case) -> Iterator[tuple[str, Any]]:
@@ -161,8 +290,7 @@ def twins(subject: Subject, case: Case) -> Iterator[tuple[str, Any]]:
     if not any("<locals>" in cls.__qualname__ for cls in parts):
         # Python does not pickle a class that is defined inside a function
         yield "an unpickled one", pickle.loads(pickle.dumps(layer))
-    ours = {cls for family in FAMILIES.values() for cls in family.classes.values()}
-    with custom_object_scope({cls.__name__: cls for cls in parts if cls not in ours}):
+    with custom_object_scope(foreign_classes(layer)):
         config = json.loads(json.dumps(layer.get_config()))
         twin = type(layer).from_config(config)
         if layer.takes_targets:
@@ -181,6 +309,10 @@ def twins(subject: Subject, case: Case) -> Iterator[tuple[str, Any]]:
             loaded = load_model(path)
             carry_on(layer, loaded)
             yield "one from a saved file", loaded
+        clone = clone_model(model)
+        clone.set_weights(layer.get_weights())
+        carry_on(layer, clone)
+        yield "a clone", clone
 
 
 def model_of(layer: Any, case: Case, dtype: Any = None) -> Any:

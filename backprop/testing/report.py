@@ -6,13 +6,19 @@ import json
 import re
 import textwrap
 import traceback
+from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from backprop.registry import FAMILIES
-from backprop.testing.case import Broken, Case, parts
+from backprop.testing.advice import advice
+from backprop.testing.case import Broken, Case, call_for, parts
+
+SHORT = 40  # numbers that are written out; of more the call that draws them is shown
+HOME = Path(__file__).resolve().parent.parent  # our own files; those of families hold layers
 
 HELD, BROKEN, EXPECTED, SKIPPED, SURPRISE = (
     "held",
@@ -120,7 +126,22 @@ class LawReport:
             ", ".join(f"{c[o]} {o}" for o in (HELD, BROKEN, EXPECTED, SKIPPED, SURPRISE))
             + f"; {c['cases']} cases, {c['undecided']} undecided; {self.seconds:.1f} s"
         )
-        return "\n".join([*lines, *(f"\n{r.reason}" for r in self.failures)])
+        return "\n".join([*lines, *(f"\n{reason}" for reason in self.told())])
+
+    def told(self) -> list[str]:
+        """The messages of the failures; an error that breaks several laws once, with their
+        number."""
+        first: dict[str, str] = {}
+        more: Counter[str] = Counter()
+        for r in self.failures:
+            paragraphs = r.reason.split("\n\n")
+            seen = re.sub(r"\d+", "#", paragraphs[min(2, len(paragraphs) - 1)])
+            more[seen] += seen in first
+            first.setdefault(seen, r.reason)
+        others = {
+            seen: f"\n\nThe same breaks {n} more of the laws." for seen, n in more.items() if n
+        }
+        return [reason + others.get(seen, "") for seen, reason in first.items()]
 
 
 # -------------------------------------------------------------------------------- a failure
@@ -134,6 +155,9 @@ def explain(law: Any, case: Case, error: BaseException) -> str:
         lines += [*str(error).splitlines(), ""]
     else:
         lines += [f"{type(error).__name__}: {error}", *guilty_line(error), ""]
+    for sentence in advice(law.__name__, case, error):
+        end = "" if sentence.endswith("?") else "."
+        lines += [*textwrap.wrap(f"Likely cause: {sentence}{end}", 100), ""]
     lines += ["The smallest case that was found:", ""]
     lines += [f"    {name:14} {value}" for name, value in described(case, layer).items()]
     lines += [
@@ -156,16 +180,21 @@ def wrap(text: str) -> list[str]:
 
 
 def guilty_line(error: BaseException) -> list[str]:
-    """The line of the layer that raised: the last one that is not NumPy's."""
-    frames = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if "/numpy/" not in f.filename and not f.filename.startswith("<")
-    ]
+    """The line of the layer that raised: the last one that is neither NumPy's nor of what runs
+    it."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if of_a_layer(f.filename)]
     if not frames:
         return []
     last = frames[-1]
     return [f"    in {last.name}, {last.filename}:{last.lineno}", f"        {last.line}"]
+
+
+def of_a_layer(file: str) -> bool:
+    """Whether a layer may be written in a file."""
+    if "/numpy/" in file or "/hypothesis/" in file or file.startswith("<"):
+        return False
+    path = Path(file).resolve()
+    return not path.is_relative_to(HOME) or path.relative_to(HOME).parts[0] in ("layers", "losses")
 
 
 def shown(case: Case) -> str:
@@ -197,8 +226,11 @@ def reproducer(law: Any, case: Case) -> str:
             "sample_weight": case.sample_weight,
             "mask": case.mask,
         }
-    given = {name: a for name, a in arguments.items() if a is not None}
-    lines = [*imports, "", *(f"{name} = {literal(a)}" for name, a in given.items())]
+    given = {name: literal(a) for name, a in arguments.items() if a is not None}
+    drawn = ", numbers" if any("numbers(" in text for text in given.values()) else ""
+    imports = sorted([f"from backprop.testing import check_law{drawn}", *imports])
+    lines = ["import numpy as np", "", *imports, ""]
+    lines += [f"{name} = {text}" for name, text in given.items()]
     options = [f"{name}={name}" for name in given] + [
         f"training={case.training}",
         f"seed={case.seed}",
@@ -223,6 +255,8 @@ def literal(a: Any) -> str:
     if type(a) is tuple:
         items = ["None" if one is None else literal(one) for one in a]
         return f"({', '.join(items)}{',' * (len(items) == 1)})"
+    if a.size > SHORT and (call := call_for(a)):
+        return call
     dtype = "" if a.dtype in (np.float64, np.int64, bool) and a.size else f', dtype="{a.dtype}"'
     if not a.size:
         return f"np.zeros({a.shape}{dtype})"
@@ -232,7 +266,6 @@ def literal(a: Any) -> str:
 def constructor(case: Case) -> tuple[list[str], str]:
     """The imports that a layer's constructor call needs, and the call; no call where its text does
     not make it."""
-    imports = ["import numpy as np", "", "from backprop.testing import check_law"]
     try:
         layer = case.make()
         text = repr(layer)
@@ -244,18 +277,13 @@ def constructor(case: Case) -> tuple[list[str], str]:
             name for name in dict.fromkeys(re.findall(r"\b([A-Za-z_]\w*)\(", text)) if name in known
         ]
         if any("<locals>" in known[name].__qualname__ for name in names):
-            return imports, ""
+            return [], ""
         namespace = {name: known[name] for name in names}
         if repr(eval(text, {"__builtins__": {}}, namespace)) != text:
-            return imports, ""
+            return [], ""
     except Exception:
-        return imports, ""
-    lines = {f"from {home(cls)} import {name}" for name, cls in namespace.items()}
-    return sorted([*imports[2:], *lines]) and [
-        "import numpy as np",
-        "",
-        *sorted([imports[2], *lines]),
-    ], text
+        return [], ""
+    return [f"from {home(cls)} import {name}" for name, cls in namespace.items()], text
 
 
 def home(cls: type) -> str:

@@ -3,6 +3,8 @@
     python -m backprop.testing.selftest                     everything; some minutes
     python -m backprop.testing.selftest --family pooling    one family
     python -m backprop.testing.selftest lstm-forgets-its-forget-gate
+    python -m backprop.testing.selftest --objects           what is no layer
+    python -m backprop.testing.selftest --alarms --seeds 20     all that ships, without a mistake
 
 Each bug meets `gradcheck` at its own fixed input, then every law on drawn ones. The exit status is
 1 if a mistake passes all the laws, or if one of them complains about what is right.
@@ -11,6 +13,7 @@ Each bug meets `gradcheck` at its own fixed input, then every law on drawn ones.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 import time
 import warnings
@@ -18,10 +21,12 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from backprop import testing
 from backprop.gradcheck import gradcheck
 from backprop.layer import Context
 from backprop.testing import (
@@ -39,6 +44,7 @@ from backprop.testing import (
 from backprop.testing.bugs import BANK, KINDS, Bug, find
 from backprop.testing.case import Case, OfInputs
 from backprop.testing.kit import LAWS
+from backprop.testing.objects.bugs import MISTAKES, Mistake
 from backprop.testing.report import BROKEN, LawReport
 
 PASS = "pass"
@@ -94,7 +100,9 @@ def alone(bug: Bug, correct: bool = False) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return str(gradcheck(made, x).verdict).lower()
+            # at lattice points there are grey colours, which have another slope in each direction
+            report = gradcheck(made, x, lattice=bug.inputs != "photos")
+            return str(report.verdict).lower()
         except Exception as error:
             return type(error).__name__
 
@@ -109,7 +117,7 @@ def broken_laws(
     seed: int = 0,
 ) -> tuple[str, ...]:
     """The laws that a bug breaks; with `first`, the first one alone."""
-    names = [law.__name__ for law in LAWS["v2"]] if laws is None else list(laws)
+    names = [law.__name__ for law in LAWS["v3"]] if laws is None else list(laws)
     names = [name for name in names if name not in bug.spared]
     found: list[str] = []
     for chosen in [[name] for name in names] if first else [names]:
@@ -186,6 +194,8 @@ def drawn_for(bug: Bug) -> Any:
         return shapes(1, 3, **options).map(lambda shape: (*shape[:-1], 2 * shape[-1]))
     if bug.inputs == "images":
         return images(**options)
+    if bug.inputs == "photos":
+        return images(channels=3, kinds=("generic",), **options).map(bright)
     if bug.inputs == "volumes":
         return shapes(4, 4, **options)
     if bug.inputs == "sequences":
@@ -196,15 +206,32 @@ def drawn_for(bug: Bug) -> Any:
         return pairs(*bug.pair, weighted=False, **options).map(exact)
     if bug.inputs == "tied":
         return pairs(*bug.pair, weighted=False, **options).map(tied)
+    if bug.inputs == "twofold":
+        return pairs(*bug.pair, **options).map(twofold)
+    if bug.inputs == "embedded":
+        return pairs("labels", shape=shapes(1, 1, min_side=2, batch=(2, 5)), **options)
     if bug.inputs == "labels":
         return label_sequences(**options)
     if bug.inputs == "two":
         return (axes("batch", "n", **options),) * 2
     if bug.inputs == "attended":
         return axes("batch", "t", "n"), axes("batch", "s", "k"), axes("batch", "s", "n")
+    if bug.inputs == "weighed":
+        return axes("batch", "n", **options).map(categories), axes("batch", "n", **options)
     if bug.inputs == "tokens":
         return tokens(5, **options)
+    if bug.inputs == "words":
+        return tokens(300, shapes(1, 1, min_side=20, max_side=60), **options)
     return pairs(*bug.pair, **options)
+
+
+def categories(shape: tuple[int, ...]) -> np.ndarray:
+    """Integers below 4, with duplicates in most rows."""
+    return np.arange(np.prod(shape)).reshape(shape) ** 2 % 4
+
+
+def bright(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
 
 
 def wide(x: np.ndarray) -> np.ndarray:
@@ -228,6 +255,12 @@ def tied(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Predictions of 0 and 1 alone, so that there are equals among any three."""
     y_true, y_pred = pair
     return y_true, (y_pred > 0).astype(y_pred.dtype)
+
+
+def twofold(given: tuple) -> tuple:
+    """Twice as many predictions as targets, along the last axis."""
+    y_true, y_pred, *more = given
+    return y_true, np.concatenate([y_pred, 0.3 - 0.7 * y_pred], -1), *more
 
 
 def examine(name: str, profile: str | None = None, correct: bool = False, seed: int = 0) -> Finding:
@@ -274,13 +307,76 @@ def summary(findings: list[Finding]) -> str:
     breaks = Counter(law for f in wrong for law in f.laws)
     only = Counter(f.laws[0] for f in wrong if len(f.laws) == 1)
     lines += ["", f"{'law':46} breaks it  alone"]
-    for law in LAWS["v2"]:
+    for law in LAWS["v3"]:
         name = law.__name__
         lines.append(f"{name:46} {breaks[name]:9} {only[name]:6}")
     lost = [f.name for f in findings if not f.good]
     lines += ["", *(f"not as it should be: {name}" for name in lost)]
     lines.append(f"{sum(f.seconds for f in findings):.0f} s of work")
     return "\n".join(lines)
+
+
+def of_objects(profile: str | None = None, seed: int = 0) -> int:
+    """Which law finds which of the mistakes in regularizers, metrics and the like."""
+    lost = 0
+    for mistake in MISTAKES:
+        laws = laws_that_find(mistake, profile, seed)
+        lost += not laws
+        found = ", ".join(laws) or "-  <-- SURVIVES"
+        print(f"{mistake.name:45} {mistake.kind:12} {found}", flush=True)
+    print(f"\n{len(MISTAKES)} mistakes: {len(MISTAKES) - lost} caught by the laws")
+    return int(lost > 0)
+
+
+def laws_that_find(mistake: Mistake, profile: str | None = None, seed: int = 0) -> tuple[str, ...]:
+    """The laws that a mistake in what is no layer breaks."""
+    check = getattr(testing, f"check_{mistake.kind}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        report = check(mistake.make, profile=profile, seed=seed, **mistake.options)
+    return tuple(result.law for result in report.results if result.outcome == BROKEN)
+
+
+def shipped_alarms(options: argparse.Namespace) -> int:
+    """Put what ships to the laws, by seed, and print each that is broken; 1 if there is one."""
+    rows = [
+        (f"{name} {number}" if number else name, row)
+        for name, those in table_of(options.table).items()
+        for number, row in enumerate(those)
+        if options.names in ([], [name])
+    ]
+    part, parts = map(int, options.part.split("/"))
+    runs = cases = broken = undecided = 0
+    for name, row in rows[part - 1 :: parts]:
+        for seed in range(options.seed, options.seed + options.seeds):
+            given = row | {"profile": options.profile}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                report = kit.check_layer(given.pop("layer"), **given, seed=seed)
+            runs, cases = runs + 1, cases + report.counts["cases"]
+            undecided += report.counts["undecided"]
+            broken += len(report.failures)
+            for failure in report.failures:
+                print(f"{name}, seed {seed}: {failure.reason}\n", flush=True)
+    print(
+        f"{len(rows[part - 1 :: parts])} rows, {options.seeds} seeds, {options.profile}: {cases} "
+        f"cases, {undecided} undecided, {broken} false alarms"
+    )
+    return int(broken > 0)
+
+
+def table_of(path: str) -> dict[str, list[dict[str, Any]]]:
+    """The rows of a file, by the class that they are of; it may import what lies beside it, and
+    in the folder above."""
+    place = Path(path).resolve()
+    if not place.is_file():
+        raise SystemExit(f"there is no {path}: run this in the repository, or give --table")
+    sys.path[:0] = [str(place.parent), str(place.parent.parent)]
+    spec = importlib.util.spec_from_file_location(place.stem, place)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[place.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.TABLE
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -298,7 +394,27 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="the same layers without the mistakes: nothing may be found",
     )
+    parser.add_argument(
+        "--objects", action="store_true", help="mistakes in what is no layer, such as optimizers"
+    )
+    parser.add_argument(
+        "--alarms",
+        action="store_true",
+        help="all layers and losses that ship, by a table of rows for layer_laws: nothing may be "
+        "found",
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="of --alarms: from --seed on")
+    parser.add_argument(
+        "--table",
+        default="tests/testing/own_layers.py",
+        help="of --alarms: a file with a TABLE of rows; default: %(default)s",
+    )
+    parser.add_argument("--part", default="1/1", help="of --alarms: a share of the rows, as 2/8")
     options = parser.parse_args(arguments)
+    if options.alarms:
+        return shipped_alarms(options)
+    if options.objects:
+        return of_objects(options.profile, options.seed)
     names = [
         bug.name
         for bug in ([find(name) for name in options.names] or BANK)

@@ -8,7 +8,7 @@ derivative is to be checked at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from types import EllipsisType
 from typing import Any
@@ -16,21 +16,11 @@ from typing import Any
 import numpy as np
 
 from backprop.testing.case import numbers
-
-try:
-    import hypothesis as hypothesis  # the kit's too, which would not say what to install
-    from hypothesis import strategies as st
-    from hypothesis.errors import HypothesisException as HypothesisException
-except ImportError as error:  # pragma: no cover
-    raise ImportError(
-        "backprop.testing draws its examples with Hypothesis, which is not installed: "
-        "pip install 'backprop[test]'"
-    ) from error
+from backprop.testing.drawing import SCALES, USUAL, kind_for, lengthened, roles_of, st
 
 Array = np.ndarray
 Strategy = st.SearchStrategy
 SEEDS = st.integers(0, 2**16 - 1)
-KINDS = ("generic", "lattice")
 
 TARGETS = ("numbers", "positive", "probabilities", "binary", "signs", "one_hot", "labels")
 PREDICTIONS = ("numbers", "positive", "probabilities", "distributions")
@@ -49,19 +39,20 @@ def shapes(
     max_dims: int = 3,
     *,
     min_side: int = 1,
-    max_side: int = 4,
-    batch: int | tuple[int, int] = (1, 4),
+    max_side: int | None = None,
+    batch: int | tuple[int, int] | None = None,
 ) -> Strategy[tuple[int, ...]]:
-    """Shapes of inputs: a batch, and axes besides it.
+    """Shapes of inputs: a batch, and axes besides it. Where no bound is given, one axis of a few
+    draws is long.
 
     Parameters
     ----------
     min_dims, max_dims : int
         How many axes, not counting the batch. Defaults: 1 and 3.
     min_side, max_side : int
-        How long each is. Defaults: 1 and 4.
-    batch : int or pair of int, default (1, 4)
-        How many rows: a number, or the least and the most.
+        How long each is. Default: from 1 to 4, and now and then longer.
+    batch : int or pair of int
+        How many rows: a number, or the least and the most. Default: as the sides.
 
     Examples
     --------
@@ -70,20 +61,37 @@ def shapes(
     >>> find(shapes(min_dims=2), lambda shape: True)
     (1, 1, 1)
     """
-    if not 0 <= min_dims <= max_dims or not 0 <= min_side <= max_side:
+    most = most_of(max_side, min_side)
+    if not 0 <= min_dims <= max_dims or not 0 <= min_side <= most:
         raise ValueError(
             "shapes() expects 0 <= min_dims <= max_dims and 0 <= min_side <= max_side, got "
             f"{min_dims}, {max_dims}, {min_side}, {max_side}"
         )
-    sides = st.lists(st.integers(min_side, max_side), min_size=min_dims, max_size=max_dims)
-    return st.builds(lambda n, sizes: (n, *sizes), between(batch), sides)
+    sides = st.lists(st.integers(min_side, most), min_size=min_dims, max_size=max_dims)
+    small = st.builds(lambda n, sizes: (n, *sizes), between(batch or (1, USUAL)), sides)
+    return some_long(small, rows=batch is None, sides=max_side is None)
+
+
+def most_of(given: int | None, least: int, usual: int = USUAL) -> int:
+    """How long the longest of the usual axes is: as given, or as usual."""
+    return max(usual, least) if given is None else given
+
+
+@st.composite
+def some_long(
+    draw: Any, small: Strategy[tuple[int, ...]], *, rows: bool, sides: bool
+) -> tuple[int, ...]:
+    """Shapes of which now and then one axis is long: the rows, or what stands behind them."""
+    shape = draw(small)
+    free = [axis for axis in range(len(shape)) if (sides if axis else rows)]
+    return lengthened(draw, shape, free)
 
 
 def axes(
     *names: str | int | EllipsisType,
     min_side: int = 1,
-    max_side: int = 4,
-    batch: int | tuple[int, int] = (1, 4),
+    max_side: int | None = None,
+    batch: int | tuple[int, int] | None = None,
 ) -> Strategy[tuple[int, ...]]:
     """Shapes whose axes have names: those of one name are equally long in all inputs of a case.
 
@@ -93,9 +101,10 @@ def axes(
         The batch first, such as ``axes("batch", "time", "n")``. A number is a length. ``...``
         stands for up to two further axes, which are the same in all inputs.
     min_side, max_side : int
-        How long each is, but for the batch. Defaults: 1 and 4; alike for all axes of one name.
-    batch : int or pair of int, default (1, 4)
-        How many rows: a number, or the least and the most.
+        How long each is, but for the batch; alike for all axes of one name. Default: from 1 to 4,
+        and now and then longer.
+    batch : int or pair of int
+        How many rows: a number, or the least and the most. Default: as the sides.
 
     Examples
     --------
@@ -108,17 +117,30 @@ def axes(
     >>> a == b
     True
     """
-    sides = st.integers(min_side, max_side)
+    sides = st.integers(min_side, most_of(max_side, min_side))
+    roles = roles_of(len(names))
     parts: list[Strategy[tuple[int, ...]]] = []
-    for i, name in enumerate(names):
+    for name, role in zip(names, roles, strict=True):
         if isinstance(name, int):
             parts.append(st.just((name,)))
         elif name is ...:
             parts.append(shared(name, st.lists(sides, max_size=2).map(tuple)))
         else:
-            one = between(batch) if i == 0 else sides
-            parts.append(shared(name, one.map(lambda n: (n,))))
+            rows = role == "rows"
+            given = batch if rows else max_side
+            one = between(batch or (1, USUAL)) if rows else sides
+            parts.append(shared(name, one_side(one, role) if given is None else one.map(one_tuple)))
     return st.tuples(*parts).map(lambda found: sum(found, ()))
+
+
+def one_tuple(n: int) -> tuple[int, ...]:
+    return (n,)
+
+
+@st.composite
+def one_side(draw: Any, small: Strategy[int], role: str) -> tuple[int, ...]:
+    """The length of one axis, which now and then is long."""
+    return lengthened(draw, (draw(small),), (0,), (role,))
 
 
 def shared(name: Any, strategy: Strategy[Any]) -> Strategy[Any]:
@@ -180,7 +202,7 @@ def arrays(
     draw: Any,
     shape: Any = None,
     *,
-    kinds: tuple[str, ...] = KINDS,
+    kinds: tuple[str, ...] | None = None,
     low: float | None = None,
     high: float | None = None,
 ) -> Array:
@@ -191,7 +213,8 @@ def arrays(
     shape : tuple of int or strategy, optional
         With the batch. Default: `shapes()`.
     kinds : tuple of str
-        Of ``"generic"`` and ``"lattice"``, see `numbers`. Default: both.
+        See `numbers`. Default: ``"generic"`` and ``"lattice"``, and now and then another; within
+        bounds none of another scale.
     low, high : float, optional
         Bounds of the numbers. Default: none.
 
@@ -205,31 +228,32 @@ def arrays(
     shape = (
         draw(shapes()) if shape is None else draw(shape) if isinstance(shape, Strategy) else shape
     )
-    return numbers(tuple(shape), draw(st.sampled_from(kinds)), draw(SEEDS), low, high)
+    scales = SCALES if low is None and high is None else ("repeated",)
+    return numbers(tuple(shape), kind_for(draw, kinds, scales), draw(SEEDS), low, high)
 
 
 @st.composite
 def images(
     draw: Any,
     min_side: int = 1,
-    max_side: int = 6,
-    channels: int | tuple[int, int] = (1, 3),
+    max_side: int | None = None,
+    channels: int | tuple[int, int] | None = None,
     *,
-    batch: int | tuple[int, int] = (1, 3),
+    batch: int | tuple[int, int] | None = None,
     data_format: str = "channels_last",
-    kinds: tuple[str, ...] = KINDS,
+    kinds: tuple[str, ...] | None = None,
 ) -> Array:
     """Images (N, H, W, C), H and W drawn one by one: most are not square.
 
     Parameters
     ----------
     min_side, max_side : int
-        Bounds of H and W. Defaults: 1 and 6.
+        Bounds of H and W. Default: from 1 to 6, and now and then longer.
     channels, batch : int or pair of int
-        C and N, or their bounds. Defaults: (1, 3).
+        C and N, or their bounds. Default: from 1 to 3, and now and then more.
     data_format : {"channels_last", "channels_first"}
     kinds : tuple of str
-        See `numbers`.
+        See `numbers`. Default: as of `arrays`.
 
     Examples
     --------
@@ -238,34 +262,38 @@ def images(
     >>> find(images(min_side=3), lambda x: True).shape
     (1, 3, 3, 1)
     """
-    n, c = draw(between(batch)), draw(between(channels))
-    h, w = draw(st.integers(min_side, max_side)), draw(st.integers(min_side, max_side))
-    shape = (n, c, h, w) if data_format == "channels_first" else (n, h, w, c)
-    return numbers(shape, draw(st.sampled_from(kinds)), draw(SEEDS))
+    n, c = draw(between(batch or (1, 3))), draw(between(channels or (1, 3)))
+    side = st.integers(min_side, most_of(max_side, min_side, 6))
+    bounds = {"n": batch, "h": max_side, "w": max_side, "c": channels}
+    sizes = {"n": n, "h": draw(side), "w": draw(side), "c": c}
+    order = "nchw" if data_format == "channels_first" else "nhwc"
+    free = [axis for axis, name in enumerate(order) if bounds[name] is None]
+    shape = lengthened(draw, tuple([sizes[name] for name in order]), free)
+    return numbers(shape, kind_for(draw, kinds), draw(SEEDS))
 
 
 @st.composite
 def sequences(
     draw: Any,
-    steps: int | tuple[int, int] = (1, 5),
-    features: int | tuple[int, int] = (1, 3),
+    steps: int | tuple[int, int] | None = None,
+    features: int | tuple[int, int] | None = None,
     *,
-    batch: int | tuple[int, int] = (1, 3),
+    batch: int | tuple[int, int] | None = None,
     masked: bool = False,
     allow_empty: bool = False,
-    kinds: tuple[str, ...] = KINDS,
+    kinds: tuple[str, ...] | None = None,
 ) -> Any:
     """Sequences (N, T, F); with `masked`, `(x, mask)`, where the mask may be None.
 
     Parameters
     ----------
     steps, features, batch : int or pair of int
-        T, F and N, or their bounds.
+        T, F and N, or their bounds. Default: up to 5, 3 and 3, and now and then more.
     masked : bool, default False
     allow_empty : bool, default False
         Whether all steps of a sequence may be masked.
     kinds : tuple of str
-        See `numbers`.
+        See `numbers`. Default: as of `arrays`.
 
     Examples
     --------
@@ -275,11 +303,20 @@ def sequences(
     >>> x.shape, mask.shape
     ((1, 4, 1), (1, 4))
     """
-    shape = draw(between(batch)), draw(between(steps)), draw(between(features))
-    x = numbers(shape, draw(st.sampled_from(kinds)), draw(SEEDS))
+    shape = lengths_of(draw, (batch, steps, features), (3, 5, 3))
+    x = numbers(shape, kind_for(draw, kinds), draw(SEEDS))
     if not masked:
         return x
     return x, draw(st.none() | masks(shape[:2], allow_empty=allow_empty))
+
+
+def lengths_of(
+    draw: Any, bounds: Sequence[int | tuple[int, int] | None], usual: Sequence[int]
+) -> tuple[int, ...]:
+    """A length within each of the bounds, up to what is usual where there is none; then one may be
+    long."""
+    small = [draw(between(b or (1, most))) for b, most in zip(bounds, usual, strict=True)]
+    return lengthened(draw, tuple(small), [k for k, b in enumerate(bounds) if b is None])
 
 
 @st.composite
@@ -297,7 +334,7 @@ def tokens(
     ----------
     vocabulary : int
     shape : tuple of int or strategy, optional
-        Default: up to three sequences of up to five.
+        Default: up to three sequences of up to five, and now and then more.
     masked : bool, default False
         Draw `(x, mask)`, where the mask may be None.
 
@@ -309,7 +346,7 @@ def tokens(
     array([[7, 5, 7]])
     """
     if shape is None:
-        shape = shapes(1, 1, max_side=5, batch=(1, 3))
+        shape = lengths_of(draw, (None, None), (3, 5))
     shape = tuple(draw(shape) if isinstance(shape, Strategy) else shape)
     rng = np.random.default_rng(draw(SEEDS))
     x = rng.integers(0, vocabulary, shape)
@@ -322,7 +359,7 @@ def tokens(
 
 
 @st.composite
-def masks(draw: Any, shape: tuple[int, int], *, allow_empty: bool = False) -> Array:
+def masks(draw: Any, shape: tuple[int, ...], *, allow_empty: bool = False) -> Array:
     """Masks (N, T), True at a real step: all real, padded behind, padded in front, or with holes.
 
     Parameters
@@ -404,7 +441,7 @@ def pairs(
     shape: Any = None,
     *,
     weighted: bool = True,
-    classes: int | tuple[int, int] = (2, 4),
+    classes: int | tuple[int, int] | None = None,
 ) -> Any:
     """`(y_true, y_pred)` for a loss, or `(y_true, y_pred, sample_weight, mask)`.
 
@@ -417,11 +454,12 @@ def pairs(
         One of ``"numbers"`` (logits too), ``"positive"``, ``"probabilities"``, ``"distributions"``
         (they sum to 1).
     shape : tuple of int or strategy, optional
-        Of `y_pred`. Default: up to two axes besides the batch.
+        Of `y_pred`. Default: up to two axes besides the batch, and now and then a long one.
     weighted : bool, default True
         Whether to draw weights and masks too.
-    classes : int or pair of int, default (2, 4)
-        For labels: the length of the last axis, or its bounds.
+    classes : int or pair of int
+        For labels: the length of the last axis, or its bounds. Default: from 2 to 4, and now and
+        then more.
 
     Examples
     --------
@@ -438,12 +476,16 @@ def pairs(
         )
     choose = y_true in ("one_hot", "labels")
     if shape is None:
-        shape = shapes(0 if choose else 1, 1 if choose else 2, batch=(1, 4))
+        small = shapes(0 if choose else 1, 1 if choose else 2, max_side=USUAL, batch=(1, USUAL))
         if choose:
-            shape = st.builds(lambda s, k: (*s, k), shape, between(classes))
+            small = st.builds(lambda s, k: (*s, k), small, between(classes or (2, 4)))
+        shape = draw(small)
+        last = len(shape) - 1 if choose and classes is not None else None
+        shape = lengthened(draw, shape, [axis for axis in range(len(shape)) if axis != last])
     shape = tuple(draw(shape) if isinstance(shape, Strategy) else shape)
     seed = draw(SEEDS)
-    p = predictions(shape, y_pred, draw(st.sampled_from(KINDS)), seed)
+    scales = SCALES if y_pred == "numbers" else ()
+    p = predictions(shape, y_pred, kind_for(draw, scales=scales), seed)
     t = targets(shape, y_true, seed + 1)
     if not weighted:
         return t, p
@@ -453,10 +495,10 @@ def pairs(
 @st.composite
 def label_sequences(
     draw: Any,
-    steps: int | tuple[int, int] = (1, 5),
-    classes: int | tuple[int, int] = (2, 4),
+    steps: int | tuple[int, int] | None = None,
+    classes: int | tuple[int, int] | None = None,
     *,
-    batch: int | tuple[int, int] = (1, 3),
+    batch: int | tuple[int, int] | None = None,
     weighted: bool = True,
     spellable: bool = True,
 ) -> Any:
@@ -480,7 +522,8 @@ def label_sequences(
     >>> y_true.tolist(), y_pred.shape
     ([[1, 0]], (1, 1, 2))
     """
-    n, t, k = draw(between(batch)), draw(between(steps)), draw(between(classes))
+    n, t, k = lengths_of(draw, (batch, steps, classes), (3, 5, 4))
+    k = max(k, 2)  # the blank, and something to spell
     seed = draw(SEEDS)
     rng = np.random.default_rng(seed)
     mask = draw(st.none() | masks((n, t))) if weighted else None
@@ -495,7 +538,7 @@ def label_sequences(
     y_true = np.zeros((n, max(len(spelt[0]) + 1, *map(len, spelt))), np.int64)
     for row, labels in zip(y_true, spelt, strict=True):
         row[: len(labels)] = labels
-    y_pred = numbers((n, t, k), draw(st.sampled_from(KINDS)), seed + 1)
+    y_pred = numbers((n, t, k), kind_for(draw), seed + 1)
     if not weighted:
         return y_true, y_pred
     return y_true, y_pred, rng.uniform(0.5, 2.0, n) if draw(st.booleans()) else None, mask

@@ -27,11 +27,11 @@ attention = partial(
 
 
 class ByParts(AttentionInHeads):
-    """The way back by parts that a mistake can replace; p = e / total."""
+    """The way back by parts that a mistake can replace."""
 
     def backward_attend(self, do, dp, q, k, v, found, into):
         dq, dk, dv = into
-        p, do = found.e / found.total, self.by_head(do)
+        p, do = found.p, self.by_head(do)
         dv[...] = self.values_back(do, p, found.drop).sum(2, keepdims=True)
         ds = self.scores_back(do @ v.swapaxes(-1, -2), p, found.blind, found.drop)
         dq[...], each = self.products_back(ds, q, k)
@@ -42,7 +42,7 @@ class ByParts(AttentionInHeads):
 
     def scores_back(self, dp, p, blind, drop):
         ds = self.softmax_back(dp if drop is None else dp * drop, p, dp)
-        return ds if blind is None else ds * (1 - blind)
+        return ds if blind is None else ds * ~blind
 
     def softmax_back(self, dp, p, undropped):
         return p * (dp - (dp * p).sum(-1, keepdims=True))
@@ -199,12 +199,12 @@ class Summing(Attending):
 
     def backward_attend(self, do, dp, q, k, v, found, into):
         dq, dk, dv = into
-        p, do, o = found.e / found.total, self.by_head(do), self.by_head(self.seen(found))
+        p, do, o = found.p, self.by_head(do), self.by_head(self.seen(found))
         dv[...] = self.values_back(do, p, found.drop)
         dp = do @ v.swapaxes(-1, -2)
         ds = p * ((dp if found.drop is None else dp * found.drop) - (do * o).sum(-1, keepdims=True))
         blind = found.blind
-        dq[...], dk[...] = self.products_back(ds if blind is None else ds * (1 - blind), q, k)
+        dq[...], dk[...] = self.products_back(ds if blind is None else ds * ~blind, q, k)
 
     def seen(self, found):
         return found.o
@@ -217,11 +217,10 @@ class AttentionSumsOverItsFeatures(Summing):
 
 @attention("V")
 class AttentionDividesItsOutputAgain(Summing):
-    """Σ do o takes an o that was divided by the total twice."""
+    """Σ do o takes the mean over the keys, where o is their sum with the weights p."""
 
     def seen(self, found):
-        total = found.total[..., 0].transpose(0, 3, 1, 2).reshape(*found.o.shape[:3], 1)
-        return found.o / total
+        return found.o / found.p.shape[-1]
 
 
 # ------------------------------------------------------------------------------------------- gate

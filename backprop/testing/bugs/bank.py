@@ -53,16 +53,21 @@ INPUTS = {
     "wide": "(N, ...), of numbers up to 20 and more",
     "halves": "(N, ..., 2n), of two to four axes",
     "images": "(N, H, W, C)",
+    "photos": "(N, H, W, 3), of numbers between 0 and 1",
     "volumes": "(N, D, H, W, C)",
     "sequences": "(N, T, n)",
     "holes": "(N, T, n), where the first of n numbers is 0.3",
     "two": "two of one shape (N, n)",
     "attended": "query (N, T, n), value (N, S, k) and key (N, S, n)",
     "tokens": "(N, T) of integers below 5, with duplicates; 0 may be padding",
+    "words": "(N, T) of integers below 300, some long",
+    "weighed": "(N, T) of integers below 4, and numbers (N, T)",
     "labels": "logits (N, T, k), and labels that they may spell, with weights and masks",
     "targets": "y_pred, and y_true to go with it, with weights and masks",
     "tied": "the same, with few different predictions",
     "exact": "the same, where every second prediction is right",
+    "twofold": "the same, with two predictions for each target",
+    "embedded": "labels (N,), and y_pred (N, n) of which each meets each, with weights and masks",
 }
 
 
@@ -193,8 +198,8 @@ def bug(
     return plant
 
 
-def planted_in(namespace: Mapping[str, Any]) -> Iterable[Bug]:
-    """The bugs of a module, in the order in which they stand there."""
+def planted_in(namespace: Mapping[str, Any]) -> Iterable[Any]:
+    """The mistakes of a module, in the order in which they stand there."""
     return (
         vars(cls)["planted"]
         for cls in namespace.values()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.layer import INFERENCE, Layer
+from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.attention import AdditiveAttention, Attention, MultiHeadAttention
 from backprop.layers.chain import Chain
 from backprop.layers.containers import Container
@@ -36,6 +36,7 @@ class Between(Container):
         y = self.layer(*made) if len(self.layer.call_inputs) > 1 else self.layer(made)
         self.graph = Graph(x, Heavier(dtype=self.dtype)(*y) if type(y) is tuple else y)
         self.build_part(self.graph, 0, input_shape)
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={-1: input_shape[-1]})
 
     def parts(self) -> tuple[str, list[Layer]]:
         return "part", [self.graph]
@@ -162,7 +163,7 @@ class AttentionTakesItsScoresForItsSums(MultiHeadAttention):
 
     def backward_attend(self, do, dp, q, k, v, found, into):
         super().backward_attend(do, None, q, k, v, found, into)
-        ds = dp.reshape(found.e.shape)
+        ds = dp.reshape(found.p.shape)
         into[0][...] += ds @ k
         into[1][...] += ds.swapaxes(-1, -2) @ q
 
@@ -173,7 +174,7 @@ class AttentionDropsOutItsScores(MultiHeadAttention):
 
     def backward_attend(self, do, dp, q, k, v, found, into):
         drop = 1.0 if found.drop is None else found.drop
-        dp = (dp.reshape(found.e.shape) * drop).reshape(dp.shape)
+        dp = (dp.reshape(found.p.shape) * drop).reshape(dp.shape)
         super().backward_attend(do, dp, q, k, v, found, into)
 
 

@@ -15,6 +15,7 @@ from backprop.layers.convolution import (
     Conv2D,
     Conv2DTranspose,
     Conv3D,
+    Conv3DTranspose,
     DepthwiseConv1D,
     DepthwiseConv2D,
     SeparableConv1D,
@@ -376,6 +377,19 @@ class TransposedConvBiasSkipsWhatNoWindowPaints(SummingBias, Conv1DTranspose):
 
     def sums(self, dy, dz):
         return sum(map(sum_rows, self.windows.pixels(self.windows.pad(dz))))
+
+
+@volume("V", config={"filters": 2, "kernel_size": 2})
+class TransposedConvOfVolumesMirrorsItsPlanesGoingBack(FindingOtherwise, Conv3DTranspose):
+    """dx of a plane is read from the windows of the plane that lies as far from the other end."""
+
+    def found(self, dz, cache):
+        return self.whole(dz[:, ::-1], cache)
+
+
+@volume("V", config={"filters": 1, "kernel_size": (2, 2, 1)})
+class TransposedConvOfVolumesExchangesDepthAndHeight(ExchangesAxes, Conv3DTranspose):
+    """dkernel has the places along depth and height exchanged, as many of both."""
 
 
 # ------------------------------------------------------------------------ depthwise and separable

@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 
 from backprop.initializers import Constant
+from backprop.kernels.smooth import gelu, gelu_by_tanh
 from backprop.layer import INFERENCE
-from backprop.layers.activations.elementwise import negative, step
+from backprop.layers.activations.elementwise import curve, negative, step
 from backprop.layers.activations.exponentials import CELU, ELU, SELU, Exponential
 from backprop.layers.activations.gated import GELU, GLU, HardSiLU, Mish, SiLU
 from backprop.layers.activations.rectifiers import LeakyReLU, PReLU, ReLU, ReLU6
@@ -331,7 +332,7 @@ class GeluUsesTheApproximationGoingBack(GELU):
     """The value is exact, the slope is that of the tanh form: off by a thousandth."""
 
     def forward(self, x, ctx=INFERENCE):
-        return self._exact(x, ctx)[0], self._by_tanh(x, ctx)[1]
+        return curve(gelu, x, ctx)[0], curve(gelu_by_tanh, x, ctx)[1]
 
 
 @elementwise("V")

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 
 from backprop.layer import INFERENCE
-from backprop.layers.embedding import Embedding, Masking
+from backprop.layers.embedding import Embedding, Masking, ReversibleEmbedding, Unembedding
 from backprop.linalg import rows
-from backprop.testing.bugs.bank import bug, given, normal
+from backprop.testing.bugs.bank import Layers, bug, given, normal
 
 lookup = partial(
     bug,
@@ -105,3 +105,44 @@ class MaskingPassesNothingButWhatItMasked(Masking):
 
     def backward(self, dy, cache):
         return np.where(cache, dy.dtype.type(0), dy)
+
+
+def capped():
+    return ReversibleEmbedding(5, 3, logit_soft_cap=1.0)
+
+
+unembedding = partial(
+    bug,
+    x=normal(4, 3),
+    inputs="rows",
+    options={"min_side": 3, "max_side": 3},
+    config={"layer": Layers(capped)},
+)
+
+
+@unembedding("V")
+class UnembeddingForgetsItsSoftCap(Unembedding):
+    """dz = dy: the slope of the soft cap is left out."""
+
+    def _set_gradients(self, dy, cache):
+        return super()._set_gradients(dy, (cache[0], None))
+
+
+@unembedding("V")
+class UnembeddingTakesTheSlopeOfTanhForItsSoftCap(Unembedding):
+    """dz = dy (1 - y²), where y is c tanh(z / c) and its slope 1 - (y / c)²."""
+
+    def _set_gradients(self, dy, cache):
+        x, y = cache
+        return super()._set_gradients(dy, (x, 2 * y))
+
+
+@unembedding("L")
+class UnembeddingAddsToTheTablesGradient(Unembedding):
+    """dembeddings is added to what the look-up has left there, which a network adds once more."""
+
+    def _set_gradients(self, dy, cache):
+        before = self.layer.dembeddings.copy()
+        dz = super()._set_gradients(dy, cache)
+        self.layer.dembeddings += before
+        return dz

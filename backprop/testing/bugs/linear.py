@@ -10,8 +10,9 @@ from backprop.layer import INFERENCE
 from backprop.layers.activations.softmax import Softmax
 from backprop.layers.chain import ActivityPenalty
 from backprop.layers.dense import Dense
+from backprop.layers.einsum import EinsumDense
 from backprop.layers.reshaping import Flatten, Permute, RepeatVector
-from backprop.linalg import affine, product_of_rows, rows, sum_rows
+from backprop.linalg import affine, and_sum, product_of_rows, rows, sum_rows
 from backprop.regularizers import L2
 from backprop.testing.bugs.bank import behind_embedding, bug, integers, normal
 from backprop.testing.bugs.shared import PassesOn
@@ -42,7 +43,7 @@ class DenseKernelGradientIsTransposed(Spoilt):
 class DensePassesBackThroughTheKernelUntransposed(Dense):
     """dx = dz kernel, which fits where the kernel is square."""
 
-    def backward_of_product(self, dz, x):
+    def backward_linear(self, dz, x):
         self._set_gradients(x, dz)
         return affine(dz, self.kernel)
 
@@ -53,7 +54,7 @@ class DenseReshapesTheKernelWhereItShouldTranspose(Dense):
     entries do not.
     """
 
-    def backward_of_product(self, dz, x):
+    def backward_linear(self, dz, x):
         self._set_gradients(x, dz)
         return affine(dz, self.kernel.reshape(self.kernel.shape[::-1]))
 
@@ -114,7 +115,7 @@ class DenseForgetsTheActivationOnTheWayBack(Dense):
     """dz = dy: the activation's derivative is left out."""
 
     def backward(self, dy, cache):
-        return self.backward_of_product(dy, cache[0])
+        return self.backward_linear(and_sum(dy, self.dbias), cache[0])
 
 
 @dense("V")
@@ -184,6 +185,54 @@ class DenseSumsRowsInAnotherOrder(Dense):
     def _set_gradients(self, x, dz):
         self.dkernel = np.einsum("ri,rj->ij", rows(x), rows(dz))
         self.dbias = rows(dz).sum(0)
+
+
+einsum = partial(
+    bug,
+    x=normal(2, 3, 4),
+    inputs="sequences",
+    options={"steps": (2, 4), "features": (2, 4)},
+)
+
+
+@einsum("V", config={"equation": "abc,dc->abd", "output_shape": (None, 3)})
+class EinsumDenseReshapesItsKernelGradient(EinsumDense):
+    """dkernel, found as (summed, units), is reshaped to the kernel's order, not transposed."""
+
+    def _set_gradients(self, dz, left, shape):
+        product, dz = super()._set_gradients(dz, left, shape)
+        dright = np.matmul(left.swapaxes(1, 2), dz)
+        self.dkernel = dright.reshape(self.kernel.shape)
+        return product, dz
+
+
+@einsum("V", config={"equation": "abc,cd->ad", "output_shape": 3})
+class EinsumDenseSharesWhatItSummedEqually(EinsumDense):
+    """An axis that was only summed receives the mean of dx at each place, where it is all of it."""
+
+    def backward(self, dy, cache):
+        return super().backward(dy, cache) / cache[1][1]
+
+
+@einsum("V", config={"equation": "abc,cd->abd", "output_shape": (None, 3), "bias_axes": "d"})
+class EinsumDenseSumsItsBiasOverTheBatchAlone(EinsumDense):
+    """dbias is summed over the rows of the batch, and of the steps holds the last."""
+
+    def _set_gradients(self, dz, left, shape):
+        found = super()._set_gradients(dz, left, shape)
+        self.dbias = dz.sum(0)[-1]
+        return found
+
+
+@einsum("V", config={"equation": "abc,bcd->abd", "output_shape": (None, 3)})
+class EinsumDenseGivesAllStepsTheKernelOfTheFirst(EinsumDense):
+    """dx at each step is found with the first step's kernel, where each has its own."""
+
+    def backward(self, dy, cache):
+        left, shape, a = cache
+        product, dz = self._set_gradients(self.activation.backward(dy, a), left, shape)
+        right = product.right(self.kernel)[:1]
+        return product.left_back(np.matmul(dz, right.swapaxes(1, 2)), shape)
 
 
 repeat = partial(bug, x=normal(3, 4), inputs="rows", config={"n": 3})

@@ -9,12 +9,14 @@ import numpy as np
 from backprop.layers.activations.rectifiers import Linear, ReLU
 from backprop.layers.branches import Parallel
 from backprop.layers.dense import Dense
+from backprop.layers.einsum import EinsumDense
 from backprop.layers.merging import (
     Add,
     Average,
     Concatenate,
     Divide,
     Dot,
+    Matmul,
     Maximum,
     Minimum,
     Multiply,
@@ -246,3 +248,41 @@ class DotForgetsToDivideGoingBack(DotReversesOtherLengths):
 
     def taken_for(self, y, r, divided, axes):
         return y, np.ones_like(r), divided, axes
+
+
+def columns():
+    return EinsumDense("abc,cd->adb", (3, None))
+
+
+def steps():
+    return EinsumDense("abc,cd->abd", (None, 3))
+
+
+matmul = partial(
+    bug,
+    x=normal(2, 3, 3),
+    inputs="sequences",
+    options={"steps": (2, 4), "features": (2, 4)},
+    inside=forked(columns, steps),
+)
+
+
+@matmul("V")
+class MatmulMultipliesByTheWrongSide(Matmul):
+    """db = dy aᵀ in the place of aᵀ dy, as far as it fits: where matrices are square."""
+
+    def backward(self, dy, cache):
+        a, _, _ = cache
+        da, db = super().backward(dy, cache)
+        other = np.matmul(dy, a.swapaxes(-1, -2))
+        return da, other if a.shape[-1] == a.shape[-2] else db
+
+
+@matmul("V")
+class MatmulTurnsTheSecondFactorNot(Matmul):
+    """da = dy b, which fits where b is square."""
+
+    def backward(self, dy, cache):
+        _, b, _ = cache
+        da, db = super().backward(dy, cache)
+        return np.matmul(dy, b) if b.shape[-1] == b.shape[-2] else da, db

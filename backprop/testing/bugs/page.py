@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from backprop.testing.bugs import BANK, FAMILIES, KINDS, VERDICTS, Bug, bugs
+from backprop.testing.objects.bugs import MISTAKES
 
 INTRODUCTION = """# The bank of planted mistakes
 
@@ -25,6 +26,10 @@ those are that forward and backward share. This page is made by
 {kinds}
 """
 
+OBJECTS = """{count} further mistakes are planted in regularizers, constraints, initializers,
+metrics and optimizers (`backprop.testing.objects.bugs`), and found by the [laws of their
+kinds](laws.md#what-is-no-layer): `python -m backprop.testing.selftest --objects`."""
+
 
 def page() -> str:
     """All bugs as Markdown, one table a family."""
@@ -43,6 +48,10 @@ def page() -> str:
         doc = first_paragraph(family.__doc__)
         text += f"\n## {name.capitalize()}\n\n{doc}\n\n{table(those)}\n"
     meanings = [f"{name.capitalize()}: {VERDICTS[name]}." for name in ("equivalent", "choice")]
+    text += f"\n## Of what is no layer\n\n{OBJECTS.format(count=len(MISTAKES))}\n\n"
+    text += "| name | in | what is wrong |\n|---|---|---|\n" + "".join(
+        f"| {m.name} | {m.kind} | {escaped(m.wrong)} |\n" for m in MISTAKES
+    )
     text += f"\n## What is right\n\n{' '.join(meanings)}\n"
     right = [bug for bug in BANK if not bug.to_be_found]
     return text + f"\n{table(right, 'verdict')}\n"

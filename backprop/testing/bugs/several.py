@@ -11,6 +11,7 @@ import numpy as np
 from backprop.layer import INFERENCE
 from backprop.layers.attention import Attention
 from backprop.layers.chain import ActivityPenalty
+from backprop.layers.lambda_ import Lambda
 from backprop.layers.merging import Concatenate, Dot, Multiply, Subtract
 from backprop.regularizers import L2
 from backprop.testing.bugs.bank import bug, each_of, normal
@@ -80,6 +81,43 @@ class SubtractReturnsOneGradient(Returning, Subtract):
 
     def returned(self, da, db):
         return da
+
+
+def lean(ab, slope):
+    return ab[0] * np.tanh(slope * ab[1])
+
+
+def lean_back(dy, ab, y, slope=1.0):
+    t = np.tanh(slope * ab[1])
+    return [dy * t, dy * ab[0] * slope * (1 - t * t)]
+
+
+given_function = partial(
+    two,
+    config={"function": lean, "arguments": {"slope": 2.0}, "backward": lean_back},
+    spared=("survives_copy_pickle_config_and_save",),
+)
+
+
+@given_function("V")
+class LambdaKeepsItsArgumentsFromTheWayBack(Lambda):
+    """backward is not given the function's arguments, and takes its own defaults for them."""
+
+    def backward(self, dy, cache):
+        kept, self.__dict__["arguments"] = self.arguments, {}
+        try:
+            return super().backward(dy, cache)
+        finally:
+            self.__dict__["arguments"] = kept
+
+
+@given_function("V")
+class LambdaGivesTheWayBackItsInputsInAnotherOrder(Lambda):
+    """The function sees (a, b) and its backward (b, a)."""
+
+    def backward(self, dy, cache):
+        x, y, ctx = cache
+        return super().backward(dy, (x[::-1], y, ctx))
 
 
 @product("V")

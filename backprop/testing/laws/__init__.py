@@ -12,6 +12,8 @@ has a section on each.
     state       seeds, modes, and what training does to buffers
     copies      files, a model's vectors, replicas
     several     several inputs and outputs, and what is added to the loss
+    training    what training runs in the place of forward and backward
+    calls       two threads, and many calls
 
 Values are compared in float64, and up to a billionth of the largest number, unless a law says
 otherwise: two orders of one sum differ by much less, a mistake by much more.
@@ -19,6 +21,10 @@ otherwise: two orders of one sum differ by much less, a mistake by much more.
 
 from __future__ import annotations
 
+from backprop.testing.laws.calls import (
+    the_fortieth_call_is_like_the_first,
+    two_threads_do_not_meet,
+)
 from backprop.testing.laws.copies import (
     a_replica_shares_values_and_owns_gradients,
     parameters_stay_views,
@@ -59,13 +65,18 @@ from backprop.testing.laws.state import (
     same_seed_same_result,
     training_moves_buffers_alike,
 )
+from backprop.testing.laws.training import (
+    a_frozen_layer_passes_gradients_on,
+    short_ways_agree,
+    what_weighs_nothing_does_not_count,
+)
 from backprop.testing.laws.values import (
     agrees_with_the_reference,
     extreme_input_gives_finite_results,
     float32_agrees_with_float64,
 )
 
-__all__ = ["V1", "V2", "Law", "needs", "why_not"]
+__all__ = ["V1", "V2", "V3", "Law", "needs", "why_not"]
 
 V1: tuple[Law, ...] = (
     gradients_match_finite_differences,
@@ -102,4 +113,13 @@ V2: tuple[Law, ...] = (
     an_input_used_twice_gets_the_sum,
     outputs_pass_back_what_is_theirs,
     an_addition_to_the_loss_is_asked_for,
+)
+
+V3: tuple[Law, ...] = (
+    *V2,
+    short_ways_agree,
+    what_weighs_nothing_does_not_count,
+    a_frozen_layer_passes_gradients_on,
+    two_threads_do_not_meet,
+    the_fortieth_call_is_like_the_first,
 )

@@ -12,38 +12,50 @@ from backprop.testing.case import (
     Broken,
     Case,
     DoesNotApply,
+    Results,
     Subject,
     copies,
     must_agree,
     named,
 )
-from backprop.testing.probes import DRAW_ALIKE, model_of, penalises, twins
+from backprop.testing.probes import DRAW_ALIKE, IN_A_MODEL, model_of, penalises, twins
 
 
 def survives_copy_pickle_config_and_save(case: Case) -> None:
-    """A copy, an unpickled one, one from its configuration and one from a saved file compute the
-    same.
+    """A copy, an unpickled one, one from its configuration, one from a saved file and a clone
+    compute the same, forward and back.
 
     Catches an argument that the constructor does not keep, a view that a copy leaves behind, and
-    state that no weight holds. The configuration goes through JSON, the file through
-    `Sequential.save`.
+    state that no weight holds, also where it is backward alone that needs them. The configuration
+    goes through JSON, the file through `Sequential.save`.
     """
     subject = case.subject(np.float32)
     for training in (False, True):
         at = replace(case, training=training)
+        mode = "training" if training else "inference"
         subject.rewind()
         found = list(twins(subject, case))
-        wanted = copies(named("y", subject.forward(at, rewind=False)[0]))
+        wanted = in_order(subject, at)
         for how, twin in found:
             if training and how not in DRAW_ALIKE:
                 continue
-            y = Subject(case, np.float32, layer=twin).forward(at, rewind=False)[0]
-            must_agree(
-                named("y", y),
-                wanted,
-                f"of {how}, in {'training' if training else 'inference'}",
-                1e-6,
-            )
+            got = in_order(Subject(case, np.float32, layer=twin), at)
+            if how in IN_A_MODEL and penalises(subject.layer):  # which adds to dx there
+                got = {name: a for name, a in got.items() if name[0] == "y"}
+            must_agree(got, {name: wanted[name] for name in got}, f"of {how}, in {mode}", 1e-6)
+
+
+def in_order(subject: Subject, at: Case) -> Results:
+    """What a pass computes; parameters go by their number, as their names may be others."""
+    y, cache = subject.forward(at, rewind=False)
+    dx = subject.backward(at.dy(y), cache)
+    gradients = enumerate(subject.gradients().values())
+    back = enumerate(copies(subject.of_inputs(dx)).values())
+    return (
+        copies(named("y", y))
+        | {f"dx[{k}]": d for k, d in back}
+        | {f"the gradient of parameter {k}": g for k, g in gradients}
+    )
 
 
 def parameters_stay_views(case: Case) -> None:

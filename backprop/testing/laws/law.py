@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from backprop.testing.case import Case
-
-Law = Callable[[Case], None]
+Law = Callable[[Any], None]  # of a `Case`; of what is no layer, of a `Trial`
 
 
 def needs(

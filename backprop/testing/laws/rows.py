@@ -16,7 +16,7 @@ from backprop.testing.case import (
     named,
 )
 from backprop.testing.laws.law import needs
-from backprop.testing.probes import penalises
+from backprop.testing.probes import moves_of, penalises
 
 Array = np.ndarray
 
@@ -38,17 +38,18 @@ def rows_are_independent(case: Case) -> None:
     if case.is_loss:
         loss_rows(subject, case)
         return
+    subject.defined()
     y, cache = subject.forward()
     dy, y = case.dy(y), copies(named("y", y))
-    rest = slice(0, n - 1)
+    rest, moved = slice(0, n - 1), moves_of(subject, case, dy)
 
     def without_last(results: Results) -> Results:
         return {name: a[rest] for name, a in results.items()}
 
     if case.floats and n > 1:
-        moved = case.changed(with_another_last_row)
-        there = named("y", subject.forward(moved)[0])
-        must_agree(without_last(there), without_last(y), "when another row of x changes")
+        there = named("y", subject.forward(case.changed(with_another_last_row))[0])
+        what = "when another row of x changes"
+        must_agree(without_last(there), without_last(y), what, moved=moved)
         lone = each(np.copy, dy)
         for d in as_tuple(lone):
             d[rest] = 0
@@ -68,10 +69,12 @@ def rows_are_independent(case: Case) -> None:
             named("y", y_i) | subject.of_inputs(dx_i),
             {name: a[row] for name, a in by_row.items()},
             f"of row {i} on its own",
+            moved=moved,
         )
         parts.append(subject.gradients())
     total = {name: np.sum([part[name] for part in parts], axis=0) for name in whole}
-    must_agree(whole, total, "of all rows, compared with the sum over rows,")
+    what = "of all rows, compared with the sum over rows,"
+    must_agree(whole, total, what, moved=moved)
 
 
 def with_another_last_row(x: Array) -> Array:
@@ -87,15 +90,13 @@ def loss_rows(subject: Subject, case: Case) -> None:
     mean = reduction in ("mean", "sum_over_batch_size")
     if reduction == "mean_with_sample_weight" or (mean and case.mask is not None):
         raise DoesNotApply("the weights of all rows divide each")
-    if mean and getattr(subject.layer, "ignore_class", None) is not None:
-        raise DoesNotApply("the number of labels that count divides each row")
-    n = case.rows
+    n, counts = case.rows, rows_of_values_that_count(subject, case)
     value, cache = subject.forward()
     whole = subject.backward(np.ones_like(value), cache)
     total = 0.0
     for i in range(n):
         v, c = subject.forward(case.take(slice(i, i + 1)))
-        share = 1 / n if mean else 1
+        share = counts[i] / max(counts.sum(), 1) if mean else 1
         dx = subject.backward(np.ones_like(v), c) * share
         must_agree({"dy_pred": whole[i : i + 1]}, {"dy_pred": dx}, f"of row {i} on its own")
         total = total + np.sum(v) * share
@@ -104,3 +105,11 @@ def loss_rows(subject: Subject, case: Case) -> None:
         {"value": np.asarray(total)},
         "summed over single rows",
     )
+
+
+def rows_of_values_that_count(subject: Subject, case: Case) -> Array:
+    """How many values of each row a mean divides by: 1 of each, or those that are `valid`."""
+    loss, n = subject.layer, case.rows
+    y_true, _ = loss.align(np.asarray(case.y_true), loss.cast(subject.cast(case.x)))
+    valid = loss.valid(y_true)
+    return np.ones(n) if valid is None else np.asarray(valid).reshape(n, -1).sum(1)

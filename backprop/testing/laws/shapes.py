@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,14 @@ from backprop.input_spec import show_shape
 from backprop.layer import PREDICT, Context
 from backprop.layers import Graph
 from backprop.layers.chain import Chain
-from backprop.nest import any_rows, as_tuple, several, shapes
+from backprop.nest import any_rows, as_tuple, each, several, shapes
+from backprop.promises import declared_shape, kept
 from backprop.testing.case import (
     Broken,
     Case,
     DoesNotApply,
     Subject,
+    copies,
     largest,
     named,
     parts,
@@ -27,6 +30,8 @@ from backprop.testing.case import (
 from backprop.testing.probes import fits, graph_of, names, wrong_inputs
 
 Array = np.ndarray
+
+NEXT = 1 - 2.0**-28  # moves numbers by a sixteenth of what float32 tells apart
 
 
 def shape_and_dtype_are_as_declared(case: Case) -> None:
@@ -43,14 +48,19 @@ def shape_and_dtype_are_as_declared(case: Case) -> None:
             y, cache = subject.forward(at)
             mode = f"given {dtype.__name__} in {'training' if training else 'inference'}"
             if not case.is_loss:
-                declared = subject.layer.compute_output_shape(case.sample_shape)
+                must_be_as_promised(subject, at, (y, cache), mode)
+                declared = declared_shape(subject.layer, case.sample_shape)
                 if found := misfit(y, declared):
                     raise Broken("{}, {} where compute_output_shape says {}".format(mode, *found))
                 check_mask_shape(subject, at, shapes(y), mode)
             elif np.shape(y) and getattr(subject.layer, "reduction", None) not in ("none", None):
                 raise Broken(f"{mode}, the value has shape {np.shape(y)} where it is one number")
-            for name, a in parts("y", y).items():
-                must_be(a, dtype, name, mode)
+            kinds = as_tuple(getattr(subject.layer, "output_kind", "f"))
+            for (name, a), kind in zip(parts("y", y).items(), cycle(kinds), strict=False):
+                if kind == "f":
+                    must_be(a, dtype, name, mode)
+                elif np.asarray(a).dtype.kind != kind:
+                    raise Broken(f"{mode}, {name} is {a.dtype} where output_kind says {kind!r}")
             dx = subject.backward(case.dy(y), cache)
             for name, a in subject.of_inputs(dx).items():
                 must_be(a, dtype, name, mode)
@@ -58,14 +68,52 @@ def shape_and_dtype_are_as_declared(case: Case) -> None:
             for p in subject.arrays:
                 must_be(p.value, dtype, p.path, mode)
             if dtype is np.float64 and not (training and "stochastic" in case.tags):
-                found = subject.reversed(dx)
-                if not any(map(rounded_to_float32, case.floats)):
-                    found |= named("y", y)
-                # what is left of a cancellation has few digits, and is next to nothing
-                least = 1e-9 * max((largest(a) for a in found.values()), default=0.0)
-                for name, a in found.items():
-                    if largest(a) > least and rounded_to_float32(a):
-                        raise Broken(f"{mode}, {name} has no more digits than float32")
+                has_all_digits(subject, at, mode)
+
+
+def must_be_as_promised(subject: Subject, case: Case, result: Any, mode: str) -> None:
+    """Raise unless y is what a container would accept, with what it says about it."""
+    try:
+        kept(subject.layer, subject.given(subject.cast(case.x), case.x), result)
+    except (TypeError, ValueError) as error:
+        raise Broken(f"{mode}, {error}") from None
+
+
+def has_all_digits(subject: Subject, case: Case, mode: str) -> None:
+    """Raise if a result is made of numbers of float32, and does not move where x, dy and the
+    parameters are moved by less than such numbers tell apart.
+
+    A number may be one of float32 by chance: 2.5¹⁰ is. It is another one nearby, as one that went
+    through float32 is not, but for one in sixteen. What is the same everywhere, such as a count, is
+    whole.
+    """
+    y, cache = subject.forward(case)
+    dy = case.dy(y)
+    y = copies(named("y", y))
+    gradients = subject.reversed(subject.backward(dy, cache))
+    if not any(map(largest, gradients.values())):
+        return  # a y of steps moves nowhere
+    found = gradients | y
+    # what is left of a cancellation has few digits, and is next to nothing
+    least = 1e-9 * max((largest(a) for a in found.values()), default=0.0)
+    few = [name for name, a in found.items() if largest(a) > least and rounded_to_float32(a)]
+    if not few:
+        return
+    values = [p.value.copy() for p in subject.parameters]
+    for p in subject.parameters:
+        p.value *= NEXT
+    near = subject.results(
+        case.changed(lambda x: x.astype(np.float64) * NEXT), each(lambda d: d * NEXT, dy)
+    )
+    for p, value in zip(subject.parameters, values, strict=True):
+        p.value[...] = value
+    for name in few:
+        there = found[name][found[name] % 1 != 0]
+        if there.size and np.mean(near[name][found[name] % 1 != 0] != there) < 0.5:
+            raise Broken(
+                f"{mode}, {name} has no more digits than float32: look for a constant or a cast "
+                "of that dtype"
+            )
 
 
 def misfit(y: Any, declared: Any, rows: int | None = None) -> tuple[str, Any] | None:
@@ -92,13 +140,20 @@ def must_be_of_shape(dx: Any, x: Any, where: str) -> None:
 
 
 def must_be(a: Any, dtype: type, name: str, mode: str) -> None:
-    if getattr(a, "dtype", None) != dtype:
-        raise Broken(f"{mode}, {name} is {getattr(a, 'dtype', type(a).__name__)}")
+    found = getattr(a, "dtype", None)
+    if found == dtype:
+        return
+    advice = ""
+    if found is not None and name.startswith(("y", "dx")):
+        advice = f": {name}.astype({'x' if name.startswith('y') else 'dy'}.dtype) is of that dtype"
+    if found is not None and found.kind in "iub" and name.startswith("y"):
+        advice += "; where whole numbers are meant, say output_kind = 'i' in the class"
+    raise Broken(f"{mode}, {name} is {found or type(a).__name__}{advice}")
 
 
 def rounded_to_float32(a: Array) -> bool:
     """Whether all numbers are exact in float32, and some of them not by being simple, such as 0,
-    1 and 3.5: of numbers of float64, one in 500 million is."""
+    1 and 3.5: of numbers of float64 that are drawn, one in 500 million is."""
     a = a[np.isfinite(a) & (np.abs(a) < 1e30)]
     single = a.astype(np.float32)
     return bool((single == a).all() and (single.view(np.uint32) & 0xFF).any())
@@ -122,17 +177,18 @@ def a_batch_of_one_and_of_none_works(case: Case) -> None:
     if "stateful" in case.tags:
         raise DoesNotApply("it is built for one size of batch")
     subject = case.subject()
+    whole = all(np.isfinite(a).all() for a in subject.results().values())
     for n in (1, 0):
         small = case.take(slice(0, n))
         y, cache = subject.forward(small)
         dx = subject.backward(case.dy(y), cache)
         if not case.is_loss:
-            declared = subject.layer.compute_output_shape(case.sample_shape)
+            declared = declared_shape(subject.layer, case.sample_shape)
             if found := misfit(y, declared, n):
                 raise Broken("for {} rows {} and not {}".format(n, *found))
         must_be_of_shape(dx, small.x, f"for {n} rows")
         for name, a in (named("y", y) | named("dx", dx) | subject.gradients()).items():
-            if not np.isfinite(a).all():
+            if (whole or not n) and not np.isfinite(a).all():
                 raise Broken(f"for {n} rows {name} is not finite")
             if n == 0 and name.startswith("d") and np.any(a):
                 raise Broken(f"{name} is not 0, where there are no rows")

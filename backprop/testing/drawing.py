@@ -1,0 +1,141 @@
+"""How long axes and how large numbers are drawn: most are small, and some are not.
+
+A small case shows most mistakes and is read at a glance. Some begin further out: a loop over blocks
+of 32 that forgets what is left over, an index in eight bits, exp beyond 30. So in a share of draws
+one axis is long, or the numbers are of another scale; never where an author gave bounds. The laws
+that meet such mistakes also look at each of `FOCI` by itself, so that none is left to chance. All
+of it shrinks to what is small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+try:
+    import hypothesis as hypothesis  # the kit's too, which would not say what to install
+    from hypothesis import strategies as st
+    from hypothesis.errors import HypothesisException as HypothesisException
+except ImportError as error:  # pragma: no cover
+    raise ImportError(
+        "backprop.testing draws its examples with Hypothesis, which is not installed: "
+        "pip install 'backprop[test]'"
+    ) from error
+
+USUAL = 4  # how long an axis of most draws is at most
+KINDS = ("generic", "lattice")
+SCALES = ("large", "tiny", "columns", "constant", "repeated")
+LENGTHS = (9, 31, 32, 33, 64, 65, 128, 129, 257)
+AXES = ("rows", "second", "between", "last")
+RARELY = 12  # one draw in so many has a long axis, and one has numbers of another scale
+
+
+@dataclass
+class Focus:
+    """What a case is to have that most have not.
+
+    Attributes
+    ----------
+    axis : str
+        The axis that is to be long: a name of `AXES`, or empty.
+    lengths : tuple of int
+        How long it may be.
+    kind : str
+        The kind that numbers are to be of, a name of `SCALES`, or empty.
+    seen : bool
+        Whether the case that was drawn last has it; reset for each.
+    """
+
+    axis: str = ""
+    lengths: tuple[int, ...] = LENGTHS
+    kind: str = ""
+    seen: bool = False
+
+    def __str__(self) -> str:
+        return self.kind or f"{self.axis} {self.lengths}"
+
+
+LONG = [Focus(axis, (65,)) for axis in AXES]
+NEAR_BLOCKS = [Focus(axis, (9, 31, 32, 33, 64, 128)) for axis in AXES]
+BEYOND_EIGHT_BITS = [Focus(axis, (257,)) for axis in AXES]
+OF_SCALES = [Focus(kind=kind) for kind in SCALES]
+FOCI = (*LONG, *NEAR_BLOCKS, *BEYOND_EIGHT_BITS, *OF_SCALES)
+MAIN_FOCI = (*LONG, *OF_SCALES[:3])
+
+CURRENT: ContextVar[Focus | None] = ContextVar("focus", default=None)
+
+
+@contextmanager
+def focused(focus: Focus) -> Iterator[None]:
+    """Let strategies draw what a focus asks for, mostly."""
+    token = CURRENT.set(focus)
+    try:
+        yield
+    finally:
+        CURRENT.reset(token)
+
+
+def reset_focus() -> None:
+    """A new case has nothing yet of what is asked for."""
+    focus = CURRENT.get()
+    if focus is not None:
+        focus.seen = False
+
+
+def chance(draw: Any, asked: bool) -> bool:
+    """True once in a while, and mostly where it was asked for; False is the smaller one."""
+    share = (False, *[True] * 15) if asked else (*[False] * (RARELY - 1), True)
+    return draw(st.sampled_from(share))
+
+
+def lengthened(
+    draw: Any, shape: tuple[int, ...], free: Iterable[int], roles: Sequence[str] = ()
+) -> tuple[int, ...]:
+    """The shape, or now and then one of which a free axis is long; `roles` are names of `AXES`,
+    one for each axis, and by default what stands at their places."""
+    focus, roles = CURRENT.get(), roles or roles_of(len(shape))
+    if focus is not None and (focus.kind or focus.seen):
+        return shape  # one thing at a time
+    if focus is not None:
+        free = [axis for axis in free if roles[axis] == focus.axis]
+    free = list(free)
+    if not free or not chance(draw, focus is not None):
+        return shape
+    axis = draw(st.sampled_from(free))
+    n = draw(lengths_near(LENGTHS if focus is None else focus.lengths))
+    if focus is not None:
+        focus.seen = True
+    return (*shape[:axis], n, *shape[axis + 1 :])
+
+
+@cache
+def lengths_near(lengths: tuple[int, ...]) -> st.SearchStrategy[int]:
+    """One of the lengths, mostly; what it shrinks to is the smallest of all below them."""
+    below = tuple(range(USUAL + 1, max(lengths)))
+    often = -(-30 * len(below) // len(lengths))
+    return st.sampled_from(below + lengths * often)
+
+
+def roles_of(ndim: int) -> tuple[str, ...]:
+    """What the axes of a shape are: names of `AXES`. Of two the second is the last."""
+    behind = ("second", *["between"] * (ndim - 3)) if ndim > 2 else ()
+    return ("rows", *behind, "last")[:ndim]
+
+
+def kind_for(draw: Any, kinds: Sequence[str] | None = None, scales: Sequence[str] = SCALES) -> str:
+    """The kind of numbers to draw: one of those that were given, or a common one, and now and then
+    one of another scale."""
+    if kinds is not None:
+        return draw(st.sampled_from(kinds))
+    focus = CURRENT.get()
+    if focus is not None:
+        scales = [kind for kind in scales if kind == focus.kind]
+    if not scales or not chance(draw, focus is not None):
+        return draw(st.sampled_from(KINDS))
+    if focus is not None:
+        focus.seen = True
+    return draw(st.sampled_from(scales))

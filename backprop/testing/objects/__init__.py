@@ -1,0 +1,5 @@
+"""Laws for what is no layer: `functions` of one array (regularizers and constraints),
+`initializers`, `metrics`, `optimizers`, and mistakes planted in them (`bugs`). `trial` runs them.
+"""
+
+MATRICES = ((2, 3), (1, 1), (4, 2), (3, 3), (1, 4), (5, 3))  # shapes, for what takes no others

@@ -1,0 +1,112 @@
+"""Mistakes in constraints."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backprop.constraints import MaxNorm, MinMaxNorm, NonNeg, UnitNorm, norms
+from backprop.testing.objects.bugs.bank import planted
+
+
+@planted(fits=lambda w: norms(w, 0) <= 2 + 1e-6)
+class MaxNormOfRows(MaxNorm):
+    """The norm is taken along the last axis."""
+
+    def __call__(self, w):
+        norm = norms(w, -1)
+        return w * (np.minimum(norm, self.max_value) / (1e-7 + norm))
+
+
+@planted()
+class MaxNormDividesByTheSquare(MaxNorm):
+    """w is divided by |w|², which is |w| where that is 1."""
+
+    def __call__(self, w):
+        norm = norms(w, self.axis)
+        return np.where(norm > self.max_value, w * (self.max_value / (1e-7 + norm * norm)), w)
+
+
+@planted(fits=lambda w: np.isclose(norms(w, 0), 1, 1e-3))
+class UnitNormOverflows(UnitNorm):
+    """The norm is the root of a sum of squares, which overflows."""
+
+    def __call__(self, w):
+        with np.errstate(all="ignore"):
+            return w / (1e-7 + np.sqrt((w * w).sum(self.axis, keepdims=True)))
+
+
+@planted()
+class UnitNormDividesByZero(UnitNorm):
+    """There is no epsilon beside the norm."""
+
+    def __call__(self, w):
+        with np.errstate(all="ignore"):
+            return w / norms(w, self.axis)
+
+
+@planted()
+class NonNegInPlace(NonNeg):
+    """w itself is changed and returned."""
+
+    def __call__(self, w):
+        return np.maximum(w, 0, out=w)
+
+
+@planted(fits=lambda w: w >= 0)
+class NonNegIsTheMagnitude(NonNeg):
+    """Negative numbers turn positive, where they are to be 0."""
+
+    def __call__(self, w):
+        return np.abs(w) * 1.0 + np.where(w > 0, 1e-3 * w, 0)
+
+
+@planted(reference=lambda w: np.where(w > 0, w, 0))
+class NonNegReflects(NonNeg):
+    """The magnitude is taken, which is a projection, and not this one."""
+
+    def __call__(self, w):
+        return np.abs(w)
+
+
+@planted()
+class NonNegLeaksFloat64(NonNeg):
+    """The result is float64 whatever w is."""
+
+    def __call__(self, w):
+        return np.maximum(w, np.zeros(w.shape))
+
+
+@planted({"min_value": 0.5, "max_value": 1.0})
+class MinMaxNormGoesHalfWay(MinMaxNorm):
+    """One call goes half of the way, whatever the rate says."""
+
+    def __call__(self, w):
+        norm = norms(w, self.axis)
+        wanted = (np.clip(norm, self.min_value, self.max_value) + norm) / 2
+        return w * (wanted / (1e-7 + norm))
+
+
+@planted()
+class MaxNormReturnsWhatFits(MaxNorm):
+    """A w that fits is returned as it is, and shared with the parameter."""
+
+    def __call__(self, w):
+        return w if (norms(w, self.axis) <= self.max_value).all() else super().__call__(w)
+
+
+@planted()
+class NonNegKeepsItsResult(NonNeg):
+    """The result lies in an array that the next call of this shape fills again."""
+
+    def __call__(self, w):
+        kept = self.__dict__.setdefault("kept", {})
+        out = kept.setdefault((w.shape, w.dtype), np.empty_like(w))
+        return np.maximum(w, 0, out=out)
+
+
+@planted({"max_value": 0.5})
+class MaxNormForgetsItsBound(MaxNorm):
+    """The bound is not in the configuration."""
+
+    def get_config(self):
+        return {"axis": self.axis}

@@ -1,0 +1,172 @@
+"""Mistakes in optimizers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from backprop.optimizers import SGD, Optimizer
+from backprop.testing.objects.bugs.bank import planted
+
+
+def descent(w: np.ndarray, gradients: list[np.ndarray]) -> Iterator[np.ndarray]:
+    for g in gradients:
+        w = w - 0.1 * g
+        yield w
+
+
+class Plain(Optimizer):
+    """w ← w - lr g, and what a mistake makes of it."""
+
+    learning_rate: Any = 0.1
+
+    def update(self, w, g, lr, *work):
+        w -= lr * g
+
+
+@planted({"learning_rate": 0.1})
+class DescentGoesUphill(Plain):
+    """The step is along the gradient."""
+
+    def update(self, w, g, lr, *work):
+        w += lr * g
+
+
+@planted({"learning_rate": 0.1}, reference=descent)
+class DescentIsTooShort(Plain):
+    """The step is 0.9 of what it should be."""
+
+    def update(self, w, g, lr, *work):
+        w -= 0.9 * lr * g
+
+
+@planted({"learning_rate": 0.1})
+class DescentDividesByTheNorm(Plain):
+    """The gradient is divided by a norm over all that it is given, and by_parameter is not said."""
+
+    def update(self, w, g, lr, *work):
+        w -= lr * g / (1 + np.sqrt((g * g).mean()))
+
+
+@planted({"learning_rate": 0.1})
+class MomentumIsLostInAFile(Plain):
+    """The momentum is a plain attribute, by its shape, and in no slot."""
+
+    def update(self, w, g, lr, *work):
+        kept = self.__dict__.setdefault("kept", {})
+        m = kept.setdefault(w.shape, np.zeros(w.shape))
+        m *= 0.9
+        m += g
+        w -= (lr * m).astype(w.dtype)
+
+
+@planted({"learning_rate": 0.1})
+class CountOfStepsIsLostInAFile(Plain):
+    """The rate falls with a count that is not `iterations`."""
+
+    calls = 0
+
+    def begin(self, lr):
+        self.__dict__["calls"] = self.calls + 1
+
+    def update(self, w, g, lr, *work):
+        w -= lr * g / np.sqrt(w.dtype.type(self.calls))
+
+
+@planted({"learning_rate": 0.1})
+class DescentScalesItsGradient(Plain):
+    """g is multiplied by the rate in place."""
+
+    def update(self, w, g, lr, *work):
+        g *= lr
+        w -= g
+
+
+@planted({"learning_rate": 0.1})
+class DescentDividesZeroByZero(Plain):
+    """The gradient is divided by its magnitude, without an epsilon."""
+
+    def update(self, w, g, lr, *work):
+        with np.errstate(all="ignore"):
+            w -= lr * g / np.abs(g)
+
+
+@planted({"learning_rate": 0.1})
+class DescentClipsItsStep(Plain):
+    """clipvalue clips the step, and not the gradient."""
+
+    def _clip(self, stretches, gradients):
+        limit = self.clipvalue
+        if limit:
+            return gradients, 1.0, limit / 0.1
+        return super()._clip(stretches, gradients)
+
+
+@planted({"learning_rate": 0.1})
+class DescentDecaysUphill(Plain):
+    """The decay makes the values larger."""
+
+    def _decay_rate(self, lr):
+        return -super()._decay_rate(lr)
+
+
+@planted({"learning_rate": 0.1})
+class DescentAddsWhatItGathers(Plain):
+    """Gathered gradients are summed up, where their mean is wanted."""
+
+    def _accumulate(self, stretches, gradients):
+        found = super()._accumulate(stretches, gradients)
+        return [g * 2 for g in found]
+
+
+def adam(w: np.ndarray, gradients: list[np.ndarray]) -> Iterator[np.ndarray]:
+    m = s = 0.0
+    for t, g in enumerate(gradients, 1):
+        m, s = 0.9 * m + 0.1 * g, 0.999 * s + 0.001 * g * g
+        w = w - 0.01 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(s) + 1e-7)
+        yield w
+
+
+@planted({"learning_rate": 0.01}, reference=adam)
+class AdamForgetsToCorrect(Plain):
+    """The moments are not corrected for their beginning at 0."""
+
+    def slots(self):
+        return [("m",), ("v",)]
+
+    def update(self, w, g, lr, *work):
+        m, v = work[:2]
+        m[...] = 0.9 * m + 0.1 * g
+        v[...] = 0.999 * v + 0.001 * g * g
+        w -= lr * m / (np.sqrt(v) + 1e-7)
+
+
+@planted({"learning_rate": 0.1, "momentum": 0.9})
+class SGDForgetsItsMomentumWhenCopied(SGD):
+    """A momentum that is assigned behind the configuration's back."""
+
+    def get_config(self):
+        return super().get_config() | {"momentum": 0.5}
+
+
+@planted({"learning_rate": 0.1})
+class DescentRoundsItsStep(Plain):
+    """The step is computed in float16."""
+
+    def update(self, w, g, lr, *work):
+        w -= (lr * g).astype(np.float16).astype(w.dtype)
+
+
+@planted({"learning_rate": 0.1})
+class DescentAveragesWhatWasBefore(Plain):
+    """The average moves before the values do."""
+
+    def _overwrite(self, stretches):
+        super()._overwrite(stretches)
+        for s in stretches:
+            for name, slot in s.slots.items():
+                if name == "average" or "average" in str(name):
+                    slot *= 0.999
