@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from backprop.regularizers import Regularizer
     from backprop.training.trainer import Trainer
     from backprop.variable import Variable
+    from backprop.versions import show_versions
 
 __all__ = [
     "INFERENCE",
@@ -88,6 +89,7 @@ __all__ = [
     "random",
     "regularizers",
     "saving",
+    "show_versions",
     "training",
     "utils",
 ]
@@ -108,6 +110,7 @@ HOMES = {
     "Sequential": "models",
     "Trainer": "training.trainer",
     "Variable": "variable",
+    "show_versions": "versions",
 }
 
 

@@ -29,28 +29,8 @@ TWO_DTYPES = (
     "models compute in float32, or in float64 by Sequential(..., dtype='float64') or "
     "config.set_floatx('float64'); there is no half precision"
 )
-FILES = (
-    "read the files with NumPy, Pillow or SciPy and give fit() the array, or an iterable that "
-    "yields (x, y) batch by batch where they do not fit into memory"
-)
 BY_HAND = "every gradient is derived by hand here, there is no engine that could derive it"
-NOT_DOWNLOADED = (
-    "nothing is downloaded; read the file from disk, such as Keras' own by "
-    "np.load('mnist.npz')['x_train']. datasets.digits and datasets.cmudict come with the library"
-)
-IMAGES = (
-    "images are changed by RandomFlip, RandomRotation, RandomZoom, RandomTranslation, "
-    "RandomContrast and RandomBrightness; do anything else to the arrays before fit(), or in the "
-    "iterable that yields the batches"
-)
-TABLES = (
-    "encode columns before fit(): utils.to_categorical, StringLookup, IntegerLookup, np.digitize, "
-    "or scikit-learn's transformers"
-)
-INTERACTIVE = (
-    "enable_interactive_logging disable_interactive_logging is_interactive_logging_enabled"
-)
-VERBOSITY = "verbose=0, 1 or 2 of fit(), evaluate() and predict() says what is printed"
+TABLES = "utils.FeatureSpace encodes the columns of a table, in a model or before one"
 ITERABLE = "fit(), evaluate() and predict() take any iterable of batches themselves: model.{}(data)"
 STATELESS = "weights are changed in place: get_weights() and set_weights() copy them out and in"
 
@@ -87,34 +67,18 @@ KERAS: dict[str, dict[str, str]] = {
         "export": "save() writes one .npz file, or a .keras file that Keras reads and can export",
         "legacy src engine": "what is public is in layers, models, utils and their like",
         "preprocessing": (
-            "utils.pad_sequences, utils.timeseries_dataset_from_array and layers.TextVectorization "
-            "are what it held; images are read with Pillow"
+            "what it held is in utils: load_img, image_dataset_from_directory, pad_sequences and "
+            "their like; layers.TextVectorization numbers words"
         ),
         "estimator experimental": "model.fit() trains, there is nothing else that does",
         "GradientTape": (
             BY_HAND + "; model.gradients(x, y) gives them by layer and name, or with respect to x"
         ),
-        "data": "datasets are arrays or iterables of batches; see utils for windows of series",
+        "data": "datasets are arrays or iterables of batches; see utils for files and series",
     },
     "backprop.layers": {
-        "Lambda Wrapper": OWN_LAYER,
-        "EinsumDense": "Dense works on the last axis; for anything else " + OWN_LAYER,
         "CuDNNLSTM CuDNNGRU": "LSTM and GRU are the fast ones",
-        "Conv3DTranspose Convolution3DTranspose": "UpSampling3D and Conv3D enlarge volumes",
-        "CategoryEncoding Discretization Hashing HashedCrossing": TABLES,
-        "Resizing CenterCrop": (
-            "give the images one size before fit(), with Pillow or scipy.ndimage.zoom; Cropping2D "
-            "cuts margins off, UpSampling2D enlarges by whole factors"
-        ),
-        "AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization "
-        "MixUp RandAugment RandomColorDegeneration RandomColorJitter RandomCrop "
-        "RandomElasticTransform RandomErasing RandomGaussianBlur RandomGrayscale RandomHue "
-        "RandomInvert RandomPerspective RandomPosterization RandomSaturation RandomSharpness "
-        "RandomShear Solarization MaxNumBoundingBoxes": IMAGES,
-        "RandomHeight RandomWidth": IMAGES,
-        "MelSpectrogram STFTSpectrogram": "scipy.signal.stft makes spectrograms before fit()",
-        "Pipeline": "Chain([...]) is layers one behind the other, as one layer",
-        "ReversibleEmbedding": "an Embedding and a Dense with weights of its own are two layers",
+        "RandomHeight RandomWidth": "Keras has dropped them; RandomZoom is here",
         "FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper": NO_ENGINE,
         "LocallyConnected1D LocallyConnected2D": "Keras has dropped them; " + OWN_LAYER,
         "DenseFeatures": TABLES,
@@ -124,50 +88,34 @@ KERAS: dict[str, dict[str, str]] = {
     },
     "backprop.models": {"Functional": FUNCTIONAL},
     "backprop.utils": {
-        "image_dataset_from_directory text_dataset_from_directory": FILES,
-        "audio_dataset_from_directory load_img save_img array_to_img img_to_array": FILES,
-        "get_file": "nothing is downloaded: give NumPy or pandas the path of a file on disk",
-        "FeatureSpace": TABLES,
         "model_to_dot": "plot_model(model, 'model.svg') draws the graph, without graphviz",
-        INTERACTIVE: VERBOSITY,
         "Config": "a dict does it",
-        "bounding_boxes": "there are no detection losses; boxes are arrays of your own",
+        "bounding_boxes": (
+            "layers of images move boxes of any format with them; there are no losses of boxes"
+        ),
         "legacy": "serialize_keras_object and deserialize_keras_object are in utils themselves",
         "multi_gpu_model": NO_ENGINE,
         "np_utils": "utils.to_categorical and utils.normalize are what it held",
         "Tokenizer": "layers.TextVectorization and layers.StringLookup number words",
     },
     "backprop.callbacks": {
-        "TensorBoard": "CSVLogger writes the same numbers into a file, History keeps them",
         "RemoteMonitor": "send the logs from a LambdaCallback(on_epoch_end=...)",
         "OrbaxCheckpoint": "ModelCheckpoint saves models, BackupAndRestore resumes runs",
     },
     "backprop.losses": {
         "Reduction": "reduction= takes 'sum_over_batch_size', 'sum', 'mean' or 'none'",
-        "Circle circle Dice dice Tversky tversky": (
-            "write it as a Loss with values and gradient, see docs/training.md; losses.Huber shows "
-            "how"
-        ),
     },
     "backprop.optimizers": {
-        "Adafactor Ftrl Lamb Muon ScheduleFreeAdamW": (
-            "Adam, AdamW, Nadam, Adamax, Adagrad, Adadelta, RMSprop, SGD, Lion and LBFGS are here"
-        ),
         "LossScaleOptimizer": TWO_DTYPES,
         "MultiOptimizer OptimizerMap": "a model has one optimizer; layer.trainable freezes parts",
         "legacy": "the optimizers are in optimizers themselves",
-    },
-    "backprop.initializers": {
-        "STFT STFTInitializer stft": "scipy.signal.stft makes spectrograms before fit()",
     },
     "backprop.saving": {
         "KerasFileEditor": "np.load reads the arrays of a saved file: it is an ordinary .npz",
         "legacy": "save_model and load_model are in saving themselves",
     },
     "backprop.datasets": {
-        "boston_housing california_housing cifar10 cifar100 fashion_mnist imdb mnist reuters": (
-            NOT_DOWNLOADED
-        ),
+        "boston_housing": "take california_housing; Keras keeps this one for old scripts",
     },
     "backprop.random": {
         "SeedGenerator": "seed= takes an int, or np.random.default_rng(seed), which goes on",
@@ -182,7 +130,6 @@ KERAS: dict[str, dict[str, str]] = {
         "enable_traceback_filtering disable_traceback_filtering is_traceback_filtering_enabled": (
             "tracebacks are never filtered; an error says in which layer it happened"
         ),
-        INTERACTIVE: VERBOSITY,
         "enable_unsafe_deserialization": "no file can hold code, so nothing is unsafe to load",
         "max_epochs set_max_epochs max_steps_per_epoch set_max_steps_per_epoch": (
             "fit(epochs=, steps_per_epoch=) says how long a run is"
@@ -234,12 +181,13 @@ KERAS: dict[str, dict[str, str]] = {
         "weights": "set them when the layer is built: layer.set_weights([...])",
         "time_major": "the batch comes first: np.swapaxes(x, 0, 1)",
         "implementation fused jit_compile flash_attention": "leave it out, " + NO_ENGINE,
-        "autocast quantization_config lora_rank lora_alpha": "leave it out, " + TWO_DTYPES,
+        "autocast quantization_config gptq_unpacked_column_size": "leave it out, " + TWO_DTYPES,
+        "lora_rank lora_alpha": "leave it out, " + TWO_DTYPES,
         "sparse": (
             "leave it out; a SciPy matrix goes into a layer that takes one, such as Dense, as it is"
         ),
         "ragged": "pad the sequences, by utils.pad_sequences, and let a mask leave padding out",
-        "tensor input_tensor": (
+        "tensor": (
             "leave it out: layers take arrays as they are, layer(x), and Input(shape) stands for "
             "those that will come"
         ),
@@ -261,14 +209,25 @@ KERAS: dict[str, dict[str, str]] = {
         ),
     },
     # attributes of objects, by the class
+    "Metric": {
+        "stateless_update_state stateless_result stateless_reset_state": (
+            "a metric changes in place: update_state(), result(), reset_state(); copy.deepcopy "
+            "keeps one as it was"
+        ),
+    },
     "Layer": {
         "call": "layer(x) calls it; who writes one writes forward(x, ctx) and backward(dy, cache)",
         "add_metric add_update updates": "give metrics to compile(), keep statistics in a buffer",
-        "metrics": "metrics are compile()'s",
+        "metrics metrics_variables": "metrics are compile()'s",
         "add_variable": "in build: self.kernel, self.dkernel = self.param('kernel', shape)",
         "inbound_nodes outbound_nodes get_input_at get_output_at": CALLS,
         "get_input_shape_at get_output_shape_at": "input_shape and output_shape say it",
-        "dtype_policy autocast quantize quantization_mode enable_lora lora_rank": TWO_DTYPES,
+        "dtype_policy autocast input_dtype quantize quantization_mode quantization_config "
+        "quantized_build quantized_call enable_lora lora_rank lora_alpha lora_enabled "
+        "variable_serialization_spec": TWO_DTYPES,
+        "path": "variables have paths: layer.weights[0].path",
+        "rematerialized_call": NO_ENGINE,
+        "call_signature_parameters": "call_inputs and call_options name what a call takes",
         "supports_masking": "a layer's compute_mask(x, mask) says what it makes of a mask",
         "supports_jit": NO_ENGINE,
         "stateless_call get_state_tree set_state_tree": STATELESS,
@@ -276,12 +235,38 @@ KERAS: dict[str, dict[str, str]] = {
         "compute_output_spec symbolic_call": "compute_output_shape(shape) says the output's shape",
         "cell": "the weights are the layer's own: layer.kernel, layer.recurrent_kernel, layer.bias",
         "states": "a stateful layer keeps them, a list of arrays; others have none",
+        "state_size": "cells say sizes and state_shapes; a layer's state has `units` numbers",
+    },
+    "ImageLayer": {
+        "transform_images transform_labels transform_bounding_boxes transform_segmentation_masks "
+        "transform_single_image transform_single_label transform_single_bounding_box "
+        "transform_single_segmentation_mask": (
+            "a call on {'images': ..., 'labels': ..., 'bounding_boxes': ...} changes all by one "
+            "draw; who writes one writes change(x, drawn) and reverse(dy, kept)"
+        ),
+        "get_random_transformation": "draw(x) makes all random numbers, and change(x, drawn) y",
+        "generator": "layer.rng makes its random numbers",
     },
     "Loss": {
         "call": "loss(y_true, y_pred) calls it; who writes one writes values and gradient",
         "fn": "loss(y_true, y_pred) calls it, and the functions are in losses",
     },
-    "Sequential": {
+    "Optimizer": {
+        "weights": "variables shows what it remembers, and get_weights() copies it",
+        "minimize compute_gradients get_gradients": (
+            BY_HAND + "; model.gradients(x, y) gives them, and apply(grads, variables) takes a step"
+        ),
+        "get_updates": "apply(grads, variables) changes the variables in place",
+        "update_step": "who writes one writes update(w, g, lr, *slots, *scratch)",
+        "add_variable add_variable_from_reference add_optimizer_variables add_slot get_slot": (
+            "who writes one names what it remembers in slots(), and variables shows it"
+        ),
+        "assign assign_add assign_sub": "optimizer.variables[i].assign(value) sets a part of it",
+        "stateless_apply": "apply(grads, variables) changes arrays in place; apply it to copies",
+        "scale_loss inner_optimizer dynamic_scale": TWO_DTYPES,
+    },
+    "Sequential": {"input_names output_names": "it has one of each; those of a Model have names"},
+    "BaseModel": {
         "predict_classes": "Keras has dropped it; np.argmax(model.predict(x), axis=-1)",
         "predict_proba": "Keras has dropped it; predict(x) gives a softmax's probabilities",
         "fit_generator": ITERABLE.format("fit"),
@@ -293,17 +278,18 @@ KERAS: dict[str, dict[str, str]] = {
         "train_function test_function predict_function": NO_ENGINE,
         "stateless_compute_loss": "compute_loss(x, y, y_pred) is the loss",
         "total_loss targets sample_weights": "compute_loss(x, y, y_pred) is the loss",
-        "input_names output_names": "it has one of each; those of a Model have names",
+        "operations": "model.layers are what it is made of",
+        "get_quantization_layer_structure": TWO_DTYPES,
+        "path": "variables have paths: model.weights[0].path",
+        "metrics_variables": "[v for m in model.metrics for v in m.variables] are those of metrics",
     },
-    "Windows": {
-        "map": "change the batches in a generator function, and give fit() what it yields",
-        "batch unbatch": "say timeseries_dataset_from_array(batch_size=), None for single windows",
-        "shuffle": "say timeseries_dataset_from_array(shuffle=True)",
+    "Batches": {
+        "batch unbatch": "say batch_size= where it is made, None for single samples",
+        "shuffle": "say shuffle=True where it is made",
         "repeat": "fit(epochs=) goes through it as often as it must",
-        "cache prefetch": "leave it out: the windows are cut from an array in memory as they come",
-        "as_numpy_iterator": "its batches are NumPy's: iter(windows)",
-        "element_spec": "windows[0] is the first batch: its arrays have shape and dtype",
-        "cardinality": "len(windows) says it",
+        "cache": "leave it out: np.concatenate of its batches holds them all in memory",
+        "as_numpy_iterator": "its batches are NumPy's: iter(it)",
+        "element_spec": "it[0] is the first batch: its arrays have shape and dtype",
     },
 }
 
@@ -322,9 +308,8 @@ def explain(place: str, name: str, known: Iterable[str] = ()) -> str:
 
     Examples
     --------
-    >>> print(explain("backprop.layers", "Lambda"))
-    backprop.layers has no Lambda: write a layer of your own with forward and backward, see
-    docs/write_a_layer.md
+    >>> print(explain("backprop.layers", "CuDNNLSTM"))
+    backprop.layers has no CuDNNLSTM: LSTM and GRU are the fast ones
     >>> print(explain("backprop.layers", "Adam"))
     backprop.layers has no 'Adam'; it is backprop.optimizers.Adam
     >>> print(explain("backprop.layers", "Dens", ["Dense", "Dropout"]))

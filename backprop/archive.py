@@ -18,23 +18,34 @@ import os
 import re
 import struct
 import sys
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from backprop.spelling import nearest
+from backprop.spelling import nearest, printable
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
 Array = np.ndarray
 FORMAT = "backprop"
 # the native file first; the others are Keras'
 MODEL_FILES = (".npz", ".keras")
 WEIGHT_FILES = (".npz", ".weights.h5")
+KERAS_2 = (".h5", ".hdf5")
+READABLE_WEIGHTS = (*WEIGHT_FILES, ".weights.json", ".keras", *KERAS_2)
 VERSION = 1
+TEMPORARY = re.compile(r"\.backprop-[0-9a-f]{16}\.tmp")
+DAY = 24 * 60 * 60  # seconds
+LONGEST = 2_000  # characters of an error that quotes a file
 HEADER = "header"
 MAGIC = b"\x93NUMPY\x01\x00"
 DTYPES = {np.dtype(order + c).str for c in "?bBhHiIqQefdg" for order in "<>"}
@@ -49,6 +60,17 @@ DAMAGE = (
     RuntimeError,  # encrypted members, unknown compression, JSON nested too deeply
     OverflowError,
 )
+
+
+class ModelFileError(ValueError):
+    """A file is damaged, made up, or not what was asked for; nothing was changed by reading it.
+
+    Its text may quote the file, so it is cut where it is long, and nothing in it steers a terminal.
+    """
+
+    def __init__(self, text: str):
+        more = " ..." if len(text) > LONGEST else ""
+        super().__init__(printable(text[:LONGEST], kept="\n") + more)
 
 
 def write(
@@ -103,22 +125,93 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of the one at `path` when the block ends; where
     anything fails, what was there before is still there.
 
-    Where `path` is a symbolic link, the file that it leads to is replaced.
+    Where `path` is a symbolic link, the file that it leads to is replaced. Nobody can read the new
+    one, while it is written, who could not read the old one. What killed writers left in the folder
+    is removed first.
     """
     target = Path(os.path.realpath(path))
-    # a name of its own, so that neither a second writer nor what a crash left is in the way
-    temporary = target.with_name(f".backprop-{os.urandom(8).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            os.chmod(temporary, target.stat().st_mode & 0o777)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    sweep(target.parent)
+    mode = target.stat().st_mode & 0o777 if target.exists() else None
+    with named_as(target), temporary_file(target, 0o666 if mode is None else mode) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        if mode is not None:
+            os.chmod(file.name, mode)
+        os.replace(file.name, target)
     sync_folder(target.parent)
+
+
+@contextmanager
+def temporary_file(target: Path, mode: int) -> Iterator[BinaryIO]:
+    """A new file beside another, which is gone after the block and locked until then.
+
+    Its name is its own, so that neither a second writer nor what a crash left is in the way. The
+    lock tells `sweep` that somebody is writing: it ends with the process that holds it.
+    """
+    while True:
+        temporary = target.with_name(f".backprop-{os.urandom(8).hex()}.tmp")
+        try:
+            with (
+                open(temporary, "xb", opener=lambda name, how: os.open(name, how, mode)) as file,
+                locked(file.fileno()),
+            ):
+                if fcntl is None or os.fstat(file.fileno()).st_nlink:
+                    yield file
+                    return
+                # else it was swept between its making and its lock
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(handle: int) -> Iterator[None]:
+    """Hold the lock of an open file, also after it was closed; without locks there is nothing."""
+    if fcntl is None:
+        yield
+        return
+    held = os.dup(handle)
+    try:
+        with suppress(OSError):  # a file system without locks: the age of a file has to do
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def sweep(folder: Path) -> None:
+    """Remove temporary files whose writers are gone, or that are a day old."""
+    with suppress(OSError):  # a folder that cannot be listed may be written to
+        for entry in os.scandir(folder):
+            if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):  # of somebody else, or swept by another process
+                    sweep_one(entry)
+
+
+def sweep_one(entry: os.DirEntry) -> None:
+    if time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY:
+        os.unlink(entry.path)
+    elif fcntl is not None:
+        handle = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an error while it is written
+            os.unlink(entry.path)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def named_as(target: Path) -> Iterator[None]:
+    """Let errors of the system name a file, and not the temporary one that is to take its place."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or not (
+            error.filename is None or TEMPORARY.fullmatch(Path(error.filename).name)
+        ):
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def raw(array: Array) -> memoryview:
@@ -198,9 +291,11 @@ def known_path(path: str | os.PathLike, endings: tuple[str, ...]) -> Path:
     """The path, if it has one of the endings."""
     path = Path(path)
     if not path.name.endswith(endings):
+        advice = f"name it {path.stem.removesuffix('.weights') + endings[0]!r}"
+        if path.suffix in KERAS_2:
+            advice += ". Of Keras 2's .h5 files the weights are read, by load_weights()"
         raise ValueError(
-            f"backprop writes and reads {' and '.join(endings)} files, got {str(path)!r}: name it "
-            f"{path.stem.removesuffix('.weights') + endings[0]!r}"
+            f"backprop writes and reads {' and '.join(endings)} files, got {str(path)!r}: {advice}"
         )
     return path
 
@@ -216,21 +311,52 @@ def read(
     OSError
         The file cannot be read.
     ValueError
-        The file is not of this library, is damaged, or is of another kind.
+        `path` does not end in ``.npz``; as `ModelFileError`, if the file is not of this library, is
+        damaged, or is of another kind.
     """
     path = existing(npz_path(path))
+    with (
+        faults_named(path, "backprop"),
+        open(path, "rb") as file,
+        zipfile.ZipFile(file) as archive,
+    ):
+        return read_members(archive, kinds, os.fstat(file.fileno()).st_size)
+
+
+@contextmanager
+def faults_named(path: str | os.PathLike, owner: str = "") -> Iterator[None]:
+    """Within the block every fault of a file's contents is a `ModelFileError` that names the file;
+    `owner` is whose format it should have."""
+    name = repr(str(path))
     try:
-        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            return read_members(archive, kinds, os.fstat(file.fileno()).st_size)
-    except DAMAGE as error:
-        raise ValueError(f"{str(path)!r} is damaged or no file of backprop: {error}") from error
+        yield
+    except ModelFileError:
+        raise
+    except (*DAMAGE, UnicodeDecodeError) as error:
+        raise ModelFileError(f"{name} is damaged or no file of {owner}: {error}") from error
     except ValueError as error:
-        raise ValueError(f"{str(path)!r}: {error}") from error
+        raise ModelFileError(f"{name}: {error}") from error
     except OSError as error:
         if error.errno not in (None, errno.EINVAL):
             raise
         # a place before the file's beginning, which only a damaged directory names
-        raise ValueError(f"{str(path)!r} is damaged or no file of backprop: {error}") from error
+        raise ModelFileError(f"{name} is damaged or no file of {owner}: {error}") from error
+
+
+@contextmanager
+def describing(what: str | os.PathLike) -> Iterator[None]:
+    """Within the block, where things are made as a file describes them, whatever is raised is a
+    `ModelFileError` that names the file."""
+    try:
+        yield
+    except (OSError, ModelFileError):
+        raise
+    except ValueError as error:
+        raise ModelFileError(f"{str(what)!r}: {error}") from error
+    except Exception as error:  # constructors that were given anything at all raise anything at all
+        raise ModelFileError(
+            f"{str(what)!r} describes no model: {type(error).__name__}: {error}"
+        ) from error
 
 
 def read_members(

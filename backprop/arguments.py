@@ -16,9 +16,9 @@ What is an argument
 -------------------
 An annotated attribute, as in a dataclass, but for one that begins with ``_``, is a `ClassVar`, is
 an array without a value (a parameter, which `build` makes) or sets a flag of a base class, such as
-`integer_input`. A type may say how a value is checked and converted, ``Annotated[int,
-Convert(integer)]``. Its default stands behind it, bare or in an `argument(default=...)` that says
-more of it.
+`integer_input`. One of type bool, int, float or str takes nothing else; a type may say more of how
+a value is checked and converted, ``Annotated[int, Convert(integer)]``. Its default stands behind
+it, bare or in an `argument(default=...)` that says more of it.
 
 Their order is Keras': those of the class, then those of its base classes. One that is declared
 again with a bare default keeps its place; `argument(...)` puts it where it is written, or behind
@@ -31,8 +31,11 @@ position too.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import numbers
+import operator
 import sys
 import types
 from collections.abc import Callable
@@ -202,6 +205,9 @@ def converter(hint: Any, default: Any) -> Callable[[Any, str, str], Any] | None:
     choices = members(hint)
     marks = [m for c in choices if get_origin(c) is Annotated for m in c.__metadata__]
     mark = next((m for m in marks if isinstance(m, Convert)), None)
+    if mark is None and set(choices) <= {*PLAIN, types.NoneType}:
+        kinds = [c for c in choices if c in PLAIN]
+        mark = Convert(of_kinds, kinds=kinds)
     if mark is None:
         return None
     function, options = mark.function, mark.options
@@ -212,6 +218,48 @@ def converter(hint: Any, default: Any) -> Callable[[Any, str, str], Any] | None:
 
     vars(convert)["keeps_none"] = lenient
     return convert
+
+
+def truth(value: Any) -> bool:
+    if isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)):
+        return bool(value)
+    raise TypeError
+
+
+def text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError
+
+
+def number(value: Any) -> float:
+    if isinstance(value, numbers.Real | np.number) and not isinstance(value, bool | complex):
+        return value  # type: ignore[return-value]
+    raise TypeError
+
+
+def whole(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError
+    return operator.index(value)
+
+
+# what a type that is no more than one of these takes, and what it is called in a message
+PLAIN: dict[Any, tuple[Callable[[Any], Any], str]] = {
+    bool: (truth, "True or False"),
+    int: (whole, "an integer"),
+    float: (number, "a number"),
+    str: (text, "text"),
+}
+
+
+def of_kinds(value: Any, who: str, name: str, kinds: list[type]) -> Any:
+    """The value as the first of these types that takes it."""
+    for kind in kinds:
+        with contextlib.suppress(TypeError):
+            return PLAIN[kind][0](value)
+    expected = " or ".join(PLAIN[kind][1] for kind in kinds)
+    raise TypeError(f"{who} expects {name} to be {expected}, got {value!r}")
 
 
 def members(hint: Any) -> tuple:

@@ -4,7 +4,7 @@ same words; and the types of declared arguments that are checked so."""
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,12 +25,20 @@ def integer(value: Any, who: str, name: str, least: int = 1) -> int:
 
 def integers(value: Any, length: int, who: str, name: str) -> tuple[int, ...]:
     """One positive integer for all axes, or one for each: always a tuple."""
-    values = (value,) * length if isinstance(value, int | np.integer) else tuple(value)
-    if len(values) != length:
+    values = (value,) * length if isinstance(value, int | np.integer) else value
+    if not isinstance(values, Iterable) or len(values := tuple(values)) != length:
         raise ValueError(
             f"{who} expects {name} to be an integer or {length} of them, got {value!r}"
         )
     return tuple(integer(v, who, name) for v in values)
+
+
+def index(value: Any, who: str, name: str) -> int:
+    """`value` as an int, which may be negative: it counts from the end then."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{who} expects {name} to be an integer, got {value!r}") from None
 
 
 def fraction(value: Any, who: str, name: str) -> float:
@@ -59,14 +67,14 @@ def number(value: Any, who: str, name: str, least: float = -np.inf, above: bool 
 
 def one_of(value: Any, choices: tuple, who: str, name: str) -> Any:
     """`value`, if it is one of the choices."""
-    if value not in choices:
+    if isinstance(value, np.ndarray) or value not in choices:
         raise ValueError(
             f"{who} expects {name} to be one of {', '.join(map(repr, choices))}, got {value!r}"
         )
     return value
 
 
-Index = Annotated[int, Convert(lambda value, who, name: operator.index(value))]
+Index = Annotated[int, Convert(index)]
 Positive = Annotated[int, Convert(integer)]
 NotNegative = Annotated[int, Convert(integer, least=0)]
 Number = Annotated[float, Convert(number)]
@@ -95,7 +103,11 @@ def where(test: Callable[[Any], Any], expected: str) -> Convert:
     """In a type: values that pass a test, ``where(lambda v: v > 0, "a positive {name}")``."""
 
     def check(value, who, name):
-        if not test(value):
+        try:
+            passed = test(value)
+        except TypeError:  # a text has no size
+            passed = False
+        if not passed:
             raise ValueError(f"{who} expects {expected.format(name=name)}, got {value!r}")
         return value
 

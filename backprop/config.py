@@ -30,13 +30,17 @@ from backprop.arguments import (
 from backprop.construction import Promise, bind, prepare
 from backprop.defaults import (
     backend,
+    disable_interactive_logging,
+    enable_interactive_logging,
     epsilon,
     floatx,
     image_data_format,
+    is_interactive_logging_enabled,
     set_epsilon,
     set_floatx,
     set_image_data_format,
 )
+from backprop.kernels.switch import kernels, set_kernels
 from backprop.registry import (
     Registry,
     Serializable,
@@ -59,15 +63,20 @@ __all__ = [
     "backend",
     "custom_object_scope",
     "deserialize",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
     "epsilon",
     "floatx",
     "get_custom_objects",
     "image_data_format",
+    "is_interactive_logging_enabled",
+    "kernels",
     "register_keras_serializable",
     "serialize",
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",
+    "set_kernels",
 ]
 
 

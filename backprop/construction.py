@@ -19,6 +19,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import reprlib
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -127,11 +128,21 @@ def construct(cls: type, self: Any, given: Mapping[str, Any]) -> None:
             raise TypeError(f"{kind}() needs {name}; it takes {', '.join(parameters_of(cls))}")
         else:
             value = copy.copy(a.default)  # a list of one's own
-        if a.convert is not None:
-            value = a.convert(value, kind, name)
-        setattr(self, name, value)
+        try:
+            setattr(self, name, value if a.convert is None else a.convert(value, kind, name))
+        except Exception as error:  # of what the value does when it is looked at
+            raise naming(error, kind, name, value) from error.__cause__
     for complete in todo.afterwards:
         complete(self)
+
+
+def naming(error: Exception, kind: str, name: str, value: Any) -> Exception:
+    """An error about an argument that names it, whoever raised it."""
+    good = isinstance(error, AttributeError | OSError | TypeError | ValueError)
+    if good and name in str(error):
+        return error
+    known = TypeError if isinstance(error, TypeError) else ValueError
+    return known(f"{kind} got {name}={reprlib.repr(value)}: {error}")
 
 
 class Promise:

@@ -13,6 +13,7 @@ import numpy as np
 from backprop.arguments import Convert
 
 _floatx = "float32"
+_interactive = True
 
 
 def floatx() -> str:
@@ -137,3 +138,34 @@ def clear_session(free_memory: bool = True) -> None:
     free_memory : bool, default True
         Keras'; a model's memory is free as soon as nothing refers to the model.
     """
+
+
+def enable_interactive_logging() -> None:
+    """Show what runs say on stdout, with a progress bar that moves: so it is unless changed."""
+    global _interactive
+    _interactive = True
+
+
+def disable_interactive_logging() -> None:
+    """Send what runs say to the logger ``"backprop"`` at the level INFO, a line an epoch.
+
+    No progress bar is drawn, as on a pipe, and nothing is written to stdout, but what was asked for
+    by a function of one's own.
+
+    Examples
+    --------
+    >>> import logging
+    >>> import backprop as bp
+    >>> bp.config.disable_interactive_logging()
+    >>> bp.config.is_interactive_logging_enabled()
+    False
+    >>> logging.getLogger("backprop").setLevel(logging.INFO)  # to see them where a handler is
+    >>> bp.config.enable_interactive_logging()
+    """
+    global _interactive
+    _interactive = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether runs write on stdout."""
+    return _interactive

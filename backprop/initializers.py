@@ -77,6 +77,10 @@ class Initializer(Configurable):
             f"{type(self).__name__} has no __call__(self, shape, dtype=None, rng=None): write one"
         )
 
+    def clone(self) -> Any:
+        """Another one like it."""
+        return type(self).from_config(self.get_config())
+
 
 def accepting_rng(call: Callable) -> Callable:
     """`call`, or, where it has no `rng`, a function that takes one and leaves it unused."""
@@ -92,6 +96,29 @@ def accepting_rng(call: Callable) -> Callable:
         return call(*args, **kwargs)
 
     return wrapper
+
+
+def made(
+    initializer: Any, shape: tuple[int, ...], dtype: Any, rng: np.random.Generator, name: str
+) -> Array:
+    """What an initializer, or its name, makes for a parameter, if it is real and of its shape."""
+    value = real(get(initializer)(shape, dtype=dtype, rng=rng), initializer, dtype)
+    if value.shape != shape:
+        raise ValueError(
+            f"{initializer!r} made an array of shape {value.shape} for {name!r} {shape}"
+        )
+    return value
+
+
+def real(value: Any, who: Any, dtype: Any) -> Array:
+    """What an initializer made, in a dtype, unless half of it would be lost there."""
+    value = np.asarray(value, order="C")  # 0-d stays 0-d
+    if value.dtype.kind == "c":
+        raise TypeError(
+            f"the initializer {who!r} made complex numbers, and a parameter holds real ones: "
+            "declare two parameters, the real part and the imaginary part"
+        )
+    return value.astype(float_or(dtype), copy=False)
 
 
 def float_or(dtype) -> np.dtype:
@@ -200,7 +227,7 @@ class Values(Initializer):
                 f"an array of shape {self.value.shape} was given as initializer "
                 f"and shape {tuple(shape)} is needed"
             )
-        return self.value.astype(float_or(dtype))
+        return real(self.value, self, dtype).copy()
 
 
 class FromFunction(Initializer):
@@ -217,13 +244,100 @@ class FromFunction(Initializer):
     def __call__(
         self, shape: Sequence[int], dtype=None, rng: np.random.Generator | None = None
     ) -> Array:
-        w = np.array(accepting_rng(self.fn)(shape, dtype=dtype, rng=rng), float_or(dtype))
+        w = real(accepting_rng(self.fn)(shape, dtype=dtype, rng=rng), self.fn, dtype)
         if w.shape != tuple(shape):
             raise ValueError(
                 f"the initializer {self.fn!r} was asked for shape {tuple(shape)} "
                 f"and returned {w.shape}"
             )
-        return w
+        return w.copy()
+
+
+def known_window(value: Any, who: str, name: str) -> Any:
+    """A window as scipy.signal knows it by name, an array, or None."""
+    if isinstance(value, str):
+        from scipy.signal import get_window  # here, because it takes longer to import than NumPy
+
+        try:
+            get_window(value, 1)
+        except ValueError as error:
+            raise ValueError(
+                f"{who} expects {name} to be a name that scipy.signal.get_window knows, such as "
+                f"'hann', an array or None, got {value!r}"
+            ) from error
+    return value
+
+
+Window = Annotated[Any, Convert(known_window)]
+
+
+class STFT(Initializer):
+    """w[t, 0, k] = cos(2π t k / n) win[t] / scale, or -sin: a short-time Fourier transform as the
+    kernel of a convolution.
+
+        w: (frame, 1, n/2 + 1)    win: (frame,)
+
+    A convolution with the two of them gives the real and the imaginary part of Σ_t x[t] win[t]
+    exp(-2πi t k / n) / scale for the frequencies from 0 to half the sampling rate.
+
+    Parameters
+    ----------
+    side : {'real', 'imag'}, default 'real'
+    window : str or array_like, optional
+        A name that `scipy.signal.get_window` knows, or the window. Default: 'hann'. None is no
+        window, and no scaling.
+    scaling : {'density', 'spectrum', None}, default 'density'
+        Divide by sqrt(Σ win²), by Σ |win|, or not at all.
+    periodic : bool, default False
+        Whether the window, by name, is one for a Fourier transform: with the sample behind its last
+        it would begin again. A symmetric one otherwise.
+
+    Raises
+    ------
+    ValueError
+        For another side, scaling or window, and a shape without three axes.
+
+    Examples
+    --------
+    >>> STFT("imag", window=None)((4, 1, 3)).round(3)[:, 0] + 0.0
+    array([[ 0.,  0.,  0.],
+           [ 0., -1.,  0.],
+           [ 0.,  0.,  0.],
+           [ 0.,  1.,  0.]], dtype=float32)
+    """
+
+    side: Annotated[str, choice("real", "imag")] = "real"
+    window: Window = "hann"
+    scaling: Annotated[Any, choice("density", "spectrum", None)] = "density"
+    periodic: bool = False
+
+    def __call__(
+        self, shape: Sequence[int], dtype=None, rng: np.random.Generator | None = None
+    ) -> Array:
+        if len(shape) != 3:
+            raise ValueError(
+                f"{self!r} makes kernels (frame, 1, frequencies) and was asked for shape "
+                f"{tuple(shape)}"
+            )
+        frame, _, count = shape
+        turns = np.arange(frame)[:, None, None] * np.arange(count) / max(2 * (count - 1), 1)
+        w = np.cos(2 * np.pi * turns) if self.side == "real" else -np.sin(2 * np.pi * turns)
+        if self.window is not None:
+            w *= self._scaled_window(frame)[:, None, None]
+        return np.broadcast_to(w, shape).astype(float_or(dtype))
+
+    def _scaled_window(self, frame: int) -> Array:
+        win = self.window
+        if isinstance(win, str):
+            from scipy.signal import get_window
+
+            win = get_window(win, frame, self.periodic)
+        win = np.asarray(win, np.float64)
+        if win.shape != (frame,):
+            raise ValueError(f"{self!r} has a window of shape {win.shape} for frames of {frame}")
+        if self.scaling == "density":
+            return win / np.sqrt((win**2).sum())
+        return win / np.abs(win).sum() if self.scaling == "spectrum" else win
 
 
 # ---------------------------------------------------------------------------- draws
@@ -613,13 +727,13 @@ class LecunNormal(OfFans):
 
 # ---------------------------------------------------------------------------- names
 
-zeros, ones, constant, identity = Zeros, Ones, Constant, Identity
+zeros, ones, constant, identity, stft = Zeros, Ones, Constant, Identity, STFT
 random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
 variance_scaling, orthogonal = VarianceScaling, Orthogonal
 glorot_uniform, glorot_normal = GlorotUniform, GlorotNormal
 he_uniform, he_normal = HeUniform, HeNormal
 lecun_uniform, lecun_normal = LecunUniform, LecunNormal
-IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT
 
 registry = Registry(
     "initializers",
@@ -628,6 +742,7 @@ registry = Registry(
         Ones,
         Constant,
         Identity,
+        STFT,
         RandomNormal,
         RandomUniform,
         TruncatedNormal,
@@ -647,6 +762,7 @@ registry = Registry(
         "uniform": RandomUniform,
         "IdentityInitializer": Identity,
         "OrthogonalInitializer": Orthogonal,
+        "STFTInitializer": STFT,
     },
     base=Initializer,
     inputs=(1, 2),
@@ -681,13 +797,12 @@ def get(identifier: Any) -> Any:
     )
 
 
-def needed(value: Any, who: str, name: str) -> Any:
-    if value is None:
-        raise ValueError(f"{who} expects {name} to be an initializer, got None; pass 'zeros'")
-    return get(value)
+def given_or_glorot(value: Any, who: str, name: str) -> Any:
+    """An initializer; None is what Keras draws for it, be it a kernel or a bias."""
+    return get("glorot_uniform" if value is None else value)
 
 
-InitializerLike = Annotated[Any, Convert(needed)]
+InitializerLike = Annotated[Any, Convert(given_or_glorot)]
 
 
 serialize, deserialize = registry.functions("initializer")

@@ -48,6 +48,7 @@ from backprop.context import (
 from backprop.defaults import floatx
 from backprop.input_spec import InputSpec as InputSpec, Shape as Shape
 from backprop.layer_face import LayerFace
+from backprop.linalg import and_sum
 from backprop.parameters import Parameter, State, spend
 from backprop.promises import check_methods, leave_shortcuts
 
@@ -135,9 +136,10 @@ class Layer(LayerFace):
         """Set the gradients alone; for a model's first layer, whose dx nobody needs."""
         self.backward(dy, cache)
 
-    def finish(self, z: Array, ctx: Context = INFERENCE) -> tuple[Array, Any]:
-        """`forward` for a z that whoever made it needs no longer: y may be written over it. So a
-        layer applies its activation. Default: `forward`.
+    def finish(self, z: Array, ctx: Context = INFERENCE, bias: Any = None) -> tuple[Array, Any]:
+        """`forward` of z + bias, for a z that whoever made it needs no longer: y may be written
+        over it. So a layer applies its activation. The bias is a vector along the last axis of z.
+        Default: they are added, and `forward`.
 
         An activation that writes each number over its own, and to whose `backward` y is the cache,
         may set `finishes_parts`: then z can be finished part by part, while it is in a cache.
@@ -145,7 +147,12 @@ class Layer(LayerFace):
         Mark it by ``@short_for("forward", "backward")``, and what else it relies on: a subclass
         that writes one of these anew has the default again.
         """
-        return self.forward(z, ctx)
+        return self.forward(z if bias is None else np.add(z, bias, out=z), ctx)
+
+    def backward_finish(self, dy: Array, cache: Any, dbias: Array | None = None) -> Array:
+        """The way back of `finish`: `backward`, dL/dy → dz, and dbias = Σ_rows dz is set where
+        there is a bias. Default: one and then the other. Mark another as `finish` is marked."""
+        return and_sum(self.backward(dy, cache), dbias)
 
     def compute_mask(self, x: Any, mask: Any = None, /) -> Any:
         """The mask of `y`. Default: that of `x`."""
@@ -279,7 +286,8 @@ class Layer(LayerFace):
         shape = tuple(shape)
         if any(n is None for n in shape):
             raise ValueError(
-                f"{self!r} cannot size {name!r} {shape}: the input's shape must be known there"
+                f"{self!r} cannot size {name!r} {shape}: the input's shape must be known there, "
+                "and None is one that may differ, as the batch does"
             )
         return shape  # type: ignore[return-value] - no None is in it
 
@@ -287,13 +295,7 @@ class Layer(LayerFace):
         shape = self._declare(name, shape)
         spend(math.prod(shape), f"{self!r} declares {name!r}")
         dtype = self.dtype or floatx()
-        value = initializers.get(initializer)(shape, dtype=dtype, rng=self.rng)
-        value = np.asarray(value, dtype=dtype, order="C")  # 0-d stays 0-d
-        if value.shape != shape:
-            raise ValueError(
-                f"{initializer!r} made an array of shape {value.shape} for {name!r} {shape}"
-            )
-        return value
+        return initializers.made(initializer, shape, dtype, self.rng, name)
 
     def take_seeds(self) -> None:
         """Seed this layer and those in it now, so that the order of building decides and not that

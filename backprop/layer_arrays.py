@@ -7,6 +7,7 @@ assigning to one copies into the vector, and a copy or a replica gets views of i
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +20,7 @@ from backprop.config import Configurable
 from backprop.defaults import FloatDtype, float_dtype
 from backprop.input_spec import Described, Shape
 from backprop.parameters import Parameter, State
+from backprop.registry import is_foreign
 from backprop.regularizers import RegularizerLike
 from backprop.spelling import snake_case
 
@@ -30,6 +32,8 @@ def name_of(layer: LayerArrays) -> str:
 
 
 def rename(layer: LayerArrays, name: str) -> None:
+    if name is not None and not isinstance(name, str):
+        raise ValueError(f"{type(layer).__name__} expects name to be a string, got {name!r}")
     layer._name = name
     if layer._made:
         layer._arguments["name"] = name
@@ -80,6 +84,9 @@ class LayerArrays(Configurable, kw_only=True):
     fixed = ("activity_regularizer", "input_shape", "input_dim")
     _origin = None  # a replica's: the layer that it stands for
     _within = None  # a weak reference to the model that the layer stands in
+    _owner = None  # a weak reference to the layer that it was a part of when it was built
+    _owned = False  # whether there was one, which copies of that one make theirs
+    weights_within = ""  # a part that Keras' layer keeps the weights in: an LSTM's cell
     _drawn: ClassVar[tuple[Any, ...]] = ()  # what came out of its calls on symbolic arrays
 
     if TYPE_CHECKING:  # what `Layer` adds
@@ -104,6 +111,10 @@ class LayerArrays(Configurable, kw_only=True):
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in DRAWING}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        own(self, [part for part in self.sublayers() if part._owned])
 
     # ------------------------------------------------------------ parts and weights
 
@@ -133,6 +144,14 @@ class LayerArrays(Configurable, kw_only=True):
         """The weights of this layer alone, parameters first."""
         found = sorted(self._parameters.values(), key=is_buffer)
         return [p for p in found if not isinstance(p, State)]
+
+    def scope(self) -> str:
+        """What the paths of its variables begin with: its name, behind those of the layers that it
+        was a part of when it was built."""
+        owner = self._owner and self._owner()
+        if owner is None:
+            return self.name
+        return f"{owner.scope()}/{self.name.removeprefix(f'{owner.name}/')}"
 
     def states_kept(self) -> list[State]:
         """What this layer and the layers in it carry from one call to the next."""
@@ -248,6 +267,7 @@ class LayerArrays(Configurable, kw_only=True):
 
     def _take_in(self, name: str, value: Any) -> None:
         """Make a layer, or those of a list, parts of this one."""
+        own(self, layers_in(value))
         for layer in layers_in(value):
             layer.adopt_dtype(self.dtype)
             if not self._trainable:
@@ -273,7 +293,12 @@ class LayerArrays(Configurable, kw_only=True):
         public = not name.startswith("_")
         if public and (instead := explain_attribute(self, name)):
             raise AttributeError(f"{type(self).__name__} has no {name}: {instead}")
+        if public and name in OF_A_PASS:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}: {OF_A_PASS[name]}")
         state = NOT_BUILT if public and not self.built else ""
+        own = is_foreign(type(self)) and sum("build" in vars(c) for c in type(self).__mro__) > 2
+        if public and not state and own:
+            state = OTHER_BUILD
         raise AttributeError(f"{type(self).__name__} has no {name!r}{state}", name=name, obj=self)
 
     def adopt_dtype(self, dtype: np.dtype | None) -> None:
@@ -334,7 +359,21 @@ class LayerArrays(Configurable, kw_only=True):
         return twin
 
 
-DRAWING = "_drawn", "_within", "_ends", "_begun"  # what copies and files do without
+def own(owner: LayerArrays, parts: Iterable[LayerArrays]) -> None:
+    """Let parts know what they are parts of, which their paths say. One that was built before, by
+    itself or as a part of a layer that is still there, keeps the path that it has."""
+    for part in parts:
+        known = part._owner and part._owner()
+        if known is None and (part._owned or not part.built):
+            part.__dict__ |= {"_owner": weakref.ref(owner), "_owned": True}
+
+
+DRAWING = "_drawn", "_within", "_owner", "_ends", "_begun"  # what copies and files do without
+OF_A_PASS = {
+    "training": "it is a fact of a pass and not of the layer, ctx.training in forward(x, ctx)",
+    "mask": "it belongs to a pass and not to the layer, ctx.mask in forward(x, ctx)",
+}
+OTHER_BUILD = "; if it is made by the build of a base class, call super().build(input_shape)"
 NOT_BUILT = " yet: it is not built; call it on data or build(input_shape) first"
 HOLDERS = LayerArrays, list, tuple  # the types of attributes that hold layers
 

@@ -27,6 +27,8 @@ class LayerCalls(LayerArrays):
 
     input_spec = None  # an InputSpec: what x must look like
     integer_input = False  # an Embedding's: not cast to the model's dtype
+    string_input = False  # whether what is not cast may hold strings; of several inputs, of each
+    output_kind = "f"  # of y: "f" numbers of the layer's dtype, "i" integers, "U" strings; of each
     call_inputs: ClassVar[tuple[str, ...]] = ("inputs",)  # what a call may give, in order
     call_options: ClassVar[tuple[str, ...]] = ()  # arguments that a call may give as well
     several_inputs = False  # whether a tuple, or a list at a call, is several inputs
@@ -49,8 +51,8 @@ class LayerCalls(LayerArrays):
         obeys_mask: ClassVar[Callable[..., Any]]
 
     def __call__(self, *inputs: Any, training: Any = None, mask: Any = None, **named: Any) -> Any:
-        """y for x, in inference unless told otherwise; what will be y for a symbolic x. Builds the
-        layer on first use.
+        """y for x; what will be y for a symbolic x. Builds the layer on first use. A call that says
+        nothing of `training` is inference, but layers that change images change them, as in Keras.
 
         A mask is one of booleans, or of 1 and 0: (batch, time), or what broadcasts to it. A layer
         of several inputs takes them one after the other or by their names (`call_inputs`), their
@@ -75,7 +77,7 @@ class LayerCalls(LayerArrays):
         x, given = self.cast(each(np.asarray, x)), x
         self._meet(x, given)
         layer = self.with_options(options) if options else self
-        return self.arranged(layer._compute(x, bool(training), mask))
+        return self.arranged(layer._compute(x, None if training is None else bool(training), mask))
 
     def arranged(self, y: Any) -> Any:
         """y as a call returns it: several outputs are a tuple."""
@@ -118,7 +120,7 @@ class LayerCalls(LayerArrays):
             setattr(twin, name, value)
         return twin
 
-    def _compute(self, x: Any, training: bool, mask: Any) -> Any:
+    def _compute(self, x: Any, training: bool | None, mask: Any) -> Any:
         """y for arrays of the layer's dtype, and a mask as a user gives it."""
         if mask is not None:
             x, mask = self._masked(x, mask)
@@ -175,6 +177,7 @@ class LayerCalls(LayerArrays):
             if len(x) > 1:
                 raise self._one_input(len(x))
             x = as_one(x)
+        self.take_strings([s is not None and s.dtype.kind == "U" for s in as_tuple(x)])
         for name, value in options.items():
             self._settle(name, value)
         shape = each(lambda symbol: symbol.shape, x)
@@ -183,9 +186,20 @@ class LayerCalls(LayerArrays):
         self.build(shape)  # or, of a layer that is built, look whether it takes this shape
         self.take_seeds()
         call = Call(self, x, None if training is None else bool(training))
-        y = call.gives(declared_shape(self, shape), self.dtype or floatx())
+        kinds = {"f": self.dtype or floatx(), "i": np.int64, "U": np.str_}
+        y = call.gives(declared_shape(self, shape), each(kinds.__getitem__, self.output_kind))
         self.__dict__["_drawn"] = (*self._drawn, y)
         return y
+
+    def take_strings(self, found: list[bool]) -> None:
+        """Raise where an input is found to hold strings and the layer takes none there."""
+        takes = self.string_input
+        takes = takes if type(takes) is tuple else (takes,) * len(found)
+        if any(is_there and not taken for is_there, taken in zip(found, takes, strict=False)):
+            raise TypeError(
+                f"{self!r} computes with numbers and would get strings: put a layer between them "
+                "that makes numbers of these, such as TextVectorization, StringLookup or Hashing"
+            )
 
     def _settle(self, name: str, value: Any) -> None:
         """Take an argument from a symbolic call: it is the layer's from now on."""

@@ -49,6 +49,8 @@ class LayerFace(LayerCalls):
         for p, w in zip(arrays, weights, strict=True):
             if w.shape != p.shape:
                 raise ValueError(f"{p.path} has shape {p.shape} and got {w.shape}")
+            if w.dtype.kind not in "fiub":
+                raise TypeError(f"{p.path} holds real numbers and got dtype {w.dtype}")
         for p, w in zip(arrays, weights, strict=True):
             p.value[...] = w
 
@@ -120,7 +122,8 @@ class LayerFace(LayerCalls):
         raise TypeError(
             "add_loss belongs to Keras' automatic differentiation; a layer adds to the loss by "
             "penalises = True, ctx.penalties.append(value) in forward where that is a list, and "
-            'value\'s derivative in backward: see "A part of the loss" in docs/write_a_layer.md. '
+            "value's derivative in backward: see 'A layer that adds to the loss' in "
+            "docs/write_a_layer.md. "
             "An activity_regularizer or a kernel_regularizer needs no layer of its own"
         )
 

@@ -17,6 +17,9 @@ from backprop.variable import Variable
 Array = np.ndarray
 
 
+NOT_SHOWN = None, None  # a value, and a weak reference to the Variable of it
+
+
 class Parameter:
     """A trainable array of a layer (or a buffer: a weight that is saved and never trained).
 
@@ -46,6 +49,7 @@ class Parameter:
         self.memory: Any = None  # a block of a model's vector, and where in it the arrays begin
         self.offset = 0
         self.replicas: weakref.WeakSet[Parameter] = weakref.WeakSet()
+        self._shown: Any = NOT_SHOWN
 
     @property
     def layer(self) -> Any:
@@ -57,7 +61,17 @@ class Parameter:
 
     @property
     def path(self) -> str:
-        return f"{self.layer.name}/{self.name}"
+        layer = self.layer  # it may be gone before its optimizer
+        return f"{layer.name}/{self.name}" if layer is not None else self.name
+
+    @property
+    def full_path(self) -> str:
+        """Keras' path of it: with the layers around the layer, and what it keeps its weights in."""
+        layer = self.layer
+        if layer is None:
+            return self.name
+        within = layer.weights_within
+        return "/".join([layer.scope(), *([within] if within else []), self.name])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,8 +83,14 @@ class Parameter:
 
     @property
     def variable(self) -> Variable:
-        """The value, with what Keras' users ask of it: a name, `assign`, `numpy`."""
-        return Variable.of(self)
+        """The value, with what Keras' users ask of it: a name, `assign`, `numpy`. It is the same
+        object as long as somebody has it and the value stays where it is."""
+        value, shown = self._shown
+        found = shown() if value is self.value else None
+        if found is None:
+            found = Variable.of(self)
+            self._shown = self.value, weakref.ref(found)
+        return found
 
     def place(self, value: Array, gradient: Array | None) -> None:
         """Move into other arrays: values and gradients are copied, the layer's attributes become
@@ -113,6 +133,7 @@ class Parameter:
             "_layer": self.layer,
             "memory": None,
             "replicas": list(self.replicas),
+            "_shown": NOT_SHOWN,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -144,14 +165,21 @@ class State(Parameter):
         return self._stood_for_by(State(layer, self.name, self.value, self.fill))
 
 
-_allowance: ContextVar[list[int] | None] = ContextVar("allowance", default=None)
+WEIGHTS_OF_A_FILE = "there are weights for it"
+TABLES = 2**20  # numbers that layers of a file may reckon out when they are made, beside weights
+_allowance: ContextVar[tuple[list[int], str] | None] = ContextVar("allowance", default=None)
 
 
 @contextmanager
-def at_most(numbers: int):
+def at_most(numbers: int, which: str = WEIGHTS_OF_A_FILE):
     """Within the block layers can make no more weights than so many numbers, as many as a file
-    holds that is being read: what a file declares is an error before it is memory."""
-    token = _allowance.set([numbers])
+    holds that is being read: what a file declares is an error before it is memory. `which` ends the
+    error: why not more than these. A block within one that leaves less changes nothing."""
+    outer = _allowance.get()
+    if outer is not None and outer[0][0] <= numbers:
+        yield
+        return
+    token = _allowance.set(([numbers, TABLES], which))
     try:
         yield
     finally:
@@ -160,8 +188,23 @@ def at_most(numbers: int):
 
 def spend(numbers: int, what: str) -> None:
     """Take so many numbers from the allowance, if there is one; `what` begins the error."""
-    left = _allowance.get()
-    if left is not None:
+    allowance = _allowance.get()
+    if allowance is not None:
+        left, which = allowance
         left[0] -= numbers
         if left[0] < 0:
-            raise ValueError(f"{what} of {numbers:,} numbers, more than there are weights for it")
+            raise ValueError(f"{what} of {numbers:,} numbers, more than {which}")
+
+
+def reckon(numbers: int, what: str) -> None:
+    """Take so many numbers from what layers of a file may reckon out from the sizes that it
+    declares, such as where windows lie; `what` begins the error."""
+    allowance = _allowance.get()
+    if allowance is not None:
+        left, _ = allowance
+        left[1] -= numbers
+        if left[1] < 0:
+            raise ValueError(
+                f"{what} takes {numbers:,} numbers to reckon out, and the layers of a file have "
+                f"{TABLES:,} in all"
+            )

@@ -30,6 +30,8 @@ CALLS = {
     "forward": ("x", "ctx"),
     "backward": ("dy", "cache"),
     "backward_params": ("dy", "cache"),
+    "finish": ("z", "ctx", "bias"),
+    "backward_finish": ("dy", "cache", "dbias"),
 }
 # names that say another order, or another meaning, at a place
 ELSEWHERE = {

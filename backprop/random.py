@@ -162,6 +162,22 @@ def shuffle(x, axis: int = 0, seed=None) -> np.ndarray:
     return generator(seed).permutation(np.asarray(x), axis=axis)
 
 
+def keras_orders(seed: int, *counts: int) -> list[np.ndarray]:
+    """Orders of so many things each, in which Keras shuffles data sets and files: of a generator of
+    their own, NumPy's older one.
+
+    Examples
+    --------
+    >>> [order.tolist() for order in keras_orders(113, 4, 3)]
+    [[3, 2, 0, 1], [1, 0, 2]]
+    """
+    rng = np.random.RandomState(seed)
+    orders = [np.arange(n) for n in counts]
+    for order in orders:
+        rng.shuffle(order)
+    return orders
+
+
 def drawn(x: Any, dtype: Any) -> np.ndarray:
     """Numbers drawn in float64, in the dtype that was asked for."""
     dtype = np.dtype(dtype or floatx())

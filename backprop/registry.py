@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,10 @@ HOMES = (
     *("activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics"),
     *("models", "optimizers", "optimizers.schedules", "regularizers"),
 )
-_custom_objects: dict[str, Any] = {}  # of a scope, and registered under "package>name"
+_custom_objects: dict[str, Any] = {}  # registered under "package>name"
 _registered: dict[str, Any] = {}  # the same by the bare name, which the library's own go before
+# what was handed over for a block, in this thread and what that calls
+_handed: ContextVar[Mapping[str, Any]] = ContextVar("handed", default=MappingProxyType({}))
 SHARED = "shared_object_id"
 
 
@@ -127,7 +130,7 @@ class Registry:
     def users(self, name: str) -> Any:
         """What the user means by a name, if it serves here: the loss "mse" is not replaced by a
         metric that somebody calls so, and no registration by any of the library's names."""
-        found = _custom_objects.get(name)
+        found = known_as(name)
         if found is None and name not in self.names:
             found = _registered.get(name)
         return found if found is not None and self.fits(found) else None
@@ -186,6 +189,7 @@ class Registry:
             raise unknown_class(self.kind, name, hint)
         if not isinstance(cls, type):
             return cls
+        check_kind(cls)
         make = getattr(cls, "from_config", None)
         arguments = config.get("config") or {}
         return remembered(config, make(arguments) if make else cls(**arguments))
@@ -248,9 +252,14 @@ def in_capitals_too(**aliases: Any) -> dict[str, Any]:
     return aliases | {name.upper(): item for name, item in aliases.items()}
 
 
+def known_as(name: str) -> Any:
+    """What was handed over under a name, or registered under all of it; None for nothing."""
+    return _handed.get().get(name) or _custom_objects.get(name)
+
+
 def users_own(name: str | None) -> Any:
     """What is in scope or registered under a name, of whatever family; None for nothing."""
-    return _custom_objects.get(name) or _registered.get(name) if name else None
+    return known_as(name) or _registered.get(name) if name else None
 
 
 def takes(function: Callable, count: int) -> bool:
@@ -388,7 +397,18 @@ def deserialize(value: Any) -> Any:
     cls = users_own(value.get("registered_name")) or users_own(value["class_name"])
     if cls is None:
         raise unknown_class("class", value["class_name"])
+    check_kind(cls)
     return remembered(value, cls.from_config(value.get("config") or {}))
+
+
+def check_kind(cls: Any) -> None:
+    """Raise unless a class is of a kind that configurations are of: one that only happens to be
+    registered may do anything with a stranger's arguments."""
+    if not (isinstance(cls, type) and (issubclass(cls, Serializable) or family_of(cls))):
+        raise ValueError(
+            f"{getattr(cls, '__name__', cls)!r} is no layer and of no other kind of this library, "
+            "so no configuration makes one"
+        )
 
 
 def remembered(config: Mapping[str, Any], made: Any) -> Any:
@@ -431,10 +451,8 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 
 def registered_name(item: Any) -> str | None:
-    for name, known in _custom_objects.items():
-        if known is item and ">" in name:
-            return name
-    return None
+    known = [*_handed.get().items(), *_custom_objects.items()]
+    return next((name for name, own in known if own is item and ">" in name), None)
 
 
 def get_custom_objects() -> dict[str, Any]:
@@ -444,12 +462,10 @@ def get_custom_objects() -> dict[str, Any]:
 
 @contextmanager
 def custom_object_scope(custom_objects: Mapping[str, Any]):
-    """Within the block, the given names may be used in configs, files and strings."""
-    before = [(names, dict(names)) for names in (_custom_objects, _registered)]
-    _custom_objects.update(custom_objects)
+    """Within the block, the given names may be used in configs, files and strings: by the thread
+    that is in it, and no other."""
+    token = _handed.set({**_handed.get(), **custom_objects})
     try:
         yield
     finally:
-        for names, old in before:
-            names.clear()
-            names.update(old)
+        _handed.reset(token)

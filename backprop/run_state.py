@@ -7,6 +7,7 @@ of the loss and the metrics of the epoch so far, and what the callbacks have cou
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -78,6 +79,9 @@ def check_weights(model: Any, weights: Mapping[str, Array]) -> None:
             raise ValueError(
                 f"its {other} has shape {found} where {name} of {model.name} has {shape}"
             )
+    for p, (name, a) in zip(model.arrays(), weights.items(), strict=True):
+        if a.dtype.kind != p.value.dtype.kind:
+            raise ValueError(f"its {name} is of dtype {a.dtype} and {p.path} of {p.value.dtype}")
 
 
 def describe(shapes: dict[str, tuple]) -> str:
@@ -164,7 +168,7 @@ def save_checkpoint(
     arrays |= counted[1]
     for i, sums in enumerate(trainer.metrics.state()):
         arrays |= {f"metrics/{i}/{k}": value for k, value in enumerate(sums)}
-    arrays["loss"] = np.array([trainer._loss_sum, trainer._loss_rows])
+    arrays["loss"] = np.array(trainer.loss_so_far.variables)
     header["run"] = {
         "epoch": int(epoch),
         "step": int(step),
@@ -175,7 +179,10 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    model: Any, path: Any, take: Callable[[Any, Mapping[str, Array]], Callable] | None = None
+    model: Any,
+    path: Any,
+    take: Callable[[Any, Mapping[str, Array]], Callable] | None = None,
+    steps: int | None = None,
 ) -> tuple[int, int]:
     """Put a saved run into a model that was compiled alike; returns the epoch and the step to go on
     with. Nothing changes unless all of it fits.
@@ -188,51 +195,85 @@ def load_checkpoint(
     take : callable, optional
         Given what the callbacks had counted, as it was saved; returns a function that undoes what
         it has done.
+    steps : int, optional
+        How many batches an epoch has, if that is known.
 
     Raises
     ------
     OSError
         The file cannot be read.
-    ValueError
-        It is damaged, or of another run.
+    ModelFileError
+        It is damaged, of another run, or of one that had failed.
     """
     header, arrays = archive.read(path, ("checkpoint",))
     trainer = model.trainer
-    try:
-        run = header["run"]
-        epoch, step, seed = (int(run[name]) for name in ("epoch", "step", "seed"))
-        names = list(run["metrics"])
-        loss_sum, loss_rows = (float(v) for v in arrays["loss"])
-        counted = header.get("callbacks") or history_alone(run)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} is damaged: its state of the run: {error!r}") from error
+    with archive.faults_named(path):
+        epoch, step, seed = position(header, steps)
+        counted = header.get("callbacks") or history_alone(header["run"])
+        check_run(trainer, header["run"], arrays)
+        sums = sums_of_metrics(trainer, arrays)
+        # first, as it can be taken back: the model is not set before all of it has been checked
+        undo = take(counted, arrays) if take is not None else lambda: None
+        try:
+            set_model_state(model, header, arrays)
+        except ValueError:
+            undo()
+            raise
+    trainer.metrics.set_state(sums)
+    trainer.loss_so_far.total, trainer.loss_so_far.count = map(float, arrays["loss"])
+    trainer.epoch, trainer.step, trainer.seed = epoch, step, seed
+    return epoch, step
+
+
+def position(header: Mapping[str, Any], steps: int | None) -> list[int]:
+    """Epoch, step and seed of a run, where an epoch has so many steps."""
+    run = header.get("run")
+    if not isinstance(run, Mapping):
+        raise ValueError("its state of the run is missing")
+    found: list[Any] = [run.get(name) for name in ("epoch", "step", "seed")]
+    if not all(type(n) is int and n >= 0 for n in found):
+        raise ValueError(f"its epoch, step and seed are {', '.join(map(reprlib.repr, found))}")
+    if steps is not None and found[1] > steps:
+        raise ValueError(
+            f"it goes on after step {found[1]} of an epoch, which has {steps} here: give the data "
+            "and the batch size of the run"
+        )
+    return found
+
+
+def check_run(trainer: Any, run: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Raise unless the rest of a checkpoint is that of a run of this trainer, which can go on."""
+    names = run.get("metrics")
     if names != metric_names(trainer):
         raise ValueError(
-            f"{str(path)!r} is of a run with the metrics {names} and {model.name} has "
+            f"it is of a run with the metrics {reprlib.repr(names)} and {trainer.model.name} has "
             f"{metric_names(trainer)}: compile it as it was"
         )
-    state = trainer.metrics.state()
-    none = np.empty(0)
+    loss = arrays.get("loss", np.empty(0))
+    if loss.shape != (2,) or loss.dtype.kind != "f" or loss[1] < 0:
+        raise ValueError(f"its loss so far is {reprlib.repr(loss.tolist())}")
+    if (run["epoch"] or run["step"]) and not any(name.startswith("optimizer/") for name in arrays):
+        raise ValueError("it holds no state of the optimizer")
+    weights, _ = weights_and_states(trainer.model, arrays)
+    for name, a in weights.items():
+        if a.dtype.kind == "f" and np.isnan(a).any():
+            raise ValueError(
+                f"its {name} holds NaN: the run had failed before it. Delete it, and begin anew or "
+                "from an earlier one"
+            )
+
+
+def sums_of_metrics(trainer: Any, arrays: Mapping[str, Array]) -> list[list[Array]]:
+    """What the metrics of a checkpoint have counted."""
+    state, none = trainer.metrics.state(), np.empty(0)
     sums = [
         [arrays.get(f"metrics/{i}/{k}", none) for k in range(len(old))]
         for i, old in enumerate(state)
     ]
-    for name, new, old in zip(names, sums, state, strict=True):
+    for name, new, old in zip(metric_names(trainer), sums, state, strict=True):
         if [v.shape for v in new] != [v.shape for v in old]:
-            raise ValueError(
-                f"{str(path)!r} is of a run in which the metric {name} has other shapes"
-            )
-    # first, as it can be taken back: the model is not set before all of it has been checked
-    undo = take(counted, arrays) if take is not None else lambda: None
-    try:
-        set_model_state(model, header, arrays)
-    except ValueError:
-        undo()
-        raise
-    trainer.metrics.set_state(sums)
-    trainer._loss_sum, trainer._loss_rows = loss_sum, loss_rows
-    trainer.epoch, trainer.step, trainer.seed = epoch, step, seed
-    return epoch, step
+            raise ValueError(f"it is of a run in which the metric {name} has other shapes")
+    return sums
 
 
 def history_alone(run: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -11,9 +11,9 @@ Classes are found by name among the library's own and those registered or passed
 from __future__ import annotations
 
 import os
+import reprlib
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 
 from backprop import archive
 from backprop.absent import face
+from backprop.archive import ModelFileError, describing
 from backprop.config import (
     custom_object_scope,
     deserialize,
@@ -30,7 +31,7 @@ from backprop.config import (
 )
 from backprop.parameters import at_most
 from backprop.random import own_seeds
-from backprop.registry import FAMILIES, registered_name, users_own
+from backprop.registry import FAMILIES, SHARED, known_as, registered_name, users_own
 from backprop.run_state import (
     check_weights,
     model_state,
@@ -44,6 +45,7 @@ from backprop.training.outputs import given_losses, given_metrics
 
 __all__ = [
     "CustomObjectScope",
+    "ModelFileError",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
@@ -59,6 +61,19 @@ __all__ = [
 
 CustomObjectScope = custom_object_scope
 Array = np.ndarray
+DEPTH = 256  # of lists and dicts in each other: some sixty models, or wrappers
+LAYERS = 2**14  # and objects that belong to them, from a file
+NUMBERS = 2**31  # of weights, where a configuration comes without them
+# the most that files may ask for: of metrics, and of layers what no weight or shape shows
+METRICS = {"num_classes": 2**14, "num_thresholds": 2**16}
+WORK = {
+    "power_iterations": 2**10,
+    "height": 2**16,
+    "width": 2**16,
+    "output_sequence_length": 2**24,
+    "num_oov_indices": 2**16,
+    "ngrams": 2**6,
+}
 
 
 def save_model(
@@ -130,8 +145,6 @@ def save_model(
 def write_keras_model(model: Any, path: Path, extra: Mapping[str, Any] | None) -> None:
     from backprop.interop import keras_files
 
-    if extra:
-        raise ValueError(f"a file of Keras has no place for {sorted(extra)}: save it as .npz")
     compiled = compile_config(model)
     if compiled is not None:
         if compiled.pop("without_weight_decay"):
@@ -142,7 +155,7 @@ def write_keras_model(model: Any, path: Path, extra: Mapping[str, Any] | None) -
             )
         del compiled["seed"]
         compiled |= {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": "auto"}
-    keras_files.write_model(model, path, compiled)
+    keras_files.write_model(model, path, compiled, extra)
 
 
 def compile_config(model: Any) -> dict[str, Any] | None:
@@ -193,8 +206,8 @@ def load_model(
     FileNotFoundError
     OSError
         The file cannot be read.
-    ValueError
-        The file is damaged, is no model, or names a class that is not known.
+    ModelFileError
+        The file is damaged, is no model, or names a class that is not known. A ValueError.
     """
     if not safe_mode:
         raise ValueError("safe_mode=False is not offered: no file of backprop can run code")
@@ -208,7 +221,7 @@ def read_model(
 ) -> tuple[Any, dict[str, Any]]:
     """The model of a file, and what was kept beside it as `extra`."""
     if archive.known_path(filepath, archive.MODEL_FILES).suffix == ".keras":
-        return read_keras_model(filepath, custom_objects, compile), {}
+        return read_keras_model(filepath, custom_objects, compile)
     header, arrays = archive.read(filepath, ("model",))
     size = sum(a.size for name, a in arrays.items() if name.startswith("weights/"))
     # nothing is taken from the process' seeds: the generators come from the file
@@ -227,43 +240,78 @@ def read_model(
 
 def read_keras_model(
     filepath: str | os.PathLike, custom_objects: Mapping[str, Any] | None, compile: bool
-) -> Any:
+) -> tuple[Any, dict[str, Any]]:
     from backprop.interop import keras_files
 
-    config, compiled, contents = keras_files.read_model(archive.existing(filepath))
+    config, compiled, contents, extra = keras_files.read_model(archive.existing(filepath))
     size = len(contents) // 4  # so many numbers of float32, at the most
     with describing(filepath), custom_object_scope(custom_objects or {}), at_most(size):
         model = model_of(config)
         if compile and compiled:
             recompile(model, compiled)
         keras_files.read_weights(model, contents, optimizer=compile)
-    return model
+    return model, extra
 
 
 def model_of(config: Any) -> Any:
+    check_extent(config)
+    check_sizes(config, WORK, "build the model in code and load its weights")
     model = deserialize(config)
     if not is_model(model):
-        raise ValueError(f"it holds {model!r}, which is no model")
+        raise ValueError(f"it holds {reprlib.repr(model)}, which is no model")
     return model
 
 
-@contextmanager
-def describing(filepath: str | os.PathLike) -> Iterator[None]:
-    """Whatever is wrong with a file's contents as a ValueError that names the file."""
-    try:
-        yield
-    except OSError:
-        raise
-    except ValueError as error:
-        raise ValueError(f"{str(filepath)!r}: {error}") from error
-    except Exception as error:  # constructors that were given anything at all raise anything at all
-        raise ValueError(
-            f"{str(filepath)!r} describes no model: {type(error).__name__}: {error}"
-        ) from error
+def described_alone() -> Any:
+    """The bound for a configuration that comes without weights, while it is made."""
+    return at_most(NUMBERS, "are made where no file holds them")
+
+
+def check_extent(config: Any) -> None:
+    """Raise where layers stand in layers so deep, or are so many, that nobody drew it: a layer that
+    stands in two places is two, and so is all that is in it."""
+    counts: dict[str, int] = {}  # of what is referred to
+
+    def extent(one: Any, depth: int) -> int:
+        if depth > DEPTH:
+            raise ValueError(f"its configuration is nested {DEPTH} deep")
+        name = one.get("class_name") if isinstance(one, Mapping) else None
+        if name == "__shared__":
+            return counts.get(repr(parts_of(one)), 1)
+        found = (name is not None) + sum(extent(part, depth + 1) for part in parts_of(one))
+        if found > LAYERS:
+            raise ValueError(f"its configuration has more than {LAYERS:,} layers")
+        if isinstance(one, Mapping) and SHARED in one:
+            counts[repr([{SHARED: one[SHARED]}])] = found
+        return found
+
+    extent(config, 0)
+
+
+def parts_of(config: Any) -> list[Any]:
+    values = config.values() if isinstance(config, Mapping) else config
+    nested = isinstance(config, Mapping | list)
+    return [v for v in values if isinstance(v, Mapping | list)] if nested else []
+
+
+def check_sizes(config: Any, limits: Mapping[str, int], advice: str) -> None:
+    """Raise where something is to take more memory or time than one needs."""
+    waiting = [config]
+    while waiting:
+        one = waiting.pop()
+        waiting += parts_of(one)
+        for name, most in limits.items() if isinstance(one, Mapping) else ():
+            value = one.get(name)
+            if isinstance(value, int | float) and not value <= most:
+                raise ValueError(
+                    f"it has {name}={value}, and from a file at most {most:,} is taken: {advice}"
+                )
 
 
 def recompile(model: Any, settings: Mapping[str, Any]) -> None:
     """Compile as `compile_config` says."""
+    metrics = [settings.get("metrics"), settings.get("weighted_metrics")]
+    check_sizes(metrics, METRICS, "load it with compile=False")
     plain, weighted = (deserialize(settings.get(k)) or () for k in ("metrics", "weighted_metrics"))
     model.compile(
         optimizer=deserialize(settings["optimizer"]),
@@ -286,8 +334,29 @@ def whole(seed: Any) -> int:
     return seed
 
 
-def save_weights(model: Any, filepath: str | os.PathLike, overwrite: bool = True) -> None:
-    """Write the weights and buffers of a model to one file, ``.npz`` or Keras' ``.weights.h5``."""
+def save_weights(
+    model: Any,
+    filepath: str | os.PathLike,
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+) -> None:
+    """Write the weights and buffers of a model to one file, ``.npz`` or Keras' ``.weights.h5``.
+
+    Parameters
+    ----------
+    model : Sequential or Model
+        Built.
+    filepath : path
+    overwrite : bool, default True
+        Without it an existing file is an error.
+    max_shard_size : None
+        Keras' argument for several files, which `load_weights` reads and nothing here writes.
+    """
+    if max_shard_size is not None:
+        raise ValueError(
+            "max_shard_size is not offered: weights are written to one file. load_weights() reads "
+            "those that Keras wrote to several"
+        )
     path = refuse_overwriting(filepath, overwrite, archive.WEIGHT_FILES)
     if not model.built:
         raise ValueError(f"{model.name} is not built yet, so there are no weights to save")
@@ -300,7 +369,14 @@ def save_weights(model: Any, filepath: str | os.PathLike, overwrite: bool = True
     archive.write(path, "weights", {}, arrays)
 
 
-def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = False) -> None:
+def load_weights(
+    model: Any,
+    filepath: str | os.PathLike,
+    skip_mismatch: bool = False,
+    *,
+    by_name: bool | None = None,
+    objects_to_skip: Sequence[Any] | None = None,
+) -> None:
     """Read weights into a model of the same layers; nothing changes unless all of it fits.
 
     Parameters
@@ -308,11 +384,16 @@ def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = 
     model : Sequential or Model
         Built.
     filepath : path
-        Of `save_weights`, `save_model` or a checkpoint; a ``.weights.h5`` or ``.keras`` file of
-        Keras.
+        Of `save_weights`, `save_model` or a checkpoint; a ``.weights.h5``, ``.weights.json`` or
+        ``.keras`` file of Keras, or an ``.h5`` file of Keras 2, of weights or a whole model.
     skip_mismatch : bool, default False
         Take what fits, with a warning that names the rest. Weights meet in their order, or by the
         names of their layers where there are more in the one than in the other.
+    by_name : bool, optional
+        For ``.h5`` files of Keras 2: True for the layers whose names are in the file, which leaves
+        the others as they are. Default: all layers with weights, in their order.
+    objects_to_skip : sequence of Layer, optional
+        For ``.weights.h5`` files: layers that are left as they are.
 
     Raises
     ------
@@ -320,24 +401,32 @@ def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = 
     OSError
         The file cannot be read.
     ValueError
-        The file is damaged or holds no weights, or they are not those of the model.
+        The file is damaged or holds no weights, they are not those of the model, or `by_name` or
+        `objects_to_skip` is for other files.
     """
     if not model.built:
         raise ValueError(
             f"{model.name} is not built yet: give it an Input or build((None, ...)) before loading "
             "weights"
         )
-    if archive.known_path(filepath, (*archive.WEIGHT_FILES, ".keras")).suffix != ".npz":
-        left_out = load_keras_weights(model, filepath, skip_mismatch)
+    path = archive.known_path(filepath, archive.READABLE_WEIGHTS)
+    if objects_to_skip is not None and not path.name.endswith((".weights.h5", ".weights.json")):
+        raise ValueError(f"objects_to_skip is for .weights.h5 files, got {str(filepath)!r}")
+    if path.suffix != ".npz":
+        from backprop.interop import keras_files
+
+        left_out = keras_files.load_weights(
+            model, archive.existing(path), skip_mismatch, by_name, objects_to_skip
+        )
         warn_left_out(left_out)
         return
+    if by_name is not None:
+        raise ValueError(f"by_name is for .h5 files of Keras 2, got {str(filepath)!r}")
     _, arrays = archive.read(filepath, ("weights", "model", "checkpoint"))
     given, _ = weights_and_states(model, arrays)
     if not skip_mismatch:
-        try:
+        with archive.faults_named(filepath):
             check_weights(model, given)
-        except ValueError as error:
-            raise ValueError(f"{str(filepath)!r}: {error}") from error
     pairs, left_out = matched(model, given)
     with np.errstate(
         over="ignore"
@@ -346,17 +435,6 @@ def load_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool = 
     for (p, _), value in zip(pairs, values, strict=True):
         p.value[...] = value
     warn_left_out(left_out)
-
-
-def load_keras_weights(model: Any, filepath: str | os.PathLike, skip_mismatch: bool) -> list[str]:
-    from backprop.interop import keras_files
-
-    with describing(filepath):
-        contents = keras_files.weights_of(archive.existing(filepath))
-        if skip_mismatch:
-            return keras_files.read_matching_weights(model, contents)
-        keras_files.read_weights(model, contents, optimizer=False)
-    return []
 
 
 def warn_left_out(left_out: list[str]) -> None:
@@ -408,7 +486,8 @@ def deserialize_keras_object(
     """The object of a configuration."""
     if not safe_mode:
         raise ValueError("safe_mode=False is not offered: no configuration can run code")
-    with custom_object_scope(custom_objects or {}):
+    check_extent(config)
+    with custom_object_scope(custom_objects or {}), described_alone():
         return deserialize(config)
 
 
@@ -422,15 +501,13 @@ def get_registered_object(
 ) -> Any:
     """The class or function of a name: of `custom_objects`, registered, of the library, of
     `module_objects`; or None."""
-    for known in (
-        custom_objects or {},
-        get_custom_objects(),
-        *(f.names for f in FAMILIES.values()),
-        module_objects or {},
-    ):
+    with custom_object_scope(custom_objects or {}):
+        found = known_as(name)
+    families = (family.names for family in FAMILIES.values())
+    for known in (*families, module_objects or {}) if found is None else ():
         if name in known:
             return known[name]
-    return users_own(name)
+    return found or users_own(name)
 
 
 __getattr__ = face(__name__)

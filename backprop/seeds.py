@@ -1,28 +1,38 @@
 """The root of all seeds: every generator of the library is spawned from it.
 
 The root is the one piece of state that belongs to the process, because `set_random_seed` has to
-reach objects that do not exist yet.
+reach objects that do not exist yet. What wants seeds of its own has them for its own thread and
+what that calls, so that a model that is read in one thread moves no seed of another.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
-_root = np.random.SeedSequence()
+
+class Root:
+    """Where seeds come from."""
+
+    def __init__(self, sequence: np.random.SeedSequence):
+        self.sequence = sequence
+
+
+_process = Root(np.random.SeedSequence())
+_root: ContextVar[Root] = ContextVar("root", default=_process)
 
 
 def plant(seed: int) -> None:
     """Begin anew from a seed."""
-    global _root
-    _root = np.random.SeedSequence(seed)
+    _root.get().sequence = np.random.SeedSequence(seed)
 
 
 def spawn() -> np.random.SeedSequence:
     """The next child of the root: independent of every other child, the same for the same seed and
     order."""
-    return _root.spawn(1)[0]
+    return _root.get().sequence.spawn(1)[0]
 
 
 def generator(
@@ -37,10 +47,9 @@ def generator(
 @contextmanager
 def own_seeds(seed: int | np.random.SeedSequence):
     """Within the block seeds come from another root: what is built there moves nothing outside."""
-    global _root
-    before = _root
-    _root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    token = _root.set(Root(sequence))
     try:
         yield
     finally:
-        _root = before
+        _root.reset(token)

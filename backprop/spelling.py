@@ -6,6 +6,24 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+LONGEST = 200  # letters of a name that is compared with others
+
+
+def printable(text: str, kept: str = "") -> str:
+    """Text as a terminal may show it: what moves its cursor, changes its colours or turns letters
+    around is written as its number, but for the characters in `kept`.
+
+    Examples
+    --------
+    >>> printable("\x1b[31mred"), printable("é 猫 \u202e")
+    ('\\\\x1b[31mred', 'é 猫 \\\\u202e')
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
+    )
+
 
 def nearest(name: Any, known: Iterable[str]) -> str:
     """`"; did you mean 'relu'?"`, or nothing where no known name is near.
@@ -20,6 +38,8 @@ def nearest(name: Any, known: Iterable[str]) -> str:
     ('', "; did you mean 'learning_rate'?")
     """
     name = str(name)
+    if len(name) > LONGEST:
+        return ""
     ranked = [(unlike(name, k), slips(name, k), k) for k in known]
     found = min(ranked, default=(1.0, 0, ""))
     return f"; did you mean {found[2]!r}?" if found[0] < 1 else ""

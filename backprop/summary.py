@@ -6,7 +6,7 @@ from typing import Any
 
 from backprop.layer import Layer
 from backprop.layers.inputs import InputLayer
-from backprop.spelling import nearest
+from backprop.spelling import nearest, printable
 
 
 def summary(
@@ -48,7 +48,7 @@ def summary(
                 table += rows_of(part, None, connected, False, show_trainable, depth)
     widths = column_widths(table, line_length, positions)
     rule = "─" * (sum(widths) + 2 * len(widths) - 2)
-    lines = [f'Model: "{model.name}"', rule]
+    lines = [f'Model: "{printable(model.name)}"', rule]
     for i, cells in enumerate(table):
         padded = (c[:width].ljust(width) for c, width in zip(cells, widths, strict=True))
         lines.append("  ".join(padded).rstrip())
@@ -81,12 +81,12 @@ def rows_of(
     count = "0" if isinstance(layer, InputLayer) else "0 (unbuilt)"
     if layer.built:
         count = f"{layer.count_params():,}"
-    name = f"{'  ' * depth}{layer.name} ({type(layer).__name__})"
+    name = f"{'  ' * depth}{printable(layer.name)} ({type(layer).__name__})"
     cells = [name, "" if depth else str(shape or "?"), "0 (shared)" if shared else count]
     trained = ["Y" if layer.trainable else "N"] * show_trainable
     if connected is None:
         return [cells + trained]
-    first, *others = connected or ["-"]
+    first, *others = map(printable, connected or ["-"])
     blank = [""] * len(cells)
     return [
         [*cells, first, *trained],

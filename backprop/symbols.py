@@ -52,9 +52,11 @@ class Call:
         return [symbol for symbol in as_tuple(self.inputs) if symbol is not None]
 
     def gives(self, shape: Any, dtype: Any) -> Any:
-        """The symbolic arrays of these shapes, or the one, that come out."""
+        """The symbolic arrays of these shapes and dtypes, or the one, that come out."""
         if several(shape):
-            found = [Symbol(self, s, dtype, i) for i, s in enumerate(shape)]
+            dtypes = dtype if type(dtype) is tuple else (dtype,) * len(shape)
+            pairs = zip(shape, dtypes, strict=True)
+            found = [Symbol(self, s, kind, i) for i, (s, kind) in enumerate(pairs)]
             self.outputs = tuple(found)
         else:
             self.outputs = Symbol(self, shape, dtype)
@@ -104,7 +106,8 @@ class Symbol:
 
     def __repr__(self) -> str:
         part = f" output {self.index}," if self.index else ","
-        return f"<Symbol {self.name}{part} shape {self.shape}, {self.dtype}>"
+        kind = "string" if self.dtype.kind == "U" else self.dtype
+        return f"<Symbol {self.name}{part} shape {self.shape}, {kind}>"
 
     def __array__(self, *args, **kwargs):
         raise TypeError(
@@ -158,8 +161,40 @@ class Symbol:
     def __rpow__(self, other: Any) -> Any:
         return OPERATORS["power"](other, self)
 
+    def __mod__(self, other: Any) -> Any:
+        return OPERATORS["remainder"](self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return OPERATORS["remainder"](other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return OPERATORS["matmul"](self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return OPERATORS["matmul"](other, self)
+
     def __neg__(self) -> Any:
         return OPERATORS["negative"](self)
 
     def __abs__(self) -> Any:
         return OPERATORS["absolute"](self)
+
+
+def step_function(written: str) -> Callable[..., Any]:
+    """An operator whose result moves in steps, and has no derivative to train by."""
+
+    def refuse(symbol: Symbol, *others: Any) -> Any:
+        raise TypeError(
+            f"{written} of {symbol!r} moves in steps, so that no gradient goes through it, and is "
+            f"no layer here: in inference, Lambda(lambda x: {written})(x) computes it"
+        )
+
+    return refuse
+
+
+for name, written in {
+    "lt": "x < c", "le": "x <= c", "gt": "x > c", "ge": "x >= c",
+    "floordiv": "x // c", "rfloordiv": "c // x", "round": "np.round(x)", "invert": "~x",
+    "and": "x & y", "rand": "x & y", "or": "x | y", "ror": "x | y", "xor": "x ^ y", "rxor": "x ^ y",
+}.items():  # fmt: skip
+    setattr(Symbol, f"__{name}__", step_function(written))

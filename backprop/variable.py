@@ -41,12 +41,15 @@ class Variable(np.ndarray):
     value : ndarray
         The numbers now, as a copy, which further training does not change.
     constraint : Constraint or None
+        An optimizer applies it after each step. That of a variable which stands alone may be set
+        before the optimizer is built.
     regularizer : Regularizer or None
 
     Raises
     ------
     ValueError
-        Where an initializer is given without a shape, or an assignment has another shape.
+        Where an initializer is given without a shape, an assignment has another shape, or `name`
+        is no name.
 
     Examples
     --------
@@ -68,6 +71,7 @@ class Variable(np.ndarray):
     _layer: Any = None  # kept alive: the record knows it by a weak reference
     _name = "variable"
     _trainable = True
+    _constraint: Any = None
 
     def __new__(
         cls,
@@ -78,6 +82,8 @@ class Variable(np.ndarray):
         *,
         name: str = "variable",
     ):
+        if not isinstance(name, str) or "/" in name:
+            raise ValueError(f"a Variable's name is a string without '/', got {name!r}")
         self = values(initializer, shape, dtype).view(cls)
         self._name, self._trainable = name, bool(trainable)
         return self
@@ -99,7 +105,7 @@ class Variable(np.ndarray):
 
     @property
     def path(self) -> str:
-        return self._name if self._parameter is None else self._parameter.path
+        return self._name if self._parameter is None else self._parameter.full_path
 
     @property
     def trainable(self) -> bool:
@@ -116,7 +122,20 @@ class Variable(np.ndarray):
 
     @property
     def constraint(self) -> Any:
-        return self._parameter and self._parameter.constraint
+        return self._constraint if self._parameter is None else self._parameter.constraint
+
+    @constraint.setter
+    def constraint(self, constraint: Any) -> None:
+        if self._parameter is not None:
+            raise AttributeError(
+                f"{self.path} is constrained by its layer: write {self.name}_constraint= there"
+            )
+        if constraint is not None and not callable(constraint):
+            raise ValueError(
+                f"{self.path} expects a constraint to be a function of the array, such as "
+                f"constraints.NonNeg(), got {constraint!r}"
+            )
+        self._constraint = constraint
 
     @property
     def regularizer(self) -> Any:
@@ -140,11 +159,18 @@ class Variable(np.ndarray):
 
     def assign_add(self, value: Any) -> Variable:
         """Add to the numbers, an array of the variable's shape or one number to all."""
-        return self.assign(self._plain() + plain(value))
+        return self.assign(self._plain() + self._spread(value))
 
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the numbers."""
-        return self.assign(self._plain() - plain(value))
+        return self.assign(self._plain() - self._spread(value))
+
+    def _spread(self, value: Any) -> Array:
+        value, shape = np.asarray(plain(value)), self.shape
+        try:
+            return np.broadcast_to(value, shape)
+        except ValueError:
+            raise ValueError(f"{self.path} has shape {shape} and was given {value.shape}") from None
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **kwargs):
         if out:

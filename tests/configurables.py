@@ -58,7 +58,7 @@ FURTHER = {
     "callbacks": ("Callback", "History", "LambdaCallback", "MonitorCallback", "ProgbarLogger"),
     "constraints": ("Constraint",),
     "initializers": ("FromFunction", "Initializer", "Values"),
-    "layers": ("IntegerLookup", "Layer", "StringLookup", "TextVectorization"),
+    "layers": ("Layer",),
     "losses": ("Loss",),
     "metrics": ("Metric",),
     "optimizers": ("Optimizer",),

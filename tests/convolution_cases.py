@@ -12,6 +12,7 @@ AXES = {
     "Conv3D": 3,
     "Conv1DTranspose": 1,
     "Conv2DTranspose": 2,
+    "Conv3DTranspose": 3,
     "DepthwiseConv1D": 1,
     "DepthwiseConv2D": 2,
     "SeparableConv1D": 1,
@@ -92,7 +93,7 @@ def naive(x, layer):
     weights += [bias, layer.strides, layer.padding]
     if isinstance(layer, layers.Conv1D | layers.Conv2D | layers.Conv3D):
         y = reference.convolution(x, *weights, layer.dilation_rate, layer.groups)
-    elif isinstance(layer, layers.Conv1DTranspose | layers.Conv2DTranspose):
+    elif type(layer).__name__.endswith("Transpose"):
         weights.append(layer.output_padding)
         y = reference.transposed_convolution(x, *weights, layer.dilation_rate)
     elif isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D):

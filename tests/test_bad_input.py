@@ -746,7 +746,7 @@ COMPILE = {
     "text as loss_weights": (
         {"loss_weights": "a"},
         ValueError,
-        "a number as loss_weights, got 'a'",
+        "a number as loss_weights, got 'a'; metrics are given by name: metrics=",
     ),
     "two loss_weights": (
         {"loss_weights": [1.0, 2.0]},
@@ -1003,3 +1003,40 @@ def test_a_build_without_a_shape_says_so():
     declared.build()
 
     assert declared.count_params() == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: bp.layers.Rescaling("a"), "Rescaling expects scale to be numbers, got 'a'"),
+        (lambda: bp.layers.Masking("a"), "Masking expects mask_value to be a number, got 'a'"),
+        (lambda: bp.callbacks.EarlyStopping(patience="a"), "patience of at least 0 and got 'a'"),
+        (lambda: bp.optimizers.Adam().apply_gradients([]), "adam got no pairs of gradient and"),
+    ],
+)
+def test_what_is_no_number_or_nothing_is_named_at_once(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_vocabulary_of_words_is_none_of_integers():
+    with pytest.raises(TypeError, match="expects a vocabulary of integers, got 'a' among them"):
+        bp.layers.IntegerLookup(vocabulary=["a"])
+    assert bp.layers.IntegerLookup(vocabulary=["-7", "3"])([[3, -7]]).tolist() == [[2, 1]]
+
+
+@pytest.mark.parametrize("layer", [bp.layers.StringLookup, bp.layers.IntegerLookup])
+def test_nothing_to_adapt_to_is_an_error_that_says_so(layer):
+    with pytest.raises(ValueError, match="found no tokens in"):
+        layer().adapt(np.empty((0, 2), "U1" if layer is bp.layers.StringLookup else int))
+
+
+@pytest.mark.parametrize("kind", ["U1", int])
+def test_labels_that_come_with_batches_are_not_learned(kind):
+    layer = {int: bp.layers.IntegerLookup, "U1": bp.layers.StringLookup}[kind]
+    x = np.array([["1", "2"], ["2", "3"], ["2", "2"]]).astype(kind)
+    one, other = layer(), layer()
+    one.adapt(x)
+    other.adapt((x[i : i + 1], np.array([[9]]).astype(kind)) for i in range(3))
+
+    assert one.get_vocabulary() == other.get_vocabulary()

@@ -24,11 +24,21 @@ QUICK = {
     "embedding.py": (["--quick"], "add.at"),
     "footprint.py": (["--quick", "--rows", "mlp-digits", "--peers", "autograd"], "installed mb"),
     "gradcheck.py": (["--quick"], "undecided"),
+    "gradcheck_floor.py": (["1"], "found at twice the floor"),
     "import_time.py": (["--rounds", "1"], "import backprop"),
+    "new_face.py": (
+        ["--quick", "--peers", "--only", "columns", "metrics", "losses", "small", "RandomHue"],
+        "RandomHue",
+    ),
     "optimizers.py": (["--quick"], "adam"),
     "overhead.py": (["--quick", "--growth"], "its own"),
+    "predict.py": (
+        ["--quick", "--rows", "mlp-tiny", "embed-bag", "--sizes", "one", "--peers"],
+        "NumPy alone",
+    ),
     "recurrent.py": (["--quick"], "LSTM"),
     "tables.py": (["--seeds", "1", "--tables", "iris"], "scikit-learn"),
+    "trust.py": (["--quick"], "undecided"),
     "train_step.py": (
         [
             "--quick",
@@ -158,7 +168,7 @@ def test_keras_does_our_work_where_layers_are_passed_by():
 
     assert run.returncode == 0, run.stderr
     assert "keras-jax, fit" in run.stdout, run.stdout
-    assert "absent" not in run.stdout and "REFUSED" not in run.stdout
+    assert "absent:" not in run.stdout and "REFUSED" not in run.stdout
 
 
 @pytest.mark.parametrize(
@@ -227,11 +237,96 @@ def test_a_run_leaves_its_numbers_and_its_picture(tmp_path):
 
     assert run.returncode == 0, run.stderr
     found = json.loads(numbers.read_text())["rows"]
+    assert len(json.loads(numbers.read_text())["runs"]["mlp-tiny"]) == 1
     assert found["mlp-tiny"]["ratios"]["by hand"]["median"] > 0
     assert found["embed-bag"]["absent"] == {
         "by-hand": "no such layer: Embedding, GlobalAveragePooling1D"
     }
     assert picture.stat().st_size > 5000
+
+    shown = script("train_step.py", "--show", str(numbers), str(numbers))
+
+    assert shown.returncode == 0, shown.stderr
+    assert "medians of 2 runs" in shown.stdout
+
+
+def found_of(ratio, ours=1.0):
+    """One run of a row, as a file has it."""
+    sides = {"backprop: train_step": ours, "jax: jit": ratio * ours}
+    step = {"median": ratio, "low": ratio, "high": ratio, "least": ratio}
+    return {
+        "row": "a row",
+        "microseconds": {side: {"median": time} for side, time in sides.items()},
+        "ratios": {"step": step | {"peer": "jax", "variant": "jit", "ours": "train_step"}},
+        "absent": {},
+        "refused": {},
+    }
+
+
+def test_of_several_runs_the_median_counts_and_what_is_below_1_is_marked(shared, capsys):
+    from shared.results import Record
+
+    record = Record("step", {})
+    for slow, fast in ((0.5, 3.0), (0.9, 2.0), (1.2, 2.5)):
+        record.add("slow", found_of(slow))
+        record.add("fast", found_of(fast, ours=4.0))
+
+    record.summary("µs a step")
+
+    assert record.rows()["slow"]["ratios"]["step"]["median"] == 0.9
+    assert record.rows()["fast"]["ours"] == 4.0
+    lines = capsys.readouterr().out.splitlines()
+    slow, fast, mean = lines[3:6]
+    assert "0.90 (0.50-1.20, least 0.90) to jax, jit BELOW" in slow
+    assert "2.50 (2.00-3.00, least 2.50) to jax, jit" in fast and "BELOW" not in fast
+    assert "geometric mean of 2 rows: 1.50; below 1: slow" in mean
+
+
+def test_a_library_is_held_to_older_instructions():
+    run = quick("train_step.py", "--isa", "avx2", "--rows", "mlp-tiny", "--peers", "by-hand")
+
+    assert run.returncode == 0, run.stderr
+    with_ours = next(x for x in run.stdout.splitlines() if x.startswith("with backprop "))
+    if "openblas" in with_ours and "x86_64" in run.stdout:
+        assert "with its Haswell kernel" in with_ours
+    assert "AVX512" not in with_ours and "X86_V4" not in with_ours and "512 bits" not in with_ours
+
+
+PREDICTED = ["mlp-tiny", "cnn-cifar", "gru", "transformer", "u-net"]
+
+
+@pytest.mark.parametrize("name", PREDICTED)
+@pytest.mark.parametrize("peer", ["jax", "torch", "onnxruntime"])
+@pytest.mark.filterwarnings("ignore")  # what libraries say about each other
+def test_another_library_predicts_what_ours_predicts(shared, peer, name):
+    from shared.agreement import compare
+    from shared.peers import PEERS
+    from shared.rows import ROWS
+
+    for module in {"onnxruntime": ("onnxruntime", "onnxscript")}.get(peer, (peer,)):
+        pytest.importorskip(module, reason="the peer is not installed")
+    row = ROWS[name].small()
+    ours = predicted(PEERS["backprop"], row)["predict"]
+
+    for way, found in predicted(PEERS[peer], row).items():
+        assert compare(found, ours)[1] < 1e-5, way
+
+
+def predicted(peer, row):
+    return {way: make().first(1) for way, make in peer.predictions(row).items()}
+
+
+def test_other_predictions_are_told_from_ours(shared):
+    from shared.agreement import compare
+    from shared.peers import PEERS
+    from shared.rows import ROWS
+
+    row = ROWS["mlp-tiny"].small()
+    _, arrays = ours = predicted(PEERS["backprop"], row)["predict"]
+    logits = predicted(PEERS["backprop"], dataclasses.replace(row, from_logits=True))["predict"]
+
+    assert compare(([], [a[::-1] for a in arrays]), ours)[1] > row.gradient_tolerance
+    assert compare(logits, ours)[1] > row.gradient_tolerance
 
 
 @pytest.mark.parametrize("packed", [False, True])

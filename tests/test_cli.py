@@ -1,6 +1,7 @@
-"""The command line: train, predict, check, summary; and one clear line for whatever goes wrong."""
+"""The command line, command by command; and one clear line for whatever goes wrong."""
 
 import csv
+import importlib
 import os
 import re
 import signal
@@ -1290,3 +1291,69 @@ def test_a_reader_who_has_had_enough_is_no_error():
     )
 
     assert (done.stdout, done.stderr) == ("y0,y1,y2\n", "")
+
+
+# ------------------------------------------------------------------------------------------- warmup
+
+
+@pytest.fixture
+def compiler(tmp_path, monkeypatch):
+    """One loop to compile, and a folder of its own for it."""
+    pytest.importorskip("numba", reason="compiles the kernels")
+    compiled = importlib.import_module("backprop.kernels.compiled.compiler")
+    monkeypatch.setattr("backprop.kernels.compiled.cache.folder", lambda: tmp_path / "kept")
+    monkeypatch.setattr("backprop.cli.warmup.loops", lambda: [loop_of(compiled)])
+    return compiled
+
+
+def loop_of(compiled):
+    @compiled.loop(compiled.Vector, compiled.optional(compiled.Vector))
+    def doubled(x, y):
+        for i in range(x.size):
+            x[i] = x[i] + x[i]
+
+    compiled.LOOPS.remove(doubled)
+    return doubled
+
+
+def test_warmup_compiles_each_form_once(run, compiler, tmp_path):
+    assert run("warmup") == 0
+    assert "loops: 1, for float32 and float64; forms: 4, of which 0 were there" in run.out
+    assert f"kept in {tmp_path / 'kept'}: " in run.out
+    assert len(list((tmp_path / "kept").glob("*.nbc"))) == 4
+
+    assert run("warmup", "--dtype", "float32") == 0
+    assert "loops: 1, for float32; forms: 2, of which 2 were there" in run.out
+
+
+def test_warmup_says_so_where_what_it_compiles_will_not_run(run, compiler, monkeypatch):
+    monkeypatch.setenv("BACKPROP_KERNELS", "numpy")
+
+    assert run("warmup", "--dtype", "float32") == 0
+    assert "as long as that is set, they do not run" in run.out
+
+
+def test_warmup_without_numba_says_how_to_get_it(run, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    run.refused("warmup", match=r'Numba is not installed.* pip install "backprop\[fast\]"')
+
+
+def test_warmup_of_a_numba_that_is_broken_says_what_is_wrong(run, monkeypatch):
+    pytest.importorskip("numba", reason="is what is broken")
+    monkeypatch.setitem(sys.modules, "backprop.kernels.compiled.compiler", None)
+
+    run.refused("warmup", match="Numba is installed and does not work: ModuleNotFoundError")
+
+
+def test_warmup_where_nothing_can_be_written_says_what_to_do(run, compiler, tmp_path, monkeypatch):
+    (tmp_path / "kept").write_text("a file in the folder's place")
+
+    run.refused("warmup", match=r"kept cannot be written to .*: set NUMBA_CACHE_DIR")
+
+
+def test_warmup_finds_the_loops_of_the_library():
+    pytest.importorskip("numba", reason="compiles the kernels")
+    from backprop.cli.warmup import loops
+
+    assert "adam" in {loop.dispatcher.__name__ for loop in loops()}

@@ -377,7 +377,7 @@ def test_impossible_tokens_are_never_found():
         ({"source": SOURCE[:2]}, r"a row of source for each prompt, .* 3 prompts and source of"),
         ({"source": {"sorce": SOURCE}}, "'sorce'.*did you mean 'source'"),
         ({"source": [SOURCE, SOURCE]}, r"source of shape \(2, 3, 5\)"),
-        ({"source": SOURCE[..., None]}, "its input 'source' to be of shape"),
+        ({"source": np.stack([SOURCE, SOURCE], -1)}, "its input 'source' to be of shape"),
         ({"source": SOURCE, "beams": 0}, "beams to be a positive integer, got 0"),
         ({"source": SOURCE, "beams": 2, "temperature": 0.5}, "leave out one or the other"),
         ({"source": SOURCE, "beams": 2, "top_k": 3}, "leave out one or the other"),

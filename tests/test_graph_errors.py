@@ -308,7 +308,7 @@ NO_NUMBERS = "<Symbol y, shape (None, 2), float32> holds no numbers yet"
 
 @pytest.mark.parametrize(
     "function",
-    [np.exp, np.asarray, np.sum, lambda y: np.concatenate([y, y]), lambda y: np.ones((2, 2)) @ y],
+    [np.exp, np.asarray, np.sum, lambda y: np.concatenate([y, y]), lambda y: np.ones(2) > y],
 )
 def test_functions_of_numpy(function):
     *_, y, _ = ends()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy import stats
 
-from backprop import initializers, utils
+from backprop import initializers, layers, utils
 from backprop.initializers import TRUNCATED_STDDEV, compute_fans
 
 FAMILY = {  # name: (scale, mode, distribution)
@@ -357,3 +357,19 @@ def test_arguments_and_defaults_are_those_of_keras(name):
         return {n: p.default for n, p in inspect.signature(cls).parameters.items()}
 
     assert arguments(initializers) == arguments(keras.initializers)
+
+
+def test_a_clone_is_another_one_like_it():
+    one = initializers.RandomNormal(stddev=0.5, seed=3)
+    twin = one.clone()
+
+    assert twin is not one and twin.get_config() == one.get_config()
+    np.testing.assert_array_equal(twin((2, 3)), one((2, 3)))
+
+
+def test_none_is_what_keras_draws():
+    layer = layers.Dense(400, bias_initializer=None)
+    layer.build((None, 3))
+
+    assert 0.9 < np.abs(layer.bias).max() / np.sqrt(6 / 800) <= 1  # glorot_uniform
+    assert type(layer.bias_initializer) is initializers.GlorotUniform

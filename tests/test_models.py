@@ -763,6 +763,18 @@ def test_a_name_is_a_configuration_too(family):
     assert type(module.deserialize(name)) is type(module.get(name))
 
 
+def test_an_input_of_an_unknown_dtype_says_so():
+    with pytest.raises(ValueError, match="'string' or the like, got 'strin'"):
+        bp.Input((2,), dtype="strin")
+
+
+def test_a_graph_that_is_called_takes_a_column_without_its_axis():
+    column = bp.Input((1,))
+    model = bp.Model(column, Dense(2)(column))
+
+    np.testing.assert_array_equal(model(np.ones(3)), model(np.ones((3, 1))))
+
+
 @pytest.mark.parametrize("shape", [(5,), (4, 6, 2)])
 def test_one_sample_in_the_place_of_a_batch_is_recognised(shape):
     model = bp.Sequential([bp.Input(shape), Dense(3)])
@@ -809,3 +821,19 @@ def test_the_summary_of_a_graph_says_what_each_layer_reads():
     model.summary(print_fn=lines.append, expand_nested=True, layer_range=("inner", "join"))
     assert "  tower (Dense)" in lines[1]
     assert "z (InputLayer)" not in lines[1]
+
+
+def test_a_call_takes_a_last_axis_of_length_1_that_is_missing_or_too_many_as_fit_does():
+    one, three = bp.Input((1,), name="one"), bp.Input((3,), name="three")
+    y = bp.layers.Dense(2)(bp.layers.Concatenate()([one, three]))
+    graph = bp.Model({"one": one, "three": three}, y)
+    chain = bp.Sequential([bp.Input((1,)), bp.layers.Dense(2)])
+    x, more = np.arange(4.0), np.ones((4, 3))
+
+    np.testing.assert_array_equal(chain(x), chain.predict(x, verbose=0))
+    np.testing.assert_array_equal(chain(x[:, None, None]), chain(x[:, None]))
+    np.testing.assert_array_equal(
+        graph({"one": x, "three": more[..., None]}), graph({"one": x[:, None], "three": more})
+    )
+    with pytest.raises(ValueError, match=r"three' to be of shape \(3,\) and got \(\)"):
+        graph({"one": x, "three": x})

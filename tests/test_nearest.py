@@ -48,7 +48,7 @@ def test_a_slip_of_the_pen_is_near(name, known, expected):
         ("iou", ["sum", "mse"]),
         ("decay", ARGUMENTS),
         ("momentum", ARGUMENTS),
-        ("dice", LOSSES),
+        ("lovasz", LOSSES),
         ("contrastive", LOSSES),
         ("anything", []),
     ],

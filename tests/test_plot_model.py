@@ -1,9 +1,12 @@
 """Pictures of models: what they show, and that nothing lies over anything else."""
 
+import inspect
 import itertools
 import re
+import sys
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 from graphs_to_save import GRAPHS, images, nested, recursive, shared, states
 
@@ -110,13 +113,91 @@ def test_the_picture_is_written_and_shown(tmp_path):
 
 
 def test_what_cannot_be_drawn_is_said_with_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match=r"name it 'model\.svg'.*cairosvg"):
-        bp.utils.plot_model(shared(), tmp_path / "model.png")
-    with pytest.raises(ValueError, match="rankdir is 'TB', 'BT', 'LR' or 'RL', got 'XY'"):
+    with pytest.raises(ValueError, match="rankdir to be one of 'TB', 'BT', 'LR', 'RL', got 'XY'"):
         picture(shared(), rankdir="XY")
+    with pytest.raises(ValueError, match="splines to be one of 'ortho', 'curved'"):
+        picture(shared(), splines="round")
+    with pytest.raises(ValueError, match="dpi to be a finite number above 0"):
+        picture(shared(), dpi=0)
     with pytest.raises(ValueError, match="is not built yet"):
         picture(bp.Sequential([layers.Dense(2)]))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf", "PNG", "jpg"])
+def test_other_files_are_painted(tmp_path, ending):
+    pytest.importorskip("matplotlib", reason="it paints")
+    file = tmp_path / f"model.{ending}"
+
+    svg = bp.utils.plot_model(shared(), file, expand_nested=True, show_layer_names=True, dpi=96)
+
+    start = {"png": b"\x89PNG", "pdf": b"%PDF", "jpg": b"\xff\xd8"}[ending.lower()]
+    assert file.read_bytes().startswith(start)
+    assert svg.startswith("<svg")
+
+
+def test_a_painted_picture_has_the_size_and_the_boxes_of_the_svg(tmp_path):
+    pytest.importorskip("matplotlib", reason="it paints")
+    from matplotlib.image import imread
+
+    svg = bp.utils.plot_model(shared(), tmp_path / "model.png", dpi=192)
+
+    image = imread(tmp_path / "model.png")
+    size = [float(ET.fromstring(svg).get(name)) for name in ("height", "width")]
+    assert image.shape[:2] == pytest.approx(size, abs=2)
+    for x, y, w, h, colour in boxes_of(svg):
+        inside = image[int(2 * (y + h - 3)), int(2 * (x + w / 4)), :3]
+        wanted = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        np.testing.assert_allclose(inside, wanted, atol=0.01)
+
+
+def boxes_of(svg):
+    """The place, the size and the colour of each box, where no box is in another."""
+    found = re.findall(
+        r'translate\(([-\d.]+),([-\d.]+)\)">\n<rect width="([-\d.]+)" height="([-\d.]+)" '
+        r'rx="5" fill="(#\w+)"',
+        svg,
+    )
+    assert found
+    return [
+        (*(float(n) + m for n, m in zip(f[:4], (16, 16, 0, 0), strict=True)), f[4]) for f in found
+    ]
+
+
+def test_a_format_that_nobody_writes_is_refused_before_anything_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib", reason="it paints")
+
+    with pytest.raises(ValueError, match=r"to end in \.svg or in a format of matplotlib"):
+        bp.utils.plot_model(shared(), tmp_path / "model.docx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_matplotlib_an_error_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+    with pytest.raises(ImportError, match=r'pip install "backprop\[plot\]", or name the file'):
+        bp.utils.plot_model(shared(), tmp_path / "model.png")
+    bp.utils.plot_model(shared(), tmp_path / "model.svg")
+
+
+def test_arrows_turn_bend_or_go_straight():
+    assert " C" not in picture(shared()) and " C" not in picture(shared(), splines="line")
+    assert " C" in picture(shared(), splines="curved")
+    assert picture(shared(), splines="curved") == picture(shared(), splines="spline")
+    _tip, *ways = re.findall(r'<path d="(M[^"]+)" fill', picture(shared(), splines="ortho"))
+    for way in ways:
+        points = [tuple(map(float, p.split(","))) for p in re.findall(r"[-\d.]+,[-\d.]+", way)]
+        assert all(a[0] == b[0] or a[1] == b[1] for a, b in itertools.pairwise(points))
+
+
+def test_the_arguments_and_defaults_are_those_of_keras():
+    keras = pytest.importorskip("keras", reason="parity needs Keras")
+    theirs, ours = (
+        {n: p.default for n, p in inspect.signature(f).parameters.items() if n != "kwargs"}
+        for f in (keras.utils.plot_model, bp.utils.plot_model)
+    )
+
+    assert list(ours.items()) == list(theirs.items())
 
 
 # ---------------------------------------------------------------------- where nodes are

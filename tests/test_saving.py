@@ -180,6 +180,11 @@ OPTIMIZERS = {
     "adamax": Adamax,
     "nadam": Nadam,
     "lion": Lion,
+    "adafactor": optimizers.Adafactor,
+    "ftrl": optimizers.Ftrl,
+    "lamb": optimizers.Lamb,
+    "muon": optimizers.Muon,
+    "schedule free": lambda: optimizers.ScheduleFreeAdamW(warmup_steps=3),
     "ema": lambda: Adam(use_ema=True, ema_overwrite_frequency=3),
     "accumulation": lambda: Adam(gradient_accumulation_steps=3, global_clipnorm=1.0),
     "cosine": lambda: Adam(schedules.CosineDecay(0.0, 20, warmup_target=0.01, warmup_steps=5)),
@@ -367,9 +372,9 @@ def test_saving_and_loading_draw_no_random_numbers(path):
 
     assert_same_weights(a, b)
     model.save(path)
-    children = seeds._root.n_children_spawned
+    children = seeds._process.sequence.n_children_spawned
     bp.models.load_model(path)
-    assert seeds._root.n_children_spawned == children
+    assert seeds._process.sequence.n_children_spawned == children
 
 
 def test_a_model_is_saved_under_a_path_or_a_text(tmp_path):

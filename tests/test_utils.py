@@ -107,6 +107,11 @@ def test_normalize_refuses_an_axis_that_is_not_there(x, axis):
         utils.normalize(x, axis)
 
 
+def test_normalize_refuses_an_order_that_is_no_number():
+    with pytest.raises(ValueError, match="order to be a number, got 'fro'"):
+        utils.normalize(np.ones((2, 2)), order="fro")
+
+
 def test_normalize_refuses_text():
     with pytest.raises(TypeError, match="numbers"):
         utils.normalize(["a"])
@@ -418,10 +423,10 @@ def test_fit_goes_through_windows_in_their_own_order():
     seen = []
 
     class Told(Windows):
-        def batches(self, starts, numbers):
-            for batch in super().batches(starts, numbers):
-                seen.append(int(batch[1][0]))
-                yield batch
+        def gather(self, samples):
+            x, y = super().gather(samples)
+            seen.append(int(y[0]))
+            return x, y
 
     windows = series()
     windows.__class__ = Told

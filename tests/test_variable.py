@@ -25,7 +25,8 @@ def test_weights_have_names_and_paths():
 
     assert [w.name for w in network.weights] == ["kernel", "bias", "kernel", "bias"]
     assert [w.path for w in network.variables] == [
-        "hidden/kernel", "hidden/bias", "dense/kernel", "dense/bias",
+        "sequential/hidden/kernel", "sequential/hidden/bias",
+        "sequential/dense/kernel", "sequential/dense/bias",
     ]  # fmt: skip
 
 
@@ -64,7 +65,9 @@ def test_trainable_is_the_layers_word():
     network.layers[0].trainable = False
 
     assert [w.trainable for w in network.weights] == [False, False, True, True]
-    assert [w.path for w in network.non_trainable_weights] == ["hidden/kernel", "hidden/bias"]
+    assert [w.path for w in network.non_trainable_weights] == [
+        "sequential/hidden/kernel", "sequential/hidden/bias",
+    ]  # fmt: skip
     with pytest.raises(AttributeError, match=r"layer\.trainable = True"):
         network.weights[0].trainable = True
 
@@ -111,6 +114,17 @@ def test_an_assignment_of_another_shape_is_refused_and_changes_nothing(value):
     with pytest.raises(ValueError, match=r"hidden/kernel has shape \(3, 4\) and was given"):
         w.assign(value)
     np.testing.assert_array_equal(network.parameters.values, before)
+
+
+def test_a_sum_of_another_shape_is_refused_and_changes_nothing():
+    network, w = kernel()
+    before = network.parameters.values.copy()
+
+    for change in (w.assign_add, w.assign_sub):
+        with pytest.raises(ValueError, match=r"kernel has shape \(3, 4\) and was given \(3,\)"):
+            change(np.ones(3))
+    np.testing.assert_array_equal(network.parameters.values, before)
+    np.testing.assert_array_equal(w.numpy() + 1, w.assign_add(np.ones(4)).numpy())
 
 
 def test_numpy_and_value_are_copies_that_training_does_not_change():
@@ -259,7 +273,9 @@ def test_containers_hand_out_the_variables_of_their_layers():
     block = Residual([Dense(3, name="inner")])
     block.build((None, 3))
 
-    assert [w.path for w in block.weights] == ["inner/kernel", "inner/bias"]
+    assert [w.path for w in block.weights] == [
+        "residual/chain/inner/kernel", "residual/chain/inner/bias",
+    ]  # fmt: skip
 
 
 def test_a_variable_of_ones_own():
@@ -286,5 +302,27 @@ def test_an_own_variable_does_not_share_the_array_that_it_was_made_of():
 def test_repr_says_what_it_is():
     _, w = kernel()
 
-    assert repr(w).startswith("<Variable path=hidden/kernel, shape=(3, 4), dtype=float32, value=[[")
+    path = "sequential/hidden/kernel"
+    assert repr(w).startswith(f"<Variable path={path}, shape=(3, 4), dtype=float32, value=[[")
     assert str(w) == repr(w)
+
+
+@pytest.mark.parametrize("name", ["a/b", 3, None])
+def test_a_name_is_a_string_without_a_slash(name):
+    with pytest.raises(ValueError, match="a string without '/'"):
+        bp.Variable(1.0, name=name)
+
+
+def test_a_variable_is_the_same_object_wherever_it_is_asked_for():
+    network, w = kernel()
+    again = pickle.loads(pickle.dumps(network))
+
+    assert w is network.layers[0].weights[0] is network.trainable_variables[0]
+    assert again.weights[0] is not w
+    known = network.weights
+    assert all(a is b for a, b in zip(known, network.variables, strict=True))
+    larger = bp.Sequential([bp.Input((3,)), network.layers[0]])  # moves the values
+    larger.compile("sgd", "mse")
+    larger.fit(np.ones((4, 3)), np.ones((4, 4)), verbose=0)
+    assert np.shares_memory(larger.weights[0], network.layers[0].kernel)
+    np.testing.assert_array_equal(w.numpy(), larger.weights[0])

@@ -8,7 +8,8 @@ from typing import Any
 
 from backprop import saving
 from backprop.absent import face
-from backprop.config import Registry, custom_object_scope, deserialize
+from backprop.archive import describing
+from backprop.config import Registry, custom_object_scope
 from backprop.models.base import BaseModel
 from backprop.models.cloning import clone_model
 from backprop.models.model import Model
@@ -20,9 +21,20 @@ registry = Registry("models", [Model, Sequential], base=BaseModel)
 
 
 def model_from_json(json_string: str, custom_objects=None) -> Any:
-    """A `Sequential` or `Model` from what `to_json` returned, with fresh values."""
-    with custom_object_scope(custom_objects or {}):
-        return deserialize(json.loads(json_string))
+    """A `Sequential` or `Model` from what `to_json` returned, with fresh values.
+
+    Raises
+    ------
+    ModelFileError
+        The text is not JSON or describes no model, names a class that is not known, or wants more
+        than two billion weights. A ValueError.
+    """
+    with (
+        describing("json_string"),
+        custom_object_scope(custom_objects or {}),
+        saving.described_alone(),
+    ):
+        return saving.model_of(json.loads(json_string))
 
 
 def save_model(model: BaseModel, filepath, overwrite: bool = True, zipped=None) -> None:

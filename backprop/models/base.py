@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backprop.input_spec import with_last_axis
 from backprop.layer import Layer
 from backprop.layers.containers import Listed, take_in
 from backprop.models.habits import Habits
@@ -29,11 +30,21 @@ class BaseModel(Trained, Habits, Insight, Listed):
         self.history: Any = None
         self.stop_training = False
         self._vector: ParameterVector | None = None
+        self._asked: dict[Any, Any] = {}  # what predictions need to know, by the shape of a row
         super().__init__(*arguments, **options)
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         refuse(type(self))
         return super().__call__(*inputs, **named)
+
+    def cast(self, x: Any) -> Any:
+        x = super().cast(x)
+        declared = self.build_shape if self.built else None
+        if declared is None:
+            return x
+        if type(x) is not tuple:
+            return with_last_axis(x, declared)
+        return tuple([with_last_axis(a, s) for a, s in zip(x, declared, strict=False)])
 
     @property
     def parameters(self) -> ParameterVector:
@@ -98,10 +109,10 @@ class BaseModel(Trained, Habits, Insight, Listed):
         return self.symbols()
 
     def __getstate__(self):
-        return super().__getstate__() | {"_vector": None}
+        return super().__getstate__() | {"_vector": None, "_asked": {}}
 
     def __setstate__(self, state):
-        self.__dict__ |= state
+        super().__setstate__(state)
         for p in (p for layer in self.walk() for p in layer._parameters.values()):
             p.memory = None
         take_in(self, self.layers)

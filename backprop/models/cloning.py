@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from backprop.config import custom_object_scope, deserialize, serialize
 from backprop.layer import Layer
 from backprop.layer_arrays import unique
 from backprop.layers.inputs import Input, InputLayer
+from backprop.layers.lambda_ import Lambda
 from backprop.layers.wiring import drawn_again, symbols_in
 from backprop.models.model import Model
 from backprop.models.sequential import Sequential
@@ -92,7 +94,8 @@ def cloner(
 
 
 def copies(layers: Sequence[Layer]) -> list[Layer]:
-    """Layers of the same configuration; own classes need not be registered for it."""
+    """Layers of the same configuration; own classes need not be registered for it. What holds a
+    function has none, and is copied."""
     own = {
         type(layer).__name__: type(layer)
         for each in layers
@@ -100,7 +103,8 @@ def copies(layers: Sequence[Layer]) -> list[Layer]:
         if not type(layer).__module__.startswith("backprop.")
     }
     with custom_object_scope(own):
-        return deserialize(serialize(layers))
+        made = iter(deserialize(serialize([la for la in layers if not isinstance(la, Lambda)])))
+    return [copy.deepcopy(la) if isinstance(la, Lambda) else next(made) for la in layers]
 
 
 def twins_of(layers: list[Layer], cloned: Callable[[Layer], Layer] | None) -> Twins:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backprop import saving
+from backprop.callbacks.console import say
 from backprop.config import serialize
 from backprop.generation import generate
 from backprop.layer import Array
@@ -51,16 +52,25 @@ class Habits:
         return json.dumps(serialize(self), **options)
 
     def save(self, filepath, overwrite: bool = True, zipped=None) -> None:
-        """Write the whole model to one ``.npz`` file; see `backprop.saving`."""
+        """Write the whole model to one file, ``.npz`` or ``.keras``; see `backprop.saving`."""
         saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped)
 
-    def save_weights(self, filepath, overwrite: bool = True) -> None:
-        """Write the weights alone to one ``.npz`` file."""
-        saving.save_weights(self, filepath, overwrite=overwrite)
+    def save_weights(self, filepath, overwrite: bool = True, max_shard_size=None) -> None:
+        """Write the weights alone to one file, ``.npz`` or ``.weights.h5``."""
+        saving.save_weights(self, filepath, overwrite, max_shard_size)
 
-    def load_weights(self, filepath, skip_mismatch: bool = False) -> None:
-        """Read what `save_weights` or `save` wrote; nothing changes unless all of it fits."""
-        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch)
+    def load_weights(
+        self, filepath, skip_mismatch: bool = False, *, by_name=None, objects_to_skip=None
+    ) -> None:
+        """Read what `save_weights` or `save` wrote, or Keras; see `backprop.saving`. Nothing
+        changes unless all of it fits."""
+        saving.load_weights(
+            self,
+            filepath,
+            skip_mismatch=skip_mismatch,
+            by_name=by_name,
+            objects_to_skip=objects_to_skip,
+        )
 
     def summary(
         self,
@@ -71,8 +81,8 @@ class Habits:
         show_trainable: bool = False,
         layer_range=None,
     ) -> None:
-        """Print the layers with their output shapes and numbers of parameters."""
-        (print_fn or print)(
+        """Print, or log, the layers with their output shapes and numbers of parameters."""
+        (print_fn or say)(
             summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
         )
 

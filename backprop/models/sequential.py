@@ -109,7 +109,7 @@ class Sequential(BaseModel, Chain):
     def _restack(self, rebuild: bool) -> None:
         shape = self.build_shape
         self.built = False
-        self._vector = None
+        self._vector, self._asked = None, {}
         if shape is not None and rebuild and self.layers:
             self.build(shape)
         else:

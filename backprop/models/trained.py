@@ -42,8 +42,10 @@ def by_trainer(
 class Trained:
     """A chain or a graph that is compiled, fitted, evaluated and asked."""
 
+    name: Any
     trainer: Trainer | None
     stop_training: bool
+    activity_regularizer: Any
 
     def compile(
         self,
@@ -85,6 +87,11 @@ class Trained:
                 "steps_per_execution and jit_compile are of Keras' engines: there is nothing to "
                 "compile here"
             )
+        if self.activity_regularizer is not None:
+            raise ValueError(
+                f"{self.name} has an activity_regularizer, which a container around it would "
+                "apply: give activity_regularizer= to its last layer"
+            )
         self.trainer = Trainer(
             self,
             loss,
@@ -112,9 +119,11 @@ class Trained:
 
     @property
     def metrics(self) -> list:
-        """Those of `compile`, and those that are attributes of the model."""
-        compiled = self.trainer.metrics.items if self.trainer else []
-        return [metric for _, metric, _ in compiled] + metrics_in(self)
+        """The mean of the loss, those of `compile`, and those that are attributes of the model."""
+        if self.trainer is None:
+            return metrics_in(self)
+        compiled = [metric for _, metric, _ in self.trainer.metrics.items]
+        return [self.trainer.loss_so_far, *compiled, *metrics_in(self)]
 
     @property
     def metrics_names(self) -> list[str]:

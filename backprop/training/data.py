@@ -12,6 +12,7 @@ import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from backprop.checks import integer, one_of
 from backprop.layer import Array
 from backprop.nest import as_tuple, each, row_count, shapes
 from backprop.training.reader import Reader, is_array, is_sparse
+from backprop.training.workers import in_advance
 
 Batch = tuple[Any, Any, Any]  # x, y, sample_weight
 
@@ -95,6 +97,9 @@ class ArrayData:
 
     once = False  # whether it can be read but once
 
+    def close(self) -> None:
+        """Nothing is open: the arrays are in memory."""
+
     def __init__(
         self,
         reader: Reader,
@@ -116,14 +121,17 @@ class ArrayData:
         self.class_weight = reader.class_weight(class_weight)
         if self.class_weight is not None and self.weight is not None:
             raise two_weights()
-        self.batch_size = integer(
-            reader.fixed_rows or 32 if batch_size is None else batch_size, who, "batch_size"
-        )
+        if batch_size is not None:
+            self.batch_size = integer(batch_size, who, "batch_size")
         self.shuffle = shuffle
         self.seed = seed
         self.who = who
         arrays = (*as_tuple(self.x), *as_tuple(self.y))
         self.late = any(is_sparse(a) or isinstance(a, np.memmap) for a in arrays)
+
+    @cached_property
+    def batch_size(self) -> int:
+        return self.reader.fixed_rows or 32
 
     @property
     def steps(self) -> int:
@@ -257,15 +265,20 @@ class IterableData:
         self.seed = seed
         self.targets = targets
         self.steps = self._length = length(source)
-        own_order = getattr(source, "keeps_order", False)
-        self.indexed = self.steps is not None and hasattr(source, "__getitem__") and not own_order
+        self.own_order = getattr(source, "keeps_order", False)
+        by_number = self.steps is not None and hasattr(source, "__getitem__")
+        self.indexed = by_number and not self.own_order
         self.once = isinstance(source, Iterator)
+        self.workers = workers_of(source)
+        self.endless = self.steps is None and self.workers is not None
         self._rest: Any = None  # an iterator: of the present pass
         self._peeked: list[Any] = []  # read and not yet given out
         self._given = 0  # batches of the present pass
 
     def first(self) -> Batch:
         """The first batch, which is not lost for training."""
+        if self.endless:  # and no worker begins before the run does
+            return self.read(self.source[0], 0)
         if not self.more():
             raise ValueError("x yielded no batch: there is nothing to read")
         return self.read(self.source[0] if self.indexed else self._peeked[0], 0)
@@ -306,7 +319,7 @@ class IterableData:
             return bool(length(self.source))
         if not self._peeked:
             if self._rest is None:
-                self._rest = iter(self.source)
+                self._rest = self._opened()
             self._peeked = list(itertools.islice(self._rest, 1))
         return bool(self._peeked)
 
@@ -324,7 +337,30 @@ class IterableData:
         warn_if_short(count, steps)
         call(self.source, "on_epoch_end")
 
+    def close(self) -> None:
+        """End the workers that make batches, where there are any, and with them the pass."""
+        if self._rest is not None and (self.indexed or self.endless or self.own_order):
+            self._rest.close()
+            self._begin_anew()
+
+    def _opened(self) -> Iterator[Any]:
+        """The batches of a pass in their own order."""
+        if self.endless:
+            return (batch for _, batch in self._fetched(itertools.count()))
+        return iter(self.source)
+
+    def _fetched(self, numbers: Iterable[int]) -> Iterator[tuple[int, Any]]:
+        """Batches by their numbers, made by workers where the source asks for them."""
+        if not self.workers:
+            return ((i, self.source[i]) for i in numbers)
+        return in_advance(self.source.__getitem__, numbers, **self.workers)
+
     def _indexed(self, epoch: int, start: int, steps: int | None) -> Iterator[tuple[int, Any]]:
+        self._rest = self._fetched(self._numbers(epoch, start, steps))
+        yield from self._rest
+
+    def _numbers(self, epoch: int, start: int, steps: int | None) -> Iterator[int]:
+        """The numbers of an epoch's batches, of a source that is read by them."""
         count = self._present_length(steps)
         number, begin, end = place(epoch, steps, count)
         order = range(count)
@@ -335,7 +371,7 @@ class IterableData:
         for i in order[begin + start : end]:
             if i >= self._present_length(steps):
                 return
-            yield i, self.source[i]
+            yield i
 
     def _present_length(self, steps: int | None) -> int:
         """The number of batches now. A data set may change it; an epoch has as many as there were
@@ -414,7 +450,18 @@ def length(source: Any) -> int | None:
     try:
         return len(source)
     except (TypeError, NotImplementedError):  # a loader of a stream has a __len__ that raises
+        return getattr(source, "num_batches", None)
+
+
+def workers_of(source: Any) -> dict[str, Any] | None:
+    """How many workers make batches, and how, where the source is a `utils.PyDataset`, which says
+    so; empty for none."""
+    if not hasattr(source, "use_multiprocessing"):
         return None
+    workers, processes = source.workers, source.use_multiprocessing
+    if workers <= (0 if processes else 1):
+        return {}
+    return {"workers": workers, "processes": processes, "ahead": source.max_queue_size}
 
 
 def call(source: Any, hook: str) -> None:

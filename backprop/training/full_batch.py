@@ -52,11 +52,13 @@ def run_full_batch(
         nonlocal begun
         if not begun:  # here, since the minimizer may find that there is nothing left to do
             begun = True
+            trainer.signals.check()
             run.on_epoch_begin(trainer.epoch)
         return full_gradient(trainer, data)
 
     def iterated(iteration: int, loss: float) -> bool:
         nonlocal logs, begun
+        trainer.signals.check()
         epoch = first + iteration
         logs = trainer.end_epoch(run, epoch, accepted(trainer, data, loss), validation)
         begun = False

@@ -17,22 +17,22 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from backprop import random
 from backprop.callbacks import CallbackList
 from backprop.layer import PREDICT, TRAINING, Array, Context
 from backprop.nest import row_count
-from backprop.parallel import blas
+from backprop.parallel import alone, blas
 from backprop.training.data import Data, joined
+from backprop.training.interrupts import Signals
 from backprop.training.nonfinite import warn_nonfinite
-from backprop.training.tracking import Metrics
+from backprop.training.tracking import LossMean, Metrics
 from backprop.training.validation import Validation
 
 Outcome = tuple[Any, Array, Array | None]  # the loss, y_pred and its mask
 Logs = dict[str, Any]
-FREE = nullcontext()
 
 
 class Loop:
@@ -63,15 +63,16 @@ class Loop:
         self.loss_weight = loss_weight
         self.seed = int(random.generator().integers(2**32))
         self.epoch = self.step = 0
-        self._loss_sum = self._loss_rows = 0.0
+        self.loss_so_far = LossMean(name="loss")
         self._warned = False
+        self.signals = Signals()
 
     # ------------------------------------------------------------------ one step
 
     def train_step(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
         """One optimisation step on a batch that `Reader` has prepared; the outcome is that of
         before the step."""
-        with self._threads():
+        with self._threads(x):
             outcome = self._gradients(x, y, sample_weight)
             self.optimizer.step(self.model.parameters)
         return outcome
@@ -110,7 +111,7 @@ class Loop:
         """The loss on one batch in inference."""
         penalties: list = []
         ctx = Context(backward=False, penalties=penalties) if self._penalised else PREDICT
-        with self._threads():
+        with self._threads(x):
             y_pred, _, mask = self.model.propagate(x, ctx)
             value = self._measure(x, y, y_pred, sample_weight, mask)
         penalties += [p.regularizer(p.value) for p in self._regularized]
@@ -120,11 +121,12 @@ class Loop:
         """The loss alone."""
         return self.loss.forward(y, y_pred, sample_weight, mask)[0] * self.loss_weight
 
-    def _threads(self) -> AbstractContextManager:
-        """BLAS held to one thread for a whole step where layers have threads of their own: a
-        product on BLAS' in between would leave them turning on the cores that the next layer's
-        threads need."""
-        return blas().held() if self._divides else FREE
+    def _threads(self, x: Any) -> AbstractContextManager:
+        """BLAS held to one thread for a whole step where layers have threads of their own for parts
+        of a batch, of two rows at least: a product on BLAS' in between would leave them turning on
+        the cores that the next layer's threads need. One thread of a program at a time steps: how
+        many BLAS has decides the last digit."""
+        return blas().held() if self._divides and row_count(x) > 1 else alone()
 
     # ------------------------------------------------------------------ epochs of steps
 
@@ -160,6 +162,7 @@ class Loop:
                 run.on_train_batch_end(self.step - 1, so_far)
                 if self.model.stop_training:
                     break
+            self.signals.check()
             logs = self.end_epoch(run, epoch, so_far, validation)
             if self.model.stop_training:
                 break
@@ -190,6 +193,7 @@ class Loop:
             run.on_test_batch_begin(step)
             so_far = test(x, y, w)
             run.on_test_batch_end(step, so_far)
+            self.signals.check()
         if so_far is None:
             raise ValueError("the data yielded no batch: there is nothing to evaluate")
         logs = logs_of(so_far)
@@ -201,7 +205,7 @@ class Loop:
         forward, outputs = self._predictor(), []
         for step, (x, _, _) in enumerate(data.batches(0, 0, steps)):
             run.on_predict_batch_begin(step)
-            with self._threads():
+            with self._threads(x):
                 outputs.append(forward(x))
             run.on_predict_batch_end(step, {"outputs": self.model.arranged(outputs[-1])})
         run.on_predict_end()
@@ -227,7 +231,7 @@ class Loop:
 
     def reset(self) -> None:
         """Forget the loss and the metrics so far."""
-        self._loss_sum = self._loss_rows = 0.0
+        self.loss_so_far.reset_state()
         self.metrics.reset()
 
     def track(self, outcome: Outcome, x, y, sample_weight) -> None:
@@ -238,22 +242,22 @@ class Loop:
             self.metrics.update(y, y_pred, sample_weight, mask)
 
     def add_loss(self, value: Any, rows: int) -> None:
-        self._loss_sum += rows * float(value)
-        self._loss_rows += rows
+        self.loss_so_far.add(float(value), rows)
 
     def results(self) -> Logs:
         """The loss and the metrics so far."""
-        return {"loss": self._loss_sum / max(self._loss_rows, 1), **self.metrics.results()}
+        return {"loss": self.loss_so_far.result(), **self.metrics.results()}
 
     @contextmanager
     def own_tracking(self) -> Iterator[None]:
         """An evaluation leaves the sums of a training epoch as they were."""
-        kept = self._loss_sum, self._loss_rows, self.metrics.state()
+        mean, kept = self.loss_so_far, self.metrics.state()
+        loss = [float(value) for value in mean.variables]
         try:
             yield
         finally:
-            self._loss_sum, self._loss_rows = kept[:2]
-            self.metrics.set_state(kept[2])
+            mean.total[...], mean.count[...] = loss
+            self.metrics.set_state(kept)
 
 
 def logs_of(so_far: Logs | Callable[[], Logs]) -> Logs:

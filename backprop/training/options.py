@@ -31,8 +31,10 @@ def only(given: Any, what: str, who: str) -> Any:
 
 def number(loss_weight: Any) -> float:
     """The weight of the loss."""
-    if not isinstance(loss_weight, int | float | np.number):
-        raise ValueError(f"compile() expects a number as loss_weights, got {loss_weight!r}")
+    real = isinstance(loss_weight, int | float | np.number) and not isinstance(loss_weight, bool)
+    if not (real and np.isfinite(loss_weight)):
+        hint = "; metrics are given by name: metrics=[...]" if isinstance(loss_weight, str) else ""
+        raise ValueError(f"compile() expects a number as loss_weights, got {loss_weight!r}{hint}")
     return float(loss_weight)
 
 

@@ -112,7 +112,9 @@ def given_losses(trainer: Any) -> tuple[Any, Any]:
     """Losses and their weights as `compile` takes them."""
     loss = trainer.loss
     if isinstance(loss, WeightedSum):
-        return loss.losses, loss.weights
+        by_name = dict(zip(loss.names, loss.losses, strict=True))
+        order = trainer.metrics.order
+        return {name: by_name[name] for name in order} if order else loss.losses, loss.weights
     return loss, trainer.loss_weight
 
 

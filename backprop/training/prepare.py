@@ -5,7 +5,10 @@ What does not fit is an error here, before anything is changed; a step checks no
 
 from __future__ import annotations
 
+import copy
+import math
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,42 @@ from backprop.training.data import ArrayData, Batch, Data
 from backprop.training.loop import Loop
 from backprop.training.memory import keep_freed_memory
 from backprop.training.reader import Reader
+from backprop.tuning import PREDICTION_NUMBERS, PREDICTION_ROWS, PREDICTION_VECTORS
+
+
+@dataclass
+class Asked:
+    """What a prediction has found out about a model and rows of one shape.
+
+    Attributes
+    ----------
+    fixed_rows : int or None
+        How many every batch must have.
+    rows : int
+        How many it takes at a time, where nobody says.
+    divides : bool
+        Whether layers have threads of their own.
+    """
+
+    fixed_rows: int | None
+    rows: int
+    divides: bool
+
+
+def rows_at_once(model: Any, shape: Any) -> int:
+    """How many rows a prediction takes at a time: no array between two layers then has much more
+    than a million numbers, which still lie in a cache. Vectors are more at a time: there is little
+    but products, of which each ends where BLAS' threads meet."""
+    found = model.shapes_within(shape)
+    widest = max(math.prod(n or 1 for n in one[1:]) for one in found)
+    numbers = PREDICTION_NUMBERS if max(map(len, found)) > 2 else PREDICTION_VECTORS
+    least, most = PREDICTION_ROWS
+    return min(max(numbers // max(widest, 1), least), most)
+
+
+def evenly(n: int, most: int) -> int:
+    """The size of the fewest pieces of n rows that have at most so many, all about as large."""
+    return -(-n // -(-n // most))
 
 
 class Prepared(Loop):
@@ -27,7 +66,7 @@ class Prepared(Loop):
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
         self.reader = Reader(self.model, self.loss)
-        self._after_softmax = self.loss.after_softmax() if isinstance(self.loss, Loss) else None
+        self._after_softmax = self._short_loss()
         self._rehearsed: tuple | None = None
         self._prepared: Any = None  # the model's vector at that time; a new one when a layer is
 
@@ -60,8 +99,7 @@ class Prepared(Loop):
         if not known:
             self.settle()
             self._prepared = parameters
-            self._regularized = [p for p in parameters.parameters if p.regularizer is not None]
-            self._penalised = any(layer.penalises for layer in self.model.walk())
+            self.know_penalties()
             self._warn_of_softmax(shapes(x))
         self._fused = self._shorter(self.model.ends_in_softmax)
         if training:
@@ -88,6 +126,28 @@ class Prepared(Loop):
 
     def _made_up(self, shape: Shape) -> Array:
         return np.full([1 if n is None else n for n in shape], 0.5, self.model.dtype or floatx())
+
+    def know_penalties(self) -> None:
+        """Find out what is added to the loss."""
+        parameters = self.model.parameters.parameters
+        self._regularized = [p for p in parameters if p.regularizer is not None]
+        self._penalised = any(layer.penalises for layer in self.model.walk())
+
+    def of_copy(self, model: Any, *, shortcuts: bool = True) -> Any:
+        """This loop for a built copy of its model, in whatever dtype: it finds the loss and the
+        gradients as this one does, with or without the short way behind a softmax, and takes no
+        step. Nothing of this one is changed."""
+        loop = copy.copy(self)
+        loop.model, loop.loss, loop._warned = model, copy.deepcopy(self.loss), True
+        if loop.loss is not None:
+            loop.loss.dtype = None  # that of y_pred
+        loop._after_softmax = loop._short_loss()
+        loop.know_penalties()
+        loop._fused = loop._shorter(model.ends_in_softmax) if shortcuts else None
+        return loop
+
+    def _short_loss(self) -> Loss | None:
+        return self.loss.after_softmax() if isinstance(self.loss, Loss) else None
 
     def _shorter(self, ends: Any) -> Any:
         """The loss of a softmax that gives dL/dz, where the model ends in one, or in some."""
@@ -118,18 +178,33 @@ class Prepared(Loop):
         data.batch_size = max(data.n, 1)
         return self.prepare(data, who, training=training)
 
+    def get_ready(self, x: Any) -> Asked:
+        """Build the model for predictions from x and check that x fits. What is found out about
+        rows of this shape is kept until the model is built anew."""
+        model, row = self.model, row_shapes(x)
+        known = model._asked.get(row) if model.built else None
+        if known is None:
+            shape = shapes(x)
+            model.build(any_rows(shape))
+            model.check_input(shape)
+            self.settle()
+            rows = self.reader.fixed_rows
+            known = Asked(rows, rows or rows_at_once(model, shape), self._divides)
+            model._asked = {row: known}
+        self._divides = known.divides
+        return known
+
     def input_batch(self, x: Any) -> Any:
         """x as one batch, checked and cast; the model is built for it."""
         x = self.reader.dense(self.reader.x(x, whole=False))
-        found = shapes(x)
-        if not self.model.built:
-            self.model.build(any_rows(found))
-        self.model.check_input(found)
+        self.get_ready(x)
         return x
 
     def forward_batch(self, x: Any) -> Array:
         """y for x, which is checked and cast, as one batch."""
-        return self.model.forward(self.input_batch(x), PREDICT)[0]
+        x = self.input_batch(x)
+        with self._threads(x):
+            return self.model.forward(x, PREDICT)[0]
 
     def check_sizes(self, data: Data, who: str, epochs: range, steps: int | None) -> None:
         """Raise where a batch that will be read has not the rows that a stateful layer needs."""

@@ -91,8 +91,9 @@ SEVERAL = {
 }
 
 
-def numbers(x: Any, name: str) -> Any:
-    """`x` as an array of real numbers, or a CSR matrix; anything else is an error that names it."""
+def numbers(x: Any, name: str, strings: bool = False) -> Any:
+    """`x` as an array of real numbers, a CSR matrix, or where the model takes them an array of
+    strings; anything else is an error that names it."""
     if is_sparse(x):
         x = x.tocsr()
         if x.ndim != 2:
@@ -101,9 +102,10 @@ def numbers(x: Any, name: str) -> Any:
             )
     elif not isinstance(x, np.memmap):
         x = as_array(x, name)
-    if x.dtype.kind == "O":
+    text = strings and is_text(x, name)
+    if x.dtype.kind == "O" and not text:
         x = from_objects(x, name)
-    if x.dtype.kind not in "fiub":
+    if x.dtype.kind not in "fiub" and not text:
         advice = "encode it as numbers first"
         if name == "y" and x.dtype.kind in "US":
             advice += ": classes, y = np.unique(y, return_inverse=True)"
@@ -136,6 +138,22 @@ def as_array(x: Any, name: str) -> Array:
         raise TypeError(f"{name} cannot be read as an array: {error}") from error
 
 
+def is_text(x: Any, name: str) -> bool:
+    """Whether an array holds strings and nothing else; raises where some are missing."""
+    if x.dtype.kind != "O":
+        return x.dtype.kind in "US"
+    kinds = {type(v) for v in x.flat}
+    others = sorted(kind.__name__ for kind in kinds if not issubclass(kind, str | bytes))
+    if len(others) == len(kinds):
+        return False
+    if others:
+        raise TypeError(
+            f"{name} expected strings and has {' and '.join(others)} among them: fill or drop such "
+            "rows first"
+        )
+    return True
+
+
 def from_objects(x: Array, name: str) -> Array:
     """An array of Python's numbers as one of float64; None becomes NaN."""
     try:
@@ -164,8 +182,9 @@ def check_finite(x: Any, name: str) -> None:
     if values.dtype.kind != "f" or not values.size:
         return
     with np.errstate(over="ignore", invalid="ignore"):
-        # one pass without a temporary; a sum may overflow where no entry is infinite
-        if np.isfinite(values.sum()):
+        # one pass without a temporary; a sum may overflow where no entry is infinite. That of
+        # squares is BLAS' own
+        if np.isfinite(np.vdot(values, values) if values.flags.c_contiguous else values.sum()):
             return
     finite = np.isfinite(values)
     if finite.all():
@@ -229,14 +248,17 @@ class Reader:
     def x(self, x: Any, whole: bool = True, rows: int | None = None) -> Any:
         """The inputs, of the model's dtype and rank. A whole memory map is left as it is."""
         declared, kept = self.declared, self.model.integer_input
+        strings = self.model.string_input
         if not self.inputs.several:
             x = self._only(x, "x", self.inputs, declared, rows)
-            x = self._input(x, "x", declared, kept, whole)
+            x = self._input(x, "x", declared, kept, whole, strings)
         else:
             named = self.inputs.labelled("x", tuple(self.inputs.ordered(x, "x")))
             x = tuple(
-                self._input(a, name, shape, whole_numbers, whole)
-                for (name, a), shape, whole_numbers in zip(named, declared, kept, strict=True)
+                self._input(a, name, shape, whole_numbers, whole, text)
+                for (name, a), shape, whole_numbers, text in zip(
+                    named, declared, kept, strings, strict=True
+                )
             )
         if kept:
             values = each(lambda a: None if late(a, whole) else a.data if is_sparse(a) else a, x)
@@ -250,11 +272,13 @@ class Reader:
             given = ends.ordered(given, what)[0]
         return one_array(given, what, declared, rows, ends.who)
 
-    def _input(self, x: Any, name: str, declared: Any, kept: bool, whole: bool) -> Any:
-        """One of the inputs; integers are `kept` where a layer takes them."""
+    def _input(
+        self, x: Any, name: str, declared: Any, kept: bool, whole: bool, strings: bool
+    ) -> Any:
+        """One of the inputs; integers and `strings` are `kept` where a layer takes them."""
         if x is None:
             raise ValueError(f"{name} is missing: it is None")
-        x = self.fit_rank(numbers(x, name), name, declared, kept)
+        x = self.fit_rank(numbers(x, name, strings), name, declared, kept)
         if late(x, whole):
             return x
         if kept:

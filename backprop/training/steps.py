@@ -23,6 +23,8 @@ from backprop.training.prepare import Prepared
 from backprop.training.reader import Reader
 from backprop.training.tracking import metrics_in
 
+OWN_LOSS = frozenset(["compute_loss", "compute_loss_gradient"])
+
 
 class Steps(Prepared):
     """A loop that leaves steps to the model where it has its own."""
@@ -34,12 +36,23 @@ class Steps(Prepared):
         super().__init__(*arguments)
         self._hooks = hooks_of(self.model)
 
+    @property
+    def has_loss(self) -> bool:
+        """Whether there is a loss, of `compile` or of the model's own, and its gradient."""
+        return self.loss is not None or hooks_of(self.model) >= OWN_LOSS
+
+    def of_copy(self, model: Any, *, shortcuts: bool = True) -> Any:
+        loop = super().of_copy(model, shortcuts=shortcuts)
+        loop._hooks = hooks_of(model)
+        loop._own_loss = loop._hooks >= OWN_LOSS
+        return loop
+
     def _find_hooks(self) -> None:
         """Take note of what the model does by itself, and refuse what would be ignored."""
         model = self.model
         refuse(type(model))
         self._hooks = hooks_of(model)
-        self._own_loss = {"compute_loss", "compute_loss_gradient"} <= self._hooks
+        self._own_loss = self._hooks >= OWN_LOSS
         self.metrics.own = metrics_in(model) if self._hooks else []
 
     def _require(self, what: str, name: str) -> None:
@@ -113,7 +126,7 @@ class Steps(Prepared):
         self.metrics.build(shapes(y), shapes(y_pred))
         self.metrics.update(y, y_pred, sample_weight, mask)
         # no loss was added up where a model has a whole step of its own, which reports its own
-        return self.results() if self._loss_rows else self.metrics.results(losses=False)
+        return self.results() if self.loss_so_far.count else self.metrics.results(losses=False)
 
     def default_loss(self, y: Any, y_pred: Any, sample_weight: Any) -> float:
         """The loss of predictions; see `Sequential.compute_loss`."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from backprop import metrics
-from backprop.layer import Array
+from backprop.layer import Array, Layer
 from backprop.masks import cleaned
 from backprop.nest import entries
 from backprop.training.data import located
+from backprop.training.ends import Ends
 from backprop.training.options import listed
 
 
@@ -36,11 +37,14 @@ class Metrics:
         Those that a model with a step of its own keeps and updates by itself.
     losses : list of Metric
         Of `items`, the means of several losses.
+    order : list of str
+        The names of the outputs, where the losses are told in an order that is not theirs.
     """
 
     items: list[tuple[str, Any, bool]]
     own: list[Any]
     losses: tuple[Any, ...] | list[Any] = ()
+    order: Sequence[str] = ()
 
     def build(self, y_shape: Any, output_shape: Any, trial: tuple | None = None) -> None:
         """Choose the metrics for these shapes, once, and try copies of them on a `trial` of
@@ -54,9 +58,11 @@ class Metrics:
     def add_losses(self, parts: list[float], rows: int) -> None:
         """Add the losses of a batch, each of an output."""
         for metric, part in zip(self.losses, parts, strict=False):
-            total, count = metric.total, metric.count  # assigning to attributes costs a look-up
-            total += rows * part
-            count += rows
+            metric.add(part, rows)
+
+    def order_losses(self, outputs: Ends, given: Any) -> None:
+        """Tell several losses in the order of the dict that `compile` was given, as Keras does
+        where the outputs are a dict too."""
 
     def reset(self) -> None:
         for metric in self._all():
@@ -106,6 +112,11 @@ class MetricSet(Metrics):
         self.own: list[Any] = []
         self._ignoring: set[str] = set()  # metrics that leave out the labels that the loss ignores
         for identifier, _ in self.wanted:  # a misspelt name is an error of compile, not of fit
+            if isinstance(identifier, Layer) and not identifier.takes_targets:
+                raise TypeError(
+                    "compile() expects metrics to be names, objects of Metric or functions of "
+                    f"y_true and y_pred, got the layer {identifier!r}"
+                )
             metrics.resolve(identifier, (None, 2), (None, 2))
 
     def __bool__(self) -> bool:
@@ -166,9 +177,22 @@ class MetricSet(Metrics):
 
 
 class LossMean(metrics.Mean):
-    """The mean of the loss of an output."""
+    """The mean of a loss over all rows."""
 
     _direction = "down"  # for callbacks: less is better
+
+    def add(self, value: float, rows: int) -> None:
+        """Add the mean of that many rows."""
+        # in every step: `+=` of arrays without axes takes ten times as long
+        self.total.fill(float(self.total) + rows * value)
+        self.count.fill(float(self.count) + rows)
+
+    def reset_state(self):
+        self.total.fill(0)
+        self.count.fill(0)
+
+    def result(self):
+        return float(self.total) / max(float(self.count), 1)
 
 
 class MetricSets(Metrics):
@@ -187,6 +211,7 @@ class MetricSets(Metrics):
     def __init__(self, names: list[str], sets: list[MetricSet], losses: list[str]):
         self.outputs, self.sets = names, sets
         self.losses = [LossMean(name=name) for name in losses]
+        self._told = self.losses
         self.own = []
         self.items = self._named()
 
@@ -205,11 +230,19 @@ class MetricSets(Metrics):
                 )
         self.items = self._named()
 
+    def order_losses(self, outputs, given):
+        if not isinstance(outputs.structure, Mapping) or not isinstance(given, Mapping):
+            return
+        self.order = [name for name in given if name in self.outputs]
+        place = {f"{name}_loss": i for i, name in enumerate(self.order)}
+        self._told = sorted(self.losses, key=lambda metric: place.get(metric.name, len(place)))
+        self.items = self._named()
+
     def _named(self) -> list[tuple[str, Any, bool]]:
         """All items by Keras' names, in the order in which its `evaluate` lists them: first the
         losses, then the metrics by name."""
         losses: list[tuple[str, Any, bool]] = []
-        for metric in self.losses:
+        for metric in self._told:
             losses.append((unused(metric.name, losses), metric, False))
         items: list[tuple[str, Any, bool]] = []
         for kind in (False, True):

@@ -6,26 +6,29 @@ The loop itself is in `loop.py`.
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from typing import Any
+
+import numpy as np
 
 from backprop import optimizers
 from backprop.callbacks import CallbackList, History
 from backprop.checks import integer
 from backprop.layer import Array
-from backprop.nest import any_rows, shapes
 from backprop.training.data import ArrayData, as_data, located
 from backprop.training.ends import ends_of
 from backprop.training.full_batch import check_full_batch, run_full_batch
 from backprop.training.hooks import check_hooks
+from backprop.training.interrupts import Interrupted, Signals
 from backprop.training.loop import logs_of
 from backprop.training.options import at_least_one, flat, verbosity
 from backprop.training.outputs import given_losses, given_metrics, read_losses, read_metrics
+from backprop.training.prepare import evenly
 from backprop.training.steps import Steps
 from backprop.training.tracking import fresh
+from backprop.training.turns import Turn
 from backprop.training.validation import read_validation
-from backprop.tuning import PREDICTION_NUMBERS, PREDICTION_ROWS
 
 
 class Trainer(Steps):
@@ -67,13 +70,16 @@ class Trainer(Steps):
         loss_weight: Any = None,
     ):
         outputs = ends_of(model)[1]
-        loss, weight = read_losses(outputs, loss, loss_weight)
+        found, weight = read_losses(outputs, loss, loss_weight)
         optimizer = optimizers.get(optimizer)
-        tracked = read_metrics(outputs, metrics, weighted_metrics, loss)
-        super().__init__(model, loss, optimizer, tracked, weight)
+        if optimizer is None:
+            raise ValueError("compile() expects an optimizer, such as 'adam', got None")
+        tracked = read_metrics(outputs, metrics, weighted_metrics, found)
+        tracked.order_losses(outputs, loss)
+        super().__init__(model, found, optimizer, tracked, weight)
         self.callbacks = list(callbacks)
         self.validates = False  # whether the run has a validation, in some of its epochs
-        self._fitting = False
+        self._turn = Turn()
 
     def anew(self, model: Any) -> Trainer:
         """A trainer of the same settings for a model of the same layers; the optimizer and the
@@ -223,21 +229,31 @@ class Trainer(Steps):
         self.check_sizes(data, who, to_do, steps_per_epoch)
 
         run = self._run_list(callbacks, verbose, steps_per_epoch or data.steps, epochs, True)
-        self.model.stop_training = False
-        self.epoch, self.step = initial_epoch, 0
-        run.on_train_begin()  # a callback may restore an interrupted run: epoch, step and seed
-        data.seed = self.seed
-        self._fitting = True
-        try:
-            if self.optimizer.full_batch:
-                logs = run_full_batch(self, run, data, epochs, validation)
-            else:
-                logs = self.run_epochs(run, data, epochs, steps_per_epoch, validation)
-        finally:
-            self._fitting = False
-        if self.optimizer.use_ema and epochs > initial_epoch:
-            self.optimizer.finalize_variable_values(self.model.parameters)
-        run.on_train_end(logs)
+        with self._turn.held(who, self.model.name), told_of_errors(run):
+            self.model.stop_training = False
+            self.epoch, self.step = initial_epoch, 0
+            run.on_train_begin()  # a callback may restore an interrupted run: epoch, step and seed
+            data.seed = self.seed
+            self.signals = Signals()
+            try:
+                with self.signals.caught(self.model):
+                    if self.optimizer.full_batch:
+                        logs = run_full_batch(self, run, data, epochs, validation)
+                    else:
+                        logs = self.run_epochs(run, data, epochs, steps_per_epoch, validation)
+                if self.epoch < epochs:  # a signal may have come while an epoch was ended
+                    self.signals.check()
+            except Interrupted:
+                logs = self.results()
+                run.on_train_interrupt(self.epoch, self.step)
+            finally:
+                data.close()
+                if validation is not None:
+                    validation.data.close()
+            if self.optimizer.use_ema and epochs > initial_epoch:
+                self.optimizer.finalize_variable_values(self.model.parameters)
+            run.on_train_end(logs)
+        self.signals.leave()
         assert run.history is not None
         return run.history
 
@@ -263,8 +279,34 @@ class Trainer(Steps):
         self.prepare(data, who, training=False)
         self.check_sizes(data, who, range(1), steps)
         run = self._run_list(callbacks, verbose, steps or data.steps)
-        with self.own_tracking():
-            return self.run_evaluation(run, data, steps)
+        with closing(data), told_of_errors(run), self._counting(halves=True) as trainer:
+            return trainer.run_evaluation(run, data, steps)
+
+    @contextmanager
+    def _counting(self, changes: str = "", *, halves: bool = False) -> Iterator[Trainer]:
+        """The trainer whose sums may be used: a copy's while another thread counts; what `changes`
+        the model is refused then. For a callback, and between `halves` of an epoch, the sums of the
+        epoch go on as they were."""
+        if self._turn.take():
+            try:
+                with self.own_tracking() if halves and self.step else nullcontext():
+                    yield self
+            finally:
+                self._turn.give_back()
+        elif not self._turn.elsewhere:
+            with self.own_tracking():
+                yield self
+        elif changes:
+            raise self._turn.refusal(changes, self.model.name)
+        else:
+            yield self._beside()
+
+    def _beside(self) -> Trainer:
+        """A trainer of the same model with sums of its own."""
+        other = copy.copy(self)
+        other.loss_so_far, other.metrics = copy.deepcopy((self.loss_so_far, self.metrics))
+        other.signals = Signals()
+        return other
 
     def predict(
         self,
@@ -297,18 +339,32 @@ class Trainer(Steps):
         self._find_hooks()
         steps = at_least_one(steps, who, "steps")
         verbose = verbosity(verbose, who)
+        told = batch_size is not None or steps is not None
+        if not (told or verbose or callbacks or self.callbacks) and self._is_known_batch(x):
+            return self.default_prediction(x)
         data = as_data(self.reader, x, who=who, batch_size=batch_size, targets=False)
         if isinstance(data, ArrayData) and data.n == 0:
             return self.default_prediction(data.x)
-        shape = shapes(data.first()[0])
-        self.model.build(any_rows(shape))
-        self.model.check_input(shape)
-        if batch_size is None and steps is None and isinstance(data, ArrayData):
-            data.batch_size = self.reader.fixed_rows or rows_at_once(self.model, shape)
-        self.check_sizes(data, who, range(1), steps)
-        self.settle()
+        in_memory = isinstance(data, ArrayData)
+        known = self.get_ready(data.x if in_memory and not data.late else data.first()[0])
+        if in_memory and not told:
+            data.batch_size = known.fixed_rows or evenly(data.n, known.rows)
+        if known.fixed_rows:
+            self.check_sizes(data, who, range(1), steps)
         run = self._run_list(callbacks, verbose, steps or data.steps)
-        return self.model.arranged(self.run_prediction(run, data, steps))
+        with closing(data), told_of_errors(run):
+            return self.model.arranged(self.run_prediction(run, data, steps))
+
+    def _is_known_batch(self, x: Any) -> bool:
+        """Whether x is one batch of rows that were predicted from before: for a few rows, all that
+        a run of batches does beside takes as long as the model."""
+        known = self.model._asked.get(x.shape[1:]) if type(x) is np.ndarray and x.ndim else None
+        return (
+            known is not None
+            and self.model.built
+            and 0 < len(x) <= known.rows
+            and not (known.fixed_rows or self.owns("predict_step"))
+        )
 
     def predict_batch(self, x: Any) -> Array:
         """y for x as one batch, whatever its size; see `Sequential.predict_on_batch`."""
@@ -333,10 +389,8 @@ class Trainer(Steps):
         x, y, w = self.prepare_batch(
             reader, x, y, sample_weight, class_weight, who=f"{what}()", training=training
         )
-        if not self._fitting:
-            return self._report(name, x, y, w)
-        with self.own_tracking():  # for a callback: the sums of the epoch go on as they were
-            return self._report(name, x, y, w)
+        with self._counting(f"{what}()" if training else "") as trainer:
+            return trainer._report(name, x, y, w)
 
     def _report(self, name: str, x, y, w) -> dict[str, Any]:
         self.reset()
@@ -356,9 +410,11 @@ class Trainer(Steps):
         )
 
 
-def rows_at_once(model: Any, shape: Any) -> int:
-    """How many rows a prediction takes at a time: no array between two layers then has much more
-    than a million numbers, which still lie in a cache."""
-    widest = max(math.prod(n or 1 for n in one[1:]) for one in model.shapes_within(shape))
-    least, most = PREDICTION_ROWS
-    return min(max(PREDICTION_NUMBERS // max(widest, 1), least), most)
+@contextmanager
+def told_of_errors(run: CallbackList) -> Iterator[None]:
+    """Within the block callbacks hear of an exception, before it goes on."""
+    try:
+        yield
+    except BaseException as error:
+        run.on_exception(error)
+        raise

@@ -752,8 +752,3 @@ def test_a_last_axis_of_length_one_is_added_and_taken():
     assert rows.predict(np.zeros((3, 4, 1)), verbose=0).shape == (3, 1)
     unknown = bp.Sequential([Dense(2)])
     assert unknown.predict(np.zeros(3), verbose=0).shape == (3, 2)
-
-
-def test_workers_of_a_data_set_are_said_to_do_nothing():
-    with pytest.warns(UserWarning, match="PyDataset: workers.*do nothing"):
-        bp.utils.PyDataset(workers=4)

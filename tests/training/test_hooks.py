@@ -139,7 +139,7 @@ def test_own_metrics_are_reset_reported_and_kept_apart_from_validation():
 
     assert history["seen"] == [18.0] * 3
     assert history["val_seen"] == [6.0] * 3
-    assert [m.name for m in model.metrics] == ["mae", "seen"]
+    assert [m.name for m in model.metrics] == ["loss", "mae", "seen"]
     plain = make(metrics=["mae"])
     expected = fit(plain, validation_split=0.25, epochs=3)
     assert {k: v for k, v in history.items() if "seen" not in k} == expected

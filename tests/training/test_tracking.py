@@ -143,8 +143,8 @@ CASES = {
         ["MeanSquaredError is inf, first in row 0 (an overflow", "y_pred holds 1e+25 and y 1"],
     ),
     "a sum too large": (
-        lambda: told(one(1.5e19), "mse"),
-        ["MeanSquaredError of each sample is finite, and their sum overflowed"],
+        lambda: told(one(3e38), "mae"),
+        ["MeanAbsoluteError of each sample is finite, and their sum overflowed"],
     ),
     "weights too large": (
         lambda: told(one(1e15), "mse", sample_weight=np.full(6, 1e30)),
@@ -281,3 +281,54 @@ def test_sums_made_after_their_state_was_taken_are_put_back_to_nothing():
     kept.set_state(before)
 
     assert kept.results() == {"f1_score": 0}
+
+
+# ------------------------------------------------------------------ the loss is a metric too
+
+
+def test_the_first_metric_of_a_model_is_the_mean_of_its_loss():
+    model = bp.Sequential([bp.Input((3,)), Dense(1)])
+    assert model.metrics == []
+    model.compile("sgd", "mse", metrics=["mae"])
+
+    value, mae = model.evaluate(X, ONES, batch_size=4, verbose=0)
+
+    loss, of_compile = model.metrics
+    assert isinstance(loss, bp.metrics.Mean) and model.metrics_names == ["loss", "mae"]
+    assert (loss.name, loss.result(), of_compile.result()) == ("loss", value, mae)
+
+
+def test_an_evaluation_within_a_run_leaves_the_mean_of_its_loss():
+    model = bp.Sequential([bp.Input((3,)), Dense(1)])
+    model.compile("sgd", "mse")
+    seen = []
+
+    class Evaluate(bp.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            mean = self.model.metrics[0]
+            before = mean.result()
+            self.model.evaluate(X[:1], ONES[:1], verbose=0)
+            seen.append((before, mean.result(), logs["loss"]))
+
+    model.fit(X, ONES, verbose=0, callbacks=[Evaluate()])
+
+    assert seen[0][0] == seen[0][2]
+
+
+def two_outputs():
+    x = bp.Input((3,))
+    return bp.Model(x, {"b": Dense(1, name="b")(x), "a": Dense(1, name="a")(x)})
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_losses_of_outputs_in_a_dict_are_told_in_the_order_of_theirs(names, tmp_path):
+    model = two_outputs()
+    losses = {"a": "mse", "b": "mae"}
+    model.compile("sgd", {name: losses[name] for name in names}, metrics={"b": ["mse"]})
+    model.save(tmp_path / "m.npz")
+
+    for m in (model, bp.saving.load_model(tmp_path / "m.npz")):
+        found = m.evaluate(X, {"a": ONES, "b": ONES}, verbose=0, return_dict=True)
+        assert list(found) == ["loss", *(f"{name}_loss" for name in names), "b_mse"]
+        assert found["loss"] == pytest.approx(found["a_loss"] + found["b_loss"])
+        assert m.metrics_names == list(found)

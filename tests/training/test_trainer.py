@@ -421,13 +421,12 @@ def test_a_batch_within_a_run_leaves_the_sums_of_the_epoch_alone():
     assert probed.fit(X, Y, 8, epochs=2, verbose=0, callbacks=[Probe()]).history == expected
 
 
-def test_an_evaluation_between_batches_leaves_their_metrics_alone():
+def test_metrics_keep_what_the_last_evaluation_has_found():
     model = make([Dense(1)])
     model.test_on_batch(X[:8], Y[:8])
-    before = model.get_metrics_result()
-    model.evaluate(X, Y, verbose=0)
+    found = model.evaluate(X, Y, verbose=0, return_dict=True)
 
-    assert model.get_metrics_result() == before
+    assert model.get_metrics_result() == found
 
 
 def test_weights_of_a_batch_count():
@@ -950,6 +949,16 @@ def test_blas_is_held_for_whole_steps_where_a_layer_has_threads(divides):
     assert not blas().is_held
 
 
+def test_blas_has_its_threads_where_there_is_nothing_to_divide():
+    look = Looking(True)
+    model = make([look, Dense(1)])
+    for ask in (model.predict_on_batch, lambda x: model.predict(x, verbose=0)):
+        for rows in (1, 1, 2):  # the second time of rows that are known
+            look.seen.clear()
+            ask(X[:rows])
+            assert look.seen == {rows > 1}
+
+
 # ------------------------------------------------------------------ stateful models
 
 
@@ -1058,3 +1067,82 @@ def test_callbacks_of_a_trainer_hear_of_every_run():
     model.predict(X, verbose=0)
 
     assert heard == ["train", "test", "predict"]
+
+
+def small_model():
+    return bp.Sequential([bp.Input((3,)), bp.layers.Dense(4, "relu"), bp.layers.Dense(2)])
+
+
+def test_a_second_prediction_of_such_rows_is_the_first_ones_equal():
+    model, x = small_model(), np.random.default_rng(0).standard_normal((5, 3)).astype("float32")
+
+    first = model.predict(x, verbose=0)
+
+    np.testing.assert_array_equal(model.predict(x, verbose=0), first)
+    np.testing.assert_array_equal(model.predict(x[:2], verbose=0), model.predict_on_batch(x[:2]))
+    np.testing.assert_array_equal(model.predict(x, batch_size=5, verbose=0), first)
+
+
+def test_what_was_found_out_about_rows_is_forgotten_with_the_model_that_it_was_of():
+    model, x = small_model(), np.ones((2, 3), "float32")
+    model.predict(x, verbose=0)
+
+    model.add(bp.layers.Dense(7))
+
+    assert model.predict(x, verbose=0).shape == (2, 7)
+    model.pop()
+    assert model.predict(x, verbose=0).shape == (2, 2)
+
+
+def test_a_known_model_still_refuses_what_does_not_fit():
+    model, x = small_model(), np.ones((2, 3), "float32")
+    for _ in range(2):
+        model.predict(x, verbose=0)
+
+        with pytest.raises(ValueError, match=r"built for inputs of shape"):
+            model.predict(np.ones((2, 4), "float32"), verbose=0)
+        with pytest.raises(ValueError, match="NaN"):
+            model.predict(np.full((2, 3), np.nan, "float32"), verbose=0)
+
+
+def test_callbacks_hear_of_a_prediction_of_known_rows():
+    model, x, heard = small_model(), np.ones((2, 3), "float32"), []
+    model.predict(x, verbose=0)
+    listener = bp.callbacks.LambdaCallback()
+    listener.on_predict_batch_end = lambda batch, logs=None: heard.append(batch)
+
+    model.predict(x, verbose=0, callbacks=[listener])
+
+    assert heard == [0]
+
+
+def test_a_prediction_is_in_pieces_of_one_size():
+    model, sizes = small_model(), []
+    listener = bp.callbacks.LambdaCallback()
+    listener.on_predict_batch_end = lambda batch, logs: sizes.append(len(logs["outputs"]))
+    x = np.ones((10_001, 3), "float32")
+
+    y = model.predict(x, verbose=0, callbacks=[listener])
+
+    assert sizes == [3334, 3334, 3333]
+    assert len(y) == len(x)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_one_bad_number_among_many_is_found(bad, order):
+    x = np.full((300, 3), 3e30, "float32", order=order)  # whose squares are infinite, and they not
+    model = small_model()
+    model.predict(x, verbose=0)
+    x[200, 1] = bad
+
+    with pytest.raises(ValueError, match="in row 200"):
+        model.predict(x, verbose=0)
+
+
+def test_a_stateful_model_counts_the_rows_of_each_prediction():
+    model = bp.Sequential([bp.Input(batch_shape=(2, 4, 3)), bp.layers.GRU(5, stateful=True)])
+    model.predict(np.ones((2, 4, 3), "float32"), verbose=0)
+
+    with pytest.raises(ValueError, match="every batch has 2 rows"):
+        model.predict(np.ones((1, 4, 3), "float32"), verbose=0)

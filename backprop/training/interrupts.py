@@ -1,0 +1,66 @@
+"""Ctrl-C and SIGTERM end a run at the next step, not in the middle of one.
+
+The first signal is kept until a batch is done. The run ends there as at its end: callbacks are
+told, `BackupAndRestore` writes where it stopped, and then the signal does what it does without a
+run: KeyboardInterrupt, or SystemExit. A second signal does it at once. A handler of the user's own
+stays in place.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from backprop.callbacks.console import say
+
+
+class Interrupted(BaseException):
+    """A run ends between two batches because of a signal."""
+
+
+class Signals:
+    """What a run was sent."""
+
+    def __init__(self) -> None:
+        self.came: int | None = None
+
+    def check(self) -> None:
+        """Raise, between two batches, if there was a signal."""
+        if self.came is not None:
+            raise Interrupted
+
+    def leave(self) -> None:
+        """Do what the signal does without a run."""
+        if self.came == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.came is not None:
+            raise SystemExit(128 + self.came)
+
+    @contextmanager
+    def caught(self, model: Any) -> Iterator[None]:
+        """Within the block the first signal is kept, and the model told to stop training."""
+
+        def keep(number: int, frame: Any) -> None:
+            again, self.came = self.came is not None, number
+            if again:
+                self.leave()
+            model.stop_training = True
+            if number == signal.SIGINT:
+                say("Stopping after this batch; once more stops at once")
+
+        free = []
+        if threading.current_thread() is threading.main_thread():  # others cannot set handlers
+            plain = {
+                signal.SIGINT: signal.default_int_handler,
+                signal.SIGTERM: signal.SIG_DFL,
+            }
+            free = [n for n, default in plain.items() if signal.getsignal(n) is default]
+        before = {number: signal.signal(number, keep) for number in free}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

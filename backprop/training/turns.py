@@ -1,0 +1,63 @@
+"""One run of a model at a time: whose turn it is to count its loss and its metrics."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_door = threading.Lock()  # between asking and taking; it is held for no longer
+
+
+class Turn:
+    """Which thread runs a model."""
+
+    def __init__(self) -> None:
+        self._thread: int | None = None
+
+    def __getstate__(self) -> dict[str, None]:
+        return {"_thread": None}  # a copy runs by itself
+
+    @property
+    def taken(self) -> bool:
+        """Whether a run goes on, in this thread or another."""
+        return self._thread is not None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a run goes on in another thread."""
+        return self._thread not in (None, threading.get_ident())
+
+    def take(self) -> bool:
+        """Take it, if nobody has it."""
+        with _door:
+            if self.taken:
+                return False
+            self._thread = threading.get_ident()
+            return True
+
+    def give_back(self) -> None:
+        self._thread = None
+
+    @contextmanager
+    def held(self, who: str, model: str) -> Iterator[None]:
+        """The turn for a block.
+
+        Raises
+        ------
+        RuntimeError
+            If a run of the model goes on.
+        """
+        if not self.take():
+            raise self.refusal(who, model)
+        try:
+            yield
+        finally:
+            self.give_back()
+
+    def refusal(self, who: str, model: str) -> RuntimeError:
+        where = "in another thread" if self.elsewhere else "around this call"
+        return RuntimeError(
+            f"{who} would change {model} while a run of it goes on {where}: wait for its end, or "
+            "train a copy, models.clone_model(model)"
+        )

@@ -1,0 +1,40 @@
+"""Real files of every format, damaged and edited by chance: each is read, or a clear error.
+
+``FUZZ=20000 pytest tests/faults/test_fuzz.py`` makes so many of each format, as
+``python -m tests.hostile_files 20000`` does.
+"""
+
+import os
+import signal
+
+import hostile_files
+import pytest
+
+COUNT = int(os.environ.get("FUZZ", "150"))
+KINDS = (
+    *("model", "graph", "weights", "checkpoint", "space", "prepared", "json"),
+    *("keras", "keras_graph", "h5", "legacy", "shards"),
+    *("csv", "npz", "idx", "idx_gz", "pickle", "imdb", "word_index"),
+)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    return folder, hostile_files.formats(folder)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no such timer")
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_file_does_more_than_be_read_or_be_refused(kind, written):
+    folder, formats = written
+    if kind not in formats:
+        pytest.skip("h5py is not installed")
+
+    found = hostile_files.failures(kind, formats[kind], range(COUNT), folder)
+
+    assert not found, "\n".join(found[:20])
+
+
+def test_every_format_is_tried(written):
+    assert set(written[1]) <= set(KINDS)
