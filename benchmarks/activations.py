@@ -29,8 +29,8 @@ from scipy.special import erf, expit  # noqa: E402
 
 from backprop.layer import PREDICT  # noqa: E402
 from backprop.layers import GELU, LeakyReLU, Mish, ReLU, Softplus  # noqa: E402
-from backprop.layers.activations.elementwise import positive, step  # noqa: E402
-from backprop.linalg import sigmoid, softmax  # noqa: E402
+from backprop.layers.activations.elementwise import step  # noqa: E402
+from backprop.linalg import positive, sigmoid, softmax  # noqa: E402
 
 SHAPES = [(32, 10), (32, 128), (256, 512), (64, 28, 28, 16)]
 

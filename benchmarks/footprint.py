@@ -17,6 +17,11 @@ and, for each row, after some steps of training:
                  makes; the pages of the library's files, which are read as they are needed, do not
                  count. Also over PyTorch's.
 
+Where Numba is installed, also what compiling costs: the first step of a row with an empty folder
+of compiled loops, with a full one, and without Numba; the size of that folder, and the import of
+Numba. And what `backprop warmup` takes for all loops, how many forms these have, and their size
+(not with --quick, as it is a minute and a half).
+
 `by-hand` is a loop of NumPy calls that does a perceptron's arithmetic with nothing in between: one
 vector of values, one of gradients, two of Adam's means (SGD: one of velocities), one to work in.
 PyTorch trains with its default form of the optimizer.
@@ -29,11 +34,14 @@ import time
 START = time.perf_counter()  # before NumPy, which the modules below import
 
 import argparse  # noqa: E402 - the clock comes first, here and in all that follows
+import importlib.util  # noqa: E402
 import json  # noqa: E402
+import os  # noqa: E402
 import re  # noqa: E402
 import statistics  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
+import tempfile  # noqa: E402
 from importlib import metadata  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
@@ -42,7 +50,7 @@ from shared.machine import limit_threads, processor, unset_blas_limits, version 
 
 unset_blas_limits()
 
-from shared.peers import PEERS, NotOffered  # noqa: E402 - the environment comes first
+from shared.peers import OURS, PEERS, PLAIN, NotOffered, peers_for  # noqa: E402 - the environment comes first
 from shared.rows import ROWS  # noqa: E402
 
 FIRST = "mlp-digits"
@@ -71,6 +79,7 @@ def child(name: str, row: str, steps: int) -> None:
     import warnings
 
     warnings.simplefilter("ignore")
+    PEERS[name].prepare()
     try:
         variants = PEERS[name].variants(ROWS[row])
     except NotOffered as why:
@@ -90,13 +99,73 @@ def child(name: str, row: str, steps: int) -> None:
     print(json.dumps(found))
 
 
-def run(name: str, row: str, steps: int) -> dict[str, Any]:
+def run(name: str, row: str, steps: int, **environment: str) -> dict[str, Any]:
     command = [sys.executable, __file__, "--child", name, row, str(steps)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
         return {"absent": lines[-1][:120]}
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def compiling(row: str, rounds: int) -> dict[str, float]:
+    """Seconds from the start to the end of a row's first step, and MB of what was compiled."""
+    times: dict[str, list[float]] = {"empty": [], "full": [], "none": []}
+    size = 0
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("empty", "full"):
+                times[name].append(run(OURS, row, 1, NUMBA_CACHE_DIR=folder)["first"])
+            files = (f for f in Path(folder).rglob("*") if f.is_file())
+            size = sum(f.stat().st_size for f in files)
+        times["none"].append(run(PLAIN, row, 1)["first"])
+    return {name: statistics.median(found) for name, found in times.items()} | {"mb": size / 1e6}
+
+
+def warmup() -> dict[str, float]:
+    """Seconds, forms and MB of all loops, by `backprop warmup` with an empty folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "backprop", "warmup"]
+        environment = os.environ | {"NUMBA_CACHE_DIR": folder}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    numbers = re.search(r"forms: (\d+).*?([\d.]+) s\n.*?: ([\d.]+) MB", done.stdout, re.DOTALL)
+    assert numbers, done.stdout
+    return dict(zip(("forms", "seconds", "mb"), map(float, numbers.groups()), strict=True))
+
+
+def import_of_numba() -> float:
+    """Seconds, behind NumPy's own."""
+    code = (
+        "import time, numpy; start = time.perf_counter(); import numba; "
+        "print(time.perf_counter() - start)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def report_compiling(options: argparse.Namespace) -> dict[str, Any]:
+    """Print what compiling costs, where there is something to compile."""
+    if importlib.util.find_spec("numba") is None:
+        print("\nNumba is not installed: nothing is compiled")
+        return {}
+    seconds = statistics.median(import_of_numba() for _ in range(options.rounds))
+    print(
+        f"\nfirst step s; the import of Numba, which is in it where it runs, takes {seconds:.2f} s"
+    )
+    print(f"{'':18}{'empty folder':>14}{'full folder':>14}{'without Numba':>16}{'compiled MB':>14}")
+    table: dict[str, Any] = {"import_of_numba_s": seconds}
+    for row in dict.fromkeys([FIRST, *options.rows]):
+        found = table[row] = compiling(row, options.rounds)
+        print(
+            f"{row:18}{found['empty']:14.2f}{found['full']:14.2f}{found['none']:16.2f}"
+            f"{found['mb']:14.1f}"
+        )
+    if not options.quick:
+        found = table["all"] = warmup()
+        print(
+            f"all loops: {found['forms']:.0f} forms, {found['seconds']:.1f} s, {found['mb']:.1f} MB"
+        )
+    return table
 
 
 def requirements(distribution: str) -> set[str]:
@@ -141,7 +210,9 @@ def own_size() -> float:
 
 
 def size(name: str) -> float:
-    return own_size() if name == "backprop" else installed(PEERS[name].distributions)
+    return (
+        own_size() if PEERS[name].arithmetic == "backprop" else installed(PEERS[name].distributions)
+    )
 
 
 def middle(found: list[dict[str, Any]], what: str) -> float:
@@ -152,9 +223,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = [name for name in PEERS if name != "torch.compile"]
+    names = [name for name in peers_for("variants") if name != "torch.compile"]
     parser.add_argument("--rows", nargs="+", default=MEMORY, choices=ROWS)
-    parser.add_argument("--peers", nargs="+", default=names, choices=PEERS)
+    parser.add_argument("--peers", nargs="+", default=names, choices=peers_for("variants"))
     parser.add_argument("--rounds", type=int, default=5, help="interpreters of each side")
     parser.add_argument("--steps", type=int, default=20, help="of training, where memory is read")
     parser.add_argument("--threads", type=int, default=2)
@@ -170,7 +241,7 @@ def main() -> None:
         options.rounds, options.steps = 1, 2
 
     limit_threads(options.threads)
-    peers = dict.fromkeys(["by-hand", "backprop", *options.peers])
+    peers = dict.fromkeys(["by-hand", OURS, *options.peers])
     starts: dict[str, list[dict[str, Any]]] = {name: [] for name in peers}
     if not options.quick:
         for name in peers:
@@ -183,7 +254,11 @@ def main() -> None:
         row: {name: [run(name, row, options.steps)] for name in peers if works(starts[name])}
         for row in options.rows
     }
-    report(options, starts, memory)
+    table = report(options, starts, memory)
+    table["compiling"] = report_compiling(options)
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(table, file, indent=1)
 
 
 def works(found: list[dict[str, Any]]) -> bool:
@@ -194,7 +269,7 @@ def report(
     options: argparse.Namespace,
     starts: dict[str, list[dict[str, Any]]],
     memory: dict[str, dict[str, list[dict[str, Any]]]],
-) -> None:
+) -> dict[str, Any]:
     versions = dict.fromkeys(d for name in starts for d in PEERS[name].distributions)
     print(
         f"{processor()}, {options.threads} threads, Python {sys.version.split()[0]}, "
@@ -236,9 +311,7 @@ def report(
                     than = sides.get(other, [{}])[0].get(what)
                     text += f"{f'({line[what] / than:.2f}x)' if than else '':>11}"
             print(text)
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump(table, file, indent=1)
+    return table
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ def compare(found: First, ours: First) -> tuple[float, float]:
     again, has no digits to compare: a small one's difference is taken relative to `SMALL`.
     """
     (losses, gradients), (our_losses, our_gradients) = found, ours
-    loss = max(abs(a - b) / abs(b) for a, b in zip(losses, our_losses, strict=True))
+    apart = (abs(a - b) / abs(b) for a, b in zip(losses, our_losses, strict=True))
+    loss = max(apart, default=0.0)
     norms = [float(np.linalg.norm(g)) for g in our_gradients]
     least = SMALL * float(np.linalg.norm(norms))
     far = [

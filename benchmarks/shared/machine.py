@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
 from collections.abc import Iterable
@@ -14,7 +15,10 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 def unset_blas_limits() -> None:
     """Call it before NumPy is imported: these variables hold a current OpenBLAS to an older
-    kernel."""
+    kernel. The processes that a script starts, which import it again, keep what it has set since.
+    """
+    if multiprocessing.current_process().name != "MainProcess":
+        return
     for name in HOLD_BACK:
         os.environ.pop(name, None)
 

@@ -322,6 +322,20 @@ def batches(row: Row, seed: int = 1) -> list[tuple[Array, Array]]:
     return [*zip(xs, ys, strict=True), *zip(xs, others, strict=True)]
 
 
+def questions(row: Row, seed: int = 1) -> list[Array]:
+    """Two arrays of inputs to predict from, with as many rows as a batch."""
+    rng = np.random.default_rng(seed)
+    shape, first = (row.batch, *row.input_shape), row.layers[0]
+    if isinstance(first, Embedding):
+        return [rng.integers(0, first.input_dim, shape) for _ in range(2)]
+    return [rng.random(shape, dtype=np.float32) for _ in range(2)]
+
+
+def has_softmax(row: Row) -> bool:
+    """Whether what it predicts are probabilities, by a softmax behind its layers."""
+    return row.loss == "crossentropy" and not row.from_logits
+
+
 def epoch(row: Row) -> tuple[Array, Array]:
     """The samples of `fit_steps` batches, as one array of inputs and one of targets."""
     found = batches(row)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from shared import machine
+from shared import instructions, machine
 from shared.peers import PEERS, NotOffered, Peer, Variant
 
 QUIET = 0.002  # seconds between two looks at the CPU time
@@ -36,6 +36,7 @@ def serve(pipe: Connection, name: str, threads: int) -> None:
     """Answer each request with ("done", value) or ("failed", why), until there is no more."""
     machine.limit_threads(threads)
     warnings.simplefilter("ignore")  # libraries warn about each other's versions
+    PEERS[name].prepare()
     worker = Worker(PEERS[name])
     while True:
         try:
@@ -64,14 +65,15 @@ class Worker:
         self.makers: Any = {}
         self.asleep = time.process_time()
 
-    def open(self, row: Any) -> list[str]:
-        """Import the library, forget the row before, and name the ways to train this one."""
+    def open(self, work: str, row: Any) -> list[str]:
+        """Import the library, forget the row before, and name the ways to do this one: `work` is
+        the method of `Peer` that knows them."""
         self.made = {}
-        self.makers = self.peer.variants(row)
+        self.makers = getattr(self.peer, work)(row)
         return list(self.makers)
 
     def first(self, variant: str, steps: int) -> Any:
-        """Losses and gradients of the first steps."""
+        """What is compared: losses and gradients of the first steps, or predictions."""
         self.made[variant] = self.makers[variant]()
         found = self.made[variant].first(steps)
         self.settle()
@@ -98,8 +100,11 @@ class Worker:
             before = now
         self.asleep = time.process_time()
 
-    def blas(self) -> str:
-        return machine.blas()
+    def arithmetic(self) -> str:
+        """What the library computes with, as it says itself, and how fast it multiplies."""
+        found = instructions.arithmetic(self.peer.arithmetic)
+        self.settle()
+        return found
 
 
 class Failure(Exception):

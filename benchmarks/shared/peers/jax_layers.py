@@ -23,13 +23,15 @@ class Given:
         Those that gradients are for, and moving statistics.
     unroll : int
         Steps of a recurrent layer in one turn of its loop.
+    training : bool
     """
 
-    def __init__(self, trained: list[Any], kept: list[Any], unroll: int = 1):
+    def __init__(self, trained: list[Any], kept: list[Any], unroll: int = 1, training: bool = True):
         self.trained: Iterator[Any] = iter(trained)
         self.kept: Iterator[Any] = iter(kept)
         self.moved: list[Any] = []
         self.unroll = unroll
+        self.training = training
 
     def take(self) -> Any:
         return next(self.trained)
@@ -92,9 +94,12 @@ def _(layer: layers.DepthwiseConv2D, x: Any, given: Given) -> Any:
 def _(layer: layers.BatchNormalization, x: Any, given: Given) -> Any:
     gamma, beta = given.take(), given.take()
     axes = tuple(range(x.ndim - 1))
-    mean, variance = x.mean(axes), x.var(axes)
-    for now in (mean, variance):
-        given.moved.append(layer.momentum * next(given.kept) + (1 - layer.momentum) * now)
+    if given.training:
+        mean, variance = x.mean(axes), x.var(axes)
+        for now in (mean, variance):
+            given.moved.append(layer.momentum * next(given.kept) + (1 - layer.momentum) * now)
+    else:
+        mean, variance = next(given.kept), next(given.kept)
     return (x - mean) * (gamma * lax.rsqrt(variance + layer.epsilon)) + beta
 
 

@@ -25,8 +25,8 @@ from shared.layers import (
     Skip,
 )
 from shared.peers import NotOffered, Peer, Variants
-from shared.peers.loop import Loop
-from shared.rows import SGD, Array, Row, batches, epoch, weights
+from shared.peers.loop import Calls, Loop
+from shared.rows import SGD, Array, Row, batches, epoch, questions, weights
 
 
 def variants(row: Row, peer: Peer) -> Variants:
@@ -34,26 +34,50 @@ def variants(row: Row, peer: Peer) -> Variants:
         import backprop
 
         importlib.import_module("backprop.models")  # names load when they are first used
-
         missing = [kind for kind in sorted(row.kinds()) if not hasattr(backprop.layers, kind)]
         if missing:
             raise NotOffered(f"no such layer: {', '.join(missing)}")
-        found: Variants = {
-            "train_step": lambda: steps(backprop, row),
+        found: Variants = {"train_step": lambda: steps(backprop, row)}
+        if peer.kernels:  # beside ours, to see what the kernels are worth
+            return found
+        found |= {
             "train_on_batch": lambda: on_batch(backprop, row),
             "fit": lambda: Fit(backprop, row),
         }
         if row.loss == "crossentropy" and not row.from_logits:
             found["train_step, logits"] = lambda: steps(backprop, row, logits=True)
         return found
-    os.environ["KERAS_BACKEND"] = peer.engine
-    importlib.import_module(peer.engine)
-    if peer.engine == "torch":
+    keras = keras_on(peer.engine)
+    return {"train_on_batch": lambda: on_batch(keras, row), "fit": lambda: Fit(keras, row)}
+
+
+def keras_on(engine: str) -> Any:
+    os.environ["KERAS_BACKEND"] = engine
+    importlib.import_module(engine)
+    if engine == "torch":
         import torch
 
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    keras = importlib.import_module("keras")
-    return {"train_on_batch": lambda: on_batch(keras, row), "fit": lambda: Fit(keras, row)}
+    return importlib.import_module("keras")
+
+
+def predictions(row: Row, peer: Peer) -> Variants:
+    library = importlib.import_module("backprop") if peer.engine is None else keras_on(peer.engine)
+
+    def asked(method: str, **options: Any) -> Calls:
+        call = getattr(compiled(library, row), method)
+        return Calls(lambda x: call(x, **options), questions(row))
+
+    found: Variants = {
+        "predict": lambda: asked("predict", verbose=0),
+        "predict_on_batch": lambda: asked("predict_on_batch"),
+    }
+    if peer.engine is None:
+        return found | {"model(x)": lambda: asked("__call__")}
+    if row.batch > 32:  # the size of its batches, unless it is told another
+        whole = {"batch_size": row.batch, "verbose": 0}
+        found["predict, one batch"] = lambda: asked("predict", **whole)
+    return found
 
 
 def compiled(library: Any, row: Row, logits: bool = False) -> Any:

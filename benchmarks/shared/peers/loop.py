@@ -7,7 +7,48 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from shared.rows import Array
+
+
+class Calls:
+    """`predict(x)` of the inputs, again and again.
+
+    Parameters
+    ----------
+    predict : callable
+        x → y, in whatever type it comes.
+    inputs : iterable
+        In the library's own type.
+    wait : callable, optional
+        Given the last y, waits until it is there.
+    read : callable, default numpy.array
+        y → the array as Keras has it.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[Any], Any],
+        inputs: Iterable[Any],
+        wait: Callable[[Any], Any] = lambda y: None,
+        read: Callable[[Any], Array] = np.array,
+    ):
+        self.predict = predict
+        self.read = read
+        self.inputs = itertools.cycle(inputs)
+        self.wait = wait
+
+    def first(self, steps: int) -> tuple[list[float], list[Array]]:
+        return [], [self.read(self.predict(next(self.inputs))) for _ in range(2)]
+
+    def run(self, steps: int) -> tuple[float, int]:
+        predict, y = self.predict, None
+        start = time.perf_counter()
+        for x in itertools.islice(self.inputs, steps):
+            y = predict(x)
+        self.wait(y)
+        return time.perf_counter() - start, steps
 
 
 class Loop:

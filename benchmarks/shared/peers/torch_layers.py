@@ -276,6 +276,12 @@ def symmetric(layer: layers.Conv2D | layers.DepthwiseConv2D, shape: Shape) -> in
     return found.pop()
 
 
+def last_axes(y: torch.Tensor | Array) -> Array:
+    """A network's output with the channels where Keras has them."""
+    array = np.array(y)
+    return np.moveaxis(array, 1, -1) if array.ndim == 4 else array
+
+
 def swapped(array: Array) -> Array:
     """Gates z, r, h as r, z, h, and the other way, along the first axis."""
     first, second, third = np.split(array, 3)

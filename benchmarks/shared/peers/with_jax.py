@@ -10,8 +10,18 @@ import numpy as np
 
 from shared.peers import Peer, Variants
 from shared.peers.jax_layers import Given, chain
-from shared.peers.loop import Loop
-from shared.rows import SGD, Array, Row, batches, trained, untrained, weights
+from shared.peers.loop import Calls, Loop
+from shared.rows import (
+    SGD,
+    Array,
+    Row,
+    batches,
+    has_softmax,
+    questions,
+    trained,
+    untrained,
+    weights,
+)
 
 
 def variants(row: Row, peer: Peer) -> Variants:
@@ -19,6 +29,27 @@ def variants(row: Row, peer: Peer) -> Variants:
     if row.kinds() & {"LSTM", "GRU"}:
         found["jit, unroll 10"] = lambda: jitted(row, unroll=10)
     return found
+
+
+def predictions(row: Row, peer: Peer) -> Variants:
+    found: Variants = {"jit": lambda: answers(row)}
+    if row.kinds() & {"LSTM", "GRU"}:
+        found["jit, unroll 10"] = lambda: answers(row, unroll=10)
+    return found
+
+
+def answers(row: Row, unroll: int = 1) -> Calls:
+    initial = weights(row)
+    params = [jnp.asarray(w) for w in trained(row, initial)]
+    kept = [jnp.asarray(w) for w in untrained(row, initial)]
+
+    def predict(params, kept, x):
+        z = chain(row.layers, x, Given(params, kept, unroll, training=False))
+        return jax.nn.softmax(z) if has_softmax(row) else z
+
+    compiled = jax.jit(predict)
+    given = [jnp.asarray(x) for x in questions(row)]
+    return Calls(lambda x: compiled(params, kept, x), given, wait=jax.block_until_ready)
 
 
 def loss_of(row: Row, unroll: int):

@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional
 
 from shared.peers import Peer, Variants
-from shared.peers.loop import Loop
-from shared.peers.torch_layers import Network
-from shared.rows import SGD, Array, Row, batches
+from shared.peers.loop import Calls, Loop
+from shared.peers.torch_layers import Network, last_axes
+from shared.rows import SGD, Array, Row, batches, has_softmax, questions
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
@@ -69,7 +69,32 @@ def variants(row: Row, peer: Peer) -> Variants:
     return found
 
 
-def bound(make: Callable[..., Loop], *arguments: Any, **options: bool) -> Callable[[], Loop]:
+def predictions(row: Row, peer: Peer) -> Variants:
+    torch._dynamo.reset()
+    compiles = peer.name == "torch.compile"
+    name = "compiled" if compiles else "inference_mode"
+    return {name + add: bound(answers, row, way, compiles) for add, way in ways(row).items()}
+
+
+def answering(row: Row, way: Way) -> torch.nn.Module:
+    """The network in inference."""
+    model: torch.nn.Module = network(row, way)
+    return (torch.nn.Sequential(model, torch.nn.Softmax(-1)) if has_softmax(row) else model).eval()
+
+
+def answers(row: Row, way: Way, compiles: bool) -> Calls:
+    model: Any = answering(row, way)
+    if compiles:
+        model = torch.compile(model)
+
+    @torch.inference_mode()
+    def predict(x: torch.Tensor) -> torch.Tensor:
+        return model(x)
+
+    return Calls(predict, [laid_out(x, way) for x in questions(row)], read=last_axes)
+
+
+def bound(make: Callable[..., Any], *arguments: Any, **options: bool) -> Callable[[], Any]:
     return lambda: make(*arguments, **options)
 
 
@@ -86,21 +111,22 @@ def network(row: Row, way: Way) -> Network:
     return model.to(memory_format=torch.channels_last) if way.channels_last else model
 
 
+def laid_out(x: Array, way: Way) -> torch.Tensor:
+    """An input in the layout that the network takes."""
+    if x.ndim == 4:
+        order = torch.channels_last if way.channels_last else torch.contiguous_format
+        return torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=order)
+    if x.ndim == 3 and way.time_first:
+        return torch.from_numpy(x).transpose(0, 1).contiguous()
+    return torch.from_numpy(x)
+
+
 def tensors(row: Row, way: Way) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """The batches in the layout that the network takes, made once."""
-
-    def laid_out(x: Array) -> torch.Tensor:
-        if x.ndim == 4:
-            order = torch.channels_last if way.channels_last else torch.contiguous_format
-            return torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=order)
-        if x.ndim == 3 and way.time_first:
-            return torch.from_numpy(x).transpose(0, 1).contiguous()
-        return torch.from_numpy(x)
-
+    """The batches as the network takes them, made once."""
     found = batches(row)
     if row.loss == "mse":  # the target is the input
-        return [(laid_out(x), laid_out(x)) for x, _ in found]
-    return [(laid_out(x), torch.from_numpy(y)) for x, y in found]
+        return [(laid_out(x, way), laid_out(x, way)) for x, _ in found]
+    return [(laid_out(x, way), torch.from_numpy(y)) for x, y in found]
 
 
 def loss_of(row: Row) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:

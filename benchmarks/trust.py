@@ -1,0 +1,171 @@
+"""How far the laws and the gradient check can be trusted: what they find, and what they accuse.
+
+    python benchmarks/trust.py [--profile default] [--seed 0] [--jobs 1] [--parts bank cases]
+
+    bank       mistakes of `backprop.testing.bugs`: caught by the laws, by `gradcheck` alone
+    held-out   mistakes that no law was made for (tests/testing/held_out.py)
+    right      the layers without them, which are to keep all laws
+    cases      functions, layers, losses and models that are right, at numbers that are unusual
+               (tests/gradcheck/unusual_cases.py): accused, undecided
+
+A mistake counts as caught if it breaks a law; what is right is accused if it does, or if
+`gradcheck` says "fail" or raises. Everything is drawn from one seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[0] = str(ROOT)  # the checkout; and no module is to be mistaken for this file
+sys.path.append(str(ROOT / "tests"))
+
+import numpy as np  # noqa: E402 - the paths come first
+from gradcheck import unusual_cases  # noqa: E402
+from testing.held_out import AUTHORS, Author  # noqa: E402
+
+from backprop.gradcheck import gradcheck  # noqa: E402
+from backprop.testing import check_layer, kit, selftest  # noqa: E402
+from backprop.testing.bugs import BANK  # noqa: E402
+
+Options = argparse.Namespace
+
+
+def of_bank(name: str, options: Options) -> tuple[bool, bool]:
+    """Whether the laws, and `gradcheck` alone, find a mistake of the bank."""
+    found = selftest.examine(name, options.profile, seed=options.seed)
+    return found.good, found.caught_alone
+
+
+def of_right_layer(name: str, options: Options) -> bool:
+    """Whether a layer of the bank keeps the laws without its mistake, or with what is none."""
+    bug = selftest.find(name)
+    return selftest.examine(name, options.profile, correct=bug.to_be_found, seed=options.seed).good
+
+
+def broken(author: Author, cls: type, options: Options) -> list[str]:
+    """The laws that a layer breaks."""
+    report = check_layer(
+        cls,
+        author.inputs,
+        configs=author.configs,
+        tags=author.tags,
+        profile=options.profile,
+        seed=options.seed,
+    )
+    return [result.law for result in report.results if result.outcome == "broken"]
+
+
+def of_author(k: int, options: Options) -> tuple[list[str], list[str]]:
+    """Of the k-th author: mistakes that are missed, and laws that the right layer breaks."""
+    author = AUTHORS[k]
+    missed = [cls.__name__ for cls in author.mistakes if not broken(author, cls, options)]
+    return missed, broken(author, author.right, options)
+
+
+def of_cases(kind: str, options: Options) -> list[tuple[str, str]]:
+    """(name, verdict) of all cases of a kind."""
+    found = []
+    for case in islice(KINDS[kind](), 0, None, options.every):
+        try:
+            report = gradcheck(case.make(), case.x, seed=options.seed, **case.options)
+            found.append((case.name, str(report.verdict)))
+        except Exception as error:  # which a check of what is right may not raise
+            found.append((case.name, f"raises {type(error).__name__}"))
+    return found
+
+
+KINDS: dict[str, Callable[[], Iterator[Any]]] = {
+    "numbers": unusual_cases.functions,
+    "matrices": unusual_cases.matrices,
+    "layers": lambda: unusual_cases.shipped(every=1),
+    "losses": unusual_cases.losses,
+    "models": unusual_cases.models,
+}
+
+
+# ------------------------------------------------------------------------------------ the report
+
+
+def bank(each: Callable, options: Options) -> None:
+    wrong = [bug.name for bug in BANK if bug.to_be_found][:: options.every]
+    found = list(each(of_bank, wrong))
+    laws, alone = (sum(column) for column in zip(*found, strict=True))
+    print(f"bank: {len(wrong)} mistakes; {laws} break a law, {alone} fail gradcheck at one input")
+    show("missed", [name for name, (caught, _) in zip(wrong, found, strict=True) if not caught])
+
+
+def held_out(each: Callable, options: Options) -> None:
+    some = range(0, len(AUTHORS), options.every)
+    found = list(each(of_author, some))
+    total = sum(len(AUTHORS[k].mistakes) for k in some)
+    missed = [name for those, _ in found for name in those]
+    accused = [AUTHORS[k].right.__name__ for k, (_, laws) in zip(some, found, strict=True) if laws]
+    print(f"held out: {total} mistakes in {len(some)} layers; {total - len(missed)} break a law")
+    show("missed", missed)
+    print(f"          {len(accused)} of the {len(some)} layers are accused where they are right")
+    show("accused", accused)
+
+
+def right(each: Callable, options: Options) -> None:
+    names = [bug.name for bug in BANK][:: options.every]
+    kept = list(each(of_right_layer, names))
+    accused = len(names) - sum(kept)
+    print(f"right: {len(names)} layers of the bank without their mistakes; {accused} accused")
+    show("accused", [name for name, good in zip(names, kept, strict=True) if not good])
+
+
+def cases(each: Callable, options: Options) -> None:
+    found = [one for those in each(of_cases, list(KINDS)) for one in those]
+    undecided = sum(verdict == "inconclusive" for _, verdict in found)
+    accused = [f"{name}: {v}" for name, v in found if v not in ("pass", "inconclusive")]
+    share = 100 * undecided / len(found)
+    print(
+        f"cases: {len(found)} that are right and unusual; {len(accused)} fail or raise, "
+        f"{undecided} are undecided ({share:.1f} %)"
+    )
+    show("accused", accused)
+
+
+def show(what: str, names: Iterable[str]) -> None:
+    for name in names:
+        print(f"    {what}: {name}")
+
+
+PARTS = {"bank": bank, "held-out": held_out, "right": right, "cases": cases}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--profile", choices=list(kit.PROFILES), default="default")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--quick", action="store_true", help="a few of each: does it run?")
+    options = parser.parse_args()
+    options.every = 1
+    if options.quick:
+        options.every, options.profile = 150, "quick"
+    warnings.simplefilter("ignore")
+    np.seterr(all="ignore")
+    with ProcessPoolExecutor(options.jobs) as pool:
+
+        def each(work: Callable, items: Any) -> Iterator[Any]:
+            return pool.map(work, items, [options] * len(items))
+
+        for part in options.parts:
+            began = time.perf_counter()
+            PARTS[part](each, options)
+            print(f"    {time.perf_counter() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
