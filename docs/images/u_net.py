@@ -25,4 +25,4 @@ def u_net():
 if __name__ == "__main__":
     bp.utils.set_random_seed(0)
     file = Path(__file__).with_name("u_net.svg")
-    bp.utils.plot_model(u_net(), file, show_shapes=True, rankdir="LR")
+    bp.utils.plot_model(u_net(), file, show_shapes=True, rankdir="LR", dpi=96, splines="curved")
