@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import IO, Annotated, Any
 
 import numpy as np
 
@@ -162,7 +162,7 @@ class CSVLogger(Configurable, Callback):
             file.flush()
             sync(file.fileno())
 
-    def _rows_to(self, file: TextIO, rows: list[list[Any]]) -> None:
+    def _rows_to(self, file: IO[str], rows: list[list[Any]]) -> None:
         import csv
 
         csv.writer(file, delimiter=self.separator).writerows(rows)
