@@ -255,6 +255,7 @@ class BackupAndRestore(Configurable, Callback):
     _epoch = 0
     _batches = 0  # since the last time
     _interrupted = False
+    _begun: int | None = None  # the epoch that a run began with, while it has no other backup
 
     def __post_init__(self):
         self._latest = os.path.join(self.backup_dir, "latest.npz")
@@ -263,25 +264,29 @@ class BackupAndRestore(Configurable, Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._batches, self._interrupted = 0, False
         collect(self.companions)  # what cannot be written is an error now
-        stopped = self.model.stop_training
-        self._restore()
-        if self.model.stop_training and not stopped:  # by a callback that had ended the run before
-            self.model.trainer.epoch = (self.params or {}).get("epochs", self.model.trainer.epoch)
-            self.model.trainer.step = 0
+        trainer = self.model.trainer
+        self._begun = None
+        if not self._restore() and not trainer.take_restored(self.companions):
+            # else a run that is killed before its first backup would not know of what has begun
+            self._save(trainer.epoch, trainer.step)
+            self._begun = trainer.epoch
 
-    def _restore(self) -> None:
+    def _restore(self) -> bool:
+        """Go on with the last backup, if there is one."""
         if os.path.exists(self._latest):
             try:
                 self._load(self._latest)
-                return
+                return True
             except (OSError, ValueError) as error:
                 if not os.path.exists(self._previous):
                     raise
                 say(f"BackupAndRestore tries the backup before the last, as {error}")
         # the last one is damaged, or the machine stopped between putting it aside and writing the
         # next
-        if os.path.exists(self._previous):
+        found = os.path.exists(self._previous)
+        if found:
             self._load(self._previous)
+        return found
 
     def _load(self, path: str) -> None:
         from backprop.run_state import load_checkpoint
@@ -310,15 +315,22 @@ class BackupAndRestore(Configurable, Callback):
         if self.double_checkpoint and os.path.exists(self._latest):
             os.replace(self._latest, self._previous)
         save_checkpoint(self.model, self._latest, epoch, batch, collect(self.companions))
+        self._begun = None
 
     def on_train_interrupt(self, epoch: int, batch: int) -> None:
         self._save(epoch, batch)
         self._interrupted = True
 
+    def on_exception(self, error: BaseException) -> None:
+        if self._begun is not None and self._begun == self.model.trainer.epoch:
+            self._delete()  # there is nothing in it that a run begun anew would not have
+
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self._interrupted or not self.delete_checkpoint:
-            return
-        for path in (self._latest, self._previous):
+        if not self._interrupted and self.delete_checkpoint:
+            self._delete()
+
+    def _delete(self) -> None:
+        for path in (self._previous, self._latest):
             if os.path.exists(path):
                 os.remove(path)
         with suppress(OSError):  # it was never made, or somebody else's files are in it
