@@ -38,12 +38,10 @@ def environment() -> dict[str, str]:
 @cache
 def built() -> dict[str, str]:
     """The part that a process cannot change."""
-    from backprop import __version__
-
     config = np.show_config(mode="dicts")
     compiler = config["Compilers"]["c"]
     return {
-        "backprop": __version__,
+        "backprop": version("backprop"),
         "processor": f"{processor()}, {instructions()}",
         "NumPy": np.__version__,
         "build of NumPy": f"{compiler['name']} {compiler['version']}",
