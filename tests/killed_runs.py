@@ -151,7 +151,7 @@ def graph(folder):
     model.compile(bp.optimizers.AdamW(0.02), losses, metrics=[["mae"], ["accuracy"]])
     given = [
         C.LearningRateScheduler(lambda epoch, lr: 0.8 * lr),
-        C.ModelCheckpoint(folder / "m-{epoch}.npz"),
+        C.ModelCheckpoint(folder / "m-{epoch}.npz", max_to_keep=2),
         C.CSVLogger(folder / "log.csv"),
         C.EarlyStopping("u_loss", patience=9, restore_best_weights=True),
     ]
@@ -178,7 +178,7 @@ def pictures(folder):
     model = sequential(*layers, shape=(6, 6, 1), optimizer="muon")
     given = [
         C.CSVLogger(folder / "log.csv"),
-        C.ModelCheckpoint(folder / "m-{epoch}-{loss:.4f}.npz"),
+        C.ModelCheckpoint(folder / "m-{epoch}-{loss:.4f}.npz", max_to_keep=1),
     ]
     return model, (IMAGES, Y), {}, given, 2
 
@@ -218,6 +218,8 @@ KINDS = {
 def run(name, folder):
     """What a user's script does: the same from its first line, however often it is started."""
     warnings.filterwarnings("ignore", message=".*data ended after.*")
+    os.chdir(folder)
+    folder = Path()
     bp.backend.clear_session()
     bp.utils.set_random_seed(1)
     model, data, options, given, save_freq = KINDS[name](folder)
