@@ -18,22 +18,17 @@ import os
 import re
 import struct
 import sys
-import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from backprop.atomic import replacing
 from backprop.spelling import nearest, printable
-
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None
 
 Array = np.ndarray
 FORMAT = "backprop"
@@ -43,8 +38,6 @@ WEIGHT_FILES = (".npz", ".weights.h5")
 KERAS_2 = (".h5", ".hdf5")
 READABLE_WEIGHTS = (*WEIGHT_FILES, ".weights.json", ".keras", *KERAS_2)
 VERSION = 1
-TEMPORARY = re.compile(r"\.backprop-[0-9a-f]{16}\.tmp")
-DAY = 24 * 60 * 60  # seconds
 LONGEST = 2_000  # characters of an error that quotes a file
 HEADER = "header"
 MAGIC = b"\x93NUMPY\x01\x00"
@@ -78,6 +71,8 @@ def write(
 ) -> None:
     """Write a file; where anything fails, what was there before is still there.
 
+    It is read back, and the checksums of all that is in it are compared, before it takes its place.
+
     Parameters
     ----------
     path : path
@@ -96,7 +91,7 @@ def write(
     ValueError
         A name is none that a file could have, or `path` does not end in ``.npz``.
     OSError
-        The file cannot be written.
+        The file cannot be written, or what was read back is not what was written.
     """
     path = npz_path(path)
     arrays = {name: np.asarray(a, order="C") for name, a in arrays.items()}
@@ -112,7 +107,10 @@ def write(
         {"format": FORMAT, "version": VERSION, "kind": kind, **header, "manifest": manifest}
     )
     members = {HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
-    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        replacing(path, is_whole) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+    ):
         for name, array in members.items():
             info = zipfile.ZipInfo(f"{name}.npy")  # without the time: same model, same file
             with archive.open(info, "w", force_zip64=True) as member:
@@ -120,98 +118,13 @@ def write(
                 member.write(raw(array))
 
 
-@contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of the one at `path` when the block ends; where
-    anything fails, what was there before is still there.
-
-    Where `path` is a symbolic link, the file that it leads to is replaced. Nobody can read the new
-    one, while it is written, who could not read the old one. What killed writers left in the folder
-    is removed first.
-    """
-    target = Path(os.path.realpath(path))
-    sweep(target.parent)
-    mode = target.stat().st_mode & 0o777 if target.exists() else None
-    with named_as(target), temporary_file(target, 0o666 if mode is None else mode) as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-        file.close()
-        if mode is not None:
-            os.chmod(file.name, mode)
-        os.replace(file.name, target)
-    sync_folder(target.parent)
-
-
-@contextmanager
-def temporary_file(target: Path, mode: int) -> Iterator[BinaryIO]:
-    """A new file beside another, which is gone after the block and locked until then.
-
-    Its name is its own, so that neither a second writer nor what a crash left is in the way. The
-    lock tells `sweep` that somebody is writing: it ends with the process that holds it.
-    """
-    while True:
-        temporary = target.with_name(f".backprop-{os.urandom(8).hex()}.tmp")
-        try:
-            with (
-                open(temporary, "xb", opener=lambda name, how: os.open(name, how, mode)) as file,
-                locked(file.fileno()),
-            ):
-                if fcntl is None or os.fstat(file.fileno()).st_nlink:
-                    yield file
-                    return
-                # else it was swept between its making and its lock
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(handle: int) -> Iterator[None]:
-    """Hold the lock of an open file, also after it was closed; without locks there is nothing."""
-    if fcntl is None:
-        yield
-        return
-    held = os.dup(handle)
+def is_whole(file: BinaryIO) -> bool:
+    """Whether all that is in a zip file agrees with its checksums."""
     try:
-        with suppress(OSError):  # a file system without locks: the age of a file has to do
-            fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(held)
-
-
-def sweep(folder: Path) -> None:
-    """Remove temporary files whose writers are gone, or that are a day old."""
-    with suppress(OSError):  # a folder that cannot be listed may be written to
-        for entry in os.scandir(folder):
-            if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                with suppress(OSError):  # of somebody else, or swept by another process
-                    sweep_one(entry)
-
-
-def sweep_one(entry: os.DirEntry) -> None:
-    if time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY:
-        os.unlink(entry.path)
-    elif fcntl is not None:
-        handle = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an error while it is written
-            os.unlink(entry.path)
-        finally:
-            os.close(handle)
-
-
-@contextmanager
-def named_as(target: Path) -> Iterator[None]:
-    """Let errors of the system name a file, and not the temporary one that is to take its place."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or not (
-            error.filename is None or TEMPORARY.fullmatch(Path(error.filename).name)
-        ):
-            raise
-        raise OSError(error.errno, error.strerror, str(target)) from error
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except (ValueError, *DAMAGE):
+        return False
 
 
 def raw(array: Array) -> memoryview:
@@ -252,21 +165,6 @@ def stranger(value: Any, where: str) -> tuple[str, Any]:
             at = f"{where}[{key}]" if isinstance(key, int) else f"{where}.{key}".lstrip(".")
             return stranger(part, at)
     return where, value
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system can."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # a folder cannot be opened on this system
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise
-    finally:
-        os.close(handle)
 
 
 def existing(path: str | os.PathLike) -> Path:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from backprop import archive
+from backprop.atomic import replacing
 from backprop.config import serialize
 from backprop.defaults import float_dtype, floatx
 from backprop.interop import keras_assets, keras_legacy, keras_weights
@@ -78,7 +79,10 @@ def write_model(
         CONFIG: archive.as_json(config).encode(),
         WEIGHTS: keras_weights.as_bytes(model),
     }
-    with archive.replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as zipped:
+    with (
+        replacing(path, archive.is_whole) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as zipped,
+    ):
         for name, contents in members.items():
             zipped.writestr(name, contents)
 
@@ -210,5 +214,5 @@ def shards(path: Path) -> list[Path]:
 def write_weights(model: Any, path: Any) -> None:
     """Write the weights of a model, and what its optimizer remembers, as Keras does."""
     contents = keras_weights.as_bytes(model)
-    with archive.replacing(path) as file:
+    with replacing(path, lambda file: file.read() == contents) as file:
         file.write(contents)
