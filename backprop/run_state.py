@@ -7,6 +7,7 @@ of the loss and the metrics of the epoch so far, and what the callbacks have cou
 
 from __future__ import annotations
 
+import os
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -174,8 +175,16 @@ def save_checkpoint(
         "step": int(step),
         "seed": trainer.seed,
         "metrics": metric_names(trainer),
+        "skipped": trainer.skipped,
     }
     archive.write(path, "checkpoint", header, arrays)
+    note_saved(model, path)
+
+
+def note_saved(model: Any, path: Any) -> None:
+    """Have the run know a file that holds its values, if they are finite."""
+    if model.trainer is not None and np.isfinite(model.parameters.values).all():
+        model.trainer.saved = os.fspath(path)
 
 
 def load_checkpoint(
@@ -208,7 +217,7 @@ def load_checkpoint(
     header, arrays = archive.read(path, ("checkpoint",))
     trainer = model.trainer
     with archive.faults_named(path):
-        epoch, step, seed = position(header, steps)
+        epoch, step, seed, skipped = position(header, steps)
         counted = header.get("callbacks") or history_alone(header["run"])
         check_run(trainer, header["run"], arrays)
         sums = sums_of_metrics(trainer, arrays)
@@ -222,23 +231,27 @@ def load_checkpoint(
     trainer.metrics.set_state(sums)
     trainer.loss_so_far.total, trainer.loss_so_far.count = map(float, arrays["loss"])
     trainer.epoch, trainer.step, trainer.seed = epoch, step, seed
+    trainer.skipped, trainer.saved = skipped, os.fspath(path)
     return epoch, step
 
 
 def position(header: Mapping[str, Any], steps: int | None) -> list[int]:
-    """Epoch, step and seed of a run, where an epoch has so many steps."""
+    """Epoch, step and seed of a run, where an epoch has so many steps, and how many it skipped."""
     run = header.get("run")
     if not isinstance(run, Mapping):
         raise ValueError("its state of the run is missing")
     found: list[Any] = [run.get(name) for name in ("epoch", "step", "seed")]
     if not all(type(n) is int and n >= 0 for n in found):
         raise ValueError(f"its epoch, step and seed are {', '.join(map(reprlib.repr, found))}")
+    skipped = run.get("skipped", 0)  # files of before have none
+    if type(skipped) is not int or not 0 <= skipped <= found[1]:
+        raise ValueError(f"of {found[1]} steps of its epoch it skipped {reprlib.repr(skipped)}")
     if steps is not None and found[1] > steps:
         raise ValueError(
             f"it goes on after step {found[1]} of an epoch, which has {steps} here: give the data "
             "and the batch size of the run"
         )
-    return found
+    return [*found, skipped]
 
 
 def check_run(trainer: Any, run: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:

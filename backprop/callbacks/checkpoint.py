@@ -147,6 +147,8 @@ class ModelCheckpoint(MonitorCallback):
     def _save(self, epoch: int, logs: Logs) -> None:
         if self.save_best_only and self.is_due_later(logs):
             return
+        from backprop.run_state import note_saved
+
         path = self.path(epoch, logs)
         if not self._wanted(epoch, logs, path):
             return
@@ -159,6 +161,7 @@ class ModelCheckpoint(MonitorCallback):
             self.model.save_weights(path)
         else:
             self.model.save(path)
+        note_saved(self.model, path)
 
     def path(self, epoch: int, logs: Logs) -> str:
         """The file's name after an epoch (from 0) with these logs."""
@@ -321,5 +324,7 @@ class BackupAndRestore(Configurable, Callback):
         for path in (self._latest, self._previous):
             if os.path.exists(path):
                 os.remove(path)
+            if self.model.trainer.saved == path:
+                self.model.trainer.saved = None
         with suppress(OSError):  # it was never made, or somebody else's files are in it
             os.rmdir(self.backup_dir)

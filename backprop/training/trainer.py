@@ -19,19 +19,19 @@ from backprop.layer import Array
 from backprop.training.data import ArrayData, as_data, located
 from backprop.training.ends import ends_of
 from backprop.training.full_batch import check_full_batch, run_full_batch
+from backprop.training.guarded import Guarded
 from backprop.training.hooks import check_hooks
 from backprop.training.interrupts import Interrupted, Signals
 from backprop.training.loop import logs_of
 from backprop.training.options import at_least_one, flat, verbosity
 from backprop.training.outputs import given_losses, given_metrics, read_losses, read_metrics
 from backprop.training.prepare import evenly
-from backprop.training.steps import Steps
 from backprop.training.tracking import fresh
 from backprop.training.turns import Turn
 from backprop.training.validation import read_validation
 
 
-class Trainer(Steps):
+class Trainer(Guarded):
     """Fits a model: owns the loop, the loss, the optimizer and the metrics.
 
     `Sequential.compile` makes one, and `Sequential.fit`, `evaluate` and `predict` are calls of it.
@@ -49,6 +49,8 @@ class Trainer(Steps):
         Of every run; `fit`, `evaluate` and `predict` take further ones.
     loss_weight : float, or a list or dict of float, default 1
         A factor on the loss; the penalties of regularizers keep their size.
+    on_nonfinite : str or OnNonfinite, default "warn"
+        What happens to a step whose loss or gradient is NaN or infinite; see `Trained.compile`.
 
     Attributes
     ----------
@@ -68,6 +70,7 @@ class Trainer(Steps):
         *,
         weighted_metrics: Iterable | None = None,
         loss_weight: Any = None,
+        on_nonfinite: Any = "warn",
     ):
         outputs = ends_of(model)[1]
         found, weight = read_losses(outputs, loss, loss_weight)
@@ -76,7 +79,7 @@ class Trainer(Steps):
             raise ValueError("compile() expects an optimizer, such as 'adam', got None")
         tracked = read_metrics(outputs, metrics, weighted_metrics, found)
         tracked.order_losses(outputs, loss)
-        super().__init__(model, found, optimizer, tracked, weight)
+        super().__init__(model, found, optimizer, tracked, weight, on_nonfinite=on_nonfinite)
         self.callbacks = list(callbacks)
         self.validates = False  # whether the run has a validation, in some of its epochs
         self._turn = Turn()
@@ -102,6 +105,7 @@ class Trainer(Steps):
             self.callbacks,
             weighted_metrics=weighted,
             loss_weight=loss_weight,
+            on_nonfinite=self.on_nonfinite,
         )
 
     # ------------------------------------------------------------------ fit, evaluate, predict
@@ -181,6 +185,8 @@ class Trainer(Steps):
         ------
         RuntimeError
             Before `compile`.
+        NonfiniteError
+            At a step whose loss or gradient is NaN or infinite, if `compile` was told so.
         ValueError, TypeError
             For data that do not fit; the model is then as it was.
         """
@@ -394,7 +400,7 @@ class Trainer(Steps):
 
     def _report(self, name: str, x, y, w) -> dict[str, Any]:
         self.reset()
-        return logs_of(self._stepper(name)(x, y, w))
+        return logs_of(self._stepper(name)(x, y, w)) or self.logs_of_dropped()
 
     def _run_list(
         self, callbacks: Any, verbose: int, steps: int | None, epochs: int = 1, fits: bool = False
