@@ -181,10 +181,14 @@ class Guarded(Steps):
                 text, _ = self._report_of(outcome[0], x, y, sample_weight, True)
                 warnings.warn(text, RuntimeWarning, stacklevel=5)
             return outcome
-        before = [(p, p.value.copy()) for p in self._moved_by_a_pass()]
+        parameters = self.model._vector  # in every step, so without what `parameters` checks
+        if parameters is None or parameters is not self._moving[0]:
+            parameters = self.model.parameters
+            self._moving = (parameters, moved_by_a_pass(self.model))
+        before = [(p, p.value.copy()) for p in self._moving[1]]
         try:
             outcome = self._gradients(x, y, sample_weight)
-            if math.isfinite(outcome[0]) and self._gradients_are_finite():
+            if math.isfinite(outcome[0]) and self._are_finite(parameters.segments()):
                 return outcome
         except BaseException:
             put_back(before)
@@ -192,17 +196,8 @@ class Guarded(Steps):
         put_back(before)
         raise self._error(outcome[0], x, y, sample_weight)
 
-    def _moved_by_a_pass(self) -> list[Any]:
-        """What a pass moves beside gradients: buffers, and states that layers carry on."""
-        parameters, found = self._moving
-        if parameters is not self.model.parameters:
-            model = self.model
-            found = [p for p in model.arrays() if p.gradient is None] + model.states_kept()
-            self._moving = (model.parameters, found)
-        return found
-
-    def _gradients_are_finite(self) -> bool:
-        segments = self.model.parameters.segments()
+    def _are_finite(self, segments: list[Any]) -> bool:
+        """Whether the gradients in these stretches are."""
         if segments is not self._looks[0]:
             self._looks = (segments, [look for s in segments for look in looks(s.gradients)])
         try:
@@ -233,14 +228,16 @@ class Guarded(Steps):
 
     # ----------------------------------------------------------------------------- the policies
 
-    def run_epochs(self, *arguments: Any) -> Logs:
+    def run_epochs(
+        self, run: Any, data: Any, epochs: int, steps: int | None, validation: Any
+    ) -> Logs:
         self._kept, self._in_a_row, self._good = [], 0, 0
         if self.step == 0:  # else a checkpoint has said how many
             self.skipped = 0
         if self.on_nonfinite.policy != "warn":
             self._warned = False
         try:
-            return super().run_epochs(*arguments)
+            return super().run_epochs(run, data, epochs, steps, validation)
         finally:
             self._kept = []
 
@@ -353,6 +350,11 @@ class Guarded(Steps):
     def logs_of_dropped(self) -> Logs:
         """What a batch reports whose step was not taken: its loss."""
         return {**dict.fromkeys(self.results(), math.nan), "loss": self._loss_of_dropped}
+
+
+def moved_by_a_pass(model: Any) -> list[Any]:
+    """What a pass moves beside gradients: buffers, and states that layers carry on."""
+    return [p for p in model.arrays() if p.gradient is None] + model.states_kept()
 
 
 def looks(gradients: Array) -> Iterator[tuple[Callable, Array]]:
