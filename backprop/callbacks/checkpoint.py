@@ -116,6 +116,9 @@ class ModelCheckpoint(MonitorCallback):
         if self.save_best_only:
             super().on_train_begin(logs)
 
+    def on_exception(self, error: BaseException) -> None:
+        self._batches = 0  # of a run that failed; those of one that ended go on in the next
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
 

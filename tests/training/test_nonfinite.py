@@ -246,7 +246,7 @@ def test_skipping_ends_where_it_is_hopeless():
     assert caught.value.__notes__ == ["skip: so it has been 2 times in succession"]
 
     model.layers[-1].kernel[0, 0] = np.nan
-    with pytest.raises(bp.NonfiniteError, match="weight dense/kernel holds NaN") as caught:
+    with pytest.raises(bp.NonfiniteError, match="weight dense_1/kernel holds NaN") as caught:
         fit(model, given[:1])
     assert "no other batch would be better" in caught.value.__notes__[0]
 
