@@ -6,17 +6,18 @@
     stop       the step is not taken, and the run ends after it
     restore    back to values that were good, with a smaller learning rate
 
-All but the first look at the gradient too, before the optimizer moves anything: one dot product of
-the model's gradients with zeros, which is 0 unless there is NaN (0 NaN = NaN) or an infinity
-(0 ∞ = NaN) among them. It is exact, as no finite number makes it overflow. A step that is not taken
-leaves values, moments, averages, buffers and states as they were; generators go on.
+All but the first look at the gradient g too, before the optimizer moves anything, by one dot
+product. ⟨g, 0⟩ is 0 unless there is NaN (0 NaN = NaN) or an infinity (0 ∞ = NaN) in g; no finite
+number makes it overflow. It reads two vectors, so a large g is read once for ⟨g, g⟩ instead, and
+number by number where that is not finite. A step that is not taken leaves values, moments,
+averages, buffers and states as they were; generators go on.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
@@ -30,7 +31,7 @@ from backprop.training.loop import Logs, Outcome, logs_of
 from backprop.training.nonfinite import Finding, first_nonfinite
 from backprop.training.steps import Steps
 
-AT_ONCE = 1 << 15  # numbers of a dot product: as many zeros stay in a cache
+WITH_ZEROS = 1 << 15  # numbers of a gradient that is multiplied with zeros, which stay in a cache
 DROPPED = "skipped_steps"  # in the logs of an epoch
 
 
@@ -129,7 +130,7 @@ class Guarded(Steps):
 
     # what a look rests on, found anew where the model's memory is another
     _moving: tuple[Any, list[Any]] = (None, [])  # a ParameterVector; buffers and states beside it
-    _looks: tuple[Any, list[tuple[Callable, Array]]] = (None, [])  # segments; dot products
+    _looks: tuple[Any, list[tuple[Callable, Array]]] = (None, [])  # segments; see `look`
 
     def __init__(self, *arguments: Any, on_nonfinite: Any = "warn"):
         super().__init__(*arguments)
@@ -199,10 +200,10 @@ class Guarded(Steps):
     def _are_finite(self, segments: list[Any]) -> bool:
         """Whether the gradients in these stretches are."""
         if segments is not self._looks[0]:
-            self._looks = (segments, [look for s in segments for look in looks(s.gradients)])
+            self._looks = (segments, [look(s.gradients) for s in segments])
         try:
-            for dot, zeros in self._looks[1]:
-                if dot(zeros) != 0:
+            for dot, other in self._looks[1]:
+                if dot(other) != 0:
                     return False
         except (FloatingPointError, RuntimeWarning):  # of 0 ∞, where such are errors
             return False
@@ -357,12 +358,19 @@ def moved_by_a_pass(model: Any) -> list[Any]:
     return [p for p in model.arrays() if p.gradient is None] + model.states_kept()
 
 
-def looks(gradients: Array) -> Iterator[tuple[Callable, Array]]:
-    """Dot products with zeros, each by its method and its zeros."""
-    zeros = np.zeros(min(gradients.size, AT_ONCE), gradients.dtype)
-    for i in range(0, gradients.size, AT_ONCE):
-        part = gradients[i : i + AT_ONCE]
-        yield part.dot, zeros[: part.size]
+def look(gradients: Array) -> tuple[Callable[[Array], Any], Array]:
+    """A function and its argument, by which it is 0 where the gradients are finite, and else not:
+    called in every step, and made once."""
+    if gradients.size <= WITH_ZEROS:
+        return gradients.dot, np.zeros_like(gradients)
+    return by_squares, gradients
+
+
+def by_squares(g: Array) -> float:
+    """0 where g is finite, else NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = math.isfinite(g.dot(g)) or np.isfinite(g).all()
+    return 0.0 if finite else math.nan
 
 
 def put_back(before: list[tuple[Any, Array]]) -> None:
