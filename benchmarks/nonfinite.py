@@ -66,14 +66,16 @@ def ways(row: Row) -> dict[str, Block]:
     return found | {"restore": keep}
 
 
-def least(found: dict[str, Block], rounds: int, seconds: float) -> dict[str, float]:
+def least(
+    found: dict[str, Block], rounds: int, seconds: float, least_steps: int = 30
+) -> dict[str, float]:
     """µs of CPU time a step, the ways taking turns."""
     steps = {}
     for name, block in found.items():
         block(3)
         begun = time.perf_counter()
         block(3)
-        steps[name] = max(3, round(3 * seconds / (time.perf_counter() - begun)))
+        steps[name] = max(least_steps, round(3 * seconds / (time.perf_counter() - begun)))
     times: dict[str, list[float]] = {name: [] for name in found}
     for _ in range(rounds):
         for name, block in found.items():
