@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from backprop.models import Model, Sequential
     from backprop.optimizers import Optimizer
     from backprop.regularizers import Regularizer
+    from backprop.training.guarded import NonfiniteError, OnNonfinite
     from backprop.training.trainer import Trainer
     from backprop.variable import Variable
     from backprop.versions import show_versions
@@ -66,6 +67,8 @@ __all__ = [
     "Loss",
     "Metric",
     "Model",
+    "NonfiniteError",
+    "OnNonfinite",
     "Optimizer",
     "Regularizer",
     "Sequential",
@@ -104,6 +107,8 @@ HOMES = {
     "Layer": "layer",
     "Loss": "losses",
     "Metric": "metrics",
+    "NonfiniteError": "training.guarded",
+    "OnNonfinite": "training.guarded",
     "Optimizer": "optimizers",
     "Regularizer": "regularizers",
     "Model": "models",

@@ -8,6 +8,7 @@ have counted. What decides the last digits beside that is written down with it.
 
 from __future__ import annotations
 
+import os
 import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -178,9 +179,17 @@ def save_checkpoint(
         "seed": trainer.seed,
         "metrics": metric_names(trainer),
         "given": trainer.batches_given(),
+        "skipped": trainer.skipped,
     }
     header["environment"] = environment()
     archive.write(path, "checkpoint", header, arrays)
+    note_saved(model, path)
+
+
+def note_saved(model: Any, path: Any) -> None:
+    """Have the run know a file that holds its values, if they are finite."""
+    if model.trainer is not None and np.isfinite(model.parameters.values).all():
+        model.trainer.saved = os.fspath(path)
 
 
 def load_checkpoint(
@@ -219,9 +228,11 @@ def load_checkpoint(
     """
     header, arrays = archive.read(path, ("checkpoint",))
     with archive.faults_named(path):
-        return set_run_state(
+        found = set_run_state(
             model, header, arrays, take, steps, lambda: set_model_state(model, header, arrays)
         )
+    model.trainer.saved = os.fspath(path)
+    return found
 
 
 def set_run_state(
@@ -235,7 +246,7 @@ def set_run_state(
     """All of a state of a run but that of the model, which `put` sets when the rest has been
     checked; see `load_checkpoint`."""
     trainer = model.trainer
-    epoch, step, seed = position(header, steps)
+    epoch, step, seed, skipped = position(header, steps)
     given = batches_given(header["run"])
     counted = header.get("callbacks") or history_alone(header["run"])
     check_run(trainer, header["run"], arrays)
@@ -252,6 +263,7 @@ def set_run_state(
     trainer.metrics.set_state(sums)
     trainer.loss_so_far.total, trainer.loss_so_far.count = map(float, arrays["loss"])
     trainer.epoch, trainer.step, trainer.seed, trainer.given = epoch, step, seed, given
+    trainer.skipped = skipped
     trainer.ended = model.stop_training and not stopped
     warn_of_other_bits(trainer, changed)
     return epoch, step
@@ -283,19 +295,22 @@ def batches_given(run: Mapping[str, Any]) -> list[int]:
 
 
 def position(header: Mapping[str, Any], steps: int | None) -> list[int]:
-    """Epoch, step and seed of a run, where an epoch has so many steps."""
+    """Epoch, step and seed of a run, where an epoch has so many steps, and how many it skipped."""
     run = header.get("run")
     if not isinstance(run, Mapping):
         raise ValueError("its state of the run is missing")
     found: list[Any] = [run.get(name) for name in ("epoch", "step", "seed")]
     if not all(type(n) is int and n >= 0 for n in found):
         raise ValueError(f"its epoch, step and seed are {', '.join(map(reprlib.repr, found))}")
+    skipped = run.get("skipped", 0)  # files of before have none
+    if type(skipped) is not int or not 0 <= skipped <= found[1]:
+        raise ValueError(f"of {found[1]} steps of its epoch it skipped {reprlib.repr(skipped)}")
     if steps is not None and found[1] > steps:
         raise ValueError(
             f"it goes on after step {found[1]} of an epoch, which has {steps} here: give the data "
             "and the batch size of the run"
         )
-    return found
+    return [*found, skipped]
 
 
 def check_run(trainer: Any, run: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:

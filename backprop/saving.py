@@ -153,6 +153,12 @@ def write_keras_model(model: Any, path: Path, extra: Mapping[str, Any] | None) -
                 "exclude_from_weight_decay() after loading it",
                 stacklevel=4,
             )
+        if compiled.pop("on_nonfinite")["policy"] != "warn":
+            warnings.warn(
+                "a file of Keras does not say what happens to a step that is not finite: give "
+                "compile() on_nonfinite after loading it",
+                stacklevel=4,
+            )
         del compiled["seed"]
         compiled |= {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": "auto"}
     keras_files.write_model(model, path, compiled, extra)
@@ -173,6 +179,7 @@ def compile_config(model: Any) -> dict[str, Any] | None:
         "metrics": serialize(plain),
         "weighted_metrics": serialize(weighted),
         "loss_weights": loss_weights,
+        "on_nonfinite": trainer.on_nonfinite.get_config(),
         "seed": trainer.seed,
     }
 
@@ -319,6 +326,7 @@ def recompile(model: Any, settings: Mapping[str, Any]) -> None:
         metrics=plain,
         weighted_metrics=weighted,
         loss_weights=settings.get("loss_weights"),
+        on_nonfinite=settings.get("on_nonfinite", "warn"),
     )
     parameters = trainable(model)
     excluded = [parameters[i] for i in settings.get("without_weight_decay", ())]

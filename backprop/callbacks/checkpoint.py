@@ -167,6 +167,9 @@ class ModelCheckpoint(MonitorCallback):
         if self.save_best_only:
             super().on_train_begin(logs)
 
+    def on_exception(self, error: BaseException) -> None:
+        self._batches = 0  # of a run that failed; those of one that ended go on in the next
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
 
@@ -198,6 +201,8 @@ class ModelCheckpoint(MonitorCallback):
     def _save(self, epoch: int, logs: Logs) -> None:
         if self.save_best_only and self.is_due_later(logs):
             return
+        from backprop.run_state import note_saved
+
         path = self.path(epoch, logs)
         if not self._wanted(epoch, logs, path):
             return
@@ -210,6 +215,7 @@ class ModelCheckpoint(MonitorCallback):
             self.model.save_weights(path)
         else:
             self.model.save(path)
+        note_saved(self.model, path)
         if self.max_to_keep is not None:
             self._keep({"epoch": epoch + 1} | logs)
 
@@ -403,5 +409,7 @@ class BackupAndRestore(Configurable, Callback):
         for path in (self._previous, self._latest):
             if os.path.exists(path):
                 os.remove(path)
+            if self.model.trainer.saved == path:
+                self.model.trainer.saved = None
         with suppress(OSError):  # it was never made, or somebody else's files are in it
             os.rmdir(self.backup_dir)

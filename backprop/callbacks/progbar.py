@@ -259,6 +259,11 @@ class ProgbarLogger(Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._in_fit = False
 
+    def on_exception(self, error: BaseException) -> None:
+        if self._bar is not None and self._bar._drawn:
+            self._bar._write("\n")  # the traceback has lines of its own
+        self._in_fit, self._bar = False, None
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         bar = self._begin()
         if self.epochs and self.epochs > 1:

@@ -58,6 +58,7 @@ class Trained:
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
+        on_nonfinite: Any = "warn",
     ) -> None:
         """Choose how to train.
 
@@ -81,6 +82,12 @@ class Trained:
         run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
             Of Keras' engines; there is nothing here to compile, so only the defaults (or their
             equivalents) are taken.
+        on_nonfinite : {"warn", "raise", "skip", "stop", "restore"} or OnNonfinite, default "warn"
+            What happens to a step whose loss or gradient is NaN or infinite. ``"warn"``: a loss
+            that is so is reported once, and the run goes on, as with Keras, where weights become
+            NaN next. With all others the step is not taken: `NonfiniteError` is raised, the step is
+            skipped and counted in the logs, the run stops, or goes back to values that were good
+            and on with half the learning rate.
         """
         if steps_per_execution != 1 or jit_compile is True:
             raise ValueError(
@@ -99,6 +106,7 @@ class Trained:
             metrics,
             weighted_metrics=weighted_metrics,
             loss_weight=loss_weights,
+            on_nonfinite=on_nonfinite,
         )
         self.stop_training = False
 

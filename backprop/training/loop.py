@@ -14,7 +14,6 @@ step anew, and `trainer` reads what users give.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -27,7 +26,6 @@ from backprop.nest import row_count
 from backprop.parallel import alone, blas
 from backprop.training.data import Data, joined
 from backprop.training.interrupts import Signals
-from backprop.training.nonfinite import warn_nonfinite
 from backprop.training.tracking import LossMean, Metrics
 from backprop.training.validation import Validation
 
@@ -64,7 +62,6 @@ class Loop:
         self.seed = int(random.generator().integers(2**32))
         self.epoch = self.step = 0
         self.loss_so_far = LossMean(name="loss")
-        self._warned = False
         self.signals = Signals()
 
     # ------------------------------------------------------------------ one step
@@ -73,9 +70,13 @@ class Loop:
         """One optimisation step on a batch that `Reader` has prepared; the outcome is that of
         before the step."""
         with self._threads(x):
-            outcome = self._gradients(x, y, sample_weight)
+            outcome = self.checked_gradients(x, y, sample_weight)
             self.optimizer.step(self.model.parameters)
         return outcome
+
+    def checked_gradients(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
+        """What `_gradients` finds; `Guarded` looks whether it is finite."""
+        return self._gradients(x, y, sample_weight)
 
     def _gradients(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
         """Forward, loss, backward, regularize: every gradient of the model is set."""
@@ -92,9 +93,6 @@ class Loop:
             p.gradient += p.regularizer.gradient(p.value)
         if self._penalised:
             value = value + sum(ctx.penalties or ())
-        if not math.isfinite(value) and not self._warned:
-            self._warned = True
-            warn_nonfinite(self, x, y, sample_weight, value)
         return value, y_pred, mask
 
     def _differentiate(self, x, y, y_pred, sample_weight, mask) -> tuple[Any, Array, bool]:

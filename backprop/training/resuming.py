@@ -12,12 +12,12 @@ from backprop.callbacks import Callback, CallbackList
 from backprop.callbacks.state import collect, restore
 from backprop.run_state import position, save_checkpoint, set_model_state, set_run_state
 from backprop.training.data import Data
-from backprop.training.steps import Steps
+from backprop.training.guarded import Guarded
 from backprop.training.turns import Turn
 from backprop.training.validation import Validation
 
 
-class Resumable(Steps):
+class Resumable(Guarded):
     """A loop whose state can be written down at every step."""
 
     given: Sequence[int] | None = None  # batches read, of a run that goes on
@@ -27,8 +27,8 @@ class Resumable(Steps):
     _restored: tuple[Any, ...] | None = None  # for the next run: the file, and what was in it
     _measures = 0  # evaluations that have borrowed the sums of the loss and the metrics
 
-    def __init__(self, *arguments: Any):
-        super().__init__(*arguments)
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
         self._turn = Turn()
 
     def save_state(self, path: Any) -> None:
@@ -129,7 +129,7 @@ class Resumable(Steps):
         """
         header, arrays = archive.read(path, ("checkpoint",))
         with self._turn.held("restore_state()", self.model.name), archive.faults_named(path):
-            epoch, step, seed = position(header, None)
+            epoch, step, _, _ = position(header, None)
             set_model_state(self.model, header, arrays)
             self.epoch, self.step, self.seed = epoch, step, seed
             self._restored = path, header, arrays

@@ -48,6 +48,8 @@ class Trainer(Resumable):
         Of every run; `fit`, `evaluate` and `predict` take further ones.
     loss_weight : float, or a list or dict of float, default 1
         A factor on the loss; the penalties of regularizers keep their size.
+    on_nonfinite : str or OnNonfinite, default "warn"
+        What happens to a step whose loss or gradient is NaN or infinite; see `Trained.compile`.
 
     Attributes
     ----------
@@ -67,6 +69,7 @@ class Trainer(Resumable):
         *,
         weighted_metrics: Iterable | None = None,
         loss_weight: Any = None,
+        on_nonfinite: Any = "warn",
     ):
         outputs = ends_of(model)[1]
         found, weight = read_losses(outputs, loss, loss_weight)
@@ -75,7 +78,7 @@ class Trainer(Resumable):
             raise ValueError("compile() expects an optimizer, such as 'adam', got None")
         tracked = read_metrics(outputs, metrics, weighted_metrics, found)
         tracked.order_losses(outputs, loss)
-        super().__init__(model, found, optimizer, tracked, weight)
+        super().__init__(model, found, optimizer, tracked, weight, on_nonfinite=on_nonfinite)
         self.callbacks = list(callbacks)
         self.validates = False  # whether the run has a validation, in some of its epochs
 
@@ -100,6 +103,7 @@ class Trainer(Resumable):
             self.callbacks,
             weighted_metrics=weighted,
             loss_weight=loss_weight,
+            on_nonfinite=self.on_nonfinite,
         )
 
     # ------------------------------------------------------------------ fit, evaluate, predict
@@ -179,6 +183,8 @@ class Trainer(Resumable):
         ------
         RuntimeError
             Before `compile`.
+        NonfiniteError
+            At a step whose loss or gradient is NaN or infinite, if `compile` was told so.
         ValueError, TypeError
             For data that do not fit; the model is then as it was.
         """
@@ -392,7 +398,7 @@ class Trainer(Resumable):
 
     def _report(self, name: str, x, y, w) -> dict[str, Any]:
         self.reset()
-        return logs_of(self._stepper(name)(x, y, w))
+        return logs_of(self._stepper(name)(x, y, w)) or self.logs_of_dropped()
 
     def _run_list(
         self, callbacks: Any, verbose: int, steps: int | None, epochs: int = 1, fits: bool = False
