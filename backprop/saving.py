@@ -22,6 +22,7 @@ import numpy as np
 from backprop import archive
 from backprop.absent import face
 from backprop.archive import ModelFileError, describing
+from backprop.bounds import at_most
 from backprop.config import (
     custom_object_scope,
     deserialize,
@@ -29,9 +30,8 @@ from backprop.config import (
     register_keras_serializable,
     serialize,
 )
-from backprop.parameters import at_most
 from backprop.random import own_seeds
-from backprop.registry import FAMILIES, SHARED, known_as, registered_name, users_own
+from backprop.registry import FAMILIES, known_as, registered_name, users_own
 from backprop.run_state import (
     check_weights,
     model_state,
@@ -61,19 +61,6 @@ __all__ = [
 
 CustomObjectScope = custom_object_scope
 Array = np.ndarray
-DEPTH = 256  # of lists and dicts in each other: some sixty models, or wrappers
-LAYERS = 2**14  # and objects that belong to them, from a file
-NUMBERS = 2**31  # of weights, where a configuration comes without them
-# the most that files may ask for: of metrics, and of layers what no weight or shape shows
-METRICS = {"num_classes": 2**14, "num_thresholds": 2**16}
-WORK = {
-    "power_iterations": 2**10,
-    "height": 2**16,
-    "width": 2**16,
-    "output_sequence_length": 2**24,
-    "num_oov_indices": 2**16,
-    "ngrams": 2**6,
-}
 
 
 def save_model(
@@ -254,64 +241,14 @@ def read_keras_model(
 
 
 def model_of(config: Any) -> Any:
-    check_extent(config)
-    check_sizes(config, WORK, "build the model in code and load its weights")
     model = deserialize(config)
     if not is_model(model):
         raise ValueError(f"it holds {reprlib.repr(model)}, which is no model")
     return model
 
 
-def described_alone() -> Any:
-    """The bound for a configuration that comes without weights, while it is made."""
-    return at_most(NUMBERS, "are made where no file holds them")
-
-
-def check_extent(config: Any) -> None:
-    """Raise where layers stand in layers so deep, or are so many, that nobody drew it: a layer that
-    stands in two places is two, and so is all that is in it."""
-    counts: dict[str, int] = {}  # of what is referred to
-
-    def extent(one: Any, depth: int) -> int:
-        if depth > DEPTH:
-            raise ValueError(f"its configuration is nested {DEPTH} deep")
-        name = one.get("class_name") if isinstance(one, Mapping) else None
-        if name == "__shared__":
-            return counts.get(repr(parts_of(one)), 1)
-        found = (name is not None) + sum(extent(part, depth + 1) for part in parts_of(one))
-        if found > LAYERS:
-            raise ValueError(f"its configuration has more than {LAYERS:,} layers")
-        if isinstance(one, Mapping) and SHARED in one:
-            counts[repr([{SHARED: one[SHARED]}])] = found
-        return found
-
-    extent(config, 0)
-
-
-def parts_of(config: Any) -> list[Any]:
-    values = config.values() if isinstance(config, Mapping) else config
-    nested = isinstance(config, Mapping | list)
-    return [v for v in values if isinstance(v, Mapping | list)] if nested else []
-
-
-def check_sizes(config: Any, limits: Mapping[str, int], advice: str) -> None:
-    """Raise where something is to take more memory or time than one needs."""
-    waiting = [config]
-    while waiting:
-        one = waiting.pop()
-        waiting += parts_of(one)
-        for name, most in limits.items() if isinstance(one, Mapping) else ():
-            value = one.get(name)
-            if isinstance(value, int | float) and not value <= most:
-                raise ValueError(
-                    f"it has {name}={value}, and from a file at most {most:,} is taken: {advice}"
-                )
-
-
 def recompile(model: Any, settings: Mapping[str, Any]) -> None:
     """Compile as `compile_config` says."""
-    metrics = [settings.get("metrics"), settings.get("weighted_metrics")]
-    check_sizes(metrics, METRICS, "load it with compile=False")
     plain, weighted = (deserialize(settings.get(k)) or () for k in ("metrics", "weighted_metrics"))
     model.compile(
         optimizer=deserialize(settings["optimizer"]),
@@ -486,8 +423,7 @@ def deserialize_keras_object(
     """The object of a configuration."""
     if not safe_mode:
         raise ValueError("safe_mode=False is not offered: no configuration can run code")
-    check_extent(config)
-    with custom_object_scope(custom_objects or {}), described_alone():
+    with custom_object_scope(custom_objects or {}):
         return deserialize(config)
 
 

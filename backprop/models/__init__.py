@@ -29,11 +29,7 @@ def model_from_json(json_string: str, custom_objects=None) -> Any:
         The text is not JSON or describes no model, names a class that is not known, or wants more
         than two billion weights. A ValueError.
     """
-    with (
-        describing("json_string"),
-        custom_object_scope(custom_objects or {}),
-        saving.described_alone(),
-    ):
+    with describing("json_string"), custom_object_scope(custom_objects or {}):
         return saving.model_of(json.loads(json_string))
 
 

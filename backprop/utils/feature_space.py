@@ -14,6 +14,7 @@ from backprop.checks import Positive, choice, integer, one_of
 from backprop.config import Configurable, deserialize, serialize
 from backprop.layers.columns.column import as_array
 from backprop.models import Model
+from backprop.registry import reading
 from backprop.spelling import nearest
 from backprop.symbols import Symbol
 
@@ -440,6 +441,7 @@ class FeatureSpace:
         }
 
     @classmethod
+    @reading
     def from_config(cls, config: Mapping[str, Any]) -> FeatureSpace:
         """Make one of what `get_config` returned."""
         features = {name: feature_of(entry) for name, entry in config["features"].items()}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import backprop as bp
-from backprop import archive
+from backprop import archive, bounds
 from backprop.archive import ModelFileError
 
 RAN = []  # what a file has made to run
@@ -234,6 +234,104 @@ def test_a_configuration_without_weights_is_bounded_too(units):
         bp.models.model_from_json(json.dumps(config))
     with pytest.raises(ValueError, match="numbers"):
         bp.saving.deserialize_keras_object(config)
+
+
+def laughs(levels):
+    """A layer of layers, each of which stands twice in the next."""
+    layer = item("ReLU") | {"shared_object_id": 0}
+    for i in range(levels):
+        again = {"class_name": "__shared__", "config": {"shared_object_id": i}}
+        layer = item("Chain", layers=[layer, again]) | {"shared_object_id": i + 1}
+    return layer
+
+
+def nested(levels):
+    layer = item("ReLU")
+    for _ in range(levels):
+        layer = item("Chain", layers=[layer])
+    return layer
+
+
+WAYS = {
+    "model_from_json": lambda config: bp.models.model_from_json(json.dumps(config)),
+    "deserialize_keras_object": bp.saving.deserialize_keras_object,
+    "from_config": lambda config: bp.Sequential.from_config(config["config"]),
+    "from_config of keywords": lambda config: bp.Sequential.from_config(config=config["config"]),
+}
+TURNS = item("SpectralNormalization", layer=item("Dense", units=2), power_iterations=10**30)
+TOO_MUCH = [
+    (nested(200), "nested 256 deep"),
+    (laughs(40), "more than 16,384 layers"),
+    (item("Chain", layers=[item("ReLU")] * 20_000), "more than 16,384 layers"),
+    (TURNS, "at most 1,024"),
+    (item("MelSpectrogram", fft_length=10**9), "numbers"),
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("layer", "match"),
+    [
+        *TOO_MUCH,
+        (item("Dense", units=10**11), "numbers"),
+        (item("AdaptiveMaxPooling1D", output_size=10**9), "numbers"),
+    ],
+)
+def test_a_configuration_asks_for_no_more_however_it_is_read(way, layer, match):
+    shape = [8, 1] if "Pooling" in layer["class_name"] else [8]
+    config = item("Sequential", "models", layers=[item("InputLayer", shape=shape), layer])
+
+    start = time.process_time()
+    with pytest.raises(ValueError, match=match):
+        WAYS[way](config)
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(("layer", "match"), TOO_MUCH)
+def test_a_layer_alone_asks_for_no_more(layer, match):
+    with pytest.raises(ValueError, match=match):
+        bp.layers.deserialize(layer)
+    with pytest.raises(ValueError, match=match):
+        getattr(bp.layers, layer["class_name"]).from_config(layer["config"])
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        [item("AUC", "metrics", num_thresholds=10**12)],
+        [item("AUC", "metrics", num_thresholds=2**14)] * 100,
+        [item("MeanIoU", "metrics", num_classes=10**9)],
+        [item("MeanIoU", "metrics", num_classes=1000)] * 3,
+    ],
+)
+def test_what_metrics_keep_is_bounded(metrics, tmp_path):
+    model = small()
+    model.compile("sgd", "mse")
+    settings = model.get_compile_config() | {"metrics": metrics}
+    header = {"model": bp.saving.serialize_keras_object(model), "generators": [None] * 3}
+    kernel, bias = model.get_weights()
+    arrays = {"weights/0/dense/kernel": kernel, "weights/1/dense/bias": bias}
+    path = tmp_path / "m.npz"
+    archive.write(path, "model", header | {"compile": settings, "extra": {}}, arrays)
+
+    start = time.process_time()
+    assert_refused(path, "the metrics of a file have")
+    for config in metrics[:1]:
+        bp.models.load_model(path, compile=False)
+        if len(metrics) == 1:
+            with pytest.raises(ValueError, match="the metrics of a file have"):
+                bp.metrics.deserialize(config)
+    assert time.process_time() - start < 1
+
+
+def test_a_model_that_is_there_is_cloned_whatever_its_size(monkeypatch):
+    model = small()
+    for name, most in {"LAYERS": 1, "DEPTH": 1, "NUMBERS": 1}.items():
+        monkeypatch.setattr(bounds, name, most)
+        with pytest.raises(ValueError, match=r"more than|nested 1 deep"):
+            bp.Sequential.from_config(model.get_config())
+
+    assert bp.models.clone_model(model).count_params() == model.count_params()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "5", '"x"', "{}", "[" * 100_000, '{"class_name": []}'])
