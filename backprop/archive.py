@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from backprop.atomic import replacing
+from backprop.signing import SigningKey, check_key, opened, seal
 from backprop.spelling import nearest, printable
 
 Array = np.ndarray
@@ -67,7 +68,11 @@ class ModelFileError(ValueError):
 
 
 def write(
-    path: str | os.PathLike, kind: str, header: Mapping[str, Any], arrays: Mapping[str, Array]
+    path: str | os.PathLike,
+    kind: str,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    key: SigningKey | None = None,
 ) -> None:
     """Write a file; where anything fails, what was there before is still there.
 
@@ -81,6 +86,8 @@ def write(
         JSON can hold it.
     arrays : mapping of str to ndarray
         Of numbers or truth values.
+    key : SigningKey, optional
+        Signs the file.
 
     Raises
     ------
@@ -91,6 +98,7 @@ def write(
     OSError
         The file cannot be written.
     """
+    check_key(key)
     path = npz_path(path)
     arrays = {name: np.asarray(a, order="C") for name, a in arrays.items()}
     for name, a in arrays.items():
@@ -105,12 +113,14 @@ def write(
         {"format": FORMAT, "version": VERSION, "kind": kind, **header, "manifest": manifest}
     )
     members = {HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
-    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in members.items():
-            info = zipfile.ZipInfo(f"{name}.npy")  # without the time: same model, same file
-            with archive.open(info, "w", force_zip64=True) as member:
-                member.write(npy_head(array.dtype.str, array.shape))
-                member.write(raw(array))
+    with replacing(path) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, array in members.items():
+                info = zipfile.ZipInfo(f"{name}.npy")  # without the time: same model, same file
+                with archive.open(info, "w", force_zip64=True) as member:
+                    member.write(npy_head(array.dtype.str, array.shape))
+                    member.write(raw(array))
+        seal(file, key)
 
 
 def raw(array: Array) -> memoryview:
@@ -185,9 +195,9 @@ def known_path(path: str | os.PathLike, endings: tuple[str, ...]) -> Path:
 
 
 def read(
-    path: str | os.PathLike, kinds: tuple[str, ...]
+    path: str | os.PathLike, kinds: tuple[str, ...], key: SigningKey | None = None
 ) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The header and the arrays of a file of one of the kinds.
+    """The header and the arrays of a file of one of the kinds, signed with the key if there is one.
 
     Raises
     ------
@@ -196,15 +206,16 @@ def read(
         The file cannot be read.
     ValueError
         `path` does not end in ``.npz``; as `ModelFileError`, if the file is not of this library, is
-        damaged, or is of another kind.
+        damaged, is of another kind, or is not signed with the key.
     """
+    check_key(key)
     path = existing(npz_path(path))
     with (
         faults_named(path, "backprop"),
-        open(path, "rb") as file,
+        opened(path, key) as file,
         zipfile.ZipFile(file) as archive,
     ):
-        return read_members(archive, kinds, os.fstat(file.fileno()).st_size)
+        return read_members(archive, kinds, file.seek(0, os.SEEK_END))
 
 
 @contextmanager
