@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -76,6 +76,8 @@ def write(
 ) -> None:
     """Write a file; where anything fails, what was there before is still there.
 
+    It is read back, and the checksums of all that is in it are compared, before it takes its place.
+
     Parameters
     ----------
     path : path
@@ -96,7 +98,7 @@ def write(
     ValueError
         A name is none that a file could have, or `path` does not end in ``.npz``.
     OSError
-        The file cannot be written.
+        The file cannot be written, or what was read back is not what was written.
     """
     check_key(key)
     path = npz_path(path)
@@ -113,7 +115,7 @@ def write(
         {"format": FORMAT, "version": VERSION, "kind": kind, **header, "manifest": manifest}
     )
     members = {HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
-    with replacing(path) as file:
+    with replacing(path, is_whole) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for name, array in members.items():
                 info = zipfile.ZipInfo(f"{name}.npy")  # without the time: same model, same file
@@ -121,6 +123,15 @@ def write(
                     member.write(npy_head(array.dtype.str, array.shape))
                     member.write(raw(array))
         seal(file, key)
+
+
+def is_whole(file: BinaryIO) -> bool:
+    """Whether all that is in a zip file agrees with its checksums."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except (ValueError, *DAMAGE):
+        return False
 
 
 def raw(array: Array) -> memoryview:

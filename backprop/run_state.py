@@ -2,18 +2,21 @@
 
 What decides how a run goes on is the values and buffers, the states that layers carry on, the
 optimizer's moments, the generators, the position (epoch and step), the seed of the order, the sums
-of the loss and the metrics of the epoch so far, and what the callbacks have counted.
+of the loss and the metrics of the epoch so far, how far the data are read, and what the callbacks
+have counted. What decides the last digits beside that is written down with it.
 """
 
 from __future__ import annotations
 
 import reprlib
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from backprop import archive
+from backprop.environment import changes, environment
 from backprop.parameters import Parameter
 
 Array = np.ndarray
@@ -174,7 +177,9 @@ def save_checkpoint(
         "step": int(step),
         "seed": trainer.seed,
         "metrics": metric_names(trainer),
+        "given": trainer.batches_given(),
     }
+    header["environment"] = environment()
     archive.write(path, "checkpoint", header, arrays)
 
 
@@ -204,25 +209,77 @@ def load_checkpoint(
         The file cannot be read.
     ModelFileError
         It is damaged, of another run, or of one that had failed.
+
+    Warns
+    -----
+    UserWarning
+        Once, if the run was saved on another machine, another build of NumPy, another kernel of
+        BLAS, other kernels or another number of threads, or its optimizer is `LBFGS`: its end may
+        have other last digits.
     """
     header, arrays = archive.read(path, ("checkpoint",))
-    trainer = model.trainer
     with archive.faults_named(path):
-        epoch, step, seed = position(header, steps)
-        counted = header.get("callbacks") or history_alone(header["run"])
-        check_run(trainer, header["run"], arrays)
-        sums = sums_of_metrics(trainer, arrays)
-        # first, as it can be taken back: the model is not set before all of it has been checked
-        undo = take(counted, arrays) if take is not None else lambda: None
-        try:
-            set_model_state(model, header, arrays)
-        except ValueError:
-            undo()
-            raise
+        return set_run_state(
+            model, header, arrays, take, steps, lambda: set_model_state(model, header, arrays)
+        )
+
+
+def set_run_state(
+    model: Any,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    take: Callable[[Any, Mapping[str, Array]], Callable] | None = None,
+    steps: int | None = None,
+    put: Callable[[], None] = lambda: None,
+) -> tuple[int, int]:
+    """All of a state of a run but that of the model, which `put` sets when the rest has been
+    checked; see `load_checkpoint`."""
+    trainer = model.trainer
+    epoch, step, seed = position(header, steps)
+    given = batches_given(header["run"])
+    counted = header.get("callbacks") or history_alone(header["run"])
+    check_run(trainer, header["run"], arrays)
+    sums = sums_of_metrics(trainer, arrays)
+    changed = changes(header.get("environment"))
+    # first, as it can be taken back: the model is not set before all of it has been checked
+    stopped = model.stop_training
+    undo = take(counted, arrays) if take is not None else lambda: None
+    try:
+        put()
+    except ValueError:
+        undo()
+        raise
     trainer.metrics.set_state(sums)
     trainer.loss_so_far.total, trainer.loss_so_far.count = map(float, arrays["loss"])
-    trainer.epoch, trainer.step, trainer.seed = epoch, step, seed
+    trainer.epoch, trainer.step, trainer.seed, trainer.given = epoch, step, seed, given
+    trainer.ended = model.stop_training and not stopped
+    warn_of_other_bits(trainer, changed)
     return epoch, step
+
+
+def warn_of_other_bits(trainer: Any, changed: list[str]) -> None:
+    """Say why a run that goes on may not end in the bits in which it would have ended."""
+    if trainer.optimizer.full_batch and trainer.epoch:
+        changed = [*changed, f"{type(trainer.optimizer).__name__} learns the curvature anew"]
+    if changed:
+        warnings.warn(
+            "the run goes on, and may not end in the same bits as without the interruption: "
+            + "; ".join(changed),
+            stacklevel=2,
+        )
+
+
+def batches_given(run: Mapping[str, Any]) -> list[int]:
+    """How many batches the data to train on, and to validate on, had given of the pass that they
+    were in; a file of before it was kept says none."""
+    given = run.get("given", [0, 0])
+    if (
+        not isinstance(given, list)
+        or len(given) != 2
+        or not all(type(n) is int and n >= 0 for n in given)
+    ):
+        raise ValueError(f"its numbers of batches read are {reprlib.repr(given)}")
+    return given
 
 
 def position(header: Mapping[str, Any], steps: int | None) -> list[int]:

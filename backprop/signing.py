@@ -24,9 +24,7 @@ LENGTH = len(MARK) + DIGITS
 PIECE = 1 << 20  # bytes that are read at once
 LEAST, MOST = 16, 4096  # bytes of a key
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
-LAST = struct.Struct(
-    "<4s16sH"
-)  # the last record of a zip: a mark, other things, the comment's length
+LAST = struct.Struct("<4s16sH")  # of a zip: a mark, other things, the length of the comment
 END = b"PK\x05\x06"
 
 

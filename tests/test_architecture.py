@@ -29,7 +29,7 @@ LINES = [
     ["random", "linalg", "parallel", "checks", "input_spec", "masks", "hashes"],
     ["kernels"],
     ["context", "symbols"],
-    ["initializers", "regularizers", "constraints", "archive"],
+    ["initializers", "regularizers", "constraints", "archive", "environment"],
     ["variable"],
     ["parameters", "promises"],
     ["vector"],

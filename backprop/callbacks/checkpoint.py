@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
+import reprlib
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any
 
 from backprop.arguments import Convert, argument
+from backprop.atomic import sweep
 from backprop.callbacks.callback import BatchLogs, Callback, Logs, lazy
 from backprop.callbacks.console import say
 from backprop.callbacks.monitor import MonitorCallback
 from backprop.callbacks.state import collect, restore
+from backprop.checks import Positive
 from backprop.config import Configurable
 from backprop.spelling import nearest
 
@@ -39,6 +46,11 @@ FilePath = Annotated[str | os.PathLike, Convert(path, none=True, kind="file")]
 FolderPath = Annotated[str | os.PathLike, Convert(path, none=True, kind="folder")]
 
 
+def has_fields(pattern: str) -> bool:
+    """Whether a name has fields in braces."""
+    return any(field is not None for _, field, *_ in Formatter().parse(pattern))
+
+
 class ModelCheckpoint(MonitorCallback):
     """Save the model, or its weights, every epoch, every few batches, or whenever it is the best so
     far.
@@ -64,15 +76,22 @@ class ModelCheckpoint(MonitorCallback):
         compared at the end of the epoch instead.
     initial_value_threshold : float, optional
         A value that has to be beaten before anything is saved as the best.
+    max_to_keep : int, optional
+        So many files are kept, the last ones that the run has saved: when one more is there, the
+        oldest is deleted. `filepath` needs a field then. Default: all.
 
     Raises
     ------
     ValueError
-        If `mode` or `save_freq` is neither of the above, or `filepath` does not end in ``.npz``.
+        If `mode` or `save_freq` is neither of the above, `filepath` does not end in ``.npz``, or
+        has no field where `max_to_keep` is given.
     KeyError
         In training, if `filepath` names a field that the logs lack.
     IsADirectoryError
         In training, if there is a folder where the file should be.
+    OSError
+        In training, if the file cannot be written; the error names it, and the one that was there
+        before is whole.
 
     Warns
     -----
@@ -87,7 +106,7 @@ class ModelCheckpoint(MonitorCallback):
     ModelCheckpoint('best.npz', monitor='val_accuracy', save_best_only=True)
     """
 
-    remembers = ("_batches", "_postponed", "best")
+    remembers = ("_batches", "_kept", "_postponed", "best")
     fixed = ("initial_value_threshold",)
     decides = ("baseline", "min_delta")
 
@@ -99,6 +118,7 @@ class ModelCheckpoint(MonitorCallback):
     mode: str = argument(default="auto")
     save_freq: SaveFrequency = "epoch"
     initial_value_threshold: float | None = None
+    max_to_keep: Positive | None = None
 
     _epoch = 0
     _batches = 0  # since the last time
@@ -110,9 +130,31 @@ class ModelCheckpoint(MonitorCallback):
         # an error now, and not after an epoch of training
         known_path(self.filepath, WEIGHT_FILES if self.save_weights_only else MODEL_FILES)
         self.best = self.initial_value_threshold
+        self._kept: list[str] = []  # the files that are there, from the oldest
+        if self.max_to_keep is not None and not has_fields(os.fspath(self.filepath)):
+            raise ValueError(
+                f"ModelCheckpoint keeps {self.max_to_keep} files of different names, and "
+                f"{self.filepath!r} is one name: put a field in it, such as {{epoch}}"
+            )
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        kept = state.get("_kept", [])  # files of before it was kept have none
+        if not isinstance(kept, list) or not all(map(self._is_ours, kept)):
+            raise ValueError(f"it kept {reprlib.repr(kept)}, which {self.filepath!r} does not name")
+        super().set_state({**state, "_kept": kept})
+
+    def _is_ours(self, path: Any) -> bool:
+        """Whether a path is one that `filepath` can make: a backup may come from anybody, and what
+        it says was kept will be deleted."""
+        parts = Formatter().parse(os.fspath(self.filepath))
+        pattern = "".join(
+            re.escape(text) + ("" if field is None else r"[^/\\]*") for text, field, *_ in parts
+        )
+        return isinstance(path, str) and bool(re.fullmatch(pattern, path)) and ".." not in path
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._postponed = None
+        sweep(Path(os.path.dirname(os.path.realpath(self.filepath))))
+        self._postponed, self._kept = None, []
         if self.save_best_only:
             super().on_train_begin(logs)
 
@@ -159,6 +201,15 @@ class ModelCheckpoint(MonitorCallback):
             self.model.save_weights(path)
         else:
             self.model.save(path)
+        if self.max_to_keep is not None:
+            self._keep(path)
+
+    def _keep(self, path: str) -> None:
+        self._kept = [kept for kept in self._kept if kept != path] + [path]
+        while len(self._kept) > (self.max_to_keep or 0):
+            with suppress(FileNotFoundError):  # somebody else has deleted it
+                os.remove(self._kept[0])
+            del self._kept[0]
 
     def path(self, epoch: int, logs: Logs) -> str:
         """The file's name after an epoch (from 0) with these logs."""
@@ -255,6 +306,7 @@ class BackupAndRestore(Configurable, Callback):
     _epoch = 0
     _batches = 0  # since the last time
     _interrupted = False
+    _begun: int | None = None  # the epoch that a run began with, while it has no other backup
 
     def __post_init__(self):
         self._latest = os.path.join(self.backup_dir, "latest.npz")
@@ -263,25 +315,30 @@ class BackupAndRestore(Configurable, Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._batches, self._interrupted = 0, False
         collect(self.companions)  # what cannot be written is an error now
-        stopped = self.model.stop_training
-        self._restore()
-        if self.model.stop_training and not stopped:  # by a callback that had ended the run before
-            self.model.trainer.epoch = (self.params or {}).get("epochs", self.model.trainer.epoch)
-            self.model.trainer.step = 0
+        sweep(Path(os.path.realpath(self.backup_dir)))
+        trainer = self.model.trainer
+        self._begun = None
+        if not self._restore() and not trainer.take_restored(self.companions):
+            # else a run that is killed before its first backup would not know of what has begun
+            self._save(trainer.epoch, trainer.step)
+            self._begun = trainer.epoch
 
-    def _restore(self) -> None:
+    def _restore(self) -> bool:
+        """Go on with the last backup, if there is one."""
         if os.path.exists(self._latest):
             try:
                 self._load(self._latest)
-                return
+                return True
             except (OSError, ValueError) as error:
                 if not os.path.exists(self._previous):
                     raise
                 say(f"BackupAndRestore tries the backup before the last, as {error}")
         # the last one is damaged, or the machine stopped between putting it aside and writing the
         # next
-        if os.path.exists(self._previous):
+        found = os.path.exists(self._previous)
+        if found:
             self._load(self._previous)
+        return found
 
     def _load(self, path: str) -> None:
         from backprop.run_state import load_checkpoint
@@ -310,15 +367,22 @@ class BackupAndRestore(Configurable, Callback):
         if self.double_checkpoint and os.path.exists(self._latest):
             os.replace(self._latest, self._previous)
         save_checkpoint(self.model, self._latest, epoch, batch, collect(self.companions))
+        self._begun = None
 
     def on_train_interrupt(self, epoch: int, batch: int) -> None:
         self._save(epoch, batch)
         self._interrupted = True
 
+    def on_exception(self, error: BaseException) -> None:
+        if self._begun is not None and self._begun == self.model.trainer.epoch:
+            self._delete()  # there is nothing in it that a run begun anew would not have
+
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self._interrupted or not self.delete_checkpoint:
-            return
-        for path in (self._latest, self._previous):
+        if not self._interrupted and self.delete_checkpoint:
+            self._delete()
+
+    def _delete(self) -> None:
+        for path in (self._previous, self._latest):
             if os.path.exists(path):
                 os.remove(path)
         with suppress(OSError):  # it was never made, or somebody else's files are in it

@@ -83,7 +83,7 @@ def write_model(
         CONFIG: archive.as_json(config).encode(),
         WEIGHTS: keras_weights.as_bytes(model),
     }
-    with replacing(path) as file:
+    with replacing(path, archive.is_whole) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as zipped:
             for name, contents in members.items():
                 zipped.writestr(name, contents)
@@ -225,6 +225,6 @@ def shards(path: Path) -> list[Path]:
 def write_weights(model: Any, path: Any, key: SigningKey | None = None) -> None:
     """Write the weights of a model, and what its optimizer remembers, as Keras does."""
     contents = keras_weights.as_bytes(model)
-    with replacing(path) as file:
+    with replacing(path, lambda file: signing.unsigned(file.read()) == contents) as file:
         file.write(contents)
         seal(file, key)

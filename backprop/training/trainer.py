@@ -25,13 +25,12 @@ from backprop.training.loop import logs_of
 from backprop.training.options import at_least_one, flat, verbosity
 from backprop.training.outputs import given_losses, given_metrics, read_losses, read_metrics
 from backprop.training.prepare import evenly
-from backprop.training.steps import Steps
+from backprop.training.resuming import Resumable
 from backprop.training.tracking import fresh
-from backprop.training.turns import Turn
 from backprop.training.validation import read_validation
 
 
-class Trainer(Steps):
+class Trainer(Resumable):
     """Fits a model: owns the loop, the loss, the optimizer and the metrics.
 
     `Sequential.compile` makes one, and `Sequential.fit`, `evaluate` and `predict` are calls of it.
@@ -79,7 +78,6 @@ class Trainer(Steps):
         super().__init__(model, found, optimizer, tracked, weight)
         self.callbacks = list(callbacks)
         self.validates = False  # whether the run has a validation, in some of its epochs
-        self._turn = Turn()
 
     def anew(self, model: Any) -> Trainer:
         """A trainer of the same settings for a model of the same layers; the optimizer and the
@@ -229,11 +227,11 @@ class Trainer(Steps):
         self.check_sizes(data, who, to_do, steps_per_epoch)
 
         run = self._run_list(callbacks, verbose, steps_per_epoch or data.steps, epochs, True)
-        with self._turn.held(who, self.model.name), told_of_errors(run):
-            self.model.stop_training = False
-            self.epoch, self.step = initial_epoch, 0
-            run.on_train_begin()  # a callback may restore an interrupted run: epoch, step and seed
-            data.seed = self.seed
+        with (
+            self._turn.held(who, self.model.name),
+            told_of_errors(run),
+            self._runs(run, data, validation, initial_epoch),
+        ):
             self.signals = Signals()
             try:
                 with self.signals.caught(self.model):
