@@ -117,8 +117,8 @@ class SigningKey:
         raise TypeError("a SigningKey is not pickled: read it where it is needed")
 
 
-def check_key(key: SigningKey | None) -> None:
-    if key is not None and not isinstance(key, SigningKey):
+def check_key(key: SigningKey | None, needed: bool = False) -> None:
+    if (needed or key is not None) and not isinstance(key, SigningKey):
         raise TypeError(
             f"key expects a SigningKey, got {type(key).__name__}: SigningKey.from_file(path) or "
             "SigningKey.from_environment(name)"

@@ -1,4 +1,4 @@
-"""The command line: train, predict, check, summary, warmup, each in a file of its own.
+"""The command line: train, predict, check, summary and so on, each in a file of its own.
 
 A wrong option, file or table is one line on stderr and exit status 2, never a traceback.
 """
@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from backprop.cli import check, predict, summary, train, warmup
+from backprop.cli import check, predict, sign, summary, train, verify, warmup
 from backprop.cli.usage import Parser, UsageError, add_command
 
 COMMANDS = {
@@ -18,6 +18,8 @@ COMMANDS = {
     "predict": predict,
     "check": check,
     "summary": summary,
+    "sign": sign,
+    "verify": verify,
     "warmup": warmup,
 }
 
@@ -25,7 +27,8 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status.
 
-    0: done; for `check` all gradients passed. 1: a gradient failed. 3: a gradient is undecided.
+    0: done; for `check` all gradients passed. 1: a gradient failed, or a file is not signed as
+    `verify` was to find it. 3: a gradient is undecided.
     2: wrong usage or unusable data, with a line on stderr that says what. 130: interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)

@@ -448,24 +448,26 @@ class FeatureSpace:
         crosses = [Cross(**entry) for entry in config["crosses"]]
         return cls(**{**config, "features": features, "crosses": crosses})
 
-    def save(self, filepath: str | os.PathLike, overwrite: bool = True) -> None:
+    def save(self, filepath: str | os.PathLike, overwrite: bool = True, *, key: Any = None) -> None:
         """Write it with all that it learned to an ``.npz`` or ``.keras`` file, for `load`. What
         `models.load_model`, ours or Keras', makes of the file is the `Model` from columns to
         encodings."""
         learned = [name for name, layer in self.preprocessors.items() if learns(layer)]
         extra = {"feature_space": self.get_config(), "learned": learned}
-        saving.save_model(self.model, filepath, overwrite, extra=extra)
+        saving.save_model(self.model, filepath, overwrite, extra=extra, key=key)
 
     @classmethod
-    def load(cls, filepath: str | os.PathLike, custom_objects: Any = None) -> FeatureSpace:
-        """Read what `save` wrote.
+    def load(
+        cls, filepath: str | os.PathLike, custom_objects: Any = None, *, key: Any = None
+    ) -> FeatureSpace:
+        """Read what `save` wrote; with a `SigningKey` what it signed.
 
         Raises
         ------
         ValueError
             Where the file is damaged, or holds no feature space.
         """
-        model, extra = saving.read_model(filepath, custom_objects)
+        model, extra = saving.read_model(filepath, custom_objects, key=key)
         if "feature_space" not in extra:
             raise ValueError(f"{str(filepath)!r} holds a model and no {cls.__name__}")
         with saving.custom_object_scope(custom_objects or {}), describing(filepath):
