@@ -7,6 +7,11 @@ sizes follow from dtype and shape and add up to no more than the file, the head 
 byte by byte. All of it is settled before memory is taken for an array. So a damaged or made-up
 file is a ValueError, and no file can make the reader run code, open a path or take more memory than
 the file is large.
+
+Every version of this library reads all formats up to its own, `VERSION`: an older file goes through
+the steps of `UPGRADES` from its format on. A file of a newer format is refused, as what it says may
+mean something else. What an older reader may overlook, such as one more entry of the header, is
+added without a new format; whatever it must not overlook makes one.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -38,7 +43,9 @@ MODEL_FILES = (".npz", ".keras")
 WEIGHT_FILES = (".npz", ".weights.h5")
 KERAS_2 = (".h5", ".hdf5")
 READABLE_WEIGHTS = (*WEIGHT_FILES, ".weights.json", ".keras", *KERAS_2)
-VERSION = 1
+# the n-th makes a file of format n one of format n + 1: header and arrays, given and returned
+UPGRADES: tuple[Callable[[dict[str, Any], dict[str, Array]], tuple[dict, dict]], ...] = ()
+VERSION = 1 + len(UPGRADES)
 LONGEST = 2_000  # characters of an error that quotes a file
 HEADER = "header"
 MAGIC = b"\x93NUMPY\x01\x00"
@@ -285,9 +292,12 @@ def read_members(
     if header.get("format") != FORMAT:
         raise ValueError("it is no file of backprop")
     version = header.get("version")
-    if type(version) is not int or version != VERSION:
+    if type(version) is not int or version < 1:
+        raise ValueError(f"it has format version {version!r}, which there is not")
+    if version > VERSION:
         raise ValueError(
-            f"it has format version {version!r} and this backprop reads {VERSION}: upgrade it"
+            f"it has format version {version}, of a newer backprop, and this one reads versions up "
+            f"to {VERSION}: upgrade backprop"
         )
     if header.get("kind") not in kinds:
         raise ValueError(
@@ -304,7 +314,10 @@ def read_members(
         raise ValueError(
             f"its array {bad.removesuffix('.npy')!r} is damaged: the checksum does not agree"
         )
-    return header, {name: read_array(archive, name, *entry) for name, entry in manifest.items()}
+    arrays = {name: read_array(archive, name, *entry) for name, entry in manifest.items()}
+    for upgrade in UPGRADES[version - 1 :]:
+        header, arrays = upgrade(header, arrays)
+    return header, arrays
 
 
 def read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:
