@@ -1,10 +1,12 @@
 """Attacks that are known of other loaders of models, one by one, on ours."""
 
 import base64
+import gzip
 import io
 import json
 import marshal
 import pickle
+import re
 import time
 import zipfile
 
@@ -12,8 +14,10 @@ import numpy as np
 import pytest
 
 import backprop as bp
-from backprop import archive, bounds
+from backprop import archive, bounds, cli
 from backprop.archive import ModelFileError
+from backprop.datasets import arrays
+from backprop.tabular import files, read_csv
 
 RAN = []  # what a file has made to run
 
@@ -400,6 +404,55 @@ def test_numpys_advice_to_trust_a_file_is_not_passed_on(tmp_path):
     with pytest.raises(ValueError, match=r"x\.npz is damaged: its head is too long") as caught:
         read_npz(tmp_path / "x.npz", {"x": Expected("u", (None,))})
     assert "allow_pickle" not in str(caught.value)
+
+
+def npy(dtype, shape, values=b""):
+    return archive.npy_head(dtype, shape) + values
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "match"),
+    [
+        ("a.npy", npy("|O", (1,), pickle.dumps(Bomb())), "objects of Python"),
+        ("a.npy", npy("<f4", (10**12,), b"1234"), "not as many"),
+        ("a.npy", npy("<f4", (-1,), b"1234"), "not as many"),
+        ("a.npy", npy("<U0", (10**12,)), "dtype"),
+        ("a.npy", npy("|V8", (1,), bytes(8)), "dtype"),
+        ("a.npy", pickle.dumps(Bomb()), "damaged"),
+        ("a.npz", pickle.dumps(Bomb()), "no .npz file"),
+        ("a.csv", pickle.dumps(Bomb()), "no CSV file"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "predict"])
+def test_the_command_line_reads_data_without_trust(
+    command, name, contents, match, tmp_path, capsys
+):
+    small().save(tmp_path / "m.npz")
+    path = tmp_path / name
+    path.write_bytes(contents)
+    before = {"train": [], "predict": [str(tmp_path / "m.npz")]}[command]
+
+    assert cli.main([command, *before, str(path), *(["--target", "y"] if not before else [])]) == 2
+
+    shown = capsys.readouterr().err
+    assert re.fullmatch(rf"backprop: .*{name}.*{match}.*\n|backprop: .*{match}.*{name}.*\n", shown)
+    assert "allow_pickle" not in shown
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.csv"])
+def test_data_that_would_fill_the_memory_are_not_unpacked(name, tmp_path, monkeypatch):
+    path = tmp_path / name
+    if name == "a.npz":
+        monkeypatch.setattr(arrays, "LIMIT", 10**6)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("x.npy", npy("|u1", (2 * 10**6,)) + bytes(2 * 10**6))
+    else:
+        monkeypatch.setattr(files, "LIMIT", 10**6)
+        path.write_bytes(gzip.compress(b"a,b\n" * 10**6))
+    read = {"a.npz": lambda: arrays.read_any(path, "fiubU"), "a.csv": lambda: read_csv(path)}
+
+    with pytest.raises(ValueError, match=rf"{name}.*more than 1,000,000 bytes"):
+        read[name]()
 
 
 def test_external_data_in_hdf5_are_not_opened(tmp_path):
