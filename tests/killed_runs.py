@@ -5,8 +5,8 @@ one of its calls that change a file, in the middle of what it writes. After each
 the library must be whole; the end must be, bit for bit, that of the run that nobody killed:
 weights, states of layers, optimizer, history, callbacks, and every file that it has left.
 
-    python -m tests.killed_runs 2000            so many kills, of all kinds of runs
-    python -m tests.killed_runs 2000 7 graph    with the seed 7, of one kind
+    python tests/killed_runs.py 2000            so many kills, of all kinds of runs
+    python tests/killed_runs.py 2000 7 graph    with the seed 7, of one kind
 
 It prints what it has found as JSON.
 """
@@ -27,12 +27,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from faulty_files import Calls, temporaries, watched
 
 import backprop as bp
 from backprop import callbacks as C, layers as L
 from backprop.archive import ModelFileError, read
 from backprop.callbacks.state import collect
-from tests.faulty_files import Calls, temporaries, watched
 
 EPOCHS, BATCH = 5, 5
 DEPTH = 6  # kills of one run at most
@@ -206,6 +206,22 @@ def generator(folder):
     return model, (forever(),), {"steps_per_epoch": 4}, [C.CSVLogger(folder / "log.csv")], 3
 
 
+class Slower(C.Callback):
+    """Forgets in an interruption what it has counted."""
+
+    def on_train_begin(self, logs=None):
+        self.steps = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        self.model.optimizer.learning_rate = 0.1 / self.steps
+
+
+def forgetful(folder):
+    model = sequential(L.Dense(1))
+    return model, (X, Y), {}, [Slower()], 2
+
+
 KINDS = {
     kind.__name__: kind
     for kind in (
@@ -215,6 +231,9 @@ KINDS = {
 }
 
 
+PLANTED = {"forgetful": forgetful}  # which must be found to end otherwise
+
+
 def run(name, folder):
     """What a user's script does: the same from its first line, however often it is started."""
     warnings.filterwarnings("ignore", message=".*data ended after.*")
@@ -222,7 +241,7 @@ def run(name, folder):
     folder = Path()
     bp.backend.clear_session()
     bp.utils.set_random_seed(1)
-    model, data, options, given, save_freq = KINDS[name](folder)
+    model, data, options, given, save_freq = (KINDS | PLANTED)[name](folder)
     options = {"epochs": EPOCHS, "verbose": 0} | options
     if len(data) == 2:
         options["batch_size"] = BATCH

@@ -47,9 +47,17 @@ FilePath = Annotated[str | os.PathLike, Convert(path, none=True, kind="file")]
 FolderPath = Annotated[str | os.PathLike, Convert(path, none=True, kind="folder")]
 
 
-def has_fields(pattern: str) -> bool:
-    """Whether a name has fields in braces."""
-    return any(field is not None for _, field, *_ in Formatter().parse(pattern))
+def fields_of(pattern: str) -> set[str]:
+    """The names of the fields in braces."""
+    fields = (field for _, field, *_ in Formatter().parse(pattern) if field is not None)
+    return {re.split(r"[.\[]", field)[0] for field in fields}
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value in a name leads to no other folder."""
+    return isinstance(value, int | float) or (
+        isinstance(value, str) and not re.search(r"[/\\]|\.\.", value)
+    )
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -136,8 +144,8 @@ class ModelCheckpoint(MonitorCallback):
         check_key(self.key)
         known_path(self.filepath, WEIGHT_FILES if self.save_weights_only else MODEL_FILES)
         self.best = self.initial_value_threshold
-        self._kept: list[str] = []  # the files that are there, from the oldest
-        if self.max_to_keep is not None and not has_fields(os.fspath(self.filepath)):
+        self._kept: list[Logs] = []  # what is in the names of the files, from the oldest
+        if self.max_to_keep is not None and not fields_of(os.fspath(self.filepath)):
             raise ValueError(
                 f"ModelCheckpoint keeps {self.max_to_keep} files of different names, and "
                 f"{self.filepath!r} is one name: put a field in it, such as {{epoch}}"
@@ -145,18 +153,19 @@ class ModelCheckpoint(MonitorCallback):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         kept = state.get("_kept", [])  # files of before it was kept have none
-        if not isinstance(kept, list) or not all(map(self._is_ours, kept)):
-            raise ValueError(f"it kept {reprlib.repr(kept)}, which {self.filepath!r} does not name")
+        known = fields_of(os.fspath(self.filepath)) if kept else set()
+        # they name files that will be deleted, and a backup may come from anybody
+        if not isinstance(kept, list) or not all(
+            isinstance(fields, dict)
+            and fields.keys() == known
+            and all(map(is_plain, fields.values()))
+            for fields in kept
+        ):
+            raise ValueError(
+                f"its files that are kept, {reprlib.repr(kept)}, are none of {self.filepath!r}: "
+                "keep the name as it was, or delete the backup"
+            )
         super().set_state({**state, "_kept": kept})
-
-    def _is_ours(self, path: Any) -> bool:
-        """Whether a path is one that `filepath` can make: a backup may come from anybody, and what
-        it says was kept will be deleted."""
-        parts = Formatter().parse(os.fspath(self.filepath))
-        pattern = "".join(
-            re.escape(text) + ("" if field is None else r"[^/\\]*") for text, field, *_ in parts
-        )
-        return isinstance(path, str) and bool(re.fullmatch(pattern, path)) and ".." not in path
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         sweep(Path(os.path.dirname(os.path.realpath(self.filepath))))
@@ -206,13 +215,17 @@ class ModelCheckpoint(MonitorCallback):
         save = self.model.save_weights if self.save_weights_only else self.model.save
         save(path, **({} if self.key is None else {"key": self.key}))
         if self.max_to_keep is not None:
-            self._keep(path)
+            self._keep({"epoch": epoch + 1} | logs)
 
-    def _keep(self, path: str) -> None:
-        self._kept = [kept for kept in self._kept if kept != path] + [path]
+    def _keep(self, fields: Logs) -> None:
+        """Delete files that are too many beside the one with these fields in its name."""
+        name = os.fspath(self.filepath)
+        fields = {field: fields[field] for field in sorted(fields_of(name))}
+        path = name.format(**fields)
+        self._kept = [kept for kept in self._kept if name.format(**kept) != path] + [fields]
         while len(self._kept) > (self.max_to_keep or 0):
             with suppress(FileNotFoundError):  # somebody else has deleted it
-                os.remove(self._kept[0])
+                os.remove(name.format(**self._kept[0]))
             del self._kept[0]
 
     def path(self, epoch: int, logs: Logs) -> str:

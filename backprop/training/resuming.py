@@ -162,24 +162,33 @@ class Resumable(Steps):
             self.epoch, self.step = initial_epoch, 0
         try:
             run.on_train_begin()
-            self.take_restored(run.callbacks)
-            epochs = (run.params or {})["epochs"]
+            if self.given is None:
+                self.take_restored(run.callbacks)
+            self._restored = None  # a backup goes before it
+            params = run.params or {}
+            epochs = params["epochs"]
             if self.ended:
                 self.epoch, self.step = epochs, 0
             data.seed = self.seed
             if self.given is not None and self.epoch < epochs:
-                self._read_on(validation, range(initial_epoch, self.epoch))
+                self._read_on(validation, range(initial_epoch, self.epoch), params["steps"])
             yield
         finally:
             self._run, self._data = None, ()
 
-    def _read_on(self, validation: Validation | None, done: range) -> None:
-        """Have the data go on where they were read to."""
-        assert self.given is not None
-        rounds = len(done), sum(map(validation.is_due, done)) if validation is not None else 0
-        ahead = self.step, 0  # which the epoch itself goes forward
-        for data, epochs, given, more in zip(self._data, rounds, self.given, ahead, strict=False):
-            data.go_on(epochs, max(given - more, 0))
+    def _read_on(self, validation: Validation | None, done: range, steps: int | None) -> None:
+        """Have the data go on where they were read to; no further than epochs of so many steps
+        reach, whatever a file says."""
+        train = self._data[0]
+        given, also = self.given or (0, 0)
+        if steps is not None:
+            given = min(given, len(done) * steps + self.step)
+        train.go_on(len(done), max(given - self.step, 0))  # the epoch goes on from its own step
+        if validation is not None:
+            rounds = sum(map(validation.is_due, done))
+            if validation.steps is not None:
+                also = min(also, rounds * validation.steps)
+            validation.data.go_on(rounds, also)
 
     def batches_given(self) -> list[int]:
         """How far the data of the run are read."""
