@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from backprop.cli import check, predict, sign, summary, train, verify, warmup
 from backprop.cli.usage import Parser, UsageError, add_command
+from backprop.spelling import printable
 
 COMMANDS = {
     "train": train,
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     if isinstance(error, MemoryError):
         return f"there is not enough memory: {text}"
     if isinstance(error, UsageError | ValueError | TypeError | OSError | ImportError):
@@ -71,7 +72,7 @@ def one_line(error: Exception) -> str:
 
 def show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     """A warning is one line too."""
-    print(f"backprop: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"backprop: warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 def build_parser() -> Parser:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backprop.datasets.arrays import some
+from backprop.spelling import printable
 from backprop.tabular.notation import is_plain
 
 DELIMITERS = "\t;|,"
@@ -31,7 +32,7 @@ KINDS = {
 
 def listing(names: Iterable[Any], most: int = 12) -> str:
     """Names with commas, cut short where there are many."""
-    names = [str(name) for name in names]
+    names = [printable(str(name)) for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 

@@ -546,6 +546,33 @@ def test_an_optimizer_of_keras_is_as_sound_as_one_of_ours(place, value, tmp_path
     assert_refused(path)
 
 
+STEERING = "\x1b]0;owned\x07\x1b[2J\u202ex"
+
+
+def test_what_data_say_does_not_steer_the_terminal(tmp_path, capsys):
+    from backprop.datasets import cifar, pickles
+
+    batch = tmp_path / "batch"
+    batch.write_bytes(pickle.dumps({STEERING: 1}))
+    table = tmp_path / "t.csv"
+    table.write_text(f"a,{STEERING}\n1,2\n3,4\n", "utf-8")
+    errors = []
+    for read in (
+        lambda: pickles.read_pickle(b"c\x1b]0;owned\x07\nsystem\n.", "it"),
+        lambda: cifar.read_batch(batch, "labels", {"labels": 10}),
+        lambda: read_csv(table).require(["b"]),
+    ):
+        with pytest.raises(ValueError, match="owned") as caught:
+            read()
+        errors.append(str(caught.value))
+    for target in ("b", STEERING):
+        cli.main(["train", str(table), "--target", target, "--output", str(tmp_path / "m.npz")])
+    shown = capsys.readouterr()
+    for text in (*errors, shown.err):
+        assert "owned" in text
+        assert not set("\x1b\x07\u202e") & set(text)
+
+
 def test_an_array_of_objects_in_a_configuration_is_assert_refused(tmp_path):
     array = {"class_name": "__array__", "config": {"value": [1], "dtype": "object"}}
 
