@@ -7,6 +7,11 @@ sizes follow from dtype and shape and add up to no more than the file, the head 
 byte by byte. All of it is settled before memory is taken for an array. So a damaged or made-up
 file is a ValueError, and no file can make the reader run code, open a path or take more memory than
 the file is large.
+
+Every version of this library reads all formats up to its own, `VERSION`: an older file goes through
+the steps of `UPGRADES` from its format on. A file of a newer format is refused, as what it says may
+mean something else. What an older reader may overlook, such as one more entry of the header, is
+added without a new format; whatever it must not overlook makes one.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,6 +33,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from backprop.atomic import replacing
+from backprop.signing import SigningKey, check_key, opened, seal
 from backprop.spelling import nearest, printable
 
 Array = np.ndarray
@@ -37,7 +43,9 @@ MODEL_FILES = (".npz", ".keras")
 WEIGHT_FILES = (".npz", ".weights.h5")
 KERAS_2 = (".h5", ".hdf5")
 READABLE_WEIGHTS = (*WEIGHT_FILES, ".weights.json", ".keras", *KERAS_2)
-VERSION = 1
+# the n-th makes a file of format n one of format n + 1: header and arrays, given and returned
+UPGRADES: tuple[Callable[[dict[str, Any], dict[str, Array]], tuple[dict, dict]], ...] = ()
+VERSION = 1 + len(UPGRADES)
 LONGEST = 2_000  # characters of an error that quotes a file
 HEADER = "header"
 MAGIC = b"\x93NUMPY\x01\x00"
@@ -67,7 +75,11 @@ class ModelFileError(ValueError):
 
 
 def write(
-    path: str | os.PathLike, kind: str, header: Mapping[str, Any], arrays: Mapping[str, Array]
+    path: str | os.PathLike,
+    kind: str,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    key: SigningKey | None = None,
 ) -> None:
     """Write a file; where anything fails, what was there before is still there.
 
@@ -83,6 +95,8 @@ def write(
         JSON can hold it.
     arrays : mapping of str to ndarray
         Of numbers or truth values.
+    key : SigningKey, optional
+        Signs the file.
 
     Raises
     ------
@@ -93,6 +107,7 @@ def write(
     OSError
         The file cannot be written, or what was read back is not what was written.
     """
+    check_key(key)
     path = npz_path(path)
     arrays = {name: np.asarray(a, order="C") for name, a in arrays.items()}
     for name, a in arrays.items():
@@ -107,15 +122,14 @@ def write(
         {"format": FORMAT, "version": VERSION, "kind": kind, **header, "manifest": manifest}
     )
     members = {HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
-    with (
-        replacing(path, is_whole) as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
-    ):
-        for name, array in members.items():
-            info = zipfile.ZipInfo(f"{name}.npy")  # without the time: same model, same file
-            with archive.open(info, "w", force_zip64=True) as member:
-                member.write(npy_head(array.dtype.str, array.shape))
-                member.write(raw(array))
+    with replacing(path, is_whole) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, array in members.items():
+                info = zipfile.ZipInfo(f"{name}.npy")  # without the time: same model, same file
+                with archive.open(info, "w", force_zip64=True) as member:
+                    member.write(npy_head(array.dtype.str, array.shape))
+                    member.write(raw(array))
+        seal(file, key)
 
 
 def is_whole(file: BinaryIO) -> bool:
@@ -199,9 +213,9 @@ def known_path(path: str | os.PathLike, endings: tuple[str, ...]) -> Path:
 
 
 def read(
-    path: str | os.PathLike, kinds: tuple[str, ...]
+    path: str | os.PathLike, kinds: tuple[str, ...], key: SigningKey | None = None
 ) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The header and the arrays of a file of one of the kinds.
+    """The header and the arrays of a file of one of the kinds, signed with the key if there is one.
 
     Raises
     ------
@@ -210,15 +224,16 @@ def read(
         The file cannot be read.
     ValueError
         `path` does not end in ``.npz``; as `ModelFileError`, if the file is not of this library, is
-        damaged, or is of another kind.
+        damaged, is of another kind, or is not signed with the key.
     """
+    check_key(key)
     path = existing(npz_path(path))
     with (
         faults_named(path, "backprop"),
-        open(path, "rb") as file,
+        opened(path, key) as file,
         zipfile.ZipFile(file) as archive,
     ):
-        return read_members(archive, kinds, os.fstat(file.fileno()).st_size)
+        return read_members(archive, kinds, file.seek(0, os.SEEK_END))
 
 
 @contextmanager
@@ -277,9 +292,12 @@ def read_members(
     if header.get("format") != FORMAT:
         raise ValueError("it is no file of backprop")
     version = header.get("version")
-    if type(version) is not int or version != VERSION:
+    if type(version) is not int or version < 1:
+        raise ValueError(f"it has format version {version!r}, which there is not")
+    if version > VERSION:
         raise ValueError(
-            f"it has format version {version!r} and this backprop reads {VERSION}: upgrade it"
+            f"it has format version {version}, of a newer backprop, and this one reads versions up "
+            f"to {VERSION}: upgrade backprop"
         )
     if header.get("kind") not in kinds:
         raise ValueError(
@@ -296,7 +314,10 @@ def read_members(
         raise ValueError(
             f"its array {bad.removesuffix('.npy')!r} is damaged: the checksum does not agree"
         )
-    return header, {name: read_array(archive, name, *entry) for name, entry in manifest.items()}
+    arrays = {name: read_array(archive, name, *entry) for name, entry in manifest.items()}
+    for upgrade in UPGRADES[version - 1 :]:
+        header, arrays = upgrade(header, arrays)
+    return header, arrays
 
 
 def read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:

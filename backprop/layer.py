@@ -39,6 +39,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backprop import constraints, initializers, regularizers
+from backprop.bounds import spend
 from backprop.context import (
     INFERENCE as INFERENCE,
     PREDICT as PREDICT,
@@ -49,7 +50,7 @@ from backprop.defaults import floatx
 from backprop.input_spec import InputSpec as InputSpec, Shape as Shape
 from backprop.layer_face import LayerFace
 from backprop.linalg import and_sum
-from backprop.parameters import Parameter, State, spend
+from backprop.parameters import Parameter, State
 from backprop.promises import check_methods, leave_shortcuts
 
 Array = np.ndarray

@@ -19,6 +19,7 @@ import numpy as np
 from backprop import archive
 from backprop.environment import changes, environment
 from backprop.parameters import Parameter
+from backprop.signing import SigningKey
 
 Array = np.ndarray
 
@@ -151,6 +152,7 @@ def save_checkpoint(
     epoch: int,
     step: int,
     counted: tuple[list[Any], Mapping[str, Array]] = ([], {}),
+    key: SigningKey | None = None,
 ) -> None:
     """Write the state of the run to one file.
 
@@ -164,6 +166,8 @@ def save_checkpoint(
         Where to go on: the epoch, counted from 0, and how many of its batches are done.
     counted : (list, mapping of str to ndarray), optional
         What the callbacks of the run have counted, as `callbacks.state.collect` returns it.
+    key : SigningKey, optional
+        Signs the file.
     """
     trainer = model.trainer
     header, arrays = model_state(model)
@@ -182,7 +186,7 @@ def save_checkpoint(
         "skipped": trainer.skipped,
     }
     header["environment"] = environment()
-    archive.write(path, "checkpoint", header, arrays)
+    archive.write(path, "checkpoint", header, arrays, key)
     note_saved(model, path)
 
 
@@ -197,6 +201,7 @@ def load_checkpoint(
     path: Any,
     take: Callable[[Any, Mapping[str, Array]], Callable] | None = None,
     steps: int | None = None,
+    key: SigningKey | None = None,
 ) -> tuple[int, int]:
     """Put a saved run into a model that was compiled alike; returns the epoch and the step to go on
     with. Nothing changes unless all of it fits.
@@ -211,6 +216,8 @@ def load_checkpoint(
         it has done.
     steps : int, optional
         How many batches an epoch has, if that is known.
+    key : SigningKey, optional
+        The file must have been signed with it.
 
     Raises
     ------
@@ -226,7 +233,7 @@ def load_checkpoint(
         BLAS, other kernels or another number of threads, or its optimizer is `LBFGS`: its end may
         have other last digits.
     """
-    header, arrays = archive.read(path, ("checkpoint",))
+    header, arrays = archive.read(path, ("checkpoint",), key)
     with archive.faults_named(path):
         found = set_run_state(
             model, header, arrays, take, steps, lambda: set_model_state(model, header, arrays)

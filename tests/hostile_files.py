@@ -450,6 +450,10 @@ def data_files(folder: Path) -> dict[str, Format]:
     np.savez(folder / "data.npz", x=images, y=labels)
     idx = bytes((0, 0, 8, 3)) + struct.pack(">3I", 5, 28, 28) + images.tobytes()
     (folder / "images.idx").write_bytes(idx)
+    np.savez_compressed(folder / "arrays.npz", x=images, y=labels, names=np.array(["a", "é"]))
+    np.save(folder / "array.npy", images.astype("f4"))
+    table = "size;colour\n" + "".join(f"{i},5;red\n" for i in range(9))
+    (folder / "packed.csv.gz").write_bytes(gzip.compress(table.encode(), mtime=0))
     (folder / "images.idx.gz").write_bytes(gzip.compress(idx, mtime=0))
     import pickle
 
@@ -471,6 +475,19 @@ def data_files(folder: Path) -> dict[str, Format]:
             edited_npy,
             error=ValueError,
         ),
+        "arrays": Format(
+            folder / "arrays.npz",
+            lambda path: as_list(arrays.read_any(path, "fiubU")),
+            edited_npy,
+            error=ValueError,
+        ),
+        "npy": Format(
+            folder / "array.npy",
+            lambda path: as_list(arrays.read_any(path, "fiubU")),
+            sums=False,
+            error=ValueError,
+        ),
+        "csv_gz": Format(folder / "packed.csv.gz", read_csv, sums=False, error=ValueError),
         "idx": Format(
             folder / "images.idx",
             lambda path: [arrays.read_idx(path, expected["x"])],

@@ -20,6 +20,7 @@ from backprop.callbacks.monitor import MonitorCallback
 from backprop.callbacks.state import collect, restore
 from backprop.checks import Positive
 from backprop.config import Configurable
+from backprop.signing import SigningKey, check_key
 from backprop.spelling import nearest
 
 
@@ -87,6 +88,8 @@ class ModelCheckpoint(MonitorCallback):
     max_to_keep : int, optional
         So many files are kept, the last ones that the run has saved: when one more is there, the
         oldest is deleted. `filepath` needs a field then. Default: all.
+    key : SigningKey, optional
+        Signs the files. It is in no configuration.
 
     Raises
     ------
@@ -127,6 +130,8 @@ class ModelCheckpoint(MonitorCallback):
     save_freq: SaveFrequency = "epoch"
     initial_value_threshold: float | None = None
     max_to_keep: Positive | None = None
+    key: SigningKey | None = argument(default=None)
+    unsaved = ("key",)
 
     _epoch = 0
     _batches = 0  # since the last time
@@ -135,7 +140,8 @@ class ModelCheckpoint(MonitorCallback):
     def __post_init__(self):
         from backprop.archive import MODEL_FILES, WEIGHT_FILES, known_path
 
-        # an error now, and not after an epoch of training
+        # errors now, and not after an epoch of training
+        check_key(self.key)
         known_path(self.filepath, WEIGHT_FILES if self.save_weights_only else MODEL_FILES)
         self.best = self.initial_value_threshold
         self._kept: list[Logs] = []  # what is in the names of the files, from the oldest
@@ -211,10 +217,8 @@ class ModelCheckpoint(MonitorCallback):
                 f"ModelCheckpoint cannot save the model as {path!r}: that is a folder; name a file"
             )
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        if self.save_weights_only:
-            self.model.save_weights(path)
-        else:
-            self.model.save(path)
+        save = self.model.save_weights if self.save_weights_only else self.model.save
+        save(path, **({} if self.key is None else {"key": self.key}))
         note_saved(self.model, path)
         if self.max_to_keep is not None:
             self._keep({"epoch": epoch + 1} | logs)
@@ -295,6 +299,9 @@ class BackupAndRestore(Configurable, Callback):
         Keep the backup before the last one too, and go back to it if the last one cannot be read.
     delete_checkpoint : bool, default True
         Whether the backup is deleted at the end of the run.
+    key : SigningKey, optional
+        Signs the backups; a run goes on from none that was not signed with it. It is in no
+        configuration.
 
     Raises
     ------
@@ -326,6 +333,8 @@ class BackupAndRestore(Configurable, Callback):
     save_freq: SaveFrequency = "epoch"
     double_checkpoint: bool = False
     delete_checkpoint: bool = True
+    key: SigningKey | None = argument(default=None)
+    unsaved = ("key",)
 
     _epoch = 0
     _batches = 0  # since the last time
@@ -333,6 +342,7 @@ class BackupAndRestore(Configurable, Callback):
     _begun: int | None = None  # the epoch that a run began with, while it has no other backup
 
     def __post_init__(self):
+        check_key(self.key)
         self._latest = os.path.join(self.backup_dir, "latest.npz")
         self._previous = os.path.join(self.backup_dir, "previous.npz")
 
@@ -368,7 +378,7 @@ class BackupAndRestore(Configurable, Callback):
         from backprop.run_state import load_checkpoint
 
         steps = (self.params or {}).get("steps")
-        load_checkpoint(self.model, path, partial(restore, self.companions), steps)
+        load_checkpoint(self.model, path, partial(restore, self.companions), steps, self.key)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -390,7 +400,8 @@ class BackupAndRestore(Configurable, Callback):
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._latest):
             os.replace(self._latest, self._previous)
-        save_checkpoint(self.model, self._latest, epoch, batch, collect(self.companions))
+        counted = collect(self.companions)
+        save_checkpoint(self.model, self._latest, epoch, batch, counted, self.key)
         self._begun = None
 
     def on_train_interrupt(self, epoch: int, batch: int) -> None:

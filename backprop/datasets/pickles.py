@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from backprop.spelling import printable
+
 Array = np.ndarray
 
 # the functions and classes that may be named: the module that was NumPy's, the one that is, and the
@@ -95,7 +97,7 @@ def read_pickle(data: bytes, what: str) -> Any:
     try:
         return Machine(data, what).run()
     except Refused as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(printable(str(error))) from None
     except (LookupError, struct.error, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{what} is damaged: its pickle cannot be read") from error
 

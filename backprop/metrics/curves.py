@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop import checks
 from backprop.arguments import Convert, argument
+from backprop.bounds import reckon
 from backprop.checks import NotNegative, Positive, one_of, where
 from backprop.linalg import sigmoid
 from backprop.metrics.metric import spread_weights
@@ -300,4 +301,5 @@ class AUC(Outcomes):
 
 def evenly(n: int) -> list[float]:
     """n thresholds from 0 to 1."""
+    reckon(4 * n, f"a metric of {n:,} thresholds", "metrics")
     return [i / (n - 1) for i in range(n)]

@@ -57,13 +57,13 @@ class IoU(Confusion):
     direction = "up"
 
     def __post_init__(self):
+        self.keep(self.num_classes)  # first, as only so many classes as it has room for are listed
         who, given = type(self).__name__, self._in_mean()
         self.target_class_ids = [checks.integer(i, who, "a class", 0) for i in given]
         if not self.target_class_ids or max(self.target_class_ids) >= self.num_classes:
             raise ValueError(
                 f"{who} expects target_class_ids from 0 to {self.num_classes - 1}, got {given!r}"
             )
-        self.keep(self.num_classes)
 
     def _in_mean(self) -> Sequence[int]:
         """The classes of the mean."""

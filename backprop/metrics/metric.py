@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar
@@ -31,6 +32,7 @@ import numpy as np
 from backprop import initializers
 from backprop.absent import explain_attribute
 from backprop.arguments import Convert, argument, defaults_of
+from backprop.bounds import reckon
 from backprop.checks import Name
 from backprop.config import Configurable
 from backprop.losses.axes import leading, same_rank
@@ -164,6 +166,7 @@ class Metric(Configurable, kw_only=True, by_position=True):
         name : str, optional
             Shown in errors, and the `name` of what is returned.
         """
+        reckon(math.prod(shape), f"{self!r}", "metrics")
         make = initializers.get("zeros" if initializer is None else initializer)
         value = np.array(make(tuple(shape), dtype=np.dtype(dtype or np.float64)))
         if value.shape != tuple(shape):

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from backprop.bounds import unbounded
 from backprop.config import custom_object_scope, deserialize, serialize
 from backprop.layer import Layer
 from backprop.layer_arrays import unique
@@ -102,7 +103,7 @@ def copies(layers: Sequence[Layer]) -> list[Layer]:
         for layer in each.walk()
         if not type(layer).__module__.startswith("backprop.")
     }
-    with custom_object_scope(own):
+    with custom_object_scope(own), unbounded():
         made = iter(deserialize(serialize([la for la in layers if not isinstance(la, Lambda)])))
     return [copy.deepcopy(la) if isinstance(la, Lambda) else next(made) for la in layers]
 

@@ -12,6 +12,7 @@ from backprop.layers.chain import Chain
 from backprop.layers.containers import take_in
 from backprop.layers.inputs import InputLayer
 from backprop.models.base import BaseModel
+from backprop.registry import reading
 from backprop.symbols import Symbol
 
 
@@ -192,6 +193,7 @@ class Sequential(BaseModel, Chain):
         return config
 
     @classmethod
+    @reading
     def from_config(cls, config, custom_objects=None):
         """A model of the same layers, with fresh values."""
         config = dict(config)

@@ -322,12 +322,7 @@ class Bookkeeping(Configurable):
                 f"{type(self).__name__} cannot take up this state: it expects {shapes(expected)} "
                 f"and got {shapes(found)}"
             )
-        for name, value in state.items():
-            if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-                raise ValueError(f"{name} of the state of {type(self).__name__} is not finite")
-        steps = state["steps"]
-        if steps.dtype.kind not in "iu" or not 0 <= steps < 2**53:  # which float64 counts exactly
-            raise ValueError(f"the steps of {type(self).__name__} are {steps!r}")
+        self._check_numbers(state, expected, state["steps"])
         if rate is not None and "learning_rate" in state:
             if state["learning_rate"].shape != ():
                 raise ValueError(f"the learning rate is an array {state['learning_rate'].shape}")
@@ -338,6 +333,20 @@ class Bookkeeping(Configurable):
         if self._slots is not None:
             for name in self._names():
                 self._slots.load(name, state[name])
+
+    def _check_numbers(
+        self, found: Mapping[str, Array], expected: Mapping[str, Array], steps: Array
+    ) -> None:
+        """Raise unless a run can go on from the numbers that were found for the expected ones."""
+        who = type(self).__name__
+        if steps.dtype.kind not in "iu" or not 0 <= steps < 2**53:  # which float64 counts exactly
+            raise ValueError(f"the steps of {who} are {steps!r}")
+        for name, value in found.items():
+            dtype = expected.get(name, value).dtype
+            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there
+                fits = value.dtype.kind in "fiu" and np.isfinite(value.astype(dtype)).all()
+            if not fits:
+                raise ValueError(f"{name} of the state of {who} is not finite")
 
     def _empty_state(self) -> set[str]:
         return {"steps", "learning_rate", *self.scalars}
@@ -413,7 +422,7 @@ class Bookkeeping(Configurable):
         Raises
         ------
         ValueError
-            If numbers or shapes of the variables differ; nothing is changed.
+            If numbers or shapes of the variables differ, or one is not finite; nothing is changed.
         """
         arrays = [np.asarray(store[key]) for key in sorted(store, key=int)]
         expected = self.variables
@@ -425,6 +434,9 @@ class Bookkeeping(Configurable):
                 f"{type(self).__name__} has {len(expected)} variables of shapes "
                 f"{[v.shape for v in expected]} and was given {[a.shape for a in arrays]}"
             )
+        names = [f"variable {i}, {v.name}," for i, v in enumerate(expected)]
+        given, own = (dict(zip(names, found, strict=True)) for found in (arrays, expected))
+        self._check_numbers(given, own, arrays[0])
         found = list(zip(self._remembered(), arrays, strict=True))
         # the learning rate is first, as it alone may be refused
         for (_, _, put), array in sorted(found, key=lambda item: item[0][0] != "learning_rate"):

@@ -129,7 +129,7 @@ class Resumable(Guarded):
         """
         header, arrays = archive.read(path, ("checkpoint",))
         with self._turn.held("restore_state()", self.model.name), archive.faults_named(path):
-            epoch, step, _, _ = position(header, None)
+            epoch, step, seed, _ = position(header, None)
             set_model_state(self.model, header, arrays)
             self.epoch, self.step, self.seed = epoch, step, seed
             self._restored = path, header, arrays

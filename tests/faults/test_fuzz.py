@@ -14,7 +14,7 @@ COUNT = int(os.environ.get("FUZZ", "150"))
 KINDS = (
     *("model", "graph", "weights", "checkpoint", "space", "prepared", "json"),
     *("keras", "keras_graph", "h5", "legacy", "shards"),
-    *("csv", "npz", "idx", "idx_gz", "pickle", "imdb", "word_index"),
+    *("csv", "csv_gz", "npz", "arrays", "npy", "idx", "idx_gz", "pickle", "imdb", "word_index"),
 )
 
 
