@@ -138,6 +138,16 @@ def construct(cls: type, self: Any, given: Mapping[str, Any]) -> None:
         complete(self)
 
 
+def named(function: Callable[[Any], Any], value: Any, kind: str, name: str) -> Any:
+    """What a function makes of an argument, for a constructor that is written."""
+    try:
+        return function(value)
+    except Exception as error:
+        if names(error, name):
+            raise
+        raise naming(error, kind, name, value) from error
+
+
 def names(error: Exception, name: str) -> bool:
     """Whether an error is of a kind that callers expect, and says which argument is wrong."""
     return isinstance(error, AttributeError | OSError | TypeError | ValueError) and (

@@ -15,7 +15,7 @@ import numpy as np
 
 from backprop.absent import face
 from backprop.arguments import Convert
-from backprop.checks import choice
+from backprop.checks import choice, where
 from backprop.config import Configurable, Registry
 
 Array = np.ndarray
@@ -59,7 +59,7 @@ class FromFunction(Regularizer):
     It has no derivative, so that it serves for evaluation only.
     """
 
-    fn: Callable
+    fn: Annotated[Callable, where(callable, "{name} to be a function")]
 
     def __call__(self, w: Array) -> float:
         return float(self.fn(w))

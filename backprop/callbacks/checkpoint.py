@@ -10,14 +10,15 @@ from typing import Annotated, Any
 from backprop.arguments import Convert, argument
 from backprop.callbacks.callback import BatchLogs, Callback, Logs, lazy
 from backprop.callbacks.console import say
-from backprop.callbacks.monitor import MonitorCallback
+from backprop.callbacks.monitor import Comparable, MonitorCallback
 from backprop.callbacks.state import collect, restore
+from backprop.checks import NotNegative, as_path
 from backprop.config import Configurable
 from backprop.spelling import nearest
 
 
 def save_frequency(value: Any, who: str, name: str) -> str | int:
-    if value == "epoch":
+    if isinstance(value, str) and value == "epoch":
         return value
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(
@@ -28,7 +29,7 @@ def save_frequency(value: Any, who: str, name: str) -> str | int:
 
 def path(given: Any, who: str, name: str, kind: str) -> str:
     """A path as text; of a file or a folder that is named."""
-    given = os.fspath(given)
+    given = as_path(given, who, name)
     if not given:
         raise ValueError(f"{who} expects the path of a {kind} and got an empty one")
     return given
@@ -93,12 +94,12 @@ class ModelCheckpoint(MonitorCallback):
 
     filepath: FilePath
     monitor: str = argument(default="val_loss")
-    verbose: int = 0
+    verbose: NotNegative = 0
     save_best_only: bool = False
     save_weights_only: bool = False
     mode: str = argument(default="auto")
     save_freq: SaveFrequency = "epoch"
-    initial_value_threshold: float | None = None
+    initial_value_threshold: Comparable | None = None
 
     _epoch = 0
     _batches = 0  # since the last time

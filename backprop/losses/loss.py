@@ -84,7 +84,7 @@ class Loss(WithTargets, kw_only=True, by_position=True):
     [[2.0], [16.0]]
     """
 
-    name: Any = argument(default=None)
+    name: str | None = argument(default=None)
     reduction: Reduction = "sum_over_batch_size"
     dtype: FloatDtype = argument(default=None)
 

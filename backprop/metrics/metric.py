@@ -83,7 +83,18 @@ class Variable(np.ndarray):
         return self
 
 
-ResultDtype = Annotated[Any, Convert(lambda value, who, name: np.dtype(value))]
+def dtype_of(value: Any, who: str, name: str) -> np.dtype:
+    """A dtype of real numbers."""
+    try:
+        found = np.dtype(value)
+    except (TypeError, ValueError):
+        found = None
+    if found is None or found.kind not in "biuf":
+        raise ValueError(f"{who} expects {name} to be that of numbers, 'float32', got {value!r}")
+    return found
+
+
+ResultDtype = Annotated[Any, Convert(dtype_of)]
 
 
 class Metric(Configurable, kw_only=True, by_position=True):
@@ -520,7 +531,7 @@ def function_named(name: str) -> Callable:
     found = FAMILIES["metrics"].users(name) or FUNCTIONS.get(name)
     if found is None:
         raise ValueError(
-            f"unknown metric function {name!r}{nearest(name, FUNCTIONS)}; "
+            f"unknown metric function fn={name!r}{nearest(name, FUNCTIONS)}; "
             f"known: {', '.join(sorted(FUNCTIONS))}"
         )
     return found

@@ -85,7 +85,7 @@ class Hyperparameter(Argument):
             value = schedules.registry.lookup(value)
         elif isinstance(value, Mapping):
             value = schedules.deserialize(value)
-        if callable(value) or (value is None and self.optional):
+        if (callable(value) and not isinstance(value, type)) or (value is None and self.optional):
             return value
         if isinstance(value, np.ndarray) and value.ndim == 0:
             value = value[()]
@@ -169,7 +169,7 @@ class Flag(Argument):
         return self if optimizer is None else optimizer.__dict__.get(self.slot, False)
 
     def __set__(self, optimizer: Any, value: Any) -> None:
-        optimizer.__dict__[self.slot] = value
+        optimizer.__dict__[self.slot] = checks.flag(value, type(optimizer).__name__, self.name)
         optimizer._refit()
 
 

@@ -110,6 +110,12 @@ class Lookup(Column):
         """
         if isinstance(vocabulary, str | os.PathLike):
             vocabulary = lines_of(os.fspath(vocabulary))
+        one = isinstance(vocabulary, np.ndarray) and not vocabulary.ndim
+        if one or isinstance(vocabulary, bytes) or not isinstance(vocabulary, Iterable):
+            raise TypeError(
+                f"{type(self).__name__} expects vocabulary to be a list of tokens or the path of a "
+                f"file of them, got {vocabulary!r}"
+            )
         tokens = [self._token(entry) for entry in vocabulary]
         with self._one_depth():
             self.vocabulary.set(tokens, idf_weights)
@@ -316,6 +322,7 @@ class StringLookup(Table):
     array(['c', '[UNK]'], dtype='<U5')
     """
 
+    mask_token: str | None = None
     oov_token: str | int = "[UNK]"
     encoding: str = argument(default="utf-8", after="sparse")
     salt: Salt | None = argument(default=None, after="encoding")
@@ -373,6 +380,7 @@ class IntegerLookup(Table):
            [0, 2]])
     """
 
+    mask_token: int | None = None
     oov_token: int = -1
     vocabulary_dtype: Annotated[str, checks.choice("int64")] = argument(
         default="int64", after="vocabulary"
