@@ -35,7 +35,7 @@ LESS = """
 
 
 def comparable(value: Any, who: str, name: str) -> Any:
-    if np.isnan(of_kinds(value, who, name, [float])):
+    if of_kinds(value, who, name, [float]) != value:
         raise ValueError(f"{who} expects {name} to be a number, got NaN: nothing is better")
     return value
 

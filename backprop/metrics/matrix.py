@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from backprop import checks
 from backprop.arguments import Convert, argument
 from backprop.checks import Number, choice, integer
 from backprop.metrics.metric import NameFirst, spread_weights
@@ -89,7 +88,7 @@ class ConfusionMatrix(Confusion):
     weighted         0.8750    0.7500    0.7667         4
     """
 
-    num_classes: Annotated[int, Convert(checks.integer, least=2)]
+    num_classes: Annotated[int, Convert(integer, least=2, most=2**15)]
     normalize: Annotated[str | None, choice(None, "true", "pred", "all")] = None
     threshold: Number = 0.5
     ignore_class: int | None = argument(default=None)

@@ -20,7 +20,7 @@ import numpy as np
 
 from backprop import checks
 from backprop.arguments import Convert
-from backprop.checks import Fraction, NotNegative, choice, sequence
+from backprop.checks import Fraction, choice, sequence
 from backprop.config import Configurable, Registry
 
 
@@ -60,7 +60,7 @@ def after_warm_up(value: Any, who: str, name: str) -> Any:
 
 
 Number = Annotated[float, Convert(number)]
-NotNegative = Annotated[float, Convert(from_zero)]
+FromZero = Annotated[float, Convert(from_zero)]
 Above = Annotated[float, Convert(above_zero)]
 Numbers = Annotated[Sequence[float], Convert(numbers)]
 
@@ -93,9 +93,9 @@ class LearningRateSchedule(Configurable):
 class Decay(LearningRateSchedule):
     """What falls by a rate in so many steps, evenly or once at their end."""
 
-    initial_learning_rate: NotNegative
+    initial_learning_rate: FromZero
     decay_steps: Above
-    decay_rate: NotNegative
+    decay_rate: FromZero
     staircase: bool = False
     name: str = "Decay"
 
@@ -200,9 +200,9 @@ class PolynomialDecay(LearningRateSchedule):
     [1.0, 0.5, 0.0, 0.0]
     """
 
-    initial_learning_rate: NotNegative
+    initial_learning_rate: FromZero
     decay_steps: Above
-    end_learning_rate: NotNegative = 0.0001
+    end_learning_rate: FromZero = 0.0001
     power: Number = 1.0
     cycle: bool = False
     name: str = "PolynomialDecay"
@@ -275,12 +275,12 @@ class CosineDecay(LearningRateSchedule):
     [0.0, 0.05, 0.1, 0.05, 0.0]
     """
 
-    initial_learning_rate: NotNegative
+    initial_learning_rate: FromZero
     decay_steps: Above
-    alpha: NotNegative = 0.0
+    alpha: FromZero = 0.0
     name: str = "CosineDecay"
-    warmup_target: NotNegative | None = None
-    warmup_steps: NotNegative = 0
+    warmup_target: FromZero | None = None
+    warmup_steps: FromZero = 0
 
     def __call__(self, step: int) -> float:
         start, top = self.initial_learning_rate, self.warmup_target
@@ -327,11 +327,11 @@ class CosineDecayRestarts(LearningRateSchedule):
     [1.0, 0.5, 0.5, 0.25, 0.25]
     """
 
-    initial_learning_rate: NotNegative
+    initial_learning_rate: FromZero
     first_decay_steps: Above
     t_mul: Above = 2.0
-    m_mul: NotNegative = 1.0
-    alpha: NotNegative = 0.0
+    m_mul: FromZero = 1.0
+    alpha: FromZero = 0.0
     name: str = "SGDRDecay"
 
     def __post_init__(self):
@@ -403,7 +403,7 @@ class OneCycle(LearningRateSchedule):
     [0.04, 1.0, 0.01, 0.01]
     """
 
-    max_learning_rate: NotNegative
+    max_learning_rate: FromZero
     total_steps: Annotated[int, Convert(checks.integer, least=2)]
     warmup_fraction: Fraction = 0.3
     initial_divisor: Above = 25.0
@@ -458,8 +458,8 @@ class WarmUp(LearningRateSchedule):
     """
 
     learning_rate: Annotated[Any, Convert(after_warm_up)]
-    warmup_steps: NotNegative
-    initial_learning_rate: NotNegative = 0.0
+    warmup_steps: FromZero
+    initial_learning_rate: FromZero = 0.0
     name: str = "WarmUp"
 
     def __call__(self, step: int) -> float:
