@@ -295,8 +295,7 @@ def known_path(path: str | os.PathLike, endings: tuple[str, ...]) -> Path:
         if path.suffix in KERAS_2:
             advice += ". Of Keras 2's .h5 files the weights are read, by load_weights()"
         raise ValueError(
-            f"backprop writes and reads {' and '.join(endings)} files, got filepath={str(path)!r}: "
-            f"{advice}"
+            f"backprop writes and reads {' and '.join(endings)} files, got {str(path)!r}: {advice}"
         )
     return path
 

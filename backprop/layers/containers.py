@@ -138,8 +138,7 @@ class Row(Listed):
         self._entries: list[Layer] = []  # the layers and the Input, as configuration keeps them
         if layers is not None and not isinstance(layers, list | tuple):
             raise TypeError(
-                f"{type(self).__name__} expects layers to be a list of them, got "
-                f"{type(layers).__name__}"
+                f"{type(self).__name__} expects a list of layers, got {type(layers).__name__}"
             )
         names = Names()
         for layer in layers or ():

@@ -531,7 +531,7 @@ def function_named(name: str) -> Callable:
     found = FAMILIES["metrics"].users(name) or FUNCTIONS.get(name)
     if found is None:
         raise ValueError(
-            f"unknown metric function fn={name!r}{nearest(name, FUNCTIONS)}; "
+            f"unknown metric function {name!r}{nearest(name, FUNCTIONS)}; "
             f"known: {', '.join(sorted(FUNCTIONS))}"
         )
     return found

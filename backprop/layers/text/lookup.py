@@ -11,7 +11,7 @@ import numpy as np
 
 from backprop import checks
 from backprop.arguments import Convert, argument
-from backprop.checks import NotNegative
+from backprop.checks import integer
 from backprop.defaults import floatx
 from backprop.hashes import hashed
 from backprop.layers.columns.column import Column, as_array, as_entries, batches, strings
@@ -20,6 +20,9 @@ from backprop.layers.columns.rows import row_ends
 from backprop.layers.text.vocabulary import Vocabulary, lines_of, mode
 
 Array = np.ndarray
+
+# each is a row of what comes out, and a token in front of the vocabulary
+Unknown = Annotated[int, Convert(integer, least=0, most=2**20)]
 
 
 class Lookup(Column):
@@ -184,7 +187,7 @@ class Table(Lookup, by_position=True):
     """y = the number of x in a vocabulary, or the other way round: what both tables share."""
 
     max_tokens: Any = None
-    num_oov_indices: NotNegative = 1
+    num_oov_indices: Unknown = 1
     mask_token: Any = None
     oov_token: Any = None
     vocabulary: Any = argument(default=None)

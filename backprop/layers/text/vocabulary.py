@@ -109,7 +109,7 @@ class Vocabulary:
         for kind, token in self.reserved.items():
             if token is not None and token in found:
                 raise ValueError(
-                    f"{self.who} expects {kind}_token={token!r} to be left out of the "
+                    f"{self.who} expects the {kind} token {token!r} to be left out of the "
                     f"vocabulary, or to stand at its front as in {self._special()}; it is entry "
                     f"{len(given) - len(found) + found.index(token)}"
                 )
