@@ -100,7 +100,10 @@ def is_real(value: Any) -> bool:
 def array(value: Any, who: str, name: str, finite: bool = False) -> np.ndarray:
     """`value` as an array of float64."""
     try:
-        found = np.asarray(value, np.float64)
+        found = np.asarray(value)
+        if found.dtype.kind not in "biufO":
+            raise TypeError
+        found = found.astype(np.float64, copy=False)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{who} expects {name} to be numbers, got {value!r}") from None
     if finite and not np.isfinite(found).all():

@@ -44,7 +44,8 @@ def is_trainable(layer: LayerArrays) -> bool:
 
 
 def set_trainable(layer: LayerArrays, trainable: bool) -> None:
-    layer._trainable = bool(trainable)
+    trainable = checks.flag(trainable, type(layer).__name__, "trainable")
+    layer._trainable = trainable
     for part in layer.sublayers():
         part.trainable = trainable
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from functools import partial
+from string import Formatter
 from typing import Annotated, Any
 
 from backprop.arguments import Convert, argument
@@ -14,6 +15,7 @@ from backprop.callbacks.monitor import Comparable, MonitorCallback
 from backprop.callbacks.state import collect, restore
 from backprop.checks import NotNegative, as_path
 from backprop.config import Configurable
+from backprop.construction import named
 from backprop.spelling import nearest
 
 
@@ -31,12 +33,40 @@ def path(given: Any, who: str, name: str, kind: str) -> str:
     """A path as text; of a file or a folder that is named."""
     given = as_path(given, who, name)
     if not given:
-        raise ValueError(f"{who} expects the path of a {kind} and got an empty one")
+        raise ValueError(f"{who} expects {name}, the path of a {kind}, and got an empty one")
     return given
 
 
+def pattern(given: Any, who: str, name: str) -> str:
+    """A path whose fields in braces are names of numbers, with a format that numbers have."""
+    found = path(given, who, name, "file")
+    try:
+        fields = [field for field in Formatter().parse(found) if field[1] is not None]
+        for _, field, form, conversion in fields:
+            if not str(field).isidentifier() or conversion:
+                raise ValueError
+            format(1 if field in ("epoch", "batch") else 1.0, form or "")
+    except ValueError:
+        raise ValueError(
+            f"{who} expects {name} to be a path with fields such as {{epoch:02d}} or "
+            f"{{val_loss:.2f}}, got {found!r}"
+        ) from None
+    return found
+
+
+def check_writable(path: str, who: str, name: str) -> None:
+    """Raise where there is a folder in a file's place, or a file in a folder's."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{who} got {name}={path!r}, which is a folder: name a file")
+    above = os.path.dirname(path)
+    while above and not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if above and not os.path.isdir(above):
+        raise NotADirectoryError(f"{who} got {name}={path!r}, and {above!r} is a file")
+
+
 SaveFrequency = Annotated[str | int, Convert(save_frequency, none=True)]
-FilePath = Annotated[str | os.PathLike, Convert(path, none=True, kind="file")]
+FilePath = Annotated[str | os.PathLike, Convert(pattern, none=True)]
 FolderPath = Annotated[str | os.PathLike, Convert(path, none=True, kind="folder")]
 
 
@@ -109,7 +139,10 @@ class ModelCheckpoint(MonitorCallback):
         from backprop.archive import MODEL_FILES, WEIGHT_FILES, known_path
 
         # an error now, and not after an epoch of training
-        known_path(self.filepath, WEIGHT_FILES if self.save_weights_only else MODEL_FILES)
+        endings = WEIGHT_FILES if self.save_weights_only else MODEL_FILES
+        named(lambda p: known_path(p, endings), self.filepath, "ModelCheckpoint", "filepath")
+        if "{" not in self.filepath:
+            check_writable(self.filepath, "ModelCheckpoint", "filepath")
         self.best = self.initial_value_threshold
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -258,6 +291,7 @@ class BackupAndRestore(Configurable, Callback):
     _interrupted = False
 
     def __post_init__(self):
+        check_writable(os.path.join(self.backup_dir, "x"), "BackupAndRestore", "backup_dir")
         self._latest = os.path.join(self.backup_dir, "latest.npz")
         self._previous = os.path.join(self.backup_dir, "previous.npz")
 

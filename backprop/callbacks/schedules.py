@@ -33,7 +33,9 @@ def check_settable(callback: Callback) -> None:
 
 def function_of_epoch(schedule: Any, who: str, name: str) -> Any:
     if not callable(schedule):
-        raise TypeError(f"{who} expects a function of (epoch, learning_rate) and got {schedule!r}")
+        raise TypeError(
+            f"{who} expects schedule, a function of (epoch, learning_rate), and got {schedule!r}"
+        )
     return schedule
 
 

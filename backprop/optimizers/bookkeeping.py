@@ -125,6 +125,10 @@ class Bookkeeping(Configurable):
         if isinstance(var_list, ParameterVector):
             self._lay_out(list(var_list.parameters))
             self._vector = var_list
+        elif isinstance(var_list, str) or not isinstance(var_list, Iterable):
+            raise TypeError(
+                f"{self.name} expects var_list to be a list of arrays, got {var_list!r}"
+            )
         elif self._slots is None:
             records = map(record, var_list)
             self._lay_out([v if isinstance(v, Parameter) else Variable(v) for v in records])
@@ -308,6 +312,8 @@ class Bookkeeping(Configurable):
         ValueError
             If the state is not one of this optimizer on these parameters; nothing is changed.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"{self.name} expects state to be a dict of arrays, got {state!r}")
         if "0" in state:
             return self.load_own_variables(state)
         state = {name: np.asarray(value) for name, value in state.items()}
@@ -319,18 +325,24 @@ class Bookkeeping(Configurable):
         found = {name: value for name, value in state.items() if name != "learning_rate"}
         if {n: v.shape for n, v in expected.items()} != {n: v.shape for n, v in found.items()}:
             raise ValueError(
-                f"{type(self).__name__} cannot take up this state: it expects {shapes(expected)} "
+                f"{self.name} cannot take up this state: it expects {shapes(expected)} "
                 f"and got {shapes(found)}"
             )
         for name, value in state.items():
             if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-                raise ValueError(f"{name} of the state of {type(self).__name__} is not finite")
+                raise ValueError(f"{name} of the state of {self.name} is not finite")
         steps = state["steps"]
         if steps.dtype.kind not in "iu" or not 0 <= steps < 2**53:  # which float64 counts exactly
-            raise ValueError(f"the steps of {type(self).__name__} are {steps!r}")
+            raise ValueError(
+                f"{self.name} expects the steps of its state to be an integer that is not "
+                f"negative, got {steps!r}"
+            )
         if rate is not None and "learning_rate" in state:
             if state["learning_rate"].shape != ():
-                raise ValueError(f"the learning rate is an array {state['learning_rate'].shape}")
+                raise ValueError(
+                    f"{self.name} expects the learning_rate of its state to be one number, got an "
+                    f"array of shape {state['learning_rate'].shape}"
+                )
             self.learning_rate = float(state["learning_rate"])
         self._steps = int(state["steps"])
         for name in self.scalars:

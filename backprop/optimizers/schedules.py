@@ -20,13 +20,13 @@ import numpy as np
 
 from backprop import checks
 from backprop.arguments import Convert
-from backprop.checks import Fraction, choice, sequence
+from backprop.checks import Fraction, choice, is_real, sequence
 from backprop.config import Configurable, Registry
 
 
 def number(value: Any, who: str, name: str) -> float:
     """`value` as a finite float."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if not is_real(value):
         raise TypeError(f"{who} expects {name} to be a number, got {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{who} expects {name} to be finite, got {value!r}")
