@@ -32,6 +32,7 @@ from backprop.callbacks.console import (
     write,
 )
 from backprop.checks import integer
+from backprop.spelling import printable
 
 NARROWEST_BAR = 5  # columns; on a terminal without room for them the bar is left out
 
@@ -201,7 +202,8 @@ class Progbar:
 
     def _shown(self) -> list[str]:
         return [
-            f"{name}: {number(total / weight)}" for name, (total, weight) in self._values.items()
+            f"{printable(name)}: {number(total / weight)}"
+            for name, (total, weight) in self._values.items()
         ]
 
     def _write(self, text: str) -> None:

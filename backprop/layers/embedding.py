@@ -8,7 +8,7 @@ import numpy as np
 
 from backprop import constraints, initializers, regularizers
 from backprop.arguments import Convert
-from backprop.checks import array, flag, integer, number
+from backprop.checks import array, flag, integer, is_real, number
 from backprop.construction import named
 from backprop.defaults import float_dtype
 from backprop.kernels.embedding import sum_at
@@ -337,7 +337,7 @@ class Unembedding(Layer):
 
 def any_number(value: Any, who: str, name: str) -> Any:
     """Infinities too."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if not is_real(value):
         raise ValueError(f"{who} expects {name} to be a number, got {value!r}")
     return value
 

@@ -16,8 +16,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any
 
-import numpy as np
-
 from backprop import checks
 from backprop.arguments import Convert
 from backprop.checks import Fraction, choice, is_real, sequence

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert
-from backprop.checks import index
+from backprop.checks import index, is_real
 from backprop.constraints import ConstraintLike
 from backprop.initializers import InitializerLike
 from backprop.input_spec import show_shape
@@ -26,7 +26,7 @@ def axis_or_axes(axis: Any, who: str, name: str) -> int | tuple[int, ...]:
 
 
 def not_negative(value, who: str, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not value >= 0:
+    if not is_real(value) or not value >= 0:
         raise ValueError(f"{who} expects {name} to be a number that is not negative, got {value!r}")
     return float(value)
 
