@@ -55,15 +55,9 @@ def index(value: Any, who: str, name: str) -> int:
 
 def axes(value: Any, who: str, name: str) -> int | tuple[int, ...]:
     """An axis, or several of them as a tuple."""
-    try:
-        several = isinstance(value, list | tuple)
-        found = tuple(index(a, who, name) for a in (value if several else [value]))
-    except TypeError:
-        raise TypeError(
-            f"{who} expects {name} to be an axis, several like (1, 2, 3), or None for all, got "
-            f"{value!r}"
-        ) from None
-    return found if several else found[0]
+    if isinstance(value, list | tuple):
+        return tuple(index(a, who, f"each of {name}") for a in value)
+    return index(value, who, name)
 
 
 def flag(value: Any, who: str, name: str) -> bool:
