@@ -49,7 +49,7 @@ from backprop.defaults import floatx
 from backprop.input_spec import InputSpec as InputSpec, Shape as Shape
 from backprop.layer_face import LayerFace
 from backprop.linalg import and_sum
-from backprop.parameters import Parameter, State, spend
+from backprop.parameters import Parameter, State, check_output, spend
 from backprop.promises import check_methods, leave_shortcuts
 
 Array = np.ndarray
@@ -339,6 +339,7 @@ def once(build):
             if self.input_spec is not None:
                 self.check_input(input_shape)
             build(self, input_shape)
+            check_output(self, input_shape)
         except BaseException:
             for layer, before in unbuilt:  # half-built is unbuilt, layers within too
                 layer.__dict__.clear()

@@ -5,6 +5,7 @@ The layer's attributes are the parameter's arrays. `vector.py` moves them into o
 
 from __future__ import annotations
 
+import math
 import weakref
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from backprop.nest import several
+from backprop.registry import is_foreign
 from backprop.variable import Variable
 
 Array = np.ndarray
@@ -166,6 +169,7 @@ class State(Parameter):
 
 
 WEIGHTS_OF_A_FILE = "there are weights for it"
+ROW, ROW_OF_A_FILE = 2**40, 2**30  # numbers that a layer makes of one row, at most
 TABLES = 2**20  # numbers that layers of a file may reckon out when they are made, beside weights
 _allowance: ContextVar[tuple[list[int], str] | None] = ContextVar("allowance", default=None)
 
@@ -194,6 +198,22 @@ def spend(numbers: int, what: str) -> None:
         left[0] -= numbers
         if left[0] < 0:
             raise ValueError(f"{what} of {numbers:,} numbers, more than {which}")
+
+
+def check_output(layer: Any, input_shape: Any) -> None:
+    """Raise where a layer makes more numbers of one row than any memory holds, or, of a file, than
+    one that was trained would."""
+    if is_foreign(type(layer)):
+        return  # what it declares is compared with what it makes, when it makes it
+    most = ROW if _allowance.get() is None else ROW_OF_A_FILE
+    found = layer.compute_output_shape(input_shape)
+    for shape in found if several(found) else [found]:
+        numbers = math.prod(n for n in shape[1:] if n is not None)
+        if numbers > most:
+            raise ValueError(
+                f"{layer!r} makes {numbers:,} numbers of one row, an output of shape "
+                f"{tuple(shape)}; at most {most:,} are made"
+            )
 
 
 def reckon(numbers: int, what: str) -> None:

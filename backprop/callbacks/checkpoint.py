@@ -43,9 +43,10 @@ def pattern(given: Any, who: str, name: str) -> str:
     try:
         fields = [field for field in Formatter().parse(found) if field[1] is not None]
         for _, field, form, conversion in fields:
-            if not str(field).isidentifier() or conversion:
+            if not str(field).isidentifier() or conversion not in (None, "s", "r", "a"):
                 raise ValueError
-            format(1 if field in ("epoch", "batch") else 1.0, form or "")
+            number = 1 if field in ("epoch", "batch") else 1.0
+            format(number if conversion is None else str(number), form or "")
     except ValueError:
         raise ValueError(
             f"{who} expects {name} to be a path with fields such as {{epoch:02d}} or "
