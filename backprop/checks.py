@@ -6,7 +6,7 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 import numpy as np
 
@@ -85,7 +85,7 @@ def number(value: Any, who: str, name: str, least: float = -np.inf, above: bool 
     return float(value)
 
 
-def is_real(value: Any) -> bool:
+def is_real(value: Any) -> TypeGuard[float]:
     """Whether a value is a number that a float can be."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return real and (not isinstance(value, int) or abs(value) < HUGE)

@@ -142,8 +142,8 @@ class ModelCheckpoint(MonitorCallback):
         # an error now, and not after an epoch of training
         endings = WEIGHT_FILES if self.save_weights_only else MODEL_FILES
         named(lambda p: known_path(p, endings), self.filepath, "ModelCheckpoint", "filepath")
-        if "{" not in self.filepath:
-            check_writable(self.filepath, "ModelCheckpoint", "filepath")
+        if "{" not in os.fspath(self.filepath):
+            check_writable(os.fspath(self.filepath), "ModelCheckpoint", "filepath")
         self.best = self.initial_value_threshold
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from backprop import checks
 from backprop.arguments import Convert
-from backprop.checks import Fraction, choice, is_real, sequence
+from backprop.checks import Fraction, NotNegative, choice, is_real, sequence
 from backprop.config import Configurable, Registry
 
 
@@ -278,7 +278,7 @@ class CosineDecay(LearningRateSchedule):
     alpha: FromZero = 0.0
     name: str = "CosineDecay"
     warmup_target: FromZero | None = None
-    warmup_steps: FromZero = 0
+    warmup_steps: NotNegative = 0
 
     def __call__(self, step: int) -> float:
         start, top = self.initial_learning_rate, self.warmup_target
@@ -456,7 +456,7 @@ class WarmUp(LearningRateSchedule):
     """
 
     learning_rate: Annotated[Any, Convert(after_warm_up)]
-    warmup_steps: FromZero
+    warmup_steps: NotNegative
     initial_learning_rate: FromZero = 0.0
     name: str = "WarmUp"
 
