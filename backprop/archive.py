@@ -33,6 +33,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from backprop.atomic import replacing
+from backprop.checks import as_path
 from backprop.signing import SigningKey, check_key, opened, seal
 from backprop.spelling import nearest, printable
 
@@ -183,7 +184,7 @@ def stranger(value: Any, where: str) -> tuple[str, Any]:
 
 def existing(path: str | os.PathLike) -> Path:
     """The path, if it is that of a file."""
-    path = Path(path)
+    path = Path(as_path(path, "backprop", "filepath"))
     if not path.exists():
         near = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else ()
         raise FileNotFoundError(
@@ -201,7 +202,7 @@ def npz_path(path: str | os.PathLike) -> Path:
 
 def known_path(path: str | os.PathLike, endings: tuple[str, ...]) -> Path:
     """The path, if it has one of the endings."""
-    path = Path(path)
+    path = Path(as_path(path, "backprop", "filepath"))
     if not path.name.endswith(endings):
         advice = f"name it {path.stem.removesuffix('.weights') + endings[0]!r}"
         if path.suffix in KERAS_2:

@@ -39,7 +39,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backprop import constraints, initializers, regularizers
-from backprop.bounds import spend
+from backprop.bounds import check_output, spend
 from backprop.context import (
     INFERENCE as INFERENCE,
     PREDICT as PREDICT,
@@ -340,6 +340,7 @@ def once(build):
             if self.input_spec is not None:
                 self.check_input(input_shape)
             build(self, input_shape)
+            check_output(self, input_shape)
         except BaseException:
             for layer, before in unbuilt:  # half-built is unbuilt, layers within too
                 layer.__dict__.clear()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -479,6 +480,10 @@ def get_custom_objects() -> dict[str, Any]:
 def custom_object_scope(custom_objects: Mapping[str, Any]):
     """Within the block, the given names may be used in configs, files and strings: by the thread
     that is in it, and no other."""
+    if not isinstance(custom_objects, Mapping):
+        raise TypeError(
+            f"custom_objects are a dict of names and objects, got {reprlib.repr(custom_objects)}"
+        )
     token = _handed.set({**_handed.get(), **custom_objects})
     try:
         yield

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop import archive, signing
+from backprop import archive, checks, signing
 from backprop.absent import face
 from backprop.archive import ModelFileError, describing
 from backprop.atomic import replacing
@@ -490,7 +490,7 @@ def refuse_overwriting(
     filepath: str | os.PathLike, overwrite: bool, endings: tuple[str, ...]
 ) -> Path:
     path = archive.known_path(filepath, endings)
-    if not overwrite and path.exists():
+    if not checks.flag(overwrite, "saving", "overwrite") and path.exists():
         raise FileExistsError(f"{str(path)!r} exists; pass overwrite=True to replace it")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to save in")

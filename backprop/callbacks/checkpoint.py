@@ -16,16 +16,17 @@ from backprop.arguments import Convert, argument
 from backprop.atomic import sweep
 from backprop.callbacks.callback import BatchLogs, Callback, Logs, lazy
 from backprop.callbacks.console import say
-from backprop.callbacks.monitor import MonitorCallback
+from backprop.callbacks.monitor import Comparable, MonitorCallback
 from backprop.callbacks.state import collect, restore
-from backprop.checks import Positive
+from backprop.checks import NotNegative, Positive, as_path
 from backprop.config import Configurable
+from backprop.construction import named
 from backprop.signing import SigningKey, check_key
 from backprop.spelling import nearest
 
 
 def save_frequency(value: Any, who: str, name: str) -> str | int:
-    if value == "epoch":
+    if isinstance(value, str) and value == "epoch":
         return value
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(
@@ -36,14 +37,43 @@ def save_frequency(value: Any, who: str, name: str) -> str | int:
 
 def path(given: Any, who: str, name: str, kind: str) -> str:
     """A path as text; of a file or a folder that is named."""
-    given = os.fspath(given)
+    given = as_path(given, who, name)
     if not given:
-        raise ValueError(f"{who} expects the path of a {kind} and got an empty one")
+        raise ValueError(f"{who} expects {name}, the path of a {kind}, and got an empty one")
     return given
 
 
+def pattern(given: Any, who: str, name: str) -> str:
+    """A path whose fields in braces are names of numbers, with a format that numbers have."""
+    found = path(given, who, name, "file")
+    try:
+        fields = [field for field in Formatter().parse(found) if field[1] is not None]
+        for _, field, form, conversion in fields:
+            if not str(field).isidentifier() or conversion not in (None, "s", "r", "a"):
+                raise ValueError
+            number = 1 if field in ("epoch", "batch") else 1.0
+            format(number if conversion is None else str(number), form or "")
+    except ValueError:
+        raise ValueError(
+            f"{who} expects {name} to be a path with fields such as {{epoch:02d}} or "
+            f"{{val_loss:.2f}}, got {found!r}"
+        ) from None
+    return found
+
+
+def check_writable(path: str, who: str, name: str) -> None:
+    """Raise where there is a folder in a file's place, or a file in a folder's."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{who} got {name}={path!r}, which is a folder: name a file")
+    above = os.path.dirname(path)
+    while above and not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if above and not os.path.isdir(above):
+        raise NotADirectoryError(f"{who} got {name}={path!r}, and {above!r} is a file")
+
+
 SaveFrequency = Annotated[str | int, Convert(save_frequency, none=True)]
-FilePath = Annotated[str | os.PathLike, Convert(path, none=True, kind="file")]
+FilePath = Annotated[str | os.PathLike, Convert(pattern, none=True)]
 FolderPath = Annotated[str | os.PathLike, Convert(path, none=True, kind="folder")]
 
 
@@ -123,12 +153,12 @@ class ModelCheckpoint(MonitorCallback):
 
     filepath: FilePath
     monitor: str = argument(default="val_loss")
-    verbose: int = 0
+    verbose: NotNegative = 0
     save_best_only: bool = False
     save_weights_only: bool = False
     mode: str = argument(default="auto")
     save_freq: SaveFrequency = "epoch"
-    initial_value_threshold: float | None = None
+    initial_value_threshold: Comparable | None = None
     max_to_keep: Positive | None = None
     key: SigningKey | None = argument(default=None)
     unsaved = ("key",)
@@ -142,7 +172,10 @@ class ModelCheckpoint(MonitorCallback):
 
         # errors now, and not after an epoch of training
         check_key(self.key)
-        known_path(self.filepath, WEIGHT_FILES if self.save_weights_only else MODEL_FILES)
+        endings = WEIGHT_FILES if self.save_weights_only else MODEL_FILES
+        named(lambda p: known_path(p, endings), self.filepath, "ModelCheckpoint", "filepath")
+        if "{" not in os.fspath(self.filepath):
+            check_writable(os.fspath(self.filepath), "ModelCheckpoint", "filepath")
         self.best = self.initial_value_threshold
         self._kept: list[Logs] = []  # what is in the names of the files, from the oldest
         if self.max_to_keep is not None and not fields_of(os.fspath(self.filepath)):
@@ -343,6 +376,7 @@ class BackupAndRestore(Configurable, Callback):
 
     def __post_init__(self):
         check_key(self.key)
+        check_writable(os.path.join(self.backup_dir, "x"), "BackupAndRestore", "backup_dir")
         self._latest = os.path.join(self.backup_dir, "latest.npz")
         self._previous = os.path.join(self.backup_dir, "previous.npz")
 

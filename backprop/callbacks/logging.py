@@ -17,12 +17,9 @@ from backprop.atomic import named_as, replacing, sync
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
 from backprop.callbacks.monitor import validated
+from backprop.checks import as_path
 from backprop.config import Configurable
 from backprop.spelling import nearest
-
-
-def as_text(path: Any, who: str, name: str) -> str:
-    return os.fspath(path)
 
 
 def one_character(separator: Any, who: str, name: str) -> str:
@@ -69,7 +66,7 @@ class CSVLogger(Configurable, Callback):
 
     remembers = ("missing", "rows")
 
-    filename: Annotated[str | os.PathLike, Convert(as_text, none=True)]
+    filename: Annotated[str | os.PathLike, Convert(as_path, none=True)]
     separator: Annotated[str, Convert(one_character, none=True)] = ","
     append: bool = False
 

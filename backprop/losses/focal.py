@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import where
+from backprop import checks
+from backprop.arguments import Convert
+from backprop.checks import Number, where
 from backprop.linalg import rows, sigmoid
 from backprop.losses.axes import last, mean_last, through_mean, unlast
 from backprop.losses.classification import exponentials, normalise
@@ -26,6 +28,14 @@ Array = np.ndarray
 
 NotNegative = Annotated[float, where(lambda v: v >= 0, "{name} of at least 0")]
 ProperFraction = Annotated[float, where(lambda v: 0 < v < 1, "{name} between 0 and 1")]
+
+
+def weights(value: Any, who: str, name: str) -> Any:
+    """A number, or one for each class."""
+    several = isinstance(value, list | tuple | np.ndarray)
+    given = checks.sequence(value, who, name) if several else [value]
+    found = [checks.number(v, who, name) for v in given]
+    return found if several else found[0]
 
 
 class BinaryFocalCrossentropy(Smoothed, BinaryLabels):
@@ -66,7 +76,7 @@ class BinaryFocalCrossentropy(Smoothed, BinaryLabels):
     """
 
     apply_class_balancing: bool = False
-    alpha: float = 0.25
+    alpha: Number = 0.25
     gamma: NotNegative = 2.0
     name = "binary_focal_crossentropy"
 
@@ -132,7 +142,7 @@ class CategoricalFocalCrossentropy(Smoothed, OneHotLabels):
     Source: T.-Y. Lin et al., Focal Loss for Dense Object Detection, 2017, equation 5.
     """
 
-    alpha: Any = 0.25
+    alpha: Annotated[Any, Convert(weights)] = 0.25
     gamma: NotNegative = 2.0
     name = "categorical_focal_crossentropy"
 

@@ -33,8 +33,9 @@ from backprop import initializers
 from backprop.absent import explain_attribute
 from backprop.arguments import Convert, argument, defaults_of
 from backprop.bounds import reckon
-from backprop.checks import Name
+from backprop.checks import Name, array
 from backprop.config import Configurable
+from backprop.construction import named
 from backprop.losses.axes import leading, same_rank
 from backprop.losses.functions import options_of
 from backprop.masks import flags
@@ -85,7 +86,18 @@ class Variable(np.ndarray):
         return self
 
 
-ResultDtype = Annotated[Any, Convert(lambda value, who, name: np.dtype(value))]
+def dtype_of(value: Any, who: str, name: str) -> np.dtype:
+    """A dtype of real numbers."""
+    try:
+        found = np.dtype(value)
+    except (TypeError, ValueError):
+        found = None
+    if found is None or found.kind not in "biuf":
+        raise ValueError(f"{who} expects {name} to be that of numbers, 'float32', got {value!r}")
+    return found
+
+
+ResultDtype = Annotated[Any, Convert(dtype_of)]
 
 
 class Metric(Configurable, kw_only=True, by_position=True):
@@ -263,7 +275,7 @@ def samplewise(
     Values of higher rank than the weights are reduced to their rank first, so that weights (n,)
     weigh samples. Weights of shape () weigh the batch as one value.
     """
-    values, w = same_rank(values.astype(np.float64), np.asarray(sample_weight, np.float64))
+    values, w = same_rank(values.astype(np.float64), array(sample_weight, who, "sample_weight"))
     rank = w.ndim
     if values.ndim > rank:
         values = reduce(values, axis=tuple(range(rank, values.ndim)))
@@ -287,7 +299,7 @@ def spread_weights(sample_weight: Any, shape: tuple[int, ...], who: str) -> Arra
     """
     if sample_weight is None:
         return None
-    given = np.asarray(sample_weight, np.float64)
+    given = array(sample_weight, who, "sample_weight")
     w = given
     if w.ndim == len(shape) + 1 and w.shape[-1] == 1:
         w = w[..., 0]
@@ -377,6 +389,8 @@ class Mean(NameFirst):
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values, (n, ...), with weights of shape (n,), of the values' shape, or in between."""
         values = np.asarray(values)
+        if values.dtype.kind not in "biuf":
+            raise TypeError(f"{self!r} expects values to be numbers, got dtype {values.dtype}")
         total, count = self.total, self.count  # assigning to the attributes costs a look-up
         if sample_weight is None:
             inner = values.size // len(values) if values.ndim > 1 and len(values) else 1
@@ -440,7 +454,8 @@ class MeanMetricWrapper(Mean):
         **kwargs,
     ):
         super().__init__(name=name, dtype=dtype)
-        self.fn = function_named(fn) if isinstance(fn, str) else fn
+        known = named(function_named, fn, type(self).__name__, "fn") if isinstance(fn, str) else fn
+        self.fn = known
         if not callable(self.fn):
             raise TypeError(
                 f"MeanMetricWrapper expects fn(y_true, y_pred) to be callable, got {fn!r}"

@@ -60,6 +60,11 @@ def clone_model(
     >>> bp.models.clone_model(model, clone_function=frozen).get_layer("scores").trainable
     False
     """
+    if not isinstance(model, Sequential | Model):
+        raise TypeError(f"clone_model() expects model to be a Sequential or Model, got {model!r}")
+    for name, given in {"clone_function": clone_function, "call_function": call_function}.items():
+        if given is not None and not callable(given):
+            raise TypeError(f"clone_model() expects {name} to be a function, got {given!r}")
     cloned = cloner(clone_function, call_function, recursive)
     if isinstance(model, Sequential):
         if call_function is not None:

@@ -85,6 +85,8 @@ class Habits:
         layer_range=None,
     ) -> None:
         """Print, or log, the layers with their output shapes and numbers of parameters."""
+        if print_fn is not None and not callable(print_fn):
+            raise TypeError(f"summary() expects print_fn to be a function, got {print_fn!r}")
         (print_fn or say)(
             summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
         )

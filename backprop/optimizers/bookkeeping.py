@@ -125,6 +125,10 @@ class Bookkeeping(Configurable):
         if isinstance(var_list, ParameterVector):
             self._lay_out(list(var_list.parameters))
             self._vector = var_list
+        elif isinstance(var_list, str) or not isinstance(var_list, Iterable):
+            raise TypeError(
+                f"{self.name} expects var_list to be a list of arrays, got {var_list!r}"
+            )
         elif self._slots is None:
             records = map(record, var_list)
             self._lay_out([v if isinstance(v, Parameter) else Variable(v) for v in records])
@@ -308,6 +312,8 @@ class Bookkeeping(Configurable):
         ValueError
             If the state is not one of this optimizer on these parameters; nothing is changed.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"{self.name} expects state to be a dict of arrays, got {state!r}")
         if "0" in state:
             return self.load_own_variables(state)
         state = {name: np.asarray(value) for name, value in state.items()}
@@ -319,13 +325,16 @@ class Bookkeeping(Configurable):
         found = {name: value for name, value in state.items() if name != "learning_rate"}
         if {n: v.shape for n, v in expected.items()} != {n: v.shape for n, v in found.items()}:
             raise ValueError(
-                f"{type(self).__name__} cannot take up this state: it expects {shapes(expected)} "
+                f"{self.name} cannot take up this state: it expects {shapes(expected)} "
                 f"and got {shapes(found)}"
             )
         self._check_numbers(state, expected, state["steps"])
         if rate is not None and "learning_rate" in state:
             if state["learning_rate"].shape != ():
-                raise ValueError(f"the learning rate is an array {state['learning_rate'].shape}")
+                raise ValueError(
+                    f"{self.name} expects the learning_rate of its state to be one number, got an "
+                    f"array of shape {state['learning_rate'].shape}"
+                )
             self.learning_rate = float(state["learning_rate"])
         self._steps = int(state["steps"])
         for name in self.scalars:
@@ -338,15 +347,17 @@ class Bookkeeping(Configurable):
         self, found: Mapping[str, Array], expected: Mapping[str, Array], steps: Array
     ) -> None:
         """Raise unless a run can go on from the numbers that were found for the expected ones."""
-        who = type(self).__name__
         if steps.dtype.kind not in "iu" or not 0 <= steps < 2**53:  # which float64 counts exactly
-            raise ValueError(f"the steps of {who} are {steps!r}")
+            raise ValueError(
+                f"{self.name} expects the steps of its state to be an integer that is not "
+                f"negative, got {steps!r}"
+            )
         for name, value in found.items():
             dtype = expected.get(name, value).dtype
             with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there
                 fits = value.dtype.kind in "fiu" and np.isfinite(value.astype(dtype)).all()
             if not fits:
-                raise ValueError(f"{name} of the state of {who} is not finite")
+                raise ValueError(f"{name} of the state of {self.name} is not finite")
 
     def _empty_state(self) -> set[str]:
         return {"steps", "learning_rate", *self.scalars}

@@ -16,17 +16,15 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any
 
-import numpy as np
-
 from backprop import checks
 from backprop.arguments import Convert
-from backprop.checks import Fraction, NotNegative, choice
+from backprop.checks import Fraction, NotNegative, choice, is_real, sequence
 from backprop.config import Configurable, Registry
 
 
 def number(value: Any, who: str, name: str) -> float:
     """`value` as a finite float."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if not is_real(value):
         raise TypeError(f"{who} expects {name} to be a number, got {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{who} expects {name} to be finite, got {value!r}")
@@ -41,17 +39,26 @@ def above_zero(value: Any, who: str, name: str) -> float:
     return value
 
 
+def from_zero(value: Any, who: str, name: str) -> float:
+    """`value` as a float that is not negative."""
+    value = number(value, who, name)
+    if value < 0:
+        raise ValueError(f"{who} expects {name} not to be negative, got {value!r}")
+    return value
+
+
 def numbers(values: Any, who: str, name: str) -> list[float]:
-    return [number(v, who, name) for v in values]
+    return [number(v, who, f"each of {name}") for v in sequence(values, who, name)]
 
 
 def after_warm_up(value: Any, who: str, name: str) -> Any:
     if isinstance(value, Mapping):
         value = deserialize(value)
-    return value if callable(value) else number(value, who, name)
+    return value if callable(value) else from_zero(value, who, name)
 
 
 Number = Annotated[float, Convert(number)]
+FromZero = Annotated[float, Convert(from_zero)]
 Above = Annotated[float, Convert(above_zero)]
 Numbers = Annotated[Sequence[float], Convert(numbers)]
 
@@ -84,9 +91,9 @@ class LearningRateSchedule(Configurable):
 class Decay(LearningRateSchedule):
     """What falls by a rate in so many steps, evenly or once at their end."""
 
-    initial_learning_rate: Number
+    initial_learning_rate: FromZero
     decay_steps: Above
-    decay_rate: Number
+    decay_rate: FromZero
     staircase: bool = False
     name: str = "Decay"
 
@@ -191,9 +198,9 @@ class PolynomialDecay(LearningRateSchedule):
     [1.0, 0.5, 0.0, 0.0]
     """
 
-    initial_learning_rate: Number
+    initial_learning_rate: FromZero
     decay_steps: Above
-    end_learning_rate: Number = 0.0001
+    end_learning_rate: FromZero = 0.0001
     power: Number = 1.0
     cycle: bool = False
     name: str = "PolynomialDecay"
@@ -266,11 +273,11 @@ class CosineDecay(LearningRateSchedule):
     [0.0, 0.05, 0.1, 0.05, 0.0]
     """
 
-    initial_learning_rate: Number
+    initial_learning_rate: FromZero
     decay_steps: Above
-    alpha: Number = 0.0
+    alpha: FromZero = 0.0
     name: str = "CosineDecay"
-    warmup_target: Number | None = None
+    warmup_target: FromZero | None = None
     warmup_steps: NotNegative = 0
 
     def __call__(self, step: int) -> float:
@@ -318,11 +325,11 @@ class CosineDecayRestarts(LearningRateSchedule):
     [1.0, 0.5, 0.5, 0.25, 0.25]
     """
 
-    initial_learning_rate: Number
+    initial_learning_rate: FromZero
     first_decay_steps: Above
-    t_mul: Number = 2.0
-    m_mul: Number = 1.0
-    alpha: Number = 0.0
+    t_mul: Above = 2.0
+    m_mul: FromZero = 1.0
+    alpha: FromZero = 0.0
     name: str = "SGDRDecay"
 
     def __post_init__(self):
@@ -394,7 +401,7 @@ class OneCycle(LearningRateSchedule):
     [0.04, 1.0, 0.01, 0.01]
     """
 
-    max_learning_rate: Number
+    max_learning_rate: FromZero
     total_steps: Annotated[int, Convert(checks.integer, least=2)]
     warmup_fraction: Fraction = 0.3
     initial_divisor: Above = 25.0
@@ -450,7 +457,7 @@ class WarmUp(LearningRateSchedule):
 
     learning_rate: Annotated[Any, Convert(after_warm_up)]
     warmup_steps: NotNegative
-    initial_learning_rate: Number = 0.0
+    initial_learning_rate: FromZero = 0.0
     name: str = "WarmUp"
 
     def __call__(self, step: int) -> float:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop import checks
 from backprop.gradcheck.point import inputs_of, masks_of
 from backprop.gradcheck.probe import takes_integers
 from backprop.layer import Layer
@@ -252,6 +253,7 @@ def check_layer(
     (True, 1, 3)
     """
     plan = understood(layer, inputs, configs, reference, tags, expected_failures, laws, profile)
+    seed = checks.integer(seed, "check_layer()", "seed", least=0)
     results = [examine(law, plan, seed=seed)[0] for law in plan.laws]
     return LawReport(plan.label, plan.version, plan.profile, results)
 

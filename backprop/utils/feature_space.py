@@ -10,7 +10,7 @@ import numpy as np
 
 from backprop import layers, saving
 from backprop.archive import describing
-from backprop.checks import Positive, choice, integer, one_of
+from backprop.checks import Positive, choice, integer, one_of, sequence
 from backprop.config import Configurable, deserialize, serialize
 from backprop.layers.columns.column import as_array
 from backprop.models import Model
@@ -38,7 +38,8 @@ class Cross(Configurable):
     output_mode: Annotated[str, choice("one_hot", "int")] = "one_hot"
 
     def __post_init__(self):
-        self.feature_names = tuple(self.feature_names)
+        names = sequence(self.feature_names, type(self).__name__, "feature_names")
+        self.feature_names = tuple(names)
 
     @property
     def name(self) -> str:
@@ -149,10 +150,11 @@ class FeatureSpace:
         self.hashing_dim = integer(hashing_dim, who, "hashing_dim")
         bins = integer(num_discretization_bins, who, "num_discretization_bins")
         self.num_discretization_bins = bins
-        self.crossing_dim = integer(crossing_dim, who, "crossing_dim") if crosses else crossing_dim
+        self.crossing_dim = integer(crossing_dim, who, "crossing_dim")
+        crosses = [] if crosses is None else sequence(crosses, who, "crosses")
         self.name = name or "feature_space"
         self.features = {key: self._feature(key, given) for key, given in features.items()}
-        self.crosses = [self._cross(given) for given in crosses or ()]
+        self.crosses = [self._cross(given) for given in crosses]
         self.crosses_by_name = {cross.name: cross for cross in self.crosses}
         self.inputs = {
             key: layers.Input((1,), dtype=feature.dtype, name=key)

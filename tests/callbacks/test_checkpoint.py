@@ -129,11 +129,11 @@ def test_a_name_with_an_unknown_field_says_what_there_is(tmp_path, fake_model):
         run_of(callback, fake_model(), [{"val_loss": 1.0}], 0)
 
 
-def test_a_folder_in_the_place_of_the_file_is_an_error(tmp_path, fake_model):
-    os.mkdir(tmp_path / "m.npz")
+def test_a_folder_in_the_place_of_a_file_with_fields_is_an_error(tmp_path, fake_model):
+    os.mkdir(tmp_path / "1.npz")
 
     with pytest.raises(IsADirectoryError, match="name a file"):
-        run_of(ModelCheckpoint(tmp_path / "m.npz"), fake_model(), [{"loss": 1.0}], 0)
+        run_of(ModelCheckpoint(tmp_path / "{epoch}.npz"), fake_model(), [{"loss": 1.0}], 0)
 
 
 def test_a_file_of_another_kind_is_an_error_before_training():
@@ -218,10 +218,31 @@ def test_a_monitor_that_is_an_array_is_said_to_be_none(tmp_path, fake_model):
     assert len(saved) == 2
 
 
-@pytest.mark.parametrize("pattern", ["m-{loss:02d}.npz", "m-{epoch:zz}.npz", "m-{loss!q}.npz"])
-def test_a_name_that_cannot_be_made_says_of_what(pattern, tmp_path, fake_model):
-    with pytest.raises(ValueError, match=r"cannot make a name of .*epoch=1, loss=1.0"):
-        run_of(ModelCheckpoint(tmp_path / pattern), fake_model(), [{"loss": 1.0}], 0)
+@pytest.mark.parametrize(
+    "pattern",
+    ["{loss:02d}", "{epoch:zz}", "{loss!q}", "{}", "{0}", "{epoch.real}", "{epoch", "{loss[0]}"],
+)
+def test_a_pattern_that_no_number_fits_is_an_error_at_once(pattern):
+    with pytest.raises(ValueError, match=r"filepath to be a path with fields such as {epoch:02d}"):
+        ModelCheckpoint(pattern + ".npz")
+
+
+def test_a_name_that_cannot_be_made_says_of_what(tmp_path, fake_model):
+    callback = ModelCheckpoint(tmp_path / "{iou:.2f}{epoch!r:>3}.npz")
+    with pytest.raises(ValueError, match=r"cannot make a name of .*epoch=1, iou=array"):
+        run_of(callback, fake_model(), [{"iou": np.ones(2)}], 0)
+
+
+def test_a_place_that_cannot_hold_the_file_is_an_error_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "m.npz").mkdir()
+
+    with pytest.raises(NotADirectoryError, match=r"filepath=.*file' is a file"):
+        ModelCheckpoint(tmp_path / "file" / "new" / "m.npz")
+    with pytest.raises(IsADirectoryError, match=r"filepath=.*which is a folder: name a file"):
+        ModelCheckpoint(tmp_path / "m.npz")
+    with pytest.raises(NotADirectoryError, match="backup_dir"):
+        BackupAndRestore(tmp_path / "file")
 
 
 @pytest.mark.parametrize("cls", [ModelCheckpoint, EarlyStopping, ReduceLROnPlateau])
