@@ -287,8 +287,6 @@ KERAS: dict[str, dict[str, str]] = {
         "batch unbatch": "say batch_size= where it is made, None for single samples",
         "shuffle": "say shuffle=True where it is made",
         "repeat": "fit(epochs=) goes through it as often as it must",
-        "cache": "leave it out: np.concatenate of its batches holds them all in memory",
-        "as_numpy_iterator": "its batches are NumPy's: iter(it)",
         "element_spec": "it[0] is the first batch: its arrays have shape and dtype",
     },
 }
