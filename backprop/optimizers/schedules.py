@@ -4,6 +4,8 @@ A schedule is called with the number of steps that were taken so far, and return
 
     schedule(step) -> float,    step = 0, 1, 2 ...
 
+Of an array of steps, as one draws a curve, it returns the array of their values.
+
 Every optimizer accepts one (or any function of the step) wherever it accepts a number. Names,
 arguments and defaults are Keras'; `OneCycle` and `WarmUp` are additions.
 """
@@ -12,7 +14,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -54,6 +57,20 @@ def after_warm_up(value: Any, who: str, name: str) -> Any:
 Number = Annotated[float, Convert(number)]
 Above = Annotated[float, Convert(above_zero)]
 Numbers = Annotated[Sequence[float], Convert(numbers)]
+
+
+def of_steps(value: Callable[[Any, Any], float]) -> Callable[..., Any]:
+    """`__call__` of a schedule, from what it is at one step."""
+
+    @wraps(value)
+    def call(self: Any, step: Any) -> Any:
+        if isinstance(step, int | float) or not np.ndim(step):
+            return value(self, step)
+        steps = np.asarray(step)
+        values = [value(self, one) for one in steps.ravel().tolist()]
+        return np.array(values, float).reshape(steps.shape)
+
+    return call
 
 
 class LearningRateSchedule(Configurable):
@@ -119,10 +136,13 @@ class ExponentialDecay(Decay):
     >>> decay = ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5)
     >>> [round(decay(step), 4) for step in (0, 5, 10, 20)]
     [0.1, 0.0707, 0.05, 0.025]
+    >>> decay(np.array([0, 10, 20]))
+    array([0.1  , 0.05 , 0.025])
     """
 
     name = "ExponentialDecay"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         return float(self.initial_learning_rate * self.decay_rate ** self.elapsed(step))
 
@@ -166,6 +186,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
                 f"PiecewiseConstantDecay expects boundaries that increase, got {boundaries}"
             )
 
+    @of_steps
     def __call__(self, step: int) -> float:
         return self.values[bisect_left(self.boundaries, step)]
 
@@ -198,6 +219,7 @@ class PolynomialDecay(LearningRateSchedule):
     cycle: bool = False
     name: str = "PolynomialDecay"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         p = step / self.decay_steps
         if self.cycle:
@@ -226,6 +248,7 @@ class InverseTimeDecay(Decay):
 
     name = "InverseTimeDecay"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         return float(self.initial_learning_rate / (1 + self.decay_rate * self.elapsed(step)))
 
@@ -273,6 +296,7 @@ class CosineDecay(LearningRateSchedule):
     warmup_target: Number | None = None
     warmup_steps: NotNegative = 0
 
+    @of_steps
     def __call__(self, step: int) -> float:
         start, top = self.initial_learning_rate, self.warmup_target
         if top is None:
@@ -332,6 +356,7 @@ class CosineDecayRestarts(LearningRateSchedule):
                 "that get ever shorter would end after finitely many steps"
             )
 
+    @of_steps
     def __call__(self, step: int) -> float:
         i, p = self.cycle(step / self.first_decay_steps)
         height = (1 - self.alpha) * self.m_mul**i * cosine(p) + self.alpha
@@ -402,6 +427,7 @@ class OneCycle(LearningRateSchedule):
     anneal: Annotated[str, choice("cos", "linear")] = "cos"
     name: str = "OneCycle"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         top, last = self.max_learning_rate, self.total_steps - 1
         peak = self.warmup_fraction * self.total_steps - 1
@@ -453,6 +479,7 @@ class WarmUp(LearningRateSchedule):
     initial_learning_rate: Number = 0.0
     name: str = "WarmUp"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         if step >= self.warmup_steps:
             return self.after(step - self.warmup_steps)
