@@ -105,7 +105,7 @@ class Decay(LearningRateSchedule):
     decay_steps: Above
     decay_rate: Number
     staircase: bool = False
-    name: str = "Decay"
+    name: str | None = "Decay"
 
     def elapsed(self, step: int) -> float:
         """How many times the rate has come to bear."""
@@ -172,7 +172,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     boundaries: Numbers
     values: Numbers
-    name: str = "PiecewiseConstant"
+    name: str | None = "PiecewiseConstant"
 
     def __post_init__(self):
         boundaries, values = self.boundaries, self.values
@@ -217,7 +217,7 @@ class PolynomialDecay(LearningRateSchedule):
     end_learning_rate: Number = 0.0001
     power: Number = 1.0
     cycle: bool = False
-    name: str = "PolynomialDecay"
+    name: str | None = "PolynomialDecay"
 
     @of_steps
     def __call__(self, step: int) -> float:
@@ -292,7 +292,7 @@ class CosineDecay(LearningRateSchedule):
     initial_learning_rate: Number
     decay_steps: Above
     alpha: Number = 0.0
-    name: str = "CosineDecay"
+    name: str | None = "CosineDecay"
     warmup_target: Number | None = None
     warmup_steps: NotNegative = 0
 
@@ -347,7 +347,7 @@ class CosineDecayRestarts(LearningRateSchedule):
     t_mul: Number = 2.0
     m_mul: Number = 1.0
     alpha: Number = 0.0
-    name: str = "SGDRDecay"
+    name: str | None = "SGDRDecay"
 
     def __post_init__(self):
         if self.t_mul < 1:
@@ -425,7 +425,7 @@ class OneCycle(LearningRateSchedule):
     initial_divisor: Above = 25.0
     final_divisor: Above = 1e4
     anneal: Annotated[str, choice("cos", "linear")] = "cos"
-    name: str = "OneCycle"
+    name: str | None = "OneCycle"
 
     @of_steps
     def __call__(self, step: int) -> float:
@@ -477,7 +477,7 @@ class WarmUp(LearningRateSchedule):
     learning_rate: Annotated[Any, Convert(after_warm_up)]
     warmup_steps: NotNegative
     initial_learning_rate: Number = 0.0
-    name: str = "WarmUp"
+    name: str | None = "WarmUp"
 
     @of_steps
     def __call__(self, step: int) -> float:
