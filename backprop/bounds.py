@@ -7,19 +7,14 @@ as of a model that is cloned, is not bounded.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
-from backprop.nest import several
-from backprop.registry import is_foreign
-
 DEPTH = 256  # of lists and dicts in each other: some sixty models, or wrappers
 LAYERS = 2**14  # and objects that belong to them
 NUMBERS = 2**31  # of weights, where a configuration comes without them
-ROW, ROW_OF_A_FILE = 2**40, 2**30  # numbers that a layer makes of one row, at most
 TABLES = 2**20  # numbers that layers may reckon out when they are made, beside weights
 SUMS = 2**21  # numbers that metrics may keep
 # the most that layers may ask for which no weight or shape shows
@@ -73,20 +68,9 @@ def spend(numbers: int, what: str) -> None:
             raise ValueError(f"{what} of {numbers:,} numbers, more than {allowance.which}")
 
 
-def check_output(layer: Any, input_shape: Any) -> None:
-    """Raise where a layer makes more numbers of one row than any memory holds, or, of a file, than
-    one that was trained would."""
-    if is_foreign(type(layer)):
-        return  # what it declares is compared with what it makes, when it makes it
-    most = ROW if _allowance.get() is None else ROW_OF_A_FILE
-    found = layer.compute_output_shape(input_shape)
-    for shape in found if several(found) else [found]:
-        numbers = math.prod(n for n in shape[1:] if n is not None)
-        if numbers > most:
-            raise ValueError(
-                f"{layer!r} makes {numbers:,} numbers of one row, an output of shape "
-                f"{tuple(shape)}; at most {most:,} are made"
-            )
+def allowed() -> bool:
+    """Whether a block goes on in which no more than a number of weights may be made."""
+    return _allowance.get() is not None
 
 
 def reckon(numbers: int, what: str, kind: str = "layers") -> None:

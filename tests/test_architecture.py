@@ -45,7 +45,7 @@ LINES = [
     ["interop"],
     ["saving", "summary", "generation"],
     ["models", "utils"],
-    ["testing", "diagnostics", "tabular", "versions"],
+    ["preprocessing", "testing", "diagnostics", "tabular", "versions"],
     ["cli"],
     ["__main__"],
 ]

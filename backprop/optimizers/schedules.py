@@ -4,6 +4,8 @@ A schedule is called with the number of steps that were taken so far, and return
 
     schedule(step) -> float,    step = 0, 1, 2 ...
 
+Of an array of steps, as one draws a curve, it returns the array of their values.
+
 Every optimizer accepts one (or any function of the step) wherever it accepts a number. Names,
 arguments and defaults are Keras'; `OneCycle` and `WarmUp` are additions.
 """
@@ -12,7 +14,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -63,6 +66,20 @@ Above = Annotated[float, Convert(above_zero)]
 Numbers = Annotated[Sequence[float], Convert(numbers)]
 
 
+def of_steps(value: Callable[[Any, Any], float]) -> Callable[..., Any]:
+    """`__call__` of a schedule, from what it is at one step."""
+
+    @wraps(value)
+    def call(self: Any, step: Any) -> Any:
+        if isinstance(step, int | float) or not np.ndim(step):
+            return value(self, step)
+        steps = np.asarray(step)
+        values = [value(self, one) for one in steps.ravel().tolist()]
+        return np.array(values, float).reshape(steps.shape)
+
+    return call
+
+
 class LearningRateSchedule(Configurable):
     """schedule(step) → float: the base class of schedules.
 
@@ -95,7 +112,7 @@ class Decay(LearningRateSchedule):
     decay_steps: Above
     decay_rate: FromZero
     staircase: bool = False
-    name: str = "Decay"
+    name: str | None = "Decay"
 
     def elapsed(self, step: int) -> float:
         """How many times the rate has come to bear."""
@@ -126,10 +143,13 @@ class ExponentialDecay(Decay):
     >>> decay = ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5)
     >>> [round(decay(step), 4) for step in (0, 5, 10, 20)]
     [0.1, 0.0707, 0.05, 0.025]
+    >>> decay(np.array([0, 10, 20]))
+    array([0.1  , 0.05 , 0.025])
     """
 
     name = "ExponentialDecay"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         return float(self.initial_learning_rate * self.decay_rate ** self.elapsed(step))
 
@@ -159,7 +179,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     boundaries: Numbers
     values: Numbers
-    name: str = "PiecewiseConstant"
+    name: str | None = "PiecewiseConstant"
 
     def __post_init__(self):
         boundaries, values = self.boundaries, self.values
@@ -173,6 +193,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
                 f"PiecewiseConstantDecay expects boundaries that increase, got {boundaries}"
             )
 
+    @of_steps
     def __call__(self, step: int) -> float:
         return self.values[bisect_left(self.boundaries, step)]
 
@@ -203,8 +224,9 @@ class PolynomialDecay(LearningRateSchedule):
     end_learning_rate: FromZero = 0.0001
     power: Number = 1.0
     cycle: bool = False
-    name: str = "PolynomialDecay"
+    name: str | None = "PolynomialDecay"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         p = step / self.decay_steps
         if self.cycle:
@@ -233,6 +255,7 @@ class InverseTimeDecay(Decay):
 
     name = "InverseTimeDecay"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         return float(self.initial_learning_rate / (1 + self.decay_rate * self.elapsed(step)))
 
@@ -276,10 +299,11 @@ class CosineDecay(LearningRateSchedule):
     initial_learning_rate: FromZero
     decay_steps: Above
     alpha: FromZero = 0.0
-    name: str = "CosineDecay"
+    name: str | None = "CosineDecay"
     warmup_target: FromZero | None = None
     warmup_steps: NotNegative = 0
 
+    @of_steps
     def __call__(self, step: int) -> float:
         start, top = self.initial_learning_rate, self.warmup_target
         if top is None:
@@ -330,7 +354,7 @@ class CosineDecayRestarts(LearningRateSchedule):
     t_mul: Above = 2.0
     m_mul: FromZero = 1.0
     alpha: FromZero = 0.0
-    name: str = "SGDRDecay"
+    name: str | None = "SGDRDecay"
 
     def __post_init__(self):
         if self.t_mul < 1:
@@ -339,6 +363,7 @@ class CosineDecayRestarts(LearningRateSchedule):
                 "that get ever shorter would end after finitely many steps"
             )
 
+    @of_steps
     def __call__(self, step: int) -> float:
         i, p = self.cycle(step / self.first_decay_steps)
         height = (1 - self.alpha) * self.m_mul**i * cosine(p) + self.alpha
@@ -407,8 +432,9 @@ class OneCycle(LearningRateSchedule):
     initial_divisor: Above = 25.0
     final_divisor: Above = 1e4
     anneal: Annotated[str, choice("cos", "linear")] = "cos"
-    name: str = "OneCycle"
+    name: str | None = "OneCycle"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         top, last = self.max_learning_rate, self.total_steps - 1
         peak = self.warmup_fraction * self.total_steps - 1
@@ -458,8 +484,9 @@ class WarmUp(LearningRateSchedule):
     learning_rate: Annotated[Any, Convert(after_warm_up)]
     warmup_steps: NotNegative
     initial_learning_rate: FromZero = 0.0
-    name: str = "WarmUp"
+    name: str | None = "WarmUp"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         if step >= self.warmup_steps:
             return self.after(step - self.warmup_steps)
