@@ -179,6 +179,22 @@ def extrapolated(d: float, before: list[float]) -> list[float]:
     return row
 
 
+def least_moved(rows: list[list[float]], left: float) -> tuple[float, float, float]:
+    """What the table says, what may be left of the series, and by how much its end moved.
+
+    The end of a row is made of all steps, its j-th column of the last j + 1. So where steps reached
+    over a kink that smaller ones do not, the columns settle first.
+    """
+    *earlier, before, row = rows
+    moved = abs(row[-1] - before[-1])
+    # either of two moves may be small by accident, both are not
+    found = [(max(moved, left / 64 if np.isfinite(left) else 0.0), row[-1])]
+    for now, once, first in zip(row, before, earlier[-1] if earlier else [], strict=False):
+        found.append((max(abs(now - once), abs(once - first) / 64), now))
+    remainder, value = min(found)
+    return value, remainder, moved
+
+
 def power_of_2(h: float) -> float:
     """The largest that is not above h; steps that are one move most numbers exactly."""
     return float(2.0 ** np.floor(np.log2(h))) if h > 0 else 0.0
@@ -257,7 +273,7 @@ def series(
     phi: Callable[[float], float], base: float, expected: Expected, first: float, last: float
 ) -> Slope:
     """Romberg's table from the step `first` down to `last` at most."""
-    row: list[float] = []
+    rows: list[list[float]] = []  # of the table, the last three
     seconds: list[float] = []  # S(h) = (φ(h) - 2 φ(0) + φ(-h)) / h, the jump of the slopes at h = 0
     best = Slope(np.nan, np.inf, first, False, "nan", 0.0, False)
     h, calm, left, jumped = first, 0, np.inf, np.inf
@@ -276,27 +292,27 @@ def series(
                 continue
         down = phi(-h)
         if not (np.isfinite(up) and np.isfinite(down)):  # a step out of the function's domain
-            row, seconds, h = [], [], h / 16
+            rows, seconds, h = [], [], h / 16
             continue
-        before, row = row, extrapolated((up - down) / (2 * h), row)
+        row = extrapolated((up - down) / (2 * h), rows[-1] if rows else [])
+        rows = [*rows[-2:], row]
         seconds.append((up - base - (base - down)) / h)
         near = rounding + expected.allowance
-        if abs(row[-1] - expected.slope) <= near and expected.decisive(near):
-            return Slope(row[-1], near, h, True, "rounding", 0.0, True, LATE * near)
-        if before:
-            # either may be small by accident, both are not
-            moved = abs(row[-1] - before[-1])
-            remainder, left = max(moved, left / 64 if np.isfinite(left) else 0.0), moved
+        nearest = min(row, key=lambda r: abs(r - expected.slope))
+        if abs(nearest - expected.slope) <= near and expected.decisive(near):
+            return Slope(nearest, near, h, True, "rounding", 0.0, True, LATE * near)
+        if len(rows) > 1:
+            value, remainder, left = least_moved(rows, left)
             jump = abs(4 * seconds[-1] - seconds[-2]) / 3
             kinked = jump > 100 * rounding and abs(jump - jumped) <= 1e-2 * jump
             jumped = jump
             error = remainder + rounding + jump
             calm = calm + 1 if remainder + jump <= 4 * rounding else 0
             # what a smaller step contradicts had settled by accident
-            refuted = abs(row[-1] - best.value) > 4 * best.bound + rounding
+            refuted = abs(value - best.value) > 4 * best.bound + rounding
             if error < best.bound or calm >= 2 or refuted:
                 cause = max((jump, "a kink"), (remainder, "curvature"), (rounding, "rounding"))[1]
-                best = Slope(row[-1], error, h, calm >= 1, cause, jump, False)
+                best = Slope(value, error, h, calm >= 1, cause, jump, False)
             elif kinked and remainder <= 4 * rounding:  # but for a jump that stays, it is calm
                 best = replace(best, settled=True)
             if calm >= 2 or rounding > best.bound or (kinked and h < NEAR):
