@@ -47,7 +47,7 @@ SCATTERED = 1e-2  # of what the rounding of the numbers that are moved would do,
 SURE = 16  # times the bound: a disagreement that is not one of steps, if a much smaller sees it too
 CLOSER = 1 / 64  # from one step to the next where a settled series is looked at again
 NEAR = 2.0**-10  # below, a jump of the slopes that stays is a kink at the point
-LATE = 2**14  # how much larger the bound of a series is that does not agree early
+LATE = 2**12  # how much larger the bound of a series may be that does not agree early
 SAFETY = 8  # deviations of the noise
 FURTHER = 256  # times the step that agreed: a larger one, from which a series can settle
 FINE = 1e-7  # of one entry: a bound that needs no larger step
@@ -276,7 +276,13 @@ def series(
     rows: list[list[float]] = []  # of the table, the last three
     seconds: list[float] = []  # S(h) = (φ(h) - 2 φ(0) + φ(-h)) / h, the jump of the slopes at h = 0
     best = Slope(np.nan, np.inf, first, False, "nan", 0.0, False)
-    h, calm, left, jumped = first, 0, np.inf, np.inf
+    h, calm, left, jumped, off = first, 0, np.inf, np.inf, np.inf
+
+    def agrees(slope: float, near: float) -> bool:
+        """Whether a slope is the backward pass', and was not merely off by as much before, when
+        there was less rounding to hide it."""
+        met = abs(slope - expected.slope) <= min(near, off / 2)
+        return bool(met and expected.decisive(near))
 
     while h >= last:
         rounding = expected.rounding(h)
@@ -284,11 +290,11 @@ def series(
         if np.isfinite(up):
             one_sided = (up - base) / h
             near = 2 * rounding + expected.allowance
-            if abs(one_sided - expected.slope) <= near and expected.decisive(near):
+            if agrees(one_sided, near):
                 return Slope(one_sided, near, h, True, "rounding", 0.0, True, LATE * near)
             far = FAR * max(abs(one_sided), abs(expected.slope))
             if h == first and abs(one_sided - expected.slope) > far:
-                h /= 16
+                h, off = h / 16, abs(one_sided - expected.slope)
                 continue
         down = phi(-h)
         if not (np.isfinite(up) and np.isfinite(down)):  # a step out of the function's domain
@@ -299,8 +305,9 @@ def series(
         seconds.append((up - base - (base - down)) / h)
         near = rounding + expected.allowance
         nearest = min(row, key=lambda r: abs(r - expected.slope))
-        if abs(nearest - expected.slope) <= near and expected.decisive(near):
+        if agrees(nearest, near):
             return Slope(nearest, near, h, True, "rounding", 0.0, True, LATE * near)
+        off = abs(nearest - expected.slope)
         if len(rows) > 1:
             value, remainder, left = least_moved(rows, left)
             jump = abs(4 * seconds[-1] - seconds[-2]) / 3
@@ -309,10 +316,12 @@ def series(
             error = remainder + rounding + jump
             calm = calm + 1 if remainder + jump <= 4 * rounding else 0
             # what a smaller step contradicts had settled by accident
-            refuted = abs(value - best.value) > 4 * best.bound + rounding
-            if error < best.bound or calm >= 2 or refuted:
+            moved = abs(value - best.value)
+            if error < best.bound or moved > 4 * best.bound + rounding:
                 cause = max((jump, "a kink"), (remainder, "curvature"), (rounding, "rounding"))[1]
                 best = Slope(value, error, h, calm >= 1, cause, jump, False)
+            elif calm >= 2:
+                best = replace(best, bound=max(best.bound, moved), settled=True)
             elif kinked and remainder <= 4 * rounding:  # but for a jump that stays, it is calm
                 best = replace(best, settled=True)
             if calm >= 2 or rounding > best.bound or (kinked and h < NEAR):
