@@ -48,6 +48,8 @@ SURE = 16  # times the bound: a disagreement that is not one of steps, if a much
 CLOSER = 1 / 64  # from one step to the next where a settled series is looked at again
 NEAR = 2.0**-10  # below, a jump of the slopes that stays is a kink at the point
 LATE = 2**12  # how much larger the bound of a series may be that does not agree early
+GUESS = 8  # times the least rounding there can be: what needs no measurement
+CLEARLY = 4  # times what rounding explains: a disagreement that more of it does not undo
 SAFETY = 8  # deviations of the noise
 FURTHER = 256  # times the step that agreed: a larger one, from which a series can settle
 FINE = 1e-7  # of one entry: a bound that needs no larger step
@@ -125,6 +127,8 @@ class Expected:
         Deviation of φ by the rounding of these numbers, where steps are not exact.
     entry : float
         Root mean square of gradient · u: the share of a single entry.
+    guess : float
+        By how much rounding may be more than is said here: 1 where it was measured.
     """
 
     slope: float
@@ -136,6 +140,7 @@ class Expected:
     top: float = 1.0
     grain: float = 0.0
     entry: float = 0.0
+    guess: float = 1.0
 
     def first(self, start: float) -> float:
         """The first step, where `start` would do for a function of ordinary scale."""
@@ -278,11 +283,17 @@ def series(
     best = Slope(np.nan, np.inf, first, False, "nan", 0.0, False)
     h, calm, left, jumped, off = first, 0, np.inf, np.inf, np.inf
 
-    def agrees(slope: float, near: float) -> bool:
-        """Whether a slope is the backward pass', and was not merely off by as much before, when
-        there was less rounding to hide it."""
-        met = abs(slope - expected.slope) <= min(near, off / 2)
-        return bool(met and expected.decisive(near))
+    def agreed(slope: float, near: float) -> Slope | None:
+        """A slope that is the backward pass', up to rounding, and was not clearly off by as much
+        before, when there was less rounding to hide it."""
+        nonlocal off
+        away = abs(slope - expected.slope)
+        bound = near if away <= near else expected.guess * near
+        if away <= min(bound, off / 2) and expected.decisive(bound):
+            return Slope(slope, bound, h, True, "rounding", 0.0, True, LATE * bound)
+        if away > CLEARLY * bound:
+            off = away
+        return None
 
     while h >= last:
         rounding = expected.rounding(h)
@@ -290,11 +301,11 @@ def series(
         if np.isfinite(up):
             one_sided = (up - base) / h
             near = 2 * rounding + expected.allowance
-            if agrees(one_sided, near):
-                return Slope(one_sided, near, h, True, "rounding", 0.0, True, LATE * near)
+            if found := agreed(one_sided, near):
+                return found
             far = FAR * max(abs(one_sided), abs(expected.slope))
             if h == first and abs(one_sided - expected.slope) > far:
-                h, off = h / 16, abs(one_sided - expected.slope)
+                h /= 16
                 continue
         down = phi(-h)
         if not (np.isfinite(up) and np.isfinite(down)):  # a step out of the function's domain
@@ -305,9 +316,8 @@ def series(
         seconds.append((up - base - (base - down)) / h)
         near = rounding + expected.allowance
         nearest = min(row, key=lambda r: abs(r - expected.slope))
-        if agrees(nearest, near):
-            return Slope(nearest, near, h, True, "rounding", 0.0, True, LATE * near)
-        off = abs(nearest - expected.slope)
+        if found := agreed(nearest, near):
+            return found
         if len(rows) > 1:
             value, remainder, left = least_moved(rows, left)
             jump = abs(4 * seconds[-1] - seconds[-2]) / 3
