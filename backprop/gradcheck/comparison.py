@@ -101,7 +101,7 @@ class Comparison:
             if self.rounding.trouble:
                 return undecided(name, shape, self.rounding.trouble)
             expected, found = measured()
-        if found.settled and start is None and np.isfinite(expected.scale):
+        if found.settled and start is None and expected.size > found.bound:
             began = found.step * (AGAIN if found.agreed else SETTLING)
             self.reach = began / expected.scale
         size = max(expected.size, abs(found.value))
