@@ -115,8 +115,9 @@ class Comparison:
             reason = f"backward says {expected.slope:.6g}, differences say {found.value:.6g}"
         else:
             verdict, reason = "inconclusive", f"undecided because of {found.why}"
+        step = self.here.share(found.step, direction)
         numbers = expected.slope, found.value, found.bound, size, found.jump, len(known)
-        return Entry(name, shape, verdict, reason, *numbers, seen=found.seen)
+        return Entry(name, shape, verdict, reason, *numbers, seen=found.seen, step=step)
 
     def expected(self, direction: Direction) -> slopes.Expected:
         """What the slope should be, by the backward pass, and what rounding does to it."""
