@@ -125,6 +125,8 @@ class Sides:
         between these as well. A function may change on a scale that is far below the steps."""
         if not np.isfinite(a):
             return True
+        if self.here.natural < SMALLEST * abs(a):  # no step is as small as what `a` claims
+            return False
         off = max(low - a, a - high)
         moved = zip(self.here.point, self.direction, strict=True)
         top = max(largest(np.where(u, p, 0.0)) for p, u in moved if u is not None)
