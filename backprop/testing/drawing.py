@@ -46,6 +46,8 @@ class Focus:
         How long it may be.
     kind : str
         The kind that numbers are to be of, a name of `SCALES`, or empty.
+    exact : bool
+        Whether it is to be the first of these lengths, and no shorter one.
     seen : bool
         Whether the case that was drawn last has it; reset for each.
     """
@@ -53,6 +55,7 @@ class Focus:
     axis: str = ""
     lengths: tuple[int, ...] = LENGTHS
     kind: str = ""
+    exact: bool = False
     seen: bool = False
 
     def __str__(self) -> str:
@@ -106,7 +109,10 @@ def lengthened(
     if not free or not chance(draw, focus is not None):
         return shape
     axis = draw(st.sampled_from(free))
-    n = draw(lengths_near(LENGTHS if focus is None else focus.lengths))
+    if focus is not None and focus.exact:
+        n = focus.lengths[0]
+    else:
+        n = draw(lengths_near(LENGTHS if focus is None else focus.lengths))
     if focus is not None:
         focus.seen = True
     return (*shape[:axis], n, *shape[axis + 1 :])
@@ -116,7 +122,7 @@ def lengthened(
 def lengths_near(lengths: tuple[int, ...]) -> st.SearchStrategy[int]:
     """One of the lengths, mostly; what it shrinks to is the smallest of all below them."""
     below = tuple(range(USUAL + 1, max(lengths)))
-    often = -(-30 * len(below) // len(lengths))
+    often = max(-(-30 * len(below) // len(lengths)), 1)
     return st.sampled_from(below + lengths * often)
 
 

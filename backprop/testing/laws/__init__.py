@@ -14,6 +14,7 @@ has a section on each.
     several     several inputs and outputs, and what is added to the loss
     training    what training runs in the place of forward and backward
     calls       two threads, and many calls
+    exceptions  special numbers, and every size
 
 Values are compared in float64, and up to a billionth of the largest number, unless a law says
 otherwise: two orders of one sum differ by much less, a mistake by much more.
@@ -29,6 +30,10 @@ from backprop.testing.laws.copies import (
     a_replica_shares_values_and_owns_gradients,
     parameters_stay_views,
     survives_copy_pickle_config_and_save,
+)
+from backprop.testing.laws.exceptions import (
+    no_number_is_an_exception,
+    no_size_is_an_exception,
 )
 from backprop.testing.laws.gradients import (
     backward_is_linear_in_dy,
@@ -76,7 +81,7 @@ from backprop.testing.laws.values import (
     float32_agrees_with_float64,
 )
 
-__all__ = ["V1", "V2", "V3", "Law", "needs", "why_not"]
+__all__ = ["V1", "V2", "V3", "V4", "Law", "needs", "why_not"]
 
 V1: tuple[Law, ...] = (
     gradients_match_finite_differences,
@@ -122,4 +127,10 @@ V3: tuple[Law, ...] = (
     a_frozen_layer_passes_gradients_on,
     two_threads_do_not_meet,
     the_fortieth_call_is_like_the_first,
+)
+
+V4: tuple[Law, ...] = (
+    *V3,
+    no_number_is_an_exception,
+    no_size_is_an_exception,
 )
