@@ -97,7 +97,8 @@ IN_FEW = ("two_threads_do_not_meet", "the_fortieth_call_is_like_the_first")  # e
 SWEEPS = "no_size_is_an_exception"
 # lengths of an axis; those below are drawn anyway
 SWEPT = (*range(5, 37), 40, 48, 63, 64, 65, 96, 100, 127, 128, 129)
-SWEEPING = {"quick": 0, "default": 1, "thorough": 5}  # inputs of each length
+# inputs of each length; twice as many where a gradient may be 0 for most of its numbers
+SWEEPING = {"quick": 0, "default": 2, "thorough": 6}
 TWICE = ("gradients_match_finite_differences", "slopes_at_kinks_are_subgradients")
 
 
@@ -512,9 +513,9 @@ def sweep(
                     search_in_focus(attempt, law, plan, seed, True, looser, 2 * SIGHTS, broken)
                 raise
 
-    wanted = SWEEPING[plan.profile]
+    wanted = SWEEPING[plan.profile] * (2 if "piecewise" in plan.tags else 1)
     for axis in AXES if wanted else ():
-        search(attempt_all, law, plan, seed, False, 1 + wanted, f"sweep {axis}", sweeps(plan, axis))
+        search(attempt_all, law, plan, seed, False, wanted, f"sweep {axis}", sweeps(plan, axis))
 
 
 def foci_of(law: str, plan: Plan) -> list[tuple[Focus, int]]:
@@ -636,7 +637,7 @@ def default_inputs(layer: Layer) -> Strategy[Any]:
     spec = layer.input_spec
     if spec is not None and spec.ndim is not None:
         usual = shapes(spec.ndim - 1, spec.ndim - 1, max_side=6, batch=(1, 4))
-        return some_long(usual, rows=True, sides=True)
+        return some_long(usual, (1, None), (1, None))
     least = 2 if spec is None or spec.min_ndim is None else spec.min_ndim
     most = 4 if spec is None or spec.max_ndim is None else spec.max_ndim
     return shapes(max(least - 1, 1), max(most - 1, least - 1, 1))
@@ -646,7 +647,7 @@ def default_inputs(layer: Layer) -> Strategy[Any]:
 def of_shape(draw: Any, shape: tuple[int | None, ...]) -> tuple[int, ...]:
     """Shapes of any number of rows where that is free, and of any length of what else is."""
     sizes = tuple([draw(st.integers(1, 4)) if n is None else n for n in shape])
-    return lengthened(draw, sizes, [axis for axis, n in enumerate(shape) if n is None])
+    return lengthened(draw, sizes, {axis: (1, None) for axis, n in enumerate(shape) if n is None})
 
 
 # -------------------------------------------------------------------------------- options

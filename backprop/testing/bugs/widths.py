@@ -57,7 +57,7 @@ class MaxPoolForgetsTheLastOfSevenRows(ForgetsTheLast, MaxPooling2D):
     axis, size = 1, 7
 
 
-@sequences(config={"pool_size": 2}, options={"steps": (2, 33)})
+@sequences(config={"pool_size": 3, "padding": "same"}, options={"steps": (2, 33)})
 class AveragePoolForgetsTheLastOfSeventeenSteps(ForgetsTheLast, AveragePooling1D):
     """Of seventeen steps the last one gets nothing."""
 
@@ -78,7 +78,7 @@ class ConvForgetsTheLastOfFifteenColumns(ForgetsTheLast, Conv2D):
     axis, size = 2, 15
 
 
-@sequences(config={"filters": 2, "kernel_size": 2})
+@sequences(config={"filters": 2, "kernel_size": 2, "padding": "same"})
 class ConvForgetsTheLastOfElevenChannels(ForgetsTheLast, Conv1D):
     """Of eleven channels the last one gets nothing."""
 
