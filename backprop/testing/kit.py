@@ -94,6 +94,8 @@ LOOK_FURTHER = (
 SIGHTS = 5  # cases, none of which shows what some case has to show
 IN_SOME = ("every_input_counts", "the_order_of_inputs_counts", "same_seed_same_result")
 IN_FEW = ("two_threads_do_not_meet", "the_fortieth_call_is_like_the_first")  # each is many passes
+# each is tried in many ways
+BY_HALVES = ("no_number_is_an_exception", "nothing_is_remembered")
 SWEEPS = "no_size_is_an_exception"
 # lengths of an axis; those below are drawn anyway
 SWEPT = (*range(5, 37), 40, 48, 63, 64, 65, 96, 100, 127, 128, 129)
@@ -532,8 +534,8 @@ def examples_for(law: str, examples: int) -> int:
         return max(examples, 2 * SIGHTS)
     if law == SWEEPS:
         return 2 * examples
-    if law == "no_number_is_an_exception":
-        return -(-examples // 2)  # each is tried at many places
+    if law in BY_HALVES:
+        return -(-examples // 2)
     if law in IN_FEW:
         return max(2 * examples // 5, 2)
     return 2 * examples if law in TWICE else examples

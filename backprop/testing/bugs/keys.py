@@ -195,11 +195,11 @@ class BatchNormDoesNotKnowThatItIsFrozen(BatchNormalization):
     """A layer that is not trainable goes on with the statistics of the batch, and moves its own."""
 
     def forward(self, x, ctx=INFERENCE):
-        frozen, self.__dict__["trainable"] = self.trainable, True
+        trainable, self._trainable = self._trainable, True
         try:
             return super().forward(x, ctx)
         finally:
-            self.__dict__["trainable"] = frozen
+            self._trainable = trainable
 
 
 class Corrected(Mixin):

@@ -23,6 +23,7 @@ otherwise: two orders of one sum differ by much less, a mistake by much more.
 from __future__ import annotations
 
 from backprop.testing.laws.calls import (
+    nothing_is_remembered,
     the_fortieth_call_is_like_the_first,
     two_threads_do_not_meet,
 )
@@ -71,6 +72,7 @@ from backprop.testing.laws.state import (
     training_moves_buffers_alike,
 )
 from backprop.testing.laws.training import (
+    a_frozen_layer_keeps_its_buffers,
     a_frozen_layer_passes_gradients_on,
     short_ways_agree,
     what_weighs_nothing_does_not_count,
@@ -133,4 +135,6 @@ V4: tuple[Law, ...] = (
     *V3,
     no_number_is_an_exception,
     no_size_is_an_exception,
+    nothing_is_remembered,
+    a_frozen_layer_keeps_its_buffers,
 )

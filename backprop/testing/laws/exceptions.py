@@ -6,7 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from backprop.testing.case import Broken, Case, DoesNotApply, OfInputs, Subject, Undecided, must_agree
+from backprop.testing.case import (
+    Broken,
+    Case,
+    DoesNotApply,
+    OfInputs,
+    Results,
+    Subject,
+    Undecided,
+    copies,
+    farthest,
+    largest,
+    must_agree,
+    named,
+)
 from backprop.testing.exceptions import is_alone, special_inputs, special_parameters, suspect
 from backprop.testing.laws.gradients import certified
 from backprop.testing.probes import moves_of
@@ -53,12 +66,16 @@ def no_size_is_an_exception(case: Case) -> None:
     six, nine columns wide as eight, at the eleventh step as at the tenth.
 
     Catches what is left over of a block, and a loop that ends one too early at one size. Each
-    length from 5 to 36 is tried along each axis that may be that long, and some longer ones.
+    length from 5 to 36 is tried along each axis that may be that long, and some longer ones. Where
+    rows depend on each other, a batch that is given several times over either always has the y of
+    the batch, and leaves the same in the buffers, or as a rule it does not.
     """
     if case.empty:
         raise DoesNotApply("an empty input has no gradients")
     subject = case.subject()
     size = ", ".join(str(a.shape) for a in case.floats)
+    if "couples_rows" in case.tags and "stateful" not in case.tags:
+        must_be_no_exception_of_rows(subject, case)
     must_be_no_exception(subject, case, f"of size {size}")
     if not subject.parameters:
         return
@@ -74,3 +91,36 @@ def no_size_is_an_exception(case: Case) -> None:
         "by backward_params",
         moved=moves_of(subject, case, dy),
     )
+
+
+TIMES = (1, 2, 3, 4, 5, 8, 16)  # that a batch is given over
+
+
+def must_be_no_exception_of_rows(subject: Subject, case: Case) -> None:
+    """Raise if statistics of a batch are those of the batch given over for most sizes, and not for
+    some."""
+    rows = np.arange(min(case.rows, 3))
+    if len(rows) < 2:
+        return
+    found: dict[int, Results] = {}
+    for times in TIMES:
+        batch = replace(case.take(np.tile(rows, times)), training=True)
+        y, _ = subject.forward(batch)
+        y = {name: a[: len(rows)] for name, a in copies(named("y", y)).items()}
+        found[len(rows) * times] = y | subject.buffers_now()
+    wanted = found[len(rows) * TIMES[-1]]
+    odd = {n: differs(got, wanted) for n, got in found.items()}
+    others = [n for n, what in odd.items() if what]
+    if 0 < len(others) <= len(TIMES) // 3:
+        raise Broken(
+            f"of rows that are given several times over, {odd[others[0]]} where there are "
+            f"{others[0]} of them, and otherwise never"
+        )
+
+
+def differs(got: Results, wanted: Results) -> str:
+    """What is another result, or nothing."""
+    for name, a in got.items():
+        if farthest(a, wanted[name], 1e-7 * (largest(wanted[name]) + 1e-3)):
+            return f"{name} is another"
+    return ""

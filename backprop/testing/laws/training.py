@@ -190,3 +190,26 @@ def ahead_and_back(subject: Subject, at: Case) -> tuple[Results, Results]:
     y, cache = subject.forward(at)
     dx = subject.backward(at.dy(y), cache)
     return copies(named("y", y)), copies(subject.of_inputs(dx))
+
+
+def a_frozen_layer_keeps_its_buffers(case: Case) -> None:
+    """A pass in training moves no buffer of a layer that is not trainable, and computes what it does
+    in inference if there is nothing that it draws.
+
+    What is frozen stays as it is. Catches moving statistics that go on moving, and a normalization
+    that goes on with those of the batch.
+    """
+    subject = case.subject()
+    if not subject.buffers or "stateful" in case.tags or case.empty:
+        raise DoesNotApply("it has no buffers that training moves")
+    subject.layer.trainable = False
+    start = subject.buffers_at_start()
+    found = {}
+    for training in (True, False):
+        y, _ = subject.forward(replace(case, training=training))
+        found[training] = copies(named("y", y))
+        for name, value in subject.buffers_now().items():
+            if training and not np.array_equal(value, start[name], equal_nan=True):
+                raise Broken(f"training moves {name} of a layer that is not trainable")
+    if "stochastic" not in case.tags:
+        must_agree(found[True], found[False], "of a frozen one in training, as in inference,")
