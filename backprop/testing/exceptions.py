@@ -21,11 +21,11 @@ from backprop.testing.case import Case, Results, Subject, bounds_of
 
 Array = np.ndarray
 
-STEP = 1e-5  # of the difference, as a share of numbers that are larger than 1
-CLOSE = 1e-7  # of all terms of a slope: what a difference of that step may be off
-ROUNDED = 3e-10  # of all terms of φ, by rounding
+STEP, FINER = 1e-5, 1e-7  # of a difference, as a share of numbers that are larger than 1
+CLOSE = 1e-7  # of all terms of a slope: what a difference of such a step may be off
+ROUNDED = 3e-15  # of all terms of φ, by rounding; a slope is off by it over the step
 KINKED = 1e-3  # of all terms of a slope: sides that differ by more have a kink between them
-BESIDE = 1e-9  # how far an isolated point is from its neighbours
+BESIDE, BESIDE_ZERO = 2.0**-46, 1e-200  # how far the neighbours of a point are, as a share of it
 
 GRIDS = (4, 8, 16, 10)
 SCALES = (-310, -100, -20, -13, -9, -7, -5, -4, -3, -2, 1, 2, 3, 4, 5, 6, 7)
@@ -187,22 +187,14 @@ def special_parameters(subject: Subject) -> Iterator[str]:
 # --------------------------------------------------------------------------------------- looks
 
 
-def suspect(subject: Subject, case: Case) -> bool:
-    """Whether the gradients of a case look wrong: False where they agree with a difference, or
-    where there is nothing to compare."""
-    with np.errstate(all="ignore"):
-        here = Look(subject, case)
-        return here.finite and not here.agrees(here.slope)
+def off_lattice(case: Case) -> Case:
+    """The case with what is a multiple of 1/2 a little beside it: kinks are there, and have a law of
+    their own."""
 
+    def moved(x: Array) -> Array:
+        return np.where(np.mod(2 * x, 1) == 0, x + beside(x, 5e-3, 1.0), x)
 
-def is_alone(subject: Subject, case: Case) -> bool:
-    """Whether the gradients of a point are other than those on both of its sides, which are what
-    differences say: then it is the point that is wrong, and no kink."""
-    with np.errstate(all="ignore"):
-        here = Look(subject, case)
-        if not here.finite or here.agrees(here.slope):
-            return False
-        return all(here.agrees(here.gradient(sign * BESIDE)) for sign in (-1, 1))
+    return case.changed(moved)
 
 
 class Look:
@@ -211,8 +203,8 @@ class Look:
     Inputs and parameters move together; each by a share of its size, but for what is small.
     """
 
-    def __init__(self, subject: Subject, case: Case):
-        self.subject, self.case = subject, case
+    def __init__(self, subject: Subject, case: Case, step: float = STEP):
+        self.subject, self.case, self.step = subject, case, step
         rng = case.rng(32)
         self.values = [p.value.copy() for p in subject.parameters]
         self.u_x = each(lambda x: along(x, rng) if x.dtype.kind == "f" else None, case.x)
@@ -227,7 +219,7 @@ class Look:
         self.phi, self.scale = self.value(y, penalties)
         self.finite = bool(np.isfinite(self.slope) and np.isfinite(self.phi))
         if self.finite:
-            self.plus, self.minus = self.at(STEP), self.at(-STEP)
+            self.plus, self.minus = self.at(step), self.at(-step)
             self.finite = bool(np.isfinite(self.plus) and np.isfinite(self.minus))
 
     def products(self, found: Results) -> list[Array]:
@@ -272,28 +264,68 @@ class Look:
         finally:
             self.back()
 
-    def gradient(self, h: float) -> float:
-        """What backward says of the slope a step along."""
+    def beside(self, sign: int) -> float:
+        """What backward says of the slope at the next number to one side of each."""
+
+        def near(a: Array, u: Array) -> Array:
+            return np.where(a == 0, sign * BESIDE_ZERO * u, a * (1 + sign * BESIDE * np.abs(u)))
+
+        x = as_tuple(self.case.x)
+        found = [
+            a if u is None else near(a, u / scale_of(a))
+            for a, u in zip(x, as_tuple(self.u_x), strict=True)
+        ]
+        at = self.case.with_x(tuple(found) if type(self.case.x) is tuple else found[0])
+        for p, value, u in zip(self.subject.parameters, self.values, self.u_p, strict=True):
+            p.value[...] = near(value, u / scale_of(value))
         try:
-            y, cache = self.subject.forward(self.moved(h))
-            found = self.subject.reversed(self.subject.backward(self.v, cache))
-            return float(sum(t.sum() for t in self.products(found)))
+            _, cache = self.subject.forward(at)
+            back = self.subject.reversed(self.subject.backward(self.v, cache))
+            return float(sum(t.sum() for t in self.products(back)))
         finally:
             self.back()
 
     def agrees(self, slope: float) -> bool:
-        """Whether a slope is that of the difference, or lies between those on the two sides of a
-        kink."""
-        wanted = (self.plus - self.minus) / (2 * STEP)
-        size = max(self.size, abs(wanted))
-        if abs(wanted - slope) <= CLOSE * size + ROUNDED * self.scale:
-            return True
-        left, right = (self.phi - self.minus) / STEP, (self.plus - self.phi) / STEP
-        low, high = sorted((left, right))
-        slack = 1e-4 * size
-        return high - low > KINKED * size and low - slack <= slope <= high + slack
+        """Whether a slope is that of the difference."""
+        wanted = (self.plus - self.minus) / (2 * self.step)
+        return abs(wanted - slope) <= CLOSE * self.share + ROUNDED / self.step * self.scale
+
+    @property
+    def share(self) -> float:
+        """The size of a slope's terms, as backward says or as there has to be for the difference."""
+        return max(self.size, abs(self.plus - self.minus) / (2 * self.step))
+
+    @property
+    def sides(self) -> tuple[float, float]:
+        """The slopes to the left and to the right, the lower first."""
+        left, right = (self.phi - self.minus) / self.step, (self.plus - self.phi) / self.step
+        return (left, right) if left < right else (right, left)
+
+    @property
+    def kinked(self) -> bool:
+        """Whether there is a kink, or a jump, within a step."""
+        low, high = self.sides
+        return high - low > KINKED * self.share + 4 * ROUNDED / self.step * self.scale
+
+    @property
+    def looks_wrong(self) -> bool:
+        """Whether backward disagrees with the difference, and not by a slope between those of the
+        two sides of a kink."""
+        if not self.finite or self.agrees(self.slope):
+            return False
+        (low, high), slack = self.sides, 1e-4 * self.share
+        return not (self.kinked and low - slack <= self.slope <= high + slack)
+
+    def is_alone(self) -> bool:
+        """Whether backward says otherwise on both sides, and what differences say: then the point
+        is wrong, and no kink."""
+        return all(self.agrees(self.beside(sign)) for sign in (-1, 1))
 
 
 def along(value: Array, rng: np.random.Generator) -> Array:
     """A direction, in units of the largest of the numbers that is moved, or of 1."""
-    return signs(value.shape, rng) * max(1.0, float(np.max(np.abs(value), initial=0.0)))
+    return signs(value.shape, rng) * scale_of(value)
+
+
+def scale_of(value: Array) -> float:
+    return max(1.0, float(np.max(np.abs(value), initial=0.0)))

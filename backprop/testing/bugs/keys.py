@@ -191,15 +191,18 @@ class BatchNormGoesOnMovingWhereItIsFrozen(BatchNormalization):
 
 
 @coupled()
-class BatchNormDoesNotKnowThatItIsFrozen(BatchNormalization):
-    """A layer that is not trainable goes on with the statistics of the batch, and moves its own."""
+class BatchNormGoesOnWithItsBatchWhereItIsFrozen(BatchNormalization):
+    """A layer that is not trainable goes on with the statistics of the batch, and does not move its
+    own."""
 
     def forward(self, x, ctx=INFERENCE):
-        trainable, self._trainable = self._trainable, True
-        try:
+        if self.trainable:
             return super().forward(x, ctx)
-        finally:
-            self._trainable = trainable
+        kept = self.moving_mean.copy(), self.moving_variance.copy()
+        self._trainable = True
+        found = super().forward(x, ctx)
+        self._trainable, (self.moving_mean, self.moving_variance) = False, kept
+        return found
 
 
 class Corrected(Mixin):

@@ -72,7 +72,7 @@ from backprop.testing.laws.state import (
     training_moves_buffers_alike,
 )
 from backprop.testing.laws.training import (
-    a_frozen_layer_keeps_its_buffers,
+    a_frozen_layer_is_frozen_throughout,
     a_frozen_layer_passes_gradients_on,
     short_ways_agree,
     what_weighs_nothing_does_not_count,
@@ -136,5 +136,5 @@ V4: tuple[Law, ...] = (
     no_number_is_an_exception,
     no_size_is_an_exception,
     nothing_is_remembered,
-    a_frozen_layer_keeps_its_buffers,
+    a_frozen_layer_is_frozen_throughout,
 )
