@@ -113,7 +113,7 @@ def call_for(a: Array) -> str | None:
 
 
 def bounds_of(a: Array) -> tuple[float | None, float | None] | None:
-    """Between what an array of `numbers` was asked to lie; None of any other array, of whose numbers
+    """Between what an array of `numbers` was asked to lie; None of any other array, of which
     nothing is known."""
     found = MADE.get(id(a))
     return found[1][3:] if found is not None and found[0]() is a else None

@@ -1,10 +1,10 @@
 """Points at which a rule could have an exception, and a quick look at each.
 
-A mistake at exactly 1/4, at a prediction that is its target or beyond a thousand is met by no number
-that is drawn. So a case is carried to some eighty places that authors think of: grids, far scales,
-both sides of a kink, slices of zeros, equal numbers, parameters that are 0 or 1. There the slope in
-one direction is compared with a plain difference, for the price of three passes; what does not
-agree is suspected, no more: `gradcheck` decides.
+A mistake at exactly 1/4, at a prediction that is its target or beyond a thousand is met by no
+number that is drawn. So a case is carried to some eighty places that authors think of: grids, far
+scales, both sides of a kink, slices of zeros, equal numbers, parameters that are 0 or 1. There the
+slope in one direction is compared with a plain difference, for the price of three passes; what does
+not agree is suspected, no more: `gradcheck` decides.
 """
 
 from __future__ import annotations
@@ -188,8 +188,8 @@ def special_parameters(subject: Subject) -> Iterator[str]:
 
 
 def off_lattice(case: Case) -> Case:
-    """The case with what is a multiple of 1/2 a little beside it: kinks are there, and have a law of
-    their own."""
+    """The case with what is a multiple of 1/2 a little beside it: kinks are there, and have a law
+    of their own."""
 
     def moved(x: Array) -> Array:
         return np.where(np.mod(2 * x, 1) == 0, x + beside(x, 5e-3, 1.0), x)
@@ -210,13 +210,13 @@ class Look:
         self.u_x = each(lambda x: along(x, rng) if x.dtype.kind == "f" else None, case.x)
         self.u_p = [along(value, rng) for value in self.values]
         y, cache = subject.forward(case)
-        penalties = list(subject.penalties or ()) if not case.is_loss else []
         self.v = case.dy(y, 33)
+        phi = self.value(y)
         found = subject.reversed(subject.backward(self.v, cache))
         self.terms = self.products(found)
         self.slope = float(sum(t.sum() for t in self.terms))
         self.size = float(sum(np.abs(t).sum() for t in self.terms))
-        self.phi, self.scale = self.value(y, penalties)
+        self.phi, self.scale = phi
         self.finite = bool(np.isfinite(self.slope) and np.isfinite(self.phi))
         if self.finite:
             self.plus, self.minus = self.at(step), self.at(-step)
@@ -227,19 +227,18 @@ class Look:
         moved = [u for u in as_tuple(self.u_x) if u is not None]
         of_x = [a for name, a in found.items() if name.startswith("dx")]
         of_p = list(found.values())[len(of_x) :]
-        return [
-            np.asarray(u * a)
-            for u, a in zip([*moved, *self.u_p], [*of_x, *of_p], strict=True)
-        ]
+        return [np.asarray(u * a) for u, a in zip([*moved, *self.u_p], [*of_x, *of_p], strict=True)]
 
-    def value(self, y: Any, penalties: list[Any]) -> tuple[float, float]:
-        """φ, and the sum of the sizes of its terms."""
+    def value(self, y: Any) -> tuple[float, float]:
+        """φ, with what the pass that made y adds to the loss, and the sum of the sizes of its
+        terms."""
         terms = [
             np.asarray(v * a)
             for v, a in zip(as_tuple(self.v), as_tuple(y), strict=True)
             if a is not None and np.asarray(a).dtype.kind == "f"
         ]
-        terms += [np.asarray(p) for p in penalties]
+        if not self.case.is_loss:
+            terms += [np.asarray(p) for p in self.subject.penalties or ()]
         return float(sum(t.sum() for t in terms)), float(sum(np.abs(t).sum() for t in terms))
 
     def moved(self, h: float) -> Case:
@@ -247,9 +246,7 @@ class Look:
         for p, value, u in zip(self.subject.parameters, self.values, self.u_p, strict=True):
             p.value[...] = value + h * u
         x = as_tuple(self.case.x)
-        found = [
-            a if u is None else a + h * u for a, u in zip(x, as_tuple(self.u_x), strict=True)
-        ]
+        found = [a if u is None else a + h * u for a, u in zip(x, as_tuple(self.u_x), strict=True)]
         return self.case.with_x(tuple(found) if type(self.case.x) is tuple else found[0])
 
     def back(self) -> None:
@@ -258,30 +255,26 @@ class Look:
 
     def at(self, h: float) -> float:
         try:
-            y, _ = self.subject.forward(self.moved(h))
-            penalties = list(self.subject.penalties or ()) if not self.case.is_loss else []
-            return self.value(y, penalties)[0]
+            return self.value(self.subject.forward(self.moved(h))[0])[0]
         finally:
             self.back()
 
-    def beside(self, sign: int) -> float:
-        """What backward says of the slope at the next number to one side of each."""
+    def next_to(self, sign: int) -> tuple[float, float]:
+        """φ, and what backward says of its slope, at the next number to one side of each."""
 
         def near(a: Array, u: Array) -> Array:
+            u = u / scale_of(a)
             return np.where(a == 0, sign * BESIDE_ZERO * u, a * (1 + sign * BESIDE * np.abs(u)))
 
         x = as_tuple(self.case.x)
-        found = [
-            a if u is None else near(a, u / scale_of(a))
-            for a, u in zip(x, as_tuple(self.u_x), strict=True)
-        ]
+        found = [a if u is None else near(a, u) for a, u in zip(x, as_tuple(self.u_x), strict=True)]
         at = self.case.with_x(tuple(found) if type(self.case.x) is tuple else found[0])
         for p, value, u in zip(self.subject.parameters, self.values, self.u_p, strict=True):
-            p.value[...] = near(value, u / scale_of(value))
+            p.value[...] = near(value, u)
         try:
-            _, cache = self.subject.forward(at)
+            y, cache = self.subject.forward(at)
             back = self.subject.reversed(self.subject.backward(self.v, cache))
-            return float(sum(t.sum() for t in self.products(back)))
+            return self.value(y)[0], float(sum(t.sum() for t in self.products(back)))
         finally:
             self.back()
 
@@ -292,7 +285,7 @@ class Look:
 
     @property
     def share(self) -> float:
-        """The size of a slope's terms, as backward says or as there has to be for the difference."""
+        """The size of a slope's terms, as backward says or as the difference needs at least."""
         return max(self.size, abs(self.plus - self.minus) / (2 * self.step))
 
     @property
@@ -319,7 +312,17 @@ class Look:
     def is_alone(self) -> bool:
         """Whether backward says otherwise on both sides, and what differences say: then the point
         is wrong, and no kink."""
-        return all(self.agrees(self.beside(sign)) for sign in (-1, 1))
+        return all(self.agrees(self.next_to(sign)[1]) for sign in (-1, 1))
+
+    @property
+    def is_a_hole(self) -> bool:
+        """Whether y is another one than on both sides, where it is the same: no jump is like that."""
+        low, high = self.sides
+        if not self.finite or high - low < self.share / KINKED or low * high > 0:
+            return False
+        near = [self.next_to(sign)[0] for sign in (-1, 1)]
+        rounded = 1e-9 * self.scale
+        return abs(near[0] - near[1]) <= rounded < 1e-3 * abs(self.phi - near[0])
 
 
 def along(value: Array, rng: np.random.Generator) -> Array:

@@ -63,11 +63,14 @@ def must_be_no_exception(subject: Subject, case: Case, where: str) -> bool:
             look = Look(subject, case)
             if piecewise and look.finite and look.kinked:
                 look = Look(subject, case, FINER)
-            if not look.looks_wrong or (piecewise and look.kinked):
+            hole = not piecewise and look.is_a_hole
+            if not hole and (not look.looks_wrong or (piecewise and look.kinked)):
                 return False
             alone = look.is_alone()
         except Exception:  # whatever a layer says to numbers that it does not expect
             return False
+    if hole:
+        raise Broken(f"{where}, y is another one than on both sides, where it is the same")
     if alone:
         raise Broken(f"{where}, gradients are others than on both sides, and there is no kink")
     try:

@@ -193,8 +193,8 @@ def ahead_and_back(subject: Subject, at: Case) -> tuple[Results, Results]:
 
 
 def a_frozen_layer_is_frozen_throughout(case: Case) -> None:
-    """A layer that computes in training what it does in inference where it is not trainable moves no
-    buffer then, and one whose buffers stay then computes that.
+    """A layer that, not being trainable, computes in training what it does in inference moves no
+    buffer then, and one whose buffers stay computes that.
 
     Catches moving statistics that go on moving under a frozen normalization, and one that goes on
     with the statistics of the batch. A layer that takes no notice of being frozen keeps the law.
