@@ -316,7 +316,8 @@ class Look:
 
     @property
     def is_a_hole(self) -> bool:
-        """Whether y is another one than on both sides, where it is the same: no jump is like that."""
+        """Whether y is another one than on both sides, where it is the same: no jump is like
+        that."""
         low, high = self.sides
         if not self.finite or high - low < self.share / KINKED or low * high > 0:
             return False

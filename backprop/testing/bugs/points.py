@@ -16,7 +16,6 @@ from backprop.layers.activations.sigmoids import Sigmoid, Softsign, Tanh
 from backprop.layers.activations.smooth import Softplus
 from backprop.layers.attention import Attention
 from backprop.layers.normalization import LayerNormalization, RMSNormalization
-from backprop.layers.recurrent import SimpleRNN
 from backprop.linalg import sigmoid
 from backprop.losses.classification import BinaryCrossentropy
 from backprop.losses.hinge import Hinge, SquaredHinge
@@ -26,7 +25,6 @@ from backprop.testing.bugs.bank import bug, each_of, given, normal, uniform
 from backprop.testing.bugs.elementwise import FromX
 from backprop.testing.bugs.linear import Spoilt
 from backprop.testing.bugs.losses import regression
-from backprop.testing.bugs.recurrent import SpoilingStep
 from backprop.testing.bugs.shared import Spoiling
 
 numbers = partial(bug, "P", x=normal(4, 5), inputs="floats")
@@ -352,14 +350,6 @@ class RmsNormLosesARowOfZeros(RMSNormalization):
         super().backward_params(dy, cache[1])
 
 
-@sequences(config={"units": 2})
-class RnnForgetsAStepOfZeros(SpoilingStep, SimpleRNN):
-    """Where the state is exactly 0, nothing goes back to it."""
-
-    def spoil(self, before, dz, tape):
-        before[0][...] = np.where(np.any(dz, -1, keepdims=True), before[0], 0)
-
-
 @dense()
 class DenseSkipsColumnsOfZeros(Spoilt):
     """A column of x that is 0 in all rows takes the next one's gradient with it."""
@@ -425,7 +415,7 @@ class LayerNormOfGammaOneIsAShortcut(Spoiling, LayerNormalization):
 
 @row()
 class LayerNormOfEqualGammasIsAShortcut(Spoiling, LayerNormalization):
-    """Where all of several gammas are equal and not 1, each gets the mean of their gradients."""
+    """Where all gammas are equal and not 1, each gets the mean of their gradients."""
 
     def spoil(self, dy, cache):
         if self.gamma.size > 1 and np.ptp(self.gamma) == 0 and self.gamma[0] != 1:

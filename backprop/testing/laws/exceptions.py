@@ -24,7 +24,6 @@ from backprop.testing.exceptions import FINER, Look, off_lattice, special_inputs
 from backprop.testing.laws.gradients import certified
 from backprop.testing.probes import moves_of
 
-
 ASKED = 8  # times that `gradcheck` is asked for a case, and as often for its parameters
 
 
