@@ -42,7 +42,7 @@ def overflows(why):
 KINKS = "slopes_at_kinks_are_subgradients"
 # at x = 0 the slope of PReLU, and of ReLU with options, is 0: that of the two rectifiers that they
 # sum, as in Keras; so whether it lies between those on its sides depends on the case
-BUT_FOR_KINKS = [law.__name__ for law in LAWS["v3"] if law.__name__ != KINKS]
+BUT_FOR_KINKS = [law.__name__ for law in LAWS["v4"] if law.__name__ != KINKS]
 
 
 def breaks_at_zero(why, make, shape):
