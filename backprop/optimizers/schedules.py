@@ -19,6 +19,8 @@ from functools import wraps
 from itertools import pairwise
 from typing import Annotated, Any
 
+import numpy as np
+
 from backprop import checks
 from backprop.arguments import Convert
 from backprop.checks import Fraction, NotNegative, choice, is_real, sequence
