@@ -186,7 +186,8 @@ class Guarded(Steps):
         if parameters is None or parameters is not self._moving[0]:
             parameters = self.model.parameters
             self._moving = (parameters, moved_by_a_pass(self.model))
-        before = [(p, p.value.copy()) for p in self._moving[1]]
+        moving = self._moving[1]
+        before = [(p, p.value.copy()) for p in moving] if moving else []
         try:
             outcome = self._gradients(x, y, sample_weight)
             if math.isfinite(outcome[0]) and self._are_finite(parameters.segments()):
@@ -199,10 +200,12 @@ class Guarded(Steps):
 
     def _are_finite(self, segments: list[Any]) -> bool:
         """Whether the gradients in these stretches are."""
-        if segments is not self._looks[0]:
-            self._looks = (segments, [look(s.gradients) for s in segments])
+        known, found = self._looks
+        if segments is not known:
+            found = [look(s.gradients) for s in segments]
+            self._looks = (segments, found)
         try:
-            for dot, other in self._looks[1]:
+            for dot, other in found:
                 if dot(other) != 0:
                     return False
         except (FloatingPointError, RuntimeWarning):  # of 0 ∞, where such are errors
