@@ -526,8 +526,12 @@ def trial(kind: str, of: Format, number: int, folder: Path) -> str:
     real = of.path.read_bytes()
     edit = of.edit is not None and rng.random() < 0.6
     contents = of.edit(real, rng) if edit and of.edit else damaged(real, rng)
-    if contents == real:
-        return ""
+    return "" if contents == real else reading(kind, of, contents, edit, folder)
+
+
+def reading(kind: str, of: Format, contents: bytes, edit: bool, folder: Path) -> str:
+    """What is wrong with how a file of these contents is read, or nothing; whether it was edited,
+    so that it may say something else than the real one."""
     path = folder / f"{kind}-hostile{''.join(of.path.suffixes)}"
     path.write_bytes(contents)
     before = [a.copy() for a in of.kept()]
