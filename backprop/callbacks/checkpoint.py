@@ -274,8 +274,9 @@ class BackupAndRestore(Configurable, Callback):
     what they did at an epoch's end.
 
     Start the same script again: `fit` goes on after the last backup and ends with the weights that
-    it would have had without the interruption, bit for bit. A run that ends deletes its backup. One
-    that is ended by Ctrl-C or SIGTERM is backed up where it stops, and keeps the backup.
+    it would have had without the interruption, bit for bit. The first backup is that of the run's
+    beginning; an error in the first epoch deletes it. A run that ends deletes its backup. One that
+    is ended by Ctrl-C or SIGTERM is backed up where it stops, and keeps the backup.
 
     The model, the optimizer, the generators, the position, the history and what the other callbacks
     have counted are backed up: the best value of a `ModelCheckpoint`, the patience and the best
@@ -303,11 +304,15 @@ class BackupAndRestore(Configurable, Callback):
         backup is of another model, or of callbacks that watch something else, or cannot be read.
     TypeError
         At the start of a run, if the state of a callback cannot be written.
+    OSError
+        If the backup cannot be written; the error names it, and the one from before is whole.
 
     Warns
     -----
     UserWarning
-        At the start of a run that goes on, if callbacks that count are gone or new.
+        At the start of a run that goes on, if callbacks that count are gone or new; if its last
+        digits may differ, as the processor, NumPy, BLAS, the kernels or the number of threads are
+        others than those of the backup, or the optimizer is `LBFGS`.
 
     Examples
     --------

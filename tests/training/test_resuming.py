@@ -363,7 +363,7 @@ def test_a_file_cannot_have_data_read_without_end(tmp_path):
 
     model = make()
     model.trainer.restore_state(tmp_path / "run.npz")
-    assert fit(model, data=[endless()], steps_per_epoch=3).epoch == [1, 2, 3]
+    assert fit(model, data=[endless()], steps_per_epoch=3).epoch == [0, 1, 2, 3]
 
 
 # ------------------------------------------------------------------ on another machine
