@@ -362,6 +362,10 @@ def formats(folder: Path) -> dict[str, Format]:
         run_state.load_checkpoint(small, path)
         return weights_of(small)()
 
+    def restore(path):
+        small.trainer.restore_state(path)
+        return weights_of(small)()
+
     def from_json(path):
         bp.models.model_from_json(path.read_text("utf-8", "replace"))
 
@@ -378,6 +382,7 @@ def formats(folder: Path) -> dict[str, Format]:
         "graph": Format(folder / "graph.npz", load, edited_npz),
         "weights": Format(folder / "weights.npz", into(model), edited_npz, weights_of(model)),
         "checkpoint": Format(folder / "run.npz", resume, edited_npz, weights_of(small)),
+        "state": Format(folder / "run.npz", restore, edited_npz, weights_of(small)),
         "space": Format(folder / "space.npz", with_space, edited_npz),
         "prepared": Format(folder / "prepared.npz", prepare, edited_npz),
         "json": Format(folder / "model.json", from_json, edited_json, sums=False, error=ValueError),
