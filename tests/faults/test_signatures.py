@@ -17,15 +17,8 @@ from backprop.saving import SigningKey, sign, verify
 
 SECRET = "c0ffee" * 11
 KEY, OTHER = SigningKey(SECRET.encode()), SigningKey(b"0123456789abcdef")
-FORMATS = (".npz", ".keras", ".weights.h5", "weights.npz", "checkpoint.npz", "space.npz", "state.npz")
-    ".npz",
-    ".keras",
-    ".weights.h5",
-    "weights.npz",
-    "checkpoint.npz",
-    "state.npz",
-    "space.npz",
-)
+WEIGHTS = (".weights.h5", "weights.npz")
+FORMATS = (".npz", ".keras", *WEIGHTS, "checkpoint.npz", "state.npz", "space.npz")
 
 
 def small():
