@@ -112,6 +112,8 @@ def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]
     check_states(model, states)
     generators = header.get("generators") or []
     layers = list(model.walk())
+    if not isinstance(generators, list) or not all(isinstance(g, dict | None) for g in generators):
+        raise ValueError("its generators are no list of states")
     if len(generators) != len(layers):
         raise ValueError(
             f"it holds {len(generators)} generators where {model.name} has {len(layers)} layers"
@@ -234,7 +236,7 @@ def load_checkpoint(
         have other last digits.
     """
     header, arrays = archive.read(path, ("checkpoint",), key)
-    with archive.faults_named(path):
+    with archive.faults_named(path), archive.describing(path):
         found = set_run_state(
             model, header, arrays, take, steps, lambda: set_model_state(model, header, arrays)
         )
@@ -264,7 +266,7 @@ def set_run_state(
     undo = take(counted, arrays) if take is not None else lambda: None
     try:
         put()
-    except ValueError:
+    except Exception:
         undo()
         raise
     trainer.metrics.set_state(sums)

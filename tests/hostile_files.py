@@ -362,6 +362,10 @@ def formats(folder: Path) -> dict[str, Format]:
         run_state.load_checkpoint(small, path)
         return weights_of(small)()
 
+    def restore(path):
+        small.trainer.restore_state(path)
+        return weights_of(small)()
+
     def from_json(path):
         bp.models.model_from_json(path.read_text("utf-8", "replace"))
 
@@ -378,6 +382,7 @@ def formats(folder: Path) -> dict[str, Format]:
         "graph": Format(folder / "graph.npz", load, edited_npz),
         "weights": Format(folder / "weights.npz", into(model), edited_npz, weights_of(model)),
         "checkpoint": Format(folder / "run.npz", resume, edited_npz, weights_of(small)),
+        "state": Format(folder / "run.npz", restore, edited_npz, weights_of(small)),
         "space": Format(folder / "space.npz", with_space, edited_npz),
         "prepared": Format(folder / "prepared.npz", prepare, edited_npz),
         "json": Format(folder / "model.json", from_json, edited_json, sums=False, error=ValueError),
@@ -526,8 +531,12 @@ def trial(kind: str, of: Format, number: int, folder: Path) -> str:
     real = of.path.read_bytes()
     edit = of.edit is not None and rng.random() < 0.6
     contents = of.edit(real, rng) if edit and of.edit else damaged(real, rng)
-    if contents == real:
-        return ""
+    return "" if contents == real else reading(kind, of, contents, edit, folder)
+
+
+def reading(kind: str, of: Format, contents: bytes, edit: bool, folder: Path) -> str:
+    """What is wrong with how a file of these contents is read, or nothing; whether it was edited,
+    so that it may say something else than the real one."""
     path = folder / f"{kind}-hostile{''.join(of.path.suffixes)}"
     path.write_bytes(contents)
     before = [a.copy() for a in of.kept()]

@@ -11,6 +11,7 @@ from backprop import archive
 from backprop.callbacks import Callback, CallbackList
 from backprop.callbacks.state import collect, restore
 from backprop.run_state import position, save_checkpoint, set_model_state, set_run_state
+from backprop.signing import SigningKey
 from backprop.training.data import Data
 from backprop.training.guarded import Guarded
 from backprop.training.turns import Turn
@@ -31,7 +32,7 @@ class Resumable(Guarded):
         super().__init__(*arguments, **options)
         self._turn = Turn()
 
-    def save_state(self, path: Any) -> None:
+    def save_state(self, path: Any, *, key: SigningKey | None = None) -> None:
         """Write the state of the run to one file, from which it goes on bit for bit.
 
         The weights and states of the model, the optimizer, the generators, the position, the sums
@@ -43,6 +44,8 @@ class Resumable(Guarded):
         ----------
         path : path
             Ends in ``.npz``.
+        key : SigningKey, optional
+            Signs the file.
 
         Raises
         ------
@@ -92,9 +95,9 @@ class Resumable(Guarded):
             )
         history = [self.model.history] if self.model.history is not None else []
         callbacks = history if self._run is None else self._run.callbacks
-        save_checkpoint(self.model, path, self.epoch, self.step, collect(callbacks))
+        save_checkpoint(self.model, path, self.epoch, self.step, collect(callbacks), key)
 
-    def restore_state(self, path: Any) -> tuple[int, int]:
+    def restore_state(self, path: Any, *, key: SigningKey | None = None) -> tuple[int, int]:
         """Put a saved state into the model; the next `fit` goes on from there.
 
         It takes the arguments of the run: the data, the batch size, and callbacks of the same
@@ -104,6 +107,8 @@ class Resumable(Guarded):
         ----------
         path : path
             What `save_state` or `BackupAndRestore` has written.
+        key : SigningKey, optional
+            The file must have been signed with it.
 
         Returns
         -------
@@ -115,8 +120,8 @@ class Resumable(Guarded):
         OSError
             The file cannot be read.
         ModelFileError
-            It is damaged, or of another model; nothing has changed then. In the next `fit`, if it
-            is of other metrics or callbacks, or had failed.
+            It is damaged, not signed with the key, or of another model; nothing has changed then.
+            In the next `fit`, if it is of other metrics or callbacks, or had failed.
         RuntimeError
             It is called in a run.
 
@@ -127,8 +132,8 @@ class Resumable(Guarded):
             NumPy, another kernel of BLAS, other kernels or another number of threads: its end may
             have other last digits.
         """
-        header, arrays = archive.read(path, ("checkpoint",))
-        with self._turn.held("restore_state()", self.model.name), archive.faults_named(path):
+        header, arrays = archive.read(path, ("checkpoint",), key)
+        with self._turn.held("restore_state()", self.model.name), archive.describing(path):
             epoch, step, seed, _ = position(header, None)
             set_model_state(self.model, header, arrays)
             self.epoch, self.step, self.seed = epoch, step, seed

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import backprop as bp
-from backprop import archive, bounds, cli
+from backprop import archive, bounds, cli, run_state
 from backprop.archive import ModelFileError
 from backprop.datasets import arrays
 from backprop.tabular import files, read_csv
@@ -550,6 +550,23 @@ def test_an_optimizer_of_keras_is_as_sound_as_one_of_ours(place, value, tmp_path
             file.writestr(name, contents)
 
     assert_refused(path)
+
+
+@pytest.mark.parametrize("generators", [1.5, True, "ab", {"a": 1}, [1.5] * 3, [[]] * 3, [{}] * 3])
+def test_generators_that_are_none_change_nothing_of_a_run(generators, tmp_path):
+    model = small()
+    model.compile("sgd", "mse")
+    run_state.save_checkpoint(model, tmp_path / "good.npz", 0, 0)
+    header, saved = archive.read(tmp_path / "good.npz", ("checkpoint",))
+    body = {k: v for k, v in header.items() if k not in ("format", "version", "kind")}
+    path = tmp_path / "m.npz"
+    archive.write(path, "checkpoint", body | {"generators": generators}, saved)
+    undone = []
+
+    with pytest.raises(ModelFileError, match=r"m\.npz.*generator"):
+        run_state.load_checkpoint(model, path, lambda *counted: lambda: undone.append(counted))
+
+    assert len(undone) == 1
 
 
 STEERING = "\x1b]0;owned\x07\x1b[2J\u202ex"

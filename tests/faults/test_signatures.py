@@ -17,7 +17,8 @@ from backprop.saving import SigningKey, sign, verify
 
 SECRET = "c0ffee" * 11
 KEY, OTHER = SigningKey(SECRET.encode()), SigningKey(b"0123456789abcdef")
-FORMATS = (".npz", ".keras", ".weights.h5", "weights.npz", "checkpoint.npz", "space.npz")
+WEIGHTS = (".weights.h5", "weights.npz")
+FORMATS = (".npz", ".keras", *WEIGHTS, "checkpoint.npz", "state.npz", "space.npz")
 
 
 def small():
@@ -44,6 +45,9 @@ def written(folder, form, key=KEY):
     if form == "checkpoint.npz":
         run_state.save_checkpoint(model, path, 1, 0, key=key)
         return path, lambda key: run_state.load_checkpoint(small(), path, key=key)
+    if form == "state.npz":
+        model.trainer.save_state(path, key=key)
+        return path, lambda key: small().trainer.restore_state(path, key=key)
     if "weights" in form:
         model.save_weights(path, key=key)
         return path, lambda key: small().load_weights(path, key=key)
