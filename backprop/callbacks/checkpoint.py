@@ -148,6 +148,7 @@ class ModelCheckpoint(MonitorCallback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._postponed = None
+        self._check_fields()
         if self.save_best_only:
             super().on_train_begin(logs)
 
@@ -194,6 +195,17 @@ class ModelCheckpoint(MonitorCallback):
             self.model.save_weights(path)
         else:
             self.model.save(path)
+
+    def _check_fields(self) -> None:
+        """Raise for a field that is nearly the name of a log; another may come from a callback."""
+        names = list(getattr(self.model, "metrics_names", ()))
+        known = ["epoch", "batch", "learning_rate", *names, *(f"val_{name}" for name in names)]
+        for _, field, _, _ in Formatter().parse(os.fspath(self.filepath)):
+            if field is not None and field not in known and nearest(field, known):
+                raise KeyError(
+                    f"ModelCheckpoint cannot fill {{{field}}} in {self.filepath!r}"
+                    f"{nearest(field, known)}; there is {', '.join(known)}"
+                )
 
     def path(self, epoch: int, logs: Logs) -> str:
         """The file's name after an epoch (from 0) with these logs."""
