@@ -55,6 +55,8 @@ def index(value: Any, who: str, name: str) -> int:
 
 def axes(value: Any, who: str, name: str) -> int | tuple[int, ...]:
     """An axis, or several of them as a tuple."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        value = value.tolist()
     if isinstance(value, list | tuple):
         return tuple(index(a, who, f"each of {name}") for a in value)
     return index(value, who, name)

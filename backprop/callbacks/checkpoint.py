@@ -203,6 +203,7 @@ class ModelCheckpoint(MonitorCallback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         sweep(Path(os.path.dirname(os.path.realpath(self.filepath))))
         self._postponed, self._kept = None, []
+        self._check_fields()
         if self.save_best_only:
             super().on_train_begin(logs)
 
@@ -266,6 +267,17 @@ class ModelCheckpoint(MonitorCallback):
             with suppress(FileNotFoundError):  # somebody else has deleted it
                 os.remove(name.format(**self._kept[0]))
             del self._kept[0]
+
+    def _check_fields(self) -> None:
+        """Raise for a field that is nearly the name of a log; another may come from a callback."""
+        names = list(getattr(self.model, "metrics_names", ()))
+        known = ["epoch", "batch", "learning_rate", *names, *(f"val_{name}" for name in names)]
+        for _, field, _, _ in Formatter().parse(os.fspath(self.filepath)):
+            if field is not None and field not in known and nearest(field, known):
+                raise KeyError(
+                    f"ModelCheckpoint cannot fill {{{field}}} in {self.filepath!r}"
+                    f"{nearest(field, known)}; there is {', '.join(known)}"
+                )
 
     def path(self, epoch: int, logs: Logs) -> str:
         """The file's name after an epoch (from 0) with these logs."""

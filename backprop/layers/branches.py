@@ -6,6 +6,7 @@ import reprlib
 from typing import Any
 
 from backprop.checks import one_of, sequence
+from backprop.construction import named
 from backprop.input_spec import show_shape
 from backprop.layer import Array, Layer
 from backprop.layer_arrays import NOT_BUILT
@@ -29,12 +30,11 @@ JOINS = {
 
 def branch_of(item: Any, who: str, name: str = "branches") -> Layer:
     """A layer, or a chain of the layers in a list."""
-    good = isinstance(item, list | tuple) and all(isinstance(part, Layer) for part in item)
-    if not isinstance(item, Layer) and not good:
+    if not isinstance(item, Layer | list | tuple):
         raise TypeError(
             f"{who} expects {name} to be layers, or lists of layers, got {reprlib.repr(item)}"
         )
-    return as_layer(item)
+    return named(as_layer, item, who, name)
 
 
 class Parallel(Container):
@@ -75,7 +75,7 @@ class Parallel(Container):
         who = type(self).__name__
         self.branches = [branch_of(branch, who) for branch in sequence(branches, who, "branches")]
         if not self.branches:
-            raise ValueError(f"{who} expects at least one of branches")
+            raise ValueError(f"{who} expects branches to have at least one branch")
         self.integer_input = any(branch.integer_input for branch in self.branches)
         self.join = one_of(join, tuple(JOINS), who, "join")
         self.axis = axis

@@ -442,7 +442,7 @@ class Bookkeeping(Configurable):
             return
         if [a.shape for a in arrays] != [v.shape for v in expected]:
             raise ValueError(
-                f"{type(self).__name__} has {len(expected)} variables of shapes "
+                f"{self.name} has {len(expected)} variables of shapes "
                 f"{[v.shape for v in expected]} and was given {[a.shape for a in arrays]}"
             )
         names = [f"variable {i}, {v.name}," for i, v in enumerate(expected)]

@@ -96,3 +96,18 @@ def test_names_do_not_steer_a_terminal(capsys):
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert shown.count(r"\x1b[31mred\r\n: ") == 3
+
+
+def test_a_misspelt_field_of_a_checkpoint_is_found_before_the_first_step(tmp_path):
+    model = compiled()
+    before = model.get_weights()
+
+    with pytest.raises(KeyError, match=r"cannot fill {epoh}.*did you mean 'epoch'"):
+        model.fit(
+            np.ones((4, 2)),
+            np.ones((4, 1)),
+            verbose=0,
+            callbacks=[callbacks.ModelCheckpoint(tmp_path / "{epoh}.npz")],
+        )
+
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
