@@ -334,6 +334,9 @@ class BackupAndRestore(Configurable, Callback):
     weights of an `EarlyStopping`, the rows of a `CSVLogger`. A callback of one's own takes part by
     `Callback.remembers`, or by its methods `get_state` and `set_state`.
 
+    Weights that are NaN or infinite are not backed up, as no run can go on from them: the backup of
+    before them stays.
+
     Parameters
     ----------
     backup_dir : str or path
@@ -384,6 +387,7 @@ class BackupAndRestore(Configurable, Callback):
     _epoch = 0
     _batches = 0  # since the last time
     _interrupted = False
+    _told = False  # that there are no weights to back up any more
     _begun: int | None = None  # the epoch that a run began with, while it has no other backup
 
     def __post_init__(self):
@@ -393,7 +397,7 @@ class BackupAndRestore(Configurable, Callback):
         self._previous = os.path.join(self.backup_dir, "previous.npz")
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._batches, self._interrupted = 0, False
+        self._batches, self._interrupted, self._told = 0, False, False
         collect(self.companions)  # what cannot be written is an error now
         sweep(Path(os.path.realpath(self.backup_dir)))
         trainer = self.model.trainer
@@ -441,8 +445,13 @@ class BackupAndRestore(Configurable, Callback):
             self._save(self._epoch, batch + 1)
 
     def _save(self, epoch: int, batch: int) -> None:
-        from backprop.run_state import save_checkpoint
+        from backprop.run_state import is_finite, save_checkpoint
 
+        if not is_finite(self.model):
+            if not self._told:
+                self._told = True
+                say("BackupAndRestore keeps the last backup, as weights are NaN or infinite now")
+            return
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._latest):
             os.replace(self._latest, self._previous)
