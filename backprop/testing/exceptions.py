@@ -322,8 +322,9 @@ class Look:
         if not self.finite or high - low < self.share / KINKED or low * high > 0:
             return False
         near = [self.next_to(sign)[0] for sign in (-1, 1)]
-        rounded = 1e-9 * self.scale
-        return abs(near[0] - near[1]) <= rounded < 1e-3 * abs(self.phi - near[0])
+        # what y changes by from there to a whole step is next to nothing beside the gap
+        changes = max(abs(near[0] - near[1]), abs(self.plus - near[1]), abs(self.minus - near[0]))
+        return max(changes / KINKED, 1e-6 * self.scale) < abs(self.phi - near[0])
 
 
 def along(value: Array, rng: np.random.Generator) -> Array:

@@ -290,7 +290,7 @@ class BinaryCrossentropySkipsAHalf(BinaryCrossentropy):
         return dy_pred * ~undecided
 
 
-# ------------------------------------------------------------------------- slices of zeros, and ties
+# ------------------------------------------------------------------------ slices of zeros and ties
 
 
 @sequences(config={"num_heads": 1, "key_dim": 2})
