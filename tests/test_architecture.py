@@ -503,5 +503,6 @@ def test_the_top_level_holds_what_the_design_lists_and_nothing_else():
     }
 
     assert {name for name in names if not name.startswith(".")} == {
-        "pyproject.toml", "README.md", "LICENSE", "SECURITY.md", "backprop", "tests", "benchmarks", "docs",
+        "pyproject.toml", "README.md", "LICENSE", "SECURITY.md", "backprop", "tests", "benchmarks",
+        "docs",
     }  # fmt: skip

@@ -46,6 +46,8 @@ class InputLayer(Layer):
         input_tensor=None,
     ):
         super().__init__(name=name)
+        if input_shape is not None:
+            input_shape = sizes_of(input_shape, "Input", "input_shape")
         shape = input_shape if shape is None else shape  # Keras 2's name of it
         if input_tensor is not None:
             check_tensor(input_tensor, shape, batch_size, dtype, batch_shape)

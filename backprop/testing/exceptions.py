@@ -9,7 +9,7 @@ not agree is suspected, no more: `gradcheck` decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ Array = np.ndarray
 
 STEP, FINER = 1e-5, 1e-7  # of a difference, as a share of numbers that are larger than 1
 CLOSE = 1e-7  # of all terms of a slope: what a difference of such a step may be off
-ROUNDED = 3e-15  # of all terms of φ, by rounding; a slope is off by it over the step
+ROUNDED = 3e-15  # of all terms of φ, and of 1, by rounding; a slope is off by it over the step
 KINKED = 1e-3  # of all terms of a slope: sides that differ by more have a kink between them
 BESIDE, BESIDE_ZERO = 2.0**-46, 1e-200  # how far the neighbours of a point are, as a share of it
 
@@ -214,7 +214,7 @@ class Look:
         self.v = case.dy(y, 33)
         phi = self.value(y)
         found = subject.reversed(subject.backward(self.v, cache))
-        self.terms = self.products(found)
+        self.names, self.terms = list(found), self.products(found)
         self.slope = float(sum(t.sum() for t in self.terms))
         self.size = float(sum(np.abs(t).sum() for t in self.terms))
         self.phi, self.scale = phi
@@ -225,14 +225,15 @@ class Look:
 
     def products(self, found: Results) -> list[Array]:
         """Each gradient times the direction."""
-        moved = [u for u in as_tuple(self.u_x) if u is not None]
-        of_x = [a for name, a in found.items() if name.startswith("dx")]
-        of_p = list(found.values())[len(of_x) :]
-        return [np.asarray(u * a) for u, a in zip([*moved, *self.u_p], [*of_x, *of_p], strict=True)]
+        return [np.asarray(u * a) for u, a in zip(self.directions, found.values(), strict=True)]
+
+    @property
+    def directions(self) -> list[Array]:
+        return [*(u for u in as_tuple(self.u_x) if u is not None), *self.u_p]
 
     def value(self, y: Any) -> tuple[float, float]:
         """φ, with what the pass that made y adds to the loss, and the sum of the sizes of its
-        terms."""
+        terms, at least 1: where a loss is 0 it is the sum of what is not."""
         terms = [
             np.asarray(v * a)
             for v, a in zip(as_tuple(self.v), as_tuple(y), strict=True)
@@ -240,7 +241,8 @@ class Look:
         ]
         if not self.case.is_loss:
             terms += [np.asarray(p) for p in self.subject.penalties or ()]
-        return float(sum(t.sum() for t in terms)), float(sum(np.abs(t).sum() for t in terms))
+        size = float(sum(np.abs(t).sum() for t in terms))
+        return float(sum(t.sum() for t in terms)), max(size, 1.0)
 
     def moved(self, h: float) -> Case:
         """The case a step along; parameters are moved too."""
@@ -283,6 +285,14 @@ class Look:
         """Whether a slope is that of the difference."""
         wanted = (self.plus - self.minus) / (2 * self.step)
         return abs(wanted - slope) <= CLOSE * self.share + ROUNDED / self.step * self.scale
+
+    def is_rounding(self, moves: Mapping[str, float]) -> bool:
+        """Whether what rounding moves each gradient by explains that the slope is another one."""
+        spread = sum(
+            8 * moves[name] * float(np.abs(u).sum())
+            for name, u in zip(self.names, self.directions, strict=True)
+        )
+        return abs((self.plus - self.minus) / (2 * self.step) - self.slope) <= spread
 
     @property
     def share(self) -> float:
