@@ -206,7 +206,7 @@ def load_model(
     compile : bool, default True
         Also restore loss, optimizer and metrics, so that training goes on bit for bit.
     safe_mode : bool, default True
-        There is no unsafe mode: no file can run code.
+        Changes nothing: no file can run code, and one that holds code is refused either way.
     key : SigningKey, optional
         The file must have been signed with it: one that was not is refused. Without a key
         signatures are not looked at.
@@ -220,8 +220,7 @@ def load_model(
         The file is damaged, is no model, names a class that is not known, or is not signed with
         the key. A ValueError.
     """
-    if not safe_mode:
-        raise ValueError("safe_mode=False is not offered: no file of backprop can run code")
+    checks.flag(safe_mode, "load_model()", "safe_mode")
     return read_model(filepath, custom_objects, compile, key)[0]
 
 
@@ -273,6 +272,19 @@ def model_of(config: Any) -> Any:
     model = deserialize(config)
     if not is_model(model):
         raise ValueError(f"it holds {reprlib.repr(model)}, which is no model")
+    return model
+
+
+def described(config: Any) -> Any:
+    """The model that a description alone makes, one of ours or one of Keras, which may say how it
+    was compiled."""
+    from backprop.interop.keras_configs import from_keras, is_keras
+
+    if not is_keras(config):
+        return model_of(config)
+    model, compiled = model_of(from_keras(config)), from_keras(config.get("compile_config"))
+    if compiled:
+        recompile(model, compiled)
     return model
 
 
@@ -505,9 +517,8 @@ def serialize_keras_object(obj: Any) -> Any:
 def deserialize_keras_object(
     config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
 ) -> Any:
-    """The object of a configuration."""
-    if not safe_mode:
-        raise ValueError("safe_mode=False is not offered: no configuration can run code")
+    """The object of a configuration. `safe_mode` changes nothing: none can run code."""
+    checks.flag(safe_mode, "deserialize_keras_object()", "safe_mode")
     with custom_object_scope(custom_objects or {}):
         return deserialize(config)
 

@@ -21,16 +21,23 @@ registry = Registry("models", [Model, Sequential], base=BaseModel)
 
 
 def model_from_json(json_string: str, custom_objects=None) -> Any:
-    """A `Sequential` or `Model` from what `to_json` returned, with fresh values.
+    """A `Sequential` or `Model` from what `to_json` returned, here or in Keras, with fresh values.
+
+    Parameters
+    ----------
+    json_string : str
+        What Keras wrote of a compiled model says so, and the model is compiled.
+    custom_objects : mapping of str to class or function, optional
+        Classes and functions of one's own that it names.
 
     Raises
     ------
     ModelFileError
-        The text is not JSON or describes no model, names a class that is not known, or wants more
-        than two billion weights. A ValueError.
+        The text is not JSON or describes no model, names a class that is not known, holds code, or
+        wants more than two billion weights. A ValueError.
     """
     with describing("json_string"), custom_object_scope(custom_objects or {}):
-        return saving.model_of(json.loads(json_string))
+        return saving.described(json.loads(json_string))
 
 
 def save_model(

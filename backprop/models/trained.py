@@ -63,8 +63,8 @@ class Trained:
     ) -> None:
         """Choose how to train.
 
-        Several outputs go by the names of the layers that make them, or by those of the dict that
-        they were drawn as.
+        Outputs go by the names of the layers that make them, or by those of the dict that they were
+        drawn as; that of a `Sequential` by the name of its last layer.
 
         Parameters
         ----------
