@@ -246,6 +246,34 @@ def test_a_configuration_without_weights_is_bounded_too(units):
     with pytest.raises(ValueError, match="numbers"):
         bp.saving.deserialize_keras_object(config)
 
+    config |= {"module": "keras"}
+    with pytest.raises(ModelFileError, match=r"json_string.*numbers"):
+        bp.models.model_from_json(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "class_name", ["Lambda", "__lambda__", "Popen", "system", "TorchModuleWrapper"]
+)
+@pytest.mark.parametrize("module", ["keras.layers", "subprocess", "os"])
+def test_the_json_of_keras_brings_no_code_either(class_name, module):
+    layer = item(class_name, module, function=CODE, args="true")
+    for outer in ("keras", "keras.src.models.sequential", None):  # said by the layers alone
+        begin = item("InputLayer", "keras.layers", batch_shape=[None, 3])
+        config = item("Sequential", outer, layers=[begin, layer])
+        with pytest.raises(
+            ModelFileError, match=r"json_string.*(unknown (class|layer)|holds code)"
+        ):
+            bp.models.model_from_json(json.dumps(config))
+
+
+@pytest.mark.parametrize("levels", [200, 10_000])
+def test_the_json_of_keras_is_no_deeper_than_ours(levels):
+    layer = '{"module": "keras.layers", "class_name": "ReLU", "config": {}}'
+    begin = '{"module": "keras", "class_name": "Sequential", "config": {"layers": ['
+
+    with pytest.raises(ModelFileError, match=r"json_string.*(nested 256 deep|recursion depth)"):
+        bp.models.model_from_json(begin * levels + layer + "]}}" * levels)
+
 
 def laughs(levels):
     """A layer of layers, each of which stands twice in the next."""
