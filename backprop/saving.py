@@ -31,6 +31,7 @@ from backprop.config import (
     register_keras_serializable,
     serialize,
 )
+from backprop.old_arguments import levels_up
 from backprop.random import own_seeds
 from backprop.registry import FAMILIES, known_as, registered_name, users_own
 from backprop.run_state import (
@@ -75,6 +76,8 @@ def save_model(
     zipped: bool | None = None,
     *,
     extra: Mapping[str, Any] | None = None,
+    include_optimizer: bool = True,
+    save_format: str | None = None,
     key: SigningKey | None = None,
 ) -> None:
     """Write a model to one file.
@@ -93,6 +96,8 @@ def save_model(
         False, Keras' directory of files, is not offered.
     extra : mapping, optional
         Kept in the file beside the model, such as how inputs were prepared. JSON can hold it.
+    include_optimizer, save_format
+        Keras' arguments of older formats, which change nothing, here and there; a warning says so.
     key : SigningKey, optional
         Signs the file, so that `load_model` with the same key takes it, and nothing else.
 
@@ -121,6 +126,12 @@ def save_model(
     """
     if zipped is False:
         raise ValueError("zipped=False, a directory of files, is not offered: a model is one file")
+    if not checks.flag(include_optimizer, "save()", "include_optimizer"):
+        warn_of_old(
+            "include_optimizer", False, "load_model(compile=False) leaves the optimizer out"
+        )
+    if save_format is not None:
+        warn_of_old("save_format", save_format, "the name of the file says it")
     check_key(key)
     path = refuse_overwriting(filepath, overwrite, archive.MODEL_FILES)
     if not model.built:
@@ -136,6 +147,10 @@ def save_model(
     header["compile"] = compile_config(model)
     header["extra"] = dict(extra or {})
     archive.write(path, "model", header, arrays, key)
+
+
+def warn_of_old(argument: str, value: Any, instead: str) -> None:
+    warnings.warn(f"save() ignores {argument}={value!r}: {instead}", stacklevel=levels_up())
 
 
 def write_keras_model(

@@ -527,6 +527,25 @@ def test_where_nothing_can_be_saved_it_is_said(path, tmp_path):
         bp.models.load_model(path)
 
 
+@pytest.mark.parametrize("save", [bp.Sequential.save, bp.models.save_model, saving.save_model])
+def test_older_arguments_of_save_are_taken_and_change_nothing(save, path):
+    model = small()
+    model.compile("adam", "mse")
+
+    with pytest.warns(
+        UserWarning, match=r"^save\(\) ignores save_format='keras': the name"
+    ) as told:
+        save(model, path, save_format="keras")
+    assert len(told) == 1 and told[0].filename == __file__
+    with pytest.warns(UserWarning, match=r"ignores include_optimizer=False: load_model\(compile"):
+        save(model, path, include_optimizer=False)
+    save(model, path, include_optimizer=True, save_format=None)
+
+    assert isinstance(bp.models.load_model(path).optimizer, bp.optimizers.Adam)
+    with pytest.raises(TypeError, match="include_optimizer to be True or False"):
+        save(model, path, include_optimizer="no")
+
+
 def test_a_weights_file_is_no_model(path):
     small().save_weights(path)
 

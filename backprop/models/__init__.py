@@ -41,11 +41,11 @@ def model_from_json(json_string: str, custom_objects=None) -> Any:
 
 
 def save_model(
-    model: BaseModel, filepath, overwrite: bool = True, zipped=None, *, key=None
+    model: BaseModel, filepath, overwrite: bool = True, zipped=None, *, key=None, **older
 ) -> None:
     """Write a `Sequential` or `Model` to one file; see `backprop.saving.save_model`."""
     signed = {} if key is None else {"key": key}  # a subclass may have written `save` without it
-    model.save(filepath, overwrite=overwrite, zipped=zipped, **signed)
+    model.save(filepath, overwrite=overwrite, zipped=zipped, **signed, **older)
 
 
 def load_model(

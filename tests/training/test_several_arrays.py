@@ -281,9 +281,12 @@ def test_metrics_are_in_keras_order():
 
     names = ["loss", "score_loss", "kind_loss", "kind_acc", "kind_accuracy", "score_mae"]
     assert model.metrics_names == names
-    assert found == list(model.evaluate(x, y, verbose=0, return_dict=True).values())
+    by_name = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert list(by_name.items()) == sorted(zip(names, found, strict=True))
+    for results in (model.train_on_batch, model.test_on_batch):
+        assert list(results(x, y, return_dict=True)) == sorted(names)
     assert found[0] == pytest.approx(found[1] + found[2])
-    assert model.test_on_batch(x, y) == pytest.approx(found)
+    assert model.test_on_batch(x, y) == pytest.approx(model.evaluate(x, y, verbose=0))
 
 
 def test_two_outputs_of_one_layer_have_two_names_in_the_logs():
