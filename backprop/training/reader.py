@@ -167,9 +167,10 @@ def from_objects(x: Array, name: str) -> Array:
     kind = next((type(v).__name__ for v in x.flat if not is_number(v)), "numbers and others")
     if kind in ("NAType", "NaTType"):
         raise ValueError(f"{name} has missing values ({kind}): fill or drop such rows first")
+    labels = name == "y" and kind in ("str", "bytes")
     raise TypeError(
         f"{name} expected numbers and got an array of objects ({kind}); "
-        f"encode them as numbers first{NUMBERED if name == 'y' and kind in ('str', 'bytes') else ''}"
+        f"encode them as numbers first{NUMBERED if labels else ''}"
     )
 
 
