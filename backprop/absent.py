@@ -195,10 +195,6 @@ KERAS: dict[str, dict[str, str]] = {
             "leave it out; a SciPy matrix goes into a layer that takes one, such as Dense, as it is"
         ),
         "ragged": "pad the sequences, by utils.pad_sequences, and let a mask leave padding out",
-        "tensor": (
-            "leave it out: layers take arrays as they are, layer(x), and Input(shape) stands for "
-            "those that will come"
-        ),
         "optional": "leave it out: a model is given all its inputs",
     },
     # arguments of an optimizer, of older versions of Keras and of other libraries; each says the
@@ -216,6 +212,7 @@ KERAS: dict[str, dict[str, str]] = {
             "weight_decay"
         ),
     },
+    "ReduceLROnPlateau()": {"epsilon": "min_delta is what it was"},
     # attributes of objects, by the class
     "Metric": {
         "stateless_update_state stateless_result stateless_reset_state": (

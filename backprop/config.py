@@ -11,7 +11,7 @@ import functools
 import inspect
 import re
 from collections.abc import Mapping
-from typing import Any, dataclass_transform
+from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from backprop.defaults import (
     set_image_data_format,
 )
 from backprop.kernels.switch import kernels, set_kernels
+from backprop.old_arguments import Legacy
 from backprop.registry import (
     Registry,
     Serializable,
@@ -104,6 +105,7 @@ class Configurable(Serializable):
     fixed = ()  # arguments that others have taken note of
     unsaved = ()  # arguments that are values to start with
     decides = ()  # arguments of a base class that this one gives itself
+    legacy: ClassVar[Legacy] = ()  # arguments of older scripts, which Keras still takes
 
     def __init_subclass__(cls, *, kw_only: bool = False, by_position: bool = False, **kwargs):
         super().__init_subclass__(**kwargs)

@@ -7,7 +7,8 @@ What happens when
 * **The first object is made**, or somebody asks for the constructor (`prepare`). Each class of the
   chain that declares arguments, has a `__post_init__` or joins several bases, is given one
   (`constructor`); the others inherit theirs. Types are looked up now, when all names are there.
-* **Every object.** `Configurable.__new__` binds the call to names (`bind`), and the constructor
+* **Every object.** `Configurable.__new__` binds the call to names (`bind`), those of today where
+  `backprop.old_arguments` knows an older one, and the constructor
 
   1. calls the nearest written `__init__` of a base class, if there is one, with what is its own,
   2. sets the arguments, those of the base classes first, each converted as its type says,
@@ -25,7 +26,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backprop.absent import advice
 from backprop.arguments import (
     EMPTY,
     Argument,
@@ -37,12 +37,13 @@ from backprop.arguments import (
     positions,
     writes_its_own,
 )
+from backprop.old_arguments import advised, today
 from backprop.spelling import nearest
 
 
 def bind(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a call by name."""
-    known = parameters_of(cls)
+    known, kwargs = parameters_of(cls), today(cls, kwargs)
     places, rest = positions(cls)
     found = dict(zip(places, args, strict=False))
     if len(args) > len(places):
@@ -61,10 +62,8 @@ def bind(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def unknown_argument(cls: type, name: str, known: Iterable[str]) -> TypeError:
-    places = [f"{c.__name__}()" for c in cls.__mro__]
-    found = (advice(place).get(name, "") for place in places)
-    advised = next((a for a in found if any(k in a for k in known)), advice("arguments").get(name))
-    instead = f": {advised}" if advised else nearest(name, known)
+    sentence = advised(cls, name, known)
+    instead = f": {sentence}" if sentence else nearest(name, known)
     return TypeError(
         f"{cls.__name__}() has no argument {name!r}{instead}; it takes {', '.join(known)}"
     )
@@ -247,6 +246,7 @@ def noting_the_end(init: Callable[..., None]) -> Callable[..., None]:
         outermost = type(self).__init__ is wrapper
         if outermost:
             self.__dict__["_made"] = False
+            kwargs = today(type(self), kwargs, warn=False)  # __new__ has warned
         init(self, *args, **kwargs)
         if outermost:
             raise_for_missing(type(self), self)

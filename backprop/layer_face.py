@@ -11,6 +11,7 @@ from backprop.defaults import floatx
 from backprop.input_spec import Shape, described
 from backprop.layer_calls import LayerCalls
 from backprop.nest import as_tuple, each_shape
+from backprop.old_arguments import Ignored
 from backprop.symbols import Call, Symbol
 
 Array = np.ndarray
@@ -18,6 +19,8 @@ Array = np.ndarray
 
 class LayerFace(LayerCalls):
     """What a user of a layer asks it, as in Keras."""
+
+    legacy = (Ignored("autocast", (True,)),)  # each computes in its own dtype
 
     @property
     def weights(self) -> list[Array]:

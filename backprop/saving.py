@@ -31,6 +31,7 @@ from backprop.config import (
     register_keras_serializable,
     serialize,
 )
+from backprop.old_arguments import levels_up
 from backprop.random import own_seeds
 from backprop.registry import FAMILIES, known_as, registered_name, users_own
 from backprop.run_state import (
@@ -75,6 +76,8 @@ def save_model(
     zipped: bool | None = None,
     *,
     extra: Mapping[str, Any] | None = None,
+    include_optimizer: bool = True,
+    save_format: str | None = None,
     key: SigningKey | None = None,
 ) -> None:
     """Write a model to one file.
@@ -93,6 +96,8 @@ def save_model(
         False, Keras' directory of files, is not offered.
     extra : mapping, optional
         Kept in the file beside the model, such as how inputs were prepared. JSON can hold it.
+    include_optimizer, save_format
+        Keras' arguments of older formats, which change nothing, here and there; a warning says so.
     key : SigningKey, optional
         Signs the file, so that `load_model` with the same key takes it, and nothing else.
 
@@ -121,6 +126,12 @@ def save_model(
     """
     if zipped is False:
         raise ValueError("zipped=False, a directory of files, is not offered: a model is one file")
+    if not checks.flag(include_optimizer, "save()", "include_optimizer"):
+        warn_of_old(
+            "include_optimizer", False, "load_model(compile=False) leaves the optimizer out"
+        )
+    if save_format is not None:
+        warn_of_old("save_format", save_format, "the name of the file says it")
     check_key(key)
     path = refuse_overwriting(filepath, overwrite, archive.MODEL_FILES)
     if not model.built:
@@ -136,6 +147,10 @@ def save_model(
     header["compile"] = compile_config(model)
     header["extra"] = dict(extra or {})
     archive.write(path, "model", header, arrays, key)
+
+
+def warn_of_old(argument: str, value: Any, instead: str) -> None:
+    warnings.warn(f"save() ignores {argument}={value!r}: {instead}", stacklevel=levels_up())
 
 
 def write_keras_model(
@@ -206,7 +221,7 @@ def load_model(
     compile : bool, default True
         Also restore loss, optimizer and metrics, so that training goes on bit for bit.
     safe_mode : bool, default True
-        There is no unsafe mode: no file can run code.
+        Changes nothing: no file can run code, and one that holds code is refused either way.
     key : SigningKey, optional
         The file must have been signed with it: one that was not is refused. Without a key
         signatures are not looked at.
@@ -220,8 +235,7 @@ def load_model(
         The file is damaged, is no model, names a class that is not known, or is not signed with
         the key. A ValueError.
     """
-    if not safe_mode:
-        raise ValueError("safe_mode=False is not offered: no file of backprop can run code")
+    checks.flag(safe_mode, "load_model()", "safe_mode")
     return read_model(filepath, custom_objects, compile, key)[0]
 
 
@@ -273,6 +287,19 @@ def model_of(config: Any) -> Any:
     model = deserialize(config)
     if not is_model(model):
         raise ValueError(f"it holds {reprlib.repr(model)}, which is no model")
+    return model
+
+
+def described(config: Any) -> Any:
+    """The model that a description alone makes, one of ours or one of Keras, which may say how it
+    was compiled."""
+    from backprop.interop.keras_configs import from_keras, is_keras
+
+    if not is_keras(config):
+        return model_of(config)
+    model, compiled = model_of(from_keras(config)), from_keras(config.get("compile_config"))
+    if compiled:
+        recompile(model, compiled)
     return model
 
 
@@ -505,9 +532,8 @@ def serialize_keras_object(obj: Any) -> Any:
 def deserialize_keras_object(
     config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
 ) -> Any:
-    """The object of a configuration."""
-    if not safe_mode:
-        raise ValueError("safe_mode=False is not offered: no configuration can run code")
+    """The object of a configuration. `safe_mode` changes nothing: none can run code."""
+    checks.flag(safe_mode, "deserialize_keras_object()", "safe_mode")
     with custom_object_scope(custom_objects or {}):
         return deserialize(config)
 

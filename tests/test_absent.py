@@ -198,17 +198,17 @@ def test_an_attribute_that_nobody_has_says_what_it_always_said():
     ("make", "message"),
     [
         (lambda: bp.optimizers.SGD(lr=0.1), r"no argument 'lr': it is called learning_rate"),
-        (lambda: bp.optimizers.Adam(decay=1e-4), r"'decay': a rate that falls is a schedule"),
-        (lambda: bp.layers.LeakyReLU(alpha=0.1), r"'alpha': write negative_slope"),
-        (lambda: bp.layers.Embedding(3, 2, input_length=4), r"'input_length': leave it out"),
-        (lambda: bp.layers.LSTM(2, implementation=2), r"'implementation': leave it out"),
+        (lambda: bp.layers.ReLU(alpha=0.1), r"'alpha': write negative_slope"),
+        (lambda: bp.layers.LSTM(2, implementation=3), r"'implementation': leave it out"),
+        (lambda: bp.layers.SimpleRNN(2, implementation=2), r"'implementation': leave it out"),
         (lambda: bp.layers.Dense(2, lora_rank=1), r"'lora_rank': leave it out"),
         (lambda: bp.layers.Dense(2, batch_input_shape=(8, 3)), r"Input\(batch_shape=...\)"),
         (lambda: bp.layers.Dense(2, weights=[1]), r"layer\.set_weights"),
         (lambda: bp.callbacks.ModelCheckpoint("a.npz", period=2), r"'period': write save_freq"),
         (lambda: bp.Input((3,), sparse=True), r"'sparse': leave it out; a SciPy matrix"),
         (lambda: bp.Input((3,), ragged=True), r"'ragged': pad the sequences"),
-        (lambda: bp.Input(tensor=np.ones(3)), r"'tensor': leave it out: layers take arrays"),
+        (lambda: bp.Input((3,), optional=True), r"'optional': leave it out"),
+        (lambda: bp.layers.Input((3,), shap=1), r"no argument 'shap'; did you mean 'shape'"),
     ],
 )
 def test_an_argument_that_keras_has_or_had_is_answered(make, message):

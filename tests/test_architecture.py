@@ -23,6 +23,7 @@ LINES = [
     ["seeds", "spelling", "tuning", "atomic", "bounds", "signing"],
     ["absent", "nest"],
     ["arguments"],
+    ["old_arguments"],
     ["construction"],
     ["defaults", "registry", "kernels.switch"],
     ["config", "backend"],

@@ -203,6 +203,25 @@ DATA = {
         TypeError,
         "x expected numbers and got an array of objects (str)",
     ),
+    "text that spells numbers": (
+        "regression",
+        fit(np.array([[1, 2, "3"]] * 12, object)),
+        TypeError,
+        "x expected numbers and got an array of objects (str)",
+    ),
+    "targets that spell numbers": (
+        "sparse",
+        fit(y=np.array(["0", "1"] * 6, object)),
+        TypeError,
+        "y expected numbers and got an array of objects (str); encode them as numbers first: "
+        "classes, y = np.unique(y, return_inverse=True)",
+    ),
+    "bytes that spell numbers": (
+        "sparse",
+        fit(y=np.array([b"0", b"1"] * 6, object)),
+        TypeError,
+        "y expected numbers and got an array of objects (bytes); encode them as numbers first: ",
+    ),
     "text as targets": (
         "sparse",
         fit(y=["a", "b"] * 6),
@@ -460,11 +479,11 @@ DATA = {
         ValueError,
         "y must come with the batches",
     ),
-    "a size of batches beside batches": (
+    "a size of batches that is none beside batches": (
         "regression",
-        fit_batches((X, Y), batch_size=4),
+        fit_batches((X, Y), batch_size=-4),
         ValueError,
-        "batch_size=4 and x is an iterable of batches, which have a size already",
+        "fit() expects batch_size to be",
     ),
     "a split of batches": (
         "regression",
@@ -719,8 +738,8 @@ COMPILE = {
     ),
     "a loss for each name": (
         {"loss": {"out": "mse"}},
-        TypeError,
-        "one output, so compile() takes one loss, got {'out'",
+        ValueError,
+        "loss of compile(): a Sequential has 1 output, ",
     ),
     "a loss that is not one number": (
         {"loss": bp.losses.MeanSquaredError(reduction="none")},
@@ -732,7 +751,11 @@ COMPILE = {
         TypeError,
         "metrics to be a list, such as ['accuracy'], got 'accuracy'",
     ),
-    "a dict as metrics": ({"metrics": {"a": "mse"}}, TypeError, "metrics to be a list"),
+    "metrics of another output": (
+        {"metrics": {"a": "mse"}},
+        ValueError,
+        "metrics of compile(): a Sequential has 1 output, ",
+    ),
     "a number as a metric": (
         {"metrics": [3]},
         TypeError,

@@ -525,9 +525,25 @@ def test_where_nothing_can_be_saved_it_is_said(path, tmp_path):
         small().save(path, zipped=False)
     with pytest.raises(FileNotFoundError, match="no file"):
         bp.models.load_model(path)
-    small().save(path)
-    with pytest.raises(ValueError, match="safe_mode=False is not offered"):
-        bp.models.load_model(path, safe_mode=False)
+
+
+@pytest.mark.parametrize("save", [bp.Sequential.save, bp.models.save_model, saving.save_model])
+def test_older_arguments_of_save_are_taken_and_change_nothing(save, path):
+    model = small()
+    model.compile("adam", "mse")
+
+    with pytest.warns(
+        UserWarning, match=r"^save\(\) ignores save_format='keras': the name"
+    ) as told:
+        save(model, path, save_format="keras")
+    assert len(told) == 1 and told[0].filename == __file__
+    with pytest.warns(UserWarning, match=r"ignores include_optimizer=False: load_model\(compile"):
+        save(model, path, include_optimizer=False)
+    save(model, path, include_optimizer=True, save_format=None)
+
+    assert isinstance(bp.models.load_model(path).optimizer, bp.optimizers.Adam)
+    with pytest.raises(TypeError, match="include_optimizer to be True or False"):
+        save(model, path, include_optimizer="no")
 
 
 def test_a_weights_file_is_no_model(path):
@@ -658,8 +674,9 @@ def test_keras_names_of_saving_serve():
     assert saving.get_registered_object("Dense") is Dense
     assert saving.get_registered_object("nothing") is None
     assert saving.get_custom_objects()["tests>Registered"] is Registered
-    with pytest.raises(ValueError, match="safe_mode=False"):
-        saving.deserialize_keras_object(config, safe_mode=False)
+    assert repr(saving.deserialize_keras_object(config, safe_mode=False)) == repr(dense)
+    with pytest.raises(TypeError, match="safe_mode to be True or False, got 'no'"):
+        saving.deserialize_keras_object(config, safe_mode="no")
 
 
 # ------------------------------------------------------------------ files that lie

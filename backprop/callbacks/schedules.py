@@ -19,6 +19,7 @@ from backprop.callbacks.console import say
 from backprop.callbacks.monitor import MonitorCallback, Patience, Rate, Size
 from backprop.checks import NotNegative, where
 from backprop.config import Configurable
+from backprop.old_arguments import Ignored
 
 
 def check_settable(callback: Callback) -> None:
@@ -175,6 +176,7 @@ class ReduceLROnPlateau(MonitorCallback):
     remembers = ("best", "cooldown_counter", "wait")
 
     decides = ("baseline",)
+    legacy = (Ignored("epsilon"),)
 
     monitor: str = argument(default="val_loss")
     factor: Annotated[float, Factor] = 0.1

@@ -308,6 +308,18 @@ def from_keras(value: Any) -> Any:
     return named(value) | {"config": config}
 
 
+def is_keras(value: Any) -> bool:
+    """Whether the configuration of a model was written by Keras, which says so of the model or,
+    where its class is a user's, of the layers."""
+    if not isinstance(value, Mapping):
+        return False
+    config = value.get("config")
+    layers = config.get("layers") if isinstance(config, Mapping) else None
+    first = next(iter(layers), None) if isinstance(layers, list) else None
+    parts = [v for v in (value, first) if isinstance(v, Mapping)]
+    return any(str(v.get("module")).partition(".")[0] == "keras" for v in parts)
+
+
 def named(value: Mapping[str, Any]) -> dict[str, Any]:
     """Which class it is: by its name, and where a user has registered it, under which."""
     found = {"class_name": value["class_name"], "module": module_of(value)}

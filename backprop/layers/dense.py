@@ -7,6 +7,7 @@ from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.kernels import KernelAndBias
 from backprop.linalg import affine, product_of_rows, sum_rows
+from backprop.old_arguments import NOT_QUANTIZED
 from backprop.promises import short_for
 
 
@@ -55,6 +56,7 @@ class Dense(KernelAndBias):
 
     sparse_input = True
     changeable = ("activation",)
+    legacy = NOT_QUANTIZED
     input_spec = InputSpec(min_ndim=2)
     bias = dbias = None
 

@@ -17,6 +17,7 @@ from backprop.layer import INFERENCE, InputSpec, Shape
 from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.kernels import KernelAndBias
 from backprop.linalg import unbroadcast
+from backprop.old_arguments import NOT_QUANTIZED, Only
 from backprop.regularizers import RegularizerLike
 
 Array = np.ndarray
@@ -238,6 +239,7 @@ class EinsumDense(KernelAndBias):
     activity_regularizer: RegularizerLike = argument(default=None, kw_only=True)
 
     changeable = ("activation",)
+    legacy = (*NOT_QUANTIZED, Only("gptq_unpacked_column_size", (None,)))
     bias = dbias = None
 
     def __post_init__(self):

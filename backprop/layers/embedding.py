@@ -15,6 +15,7 @@ from backprop.kernels.embedding import sum_at
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.linalg import affine, rows
 from backprop.masks import both
+from backprop.old_arguments import NOT_QUANTIZED, Ignored
 
 
 class Embedding(Layer):
@@ -63,6 +64,7 @@ class Embedding(Layer):
     integer_input = True
 
     unsaved = ("weights",)  # a configuration says how to build; values are saved as values
+    legacy = (*NOT_QUANTIZED, Ignored("input_length", (None,)))
 
     def __init__(
         self,

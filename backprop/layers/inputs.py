@@ -8,6 +8,7 @@ from backprop.checks import integer, sequence
 from backprop.defaults import floatx
 from backprop.layer import INFERENCE, Layer, Shape
 from backprop.layer_arrays import sizes_of
+from backprop.old_arguments import Only, Renamed
 from backprop.symbols import Call, Symbol
 
 
@@ -33,6 +34,12 @@ class InputLayer(Layer):
 
     fixed = ("shape", "batch_size", "dtype", "batch_shape", "input_shape", "input_tensor")
     unsaved = ("input_tensor",)  # what it says is kept in the place of the arguments
+    legacy = (
+        Renamed("batch_input_shape", "batch_shape"),
+        Only("optional", (False,)),
+        Only("ragged", (None, False)),
+        Only("sparse", (None, False)),
+    )
 
     def __init__(
         self,
@@ -139,7 +146,18 @@ class AsFloat(Layer):
         return np.zeros_like(dy)
 
 
-def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, **others) -> Symbol:
+def Input(
+    shape=None,
+    batch_size=None,
+    dtype=None,
+    sparse=None,
+    ragged=None,
+    batch_shape=None,
+    name=None,
+    tensor=None,
+    optional=False,
+    **others,
+) -> Symbol:
     """What will go into a model: a symbolic array to call layers on, for `Model`, or the first
     entry of a `Sequential`, which takes its shape.
 
@@ -152,11 +170,16 @@ def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, 
     dtype : str, optional
         ``"int32"`` and the like say that the model takes integers, ``"string"`` that it takes
         strings.
+    sparse, ragged, optional : False, optional
+        Keras' arguments for what is not here; another value is a TypeError, which says what to do
+        instead.
     batch_shape : tuple, optional
         Shape with the batch axis, instead of `shape`.
     name : str, optional
+    tensor : Symbol, optional
+        A symbolic array whose shape and dtype it takes, instead of all these.
     **others
-        Keras' further arguments mean nothing here, and the error says what to do instead.
+        Older names of `InputLayer`.
 
     Examples
     --------
@@ -167,4 +190,5 @@ def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, 
     >>> bp.Model(x, bp.layers.Dense(2)(x)).output_shape
     (None, 2)
     """
+    others |= {"sparse": sparse, "ragged": ragged, "optional": optional, "input_tensor": tensor}
     return InputLayer(shape, batch_size, dtype, batch_shape, name, **others).symbol()

@@ -21,24 +21,31 @@ registry = Registry("models", [Model, Sequential], base=BaseModel)
 
 
 def model_from_json(json_string: str, custom_objects=None) -> Any:
-    """A `Sequential` or `Model` from what `to_json` returned, with fresh values.
+    """A `Sequential` or `Model` from what `to_json` returned, here or in Keras, with fresh values.
+
+    Parameters
+    ----------
+    json_string : str
+        What Keras wrote of a compiled model says so, and the model is compiled.
+    custom_objects : mapping of str to class or function, optional
+        Classes and functions of one's own that it names.
 
     Raises
     ------
     ModelFileError
-        The text is not JSON or describes no model, names a class that is not known, or wants more
-        than two billion weights. A ValueError.
+        The text is not JSON or describes no model, names a class that is not known, holds code, or
+        wants more than two billion weights. A ValueError.
     """
     with describing("json_string"), custom_object_scope(custom_objects or {}):
-        return saving.model_of(json.loads(json_string))
+        return saving.described(json.loads(json_string))
 
 
 def save_model(
-    model: BaseModel, filepath, overwrite: bool = True, zipped=None, *, key=None
+    model: BaseModel, filepath, overwrite: bool = True, zipped=None, *, key=None, **older
 ) -> None:
     """Write a `Sequential` or `Model` to one file; see `backprop.saving.save_model`."""
     signed = {} if key is None else {"key": key}  # a subclass may have written `save` without it
-    model.save(filepath, overwrite=overwrite, zipped=zipped, **signed)
+    model.save(filepath, overwrite=overwrite, zipped=zipped, **signed, **older)
 
 
 def load_model(

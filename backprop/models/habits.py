@@ -51,9 +51,26 @@ class Habits:
         """The configuration as JSON; `models.model_from_json` builds the model again."""
         return json.dumps(serialize(self), **options)
 
-    def save(self, filepath, overwrite: bool = True, zipped=None, *, key=None) -> None:
+    def save(
+        self,
+        filepath,
+        overwrite: bool = True,
+        zipped=None,
+        *,
+        include_optimizer: bool = True,
+        save_format: str | None = None,
+        key=None,
+    ) -> None:
         """Write the whole model to one file, ``.npz`` or ``.keras``; see `backprop.saving`."""
-        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, key=key)
+        saving.save_model(
+            self,
+            filepath,
+            overwrite=overwrite,
+            zipped=zipped,
+            include_optimizer=include_optimizer,
+            save_format=save_format,
+            key=key,
+        )
 
     def save_weights(
         self, filepath, overwrite: bool = True, max_shard_size=None, *, key=None

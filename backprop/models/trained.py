@@ -63,8 +63,8 @@ class Trained:
     ) -> None:
         """Choose how to train.
 
-        Several outputs go by the names of the layers that make them, or by those of the dict that
-        they were drawn as.
+        Outputs go by the names of the layers that make them, or by those of the dict that they were
+        drawn as; that of a `Sequential` by the name of its last layer.
 
         Parameters
         ----------
@@ -159,7 +159,8 @@ class Trained:
         return_dict: bool = False,
     ) -> Any:
         """Loss and metrics in inference: a list in the order of `metrics_names` (one number without
-        metrics), or a dict. The loss is first, then those of several outputs.
+        metrics), where the loss is first, then those of several outputs; or a dict, in the order of
+        its keys.
 
         The arguments are those of `fit`.
         """
@@ -293,8 +294,8 @@ class Trained:
 
 
 def present(logs: dict[str, float], return_dict: bool):
-    """Results as Keras returns them: a dict, a list, or the loss alone."""
+    """Results as Keras returns them: a dict in the order of its keys, a list, or the loss alone."""
     if return_dict:
-        return logs
+        return dict(sorted(logs.items()))
     values = list(logs.values())
     return values if len(values) > 1 else values[0]

@@ -35,6 +35,7 @@ import numpy as np
 
 from backprop.arguments import argument, managed
 from backprop.checks import Name, Positive
+from backprop.old_arguments import Ignored
 from backprop.optimizers.arrays import OfArrays
 from backprop.optimizers.hyperparameters import (
     Clip,
@@ -128,6 +129,7 @@ class Optimizer(OfArrays, kw_only=True, by_position=True):
     name: Name = None
 
     changeable = ("ema_overwrite_frequency", "name")
+    legacy = (Ignored("decay", (None,)),)
 
     # ----------------------------------------------------------- what the author of one writes
 

@@ -22,6 +22,7 @@ import numpy as np
 from backprop.checks import integer, one_of
 from backprop.layer import Array
 from backprop.nest import as_tuple, each, row_count, shapes
+from backprop.old_arguments import levels_up
 from backprop.training.reader import Reader, is_array, is_sparse
 from backprop.training.workers import in_advance
 
@@ -522,6 +523,7 @@ def as_data(
     who: str = "fit()",
     class_weight: Any = None,
     batch_size: int | None = None,
+    size_name: str = "batch_size",
     shuffle: Any = False,
     seed: int = 0,
     targets: bool = True,
@@ -556,9 +558,11 @@ def as_data(
                 "yield (x, y, sample_weight)"
             )
     if batch_size is not None:
-        raise ValueError(
-            f"{who} got batch_size={batch_size!r} and x is an iterable of batches, which have a "
-            "size already: leave batch_size out"
+        integer(batch_size, who, size_name)
+        warnings.warn(
+            f"{who} ignores {size_name}={batch_size!r}: x is an iterable of batches, which have a "
+            "size already",
+            stacklevel=levels_up(),
         )
     return IterableData(
         reader, x, class_weight=class_weight, shuffle=shuffle, seed=seed, targets=targets

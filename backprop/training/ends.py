@@ -18,7 +18,7 @@ class Ends:
     kind : {"input", "output"}
     structure
         Lists and dicts as the model was drawn, with a leaf for each; the only one by itself. None
-        for a chain, whose input and output have no name.
+        for a chain, whose data are given by no name.
     names : list of str
         Of the layers there; a dict that was drawn has its own names.
 
@@ -109,7 +109,7 @@ class Ends:
         return [(self.label(what, i), value) for i, value in enumerate(as_tuple(values))]
 
 
-CHAIN = Ends("a Sequential", "input", None, ["x"]), Ends("a Sequential", "output", None, ["y"])
+CHAIN = Ends("a Sequential", "input", None, ["x"])
 
 
 def completed(given: Any, structure: Any) -> Any:
@@ -125,7 +125,8 @@ def ends_of(model: Any) -> tuple[Ends, Ends]:
     """Its inputs and its outputs."""
     inputs, outputs = model.drawn
     if inputs is None:
-        return CHAIN
+        last = model.layers[-1].name if model.layers else "y"
+        return CHAIN, Ends(CHAIN.who, "output", None, [last])
     return (
         Ends(model.name, "input", inputs, model.input_names),
         Ends(model.name, "output", outputs, model.output_names),

@@ -96,11 +96,11 @@ def read_metrics(outputs: Ends, plain: Any, weighted: Any, loss: Any) -> MetricS
 
 
 def alone(outputs: Ends, what: str, given: Any, whole: bool = False) -> Any:
-    """What is given for the one output, by itself, in a list or, where the model was drawn, in a
-    dict by its name. A `whole` list stays."""
-    if outputs.structure is not None and isinstance(given, Mapping) and not is_configuration(given):
-        given = outputs.ordered(given, f"{what} of compile()")[0]
-        return [given] if whole and not isinstance(given, list | tuple) else given
+    """What is given for the one output, by itself, in a list or in a dict by its name, which for a
+    chain is that of its last layer. A `whole` list stays."""
+    if isinstance(given, Mapping) and not is_configuration(given):
+        given = outputs.ordered(given, f"{what} of compile()", partly=True)[0]
+        return [given] if whole and not isinstance(given, list | tuple | None) else given
     return given if whole else only(given, what, outputs.who)
 
 

@@ -106,17 +106,18 @@ def numbers(x: Any, name: str, strings: bool = False) -> Any:
     if x.dtype.kind == "O" and not text:
         x = from_objects(x, name)
     if x.dtype.kind not in "fiub" and not text:
-        advice = "encode it as numbers first"
-        if name == "y" and x.dtype.kind in "US":
-            advice += ": classes, y = np.unique(y, return_inverse=True)"
         raise TypeError(
-            f"{name} expected real numbers and got an array of dtype {x.dtype}; {advice}"
+            f"{name} expected real numbers and got an array of dtype {x.dtype}; encode it as "
+            f"numbers first{NUMBERED if name == 'y' and x.dtype.kind in 'US' else ''}"
         )
     if x.ndim == 0:
         raise ValueError(
             f"{name} expected an array with a row per sample and got the single number {x}"
         )
     return x
+
+
+NUMBERED = ": classes, y = np.unique(y, return_inverse=True)"
 
 
 def as_array(x: Any, name: str) -> Array:
@@ -155,16 +156,21 @@ def is_text(x: Any, name: str) -> bool:
 
 
 def from_objects(x: Array, name: str) -> Array:
-    """An array of Python's numbers as one of float64; None becomes NaN."""
+    """An array of Python's numbers as one of float64; None becomes NaN. A string is no number,
+    though it may spell one."""
+    kinds = {type(v) for v in x.flat}
     try:
-        return x.astype(np.float64)
+        if not any(issubclass(kind, str | bytes) for kind in kinds):
+            return x.astype(np.float64)
     except (TypeError, ValueError):
-        kind = next((type(v).__name__ for v in x.flat if not is_number(v)), "numbers and others")
+        pass
+    kind = next((type(v).__name__ for v in x.flat if not is_number(v)), "numbers and others")
     if kind in ("NAType", "NaTType"):
         raise ValueError(f"{name} has missing values ({kind}): fill or drop such rows first")
+    labels = name == "y" and kind in ("str", "bytes")
     raise TypeError(
         f"{name} expected numbers and got an array of objects ({kind}); "
-        "encode them as numbers first"
+        f"encode them as numbers first{NUMBERED if labels else ''}"
     )
 
 
@@ -173,7 +179,7 @@ def is_number(v: Any) -> bool:
         float(v)
     except (TypeError, ValueError):
         return False
-    return not isinstance(v, str)
+    return not isinstance(v, str | bytes)
 
 
 def check_finite(x: Any, name: str) -> None:

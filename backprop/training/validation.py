@@ -69,7 +69,8 @@ def read_validation(
         with located("validation_data"):
             x, y, w = validation_arrays(given, reader.any_targets)
             size = own_batch_size or (batch_size if y is not None else None)
-            return Validation(as_data(reader, x, y, w, batch_size=size), steps, freq)
+            told = {"batch_size": size, "size_name": "validation_batch_size"}
+            return Validation(as_data(reader, x, y, w, **told), steps, freq)
     share = fraction(share, "fit()", "validation_split")
     if not share:
         warn_of_unused(steps, own_batch_size, freq)

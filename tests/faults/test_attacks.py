@@ -84,8 +84,9 @@ def assert_refused(path, match=None, **arguments):
 CODE = base64.b64encode(marshal.dumps((lambda x: ran(x)).__code__)).decode()
 
 
+@pytest.mark.parametrize("safe_mode", [True, False])
 @pytest.mark.parametrize("ending", [".npz", ".keras"])
-def test_the_byte_code_of_a_lambda_is_not_run(ending, tmp_path):
+def test_the_byte_code_of_a_lambda_is_not_run(ending, safe_mode, tmp_path):
     function = {"class_name": "__lambda__", "config": {"code": CODE, "defaults": None}}
     layer = item("Lambda", function=function)
     path = tmp_path / f"m{ending}"
@@ -95,7 +96,7 @@ def test_the_byte_code_of_a_lambda_is_not_run(ending, tmp_path):
         layer["module"] = "keras.layers"
         with_config(path, lambda config: config["config"]["layers"].append(layer))
 
-    assert_refused(path)
+    assert_refused(path, safe_mode=safe_mode)
 
 
 @pytest.mark.parametrize("name", ["os.system", "builtins.exec", "ran", "print", "eval"])
@@ -245,6 +246,34 @@ def test_a_configuration_without_weights_is_bounded_too(units):
     with pytest.raises(ValueError, match="numbers"):
         bp.saving.deserialize_keras_object(config)
 
+    config |= {"module": "keras"}
+    with pytest.raises(ModelFileError, match=r"json_string.*numbers"):
+        bp.models.model_from_json(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "class_name", ["Lambda", "__lambda__", "Popen", "system", "TorchModuleWrapper"]
+)
+@pytest.mark.parametrize("module", ["keras.layers", "subprocess", "os"])
+def test_the_json_of_keras_brings_no_code_either(class_name, module):
+    layer = item(class_name, module, function=CODE, args="true")
+    for outer in ("keras", "keras.src.models.sequential", None):  # said by the layers alone
+        begin = item("InputLayer", "keras.layers", batch_shape=[None, 3])
+        config = item("Sequential", outer, layers=[begin, layer])
+        with pytest.raises(
+            ModelFileError, match=r"json_string.*(unknown (class|layer)|holds code)"
+        ):
+            bp.models.model_from_json(json.dumps(config))
+
+
+@pytest.mark.parametrize("levels", [200, 10_000])
+def test_the_json_of_keras_is_no_deeper_than_ours(levels):
+    layer = '{"module": "keras.layers", "class_name": "ReLU", "config": {}}'
+    begin = '{"module": "keras", "class_name": "Sequential", "config": {"layers": ['
+
+    with pytest.raises(ModelFileError, match=r"json_string.*(nested 256 deep|recursion depth)"):
+        bp.models.model_from_json(begin * levels + layer + "]}}" * levels)
+
 
 def laughs(levels):
     """A layer of layers, each of which stands twice in the next."""
@@ -351,13 +380,20 @@ def test_json_that_describes_no_model_is_one_clear_error(text):
         bp.models.model_from_json(text)
 
 
-@pytest.mark.parametrize("safe_mode", [False, None, 0, ""])
-def test_there_is_no_unsafe_mode(safe_mode, tmp_path):
-    path = tmp_path / "m.npz"
-    small().save(path)
+def test_there_is_no_unsafe_mode(tmp_path):
+    path, model = tmp_path / "m.npz", small()
+    model.save(path)
 
-    with pytest.raises(ValueError, match="safe_mode"):
-        bp.models.load_model(path, safe_mode=safe_mode)
+    same = bp.models.load_model(path, safe_mode=False)
+
+    assert all(map(np.array_equal, same.get_weights(), model.get_weights()))
+    for other in (None, ""):
+        with pytest.raises(
+            TypeError, match=r"load_model\(\) expects safe_mode to be True or False"
+        ):
+            bp.models.load_model(path, safe_mode=other)
+    for class_name, module in [("Popen", "subprocess"), ("system", "os"), ("Lambda", "layers")]:
+        assert_refused(native(path, item(class_name, module, function="ran")), safe_mode=False)
 
 
 @pytest.mark.parametrize("value", [False, None])

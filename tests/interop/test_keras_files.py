@@ -251,6 +251,51 @@ def test_a_checkpoint_may_be_a_file_of_keras(keras, tmp_path):
 # ------------------------------------------------------------------------------- what has no place
 
 
+def drawn(library):
+    a = library.Input((6, 4), name="a")
+    y = library.layers.LSTM(4)(library.layers.Conv1D(3, 2)(a))
+    b = library.Input((2,), name="b")
+    y = library.layers.Concatenate()([y, b * 2 - 1])
+    return library.Model({"a": a, "b": b}, library.layers.Dense(3, name="kind")(y))
+
+
+def test_a_model_is_read_from_the_json_of_keras(keras):
+    model = network(keras, keras.optimizers.SGD(0.125, momentum=0.5))
+
+    twin = bp.models.model_from_json(model.to_json())
+
+    twin.set_weights(model.get_weights())
+    x, y = data()
+    np.testing.assert_allclose(twin.predict(x, verbose=0), model.predict(x, verbose=0), atol=2e-6)
+    assert list(twin.evaluate(x, y, verbose=0, return_dict=True)) == ["accuracy", "loss"]
+    assert repr(twin.optimizer) == "SGD(0.125, momentum=0.5)"
+
+
+def test_a_graph_is_read_from_the_json_of_keras(keras):
+    model = drawn(keras)
+    x = {"a": data()[0], "b": np.random.default_rng(1).normal(size=(48, 2)).astype("float32")}
+
+    twin = bp.models.model_from_json(model.to_json(indent=1))
+
+    twin.set_weights(model.get_weights())
+    np.testing.assert_allclose(twin.predict(x, verbose=0), model.predict(x, verbose=0), atol=2e-6)
+    assert repr(bp.models.model_from_json(twin.to_json()).layers) == repr(twin.layers)
+    assert twin.optimizer is None
+
+
+def test_json_of_keras_without_a_shape_and_with_a_class_of_ones_own(keras):
+    twin = bp.models.model_from_json(keras.Sequential([keras.layers.Dense(2)]).to_json())
+    assert not twin.built and twin.predict(np.ones((2, 3)), verbose=0).shape == (2, 2)
+
+    class Own(keras.Model):
+        pass
+
+    a = keras.Input((3,))
+    described = Own(a, keras.layers.Dense(2)(a)).to_json()
+    with pytest.raises(ValueError, match=r"json_string.*unknown class 'Own'"):
+        bp.models.model_from_json(described)
+
+
 @pytest.mark.parametrize("name", sorted((OURS.keys() & registry.classes.keys()) - {"Divide"}))
 def test_layers_that_keras_does_not_know_are_refused_by_name(name, tmp_path):
     model = around(*example(name))

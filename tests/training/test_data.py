@@ -178,6 +178,34 @@ def test_all_kinds_of_data_train_alike(source, tmp_path):
     assert history == before
 
 
+@pytest.mark.parametrize("kind", [PyDataset, DataLoader, iter])
+def test_a_size_of_batches_that_have_one_is_ignored_with_a_word(kind):
+    def source():
+        return kind(batches_of(X, Y))
+
+    def told(name):
+        return pytest.warns(UserWarning, match=rf" ignores {name}=5: x is an iterable of batches")
+
+    model, twin = make(), make()
+    with told("batch_size") as caught:
+        history = model.fit(source(), batch_size=5, shuffle=False, verbose=0)
+    assert caught[0].filename == __file__
+    expected = twin.fit(source(), shuffle=False, verbose=0)
+    assert history.history == expected.history
+
+    with told("batch_size"):
+        value = model.evaluate(source(), batch_size=5, verbose=0)
+    assert value == twin.evaluate(source(), verbose=0)
+    with told("batch_size"):
+        y = model.predict(source(), batch_size=5, verbose=0)
+    assert np.array_equal(y, twin.predict(source(), verbose=0))
+    with told("validation_batch_size"):
+        model.fit(X, Y, validation_data=source(), validation_batch_size=5, verbose=0)
+    model.fit(X, Y, validation_data=source(), batch_size=5, verbose=0)  # which is of x alone
+    with pytest.raises(ValueError, match=r"fit\(\) expects batch_size to be"):
+        model.fit(source(), batch_size=0, verbose=0)
+
+
 def test_frames_and_series_train_alike():
     pd = pytest.importorskip("pandas", reason="reads data frames")
     frame = pd.DataFrame(X, columns=list("abcd")).assign(e=np.arange(23), f=np.arange(23) % 2 == 0)

@@ -281,9 +281,12 @@ def test_metrics_are_in_keras_order():
 
     names = ["loss", "score_loss", "kind_loss", "kind_acc", "kind_accuracy", "score_mae"]
     assert model.metrics_names == names
-    assert found == list(model.evaluate(x, y, verbose=0, return_dict=True).values())
+    by_name = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert list(by_name.items()) == sorted(zip(names, found, strict=True))
+    for results in (model.train_on_batch, model.test_on_batch):
+        assert list(results(x, y, return_dict=True)) == sorted(names)
     assert found[0] == pytest.approx(found[1] + found[2])
-    assert model.test_on_batch(x, y) == pytest.approx(found)
+    assert model.test_on_batch(x, y) == pytest.approx(model.evaluate(x, y, verbose=0))
 
 
 def test_two_outputs_of_one_layer_have_two_names_in_the_logs():
@@ -519,11 +522,34 @@ def test_metrics_of_an_output_need_its_targets():
 def test_a_sequential_goes_on_taking_one_array_and_one_loss():
     model = bp.Sequential([L.Input((4,)), L.Dense(1)])
 
-    with pytest.raises(TypeError, match="a Sequential has one output"):
-        model.compile("sgd", {"dense": "mse"})
+    with pytest.raises(ValueError, match=r"a Sequential has 1 output, dense, and got 'dens'"):
+        model.compile("sgd", {"dens": "mse"})
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="a Sequential has one input"):
         model.fit([X[0], X[0]], Y[0])
+
+
+@pytest.mark.parametrize("build", ["at once", "later"])
+def test_a_sequential_is_compiled_by_the_name_of_its_last_layer(build):
+    def trained(**compiled):
+        bp.utils.set_random_seed(0)
+        begin = [L.Input((4,))] if build == "at once" else []
+        model = bp.Sequential([*begin, L.Dense(3), L.Dense(1, name="score")])
+        model.compile("sgd", **compiled)
+        history = model.fit(X[0], Y[0], sample_weight=np.linspace(0, 1, N), verbose=0).history
+        return history, model.evaluate(X[0], Y[0], verbose=0, return_dict=True)
+
+    plain = trained(loss="mse", loss_weights=0.5, metrics=["mae"], weighted_metrics=["mse"])
+
+    for metrics in ("mae", ["mae"]):
+        named = trained(
+            loss={"score": "mse"},
+            loss_weights={"score": 0.5},
+            metrics={"score": metrics},
+            weighted_metrics={"score": ["mse"]},
+        )
+        assert named == plain
+    assert trained(loss="mse", metrics={}, loss_weights={}) == trained(loss="mse")
 
 
 def test_a_drawn_model_of_one_output_takes_dicts_by_its_names():

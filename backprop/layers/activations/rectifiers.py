@@ -22,6 +22,7 @@ from backprop.layers.activations.elementwise import (
     written_over,
 )
 from backprop.linalg import positive, unbroadcast
+from backprop.old_arguments import Renamed
 from backprop.promises import short_for
 from backprop.regularizers import RegularizerLike
 
@@ -183,6 +184,7 @@ class LeakyReLU(FromInput):
     negative_slope: NumberFromZero = 0.3
 
     changeable = ("negative_slope",)
+    legacy = (Renamed("alpha", "negative_slope"),)
 
     def value(self, x):
         return leaky(x, self.negative_slope)

@@ -8,6 +8,7 @@ from backprop.layers.convolution.border import Convolutional
 from backprop.layers.convolution.products import correlate_for_backward, gradients
 from backprop.layers.kernels import KernelAndBias
 from backprop.layers.windows import DataFormat, Sizes
+from backprop.old_arguments import NO_LORA
 
 
 class Conv(Convolutional, KernelAndBias):
@@ -53,6 +54,8 @@ class Conv(Convolutional, KernelAndBias):
     data_format: DataFormat = None
     dilation_rate: Sizes = 1
     groups: Positive = 1
+
+    legacy = NO_LORA
 
     def __post_init__(self):
         if self.filters % self.groups:

@@ -19,6 +19,7 @@ from backprop.layers.recurrent.cell import Cell
 from backprop.layers.recurrent.time import sequence_shape
 from backprop.layers.recurrent.weights import Dropping, FourGates, Weighted
 from backprop.linalg import sum_rows
+from backprop.old_arguments import Only
 from backprop.regularizers import RegularizerLike
 
 
@@ -177,6 +178,7 @@ class LSTMCell(FourGates, UnitCell, kw_only=True, by_position=True):
     """
 
     state_count = 2
+    legacy = (Only("implementation", (1, 2)),)  # of the same numbers
 
     def advance(self, x, ctx, drawn):
         (x, h, c), (drop_x, drop_h) = x, drawn
@@ -271,6 +273,7 @@ class GRUCell(UnitCell, kw_only=True, by_position=True):
     """
 
     gates = 3
+    legacy = (Only("implementation", (1, 2)),)  # of the same numbers
 
     recurrent_activation: ActivationLike = argument(default="sigmoid", after="activation")
     reset_after: bool = argument(default=True, after="recurrent_dropout")

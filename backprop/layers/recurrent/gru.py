@@ -13,6 +13,7 @@ from backprop.layers.activations import ActivationLike
 from backprop.layers.recurrent.loop import STEPS, flat, held_of
 from backprop.layers.recurrent.products import BIAS, KERNEL, RECURRENT, Product
 from backprop.layers.recurrent.units import Units
+from backprop.old_arguments import Only
 from backprop.promises import short_for
 
 # The blocks of z within the loop are g u r, and a fourth, w: what r multiplies, or its product. So
@@ -82,6 +83,7 @@ class GRU(Units, kw_only=True, by_position=True):
     """
 
     weights_within = "gru_cell"
+    legacy = (Only("implementation", (1, 2)),)  # of the same numbers
     gates = 3
     order = (2, 0, 1, 2)
 

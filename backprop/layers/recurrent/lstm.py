@@ -13,6 +13,7 @@ from backprop.layers.recurrent.inplace import InPlaceSigmoid, InPlaceTanh
 from backprop.layers.recurrent.loop import STEPS, Recurrent, flat, held_of
 from backprop.layers.recurrent.units import Units
 from backprop.layers.recurrent.weights import FourGates
+from backprop.old_arguments import Only
 from backprop.promises import short_for
 
 
@@ -195,6 +196,7 @@ class LSTM(Memory, Units, kw_only=True, by_position=True):
     """
 
     weights_within = "lstm_cell"
+    legacy = (Only("implementation", (1, 2)),)  # of the same numbers
     use_cudnn: Annotated[Any, choice("auto", True, False)] = argument(
         default="auto", after="unroll"
     )
