@@ -183,6 +183,7 @@ def load_checkpoint(
     path: Any,
     take: Callable[[Any, Mapping[str, Array]], Callable] | None = None,
     steps: int | None = None,
+    read: Callable[[Any, tuple[str, ...]], Any] = archive.read,
 ) -> tuple[int, int]:
     """Put a saved run into a model that was compiled alike; returns the epoch and the step to go on
     with. Nothing changes unless all of it fits.
@@ -197,6 +198,8 @@ def load_checkpoint(
         it has done.
     steps : int, optional
         How many batches an epoch has, if that is known.
+    read : callable, optional
+        Reads the file. Default: `archive.read`.
 
     Raises
     ------
@@ -205,7 +208,7 @@ def load_checkpoint(
     ModelFileError
         It is damaged, of another run, or of one that had failed.
     """
-    header, arrays = archive.read(path, ("checkpoint",))
+    header, arrays = read(path, ("checkpoint",))
     trainer = model.trainer
     with archive.faults_named(path):
         epoch, step, seed = position(header, steps)

@@ -145,6 +145,9 @@ class ModelCheckpoint(MonitorCallback):
             self._save(self._epoch, {"batch": batch + 1} | logs)
 
     def _save(self, epoch: int, logs: Logs) -> None:
+        saving(self, lambda: self._write(epoch, logs))
+
+    def _write(self, epoch: int, logs: Logs) -> None:
         if self.save_best_only and self.is_due_later(logs):
             return
         path = self.path(epoch, logs)
@@ -270,24 +273,40 @@ class BackupAndRestore(Configurable, Callback):
             self.model.trainer.step = 0
 
     def _restore(self) -> None:
-        if os.path.exists(self._latest):
+        if self._exists(self._latest):
             try:
                 self._load(self._latest)
                 return
             except (OSError, ValueError) as error:
-                if not os.path.exists(self._previous):
+                if not self._exists(self._previous):
                     raise
                 say(f"BackupAndRestore tries the backup before the last, as {error}")
         # the last one is damaged, or the machine stopped between putting it aside and writing the
         # next
-        if os.path.exists(self._previous):
+        if self._exists(self._previous):
             self._load(self._previous)
 
+    def _exists(self, path: str) -> bool:
+        ranks = across(self)
+        return (
+            os.path.exists(path) if ranks is None else ranks.on_main(lambda: os.path.exists(path))
+        )
+
     def _load(self, path: str) -> None:
+        from backprop.archive import read
         from backprop.run_state import load_checkpoint
 
         steps = (self.params or {}).get("steps")
-        load_checkpoint(self.model, path, partial(restore, self.companions), steps)
+        take = partial(restore, self.companions)
+        ranks = across(self)
+        if ranks is None:
+            load_checkpoint(self.model, path, take, steps)
+            return
+
+        def read_once(*given: Any) -> Any:
+            return ranks.on_main(lambda: read(*given))
+
+        ranks.restoring(lambda: load_checkpoint(self.model, path, take, steps, read_once))
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -304,6 +323,9 @@ class BackupAndRestore(Configurable, Callback):
             self._save(self._epoch, batch + 1)
 
     def _save(self, epoch: int, batch: int) -> None:
+        saving(self, lambda: self._write(epoch, batch))
+
+    def _write(self, epoch: int, batch: int) -> None:
         from backprop.run_state import save_checkpoint
 
         os.makedirs(self.backup_dir, exist_ok=True)
@@ -318,8 +340,25 @@ class BackupAndRestore(Configurable, Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._interrupted or not self.delete_checkpoint:
             return
+        saving(self, self._delete)
+
+    def _delete(self) -> None:
         for path in (self._latest, self._previous):
             if os.path.exists(path):
                 os.remove(path)
         with suppress(OSError):  # it was never made, or somebody else's files are in it
             os.rmdir(self.backup_dir)
+
+
+def across(callback: Callback) -> Any:
+    """The ranks on which the run of a callback's model is; None in a run of one process."""
+    return getattr(getattr(callback.model, "trainer", None), "across", None)
+
+
+def saving(callback: Callback, work: Any) -> None:
+    """Save or delete something: on several ranks the first of them does."""
+    ranks = across(callback)
+    if ranks is None:
+        work()
+    else:
+        ranks.saving(work)

@@ -50,11 +50,22 @@ def can_show(stream: Any, text: str) -> bool:
     return True
 
 
+_muted = False
+
+
+def mute() -> None:
+    """Write nothing from now on: another process of the same job does."""
+    global _muted
+    _muted = True
+
+
 def write(stream: TextIO | None, text: str) -> None:
     """Write and flush; characters that the stream's encoding lacks become question marks.
 
     Where interactive logging is disabled, the text goes to the logger of the package instead.
     """
+    if _muted:
+        return
     if not is_interactive_logging_enabled():
         import logging  # here, as few programs need it
 

@@ -65,6 +65,7 @@ class CSVLogger(Configurable, Callback):
     CSVLogger('run/log.csv', append=True)
     """
 
+    writes_only = True
     remembers = ("missing", "rows")
 
     filename: Annotated[str | os.PathLike, Convert(as_text, none=True)]

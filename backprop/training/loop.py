@@ -54,6 +54,8 @@ class Loop:
     _regularized: Sequence[Any] = ()  # the parameters with a penalty
     _penalised = False  # whether layers have penalties on what they put out
     _divides = False  # whether layers have threads of their own
+    across: Any = None  # in a run on several processes, the others: see `strategy`
+    _training = TRAINING
 
     def __init__(self, model: Any, loss: Any, optimizer: Any, metrics: Metrics, loss_weight: float):
         self.model = model
@@ -74,13 +76,13 @@ class Loop:
         before the step."""
         with self._threads(x):
             outcome = self._gradients(x, y, sample_weight)
-            self.optimizer.step(self.model.parameters)
+            (self.across or self.optimizer).step(self.model.parameters)
         return outcome
 
     def _gradients(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
         """Forward, loss, backward, regularize: every gradient of the model is set."""
         model = self.model
-        ctx = Context(training=True, penalties=[]) if self._penalised else TRAINING
+        ctx = Context(training=True, penalties=[]) if self._penalised else self._training
         y_pred, caches, mask = model.propagate(x, ctx)
         value, dy, fused = self._differentiate(x, y, y_pred, sample_weight, mask)
         if fused:
@@ -89,7 +91,8 @@ class Loop:
             model.backward_params(dy, caches)
         for p in self._regularized:
             value = value + p.regularizer(p.value)
-            p.gradient += p.regularizer.gradient(p.value)
+            if self.across is None or self.across.is_main:  # which sums the gradients of all
+                p.gradient += p.regularizer.gradient(p.value)
         if self._penalised:
             value = value + sum(ctx.penalties or ())
         if not math.isfinite(value) and not self._warned:
@@ -102,7 +105,10 @@ class Loop:
         fused = self._fused if mask is None or type(mask) is tuple else None
         loss = fused or self.loss
         value, cache = loss.forward(y, y_pred, sample_weight, mask)
-        dy = loss.backward(cache)
+        share = None
+        if self.across is not None:
+            value, share = self.across.weigh(loss, y, y_pred, value, cache)
+        dy = loss.backward(cache, share)
         if self.loss_weight != 1:
             value, dy = value * self.loss_weight, dy * self.loss_weight
         return value, dy, fused is not None
@@ -172,7 +178,7 @@ class Loop:
         self, run: CallbackList, epoch: int, so_far: Any, validation: Validation | None
     ) -> Logs:
         """Validate, where that is due, and report."""
-        logs = logs_of(so_far)
+        logs = self.logs_of_epoch(so_far)
         if validation is not None and validation.is_due(epoch):
             why = validation.data.ended()
             if why:
@@ -196,7 +202,7 @@ class Loop:
             self.signals.check()
         if so_far is None:
             raise ValueError("the data yielded no batch: there is nothing to evaluate")
-        logs = logs_of(so_far)
+        logs = self.logs_of_epoch(so_far)
         run.on_test_end(logs)
         return logs
 
@@ -238,11 +244,14 @@ class Loop:
         """Add a batch to the loss and the metrics of the epoch."""
         value, y_pred, mask = outcome
         self.add_loss(value, row_count(x))
-        if self.metrics:
+        if self.metrics and not (self.across and self.across.idle):
             self.metrics.update(y, y_pred, sample_weight, mask)
 
     def add_loss(self, value: Any, rows: int) -> None:
-        self.loss_so_far.add(float(value), rows)
+        self.loss_so_far.add(float(value), self.across.rows if self.across else rows)
+
+    def logs_of_epoch(self, so_far: Any) -> Logs:
+        return self.across.logs(so_far) if self.across else logs_of(so_far)
 
     def results(self) -> Logs:
         """The loss and the metrics so far."""

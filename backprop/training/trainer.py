@@ -26,6 +26,7 @@ from backprop.training.options import at_least_one, flat, verbosity
 from backprop.training.outputs import given_losses, given_metrics, read_losses, read_metrics
 from backprop.training.prepare import evenly
 from backprop.training.steps import Steps
+from backprop.training.strategy import alone, checked, on_all_ranks
 from backprop.training.tracking import fresh
 from backprop.training.turns import Turn
 from backprop.training.validation import read_validation
@@ -49,6 +50,9 @@ class Trainer(Steps):
         Of every run; `fit`, `evaluate` and `predict` take further ones.
     loss_weight : float, or a list or dict of float, default 1
         A factor on the loss; the penalties of regularizers keep their size.
+    strategy : SingleProcess or MPI, optional
+        Where the work of `fit` and `evaluate` is done, see `backprop.distributed`. Default: in this
+        process.
 
     Attributes
     ----------
@@ -68,6 +72,7 @@ class Trainer(Steps):
         *,
         weighted_metrics: Iterable | None = None,
         loss_weight: Any = None,
+        strategy: Any = None,
     ):
         outputs = ends_of(model)[1]
         found, weight = read_losses(outputs, loss, loss_weight)
@@ -79,6 +84,7 @@ class Trainer(Steps):
         super().__init__(model, found, optimizer, tracked, weight)
         self.callbacks = list(callbacks)
         self.validates = False  # whether the run has a validation, in some of its epochs
+        self.strategy = checked(strategy)
         self._turn = Turn()
 
     def anew(self, model: Any) -> Trainer:
@@ -102,10 +108,12 @@ class Trainer(Steps):
             self.callbacks,
             weighted_metrics=weighted,
             loss_weight=loss_weight,
+            strategy=self.strategy,
         )
 
     # ------------------------------------------------------------------ fit, evaluate, predict
 
+    @on_all_ranks
     def fit(
         self,
         x: Any = None,
@@ -124,6 +132,8 @@ class Trainer(Steps):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
+        *,
+        strategy: Any = None,
     ) -> History:
         """Train for a number of epochs.
 
@@ -171,6 +181,9 @@ class Trainer(Steps):
             Default: `batch_size`.
         validation_freq : int or list of int, default 1
             After how many epochs, or after which, to validate.
+        strategy : SingleProcess or MPI, optional
+            Where the work is done, of this run and from then on. Default: where it was, which is
+            this process, unless the trainer was made with another.
 
         Returns
         -------
@@ -227,6 +240,8 @@ class Trainer(Steps):
                 self.prepare(validation.data, who, training=False)
                 self.check_sizes(validation.data, who, range(1), validation.steps)
         self.check_sizes(data, who, to_do, steps_per_epoch)
+        if self.across is not None:
+            data = self.across.begin(data, validation, epochs)
 
         run = self._run_list(callbacks, verbose, steps_per_epoch or data.steps, epochs, True)
         with self._turn.held(who, self.model.name), told_of_errors(run):
@@ -234,7 +249,7 @@ class Trainer(Steps):
             self.epoch, self.step = initial_epoch, 0
             run.on_train_begin()  # a callback may restore an interrupted run: epoch, step and seed
             data.seed = self.seed
-            self.signals = Signals()
+            self.signals = self.across.signals() if self.across else Signals()
             try:
                 with self.signals.caught(self.model):
                     if self.optimizer.full_batch:
@@ -250,6 +265,8 @@ class Trainer(Steps):
                 data.close()
                 if validation is not None:
                     validation.data.close()
+            if self.across is not None:
+                self.across.end()
             if self.optimizer.use_ema and epochs > initial_epoch:
                 self.optimizer.finalize_variable_values(self.model.parameters)
             run.on_train_end(logs)
@@ -257,6 +274,7 @@ class Trainer(Steps):
         assert run.history is not None
         return run.history
 
+    @on_all_ranks
     def evaluate(
         self,
         x: Any = None,
@@ -278,6 +296,8 @@ class Trainer(Steps):
         data = as_data(reader, x, y, sample_weight, who=who, batch_size=batch_size)
         self.prepare(data, who, training=False)
         self.check_sizes(data, who, range(1), steps)
+        if self.across is not None:
+            data = self.across.share(data)
         run = self._run_list(callbacks, verbose, steps or data.steps)
         with closing(data), told_of_errors(run), self._counting(halves=True) as trainer:
             return trainer.run_evaluation(run, data, steps)
@@ -377,6 +397,7 @@ class Trainer(Steps):
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, *, training: bool
     ) -> dict[str, Any]:
         """A step on one batch as the user gave it, and the loss and the metrics of this batch."""
+        alone(self, f"{'train' if training else 'test'}_on_batch()")
         kind = "train" if training else "test"
         what, name = f"{kind}_on_batch", f"{kind}_step"
         self._find_hooks()
@@ -399,7 +420,7 @@ class Trainer(Steps):
     def _run_list(
         self, callbacks: Any, verbose: int, steps: int | None, epochs: int = 1, fits: bool = False
     ) -> CallbackList:
-        return CallbackList(
+        return (self.across.callbacks if self.across else CallbackList)(
             [*self.callbacks, *flat(callbacks)],
             add_history=fits,
             add_progbar=verbose != 0,
