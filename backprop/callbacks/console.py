@@ -50,13 +50,13 @@ def can_show(stream: Any, text: str) -> bool:
     return True
 
 
-_muted = False
+class Voice:
+    """Whether this process writes: of a job of several, one does."""
+
+    muted = False
 
 
-def mute() -> None:
-    """Write nothing from now on: another process of the same job does."""
-    global _muted
-    _muted = True
+VOICE = Voice()
 
 
 def write(stream: TextIO | None, text: str) -> None:
@@ -64,7 +64,7 @@ def write(stream: TextIO | None, text: str) -> None:
 
     Where interactive logging is disabled, the text goes to the logger of the package instead.
     """
-    if _muted:
+    if VOICE.muted:
         return
     if not is_interactive_logging_enabled():
         import logging  # here, as few programs need it

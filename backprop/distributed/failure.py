@@ -97,7 +97,7 @@ class Job:
         self.comm.Abort(code if isinstance(code, int) and code else 1)
 
     def _uncaught(self, kind: type, error: BaseException, trace: Any) -> None:
-        """An exception ends the script: of one that all ranks have, rank 0's traceback is enough."""
+        """An exception ends the script: of one that all have, rank 0's traceback is enough."""
         self.fail(error)
         if self.rank == 0 or not error.on_all_ranks:  # type: ignore[attr-defined]
             self._others(kind, error, trace)

@@ -21,7 +21,7 @@ class Generators:
     def __init__(self, trainer: Any, rank: int):
         self.trainer, self.rank = trainer, rank
         self.epoch: int | None = None
-        self.starts: list[tuple[Any, dict[str, Any]]] = []  # bit generators, and their first states
+        self.starts: list[tuple[Any, Any]] = []  # bit generators, and their first states
         self.unknown = False  # whether it is still to be found out who draws
 
     def set(self, epoch: int, step: int) -> None:

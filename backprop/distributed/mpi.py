@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import threading
+from functools import cache
 from typing import Any
 
-from backprop.callbacks import console
+from backprop.callbacks.console import VOICE
 from backprop.checks import one_of
 from backprop.distributed.failure import Job
 from backprop.distributed.ranks import Ranks
 from backprop.training.strategy import SingleProcess
-
-# one for the process, as there is one job: its communicators are made once, by all ranks together
-_job: list[Job] = []
-_door = threading.Lock()
 
 
 class MPI(SingleProcess):
@@ -71,37 +67,31 @@ class MPI(SingleProcess):
         self.data = one_of(data, ("replicated", "sharded"), "MPI", "data")
         self.shard_optimizer = one_of(shard_optimizer, (True, False), "MPI", "shard_optimizer")
         if self.rank:
-            console.mute()
+            VOICE.muted = True
 
     def __repr__(self) -> str:
         told = [] if self.data == "replicated" else [f"data={self.data!r}"]
         return f"MPI({', '.join(told + ['shard_optimizer=True'] * self.shard_optimizer)})"
 
     @property
-    def job(self) -> Job:
-        with _door:
-            if not _job:
-                _job.append(Job(communicator()))
-        return _job[0]
-
-    @property
     def rank(self) -> int:
-        return self.job.rank
+        return job().rank
 
     @property
     def size(self) -> int:
-        return self.job.size
+        return job().size
 
     def across(self, trainer: Any) -> Ranks | None:
-        return Ranks(self, trainer, self.job) if self.size > 1 else None
+        return Ranks(self, trainer, job()) if self.size > 1 else None
 
 
-def communicator() -> Any:
-    """MPI's communicator of all processes."""
+@cache
+def job() -> Job:
+    """The job of this process: its communicators are made once, by all ranks together."""
     try:
         from mpi4py import MPI as mpi
     except ImportError as error:
         raise ImportError(
             "MPI() needs mpi4py and an MPI library: pip install backprop[mpi]"
         ) from error
-    return mpi.COMM_WORLD
+    return Job(mpi.COMM_WORLD)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class Shard(ParameterVector):
         cuts = [-(-k * ends[-1] // size) for k in range(size + 1)]
         if whole:  # at the next border
             cuts = [min(end for end in ends if end >= cut) for cut in cuts]
-        self.parts = [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        self.parts = [slice(a, b) for a, b in pairwise(cuts)]
         mine = self.parts[rank]
         self.parameters: list[Any] = []
         for number, (p, start) in enumerate(zip(vector.parameters, ends, strict=False)):
@@ -214,20 +215,21 @@ class ShardedUpdates(Updates):
         """Clip the gradients by norms over all ranks."""
         optimizer, ranks = self.optimizer, self.ranks
         every = optimizer._accumulates or 1
+        pieces: list[Any] = [piece for s in own for piece in s.parameters]
         if every > 1:  # what was accumulated and told before counts too
-            for piece in (piece for s in own for piece in s.parameters):
+            for piece in pieces:
                 gathered = optimizer._slots.of(ACCUMULATOR, piece)
                 piece.gradient += gathered
                 gathered[...] = 0
         squares = np.zeros(len(ranks.trainer.model.parameters.parameters))
-        for piece in (piece for s in own for piece in s.parameters):
+        for piece in pieces:
             squares[piece.number] = (norm(piece.gradient) / every) ** 2
         sizes = np.sqrt(ranks.sum(squares))
         limit = optimizer.global_clipnorm
         if limit:
             sizes[...] = np.sqrt(squares.sum())
         limit = limit or optimizer.clipnorm
-        for piece in (piece for s in own for piece in s.parameters):
+        for piece in pieces:
             if limit < sizes[piece.number] < math.inf:
                 piece.gradient *= limit / sizes[piece.number]
 
