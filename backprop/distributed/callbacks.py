@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 from backprop.callbacks import CallbackList
@@ -12,11 +13,18 @@ from backprop.training.interrupts import STOPPING, Signals
 
 
 class Muted(Callback):
-    """In the place of a callback that only writes, on a rank that does not."""
+    """In the place of a callback that only writes, on a rank that does not: it has a state where
+    that one has, and makes nothing of it."""
 
     def __init__(self, callback: Callback):
         self.runs_last = callback.runs_last
-        self.get_state, self.set_state = callback.get_state, callback.set_state
+        self.state = dict(callback.get_state())
+
+    def get_state(self) -> dict[str, Any]:
+        return self.state
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.state = dict(state)
 
 
 def muted(callback: Callback) -> Callback:

@@ -1,0 +1,75 @@
+"""Runs on several ranks against the same run in one process: the same weights, logs and state."""
+
+import jobs
+import numpy as np
+import pytest
+from jobs import needs_mpi
+
+pytestmark = needs_mpi
+TOLERANCE = {"float64": 1e-11, "float32": 1e-4}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """What 50 steps of each model lead to in one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    out, code, _ = jobs.job(None, "agreement", folder)
+    assert code == 0, out
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("ranks", "options"),
+    [
+        (2, []),
+        (4, ["shard"]),
+        pytest.param(4, [], marks=pytest.mark.slow),
+        pytest.param(2, ["shard"], marks=pytest.mark.slow),
+    ],
+    ids=["2", "4 sharded", "4", "2 sharded"],
+)
+def test_fifty_steps_are_those_of_one_process(ranks, options, alone, tmp_path):
+    out, code, _ = jobs.job(ranks, "agreement", tmp_path, *options)
+
+    assert code == 0, out
+    for path in sorted(alone.iterdir()):
+        expected = jobs.read(path)
+        name, dtype, _ = path.stem.split("-")
+        for rank in range(ranks):
+            found = jobs.read(tmp_path / f"{name}-{dtype}-{rank}.npz")
+            for what, a in expected.items():
+                scale = np.abs(a).max()
+                error = np.abs(found[what] - a).max() / scale
+                assert error < TOLERANCE[dtype], (name, dtype, rank, what)
+
+
+def test_every_row_counts_once_however_few_a_rank_has(tmp_path):
+    out, code, _ = jobs.job(4, "uneven", tmp_path)
+    assert code == 0, out
+
+    import backprop as bp
+
+    def model():
+        norm = bp.layers.BatchNormalization(dtype="float64")
+        return jobs.small(norm, metrics=["r2_score"])
+
+    few, x, y = model()
+    few_history = few.fit(
+        *(x[:7], y[:7]),
+        batch_size=3,
+        epochs=3,
+        shuffle=False,
+        verbose=0,
+        validation_data=(x[7:9], y[7:9]),
+    )
+    own, *_ = model()
+    rows = [sum((share[i] for share in jobs.SHARES if i < len(share)), []) for i in range(3)]
+    own_history = own.fit([(x[r], y[r]) for r in rows], shuffle=False, verbose=0)
+    jobs.write(tmp_path / "few.npz", few, few_history)
+    jobs.write(tmp_path / "own.npz", own, own_history)
+    for name in ("few", "own"):
+        expected = jobs.read(tmp_path / f"{name}.npz")
+        for rank in range(4):
+            found = jobs.read(tmp_path / f"{name}-{rank}.npz")
+            for what, a in expected.items():
+                np.testing.assert_allclose(found[what], a, rtol=1e-9, atol=1e-14, err_msg=what)

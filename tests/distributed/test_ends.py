@@ -1,0 +1,99 @@
+"""How jobs end: never in waiting."""
+
+import os
+import signal
+import time
+
+import jobs
+import numpy as np
+import pytest
+from jobs import needs_mpi
+
+pytestmark = needs_mpi
+
+
+@pytest.mark.parametrize("kind", ["raises", "afterwards"])
+def test_an_exception_on_one_rank_ends_the_job_with_its_traceback(kind):
+    out, code, seconds = jobs.job(2, "failing", kind)
+
+    assert code != 0
+    assert seconds < 10
+    assert out.count("Traceback") == 1
+    assert out.index("rank 1 of 2 failed") < out.index("Traceback")
+    assert "ZeroDivisionError: this is rank 1's" in out
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("killed", "KILLED BY SIGNAL: 9|signal 9"), ("exits", "rank 1 of 2 failed.*SystemExit: 0")],
+)
+def test_a_rank_that_is_gone_within_a_run_ends_the_job(kind, said):
+    import re
+
+    out, code, seconds = jobs.job(2, "failing", kind)
+
+    assert code != 0
+    assert seconds < 10
+    assert re.search(said, out, re.DOTALL)
+
+
+def test_a_rank_that_left_before_a_run_is_named():
+    out, code, seconds = jobs.job(2, "failing", "early")
+
+    assert code != 0
+    assert seconds < 10
+    assert "rank 1 came to its end and takes no part in fit()" in out
+
+
+def test_an_error_that_all_ranks_have_is_told_once():
+    out, code, _ = jobs.job(2, "failing", "data")
+
+    assert code != 0
+    assert out.count("Traceback") == 1
+    assert "differ in x or y, checksum" in out
+    assert "seed what makes or splits the data" in out
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "options"),
+    [(2, 2, ["dropout"]), (4, 2, [""]), (2, 4, ["", "shard"])],
+    ids=["as many, with dropout", "fewer", "more, sharded"],
+)
+def test_a_run_goes_on_from_its_backup_with_any_number_of_ranks(before, after, options, tmp_path):
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    for folder in (broken, whole):
+        folder.mkdir()
+
+    out, code, _ = jobs.job(before, "going_on", broken, 13, *options)
+    assert code != 0 and (broken / "backup/latest.npz").exists(), out
+    out, code, _ = jobs.job(after, "going_on", broken, "", *options)
+    assert code == 0, out
+    assert "Epoch 1/5" not in out and out.count("Epoch 5/5") == 1
+    out, code, _ = jobs.job(after if options[0] else None, "going_on", whole, "", *options)
+    assert code == 0, out
+
+    expected = jobs.read(whole / "0.npz")
+    for rank in range(after):
+        found = jobs.read(broken / f"{rank}.npz")
+        for what, a in expected.items():
+            np.testing.assert_allclose(found[what], a, rtol=1e-10, atol=1e-13, err_msg=what)
+    assert not (broken / "backup").exists()
+    ours, theirs = (
+        np.genfromtxt(f / "log.csv", delimiter=",", skip_header=1) for f in (broken, whole)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+
+
+def test_ctrl_c_ends_all_ranks_after_a_step(tmp_path):
+    started = jobs.job(2, "interrupted", tmp_path, wait=False)
+    assert started.stdout.readline() == "running\n"
+    begin = time.monotonic()
+    os.kill(started.pid, signal.SIGINT)
+    out, _ = started.communicate(timeout=30)
+
+    assert time.monotonic() - begin < 10
+    assert started.returncode != 0
+    assert out.count("Stopping after this batch") == 1
+    assert out.count("Traceback") <= 1 and "failed" not in out
+    assert "the script goes on" not in out
+    assert (tmp_path / "backup/latest.npz").exists()

@@ -1,0 +1,359 @@
+"""Models, data and runs for jobs of several ranks.
+
+``python jobs.py NAME ARGUMENTS`` runs one of the functions below in each rank; `job` starts it.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+needs_mpi = pytest.mark.skipif(
+    importlib.util.find_spec("mpi4py") is None or not MPIEXEC.exists(),
+    reason="needs the extra mpi",
+)
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def job(ranks, name, *arguments, timeout=60, wait=True):
+    """Run a function of this file on some ranks: what came out, the exit code, and how many seconds
+    it took from the moment at which something went wrong, or the beginning."""
+    command = [MPIEXEC, "-n", str(ranks)] if ranks else []
+    environment = os.environ | {
+        **{"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "error"},
+        "PYTHONUNBUFFERED": "1",
+    }
+    started = subprocess.Popen(
+        [*map(str, command), sys.executable, __file__, name, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        preexec_fn=default_signals,
+    )
+    if not wait:
+        return started
+    begin = time.time()
+    try:
+        out, _ = started.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        started.kill()
+        raise
+    for line in out.splitlines():
+        if line.startswith("wrong at "):
+            begin = float(line.split()[-1])
+    return out, started.returncode, time.time() - begin
+
+
+def default_signals():
+    import signal
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# ---------------------------------------------------------------------------- models and their data
+
+
+def perceptron(dtype):
+    import backprop as bp
+    from backprop.layers import Dense
+
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(90, 8)), rng.integers(0, 3, 90)
+    model = bp.Sequential(
+        [
+            bp.Input((8,)),
+            Dense(16, "tanh", kernel_regularizer="l2", kernel_constraint="max_norm", dtype=dtype),
+            Dense(3, "softmax", dtype=dtype),
+        ]
+    )
+    model.compile(bp.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model, x, y, rng.uniform(0.5, 2, 90)
+
+
+def convnet(dtype):
+    import backprop as bp
+    from backprop.layers import BatchNormalization, Conv2D, Dense, Flatten, MaxPooling2D
+
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(5, 1, size=(50, 6, 6, 2)), rng.integers(0, 3, 50)
+    model = bp.Sequential(
+        [
+            bp.Input((6, 6, 2)),
+            Conv2D(4, 3, padding="same", use_bias=False, dtype=dtype),
+            BatchNormalization(momentum=0.9, dtype=dtype),
+            MaxPooling2D(2, dtype=dtype),
+            Conv2D(4, 2, activation="relu", dtype=dtype),
+            BatchNormalization(renorm=True, momentum=0.9, dtype=dtype),
+            Flatten(dtype=dtype),
+            Dense(3, dtype=dtype),
+        ]
+    )
+    loss = bp.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(
+        bp.optimizers.SGD(0.02, momentum=0.9, global_clipnorm=1.0), loss, metrics=["accuracy"]
+    )
+    return model, x, y, None
+
+
+def lstm(dtype):
+    import backprop as bp
+    from backprop.layers import LSTM, BatchNormalization, Dense, Embedding
+
+    rng = np.random.default_rng(3)
+    x, y = rng.integers(1, 9, (40, 7)), rng.normal(size=(40, 7, 2))
+    x[np.arange(7) >= rng.integers(1, 8, 40)[:, None]] = 0
+    model = bp.Sequential(
+        [
+            bp.Input((7,), dtype="int32"),
+            Embedding(9, 5, mask_zero=True, dtype=dtype),
+            LSTM(6, return_sequences=True, dtype=dtype),
+            BatchNormalization(dtype=dtype),
+            Dense(2, dtype=dtype),
+        ]
+    )
+    model.compile(bp.optimizers.RMSprop(0.005, clipnorm=0.5), "mse", weighted_metrics=["mae"])
+    return model, x, y, rng.uniform(0, 2, 40)
+
+
+def transformer(dtype):
+    import backprop as bp
+    from backprop.layers import Dense, GlobalAveragePooling1D, TransformerBlock
+
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(44, 5, 8)), rng.normal(size=(44, 1))
+    model = bp.Sequential(
+        [
+            bp.Input((5, 8)),
+            TransformerBlock(16, 2, dtype=dtype),
+            GlobalAveragePooling1D(dtype=dtype),
+            Dense(1, dtype=dtype),
+        ]
+    )
+    optimizer = bp.optimizers.AdamW(0.003, weight_decay=0.01, gradient_accumulation_steps=3)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    model.compile(optimizer, "huber", metrics=["r2_score"])
+    return model, x, y, None
+
+
+def graph(dtype):
+    import backprop as bp
+    from backprop.layers import Dense
+
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(60, 6))
+    y = {"a": rng.normal(size=(60, 1)), "b": rng.integers(0, 3, 60)}
+    given = bp.Input((6,))
+    h = Dense(8, "relu", dtype=dtype)(given)
+    a, b = Dense(1, name="a", dtype=dtype)(h), Dense(3, "softmax", name="b", dtype=dtype)(h)
+    model = bp.Model(given, {"a": a, "b": b})
+    weighted = bp.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
+    model.compile(
+        bp.optimizers.Lamb(0.01, use_ema=True, ema_overwrite_frequency=7),
+        {"a": bp.losses.MeanAbsoluteError(reduction="sum"), "b": weighted},
+        metrics={"b": ["accuracy"]},
+        loss_weights={"a": 0.1, "b": 1.0},
+    )
+    return model, x, y, rng.uniform(0, 3, 60)
+
+
+MODELS = {f.__name__: f for f in (perceptron, convnet, lstm, transformer, graph)}
+
+
+def agreement(folder, *options):
+    """50 steps of each model in both dtypes, and the weights of each rank in a file."""
+    import backprop as bp
+    from backprop.distributed import MPI
+
+    strategy = MPI(shard_optimizer="shard" in options)
+    for dtype in ("float64", "float32"):
+        for name, make in MODELS.items():
+            bp.utils.set_random_seed(strategy.rank)  # rank 0's weights and seed count
+            model, x, y, w = make(dtype)
+            steps = -(-int(len(x) * 0.8) // 13)
+            history = model.fit(
+                *(x, y),
+                sample_weight=w,
+                batch_size=13,
+                epochs=-(-50 // steps),
+                validation_split=0.2,
+                verbose=0,
+                strategy=strategy,
+            )
+            write(f"{folder}/{name}-{dtype}-{strategy.rank}.npz", model, history)
+
+
+def write(path, model, history):
+    state = [a for a in model.optimizer.get_state().values() if a.ndim]
+    np.savez(
+        path,
+        weights=np.concatenate([np.ravel(a) for a in model.get_weights()]),
+        logs=np.array([history.history[k][-1] for k in sorted(history.history)]),
+        state=np.concatenate([np.ravel(a) for a in state]),
+    )
+
+
+def read(path):
+    with np.load(path) as file:
+        return dict(file)
+
+
+# ---------------------------------------------------------------------------- what may happen
+
+
+def small(*layers, **settings):
+    """A model, its data and what happens in it at a given batch."""
+    import backprop as bp
+
+    bp.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(24, 4)), rng.normal(size=(24, 1))
+    dense = [bp.layers.Dense(n, dtype="float64") for n in (5, 1)]
+    model = bp.Sequential([bp.Input((4,)), dense[0], *layers, dense[1]])
+    model.compile(**{"optimizer": bp.optimizers.Adam(0.01), "loss": "mse"} | settings)
+    return model, x, y
+
+
+def at(number, work):
+    """A callback that does something behind so many batches of a run."""
+    import backprop as bp
+
+    class At(bp.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.left = number
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.left -= 1
+            if self.left == 0:
+                work()
+
+    return At()
+
+
+def failing(kind):
+    """Rank 1 fails, or goes, in the middle of a run or before it."""
+    from backprop.distributed import MPI
+
+    strategy = MPI()
+    model, x, y = small()
+
+    def fail():
+        if strategy.rank == 1:
+            print(f"wrong at {time.time()}", flush=True)
+            if kind == "raises":
+                raise ZeroDivisionError("this is rank 1's")
+            if kind == "killed":
+                os.kill(os.getpid(), 9)
+            sys.exit(0)
+
+    if kind == "early":
+        fail()
+    if kind == "data" and strategy.rank == 1:
+        x = x[::-1]
+    model.fit(
+        *(x, y),
+        batch_size=8,
+        epochs=4,
+        verbose=0,
+        callbacks=at(5, fail) if kind in ("raises", "killed", "exits") else None,
+        strategy=strategy,
+    )
+    if kind == "afterwards" and strategy.rank == 1:
+        raise ZeroDivisionError("this is rank 1's")
+    model.evaluate(x, y, verbose=0)
+
+
+def going_on(folder, kill="", dropout="", *options):
+    """A run that is backed up in the middle of epochs, and may end in one."""
+    import backprop as bp
+    from backprop.distributed import MPI
+
+    strategy = MPI(shard_optimizer="shard" in options)
+    layers = [bp.layers.Dropout(0.5, dtype="float64")] if dropout else []
+    optimizer = bp.optimizers.Adam(0.01, gradient_accumulation_steps=2)
+    model, x, y = small(*layers, optimizer=optimizer, metrics=["mae", "r2_score"])
+
+    def work():
+        if strategy.rank == 1:
+            os.kill(os.getpid(), 9)
+
+    callbacks = [
+        bp.callbacks.ReduceLROnPlateau(monitor="loss", min_delta=10.0, patience=2, factor=0.5),
+        bp.callbacks.CSVLogger(f"{folder}/log.csv"),
+        bp.callbacks.BackupAndRestore(f"{folder}/backup", save_freq=5),
+    ]
+    history = model.fit(
+        *(x, y),
+        batch_size=6,
+        epochs=5,
+        verbose=2,
+        callbacks=[*callbacks, *([at(int(kill), work)] if kill else [])],
+        strategy=strategy,
+    )
+    write(f"{folder}/{strategy.rank}.npz", model, history)
+
+
+def interrupted(folder):
+    """A run that goes on until it is told to stop."""
+    import backprop as bp
+    from backprop.distributed import MPI
+
+    strategy = MPI()
+    model, x, y = small()
+
+    def tell():
+        if strategy.rank == 0:
+            print("running", flush=True)
+
+    backup = bp.callbacks.BackupAndRestore(f"{folder}/backup")
+    model.fit(
+        *(x, y),
+        epochs=10**9,
+        batch_size=24,
+        verbose=0,
+        callbacks=[backup, at(20, tell)],
+        strategy=strategy,
+    )
+    print("the script goes on, and should not")
+
+
+def uneven(folder):
+    """Batches of fewer rows than ranks, and data of which each rank has its own share."""
+    import backprop as bp
+    from backprop.distributed import MPI
+
+    rank = MPI().rank
+    norm = bp.layers.BatchNormalization(dtype="float64")
+    model, x, y = small(norm, metrics=["r2_score"])
+    history = model.fit(
+        *(x[:7], y[:7]),
+        batch_size=3,
+        epochs=3,
+        shuffle=False,
+        verbose=0,
+        validation_data=(x[7:9], y[7:9]),
+        strategy=MPI(),
+    )
+    write(f"{folder}/few-{rank}.npz", model, history)
+
+    def batches():
+        for rows in SHARES[rank]:
+            yield x[rows], y[rows]
+
+    model, *_ = small(bp.layers.BatchNormalization(dtype="float64"), metrics=["r2_score"])
+    history = model.fit(batches(), verbose=0, strategy=MPI(data="sharded"))
+    write(f"{folder}/own-{rank}.npz", model, history)
+
+
+# rows of the batches of each rank: the second has one batch, the third none
+SHARES = [[[0, 1, 2], [3, 4], [5]], [[6, 7]], [], [[8], [9, 10]]]
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])
