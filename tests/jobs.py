@@ -60,7 +60,7 @@ def default_signals():
 # ---------------------------------------------------------------------------- models and their data
 
 
-def perceptron(dtype):
+def perceptron():
     import backprop as bp
     from backprop.layers import Dense
 
@@ -69,15 +69,15 @@ def perceptron(dtype):
     model = bp.Sequential(
         [
             bp.Input((8,)),
-            Dense(16, "tanh", kernel_regularizer="l2", kernel_constraint="max_norm", dtype=dtype),
-            Dense(3, "softmax", dtype=dtype),
+            Dense(16, "tanh", kernel_regularizer="l2", kernel_constraint="max_norm"),
+            Dense(3, "softmax"),
         ]
     )
     model.compile(bp.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model, x, y, rng.uniform(0.5, 2, 90)
 
 
-def convnet(dtype):
+def convnet():
     import backprop as bp
     from backprop.layers import BatchNormalization, Conv2D, Dense, Flatten, MaxPooling2D
 
@@ -86,13 +86,13 @@ def convnet(dtype):
     model = bp.Sequential(
         [
             bp.Input((6, 6, 2)),
-            Conv2D(4, 3, padding="same", use_bias=False, dtype=dtype),
-            BatchNormalization(momentum=0.9, dtype=dtype),
-            MaxPooling2D(2, dtype=dtype),
-            Conv2D(4, 2, activation="relu", dtype=dtype),
-            BatchNormalization(renorm=True, momentum=0.9, dtype=dtype),
-            Flatten(dtype=dtype),
-            Dense(3, dtype=dtype),
+            Conv2D(4, 3, padding="same", use_bias=False),
+            BatchNormalization(momentum=0.9),
+            MaxPooling2D(2),
+            Conv2D(4, 2, activation="relu"),
+            BatchNormalization(renorm=True, momentum=0.9),
+            Flatten(),
+            Dense(3),
         ]
     )
     loss = bp.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -102,7 +102,7 @@ def convnet(dtype):
     return model, x, y, None
 
 
-def lstm(dtype):
+def lstm():
     import backprop as bp
     from backprop.layers import LSTM, BatchNormalization, Dense, Embedding
 
@@ -112,17 +112,17 @@ def lstm(dtype):
     model = bp.Sequential(
         [
             bp.Input((7,), dtype="int32"),
-            Embedding(9, 5, mask_zero=True, dtype=dtype),
-            LSTM(6, return_sequences=True, dtype=dtype),
-            BatchNormalization(dtype=dtype),
-            Dense(2, dtype=dtype),
+            Embedding(9, 5, mask_zero=True),
+            LSTM(6, return_sequences=True),
+            BatchNormalization(),
+            Dense(2),
         ]
     )
     model.compile(bp.optimizers.RMSprop(0.005, clipnorm=0.5), "mse", weighted_metrics=["mae"])
     return model, x, y, rng.uniform(0, 2, 40)
 
 
-def transformer(dtype):
+def transformer():
     import backprop as bp
     from backprop.layers import Dense, GlobalAveragePooling1D, TransformerBlock
 
@@ -131,9 +131,9 @@ def transformer(dtype):
     model = bp.Sequential(
         [
             bp.Input((5, 8)),
-            TransformerBlock(16, 2, dtype=dtype),
-            GlobalAveragePooling1D(dtype=dtype),
-            Dense(1, dtype=dtype),
+            TransformerBlock(16, 2),
+            GlobalAveragePooling1D(),
+            Dense(1),
         ]
     )
     optimizer = bp.optimizers.AdamW(0.003, weight_decay=0.01, gradient_accumulation_steps=3)
@@ -142,7 +142,7 @@ def transformer(dtype):
     return model, x, y, None
 
 
-def graph(dtype):
+def graph():
     import backprop as bp
     from backprop.layers import Dense
 
@@ -150,8 +150,8 @@ def graph(dtype):
     x = rng.normal(size=(60, 6))
     y = {"a": rng.normal(size=(60, 1)), "b": rng.integers(0, 3, 60)}
     given = bp.Input((6,))
-    h = Dense(8, "relu", dtype=dtype)(given)
-    a, b = Dense(1, name="a", dtype=dtype)(h), Dense(3, "softmax", name="b", dtype=dtype)(h)
+    h = Dense(8, "relu")(given)
+    a, b = Dense(1, name="a")(h), Dense(3, "softmax", name="b")(h)
     model = bp.Model(given, {"a": a, "b": b})
     weighted = bp.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
     model.compile(
@@ -173,9 +173,10 @@ def agreement(folder, *options):
 
     strategy = MPI(shard_optimizer="shard" in options)
     for dtype in ("float64", "float32"):
+        bp.config.set_floatx(dtype)
         for name, make in MODELS.items():
             bp.utils.set_random_seed(strategy.rank)  # rank 0's weights and seed count
-            model, x, y, w = make(dtype)
+            model, x, y, w = make()
             steps = -(-int(len(x) * 0.8) // 13)
             history = model.fit(
                 *(x, y),
@@ -211,10 +212,11 @@ def small(*layers, **settings):
     """A model, its data and what happens in it at a given batch."""
     import backprop as bp
 
+    bp.config.set_floatx("float64")
     bp.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(24, 4)), rng.normal(size=(24, 1))
-    dense = [bp.layers.Dense(n, dtype="float64") for n in (5, 1)]
+    dense = [bp.layers.Dense(n) for n in (5, 1)]
     model = bp.Sequential([bp.Input((4,)), dense[0], *layers, dense[1]])
     model.compile(**{"optimizer": bp.optimizers.Adam(0.01), "loss": "mse"} | settings)
     return model, x, y
@@ -275,7 +277,7 @@ def going_on(folder, kill="", dropout="", *options):
     from backprop.distributed import MPI
 
     strategy = MPI(shard_optimizer="shard" in options)
-    layers = [bp.layers.Dropout(0.5, dtype="float64")] if dropout else []
+    layers = [bp.layers.Dropout(0.5)] if dropout else []
     optimizer = bp.optimizers.Adam(0.01, gradient_accumulation_steps=2)
     model, x, y = small(*layers, optimizer=optimizer, metrics=["mae", "r2_score"])
 
@@ -329,7 +331,7 @@ def uneven(folder):
     from backprop.distributed import MPI
 
     rank = MPI().rank
-    norm = bp.layers.BatchNormalization(dtype="float64")
+    norm = bp.layers.BatchNormalization()
     model, x, y = small(norm, metrics=["r2_score"])
     history = model.fit(
         *(x[:7], y[:7]),
@@ -346,13 +348,13 @@ def uneven(folder):
         for rows in SHARES[rank]:
             yield x[rows], y[rows]
 
-    model, *_ = small(bp.layers.BatchNormalization(dtype="float64"), metrics=["r2_score"])
+    model, *_ = small(bp.layers.BatchNormalization(), metrics=["r2_score"])
     history = model.fit(batches(), verbose=0, strategy=MPI(data="sharded"))
     write(f"{folder}/own-{rank}.npz", model, history)
 
 
-# rows of the batches of each rank: the second has one batch, the third none
-SHARES = [[[0, 1, 2], [3, 4], [5]], [[6, 7]], [], [[8], [9, 10]]]
+# rows of the batches of each rank, some of which have more than others
+SHARES = [[[0, 1, 2], [3, 4], [5]], [[6, 7]], [[8]], [[9], [10, 11]]]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ ends a script. A rank that ends without one tells so, and who comes to a run lat
 from __future__ import annotations
 
 import atexit
+import os
+import signal
 import sys
 import time
 import traceback
@@ -101,3 +103,16 @@ class Job:
         self.fail(error)
         if self.rank == 0 or not error.on_all_ranks:  # type: ignore[attr-defined]
             self._others(kind, error, trace)
+        if issubclass(kind, KeyboardInterrupt):
+            self._exit(128 + signal.SIGINT)
+
+    def _exit(self, code: int) -> None:
+        """End this process as Python ends others: it would end one that was interrupted by the
+        signal itself, which a launcher takes for a crash."""
+        from mpi4py import MPI as mpi
+
+        atexit._run_exitfuncs()
+        mpi.Finalize()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
