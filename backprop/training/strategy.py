@@ -33,6 +33,11 @@ class SingleProcess:
         return "SingleProcess()"
 
     @property
+    def rank(self) -> int:
+        """Which of the processes that share the work this is."""
+        return 0
+
+    @property
     def size(self) -> int:
         """How many processes share the work."""
         return 1

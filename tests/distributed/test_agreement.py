@@ -50,13 +50,7 @@ def test_every_row_counts_once_however_few_a_rank_has(tmp_path):
     out, code, _ = jobs.job(4, "uneven", tmp_path)
     assert code == 0, out
 
-    import backprop as bp
-
-    def model():
-        norm = bp.layers.BatchNormalization()
-        return jobs.small(norm, metrics=["r2_score"])
-
-    few, x, y = model()
+    few, x, y = jobs.normalized()
     few_history = few.fit(
         *(x[:7], y[:7]),
         batch_size=3,
@@ -65,7 +59,7 @@ def test_every_row_counts_once_however_few_a_rank_has(tmp_path):
         verbose=0,
         validation_data=(x[7:9], y[7:9]),
     )
-    own, *_ = model()
+    own, *_ = jobs.normalized()
     rows = [
         [n for share in jobs.SHARES for n in dict(enumerate(share)).get(i, [])] for i in range(3)
     ]
