@@ -326,12 +326,12 @@ def interrupted(folder):
 
 
 def normalized():
-    """`small` with batch normalization. Behind a bias the gradient of that bias is noise, which Adam
-    would make steps of."""
+    """`small` with batch normalization. The gradient of a bias before it is noise, of which Adam
+    would make steps."""
     import backprop as bp
 
     norm = bp.layers.BatchNormalization()
-    return small(norm, optimizer=bp.optimizers.SGD(0.1), metrics=["r2_score"])
+    return small(norm, optimizer=bp.optimizers.SGD(0.1, 0.9), metrics=["r2_score"])
 
 
 def uneven(folder):
