@@ -149,26 +149,29 @@ class BatchNormalization(Scaled):
         if ctx.training and self.trainable:
             if ranks is None:
                 mean, var, p = self._moments(x, real)
-                seen = bool(x.size) if real is None else sum_rows(real.astype(x.dtype)) > 0
             else:
                 mean, var, p, seen = self._moments_of_all(x, real, ranks)
             if self.renorm:
                 corrected = self._correction(mean, var)
-            self._move(mean, var, seen)
+            if ranks is None:
+                self._move(mean, var, x, real)
+            else:
+                self._move_where(seen, mean, var)
         else:
             mean, var, p = self.moving_mean.copy(), self.moving_variance, None
         r = 1 / np.sqrt(var + self.epsilon)
         y = affine(x, mean, self._slope(r, corrected), self._offset(r, corrected))
         if real is not None:  # backward multiplies a masked row by 0
             x = np.where(real | np.isfinite(x), x, mean)
-        return y.swapaxes(self.axis, -1), (x, mean, r, p, corrected, ranks)
+        cache: Any = x, mean, r, p, corrected
+        return y.swapaxes(self.axis, -1), cache if ranks is None else (*cache, ranks)
 
     def backward(self, dy, cache):
-        x, mean, r, p, corrected, ranks = cache
+        x, mean, r, p, corrected, *ranks = cache
         dy = np.ascontiguousarray(dy.swapaxes(self.axis, -1))
         dgamma, dbeta = self._sums(dy, x, mean, r, corrected)
-        if ranks is not None:
-            dgamma, dbeta = ranks.sum(np.stack([dgamma, dbeta]))
+        if ranks:
+            dgamma, dbeta = ranks[0].sum(np.stack([dgamma, dbeta]))
         a = self._slope(r, corrected)
         if p is None:
             dx = dy * a
@@ -179,7 +182,7 @@ class BatchNormalization(Scaled):
         return dx.swapaxes(self.axis, -1)
 
     def backward_params(self, dy, cache):
-        x, mean, r, _, corrected, _ = cache
+        x, mean, r, _, corrected, *_ = cache
         self._sums(np.ascontiguousarray(dy.swapaxes(self.axis, -1)), x, mean, r, corrected)
 
     def _sums(self, dy, x, mean, r, corrected):
@@ -248,11 +251,15 @@ class BatchNormalization(Scaled):
         p = 1 / least[0] if real is None else real / least
         return mean, var, p, total > 0
 
-    def _move(self, mean, var, seen):
-        """Move the moving statistics towards those of a batch, at the channels of which something
-        was `seen`."""
-        if seen is False:
-            return
+    def _move(self, mean, var, x, real):
+        """Move the moving statistics towards those of a batch."""
+        if x.size:
+            self._move_where(
+                True if real is None else sum_rows(real.astype(x.dtype)) > 0, mean, var
+            )
+
+    def _move_where(self, seen, mean, var):
+        """Move those of the channels of which something was seen."""
         self.moving_mean = moved(self.moving_mean, mean, self.momentum, seen)
         if not self.renorm:
             self.moving_variance = moved(self.moving_variance, var, self.momentum, seen)
