@@ -13,9 +13,11 @@ import numpy as np
 from backprop.distributed.metrics import check_metrics
 from backprop.losses.several import WeightedSum
 from backprop.nest import as_tuple, entries, row_count, shapes
+from backprop.optimizers.optimizer import norm
 from backprop.training.data import ArrayData
 
 Array = np.ndarray
+TOLERANCE = 1e-3  # of norms, which rounding does not reach and other rows do
 
 
 def check_run(trainer: Any, who: str) -> None:
@@ -98,6 +100,23 @@ def seen_of(data: Any) -> dict[str, str]:
     ends = [np.ascontiguousarray(part) for a in dense for part in (a[:16], a[-16:])]
     found["checksum"] = str([zlib.crc32(part.tobytes()) for part in ends])
     return found
+
+
+def check_together(ranks: Any) -> None:
+    """Raise, on all ranks, where a weight of the model is another one on some: a layer has moved it
+    by the rows that it saw."""
+    arrays = list(ranks.trainer.model.arrays())
+    sizes = np.array([norm(p.value) for p in arrays])
+    found = ranks.comm.allgather(sizes)
+    first = found[0]
+    for rank, theirs in enumerate(found):
+        for p, a, b in zip(arrays, first, theirs, strict=True):
+            if abs(a - b) > TOLERANCE * max(a, b):
+                raise ValueError(
+                    f"{p.path} has come apart: its norm is {a:.6g} on rank 0 and {b:.6g} on rank "
+                    f"{rank}. Its layer moves it by the rows of one rank: it has ctx.ranks.sum for "
+                    "sums of all, see BatchNormalization"
+                )
 
 
 def check_rows_apart(loss: Any, y: Any, y_pred: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from backprop.callbacks import CallbackList
 from backprop.callbacks.callback import BatchLogs, Callback, lazy
 from backprop.callbacks.console import say
+from backprop.distributed.agreement import check_together
 from backprop.training.interrupts import STOPPING, Signals
 
 
@@ -53,6 +54,7 @@ class SharedCallbacks(CallbackList):
         self.ranks.agree()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        check_together(self.ranks)
         super().on_epoch_end(epoch, logs)
         self.ranks.agree()
 

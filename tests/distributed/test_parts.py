@@ -11,11 +11,12 @@ import pytest
 import backprop as bp
 from backprop import losses, metrics
 from backprop.distributed import SingleProcess
-from backprop.distributed.agreement import check_rows_apart, check_run
+from backprop.distributed.agreement import check_rows_apart, check_run, check_together
 from backprop.distributed.generators import Generators
 from backprop.distributed.ranks import divisor
 from backprop.distributed.rows import part_of
 from backprop.distributed.shards import Shard
+from backprop.distributed.updates import WholeUpdates
 
 
 def rng(seed=0):
@@ -240,6 +241,54 @@ def test_steps_by_hand_are_refused_where_other_ranks_would_not_take_them():
 
     with pytest.raises(RuntimeError, match=r"train_on_batch\(\) steps on this rank alone"):
         model.train_on_batch(np.ones((4, 3)), np.ones((4, 2)))
+
+
+def test_a_weight_that_has_come_apart_is_named():
+    model = perceptron(bp.layers.BatchNormalization(name="norm"))
+    alike = SimpleNamespace(trainer=model.trainer, comm=SimpleNamespace(allgather=lambda a: [a, a]))
+    apart = SimpleNamespace(
+        trainer=model.trainer,
+        comm=SimpleNamespace(allgather=lambda a: [a, a * (np.arange(len(a)) != 3)]),
+    )
+
+    check_together(alike)
+    with pytest.raises(ValueError, match=r"norm/moving_variance has come apart.*0 on rank 1"):
+        check_together(apart)
+
+
+def test_gathered_gradients_are_told_once_an_update():
+    optimizer = bp.optimizers.SGD(0.5, gradient_accumulation_steps=3)
+    model = perceptron(optimizer=optimizer)
+    told = []
+    ranks = SimpleNamespace(trainer=model.trainer, sum=lambda a: told.append(a.copy()))
+    updates = WholeUpdates(ranks)
+    values, gradients = model.parameters.values, model.parameters.gradients
+    before = values.copy()
+
+    for step in range(1, 6):
+        gradients[:] = step
+        updates.step(model.parameters)
+
+    assert [a.tolist() for a in told] == [[6.0] * 8]
+    assert values == pytest.approx(before - 0.5 * 6 / 3)
+    updates.flush()  # such as for a checkpoint in the middle
+    gradients[:] = 6
+    updates.step(model.parameters)
+    assert [a[0] for a in told] == [6, 9, 6]
+    assert values == pytest.approx(before - 0.5 * 6 / 3 - 0.5 * 15 / 3)
+
+
+def test_a_shard_of_an_optimizer_has_its_part_of_the_memory():
+    model = perceptron(bp.layers.Dense(30), bp.layers.Dense(20))
+    sizes = []
+    for rank in range(4):
+        optimizer = bp.optimizers.Adam()
+        optimizer.build(Shard(model.parameters, rank, 4, whole=False))
+        slots = optimizer._slots.vectors
+        sizes.append(sum(v.size for name in slots for v in slots[name].values()))
+
+    assert sum(sizes) == 2 * model.count_params()
+    assert max(sizes) - min(sizes) <= 2
 
 
 # ---------------------------------------------------------------------------------- what it costs

@@ -147,6 +147,7 @@ class BatchNormalization(Scaled):
         corrected = None
         ranks = ctx.ranks if ctx.training and self.trainable else None
         if ctx.training and self.trainable:
+            seen = None
             if ranks is None:
                 mean, var, p = self._moments(x, real)
             else:
