@@ -21,7 +21,7 @@ needs_mpi = pytest.mark.skipif(
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def job(ranks, name, *arguments, timeout=60, wait=True):
+def job(ranks, name, *arguments, timeout=300, wait=True):
     """Run a function of this file on some ranks: what came out, the exit code, and how many seconds
     it took from the moment at which something went wrong, or the beginning."""
     command = [MPIEXEC, "-n", str(ranks)] if ranks else []
@@ -44,6 +44,7 @@ def job(ranks, name, *arguments, timeout=60, wait=True):
         out, _ = started.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         started.kill()
+        started.communicate()
         raise
     for line in out.splitlines():
         if line.startswith("wrong at "):
@@ -267,6 +268,7 @@ def failing(kind):
         strategy=strategy,
     )
     if kind == "afterwards" and strategy.rank == 1:
+        print(f"wrong at {time.time()}", flush=True)
         raise ZeroDivisionError("this is rank 1's")
     model.evaluate(x, y, verbose=0)
 
