@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         metrics,
         models,
         optimizers,
+        preprocessing,
         random,
         regularizers,
         saving,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from backprop.models import Model, Sequential
     from backprop.optimizers import Optimizer
     from backprop.regularizers import Regularizer
+    from backprop.training.guarded import NonfiniteError, OnNonfinite
     from backprop.training.trainer import Trainer
     from backprop.variable import Variable
     from backprop.versions import show_versions
@@ -67,6 +69,8 @@ __all__ = [
     "Loss",
     "Metric",
     "Model",
+    "NonfiniteError",
+    "OnNonfinite",
     "Optimizer",
     "Regularizer",
     "Sequential",
@@ -88,6 +92,7 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "preprocessing",
     "random",
     "regularizers",
     "saving",
@@ -106,6 +111,8 @@ HOMES = {
     "Layer": "layer",
     "Loss": "losses",
     "Metric": "metrics",
+    "NonfiniteError": "training.guarded",
+    "OnNonfinite": "training.guarded",
     "Optimizer": "optimizers",
     "Regularizer": "regularizers",
     "Model": "models",

@@ -66,10 +66,6 @@ KERAS: dict[str, dict[str, str]] = {
         "visualization": "diagnostics.pictures draws learning curves; matplotlib does the rest",
         "export": "save() writes one .npz file, or a .keras file that Keras reads and can export",
         "legacy src engine": "what is public is in layers, models, utils and their like",
-        "preprocessing": (
-            "what it held is in utils: load_img, image_dataset_from_directory, pad_sequences and "
-            "their like; layers.TextVectorization numbers words"
-        ),
         "estimator experimental": "model.fit() trains, there is nothing else that does",
         "GradientTape": (
             BY_HAND + "; model.gradients(x, y) gives them by layer and name, or with respect to x"
@@ -87,6 +83,18 @@ KERAS: dict[str, dict[str, str]] = {
         "SyncBatchNormalization": NO_ENGINE,
     },
     "backprop.models": {"Functional": FUNCTIONAL},
+    "backprop.preprocessing": {
+        "text": "layers.TextVectorization and layers.StringLookup number words",
+    },
+    "backprop.preprocessing.image": {
+        "smart_resize": "layers.Resizing(height, width, crop_to_aspect_ratio=True)(x) does it",
+        "ImageDataGenerator": (
+            "image_dataset_from_directory reads, and layers such as RandomFlip change images"
+        ),
+    },
+    "backprop.preprocessing.sequence": {
+        "TimeseriesGenerator": "utils.timeseries_dataset_from_array cuts a series into windows",
+    },
     "backprop.utils": {
         "model_to_dot": "plot_model(model, 'model.svg') draws the graph, without graphviz",
         "Config": "a dict does it",
@@ -287,8 +295,6 @@ KERAS: dict[str, dict[str, str]] = {
         "batch unbatch": "say batch_size= where it is made, None for single samples",
         "shuffle": "say shuffle=True where it is made",
         "repeat": "fit(epochs=) goes through it as often as it must",
-        "cache": "leave it out: np.concatenate of its batches holds them all in memory",
-        "as_numpy_iterator": "its batches are NumPy's: iter(it)",
         "element_spec": "it[0] is the first batch: its arrays have shape and dtype",
     },
 }

@@ -7,6 +7,11 @@ sizes follow from dtype and shape and add up to no more than the file, the head 
 byte by byte. All of it is settled before memory is taken for an array. So a damaged or made-up
 file is a ValueError, and no file can make the reader run code, open a path or take more memory than
 the file is large.
+
+Every version of this library reads all formats up to its own, `VERSION`: an older file goes through
+the steps of `UPGRADES` from its format on. A file of a newer format is refused, as what it says may
+mean something else. What an older reader may overlook, such as one more entry of the header, is
+added without a new format; whatever it must not overlook makes one.
 """
 
 from __future__ import annotations
@@ -18,22 +23,19 @@ import os
 import re
 import struct
 import sys
-import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from backprop.atomic import replacing
+from backprop.checks import as_path
+from backprop.signing import SigningKey, check_key, opened, seal
 from backprop.spelling import nearest, printable
-
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None
 
 Array = np.ndarray
 FORMAT = "backprop"
@@ -42,9 +44,9 @@ MODEL_FILES = (".npz", ".keras")
 WEIGHT_FILES = (".npz", ".weights.h5")
 KERAS_2 = (".h5", ".hdf5")
 READABLE_WEIGHTS = (*WEIGHT_FILES, ".weights.json", ".keras", *KERAS_2)
-VERSION = 1
-TEMPORARY = re.compile(r"\.backprop-[0-9a-f]{16}\.tmp")
-DAY = 24 * 60 * 60  # seconds
+# the n-th makes a file of format n one of format n + 1: header and arrays, given and returned
+UPGRADES: tuple[Callable[[dict[str, Any], dict[str, Array]], tuple[dict, dict]], ...] = ()
+VERSION = 1 + len(UPGRADES)
 LONGEST = 2_000  # characters of an error that quotes a file
 HEADER = "header"
 MAGIC = b"\x93NUMPY\x01\x00"
@@ -74,9 +76,15 @@ class ModelFileError(ValueError):
 
 
 def write(
-    path: str | os.PathLike, kind: str, header: Mapping[str, Any], arrays: Mapping[str, Array]
+    path: str | os.PathLike,
+    kind: str,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    key: SigningKey | None = None,
 ) -> None:
     """Write a file; where anything fails, what was there before is still there.
+
+    It is read back, and the checksums of all that is in it are compared, before it takes its place.
 
     Parameters
     ----------
@@ -88,6 +96,8 @@ def write(
         JSON can hold it.
     arrays : mapping of str to ndarray
         Of numbers or truth values.
+    key : SigningKey, optional
+        Signs the file.
 
     Raises
     ------
@@ -96,8 +106,9 @@ def write(
     ValueError
         A name is none that a file could have, or `path` does not end in ``.npz``.
     OSError
-        The file cannot be written.
+        The file cannot be written, or what was read back is not what was written.
     """
+    check_key(key)
     path = npz_path(path)
     arrays = {name: np.asarray(a, order="C") for name, a in arrays.items()}
     for name, a in arrays.items():
@@ -112,106 +123,23 @@ def write(
         {"format": FORMAT, "version": VERSION, "kind": kind, **header, "manifest": manifest}
     )
     members = {HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
-    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in members.items():
-            info = zipfile.ZipInfo(f"{name}.npy")  # without the time: same model, same file
-            with archive.open(info, "w", force_zip64=True) as member:
-                member.write(npy_head(array.dtype.str, array.shape))
-                member.write(raw(array))
+    with replacing(path, is_whole) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, array in members.items():
+                info = zipfile.ZipInfo(f"{name}.npy")  # without the time: same model, same file
+                with archive.open(info, "w", force_zip64=True) as member:
+                    member.write(npy_head(array.dtype.str, array.shape))
+                    member.write(raw(array))
+        seal(file, key)
 
 
-@contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of the one at `path` when the block ends; where
-    anything fails, what was there before is still there.
-
-    Where `path` is a symbolic link, the file that it leads to is replaced. Nobody can read the new
-    one, while it is written, who could not read the old one. What killed writers left in the folder
-    is removed first.
-    """
-    target = Path(os.path.realpath(path))
-    sweep(target.parent)
-    mode = target.stat().st_mode & 0o777 if target.exists() else None
-    with named_as(target), temporary_file(target, 0o666 if mode is None else mode) as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-        file.close()
-        if mode is not None:
-            os.chmod(file.name, mode)
-        os.replace(file.name, target)
-    sync_folder(target.parent)
-
-
-@contextmanager
-def temporary_file(target: Path, mode: int) -> Iterator[BinaryIO]:
-    """A new file beside another, which is gone after the block and locked until then.
-
-    Its name is its own, so that neither a second writer nor what a crash left is in the way. The
-    lock tells `sweep` that somebody is writing: it ends with the process that holds it.
-    """
-    while True:
-        temporary = target.with_name(f".backprop-{os.urandom(8).hex()}.tmp")
-        try:
-            with (
-                open(temporary, "xb", opener=lambda name, how: os.open(name, how, mode)) as file,
-                locked(file.fileno()),
-            ):
-                if fcntl is None or os.fstat(file.fileno()).st_nlink:
-                    yield file
-                    return
-                # else it was swept between its making and its lock
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(handle: int) -> Iterator[None]:
-    """Hold the lock of an open file, also after it was closed; without locks there is nothing."""
-    if fcntl is None:
-        yield
-        return
-    held = os.dup(handle)
+def is_whole(file: BinaryIO) -> bool:
+    """Whether all that is in a zip file agrees with its checksums."""
     try:
-        with suppress(OSError):  # a file system without locks: the age of a file has to do
-            fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(held)
-
-
-def sweep(folder: Path) -> None:
-    """Remove temporary files whose writers are gone, or that are a day old."""
-    with suppress(OSError):  # a folder that cannot be listed may be written to
-        for entry in os.scandir(folder):
-            if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                with suppress(OSError):  # of somebody else, or swept by another process
-                    sweep_one(entry)
-
-
-def sweep_one(entry: os.DirEntry) -> None:
-    if time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY:
-        os.unlink(entry.path)
-    elif fcntl is not None:
-        handle = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an error while it is written
-            os.unlink(entry.path)
-        finally:
-            os.close(handle)
-
-
-@contextmanager
-def named_as(target: Path) -> Iterator[None]:
-    """Let errors of the system name a file, and not the temporary one that is to take its place."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or not (
-            error.filename is None or TEMPORARY.fullmatch(Path(error.filename).name)
-        ):
-            raise
-        raise OSError(error.errno, error.strerror, str(target)) from error
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except (ValueError, *DAMAGE):
+        return False
 
 
 def raw(array: Array) -> memoryview:
@@ -254,24 +182,9 @@ def stranger(value: Any, where: str) -> tuple[str, Any]:
     return where, value
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system can."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # a folder cannot be opened on this system
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise
-    finally:
-        os.close(handle)
-
-
 def existing(path: str | os.PathLike) -> Path:
     """The path, if it is that of a file."""
-    path = Path(path)
+    path = Path(as_path(path, "backprop", "filepath"))
     if not path.exists():
         near = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else ()
         raise FileNotFoundError(
@@ -289,7 +202,7 @@ def npz_path(path: str | os.PathLike) -> Path:
 
 def known_path(path: str | os.PathLike, endings: tuple[str, ...]) -> Path:
     """The path, if it has one of the endings."""
-    path = Path(path)
+    path = Path(as_path(path, "backprop", "filepath"))
     if not path.name.endswith(endings):
         advice = f"name it {path.stem.removesuffix('.weights') + endings[0]!r}"
         if path.suffix in KERAS_2:
@@ -301,9 +214,9 @@ def known_path(path: str | os.PathLike, endings: tuple[str, ...]) -> Path:
 
 
 def read(
-    path: str | os.PathLike, kinds: tuple[str, ...]
+    path: str | os.PathLike, kinds: tuple[str, ...], key: SigningKey | None = None
 ) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The header and the arrays of a file of one of the kinds.
+    """The header and the arrays of a file of one of the kinds, signed with the key if there is one.
 
     Raises
     ------
@@ -312,15 +225,16 @@ def read(
         The file cannot be read.
     ValueError
         `path` does not end in ``.npz``; as `ModelFileError`, if the file is not of this library, is
-        damaged, or is of another kind.
+        damaged, is of another kind, or is not signed with the key.
     """
+    check_key(key)
     path = existing(npz_path(path))
     with (
         faults_named(path, "backprop"),
-        open(path, "rb") as file,
+        opened(path, key) as file,
         zipfile.ZipFile(file) as archive,
     ):
-        return read_members(archive, kinds, os.fstat(file.fileno()).st_size)
+        return read_members(archive, kinds, file.seek(0, os.SEEK_END))
 
 
 @contextmanager
@@ -379,9 +293,12 @@ def read_members(
     if header.get("format") != FORMAT:
         raise ValueError("it is no file of backprop")
     version = header.get("version")
-    if type(version) is not int or version != VERSION:
+    if type(version) is not int or version < 1:
+        raise ValueError(f"it has format version {version!r}, which there is not")
+    if version > VERSION:
         raise ValueError(
-            f"it has format version {version!r} and this backprop reads {VERSION}: upgrade it"
+            f"it has format version {version}, of a newer backprop, and this one reads versions up "
+            f"to {VERSION}: upgrade backprop"
         )
     if header.get("kind") not in kinds:
         raise ValueError(
@@ -398,7 +315,10 @@ def read_members(
         raise ValueError(
             f"its array {bad.removesuffix('.npy')!r} is damaged: the checksum does not agree"
         )
-    return header, {name: read_array(archive, name, *entry) for name, entry in manifest.items()}
+    arrays = {name: read_array(archive, name, *entry) for name, entry in manifest.items()}
+    for upgrade in UPGRADES[version - 1 :]:
+        header, arrays = upgrade(header, arrays)
+    return header, arrays
 
 
 def read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:

@@ -232,9 +232,9 @@ def text(value: Any) -> str:
     raise TypeError
 
 
-def number(value: Any) -> float:
-    if isinstance(value, numbers.Real | np.number) and not isinstance(value, bool | complex):
-        return value  # type: ignore[return-value]
+def number(value: Any) -> Any:
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return value
     raise TypeError
 
 

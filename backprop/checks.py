@@ -3,66 +3,118 @@ same words; and the types of declared arguments that are checked so."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+import numbers
+import os
+from collections.abc import Callable
+from typing import Annotated, Any, TypeGuard
 
 import numpy as np
 
-from backprop.arguments import Convert
+from backprop.arguments import Convert, of_kinds
 from backprop.spelling import snake_case
 
+MOST = 2**63 - 1  # that an array can count
+HUGE = 2**1023  # beyond what floats hold
 
-def integer(value: Any, who: str, name: str, least: int = 1) -> int:
-    """`value` as an int of at least `least`."""
+
+def integer(value: Any, who: str, name: str, least: int = 1, most: int = MOST) -> int:
+    """`value` as an int of at least `least` and at most `most`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         kind = {0: "an integer that is not negative", 1: "a positive integer"}.get(
             least, f"an integer of at least {least}"
         )
         raise ValueError(f"{who} expects {name} to be {kind}, got {value!r}")
+    if value > most:
+        raise ValueError(f"{who} expects {name} to be at most {most:,}, got {value}")
     return int(value)
+
+
+def sequence(value: Any, who: str, name: str, expected: str = "a list or a tuple") -> list[Any]:
+    """The entries of a list, a tuple, a range or an array."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        value = value.tolist()
+    if not isinstance(value, list | tuple | range):
+        raise ValueError(f"{who} expects {name} to be {expected}, got {value!r}")
+    return list(value)
 
 
 def integers(value: Any, length: int, who: str, name: str) -> tuple[int, ...]:
     """One positive integer for all axes, or one for each: always a tuple."""
-    values = (value,) * length if isinstance(value, int | np.integer) else value
-    if not isinstance(values, Iterable) or len(values := tuple(values)) != length:
-        raise ValueError(
-            f"{who} expects {name} to be an integer or {length} of them, got {value!r}"
-        )
+    expected = f"an integer or {length} of them"
+    one = isinstance(value, int | np.integer)
+    values = [value] * length if one else sequence(value, who, name, expected)
+    if len(values) != length:
+        raise ValueError(f"{who} expects {name} to be {expected}, got {value!r}")
     return tuple(integer(v, who, name) for v in values)
 
 
 def index(value: Any, who: str, name: str) -> int:
     """`value` as an int, which may be negative: it counts from the end then."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{who} expects {name} to be an integer, got {value!r}") from None
+    return of_kinds(value, who, name, [int])
+
+
+def axes(value: Any, who: str, name: str) -> int | tuple[int, ...]:
+    """An axis, or several of them as a tuple."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return tuple(index(a, who, f"each of {name}") for a in value)
+    return index(value, who, name)
+
+
+def flag(value: Any, who: str, name: str) -> bool:
+    """`value` as True or False."""
+    return of_kinds(value, who, name, [bool])
 
 
 def fraction(value: Any, who: str, name: str) -> float:
     """`value` as a float in [0, 1]."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float | np.number)
-        or not 0 <= value <= 1
-    ):
+    if not is_real(value) or not 0 <= value <= 1:
         raise ValueError(f"{who} expects {name} to be a number from 0 to 1, got {value!r}")
     return float(value)
 
 
 def number(value: Any, who: str, name: str, least: float = -np.inf, above: bool = False) -> float:
     """`value` as a finite float of at least `least`, or above it."""
-    good = (
-        isinstance(value, int | float | np.number)
-        and not isinstance(value, bool)
-        and np.isfinite(value)
-    )
-    if not good or value < least or (above and value == least):
+    if (
+        not is_real(value)
+        or not -np.inf < value < np.inf
+        or value < least
+        or (above and value == least)
+    ):
         bound = "" if least == -np.inf else f" {'above' if above else 'of at least'} {least:g}"
         raise ValueError(f"{who} expects {name} to be a finite number{bound}, got {value!r}")
     return float(value)
+
+
+def is_real(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number that a float can be."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return real and (not isinstance(value, int) or abs(value) < HUGE)
+
+
+def array(value: Any, who: str, name: str, finite: bool = False) -> np.ndarray:
+    """`value` as an array of float64."""
+    try:
+        found = np.asarray(value)
+        if found.dtype.kind not in "biufO":
+            raise TypeError
+        found = found.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{who} expects {name} to be numbers, got {value!r}") from None
+    if finite and not np.isfinite(found).all():
+        raise ValueError(f"{who} expects {name} to be finite, got {value!r}")
+    return found
+
+
+def as_path(value: Any, who: str, name: str) -> str:
+    """A path as text."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{who} expects {name} to be a path, got {value!r}")
+    found = os.fsdecode(value)
+    if "\0" in found:
+        raise ValueError(f"{who} expects {name} to be a path without null bytes, got {value!r}")
+    return found
 
 
 def one_of(value: Any, choices: tuple, who: str, name: str) -> Any:
@@ -74,15 +126,20 @@ def one_of(value: Any, choices: tuple, who: str, name: str) -> Any:
     return value
 
 
-Index = Annotated[int, Convert(index)]
+def name_of(value: Any, who: str, name: str) -> str:
+    return (None if value is None else of_kinds(value, who, name, [str])) or snake_case(who)
+
+
+Axes = Annotated[Any, Convert(axes)]
 Positive = Annotated[int, Convert(integer)]
 NotNegative = Annotated[int, Convert(integer, least=0)]
 Number = Annotated[float, Convert(number)]
 NumberFromZero = Annotated[float, Convert(number, least=0)]
 NumberAboveZero = Annotated[float, Convert(number, least=0, above=True)]
+Numbers = Annotated[Any, Convert(array, finite=True)]
 Fraction = Annotated[float, Convert(fraction)]
 # a name, which is that of the class in snake case where none is given
-Name = Annotated[Any, Convert(lambda value, who, name: value or snake_case(who), none=True)]
+Name = Annotated[Any, Convert(name_of, none=True)]
 
 
 def choice(*choices: Any) -> Convert:
@@ -104,7 +161,7 @@ def where(test: Callable[[Any], Any], expected: str) -> Convert:
 
     def check(value, who, name):
         try:
-            passed = test(value)
+            passed = not isinstance(value, np.ndarray) and test(value)
         except TypeError:  # a text has no size
             passed = False
         if not passed:

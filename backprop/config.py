@@ -45,12 +45,12 @@ from backprop.registry import (
     Registry,
     Serializable,
     as_one,
-    being_read,
     being_written,
     custom_object_scope,
     deserialize,
     get_custom_objects,
     is_foreign,
+    reading,
     register_keras_serializable,
     serialize,
 )
@@ -133,7 +133,7 @@ class Configurable(Serializable):
         }
 
     @classmethod
-    @as_one(being_read)
+    @reading
     def from_config(
         cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
     ):

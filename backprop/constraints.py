@@ -14,7 +14,7 @@ import numpy as np
 
 from backprop.absent import face
 from backprop.arguments import Convert
-from backprop.checks import Fraction
+from backprop.checks import Axes, Fraction, where
 from backprop.config import Configurable, Registry
 
 Array = np.ndarray
@@ -52,13 +52,7 @@ def norms(w: Array, axis: int | Sequence[int] | None) -> Array:
     return top * np.sqrt(scaled.sum(axis, keepdims=True))
 
 
-def bound(value: Any, who: str, name: str) -> float:
-    if not value >= 0:
-        raise ValueError(f"{who} expects {name} not to be negative, got {value!r}")
-    return value
-
-
-Bound = Annotated[float, Convert(bound)]
+Bound = Annotated[float, where(lambda v: v >= 0, "{name} not to be negative")]
 
 
 class MaxNorm(Constraint):
@@ -84,7 +78,7 @@ class MaxNorm(Constraint):
     """
 
     max_value: Bound = 2
-    axis: int | Sequence[int] = 0
+    axis: Axes | None = 0
 
     def __call__(self, w: Array) -> Array:
         norm = norms(w, self.axis)
@@ -120,7 +114,7 @@ class UnitNorm(Constraint):
            [0.8]])
     """
 
-    axis: int | Sequence[int] = 0
+    axis: Axes | None = 0
 
     def __call__(self, w: Array) -> Array:
         return w / (EPSILON + norms(w, self.axis))
@@ -147,7 +141,7 @@ class MinMaxNorm(Constraint):
     min_value: Bound = 0.0
     max_value: Bound = 1.0
     rate: Fraction = 1.0
-    axis: int | Sequence[int] = 0
+    axis: Axes | None = 0
 
     def __post_init__(self):
         if self.min_value > self.max_value:

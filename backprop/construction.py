@@ -131,16 +131,32 @@ def construct(cls: type, self: Any, given: Mapping[str, Any]) -> None:
         try:
             setattr(self, name, value if a.convert is None else a.convert(value, kind, name))
         except Exception as error:  # of what the value does when it is looked at
-            raise naming(error, kind, name, value) from error.__cause__
+            if names(error, name):
+                raise
+            raise naming(error, kind, name, value) from error
     for complete in todo.afterwards:
         complete(self)
 
 
+def named(function: Callable[[Any], Any], value: Any, kind: str, name: str) -> Any:
+    """What a function makes of an argument, for a constructor that is written."""
+    try:
+        return function(value)
+    except Exception as error:
+        if names(error, name):
+            raise
+        raise naming(error, kind, name, value) from error
+
+
+def names(error: Exception, name: str) -> bool:
+    """Whether an error is of a kind that callers expect, and says which argument is wrong."""
+    return isinstance(error, AttributeError | OSError | TypeError | ValueError) and (
+        name in str(error)
+    )
+
+
 def naming(error: Exception, kind: str, name: str, value: Any) -> Exception:
     """An error about an argument that names it, whoever raised it."""
-    good = isinstance(error, AttributeError | OSError | TypeError | ValueError)
-    if good and name in str(error):
-        return error
     known = TypeError if isinstance(error, TypeError) else ValueError
     return known(f"{kind} got {name}={reprlib.repr(value)}: {error}")
 

@@ -54,18 +54,18 @@ def set_floatx(dtype: str) -> None:
     _floatx = float_dtype(dtype).name
 
 
-def float_dtype(dtype) -> np.dtype:
+def float_dtype(dtype, name: str = "dtype") -> np.dtype:
     """float32 or float64, from a name or a type."""
     try:
         found = None if dtype is None else np.dtype(dtype)  # NumPy's own default is float64
-    except TypeError:
+    except (TypeError, ValueError):
         found = None
     if found not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+        raise ValueError(f"{name} must be 'float32' or 'float64', got {dtype!r}")
     return found
 
 
-FloatDtype = Annotated[Any, Convert(lambda value, who, name: float_dtype(value))]
+FloatDtype = Annotated[Any, Convert(lambda value, who, name: float_dtype(value, name))]
 
 
 def standardize_dtype(dtype=None) -> str:

@@ -24,7 +24,7 @@ import numpy as np
 from backprop import checks, random
 from backprop.absent import face
 from backprop.arguments import Convert, argument
-from backprop.checks import choice
+from backprop.checks import Number, NumberAboveZero, NumberFromZero, choice, where
 from backprop.config import Configurable, Registry
 from backprop.defaults import floatx
 
@@ -158,6 +158,11 @@ class Ones(Initializer):
         return np.ones(shape, float_or(dtype))
 
 
+def filling(value: Any, who: str, name: str) -> Any:
+    """A number as it is, or an array of some."""
+    return value if checks.is_real(value) else checks.array(value, who, name)
+
+
 class Constant(Initializer):
     """w = value.
 
@@ -172,7 +177,7 @@ class Constant(Initializer):
     array([3., 3.], dtype=float32)
     """
 
-    value: Any = 0.0
+    value: Annotated[Any, Convert(filling)] = 0.0
 
     def __call__(
         self, shape: Sequence[int], dtype=None, rng: np.random.Generator | None = None
@@ -199,7 +204,7 @@ class Identity(Initializer):
            [0., 2., 0.]], dtype=float32)
     """
 
-    gain: float = 1.0
+    gain: Number = 1.0
 
     def __call__(
         self, shape: Sequence[int], dtype=None, rng: np.random.Generator | None = None
@@ -214,10 +219,21 @@ class Identity(Initializer):
         return w
 
 
+def entries(value: Any, who: str, name: str) -> Array:
+    """An array of numbers in the dtype that it has."""
+    try:
+        found = np.asarray(value)
+    except ValueError:
+        found = None
+    if found is None or found.dtype.kind not in "biuf":
+        raise ValueError(f"{who} expects {name} to be an array of numbers, got {value!r}")
+    return found
+
+
 class Values(Initializer):
     """w = value, whose shape must be exactly the one asked for; what `get` makes of an array."""
 
-    value: Annotated[Any, Convert(lambda value, who, name: np.asarray(value))]
+    value: Annotated[Any, Convert(entries)]
 
     def __call__(
         self, shape: Sequence[int], dtype=None, rng: np.random.Generator | None = None
@@ -239,7 +255,7 @@ class FromFunction(Initializer):
         ``fn(shape, dtype=None)``; where it also has an argument `rng`, it is given the generator.
     """
 
-    fn: Callable
+    fn: Annotated[Callable, where(callable, "{name} to be a function")]
 
     def __call__(
         self, shape: Sequence[int], dtype=None, rng: np.random.Generator | None = None
@@ -265,7 +281,8 @@ def known_window(value: Any, who: str, name: str) -> Any:
                 f"{who} expects {name} to be a name that scipy.signal.get_window knows, such as "
                 f"'hann', an array or None, got {value!r}"
             ) from error
-    return value
+        return value
+    return None if value is None else checks.array(value, who, name, finite=True)
 
 
 Window = Annotated[Any, Convert(known_window)]
@@ -397,8 +414,8 @@ class RandomNormal(RandomInitializer):
     array([ 0.0126, -0.0132,  0.064 ], dtype=float32)
     """
 
-    mean: float = 0.0
-    stddev: float = 0.05
+    mean: Number = 0.0
+    stddev: NumberFromZero = 0.05
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         return rng.normal(self.mean, self.stddev, shape)
@@ -419,8 +436,15 @@ class RandomUniform(RandomInitializer):
     array([0.637 , 0.2698, 0.041 ], dtype=float32)
     """
 
-    minval: float = -0.05
-    maxval: float = 0.05
+    minval: Number = -0.05
+    maxval: Number = 0.05
+
+    def __post_init__(self):
+        if self.minval > self.maxval:
+            raise ValueError(
+                f"{type(self).__name__} expects minval to be at most maxval, got {self.minval!r} "
+                f"and {self.maxval!r}"
+            )
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         return rng.uniform(self.minval, self.maxval, shape)
@@ -445,8 +469,8 @@ class TruncatedNormal(RandomInitializer):
     True
     """
 
-    mean: float = 0.0
-    stddev: float = 0.05
+    mean: Number = 0.0
+    stddev: NumberFromZero = 0.05
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         w = random.within_two(shape, rng)
@@ -488,7 +512,7 @@ class Orthogonal(RandomInitializer):
            [0., 1.]])
     """
 
-    gain: float = 1.0
+    gain: Number = 1.0
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         if len(shape) < 2:
@@ -531,12 +555,6 @@ def compute_fans(
     return window * shape[-2], window * shape[-1]
 
 
-def above_zero(value: Any, who: str, name: str) -> Any:
-    if not value > 0:
-        raise ValueError(f"{who} expects a positive {name}, got {value!r}")
-    return value
-
-
 def distribution_of(value: Any, who: str, name: str) -> str:
     value = str(value).lower()
     known = ("truncated_normal", "untruncated_normal", "uniform")
@@ -571,7 +589,7 @@ class VarianceScaling(RandomInitializer):
     '0.0033 0.0033'
     """
 
-    scale: Annotated[float, Convert(above_zero)] = 1.0
+    scale: NumberAboveZero = 1.0
     mode: Annotated[str, choice("fan_in", "fan_out", "fan_avg")] = "fan_in"
     distribution: Annotated[str, Convert(distribution_of)] = "truncated_normal"
     seed: Seed = argument(default=None)

@@ -39,6 +39,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backprop import constraints, initializers, regularizers
+from backprop.bounds import spend
 from backprop.context import (
     INFERENCE as INFERENCE,
     PREDICT as PREDICT,
@@ -49,8 +50,8 @@ from backprop.defaults import floatx
 from backprop.input_spec import InputSpec as InputSpec, Shape as Shape
 from backprop.layer_face import LayerFace
 from backprop.linalg import and_sum
-from backprop.parameters import Parameter, State, spend
-from backprop.promises import check_methods, leave_shortcuts
+from backprop.parameters import Parameter, State
+from backprop.promises import check_methods, check_row, leave_shortcuts
 
 Array = np.ndarray
 
@@ -339,6 +340,7 @@ def once(build):
             if self.input_spec is not None:
                 self.check_input(input_shape)
             build(self, input_shape)
+            check_row(self, input_shape)
         except BaseException:
             for layer, before in unbuilt:  # half-built is unbuilt, layers within too
                 layer.__dict__.clear()

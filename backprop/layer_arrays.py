@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from backprop import random
+from backprop import checks, random
 from backprop.absent import explain_attribute
 from backprop.arguments import Managed, defaults_of, managed
 from backprop.config import Configurable
@@ -44,7 +44,8 @@ def is_trainable(layer: LayerArrays) -> bool:
 
 
 def set_trainable(layer: LayerArrays, trainable: bool) -> None:
-    layer._trainable = bool(trainable)
+    trainable = checks.flag(trainable, type(layer).__name__, "trainable")
+    layer._trainable = trainable
     for part in layer.sublayers():
         part.trainable = trainable
 
@@ -56,12 +57,19 @@ def built_shape(layer: LayerArrays) -> Shape:
     return layer.build_shape
 
 
+def sizes_of(shape: Any, who: str, name: str = "input_shape") -> tuple[int | None, ...]:
+    """The sizes of a shape without the batch axis; (784) stands for (784,)."""
+    one = isinstance(shape, int | np.integer)
+    sizes = [shape] if one else checks.sequence(shape, who, name, "a tuple of integers or None")
+    each = f"every axis of {name}"
+    return tuple(None if n is None else checks.integer(n, who, each, 0) for n in sizes)
+
+
 def declare_shape(layer: LayerArrays, shape: Any) -> None:
     if layer._made:
         raise layer._refusal("input_shape", shape)
     if shape is not None:  # (784) for (784,)
-        sizes = [shape] if isinstance(shape, int) else shape
-        layer.__dict__["declared_shape"] = (None, *sizes)
+        layer.__dict__["declared_shape"] = (None, *sizes_of(shape, type(layer).__name__))
 
 
 class LayerArrays(Configurable, kw_only=True):
@@ -107,7 +115,8 @@ class LayerArrays(Configurable, kw_only=True):
 
     def __post_init__(self):
         if self.input_dim is not None:
-            self.declared_shape = (None, self.input_dim)
+            n = checks.integer(self.input_dim, type(self).__name__, "input_dim")
+            self.declared_shape = (None, n)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in DRAWING}

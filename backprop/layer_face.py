@@ -42,6 +42,8 @@ class LayerFace(LayerCalls):
 
     def set_weights(self, weights: Iterable[Array]) -> None:
         """Set all weights; nothing changes unless every one of them fits."""
+        if isinstance(weights, str) or not isinstance(weights, Iterable):
+            raise TypeError(f"{self!r} expects weights to be a list of arrays, got {weights!r}")
         arrays, weights = self.arrays(), [np.asarray(w) for w in weights]
         if len(weights) != len(arrays):
             state = "" if self.built else "; it is not built yet: build it, or call it on data"

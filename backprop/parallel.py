@@ -129,6 +129,16 @@ class Blas:
         return min((library.num_threads for library in self._libraries.lib_controllers), default=1)
 
     @property
+    def kernels(self) -> list[str]:
+        """NumPy's library, its version, and the kernel that it has chosen for the processor."""
+        found = [library.info() for library in self._libraries.lib_controllers]
+        return [
+            f"{one['internal_api']} {one['version']}, {one.get('architecture', 'unknown')} kernel"
+            for one in found
+            if "numpy" in one["filepath"]
+        ]
+
+    @property
     def is_held(self) -> bool:
         return self._limits is not None
 

@@ -6,8 +6,6 @@ The layer's attributes are the parameter's arrays. `vector.py` moves them into o
 from __future__ import annotations
 
 import weakref
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -163,48 +161,3 @@ class State(Parameter):
 
     def replica(self, layer) -> Parameter:
         return self._stood_for_by(State(layer, self.name, self.value, self.fill))
-
-
-WEIGHTS_OF_A_FILE = "there are weights for it"
-TABLES = 2**20  # numbers that layers of a file may reckon out when they are made, beside weights
-_allowance: ContextVar[tuple[list[int], str] | None] = ContextVar("allowance", default=None)
-
-
-@contextmanager
-def at_most(numbers: int, which: str = WEIGHTS_OF_A_FILE):
-    """Within the block layers can make no more weights than so many numbers, as many as a file
-    holds that is being read: what a file declares is an error before it is memory. `which` ends the
-    error: why not more than these. A block within one that leaves less changes nothing."""
-    outer = _allowance.get()
-    if outer is not None and outer[0][0] <= numbers:
-        yield
-        return
-    token = _allowance.set(([numbers, TABLES], which))
-    try:
-        yield
-    finally:
-        _allowance.reset(token)
-
-
-def spend(numbers: int, what: str) -> None:
-    """Take so many numbers from the allowance, if there is one; `what` begins the error."""
-    allowance = _allowance.get()
-    if allowance is not None:
-        left, which = allowance
-        left[0] -= numbers
-        if left[0] < 0:
-            raise ValueError(f"{what} of {numbers:,} numbers, more than {which}")
-
-
-def reckon(numbers: int, what: str) -> None:
-    """Take so many numbers from what layers of a file may reckon out from the sizes that it
-    declares, such as where windows lie; `what` begins the error."""
-    allowance = _allowance.get()
-    if allowance is not None:
-        left, _ = allowance
-        left[1] -= numbers
-        if left[1] < 0:
-            raise ValueError(
-                f"{what} takes {numbers:,} numbers to reckon out, and the layers of a file have "
-                f"{TABLES:,} in all"
-            )

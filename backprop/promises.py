@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
+from backprop.bounds import allowed
 from backprop.input_spec import Shape, show_shape
 from backprop.nest import as_tuple, each_shape, several, shapes
 from backprop.registry import is_foreign
@@ -22,6 +24,7 @@ from backprop.registry import is_foreign
 Array = np.ndarray
 Method = TypeVar("Method", bound=Callable[..., Any])
 
+ROW, ROW_OF_A_FILE = 2**40, 2**30  # numbers that a layer makes of one row, at most
 # what is called how: names of the arguments, as errors show them
 CALLS = {
     "build": ("input_shape",),
@@ -139,6 +142,25 @@ def kept(layer: Any, x: Any, result: Any) -> tuple[Any, Any]:
     for array, shape in zip(as_tuple(y), wanted, strict=True):
         check_output(layer, first, given, array, shape)
     return y, cache
+
+
+def check_row(layer: Any, input_shape: Any) -> None:
+    """Raise where a layer makes more numbers of one row than any memory holds, or, of a file, than
+    one that was trained would."""
+    if is_foreign(type(layer)):
+        return  # what it declares is compared with what it makes, when it makes it
+    most = ROW_OF_A_FILE if allowed() else ROW
+    try:
+        found = layer.compute_output_shape(input_shape)
+    except Exception:  # some layers take what they cannot declare the output of
+        return
+    for shape in found if several(found) else [found]:
+        numbers = math.prod(n for n in shape[1:] if n is not None)
+        if numbers > most:
+            raise ValueError(
+                f"{layer!r} makes {numbers:,} numbers of one row, an output of shape "
+                f"{tuple(shape)}; at most {most:,} are made"
+            )
 
 
 def check_output(layer: Any, x: Array, given: Any, y: Array, declared: Shape) -> None:

@@ -81,7 +81,8 @@ def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None) -> np.ndarray:
     >>> random.normal((2, 3), seed=0).shape
     (2, 3)
     """
-    return drawn(mean + stddev * generator(seed).standard_normal(shape), dtype)
+    mean, stddev = numbers("normal()", mean=mean, stddev=stddev)
+    return drawn(mean + stddev * generator(seed).standard_normal(sizes(shape, "normal()")), dtype)
 
 
 def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None) -> np.ndarray:
@@ -89,7 +90,9 @@ def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None) -> np.n
 
     The parameters are those of `normal`.
     """
-    return drawn(mean + stddev * within_two(tuple(shape), generator(seed)), dtype)
+    who = "truncated_normal()"
+    mean, stddev = numbers(who, mean=mean, stddev=stddev)
+    return drawn(mean + stddev * within_two(sizes(shape, who), generator(seed)), dtype)
 
 
 def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None) -> np.ndarray:
@@ -108,7 +111,11 @@ def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None) -> np.ndarray:
     >>> bool((random.uniform((100,), 2, 3) >= 2).all())
     True
     """
-    return drawn(generator(seed).uniform(minval, maxval, shape), dtype)
+    who = "uniform()"
+    minval, maxval = numbers(who, minval=minval, maxval=maxval)
+    if minval > maxval:
+        raise ValueError(f"{who} expects minval to be at most maxval, got {minval} and {maxval}")
+    return drawn(generator(seed).uniform(minval, maxval, sizes(shape, who)), dtype)
 
 
 def randint(shape, minval, maxval, dtype="int32", seed=None) -> np.ndarray:
@@ -122,7 +129,11 @@ def randint(shape, minval, maxval, dtype="int32", seed=None) -> np.ndarray:
     seed
         As of `normal`.
     """
-    return generator(seed).integers(minval, maxval, shape, dtype=dtype)
+    who = "randint()"
+    low, high = checks.index(minval, who, "minval"), checks.index(maxval, who, "maxval")
+    if low >= high:
+        raise ValueError(f"{who} expects minval to be below maxval, got {low} and {high}")
+    return generator(seed).integers(low, high, sizes(shape, who), dtype=dtype)
 
 
 def categorical(logits, num_samples: int, dtype="int32", seed=None) -> np.ndarray:
@@ -176,6 +187,18 @@ def keras_orders(seed: int, *counts: int) -> list[np.ndarray]:
     for order in orders:
         rng.shuffle(order)
     return orders
+
+
+def sizes(shape: Any, who: str) -> tuple[int, ...]:
+    whole = isinstance(shape, int | np.integer)
+    found = [shape] if whole else checks.sequence(shape, who, "shape", "a tuple of integers")
+    return tuple(checks.integer(n, who, "each size of shape", least=0) for n in found)
+
+
+def numbers(who: str, **given: Any) -> list[Any]:
+    """A number each, or arrays that broadcast to what is drawn."""
+    found = {name: checks.array(value, who, name) for name, value in given.items()}
+    return [value[()] for value in found.values()]
 
 
 def drawn(x: Any, dtype: Any) -> np.ndarray:

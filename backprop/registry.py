@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from backprop.arguments import BY_POSITION, EMPTY, defaults_of
+from backprop.bounds import SHARED, bounded
 from backprop.spelling import nearest, snake_case
 
 # what one configuration has met so far: while it is written {id: (object, its dict)}, while it is
@@ -47,6 +49,21 @@ def as_one(scope: ContextVar[dict | None]):
     return decorate
 
 
+def reading(function):
+    """Decorate what reads a configuration: what it calls belongs to the same one, and nothing in it
+    asks for more than `backprop.bounds` has."""
+    together = as_one(being_read)(function)
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        if being_read.get() is not None:
+            return function(*args, **kwargs)
+        with bounded([*args, *kwargs.values()]):
+            return together(*args, **kwargs)
+
+    return wrapper
+
+
 class Serializable:
     """What has a configuration of its own: `Configurable`'s base."""
 
@@ -66,7 +83,6 @@ _custom_objects: dict[str, Any] = {}  # registered under "package>name"
 _registered: dict[str, Any] = {}  # the same by the bare name, which the library's own go before
 # what was handed over for a block, in this thread and what that calls
 _handed: ContextVar[Mapping[str, Any]] = ContextVar("handed", default=MappingProxyType({}))
-SHARED = "shared_object_id"
 
 
 class Registry:
@@ -171,7 +187,7 @@ class Registry:
                 f"{cls.__name__}({', '.join(f'{n}=...' for n in needed)})"
             ) from error
 
-    @as_one(being_read)
+    @reading
     def deserialize(self, config: Mapping[str, Any] | str) -> Any:
         if isinstance(config, str):
             return self.get(config)
@@ -368,7 +384,7 @@ def serialize_object(item: Serializable) -> dict[str, Any]:
     return found
 
 
-@as_one(being_read)
+@reading
 def deserialize(value: Any) -> Any:
     """The value that `serialize` turned into JSON."""
     if isinstance(value, list | tuple):
@@ -464,6 +480,10 @@ def get_custom_objects() -> dict[str, Any]:
 def custom_object_scope(custom_objects: Mapping[str, Any]):
     """Within the block, the given names may be used in configs, files and strings: by the thread
     that is in it, and no other."""
+    if not isinstance(custom_objects, Mapping):
+        raise TypeError(
+            f"custom_objects are a dict of names and objects, got {reprlib.repr(custom_objects)}"
+        )
     token = _handed.set({**_handed.get(), **custom_objects})
     try:
         yield

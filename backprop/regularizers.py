@@ -15,7 +15,7 @@ import numpy as np
 
 from backprop.absent import face
 from backprop.arguments import Convert
-from backprop.checks import choice
+from backprop.checks import choice, is_real, where
 from backprop.config import Configurable, Registry
 
 Array = np.ndarray
@@ -59,7 +59,7 @@ class FromFunction(Regularizer):
     It has no derivative, so that it serves for evaluation only.
     """
 
-    fn: Callable
+    fn: Annotated[Callable, where(callable, "{name} to be a function")]
 
     def __call__(self, w: Array) -> float:
         return float(self.fn(w))
@@ -75,7 +75,7 @@ class FromFunction(Regularizer):
 def factor(value: Any, who: str, name: str, default: float) -> float:
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if not is_real(value):
         raise TypeError(f"{who} expects {name} to be a number, got {value!r}")
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{who} expects {name} to be finite and not negative, got {value!r}")

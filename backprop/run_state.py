@@ -2,19 +2,24 @@
 
 What decides how a run goes on is the values and buffers, the states that layers carry on, the
 optimizer's moments, the generators, the position (epoch and step), the seed of the order, the sums
-of the loss and the metrics of the epoch so far, and what the callbacks have counted.
+of the loss and the metrics of the epoch so far, how far the data are read, and what the callbacks
+have counted. What decides the last digits beside that is written down with it.
 """
 
 from __future__ import annotations
 
+import os
 import reprlib
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from backprop import archive
+from backprop.environment import changes, environment
 from backprop.parameters import Parameter
+from backprop.signing import SigningKey
 
 Array = np.ndarray
 
@@ -107,6 +112,8 @@ def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]
     check_states(model, states)
     generators = header.get("generators") or []
     layers = list(model.walk())
+    if not isinstance(generators, list) or not all(isinstance(g, dict | None) for g in generators):
+        raise ValueError("its generators are no list of states")
     if len(generators) != len(layers):
         raise ValueError(
             f"it holds {len(generators)} generators where {model.name} has {len(layers)} layers"
@@ -147,6 +154,7 @@ def save_checkpoint(
     epoch: int,
     step: int,
     counted: tuple[list[Any], Mapping[str, Array]] = ([], {}),
+    key: SigningKey | None = None,
 ) -> None:
     """Write the state of the run to one file.
 
@@ -160,6 +168,8 @@ def save_checkpoint(
         Where to go on: the epoch, counted from 0, and how many of its batches are done.
     counted : (list, mapping of str to ndarray), optional
         What the callbacks of the run have counted, as `callbacks.state.collect` returns it.
+    key : SigningKey, optional
+        Signs the file.
     """
     trainer = model.trainer
     header, arrays = model_state(model)
@@ -174,8 +184,18 @@ def save_checkpoint(
         "step": int(step),
         "seed": trainer.seed,
         "metrics": metric_names(trainer),
+        "given": trainer.batches_given(),
+        "skipped": trainer.skipped,
     }
-    archive.write(path, "checkpoint", header, arrays)
+    header["environment"] = surroundings(trainer)
+    archive.write(path, "checkpoint", header, arrays, key)
+    note_saved(model, path)
+
+
+def note_saved(model: Any, path: Any) -> None:
+    """Have the run know a file that holds its values, if they are finite."""
+    if model.trainer is not None and np.isfinite(model.parameters.values).all():
+        model.trainer.saved = os.fspath(path)
 
 
 def load_checkpoint(
@@ -183,7 +203,8 @@ def load_checkpoint(
     path: Any,
     take: Callable[[Any, Mapping[str, Array]], Callable] | None = None,
     steps: int | None = None,
-    read: Callable[[Any, tuple[str, ...]], Any] = archive.read,
+    key: SigningKey | None = None,
+    read: Callable[..., Any] = archive.read,
 ) -> tuple[int, int]:
     """Put a saved run into a model that was compiled alike; returns the epoch and the step to go on
     with. Nothing changes unless all of it fits.
@@ -198,8 +219,10 @@ def load_checkpoint(
         it has done.
     steps : int, optional
         How many batches an epoch has, if that is known.
+    key : SigningKey, optional
+        The file must have been signed with it.
     read : callable, optional
-        Reads the file. Default: `archive.read`.
+        Reads the file, given what `archive.read` is given. Default: `archive.read`.
 
     Raises
     ------
@@ -207,41 +230,104 @@ def load_checkpoint(
         The file cannot be read.
     ModelFileError
         It is damaged, of another run, or of one that had failed.
+
+    Warns
+    -----
+    UserWarning
+        Once, if the run was saved on another machine, another build of NumPy, another kernel of
+        BLAS, other kernels or another number of threads or of ranks, or its optimizer is `LBFGS`:
+        its end may have other last digits.
     """
-    header, arrays = read(path, ("checkpoint",))
+    header, arrays = read(path, ("checkpoint",), key)
+    with archive.faults_named(path), archive.describing(path):
+        found = set_run_state(
+            model, header, arrays, take, steps, lambda: set_model_state(model, header, arrays)
+        )
+    model.trainer.saved = os.fspath(path)
+    return found
+
+
+def set_run_state(
+    model: Any,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    take: Callable[[Any, Mapping[str, Array]], Callable] | None = None,
+    steps: int | None = None,
+    put: Callable[[], None] = lambda: None,
+) -> tuple[int, int]:
+    """All of a state of a run but that of the model, which `put` sets when the rest has been
+    checked; see `load_checkpoint`."""
     trainer = model.trainer
-    with archive.faults_named(path):
-        epoch, step, seed = position(header, steps)
-        counted = header.get("callbacks") or history_alone(header["run"])
-        check_run(trainer, header["run"], arrays)
-        sums = sums_of_metrics(trainer, arrays)
-        # first, as it can be taken back: the model is not set before all of it has been checked
-        undo = take(counted, arrays) if take is not None else lambda: None
-        try:
-            set_model_state(model, header, arrays)
-        except ValueError:
-            undo()
-            raise
+    epoch, step, seed, skipped = position(header, steps)
+    given = batches_given(header["run"])
+    counted = header.get("callbacks") or history_alone(header["run"])
+    check_run(trainer, header["run"], arrays)
+    sums = sums_of_metrics(trainer, arrays)
+    changed = changes(header.get("environment"), surroundings(trainer))
+    # first, as it can be taken back: the model is not set before all of it has been checked
+    stopped = model.stop_training
+    undo = take(counted, arrays) if take is not None else lambda: None
+    try:
+        put()
+    except Exception:
+        undo()
+        raise
     trainer.metrics.set_state(sums)
     trainer.loss_so_far.total, trainer.loss_so_far.count = map(float, arrays["loss"])
-    trainer.epoch, trainer.step, trainer.seed = epoch, step, seed
+    trainer.epoch, trainer.step, trainer.seed, trainer.given = epoch, step, seed, given
+    trainer.skipped = skipped
+    trainer.ended = model.stop_training and not stopped
+    warn_of_other_bits(trainer, changed)
     return epoch, step
 
 
+def surroundings(trainer: Any) -> dict[str, str]:
+    """What decides the last digits of a run beside its arguments."""
+    return {**environment(), "ranks": str(trainer.strategy.size)}
+
+
+def warn_of_other_bits(trainer: Any, changed: list[str]) -> None:
+    """Say why a run that goes on may not end in the bits in which it would have ended."""
+    if trainer.optimizer.full_batch and trainer.epoch:
+        changed = [*changed, f"{type(trainer.optimizer).__name__} learns the curvature anew"]
+    if changed:
+        warnings.warn(
+            "the run goes on, and may not end in the same bits as without the interruption: "
+            + "; ".join(changed),
+            stacklevel=2,
+        )
+
+
+def batches_given(run: Mapping[str, Any]) -> list[int]:
+    """How many batches the data to train on, and to validate on, had given of the pass that they
+    were in; a file of before it was kept says none."""
+    given = run.get("given", [0, 0])
+    if (
+        not isinstance(given, list)
+        or len(given) != 2
+        or not all(type(n) is int and n >= 0 for n in given)
+    ):
+        raise ValueError(f"its numbers of batches read are {reprlib.repr(given)}")
+    return given
+
+
 def position(header: Mapping[str, Any], steps: int | None) -> list[int]:
-    """Epoch, step and seed of a run, where an epoch has so many steps."""
+    """Epoch, step and seed of a run, where an epoch has so many steps, and how many it skipped."""
     run = header.get("run")
     if not isinstance(run, Mapping):
         raise ValueError("its state of the run is missing")
     found: list[Any] = [run.get(name) for name in ("epoch", "step", "seed")]
     if not all(type(n) is int and n >= 0 for n in found):
         raise ValueError(f"its epoch, step and seed are {', '.join(map(reprlib.repr, found))}")
+    skipped = run.get("skipped", 0)  # files of before have none
+    if type(skipped) is not int or not 0 <= skipped <= found[1]:
+        raise ValueError(f"of {found[1]} steps of its epoch it skipped {reprlib.repr(skipped)}")
     if steps is not None and found[1] > steps:
         raise ValueError(
             f"it goes on after step {found[1]} of an epoch, which has {steps} here: give the data "
             "and the batch size of the run"
         )
-    return found
+    return [*found, skipped]
 
 
 def check_run(trainer: Any, run: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:

@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from backprop import archive
+from backprop import archive, checks, signing
 from backprop.absent import face
 from backprop.archive import ModelFileError, describing
+from backprop.atomic import replacing
+from backprop.bounds import at_most
 from backprop.config import (
     custom_object_scope,
     deserialize,
@@ -29,9 +31,8 @@ from backprop.config import (
     register_keras_serializable,
     serialize,
 )
-from backprop.parameters import at_most
 from backprop.random import own_seeds
-from backprop.registry import FAMILIES, SHARED, known_as, registered_name, users_own
+from backprop.registry import FAMILIES, known_as, registered_name, users_own
 from backprop.run_state import (
     check_weights,
     model_state,
@@ -40,12 +41,14 @@ from backprop.run_state import (
     weight_names,
     weights_and_states,
 )
+from backprop.signing import SigningKey, check_key
 from backprop.training.hooks import is_model
 from backprop.training.outputs import given_losses, given_metrics
 
 __all__ = [
     "CustomObjectScope",
     "ModelFileError",
+    "SigningKey",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
@@ -57,23 +60,12 @@ __all__ = [
     "save_model",
     "save_weights",
     "serialize_keras_object",
+    "sign",
+    "verify",
 ]
 
 CustomObjectScope = custom_object_scope
 Array = np.ndarray
-DEPTH = 256  # of lists and dicts in each other: some sixty models, or wrappers
-LAYERS = 2**14  # and objects that belong to them, from a file
-NUMBERS = 2**31  # of weights, where a configuration comes without them
-# the most that files may ask for: of metrics, and of layers what no weight or shape shows
-METRICS = {"num_classes": 2**14, "num_thresholds": 2**16}
-WORK = {
-    "power_iterations": 2**10,
-    "height": 2**16,
-    "width": 2**16,
-    "output_sequence_length": 2**24,
-    "num_oov_indices": 2**16,
-    "ngrams": 2**6,
-}
 
 
 def save_model(
@@ -83,6 +75,7 @@ def save_model(
     zipped: bool | None = None,
     *,
     extra: Mapping[str, Any] | None = None,
+    key: SigningKey | None = None,
 ) -> None:
     """Write a model to one file.
 
@@ -100,6 +93,8 @@ def save_model(
         False, Keras' directory of files, is not offered.
     extra : mapping, optional
         Kept in the file beside the model, such as how inputs were prepared. JSON can hold it.
+    key : SigningKey, optional
+        Signs the file, so that `load_model` with the same key takes it, and nothing else.
 
     Raises
     ------
@@ -126,6 +121,7 @@ def save_model(
     """
     if zipped is False:
         raise ValueError("zipped=False, a directory of files, is not offered: a model is one file")
+    check_key(key)
     path = refuse_overwriting(filepath, overwrite, archive.MODEL_FILES)
     if not model.built:
         raise ValueError(
@@ -133,16 +129,18 @@ def save_model(
             "fit it"
         )
     if path.suffix == ".keras":
-        write_keras_model(model, path, extra)
+        write_keras_model(model, path, extra, key)
         return
     header, arrays = model_state(model)
     header["model"] = serialize(model)
     header["compile"] = compile_config(model)
     header["extra"] = dict(extra or {})
-    archive.write(path, "model", header, arrays)
+    archive.write(path, "model", header, arrays, key)
 
 
-def write_keras_model(model: Any, path: Path, extra: Mapping[str, Any] | None) -> None:
+def write_keras_model(
+    model: Any, path: Path, extra: Mapping[str, Any] | None, key: SigningKey | None
+) -> None:
     from backprop.interop import keras_files
 
     compiled = compile_config(model)
@@ -153,9 +151,15 @@ def write_keras_model(model: Any, path: Path, extra: Mapping[str, Any] | None) -
                 "exclude_from_weight_decay() after loading it",
                 stacklevel=4,
             )
+        if compiled.pop("on_nonfinite")["policy"] != "warn":
+            warnings.warn(
+                "a file of Keras does not say what happens to a step that is not finite: give "
+                "compile() on_nonfinite after loading it",
+                stacklevel=4,
+            )
         del compiled["seed"]
         compiled |= {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": "auto"}
-    keras_files.write_model(model, path, compiled, extra)
+    keras_files.write_model(model, path, compiled, extra, key)
 
 
 def compile_config(model: Any) -> dict[str, Any] | None:
@@ -173,6 +177,7 @@ def compile_config(model: Any) -> dict[str, Any] | None:
         "metrics": serialize(plain),
         "weighted_metrics": serialize(weighted),
         "loss_weights": loss_weights,
+        "on_nonfinite": trainer.on_nonfinite.get_config(),
         "seed": trainer.seed,
     }
 
@@ -187,6 +192,8 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
+    *,
+    key: SigningKey | None = None,
 ) -> Any:
     """Read what `save_model` wrote.
 
@@ -200,6 +207,9 @@ def load_model(
         Also restore loss, optimizer and metrics, so that training goes on bit for bit.
     safe_mode : bool, default True
         There is no unsafe mode: no file can run code.
+    key : SigningKey, optional
+        The file must have been signed with it: one that was not is refused. Without a key
+        signatures are not looked at.
 
     Raises
     ------
@@ -207,22 +217,24 @@ def load_model(
     OSError
         The file cannot be read.
     ModelFileError
-        The file is damaged, is no model, or names a class that is not known. A ValueError.
+        The file is damaged, is no model, names a class that is not known, or is not signed with
+        the key. A ValueError.
     """
     if not safe_mode:
         raise ValueError("safe_mode=False is not offered: no file of backprop can run code")
-    return read_model(filepath, custom_objects, compile)[0]
+    return read_model(filepath, custom_objects, compile, key)[0]
 
 
 def read_model(
     filepath: str | os.PathLike,
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
+    key: SigningKey | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """The model of a file, and what was kept beside it as `extra`."""
     if archive.known_path(filepath, archive.MODEL_FILES).suffix == ".keras":
-        return read_keras_model(filepath, custom_objects, compile)
-    header, arrays = archive.read(filepath, ("model",))
+        return read_keras_model(filepath, custom_objects, compile, key)
+    header, arrays = archive.read(filepath, ("model",), key)
     size = sum(a.size for name, a in arrays.items() if name.startswith("weights/"))
     # nothing is taken from the process' seeds: the generators come from the file
     with (
@@ -239,11 +251,15 @@ def read_model(
 
 
 def read_keras_model(
-    filepath: str | os.PathLike, custom_objects: Mapping[str, Any] | None, compile: bool
+    filepath: str | os.PathLike,
+    custom_objects: Mapping[str, Any] | None,
+    compile: bool,
+    key: SigningKey | None,
 ) -> tuple[Any, dict[str, Any]]:
     from backprop.interop import keras_files
 
-    config, compiled, contents, extra = keras_files.read_model(archive.existing(filepath))
+    path = archive.existing(filepath)
+    config, compiled, contents, extra = keras_files.read_model(path, key)
     size = len(contents) // 4  # so many numbers of float32, at the most
     with describing(filepath), custom_object_scope(custom_objects or {}), at_most(size):
         model = model_of(config)
@@ -254,64 +270,14 @@ def read_keras_model(
 
 
 def model_of(config: Any) -> Any:
-    check_extent(config)
-    check_sizes(config, WORK, "build the model in code and load its weights")
     model = deserialize(config)
     if not is_model(model):
         raise ValueError(f"it holds {reprlib.repr(model)}, which is no model")
     return model
 
 
-def described_alone() -> Any:
-    """The bound for a configuration that comes without weights, while it is made."""
-    return at_most(NUMBERS, "are made where no file holds them")
-
-
-def check_extent(config: Any) -> None:
-    """Raise where layers stand in layers so deep, or are so many, that nobody drew it: a layer that
-    stands in two places is two, and so is all that is in it."""
-    counts: dict[str, int] = {}  # of what is referred to
-
-    def extent(one: Any, depth: int) -> int:
-        if depth > DEPTH:
-            raise ValueError(f"its configuration is nested {DEPTH} deep")
-        name = one.get("class_name") if isinstance(one, Mapping) else None
-        if name == "__shared__":
-            return counts.get(repr(parts_of(one)), 1)
-        found = (name is not None) + sum(extent(part, depth + 1) for part in parts_of(one))
-        if found > LAYERS:
-            raise ValueError(f"its configuration has more than {LAYERS:,} layers")
-        if isinstance(one, Mapping) and SHARED in one:
-            counts[repr([{SHARED: one[SHARED]}])] = found
-        return found
-
-    extent(config, 0)
-
-
-def parts_of(config: Any) -> list[Any]:
-    values = config.values() if isinstance(config, Mapping) else config
-    nested = isinstance(config, Mapping | list)
-    return [v for v in values if isinstance(v, Mapping | list)] if nested else []
-
-
-def check_sizes(config: Any, limits: Mapping[str, int], advice: str) -> None:
-    """Raise where something is to take more memory or time than one needs."""
-    waiting = [config]
-    while waiting:
-        one = waiting.pop()
-        waiting += parts_of(one)
-        for name, most in limits.items() if isinstance(one, Mapping) else ():
-            value = one.get(name)
-            if isinstance(value, int | float) and not value <= most:
-                raise ValueError(
-                    f"it has {name}={value}, and from a file at most {most:,} is taken: {advice}"
-                )
-
-
 def recompile(model: Any, settings: Mapping[str, Any]) -> None:
     """Compile as `compile_config` says."""
-    metrics = [settings.get("metrics"), settings.get("weighted_metrics")]
-    check_sizes(metrics, METRICS, "load it with compile=False")
     plain, weighted = (deserialize(settings.get(k)) or () for k in ("metrics", "weighted_metrics"))
     model.compile(
         optimizer=deserialize(settings["optimizer"]),
@@ -319,6 +285,7 @@ def recompile(model: Any, settings: Mapping[str, Any]) -> None:
         metrics=plain,
         weighted_metrics=weighted,
         loss_weights=settings.get("loss_weights"),
+        on_nonfinite=settings.get("on_nonfinite", "warn"),
     )
     parameters = trainable(model)
     excluded = [parameters[i] for i in settings.get("without_weight_decay", ())]
@@ -339,6 +306,8 @@ def save_weights(
     filepath: str | os.PathLike,
     overwrite: bool = True,
     max_shard_size: float | None = None,
+    *,
+    key: SigningKey | None = None,
 ) -> None:
     """Write the weights and buffers of a model to one file, ``.npz`` or Keras' ``.weights.h5``.
 
@@ -351,7 +320,10 @@ def save_weights(
         Without it an existing file is an error.
     max_shard_size : None
         Keras' argument for several files, which `load_weights` reads and nothing here writes.
+    key : SigningKey, optional
+        Signs the file.
     """
+    check_key(key)
     if max_shard_size is not None:
         raise ValueError(
             "max_shard_size is not offered: weights are written to one file. load_weights() reads "
@@ -363,10 +335,10 @@ def save_weights(
     if path.suffix == ".h5":
         from backprop.interop import keras_files
 
-        keras_files.write_weights(model, path)
+        keras_files.write_weights(model, path, key)
         return
     arrays = {f"weights/{name}": p.value for name, p in weight_names(model).items()}
-    archive.write(path, "weights", {}, arrays)
+    archive.write(path, "weights", {}, arrays, key)
 
 
 def load_weights(
@@ -376,6 +348,7 @@ def load_weights(
     *,
     by_name: bool | None = None,
     objects_to_skip: Sequence[Any] | None = None,
+    key: SigningKey | None = None,
 ) -> None:
     """Read weights into a model of the same layers; nothing changes unless all of it fits.
 
@@ -394,6 +367,9 @@ def load_weights(
         the others as they are. Default: all layers with weights, in their order.
     objects_to_skip : sequence of Layer, optional
         For ``.weights.h5`` files: layers that are left as they are.
+    key : SigningKey, optional
+        The file must have been signed with it: one that was not is refused. Without a key
+        signatures are not looked at.
 
     Raises
     ------
@@ -401,8 +377,8 @@ def load_weights(
     OSError
         The file cannot be read.
     ValueError
-        The file is damaged or holds no weights, they are not those of the model, or `by_name` or
-        `objects_to_skip` is for other files.
+        The file is damaged, holds no weights or is not signed with the key, they are not those of
+        the model, or `by_name` or `objects_to_skip` is for other files.
     """
     if not model.built:
         raise ValueError(
@@ -416,13 +392,13 @@ def load_weights(
         from backprop.interop import keras_files
 
         left_out = keras_files.load_weights(
-            model, archive.existing(path), skip_mismatch, by_name, objects_to_skip
+            model, archive.existing(path), skip_mismatch, by_name, objects_to_skip, key
         )
         warn_left_out(left_out)
         return
     if by_name is not None:
         raise ValueError(f"by_name is for .h5 files of Keras 2, got {str(filepath)!r}")
-    _, arrays = archive.read(filepath, ("weights", "model", "checkpoint"))
+    _, arrays = archive.read(filepath, ("weights", "model", "checkpoint"), key)
     given, _ = weights_and_states(model, arrays)
     if not skip_mismatch:
         with archive.faults_named(filepath):
@@ -464,11 +440,57 @@ def matched(model: Any, given: Mapping[str, Array]) -> tuple[list[tuple[Any, Arr
     return pairs, left_out
 
 
+def sign(filepath: str | os.PathLike, key: SigningKey) -> None:
+    """Sign a file that is there, or sign it anew: model, weights or checkpoint.
+
+    Parameters
+    ----------
+    filepath : path
+        An ``.npz``, ``.keras`` or ``.h5`` file. It is replaced as a whole.
+    key : SigningKey
+
+    Raises
+    ------
+    FileNotFoundError
+    OSError
+        The file cannot be read or written.
+    ModelFileError
+        It is none of these.
+    """
+    check_key(key, needed=True)
+    path = archive.existing(filepath)
+    with archive.faults_named(path):
+        contents = signing.unsigned(path.read_bytes())
+        with replacing(path, lambda file: signing.unsigned(file.read()) == contents) as file:
+            file.write(contents)
+            signing.seal(file, key)
+
+
+def verify(filepath: str | os.PathLike, key: SigningKey) -> None:
+    """Raise unless a file was signed with the key, and not a bit of it changed since.
+
+    To read a file that others may change at any time, give the key to `load_model`: what it reads
+    is what it verified.
+
+    Raises
+    ------
+    FileNotFoundError
+    OSError
+        The file cannot be read.
+    ModelFileError
+        It is not signed, or not with this key.
+    """
+    check_key(key, needed=True)
+    path = archive.existing(filepath)
+    with archive.faults_named(path):
+        signing.contents_of(path, key)
+
+
 def refuse_overwriting(
     filepath: str | os.PathLike, overwrite: bool, endings: tuple[str, ...]
 ) -> Path:
     path = archive.known_path(filepath, endings)
-    if not overwrite and path.exists():
+    if not checks.flag(overwrite, "saving", "overwrite") and path.exists():
         raise FileExistsError(f"{str(path)!r} exists; pass overwrite=True to replace it")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to save in")
@@ -486,8 +508,7 @@ def deserialize_keras_object(
     """The object of a configuration."""
     if not safe_mode:
         raise ValueError("safe_mode=False is not offered: no configuration can run code")
-    check_extent(config)
-    with custom_object_scope(custom_objects or {}), described_alone():
+    with custom_object_scope(custom_objects or {}):
         return deserialize(config)
 
 

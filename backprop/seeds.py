@@ -41,6 +41,12 @@ def generator(
     """A generator for a seed; without one, for the next child of the root."""
     if isinstance(seed, np.random.Generator):
         return seed
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0
+    if not whole and seed is not None and not isinstance(seed, np.random.SeedSequence):
+        raise ValueError(
+            f"a generator expects seed to be an integer that is not negative, a Generator or None, "
+            f"got {seed!r}"
+        )
     return np.random.default_rng(spawn() if seed is None else seed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backprop import checks
 from backprop.layer import Layer
 from backprop.layers.inputs import InputLayer
 from backprop.spelling import nearest, printable
@@ -116,6 +117,11 @@ def column_widths(
     table: list[list[str]], line_length: int | None, positions: list[float] | None
 ) -> list[int]:
     columns = len(table[0])
+    if line_length is not None:
+        line_length = checks.integer(line_length, "summary()", "line_length")
+    if positions is not None:
+        given = checks.sequence(positions, "summary()", "positions")
+        positions = [checks.number(p, "summary()", "each of positions", least=0) for p in given]
     if positions is None:
         widths = [max(len(cells[c]) for cells in table) for c in range(columns)]
         if line_length is not None:

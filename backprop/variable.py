@@ -29,7 +29,8 @@ class Variable(np.ndarray):
     shape : tuple of int, optional
         With an initializer that is no array.
     dtype : str or dtype, optional
-        Default: that of an array of floats, else `config.floatx()`.
+        Default: that of an array; of other values `config.floatx()`, "int32" of whole numbers and
+        "bool" of truth values.
     trainable : bool, default True
         A note for one's own loop. Whether `fit` trains a layer's weight is said by the layer.
     name : str, default "variable"
@@ -200,8 +201,9 @@ def values(initializer: Any, shape: tuple[int, ...] | None, dtype: Any) -> Array
     """An array of a variable's own."""
     if not callable(initializer) and not isinstance(initializer, str):
         given = np.asarray(initializer)
-        floats = isinstance(initializer, np.ndarray) and given.dtype.kind == "f"
-        return np.array(given, dtype or (given.dtype if floats else config.floatx()))
+        if dtype is None and not isinstance(initializer, np.ndarray):
+            dtype = {"b": "bool", "i": "int32"}.get(given.dtype.kind, config.floatx())
+        return np.array(given, dtype)
     if shape is None:
         raise ValueError(f"a Variable made by {initializer!r} needs a shape")
     made = initializers.get(initializer)(tuple(shape), dtype=dtype or config.floatx())

@@ -5,12 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import platform
-from importlib import metadata, util
-from pathlib import Path
-
-import numpy as np
+from importlib import util
 
 from backprop import __version__
+from backprop.environment import instructions, processor, version
 from backprop.kernels.switch import SWITCH, VARIABLE, from_environment
 from backprop.parallel import blas
 
@@ -58,42 +56,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def processor() -> str:
-    """Its name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
-
-
 def cores() -> str:
     """As many as the process may run on."""
     allowed = getattr(os, "sched_getaffinity", None)
     count = len(allowed(0)) if allowed else os.cpu_count() or 1
     return "1 core" if count == 1 else f"{count} cores"
-
-
-def instructions() -> str:
-    """The newest class of instructions that NumPy finds: what a matrix product takes depends on
-    it."""
-    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
-    found = [*extensions.get("baseline", ()), *extensions.get("found", ())]
-    for name, marks in CLASSES.items():
-        if any(one.startswith(marks) for one in found):
-            return name
-    return ", ".join(found[-1:]) or "no instructions for several numbers at once"
-
-
-CLASSES = {"AVX-512": ("AVX512", "X86_V4"), "AVX2": ("AVX2", "X86_V3"), "SVE": ("SVE",)}
 
 
 def libraries() -> list[str]:

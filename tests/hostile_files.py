@@ -362,6 +362,10 @@ def formats(folder: Path) -> dict[str, Format]:
         run_state.load_checkpoint(small, path)
         return weights_of(small)()
 
+    def restore(path):
+        small.trainer.restore_state(path)
+        return weights_of(small)()
+
     def from_json(path):
         bp.models.model_from_json(path.read_text("utf-8", "replace"))
 
@@ -378,6 +382,7 @@ def formats(folder: Path) -> dict[str, Format]:
         "graph": Format(folder / "graph.npz", load, edited_npz),
         "weights": Format(folder / "weights.npz", into(model), edited_npz, weights_of(model)),
         "checkpoint": Format(folder / "run.npz", resume, edited_npz, weights_of(small)),
+        "state": Format(folder / "run.npz", restore, edited_npz, weights_of(small)),
         "space": Format(folder / "space.npz", with_space, edited_npz),
         "prepared": Format(folder / "prepared.npz", prepare, edited_npz),
         "json": Format(folder / "model.json", from_json, edited_json, sums=False, error=ValueError),
@@ -450,6 +455,10 @@ def data_files(folder: Path) -> dict[str, Format]:
     np.savez(folder / "data.npz", x=images, y=labels)
     idx = bytes((0, 0, 8, 3)) + struct.pack(">3I", 5, 28, 28) + images.tobytes()
     (folder / "images.idx").write_bytes(idx)
+    np.savez_compressed(folder / "arrays.npz", x=images, y=labels, names=np.array(["a", "é"]))
+    np.save(folder / "array.npy", images.astype("f4"))
+    table = "size;colour\n" + "".join(f"{i},5;red\n" for i in range(9))
+    (folder / "packed.csv.gz").write_bytes(gzip.compress(table.encode(), mtime=0))
     (folder / "images.idx.gz").write_bytes(gzip.compress(idx, mtime=0))
     import pickle
 
@@ -471,6 +480,19 @@ def data_files(folder: Path) -> dict[str, Format]:
             edited_npy,
             error=ValueError,
         ),
+        "arrays": Format(
+            folder / "arrays.npz",
+            lambda path: as_list(arrays.read_any(path, "fiubU")),
+            edited_npy,
+            error=ValueError,
+        ),
+        "npy": Format(
+            folder / "array.npy",
+            lambda path: as_list(arrays.read_any(path, "fiubU")),
+            sums=False,
+            error=ValueError,
+        ),
+        "csv_gz": Format(folder / "packed.csv.gz", read_csv, sums=False, error=ValueError),
         "idx": Format(
             folder / "images.idx",
             lambda path: [arrays.read_idx(path, expected["x"])],
@@ -509,8 +531,12 @@ def trial(kind: str, of: Format, number: int, folder: Path) -> str:
     real = of.path.read_bytes()
     edit = of.edit is not None and rng.random() < 0.6
     contents = of.edit(real, rng) if edit and of.edit else damaged(real, rng)
-    if contents == real:
-        return ""
+    return "" if contents == real else reading(kind, of, contents, edit, folder)
+
+
+def reading(kind: str, of: Format, contents: bytes, edit: bool, folder: Path) -> str:
+    """What is wrong with how a file of these contents is read, or nothing; whether it was edited,
+    so that it may say something else than the real one."""
     path = folder / f"{kind}-hostile{''.join(of.path.suffixes)}"
     path.write_bytes(contents)
     before = [a.copy() for a in of.kept()]

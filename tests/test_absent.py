@@ -53,7 +53,7 @@ def test_an_import_of_it_says_the_same(statement):
         "import backprop.applications.vgg16",
         "from backprop.applications.resnet import ResNet50",
         "from backprop.datasets.boston_housing import load_data",
-        "from backprop.preprocessing.sequence import pad_sequences",
+        "from backprop.preprocessing.text import Tokenizer",
         "from backprop.utils.np_utils import to_categorical",
         "import backprop.mixed_precision as mp",
     ],

@@ -20,7 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A file imports only from the lines above its own. `x` stands for x and everything in it.
 LINES = [
-    ["seeds", "spelling", "tuning"],
+    ["seeds", "spelling", "tuning", "atomic", "bounds", "signing"],
     ["absent", "nest"],
     ["arguments"],
     ["construction"],
@@ -29,7 +29,7 @@ LINES = [
     ["random", "linalg", "parallel", "checks", "input_spec", "masks", "hashes"],
     ["kernels"],
     ["context", "symbols"],
-    ["initializers", "regularizers", "constraints", "archive"],
+    ["initializers", "regularizers", "constraints", "archive", "environment"],
     ["variable"],
     ["parameters", "promises"],
     ["vector"],
@@ -46,7 +46,7 @@ LINES = [
     ["interop"],
     ["saving", "summary", "generation"],
     ["models", "utils"],
-    ["testing", "diagnostics", "tabular", "versions"],
+    ["preprocessing", "testing", "diagnostics", "tabular", "versions"],
     ["cli"],
     ["__main__"],
 ]
@@ -504,5 +504,5 @@ def test_the_top_level_holds_what_the_design_lists_and_nothing_else():
     }
 
     assert {name for name in names if not name.startswith(".")} == {
-        "pyproject.toml", "README.md", "LICENSE", "backprop", "tests", "benchmarks", "docs",
+        "pyproject.toml", "README.md", "LICENSE", "SECURITY.md", "backprop", "tests", "benchmarks", "docs",
     }  # fmt: skip

@@ -847,7 +847,9 @@ def test_a_model_without_layers_says_so(model):
 
 @pytest.mark.parametrize("shape", [(-3,), "abc", (2.5,), (3, "a")])
 def test_an_input_must_have_a_shape(shape):
-    with pytest.raises(ValueError, match="Input expects every axis of its shape to be an integer"):
+    with pytest.raises(
+        ValueError, match=r"Input expects (every axis of )?its shape to be .*integer"
+    ):
         bp.Input(shape)
 
 

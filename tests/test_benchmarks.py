@@ -30,6 +30,7 @@ QUICK = {
         ["--quick", "--peers", "--only", "columns", "metrics", "losses", "small", "RandomHue"],
         "RandomHue",
     ),
+    "nonfinite.py": (["--quick"], "mlp-tiny"),
     "optimizers.py": (["--quick"], "adam"),
     "overhead.py": (["--quick", "--growth"], "its own"),
     "predict.py": (

@@ -41,7 +41,7 @@ def test_models_made_in_float64_compute_in_it(float64):
 def test_initializers_draws_and_inputs_follow(float64):
     assert bp.initializers.HeNormal()((2, 2)).dtype == np.float64
     assert bp.random.normal((2,)).dtype == np.float64
-    assert bp.Variable(1).dtype == np.float64
+    assert bp.Variable(1.0).dtype == np.float64
     assert bp.Input((3,)).dtype == np.float64
     assert bp.utils.standardize_dtype() == "float64"
 

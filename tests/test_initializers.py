@@ -310,7 +310,11 @@ def test_an_array_is_the_initial_value():
             "integer or None, got 1.5",
         ),
         (lambda: initializers.HeNormal(seed=-1), ValueError, "not negative, got -1"),
-        (lambda: initializers.VarianceScaling(0), ValueError, "positive scale, got 0"),
+        (
+            lambda: initializers.VarianceScaling(0),
+            ValueError,
+            "scale to be a finite number above 0, got 0",
+        ),
         (lambda: initializers.VarianceScaling(mode="fan"), ValueError, "'fan_in'.* got 'fan'"),
         (
             lambda: initializers.VarianceScaling(distribution="no"),

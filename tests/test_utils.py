@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
-from backprop import Sequential, layers, utils
+from backprop import Sequential, layers, preprocessing, utils
 from backprop.layers import Dense
 from backprop.utils.sequences import Windows
 
@@ -568,3 +568,17 @@ def test_the_sources_of_a_symbolic_array_are_its_inputs_each_once():
     assert utils.get_source_inputs(c) == [c]
     with pytest.raises(TypeError, match=r"expects what Input\(\) or the call of a layer"):
         utils.get_source_inputs(np.ones(3))
+
+
+def test_preprocessing_is_what_it_is_in_keras():
+    for ours, theirs in (
+        (preprocessing, keras.preprocessing),
+        (preprocessing.image, keras.preprocessing.image),
+        (preprocessing.sequence, keras.preprocessing.sequence),
+    ):
+        public = {name for name in dir(theirs) if name[0] != "_"}
+        assert public - {"smart_resize"} == set(ours.__all__)
+        for name in {*ours.__all__} - {"image", "sequence"}:
+            assert getattr(ours, name) is getattr(utils, name)
+    with pytest.raises(AttributeError, match=r"Resizing\(height, width, crop_to_aspect_ratio=True"):
+        preprocessing.image.smart_resize  # noqa: B018

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from keras_parity import keras_in
 
 import backprop as bp
 from backprop.layers import LSTM, BatchNormalization, Bidirectional, Dense, Residual
@@ -289,6 +290,14 @@ def test_a_variable_of_ones_own():
     assert bp.Variable(np.zeros(2)).dtype == np.float64
     with pytest.raises(ValueError, match="needs a shape"):
         bp.Variable("ones")
+
+
+@pytest.mark.parametrize("value", [3, [1, 2], True, 1.5, [1, 2.5], np.float64(2), np.int64(2)])
+def test_the_dtype_of_a_variable_is_that_of_keras(value):
+    with keras_in("float32") as keras:
+        wanted = keras.Variable(value).dtype
+
+    assert bp.Variable(value).dtype == wanted
 
 
 def test_an_own_variable_does_not_share_the_array_that_it_was_made_of():

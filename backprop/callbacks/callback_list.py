@@ -175,7 +175,15 @@ class CallbackList(Callback):
         self._each("on_train_interrupt", epoch, batch)
 
     def on_exception(self, error: BaseException) -> None:
-        self._each("on_exception", error)
+        """Every callback has its turn; what they raise are notes of the error that ends the run."""
+        for callback in self.callbacks:
+            try:
+                callback.on_exception(error)
+            except BaseException as another:
+                error.add_note(
+                    f"then {type(callback).__name__}.on_exception raised "
+                    f"{type(another).__name__}: {another}"
+                )
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._each("on_epoch_begin", epoch, plain(logs))

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
+import reprlib
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any
 
 from backprop.arguments import Convert, argument
+from backprop.atomic import sweep
 from backprop.callbacks.callback import BatchLogs, Callback, Logs, lazy
 from backprop.callbacks.console import say
-from backprop.callbacks.monitor import MonitorCallback
+from backprop.callbacks.monitor import Comparable, MonitorCallback
 from backprop.callbacks.state import collect, restore
+from backprop.checks import NotNegative, Positive, as_path
 from backprop.config import Configurable
+from backprop.construction import named
+from backprop.signing import SigningKey, check_key
 from backprop.spelling import nearest
 
 
 def save_frequency(value: Any, who: str, name: str) -> str | int:
-    if value == "epoch":
+    if isinstance(value, str) and value == "epoch":
         return value
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(
@@ -28,15 +37,57 @@ def save_frequency(value: Any, who: str, name: str) -> str | int:
 
 def path(given: Any, who: str, name: str, kind: str) -> str:
     """A path as text; of a file or a folder that is named."""
-    given = os.fspath(given)
+    given = as_path(given, who, name)
     if not given:
-        raise ValueError(f"{who} expects the path of a {kind} and got an empty one")
+        raise ValueError(f"{who} expects {name}, the path of a {kind}, and got an empty one")
     return given
 
 
+def pattern(given: Any, who: str, name: str) -> str:
+    """A path whose fields in braces are names of numbers, with a format that numbers have."""
+    found = path(given, who, name, "file")
+    try:
+        fields = [field for field in Formatter().parse(found) if field[1] is not None]
+        for _, field, form, conversion in fields:
+            if not str(field).isidentifier() or conversion not in (None, "s", "r", "a"):
+                raise ValueError
+            number = 1 if field in ("epoch", "batch") else 1.0
+            format(number if conversion is None else str(number), form or "")
+    except ValueError:
+        raise ValueError(
+            f"{who} expects {name} to be a path with fields such as {{epoch:02d}} or "
+            f"{{val_loss:.2f}}, got {found!r}"
+        ) from None
+    return found
+
+
+def check_writable(path: str, who: str, name: str) -> None:
+    """Raise where there is a folder in a file's place, or a file in a folder's."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{who} got {name}={path!r}, which is a folder: name a file")
+    above = os.path.dirname(path)
+    while above and not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if above and not os.path.isdir(above):
+        raise NotADirectoryError(f"{who} got {name}={path!r}, and {above!r} is a file")
+
+
 SaveFrequency = Annotated[str | int, Convert(save_frequency, none=True)]
-FilePath = Annotated[str | os.PathLike, Convert(path, none=True, kind="file")]
+FilePath = Annotated[str | os.PathLike, Convert(pattern, none=True)]
 FolderPath = Annotated[str | os.PathLike, Convert(path, none=True, kind="folder")]
+
+
+def fields_of(pattern: str) -> set[str]:
+    """The names of the fields in braces."""
+    fields = (field for _, field, *_ in Formatter().parse(pattern) if field is not None)
+    return {re.split(r"[.\[]", field)[0] for field in fields}
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value in a name leads to no other folder."""
+    return isinstance(value, int | float) or (
+        isinstance(value, str) and not re.search(r"[/\\]|\.\.", value)
+    )
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -64,15 +115,24 @@ class ModelCheckpoint(MonitorCallback):
         compared at the end of the epoch instead.
     initial_value_threshold : float, optional
         A value that has to be beaten before anything is saved as the best.
+    max_to_keep : int, optional
+        So many files are kept, the last ones that the run has saved: when one more is there, the
+        oldest is deleted. `filepath` needs a field then. Default: all.
+    key : SigningKey, optional
+        Signs the files. It is in no configuration.
 
     Raises
     ------
     ValueError
-        If `mode` or `save_freq` is neither of the above, or `filepath` does not end in ``.npz``.
+        If `mode` or `save_freq` is neither of the above, `filepath` does not end in ``.npz``, or
+        has no field where `max_to_keep` is given.
     KeyError
         In training, if `filepath` names a field that the logs lack.
     IsADirectoryError
         In training, if there is a folder where the file should be.
+    OSError
+        In training, if the file cannot be written; the error names it, and the one that was there
+        before is whole.
 
     Warns
     -----
@@ -87,18 +147,21 @@ class ModelCheckpoint(MonitorCallback):
     ModelCheckpoint('best.npz', monitor='val_accuracy', save_best_only=True)
     """
 
-    remembers = ("_batches", "_postponed", "best")
+    remembers = ("_batches", "_kept", "_postponed", "best")
     fixed = ("initial_value_threshold",)
     decides = ("baseline", "min_delta")
 
     filepath: FilePath
     monitor: str = argument(default="val_loss")
-    verbose: int = 0
+    verbose: NotNegative = 0
     save_best_only: bool = False
     save_weights_only: bool = False
     mode: str = argument(default="auto")
     save_freq: SaveFrequency = "epoch"
-    initial_value_threshold: float | None = None
+    initial_value_threshold: Comparable | None = None
+    max_to_keep: Positive | None = None
+    key: SigningKey | None = argument(default=None)
+    unsaved = ("key",)
 
     _epoch = 0
     _batches = 0  # since the last time
@@ -107,14 +170,46 @@ class ModelCheckpoint(MonitorCallback):
     def __post_init__(self):
         from backprop.archive import MODEL_FILES, WEIGHT_FILES, known_path
 
-        # an error now, and not after an epoch of training
-        known_path(self.filepath, WEIGHT_FILES if self.save_weights_only else MODEL_FILES)
+        # errors now, and not after an epoch of training
+        check_key(self.key)
+        endings = WEIGHT_FILES if self.save_weights_only else MODEL_FILES
+        named(lambda p: known_path(p, endings), self.filepath, "ModelCheckpoint", "filepath")
+        if "{" not in os.fspath(self.filepath):
+            check_writable(os.fspath(self.filepath), "ModelCheckpoint", "filepath")
         self.best = self.initial_value_threshold
+        self._kept: list[Logs] = []  # what is in the names of the files, from the oldest
+        if self.max_to_keep is not None and not fields_of(os.fspath(self.filepath)):
+            raise ValueError(
+                f"ModelCheckpoint keeps {self.max_to_keep} files of different names, and "
+                f"{self.filepath!r} is one name: put a field in it, such as {{epoch}}"
+            )
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        kept = state.get("_kept", [])  # files of before it was kept have none
+        known = fields_of(os.fspath(self.filepath)) if kept else set()
+        # they name files that will be deleted, and a backup may come from anybody
+        if not isinstance(kept, list) or not all(
+            isinstance(fields, dict)
+            and fields.keys() == known
+            and all(map(is_plain, fields.values()))
+            for fields in kept
+        ):
+            raise ValueError(
+                f"its files that are kept, {reprlib.repr(kept)}, are none of {self.filepath!r}: "
+                "keep the name as it was, or delete the backup"
+            )
+        super().set_state({**state, "_kept": kept})
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._postponed = None
+        folder = Path(os.path.dirname(os.path.realpath(self.filepath)))
+        by_main(self, lambda: sweep(folder))
+        self._postponed, self._kept = None, []
+        self._check_fields()
         if self.save_best_only:
             super().on_train_begin(logs)
+
+    def on_exception(self, error: BaseException) -> None:
+        self._batches = 0  # of a run that failed; those of one that ended go on in the next
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -150,6 +245,8 @@ class ModelCheckpoint(MonitorCallback):
     def _write(self, epoch: int, logs: Logs) -> None:
         if self.save_best_only and self.is_due_later(logs):
             return
+        from backprop.run_state import note_saved
+
         path = self.path(epoch, logs)
         if not self._wanted(epoch, logs, path):
             return
@@ -158,10 +255,33 @@ class ModelCheckpoint(MonitorCallback):
                 f"ModelCheckpoint cannot save the model as {path!r}: that is a folder; name a file"
             )
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        if self.save_weights_only:
-            self.model.save_weights(path)
-        else:
-            self.model.save(path)
+        save = self.model.save_weights if self.save_weights_only else self.model.save
+        save(path, **({} if self.key is None else {"key": self.key}))
+        note_saved(self.model, path)
+        if self.max_to_keep is not None:
+            self._keep({"epoch": epoch + 1} | logs)
+
+    def _keep(self, fields: Logs) -> None:
+        """Delete files that are too many beside the one with these fields in its name."""
+        name = os.fspath(self.filepath)
+        fields = {field: fields[field] for field in sorted(fields_of(name))}
+        path = name.format(**fields)
+        self._kept = [kept for kept in self._kept if name.format(**kept) != path] + [fields]
+        while len(self._kept) > (self.max_to_keep or 0):
+            with suppress(FileNotFoundError):  # somebody else has deleted it
+                os.remove(name.format(**self._kept[0]))
+            del self._kept[0]
+
+    def _check_fields(self) -> None:
+        """Raise for a field that is nearly the name of a log; another may come from a callback."""
+        names = list(getattr(self.model, "metrics_names", ()))
+        known = ["epoch", "batch", "learning_rate", *names, *(f"val_{name}" for name in names)]
+        for _, field, _, _ in Formatter().parse(os.fspath(self.filepath)):
+            if field is not None and field not in known and nearest(field, known):
+                raise KeyError(
+                    f"ModelCheckpoint cannot fill {{{field}}} in {self.filepath!r}"
+                    f"{nearest(field, known)}; there is {', '.join(known)}"
+                )
 
     def path(self, epoch: int, logs: Logs) -> str:
         """The file's name after an epoch (from 0) with these logs."""
@@ -209,8 +329,9 @@ class BackupAndRestore(Configurable, Callback):
     what they did at an epoch's end.
 
     Start the same script again: `fit` goes on after the last backup and ends with the weights that
-    it would have had without the interruption, bit for bit. A run that ends deletes its backup. One
-    that is ended by Ctrl-C or SIGTERM is backed up where it stops, and keeps the backup.
+    it would have had without the interruption, bit for bit. The first backup is that of the run's
+    beginning; an error in the first epoch deletes it. A run that ends deletes its backup. One that
+    is ended by Ctrl-C or SIGTERM is backed up where it stops, and keeps the backup.
 
     The model, the optimizer, the generators, the position, the history and what the other callbacks
     have counted are backed up: the best value of a `ModelCheckpoint`, the patience and the best
@@ -227,6 +348,9 @@ class BackupAndRestore(Configurable, Callback):
         Keep the backup before the last one too, and go back to it if the last one cannot be read.
     delete_checkpoint : bool, default True
         Whether the backup is deleted at the end of the run.
+    key : SigningKey, optional
+        Signs the backups; a run goes on from none that was not signed with it. It is in no
+        configuration.
 
     Raises
     ------
@@ -235,11 +359,15 @@ class BackupAndRestore(Configurable, Callback):
         backup is of another model, or of callbacks that watch something else, or cannot be read.
     TypeError
         At the start of a run, if the state of a callback cannot be written.
+    OSError
+        If the backup cannot be written; the error names it, and the one from before is whole.
 
     Warns
     -----
     UserWarning
-        At the start of a run that goes on, if callbacks that count are gone or new.
+        At the start of a run that goes on, if callbacks that count are gone or new; if its last
+        digits may differ, as the processor, NumPy, BLAS, the kernels or the number of threads or
+        of ranks are others than those of the backup, or the optimizer is `LBFGS`.
 
     Examples
     --------
@@ -254,43 +382,50 @@ class BackupAndRestore(Configurable, Callback):
     save_freq: SaveFrequency = "epoch"
     double_checkpoint: bool = False
     delete_checkpoint: bool = True
+    key: SigningKey | None = argument(default=None)
+    unsaved = ("key",)
 
     _epoch = 0
     _batches = 0  # since the last time
     _interrupted = False
+    _begun: int | None = None  # the epoch that a run began with, while it has no other backup
 
     def __post_init__(self):
+        check_key(self.key)
+        check_writable(os.path.join(self.backup_dir, "x"), "BackupAndRestore", "backup_dir")
         self._latest = os.path.join(self.backup_dir, "latest.npz")
         self._previous = os.path.join(self.backup_dir, "previous.npz")
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._batches, self._interrupted = 0, False
         collect(self.companions)  # what cannot be written is an error now
-        stopped = self.model.stop_training
-        self._restore()
-        if self.model.stop_training and not stopped:  # by a callback that had ended the run before
-            self.model.trainer.epoch = (self.params or {}).get("epochs", self.model.trainer.epoch)
-            self.model.trainer.step = 0
+        by_main(self, lambda: sweep(Path(os.path.realpath(self.backup_dir))))
+        trainer = self.model.trainer
+        self._begun = None
+        if not self._restore() and not trainer.take_restored(self.companions):
+            # else a run that is killed before its first backup would not know of what has begun
+            self._save(trainer.epoch, trainer.step)
+            self._begun = trainer.epoch
 
-    def _restore(self) -> None:
+    def _restore(self) -> bool:
+        """Go on with the last backup, if there is one."""
         if self._exists(self._latest):
             try:
                 self._load(self._latest)
-                return
+                return True
             except (OSError, ValueError) as error:
                 if not self._exists(self._previous):
                     raise
                 say(f"BackupAndRestore tries the backup before the last, as {error}")
         # the last one is damaged, or the machine stopped between putting it aside and writing the
         # next
-        if self._exists(self._previous):
+        found = self._exists(self._previous)
+        if found:
             self._load(self._previous)
+        return found
 
     def _exists(self, path: str) -> bool:
-        ranks = across(self)
-        return (
-            os.path.exists(path) if ranks is None else ranks.on_main(lambda: os.path.exists(path))
-        )
+        return by_main(self, lambda: os.path.exists(path))
 
     def _load(self, path: str) -> None:
         from backprop.archive import read
@@ -300,13 +435,13 @@ class BackupAndRestore(Configurable, Callback):
         take = partial(restore, self.companions)
         ranks = across(self)
         if ranks is None:
-            load_checkpoint(self.model, path, take, steps)
+            load_checkpoint(self.model, path, take, steps, self.key)
             return
 
         def read_once(*given: Any) -> Any:
             return ranks.on_main(lambda: read(*given))
 
-        ranks.restoring(lambda: load_checkpoint(self.model, path, take, steps, read_once))
+        ranks.restoring(lambda: load_checkpoint(self.model, path, take, steps, self.key, read_once))
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -324,6 +459,7 @@ class BackupAndRestore(Configurable, Callback):
 
     def _save(self, epoch: int, batch: int) -> None:
         saving(self, lambda: self._write(epoch, batch))
+        self._begun = None
 
     def _write(self, epoch: int, batch: int) -> None:
         from backprop.run_state import save_checkpoint
@@ -331,21 +467,29 @@ class BackupAndRestore(Configurable, Callback):
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._latest):
             os.replace(self._latest, self._previous)
-        save_checkpoint(self.model, self._latest, epoch, batch, collect(self.companions))
+        counted = collect(self.companions)
+        save_checkpoint(self.model, self._latest, epoch, batch, counted, self.key)
 
     def on_train_interrupt(self, epoch: int, batch: int) -> None:
         self._save(epoch, batch)
         self._interrupted = True
 
+    def on_exception(self, error: BaseException) -> None:
+        if self._begun is not None and self._begun == self.model.trainer.epoch:
+            # there is nothing in it that a run begun anew would not have. On several ranks this may
+            # be the only one that fails, so it waits for no other
+            self._delete()
+
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self._interrupted or not self.delete_checkpoint:
-            return
-        saving(self, self._delete)
+        if not self._interrupted and self.delete_checkpoint:
+            by_main(self, self._delete)
 
     def _delete(self) -> None:
-        for path in (self._latest, self._previous):
-            if os.path.exists(path):
+        for path in (self._previous, self._latest):
+            with suppress(FileNotFoundError):  # never made, or another rank's error has deleted it
                 os.remove(path)
+            if self.model.trainer.saved == path:
+                self.model.trainer.saved = None
         with suppress(OSError):  # it was never made, or somebody else's files are in it
             os.rmdir(self.backup_dir)
 
@@ -355,8 +499,14 @@ def across(callback: Callback) -> Any:
     return getattr(getattr(callback.model, "trainer", None), "across", None)
 
 
-def saving(callback: Callback, work: Any) -> None:
-    """Save or delete something: on several ranks the first of them does."""
+def by_main(callback: Callback, work: Callable[[], Any]) -> Any:
+    """What some work on files finds: on several ranks the first of them does it for all."""
+    ranks = across(callback)
+    return work() if ranks is None else ranks.on_main(work)
+
+
+def saving(callback: Callback, work: Callable[[], None]) -> None:
+    """Save the state of the run: on several ranks the first of them does."""
     ranks = across(callback)
     if ranks is None:
         work()

@@ -7,6 +7,7 @@ import sys
 from typing import Any, TextIO
 
 from backprop.defaults import is_interactive_logging_enabled
+from backprop.spelling import printable
 
 # a front end draws every \r update that it is sent, across a network at times
 NOTEBOOK_INTERVAL = 0.25
@@ -60,12 +61,14 @@ VOICE = Voice()
 
 
 def write(stream: TextIO | None, text: str) -> None:
-    """Write and flush; characters that the stream's encoding lacks become question marks.
+    """Write and flush; characters that the stream's encoding lacks become question marks, and what
+    would steer a terminal, as in the name of a metric, is written as its number.
 
     Where interactive logging is disabled, the text goes to the logger of the package instead.
     """
     if VOICE.muted:
         return
+    text = printable(text, kept="\r\n\t")
     if not is_interactive_logging_enabled():
         import logging  # here, as few programs need it
 

@@ -10,7 +10,8 @@ import numpy as np
 from backprop.arguments import argument
 from backprop.callbacks.callback import Logs
 from backprop.callbacks.console import say
-from backprop.callbacks.monitor import MonitorCallback, Patience, Size
+from backprop.callbacks.monitor import Comparable, MonitorCallback, Patience, Size
+from backprop.checks import NotNegative
 
 
 class EarlyStopping(MonitorCallback):
@@ -67,9 +68,9 @@ class EarlyStopping(MonitorCallback):
     monitor: str = argument(default="val_loss")
     min_delta: Size = argument(default=0)
     patience: Patience = 0
-    verbose: int = 0
+    verbose: NotNegative = 0
     mode: str = argument(default="auto")
-    baseline: float | None = argument(default=None)
+    baseline: Comparable | None = argument(default=None)
     restore_best_weights: bool = False
     start_from_epoch: Patience = 0
 

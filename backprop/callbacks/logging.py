@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from typing import Annotated, Any
+from pathlib import Path
+from typing import IO, Annotated, Any
 
 import numpy as np
 
 from backprop.arguments import Convert
+from backprop.atomic import named_as, replacing, sync
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
 from backprop.callbacks.monitor import validated
+from backprop.checks import as_path
 from backprop.config import Configurable
 from backprop.spelling import nearest
-
-
-def as_text(path: Any, who: str, name: str) -> str:
-    return os.fspath(path)
 
 
 def one_character(separator: Any, who: str, name: str) -> str:
@@ -68,7 +67,7 @@ class CSVLogger(Configurable, Callback):
     writes_only = True
     remembers = ("missing", "rows")
 
-    filename: Annotated[str | os.PathLike, Convert(as_text, none=True)]
+    filename: Annotated[str | os.PathLike, Convert(as_path, none=True)]
     separator: Annotated[str, Convert(one_character, none=True)] = ","
     append: bool = False
 
@@ -111,7 +110,7 @@ class CSVLogger(Configurable, Callback):
             self._rewrite(kept)
             self._begun = True
         assert self.keys is not None
-        self._write(self._path, "a", [[epoch, *(cell(logs.get(key, "NA")) for key in self.keys)]])
+        self._write("a", [[epoch, *(cell(logs.get(key, "NA")) for key in self.keys)]])
         self.rows += 1
         self.missing = [key for key in self.missing if key not in logs]
 
@@ -141,25 +140,30 @@ class CSVLogger(Configurable, Callback):
         assert self.keys is not None
         width = 1 + len(self.keys)
         table = [["epoch", *self.keys], *(row + ["NA"] * (width - len(row)) for row in rows)]
-        if not rows:
-            self._write(self._path, "w", table)
+        if not os.path.isfile(self._path):  # a pipe, a terminal: nothing can take its place
+            self._write("w", table)
             return
         # beside the file, then in its place: a crash leaves the one or the other
-        beside = f"{self._path}.{os.urandom(4).hex()}.tmp"
-        try:
-            self._write(beside, "w", table)
-            os.chmod(beside, os.stat(self._path).st_mode)
-            os.replace(beside, self._path)
-        finally:
-            with suppress(FileNotFoundError):  # it is in its place
-                os.remove(beside)
+        with replacing(self._path) as file:
+            text = io.TextIOWrapper(file, newline="")
+            self._rows_to(text, table)
+            text.detach()
 
-    def _write(self, path: str, mode: str, rows: list[list[Any]]) -> None:
+    def _write(self, mode: str, rows: list[list[Any]]) -> None:
+        # opened for each row: nothing is left open when the run ends in an exception
+        path = Path(self._path)
+        with (
+            named_as(path, "the rows of the epochs before are in the file"),
+            open(path, mode, newline="") as file,
+        ):
+            self._rows_to(file, rows)
+            file.flush()
+            sync(file.fileno())
+
+    def _rows_to(self, file: IO[str], rows: list[list[Any]]) -> None:
         import csv
 
-        # opened for each row: nothing is left open when the run ends in an exception
-        with open(path, mode, newline="") as file:
-            csv.writer(file, delimiter=self.separator).writerows(rows)
+        csv.writer(file, delimiter=self.separator).writerows(rows)
 
     def _end_last_line(self) -> None:
         with open(self._path, "rb+") as file:

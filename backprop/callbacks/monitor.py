@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.arguments import Convert
+from backprop.arguments import Convert, of_kinds
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
-from backprop.checks import number
+from backprop.checks import is_real, number, one_of
 from backprop.config import Configurable
 from backprop.spelling import nearest, snake_case
 
@@ -34,8 +34,14 @@ LESS = """
     false_positives false_negatives"""
 
 
+def comparable(value: Any, who: str, name: str) -> Any:
+    if of_kinds(value, who, name, [float]) != value:
+        raise ValueError(f"{who} expects {name} to be a number, got NaN: nothing is better")
+    return value
+
+
 def not_negative(value: Any, who: str, name: str) -> Any:
-    if not isinstance(value, int | float | np.number) or not value >= 0:
+    if not is_real(value) or not value >= 0:
         raise ValueError(f"{who} expects {name} of at least 0 and got {value!r}")
     return value
 
@@ -44,6 +50,7 @@ def size(value: Any, who: str, name: str) -> float:
     return abs(number(value, who, name))
 
 
+Comparable = Annotated[float, Convert(comparable)]
 Size = Annotated[float, Convert(size)]
 Patience = Annotated[int, Convert(not_negative)]
 Rate = Annotated[float, Convert(not_negative)]
@@ -88,14 +95,11 @@ class MonitorCallback(Configurable, Callback):
         baseline: float | None = None,
         min_delta: float = 0,
     ):
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(
-                f"{type(self).__name__} expects mode 'auto', 'min' or 'max' and got {mode!r}"
-            )
-        self.monitor = monitor
-        self.mode = mode
-        self.best = baseline
-        self.min_delta = size(min_delta, type(self).__name__, "min_delta")
+        who = type(self).__name__
+        self.monitor = of_kinds(monitor, who, "monitor", [str])
+        self.mode = one_of(mode, ("auto", "min", "max"), who, "mode")
+        self.best = None if baseline is None else comparable(baseline, who, "baseline")
+        self.min_delta = size(min_delta, who, "min_delta")
 
     def _change(self, name: str, value: Any) -> None:
         super()._change(name, value)

@@ -31,6 +31,8 @@ from backprop.callbacks.console import (
     is_terminal,
     write,
 )
+from backprop.checks import integer
+from backprop.spelling import printable
 
 NARROWEST_BAR = 5  # columns; on a terminal without room for them the bar is left out
 
@@ -79,8 +81,8 @@ class Progbar:
     ):
         if stateful_metrics is not None and stateless_metrics is not None:
             raise ValueError("Progbar expects stateful_metrics or stateless_metrics, not both")
-        self.target = target
-        self.width = width
+        self.target = None if target is None else integer(target, "Progbar", "target", least=0)
+        self.width = integer(width, "Progbar", "width")
         self.verbose = 1 if verbose == "auto" else verbose
         self.interval = interval
         self.stateful_metrics = set(stateful_metrics or ())
@@ -200,7 +202,8 @@ class Progbar:
 
     def _shown(self) -> list[str]:
         return [
-            f"{name}: {number(total / weight)}" for name, (total, weight) in self._values.items()
+            f"{printable(name)}: {number(total / weight)}"
+            for name, (total, weight) in self._values.items()
         ]
 
     def _write(self, text: str) -> None:
@@ -260,6 +263,11 @@ class ProgbarLogger(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._in_fit = False
+
+    def on_exception(self, error: BaseException) -> None:
+        if self._bar is not None and self._bar._drawn:
+            self._bar._write("\n")  # the traceback has lines of its own
+        self._in_fit, self._bar = False, None
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         bar = self._begin()

@@ -17,6 +17,7 @@ from backprop.arguments import Convert, argument
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
 from backprop.callbacks.monitor import MonitorCallback, Patience, Rate, Size
+from backprop.checks import NotNegative, where
 from backprop.config import Configurable
 
 
@@ -32,7 +33,9 @@ def check_settable(callback: Callback) -> None:
 
 def function_of_epoch(schedule: Any, who: str, name: str) -> Any:
     if not callable(schedule):
-        raise TypeError(f"{who} expects a function of (epoch, learning_rate) and got {schedule!r}")
+        raise TypeError(
+            f"{who} expects schedule, a function of (epoch, learning_rate), and got {schedule!r}"
+        )
     return schedule
 
 
@@ -66,7 +69,7 @@ class LearningRateScheduler(Configurable, Callback):
     remembers = ("begun",)
 
     schedule: Annotated[Callable[..., float], Convert(function_of_epoch, none=True)]
-    verbose: int = 0
+    verbose: NotNegative = 0
 
     _resumed = False
 
@@ -122,10 +125,7 @@ def takes_two(function: Callable) -> bool:
     return True
 
 
-def less_than_one(factor: Any, who: str, name: str) -> float:
-    if not 0 <= factor < 1:
-        raise ValueError(f"{who} expects a factor of at least 0 and less than 1 and got {factor!r}")
-    return factor
+Factor = where(lambda v: 0 <= v < 1, "a {name} of at least 0 and less than 1")
 
 
 class ReduceLROnPlateau(MonitorCallback):
@@ -177,9 +177,9 @@ class ReduceLROnPlateau(MonitorCallback):
     decides = ("baseline",)
 
     monitor: str = argument(default="val_loss")
-    factor: Annotated[float, Convert(less_than_one)] = 0.1
+    factor: Annotated[float, Factor] = 0.1
     patience: Patience = 10
-    verbose: int = 0
+    verbose: NotNegative = 0
     mode: str = argument(default="auto")
     min_delta: Size = argument(default=1e-4)
     cooldown: Patience = 0

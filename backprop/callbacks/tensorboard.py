@@ -139,6 +139,10 @@ class TensorBoard(Configurable, Callback):
         self._training = False
         self._close()
 
+    def on_exception(self, error: BaseException) -> None:
+        self._training = False
+        self._close()
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch_began, self._before = time.perf_counter(), self.batches
 

@@ -1,4 +1,4 @@
-"""The command line: train, predict, check, summary, warmup, each in a file of its own.
+"""The command line: train, predict, check, summary and so on, each in a file of its own.
 
 A wrong option, file or table is one line on stderr and exit status 2, never a traceback.
 """
@@ -10,14 +10,17 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from backprop.cli import check, predict, summary, train, warmup
+from backprop.cli import check, predict, sign, summary, train, verify, warmup
 from backprop.cli.usage import Parser, UsageError, add_command
+from backprop.spelling import printable
 
 COMMANDS = {
     "train": train,
     "predict": predict,
     "check": check,
     "summary": summary,
+    "sign": sign,
+    "verify": verify,
     "warmup": warmup,
 }
 
@@ -25,7 +28,8 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status.
 
-    0: done; for `check` all gradients passed. 1: a gradient failed. 3: a gradient is undecided.
+    0: done; for `check` all gradients passed. 1: a gradient failed, or a file is not signed as
+    `verify` was to find it. 3: a gradient is undecided.
     2: wrong usage or unusable data, with a line on stderr that says what. 130: interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -58,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     if isinstance(error, MemoryError):
         return f"there is not enough memory: {text}"
     if isinstance(error, UsageError | ValueError | TypeError | OSError | ImportError):
@@ -68,7 +72,7 @@ def one_line(error: Exception) -> str:
 
 def show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     """A warning is one line too."""
-    print(f"backprop: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"backprop: warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 def build_parser() -> Parser:

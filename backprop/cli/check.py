@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from backprop import saving
+from backprop.cli.keys import add_key, key_of
 from backprop.cli.layers import literal
 from backprop.cli.usage import UsageError, show_progress
 from backprop.nest import as_one, each_shape, several
@@ -50,6 +51,7 @@ def add_options(check: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="what is not decided by then is undecided",
     )
+    add_key(check, "the key that a model file must be signed with")
     check.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
 
 
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     if options.subject.endswith(".npz"):
         if options.config:
             raise UsageError("--config is for a layer: a model file has its configuration inside")
-        subject: Any = saving.load_model(options.subject, compile=False)
+        subject: Any = saving.load_model(options.subject, compile=False, key=key_of(options))
         shape = shape or each_shape(
             lambda shape: (4, *(n or 5 for n in shape[1:])), subject.input_shape
         )

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from backprop import saving
+from backprop.archive import describing
+from backprop.cli.keys import add_key, key_of
 from backprop.cli.sources import load_inputs
 from backprop.cli.usage import UsageError, exists
+from backprop.saving import SigningKey
 from backprop.tabular import Preprocessing, Table
 
 Array = np.ndarray
@@ -26,18 +29,20 @@ def add_options(predict: argparse.ArgumentParser) -> None:
     predict.add_argument(
         "--output", metavar="FILE", default="-", help="a .csv file (default: standard output)"
     )
+    add_key(predict, "the key that the model must be signed with")
 
 
-def load(path: str) -> tuple[Any, Preprocessing | None]:
-    """A saved model with its preprocessing."""
-    model, extra = saving.read_model(path, compile=False)
-    return model, Preprocessing.from_json(
-        extra["preprocessing"]
-    ) if "preprocessing" in extra else None
+def load(path: str, key: SigningKey | None = None) -> tuple[Any, Preprocessing | None]:
+    """A saved model with its preprocessing, signed with the key if there is one."""
+    model, extra = saving.read_model(path, compile=False, key=key)
+    if "preprocessing" not in extra:
+        return model, None
+    with describing(path):
+        return model, Preprocessing.from_json(extra["preprocessing"])
 
 
 def run(options: argparse.Namespace) -> int:
-    model, prepared = load(options.model)
+    model, prepared = load(options.model, key_of(options))
     exists(options.data)
     check_answer_file(options)
     source = load_inputs(options.data, prepared, model.input_shape)

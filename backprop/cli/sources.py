@@ -8,11 +8,11 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from backprop.cli.usage import UsageError, exists
+from backprop.datasets.arrays import read_any
 from backprop.spelling import nearest
 from backprop.tabular import (
     Preprocessing,
@@ -188,27 +188,7 @@ def as_numbers(path: str, name: str, x: Array) -> Array:
 def read_arrays(path: str) -> dict[str, Array]:
     if Path(path).is_dir():
         raise UsageError(f"{path} is a folder, and an {Path(path).suffix} file was expected")
-    try:
-        loaded: Any = np.load(path, allow_pickle=False)
-        if path.endswith(".npy"):
-            arrays = {"array": loaded}
-        else:
-            with loaded as file:
-                arrays = {name: file[name] for name in file.files}
-    except OSError:
-        raise
-    except ValueError as error:
-        # NumPy says how to read it nevertheless, and run what is in it
-        why = "it holds objects of Python" if "pickle" in str(error) else error
-        raise UsageError(f"{path} cannot be read as arrays of numbers: {why}") from error
-    except Exception as error:  # zipfile's and zlib's many, and a lone .npy array
-        raise UsageError(f"{path} is no .npz file: {error}") from error
-    for name, array in arrays.items():
-        if array.dtype.kind not in "fiubU":
-            raise UsageError(
-                f"{path}: array {name!r} has dtype {array.dtype}, and numbers or text were expected"
-            )
-    return arrays
+    return read_any(Path(path), "fiubU")
 
 
 # ---------------------------------------------------------------------------- inputs to predict

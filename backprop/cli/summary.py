@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from backprop.cli.keys import add_key, key_of
 from backprop.cli.predict import load
 
 WHAT = "show the layers of a saved model"
@@ -12,10 +13,11 @@ WHAT = "show the layers of a saved model"
 
 def add_options(summary: argparse.ArgumentParser) -> None:
     summary.add_argument("model")
+    add_key(summary, "the key that it must be signed with")
 
 
 def run(options: argparse.Namespace) -> int:
-    model, prepared = load(options.model)
+    model, prepared = load(options.model, key_of(options))
     model.summary()
     if prepared is not None:
         kind = f"classes {json.dumps(prepared.classes)}" if prepared.classes else "a quantity"

@@ -13,6 +13,7 @@ import numpy as np
 
 from backprop import saving
 from backprop.cli import report
+from backprop.cli.keys import add_key, key_of
 from backprop.cli.layers import parse_layers
 from backprop.cli.outputs import draw, output_paths, replaced
 from backprop.cli.task import Task, load_digits, load_task
@@ -100,6 +101,7 @@ def add_options(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--picture", metavar="FILE", help="learning curve (default: the model's name with .png)"
     )
+    add_key(train, "sign the model with this key")
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.add_argument(
         "--strategy",
@@ -131,6 +133,7 @@ def train(options: argparse.Namespace, strategy: Any) -> int:
 
     digits = options.data is None
     check_options(options)
+    key = key_of(options)
     output, picture = output_paths(options)
     utils.set_random_seed(options.seed)
     task = load_digits() if digits else load_task(options)
@@ -149,7 +152,8 @@ def train(options: argparse.Namespace, strategy: Any) -> int:
         if strategy.rank:
             return 0
         certified = report.certify(model, task, options.seed)
-    saving.save_model(model, output, extra={"preprocessing": task.prepared.to_json()})
+    extra = {"preprocessing": task.prepared.to_json()}
+    saving.save_model(model, output, extra=extra, key=key)
     print(f"model: {output}")
     draw(history, picture, output.stem)
     return 0 if certified else 1

@@ -20,6 +20,8 @@ from backprop.spelling import printable
 Array = np.ndarray
 
 PIECE = 1 << 20  # bytes that are read at once
+LENGTHS = 26  # where the head of a zip file's member says how long its name is, and what follows
+DESCRIPTOR = 24  # bytes that may stand behind a member
 LIMIT = 1 << 30  # bytes that an array may have, unpacked: ten times what the largest of these has
 
 
@@ -53,27 +55,92 @@ def read_npz(path: Path, expected: dict[str, Expected]) -> dict[str, Array]:
     ValueError
         If the file is damaged, misses one of them, or has another in its place.
     """
+    with zipped(path) as archive:
+        members = {info.filename: info for info in archive.infolist()}
+        found = {}
+        for name, wanted in expected.items():
+            info = members.get(f"{name}.npy")
+            if info is None:
+                known = ", ".join(map(printable, members))
+                raise ValueError(f"{path} has no array {name!r}; it has {known}")
+            with archive.open(info) as file:
+                found[name] = read_npy(file, info.file_size, wanted, f"{name} of {path}")
+    return found
+
+
+def read_any(path: Path, kinds: str) -> dict[str, Array]:
+    """All arrays of an `.npz` file, or the one of a `.npy` file as "array"; of kinds of dtypes, as
+    NumPy names them.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is damaged, holds something else, or would take more memory than it may: unpacked, the
+        arrays of a compressed file have at most `LIMIT` bytes together.
+    """
+    size = path.stat().st_size
+    if path.suffix == ".npy":
+        with path.open("rb") as file:
+            return {"array": of_kinds(file, size, kinds, str(path))}
+    found: dict[str, Array] = {}
+    with zipped(path) as archive:
+        members = archive.infolist()
+        most = max(size, LIMIT)
+        if sum(info.file_size for info in members) > most:
+            raise ValueError(f"{path} is not read: unpacked it would have more than {most:,} bytes")
+        if not is_complete(archive):
+            raise ValueError(f"{path} is damaged: its directory does not list all that is in it")
+        for info in members:
+            name = info.filename.removesuffix(".npy")
+            if name in found or name == info.filename:
+                raise ValueError(
+                    f"{path} holds {printable(info.filename)} twice, or no array in it"
+                )
+            with archive.open(info) as file:
+                what = f"{printable(name)} of {path}"
+                found[name] = of_kinds(file, info.file_size, kinds, what)
+    return found
+
+
+def is_complete(archive: Any) -> bool:
+    """Whether the members that the directory of a zip file lists are all that stands before it."""
+    end = 0
+    for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+        if not 0 <= info.header_offset - end <= DESCRIPTOR:
+            return False
+        archive.fp.seek(info.header_offset + LENGTHS)
+        name, extra = struct.unpack("<HH", archive.fp.read(4))
+        end = info.header_offset + LENGTHS + 4 + name + extra + info.compress_size
+    return 0 <= archive.start_dir - end <= DESCRIPTOR
+
+
+def of_kinds(file: IO[bytes], size: int, kinds: str, what: str) -> Array:
+    """The array of a `.npy` file of `size` bytes, of one of the kinds of dtypes."""
+    data = some(file, size + 1)
+    dtype, shape, begin, fortran = npy_head(data, what)
+    if dtype.kind not in kinds or dtype.names or not dtype.itemsize:
+        why = "objects of Python" if dtype.hasobject else f"dtype {dtype}"
+        raise ValueError(f"{what} holds {why}, where numbers or text were expected")
+    return npy_values(data, dtype, shape, begin, fortran, what)
+
+
+@contextmanager
+def zipped(path: Path) -> Iterator[Any]:
+    """A zip file to read; damage is a ValueError."""
     import zipfile  # here, as importing the package should not pay for it
     import zlib
 
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {info.filename: info for info in archive.infolist()}
-            found = {}
-            for name, wanted in expected.items():
-                info = members.get(f"{name}.npy")
-                if info is None:
-                    known = ", ".join(map(printable, members))
-                    raise ValueError(f"{path} has no array {name!r}; it has {known}")
-                with archive.open(info) as file:
-                    found[name] = read_npy(file, info.file_size, wanted, f"{name} of {path}")
+            yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error) as error:
         raise ValueError(f"{path} is no .npz file that can be read: {error}") from error
     except OSError as error:
         if error.errno not in (None, errno.EINVAL):  # a place before the file's beginning
             raise
         raise ValueError(f"{path} is no .npz file that can be read: {error}") from error
-    return found
 
 
 def read_npy(file: IO[bytes], size: int, expected: Expected, what: str) -> Array:
@@ -81,6 +148,20 @@ def read_npy(file: IO[bytes], size: int, expected: Expected, what: str) -> Array
     if size > LIMIT:
         raise ValueError(f"{what} is not read: it says that it has {size:,} bytes")
     data = some(file, size + 1)
+    dtype, shape, begin, fortran = npy_head(data, what)
+    expected.check(dtype, shape, what)
+    if dtype.kind == "O":
+        array = read_pickle(bytes(data[begin:]), what)
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{what} should hold an array, and holds {type(array).__name__}")
+        expected.check(array.dtype, array.shape, what)
+        return array
+    return npy_values(data, dtype, shape, begin, fortran, what)
+
+
+def npy_head(data: bytearray, what: str) -> tuple[np.dtype, tuple[int, ...], int, bool]:
+    """The dtype and the shape of the array of a `.npy` file, where its values begin, and whether
+    the first axis runs fastest."""
     stream = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)
@@ -90,22 +171,23 @@ def read_npy(file: IO[bytes], size: int, expected: Expected, what: str) -> Array
             else np.lib.format.read_array_header_2_0
         )
         shape, fortran, dtype = header(stream)
-    except ValueError as error:
+    except (
+        Exception
+    ) as error:  # NumPy parses what a stranger wrote, and its parser's errors are many
         # NumPy advises to trust a file whose head is long
         why = "its head is too long" if "allow_pickle" in str(error) else error
         raise ValueError(f"{what} is damaged: {why}") from error
-    expected.check(dtype, shape, what)
-    values = data[stream.tell() :]
-    if dtype.kind == "O":
-        array = read_pickle(bytes(values), what)
-        if not isinstance(array, np.ndarray):
-            raise ValueError(f"{what} should hold an array, and holds {type(array).__name__}")
-        expected.check(array.dtype, array.shape, what)
-        return array
-    if len(values) != math.prod(shape) * dtype.itemsize:
+    return dtype, shape, stream.tell(), fortran
+
+
+def npy_values(
+    data: bytearray, dtype: np.dtype, shape: tuple[int, ...], begin: int, fortran: bool, what: str
+) -> Array:
+    if min(shape, default=0) < 0 or len(data) - begin != math.prod(shape) * dtype.itemsize:
         raise ValueError(f"{what} is damaged: its values are not as many as its shape {shape} says")
     # a copy, as an array over bytes could not be written to
-    return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran else "C").copy()
+    values = np.frombuffer(data, dtype, math.prod(shape), begin)
+    return values.reshape(shape, order="F" if fortran else "C").copy()
 
 
 def read_idx(path: Path, expected: Expected) -> Array:

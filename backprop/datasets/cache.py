@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from backprop.checks import as_path
+
 
 def keras_home() -> Path:
     """Keras' own directory: the environment's ``KERAS_HOME``, else ``~/.keras``.
@@ -49,7 +51,7 @@ def find(
         places = [cache, *(cache / folder for folder in folders)]
         tried = [place / name for place in places for name in names]
     else:
-        given = Path(os.fspath(path)).expanduser()
+        given = Path(as_path(path, who, "path")).expanduser()
         places = [given] if given.is_absolute() else [cache / given, Path.cwd() / given]
         tried = [p for place in places for p in (*(place / name for name in names), place)]
     found = next((p for p in tried if p.is_file()), None)

@@ -9,6 +9,7 @@ import numpy as np
 
 from backprop.datasets.arrays import LIMIT, Expected, whole
 from backprop.datasets.pickles import read_pickle
+from backprop.spelling import printable
 
 Array = np.ndarray
 
@@ -65,7 +66,8 @@ def read_python(path: Path, key: str, kinds: tuple[str, ...]) -> tuple[Array, Ar
     found = {text(name): value for name, value in found.items()}
     missing = {"data", key} - found.keys()
     if missing:
-        raise ValueError(f"{path} has no {', '.join(sorted(missing))}; it has {', '.join(found)}")
+        known = printable(", ".join(found))
+        raise ValueError(f"{path} has no {', '.join(sorted(missing))}; it has {known}")
     x, y = found["data"], found[key]
     if not isinstance(x, np.ndarray):
         raise ValueError(f"data of {path} should be an array, and is {type(x).__name__}")

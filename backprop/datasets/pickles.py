@@ -2,8 +2,8 @@
 
 A pickle is a program for a machine with a stack. Here that machine knows the instructions that
 make such values, and of the functions that a pickle may call by name those by which NumPy writes
-an array, which are done by hand. Any other instruction and any other name is an error before
-anything has happened.
+an array or one number of it, which are done by hand. Any other instruction and any other name is
+an error before anything has happened.
 
 The old files of CIFAR, and those of IMDB and Reuters, are pickles.
 """
@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from backprop.spelling import printable
+
 Array = np.ndarray
 
 # the functions and classes that may be named: the module that was NumPy's, the one that is, and the
@@ -26,6 +28,7 @@ NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
 NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")
 NAMES = {
     **{(module, "_reconstruct"): "array" for module in NUMPY},
+    **{(module, "scalar"): "scalar" for module in NUMPY},
     **{(module, "_frombuffer"): "from buffer" for module in NUMERIC},
     ("numpy", "ndarray"): "ndarray",
     ("numpy", "dtype"): "dtype",
@@ -74,8 +77,9 @@ def read_pickle(data: bytes, what: str) -> Any:
 
     Returns
     -------
-    int, float, bool, None, bytes, str, list, tuple, dict or ndarray, within each other
-        Strings that Python 2 wrote are bytes. Arrays are of numbers, or of such objects.
+    int, float, bool, None, bytes, str, list, tuple, dict, ndarray or number of NumPy
+        Within each other. Strings that Python 2 wrote are bytes. Arrays are of numbers, or of such
+        objects.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def read_pickle(data: bytes, what: str) -> Any:
     try:
         return Machine(data, what).run()
     except Refused as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(printable(str(error))) from None
     except (LookupError, struct.error, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{what} is damaged: its pickle cannot be read") from error
 
@@ -234,6 +238,8 @@ class Machine:
                 self.push(b"")
             case "from buffer", (bytes() | bytearray()) as values, Dtype() as dtype, shape, order:
                 self.push(self.array(shape, dtype, order == "F", bytes(values)))
+            case "scalar", Dtype() as dtype, bytes() as value:
+                self.push(self.array((), dtype, False, value)[()])
             case _:
                 self.refuse(f"it calls {function.meaning!r} in a way that makes no array")
 

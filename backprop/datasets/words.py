@@ -16,10 +16,14 @@ TEXTS, LABELS = Expected("O", (None,)), Expected("iu", (None,))
 
 
 def check_texts(x: Array, path: Path) -> None:
-    """Raise unless the texts are lists of integers."""
+    """Raise unless the texts are lists of integers; those of NumPy become Python's."""
     for i, words in enumerate(x):
-        if type(words) is not list or not set(map(type, words)) <= {int}:
+        kinds = set(map(type, words)) if type(words) is list else {None}
+        if kinds <= {int}:
+            continue
+        if bool in kinds or not all(k and issubclass(k, int | np.integer) for k in kinds):
             raise ValueError(f"text {i} of {path} should be a list of integers")
+        x[i] = list(map(int, words))
 
 
 def started(x: Array, start_char: int | None, index_from: int | None) -> list[list[int]]:

@@ -6,10 +6,13 @@ All of it is an error before the first step, or in it: never a run that is silen
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from backprop.callbacks import BackupAndRestore, ModelCheckpoint
+from backprop.callbacks.callback import Callback
 from backprop.distributed.metrics import check_metrics
 from backprop.losses.several import WeightedSum
 from backprop.nest import as_tuple, entries, row_count, shapes
@@ -28,6 +31,12 @@ def check_run(trainer: Any, who: str) -> None:
         raise ValueError(
             f"{who} with {trainer.strategy!r} cannot weigh what a {own[0]} of its own computes: "
             f"train {name} in one process, or write a Loss"
+        )
+    if trainer.on_nonfinite.policy != "warn":
+        raise ValueError(
+            f"{who} with {trainer.strategy!r} cannot have on_nonfinite="
+            f"{trainer.on_nonfinite.policy!r}: each rank would decide by the gradient of its own "
+            "rows, and the ranks would part. Leave on_nonfinite out, or train in one process"
         )
     if trainer.optimizer.full_batch:
         raise ValueError(
@@ -66,6 +75,7 @@ def check_alike(ranks: Any, data: Any, validation: Any, epochs: int) -> None:
         "the optimizer": repr(trainer.optimizer),
         "the metrics": str(trainer.metrics.names()),
         "the number of epochs": str(epochs),
+        "the state that restore_state() was given": trainer.restored_from(),
         "validation": "none" if validation is None else str((validation.steps, validation.freq)),
     }
     if not sharded:
@@ -88,6 +98,19 @@ def check_alike(ranks: Any, data: Any, validation: Any, epochs: int) -> None:
 ADVICE = {
     "x or y": "; seed what makes or splits the data, or give data='sharded' where each has its own",
 }
+
+
+def check_callbacks(ranks: Any, callbacks: Iterable[Callback]) -> None:
+    """Raise, on all ranks, where some have callbacks that save and others have not: every rank has
+    a part in what these write."""
+    saving = [c for c in callbacks if isinstance(c, ModelCheckpoint | BackupAndRestore)]
+    found = ranks.comm.allgather(", ".join(type(c).__name__ for c in saving) or "none")
+    for rank, theirs in enumerate(found):
+        if theirs != found[0]:
+            raise ValueError(
+                f"callbacks that save are given on all ranks, of which rank 0 alone writes: rank 0 "
+                f"has {found[0]} and rank {rank} has {theirs}"
+            )
 
 
 def seen_of(data: Any) -> dict[str, str]:

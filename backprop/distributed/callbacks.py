@@ -9,7 +9,7 @@ from typing import Any
 from backprop.callbacks import CallbackList
 from backprop.callbacks.callback import BatchLogs, Callback, lazy
 from backprop.callbacks.console import say
-from backprop.distributed.agreement import check_together
+from backprop.distributed.agreement import check_callbacks, check_together
 from backprop.training.interrupts import STOPPING, Signals
 
 
@@ -39,6 +39,7 @@ class SharedCallbacks(CallbackList):
     def __init__(self, ranks: Any, callbacks: Any, **options: Any):
         self.ranks = ranks
         super().__init__(callbacks, **options)
+        check_callbacks(ranks, self.callbacks)
         if not ranks.is_main:
             self.callbacks = [muted(c) if c.writes_only else c for c in self.callbacks]
             self._arrange()

@@ -154,14 +154,25 @@ class Ranks:
 
     def agree(self) -> None:
         """Make it a decision of all ranks whether the run stops, for whichever wants to."""
+        model, signals = self.trainer.model, self.trainer.signals
+        stops, came = self._largest(int(model.stop_training), signals.heard or 0)
+        if came:
+            signals.came = came
+        model.stop_training = bool(stops or came)
+
+    def _largest(self, stops: int = 0, came: int = 0, saves: int = 0) -> tuple[int, int]:
+        """What any rank has to say between two steps. A callback that saves on some of them alone
+        would have them wait for the others, which come here."""
         from mpi4py import MPI as mpi
 
-        model, signals = self.trainer.model, self.trainer.signals
-        wishes = np.array([bool(model.stop_training), signals.heard or 0], np.int64)
-        self.comm.Allreduce(mpi.IN_PLACE, wishes, mpi.MAX)
-        if wishes[1]:
-            signals.came = int(wishes[1])
-        model.stop_training = bool(wishes.any())
+        said = np.array([stops, came, saves, -saves], np.int64)
+        self.comm.Allreduce(mpi.IN_PLACE, said, mpi.MAX)
+        if said[2] != -said[3]:
+            raise RuntimeError(
+                "some ranks save the state of the run and others do not: all of them call "
+                "save_state(), as each has a part of the state, and rank 0 writes"
+            )
+        return int(said[0]), int(said[1])
 
     def logs(self, so_far: Any) -> Logs:
         """The logs of an epoch: the loss and the metrics of all rows, alike on all ranks."""
@@ -190,6 +201,7 @@ class Ranks:
 
     def saving(self, work: Callable[[], Any]) -> None:
         """Have rank 0 save the state of the run, of which every rank has a part."""
+        self._largest(saves=1)
         self.collect()
         with self.updates.whole():
             self.on_main(work)

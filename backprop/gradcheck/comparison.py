@@ -16,6 +16,7 @@ that is so, small numbers and large ones are looked at apart, and the slopes and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -24,12 +25,13 @@ from backprop.gradcheck import slopes
 from backprop.gradcheck.entry import Entry, undecided
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.probe import Direction, largest
+from backprop.gradcheck.probe import Array, Direction, largest
 from backprop.gradcheck.rounding import Rounding
 
 SMALL = 2.0**-20  # of the largest number moved: what is looked at apart
 AGAIN = 4  # times the step at which one direction agreed: where the next begins
-SETTLING = 64  # the same of one that settled and did not agree, which takes some steps more
+SETTLING = 16  # the same of one that settled and did not agree, which takes some steps more
+BLOCK = 2**15  # numbers of a product that is never as large as a gradient
 STIFF = 2.0**-10  # a scale on which φ changes that asks for it
 
 
@@ -99,7 +101,7 @@ class Comparison:
             if self.rounding.trouble:
                 return undecided(name, shape, self.rounding.trouble)
             expected, found = measured()
-        if found.settled and start is None and np.isfinite(expected.scale):
+        if found.settled and start is None and expected.size > found.bound:
             began = found.step * (AGAIN if found.agreed else SETTLING)
             self.reach = began / expected.scale
         size = max(expected.size, abs(found.value))
@@ -113,8 +115,9 @@ class Comparison:
             reason = f"backward says {expected.slope:.6g}, differences say {found.value:.6g}"
         else:
             verdict, reason = "inconclusive", f"undecided because of {found.why}"
+        step = self.here.share(found.step, direction)
         numbers = expected.slope, found.value, found.bound, size, found.jump, len(known)
-        return Entry(name, shape, verdict, reason, *numbers, seen=found.seen)
+        return Entry(name, shape, verdict, reason, *numbers, seen=found.seen, step=step)
 
     def expected(self, direction: Direction) -> slopes.Expected:
         """What the slope should be, by the backward pass, and what rounding does to it."""
@@ -124,20 +127,20 @@ class Comparison:
         for p, g, u, moved in steps:
             if u is None:
                 continue
-            held = (g * p).ravel()
-            grains += float(held @ held)
-            furthest = max(furthest, largest(np.where(u, p, 0.0)))
             for c in moved:
                 product = (c * u).ravel()
                 far = max(abs(float(product.sum())), float(np.sqrt(product @ product)))
                 roundoff = max(roundoff, far)
-            terms = (g * u).ravel()
-            slope += float(terms.sum())
-            squares += float(terms @ terms)
-            count += terms.size
-            np.abs(terms, out=terms)
-            size += float(terms.sum())
-            top = max(top, float(terms.max(initial=0)))
+            for some, of_some, along in in_blocks(p, g, u):
+                held, terms = of_some * some, of_some * along
+                grains += float(held @ held)
+                furthest = max(furthest, largest(np.where(along, some, 0.0)))
+                slope += float(terms.sum())
+                squares += float(terms @ terms)
+                np.abs(terms, out=terms)
+                size += float(terms.sum())
+                top = max(top, float(terms.max()))
+                count += terms.size
         natural = self.here.natural
         return slopes.Expected(
             slope=slope,
@@ -152,12 +155,20 @@ class Comparison:
             top=furthest,
             grain=EPS * float(np.sqrt(grains)) / 4,
             entry=float(np.sqrt(squares / count)) if count else 0.0,
+            guess=1.0 if self.rounding.measured else slopes.GUESS,
         )
 
     @property
     def spent(self) -> int:
         """Forward passes so far, without those that the whole check shares."""
         return self.here.probe.passes.forward - self.rounding.spent
+
+
+def in_blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """The numbers of some arrays side by side, as many at a time as a processor keeps near."""
+    flat = [a.ravel() for a in arrays]
+    for start in range(0, flat[0].size, BLOCK):
+        yield tuple(a[start : start + BLOCK] for a in flat)
 
 
 def added(parts: list[Entry]) -> Entry:

@@ -55,6 +55,7 @@ def by_complex_step(i: int, entry: Entry, compare: Comparison) -> Entry | str:
         numeric=numeric,
         bound=bound,
         seen=0.0,
+        step=here.share(STEP, direction),
         verdict="pass" if good else differences.verdict,
         reason="" if good else differences.reason,
         method="complex step",

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop import random
+from backprop import checks, random
 from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.complexstep import by_complex_step
 from backprop.gradcheck.entry import Entry, undecided
@@ -135,9 +135,12 @@ def gradcheck(
         raise TypeError(f"gradcheck() expects a layer or a model, got {subject!r}")
     if values not in ("auto", "random", "own"):
         raise ValueError(f"values must be 'auto', 'random' or 'own', got {values!r}")
-    if tol is not None and not tol > 0:
+    who = "gradcheck()"
+    seed = checks.integer(seed, who, "seed", least=0)
+    training = checks.flag(training, who, "training")
+    if tol is not None and not (checks.is_real(tol) and tol > 0):
         raise ValueError(f"tol must be a positive share of the gradient's size, got {tol!r}")
-    if time_limit is not None and not time_limit > 0:
+    if time_limit is not None and not (checks.is_real(time_limit) and time_limit > 0):
         raise ValueError(f"time_limit must be a positive number of seconds, got {time_limit!r}")
     if values == "auto":
         values = "own" if is_model(subject) else "random"

@@ -37,6 +37,9 @@ class Entry:
     seen : float
         The least difference that would have been found wrong, where it is more than `bound`: one
         that agrees early is known better than one that does not.
+    step : float
+        At which scale the function was seen: the last step, as a share of the root mean square of
+        the numbers that it moved (of 1 where these are 0). 0 where no step was taken.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Entry:
     evaluations: int = 0
     method: str = "differences"
     seen: float = 0.0
+    step: float = 0.0
 
     @property
     def difference(self) -> float:

@@ -174,4 +174,6 @@ def worst(i: int, numeric: Array, error: Array, rounding: Rounding) -> Entry:
         reason = f"undecided because of {int(coarse.sum())} entries with a kink very near"
     else:
         verdict, reason = "pass", ""
-    return Entry(slot.name, slot.shape, verdict, reason, a, n, b, size, method="every entry")
+    step = here.share(STEPS[-1], here.alone(i, np.ones(slot.shape)))
+    numbers = a, n, b, size
+    return Entry(slot.name, slot.shape, verdict, reason, *numbers, method="every entry", step=step)

@@ -55,6 +55,8 @@ class Bracket:
     difference, bound : float
         Of the outputs without a kink: between backward and differences; NaN where these had settled
         by accident.
+    step : float
+        The smaller of the two, as a share of the size of the numbers that it moved.
     """
 
     kinked: int
@@ -62,6 +64,7 @@ class Bracket:
     unsettled: int
     difference: float
     bound: float
+    step: float
 
     @property
     def off(self) -> str:
@@ -77,13 +80,15 @@ class Bracket:
             method="kinks",
             bound=self.bound,
             seen=0.0,
+            step=self.step,
             analytic=self.difference,
             numeric=0.0,
         )
 
     def failing(self, entry: Entry, where: str = "") -> Entry:
         """The entry, which fails by how the backward pass left the bracket."""
-        return replace(entry, verdict="fail", reason=where + self.violation, method="kinks")
+        reason = where + self.violation
+        return replace(entry, verdict="fail", reason=reason, method="kinks", step=self.step)
 
 
 class Sides:
@@ -120,6 +125,8 @@ class Sides:
         between these as well. A function may change on a scale that is far below the steps."""
         if not np.isfinite(a):
             return True
+        if self.here.natural < SMALLEST * abs(a):  # no step is as small as what `a` claims
+            return False
         off = max(low - a, a - high)
         moved = zip(self.here.point, self.direction, strict=True)
         top = max(largest(np.where(u, p, 0.0)) for p, u in moved if u is not None)
@@ -181,6 +188,7 @@ def bracket(here: Measured, direction: Direction) -> Bracket:
         unsettled=unsettled,
         difference=difference,
         bound=bound,
+        step=here.share(STEPS[-1], direction),
     )
 
 

@@ -67,6 +67,14 @@ class Measured:
         """φ(h) along a direction; NaN where the subject refuses."""
         return float(self.v @ self.probe.outputs(self.point, direction, h, self.run))
 
+    def share(self, h: float, direction: Direction) -> float:
+        """A step along a direction, as a share of the size of the numbers that it moves."""
+        pairs = zip(self.point, direction, strict=True)
+        moved = [p.ravel() if u.all() else p[u != 0] for p, u in pairs if u is not None]
+        count = sum(p.size for p in moved)
+        rms = float(np.sqrt(sum(p @ p for p in moved) / count)) if count else 0.0
+        return h / (rms or 1.0)
+
     def drawn(self, i: int) -> Array:
         """A random direction for slot i."""
         return direction_of(self.probe.slots[i], self.rng)

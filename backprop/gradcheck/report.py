@@ -173,6 +173,7 @@ class Report:
                 f"{e.difference:.2e}",
                 f"{e.bound:.2e}",
                 f"{e.floor:.2e}",
+                f"{e.step:.1e}" if e.step else "-",
                 str(e.evaluations),
             ]
             for e in self.entries
@@ -221,7 +222,7 @@ class Report:
         )
 
 
-HEAD = ["gradient of", "shape", "|difference|", "bound", "floor", "forwards"]
+HEAD = ["gradient of", "shape", "|difference|", "bound", "floor", "step", "forwards"]
 
 
 def shout(verdict: str) -> str:

@@ -47,7 +47,9 @@ SCATTERED = 1e-2  # of what the rounding of the numbers that are moved would do,
 SURE = 16  # times the bound: a disagreement that is not one of steps, if a much smaller sees it too
 CLOSER = 1 / 64  # from one step to the next where a settled series is looked at again
 NEAR = 2.0**-10  # below, a jump of the slopes that stays is a kink at the point
-LATE = 2**14  # how much larger the bound of a series is that does not agree early
+LATE = 2**12  # how much larger the bound of a series may be that does not agree early
+GUESS = 8  # times the least rounding there can be: what needs no measurement
+CLEARLY = 4  # times what rounding explains: a disagreement that more of it does not undo
 SAFETY = 8  # deviations of the noise
 FURTHER = 256  # times the step that agreed: a larger one, from which a series can settle
 FINE = 1e-7  # of one entry: a bound that needs no larger step
@@ -125,6 +127,8 @@ class Expected:
         Deviation of φ by the rounding of these numbers, where steps are not exact.
     entry : float
         Root mean square of gradient · u: the share of a single entry.
+    guess : float
+        By how much rounding may be more than is said here: 1 where it was measured.
     """
 
     slope: float
@@ -136,6 +140,7 @@ class Expected:
     top: float = 1.0
     grain: float = 0.0
     entry: float = 0.0
+    guess: float = 1.0
 
     def first(self, start: float) -> float:
         """The first step, where `start` would do for a function of ordinary scale."""
@@ -177,6 +182,22 @@ def extrapolated(d: float, before: list[float]) -> list[float]:
     for j, r in enumerate(before[:5], start=1):
         row.append(row[-1] + (row[-1] - r) / (16.0**j - 1))
     return row
+
+
+def least_moved(rows: list[list[float]], left: float) -> tuple[float, float, float]:
+    """What the table says, what may be left of the series, and by how much its end moved.
+
+    The end of a row is made of all steps, its j-th column of the last j + 1. So where steps reached
+    over a kink that smaller ones do not, the columns settle first.
+    """
+    *earlier, before, row = rows
+    moved = abs(row[-1] - before[-1])
+    # either of two moves may be small by accident, both are not
+    found = [(max(moved, left / 64 if np.isfinite(left) else 0.0), row[-1])]
+    for now, once, first in zip(row, before, earlier[-1] if earlier else [], strict=False):
+        found.append((max(abs(now - once), abs(once - first) / 64), now))
+    remainder, value = min(found)
+    return value, remainder, moved
 
 
 def power_of_2(h: float) -> float:
@@ -248,19 +269,35 @@ def from_further(
 
 
 def holds(phi: Callable[[float], float], h: float, found: Slope, expected: Expected) -> bool:
-    """Whether a step h sees the slope that was found."""
+    """Whether a step h sees the slope that was found, or does with the next larger one."""
+    near = found.bound + expected.rounding(h)
     d = (phi(h) - phi(-h)) / (2 * h)
-    return bool(abs(d - found.value) <= found.bound + expected.rounding(h))
+    if abs(d - found.value) <= near:
+        return True
+    larger = (phi(4 * h) - phi(-4 * h)) / (8 * h)
+    return bool(abs(extrapolated(d, [larger])[-1] - found.value) <= near)
 
 
 def series(
     phi: Callable[[float], float], base: float, expected: Expected, first: float, last: float
 ) -> Slope:
     """Romberg's table from the step `first` down to `last` at most."""
-    row: list[float] = []
+    rows: list[list[float]] = []  # of the table, the last three
     seconds: list[float] = []  # S(h) = (φ(h) - 2 φ(0) + φ(-h)) / h, the jump of the slopes at h = 0
     best = Slope(np.nan, np.inf, first, False, "nan", 0.0, False)
-    h, calm, left, jumped = first, 0, np.inf, np.inf
+    h, calm, left, jumped, off = first, 0, np.inf, np.inf, np.inf
+
+    def agreed(slope: float, near: float) -> Slope | None:
+        """A slope that is the backward pass', up to rounding, and was not clearly off by as much
+        before, when there was less rounding to hide it."""
+        nonlocal off
+        away = abs(slope - expected.slope)
+        bound = near if away <= near else expected.guess * near
+        if away <= min(bound, off / 2) and expected.decisive(bound):
+            return Slope(slope, bound, h, True, "rounding", 0.0, True, LATE * bound)
+        if away > CLEARLY * bound:
+            off = away
+        return None
 
     while h >= last:
         rounding = expected.rounding(h)
@@ -268,35 +305,37 @@ def series(
         if np.isfinite(up):
             one_sided = (up - base) / h
             near = 2 * rounding + expected.allowance
-            if abs(one_sided - expected.slope) <= near and expected.decisive(near):
-                return Slope(one_sided, near, h, True, "rounding", 0.0, True, LATE * near)
+            if found := agreed(one_sided, near):
+                return found
             far = FAR * max(abs(one_sided), abs(expected.slope))
             if h == first and abs(one_sided - expected.slope) > far:
                 h /= 16
                 continue
         down = phi(-h)
         if not (np.isfinite(up) and np.isfinite(down)):  # a step out of the function's domain
-            row, seconds, h = [], [], h / 16
+            rows, seconds, h = [], [], h / 16
             continue
-        before, row = row, extrapolated((up - down) / (2 * h), row)
+        row = extrapolated((up - down) / (2 * h), rows[-1] if rows else [])
+        rows = [*rows[-2:], row]
         seconds.append((up - base - (base - down)) / h)
         near = rounding + expected.allowance
-        if abs(row[-1] - expected.slope) <= near and expected.decisive(near):
-            return Slope(row[-1], near, h, True, "rounding", 0.0, True, LATE * near)
-        if before:
-            # either may be small by accident, both are not
-            moved = abs(row[-1] - before[-1])
-            remainder, left = max(moved, left / 64 if np.isfinite(left) else 0.0), moved
+        nearest = min(row, key=lambda r: abs(r - expected.slope))
+        if found := agreed(nearest, near):
+            return found
+        if len(rows) > 1:
+            value, remainder, left = least_moved(rows, left)
             jump = abs(4 * seconds[-1] - seconds[-2]) / 3
             kinked = jump > 100 * rounding and abs(jump - jumped) <= 1e-2 * jump
             jumped = jump
             error = remainder + rounding + jump
             calm = calm + 1 if remainder + jump <= 4 * rounding else 0
             # what a smaller step contradicts had settled by accident
-            refuted = abs(row[-1] - best.value) > 4 * best.bound + rounding
-            if error < best.bound or calm >= 2 or refuted:
+            moved = abs(value - best.value)
+            if error < best.bound or moved > 4 * best.bound + rounding:
                 cause = max((jump, "a kink"), (remainder, "curvature"), (rounding, "rounding"))[1]
-                best = Slope(row[-1], error, h, calm >= 1, cause, jump, False)
+                best = Slope(value, error, h, calm >= 1, cause, jump, False)
+            elif calm >= 2:
+                best = replace(best, bound=max(best.bound, moved), settled=True)
             elif kinked and remainder <= 4 * rounding:  # but for a jump that stays, it is calm
                 best = replace(best, settled=True)
             if calm >= 2 or rounding > best.bound or (kinked and h < NEAR):

@@ -16,6 +16,7 @@ from backprop.gradcheck.measured import Measured
 
 RETRIES = 3  # further directions for what did not pass: a mistake shows along all of them
 WIDER = (2.0**-2, 2.0**2, 2.0**-8)  # first steps, where a function that hardly moves is undecided
+HIDDEN = "undecided because of rounding"  # a direction that says nothing, for or against
 FAINT = 0.05  # a bound that decides of a gradient that is next to nothing against the function
 
 
@@ -49,20 +50,29 @@ def taken_together(i: int, tried: list[Entry], here: Measured) -> Entry:
     failed = [e for e in tried if e.verdict == "fail"]
     passed = [e for e in tried if e.verdict == "pass"]
     if passed and not failed:
-        return most_exact(passed)
+        return as_sure(most_exact(passed), tried)
     # jumps of many kinks may cancel where the slopes do not
     found = by_both_sides(i, tried[0], here) if any(e.jump for e in tried) else None
     if found is not None:
         return found
-    if 2 * len(failed) > len(tried):  # a mistake shows along all directions, an accident on one
+    # a mistake shows along all directions that can tell, an accident on one
+    telling = [e for e in tried if not (e.verdict == "inconclusive" and e.reason == HIDDEN)]
+    if len(failed) > 1 and 2 * len(failed) > len(telling):
         return most_exact(failed)
     if 2 * len(passed) > len(tried):
-        return most_exact(passed)
+        return as_sure(most_exact(passed), tried)
     best = most_exact([e for e in tried if e.verdict != "fail"])
     if not failed and best.bound <= min(slopes.ZERO * here.natural, FAINT * best.size):
         reason = f"to {best.bound / best.size:.0e} of its size, which rounding hides"
-        return replace(best, verdict="pass", reason=reason)
+        return as_sure(replace(best, verdict="pass", reason=reason), tried)
     return best
+
+
+def as_sure(entry: Entry, tried: list[Entry]) -> Entry:
+    """What passed, with the error that most of the directions would have shown: one of them alone
+    accuses nobody."""
+    shown = sorted(max(e.bound, e.seen) for e in tried)
+    return replace(entry, seen=max(entry.seen, shown[len(shown) // 2]))
 
 
 def most_exact(entries: list[Entry]) -> Entry:

@@ -16,12 +16,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backprop import archive
+from backprop import archive, signing
+from backprop.atomic import replacing
 from backprop.config import serialize
 from backprop.defaults import float_dtype, floatx
 from backprop.interop import keras_assets, keras_legacy, keras_weights
 from backprop.interop.hdf5 import opened
 from backprop.interop.keras_configs import from_keras, is_input, item, to_keras
+from backprop.signing import SigningKey, seal
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 OURS = "backprop"  # the entry of the metadata for what is kept beside a model
@@ -39,6 +41,7 @@ def write_model(
     path: Any,
     compiled: Mapping[str, Any] | None,
     extra: Mapping[str, Any] | None = None,
+    key: SigningKey | None = None,
 ) -> None:
     """Write a model as Keras does.
 
@@ -52,6 +55,8 @@ def write_model(
         How the model was compiled: optimizer, loss, metrics, as configurations.
     extra : mapping, optional
         What is kept beside it, among the metadata, where Keras has no eye for it.
+    key : SigningKey, optional
+        Signs the file.
 
     Raises
     ------
@@ -78,16 +83,21 @@ def write_model(
         CONFIG: archive.as_json(config).encode(),
         WEIGHTS: keras_weights.as_bytes(model),
     }
-    with archive.replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as zipped:
-        for name, contents in members.items():
-            zipped.writestr(name, contents)
+    with replacing(path, archive.is_whole) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as zipped:
+            for name, contents in members.items():
+                zipped.writestr(name, contents)
+        seal(file, key)
 
 
-def read_model(path: Any) -> tuple[Any, Mapping[str, Any] | None, bytes, dict[str, Any]]:
+def read_model(
+    path: Any, key: SigningKey | None = None
+) -> tuple[Any, Mapping[str, Any] | None, bytes, dict[str, Any]]:
     """The configuration of a model as `deserialize` takes it, how it was compiled, the contents of
-    its weights' file, and what was kept beside it."""
+    its weights' file, and what was kept beside it; of a file that was signed with the key, if there
+    is one."""
     with archive.faults_named(path, "Keras"):
-        members = contents_of_archive(path)
+        members = contents_of_archive(path, key)
         config = json.loads(members[CONFIG].decode())
         if not isinstance(config, dict):
             raise ValueError("it holds no configuration")
@@ -103,9 +113,9 @@ def read_model(path: Any) -> tuple[Any, Mapping[str, Any] | None, bytes, dict[st
         return ours, compiled, members[WEIGHTS], dict(extra)
 
 
-def contents_of_archive(path: Any) -> dict[str, bytes]:
-    with open(path, "rb") as file, zipfile.ZipFile(file) as zipped:
-        return read_members(zipped, os.fstat(file.fileno()).st_size)
+def contents_of_archive(path: Any, key: SigningKey | None) -> dict[str, bytes]:
+    with signing.opened(path, key) as file, zipfile.ZipFile(file) as zipped:
+        return read_members(zipped, file.seek(0, os.SEEK_END))
 
 
 def read_members(zipped: zipfile.ZipFile, size: int) -> dict[str, bytes]:
@@ -143,6 +153,7 @@ def load_weights(
     skip_mismatch: bool,
     by_name: bool | None = None,
     skipped: Sequence[Any] | None = None,
+    key: SigningKey | None = None,
 ) -> list[str]:
     """Put the weights of a file into a model; what was left out, as text.
 
@@ -158,9 +169,11 @@ def load_weights(
         In the layout of Keras 2, whether layers meet by their names. In no other.
     skipped : sequence of Layer, optional
         Layers that are left as they are. Not in the layout of Keras 2.
+    key : SigningKey, optional
+        The file must have been signed with it.
     """
     left = [p for layer in skipped or () for p in layer.arrays()]
-    with archive.faults_named(path, "Keras"), opened(*contents_of(path)) as found:
+    with archive.faults_named(path, "Keras"), opened(*contents_of(path, key)) as found:
         if keras_legacy.root_of(found) is not None:
             if skipped is not None:
                 raise ValueError("objects_to_skip is not for the layout of Keras 2")
@@ -183,13 +196,15 @@ def all_of(model: Any, matched: list[Any], left_out: list[str]) -> list[Any]:
     return matched
 
 
-def contents_of(path: Path) -> list[bytes]:
+def contents_of(path: Path, key: SigningKey | None) -> list[bytes]:
     """The HDF5 that a file holds, is, or names."""
     if path.suffix == ".keras":
-        return [contents_of_archive(path)[WEIGHTS]]
+        return [contents_of_archive(path, key)[WEIGHTS]]
     if path.suffix == ".json":
+        if key is not None:
+            raise ValueError("weights in several files are not signed, and a key was given")
         return [archive.existing(shard).read_bytes() for shard in shards(path)]
-    return [path.read_bytes()]
+    return [signing.contents_of(path, key)]
 
 
 def shards(path: Path) -> list[Path]:
@@ -207,8 +222,9 @@ def shards(path: Path) -> list[Path]:
     return [path.with_name(name) for name in found]
 
 
-def write_weights(model: Any, path: Any) -> None:
+def write_weights(model: Any, path: Any, key: SigningKey | None = None) -> None:
     """Write the weights of a model, and what its optimizer remembers, as Keras does."""
     contents = keras_weights.as_bytes(model)
-    with archive.replacing(path) as file:
+    with replacing(path, lambda file: signing.unsigned(file.read()) == contents) as file:
         file.write(contents)
+        seal(file, key)

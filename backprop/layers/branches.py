@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
-from backprop.checks import one_of
+from backprop.checks import one_of, sequence
+from backprop.construction import named
 from backprop.input_spec import show_shape
 from backprop.layer import Array, Layer
 from backprop.layer_arrays import NOT_BUILT
@@ -24,6 +26,15 @@ JOINS = {
     "maximum": Maximum,
     "minimum": Minimum,
 }
+
+
+def branch_of(item: Any, who: str, name: str = "branches") -> Layer:
+    """A layer, or a chain of the layers in a list."""
+    if not isinstance(item, Layer | list | tuple):
+        raise TypeError(
+            f"{who} expects {name} to be layers, or lists of layers, got {reprlib.repr(item)}"
+        )
+    return named(as_layer, item, who, name)
 
 
 class Parallel(Container):
@@ -61,11 +72,12 @@ class Parallel(Container):
 
     def __init__(self, branches, join: str = "concat", axis: int = -1, **kwargs):
         super().__init__(**kwargs)
-        self.branches = [as_layer(branch) for branch in branches]
+        who = type(self).__name__
+        self.branches = [branch_of(branch, who) for branch in sequence(branches, who, "branches")]
         if not self.branches:
-            raise ValueError(f"{type(self).__name__} expects at least one branch")
+            raise ValueError(f"{who} expects branches to have at least one branch")
         self.integer_input = any(branch.integer_input for branch in self.branches)
-        self.join = one_of(join, tuple(JOINS), type(self).__name__, "join")
+        self.join = one_of(join, tuple(JOINS), who, "join")
         self.axis = axis
         self._merging = Concatenate(axis) if join == "concat" else JOINS[join]()
         self._again: list[list[Parameter]] = []  # of each branch: what stands in another one too
@@ -195,8 +207,10 @@ class Residual(Parallel):
     decides = ("branches", "join", "axis")
 
     def __init__(self, layers, shortcut=None, activation=None, **kwargs):
-        super().__init__([layers, Linear() if shortcut is None else shortcut], "add", **kwargs)
-        self.activation = layer_of(activation or "linear")
+        own = branch_of(layers, "Residual", "layers")
+        short = Linear() if shortcut is None else branch_of(shortcut, "Residual", "shortcut")
+        super().__init__([own, short], "add", **kwargs)
+        self.activation = layer_of("linear" if activation is None else activation)
 
     def build(self, input_shape):
         super().build(input_shape)

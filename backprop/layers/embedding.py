@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from backprop import constraints, initializers, regularizers
 from backprop.arguments import Convert
-from backprop.checks import integer, number
+from backprop.checks import array, flag, integer, is_real, number
+from backprop.construction import named
 from backprop.defaults import float_dtype
 from backprop.kernels.embedding import sum_at
 from backprop.layer import INFERENCE, InputSpec, Layer
@@ -76,10 +78,13 @@ class Embedding(Layer):
         super().__init__(**kwargs)
         self.input_dim = integer(input_dim, "Embedding", "input_dim")
         self.output_dim = integer(output_dim, "Embedding", "output_dim")
-        self.embeddings_initializer = embeddings_initializer
-        self.embeddings_regularizer = embeddings_regularizer
-        self.embeddings_constraint = embeddings_constraint
-        self.mask_zero = mask_zero
+        for name, get, given in (
+            ("embeddings_initializer", initializers.get, embeddings_initializer),
+            ("embeddings_regularizer", regularizers.get, embeddings_regularizer),
+            ("embeddings_constraint", constraints.get, embeddings_constraint),
+        ):
+            setattr(self, name, named(get, given, "Embedding", name))
+        self.mask_zero = flag(mask_zero, "Embedding", "mask_zero")
         self.changes_mask = mask_zero
         self.time_local = not mask_zero  # a mask concerns the steps of other layers
         self._given: Any = None if weights is None else self._one_matrix(weights)
@@ -138,7 +143,7 @@ class Embedding(Layer):
 
     def _one_matrix(self, weights):
         shape = (self.input_dim, self.output_dim)
-        given = np.array(weights)
+        given = array(weights, "Embedding", "weights").copy()
         if given.shape == (1, *shape):
             given = given[0]
         if given.shape != shape:
@@ -214,8 +219,10 @@ class ReversibleEmbedding(Embedding):
             **kwargs,
         )
         who = "ReversibleEmbedding"
-        self.tie_weights = bool(tie_weights)
-        self.reverse_dtype = None if reverse_dtype is None else float_dtype(reverse_dtype).name
+        self.tie_weights = flag(tie_weights, who, "tie_weights")
+        self.reverse_dtype = (
+            None if reverse_dtype is None else float_dtype(reverse_dtype, "reverse_dtype").name
+        )
         self.logit_soft_cap = (
             None
             if logit_soft_cap is None
@@ -284,7 +291,9 @@ class Unembedding(Layer):
 
     def __post_init__(self):
         if not isinstance(self.layer, ReversibleEmbedding):
-            raise TypeError(f"Unembedding expects a ReversibleEmbedding, got {self.layer!r}")
+            raise TypeError(
+                f"Unembedding expects layer to be a ReversibleEmbedding, got {self.layer!r}"
+            )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: self.layer.output_dim})
 
     def build(self, input_shape):
@@ -328,7 +337,7 @@ class Unembedding(Layer):
 
 def any_number(value: Any, who: str, name: str) -> Any:
     """Infinities too."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if not is_real(value):
         raise ValueError(f"{who} expects {name} to be a number, got {value!r}")
     return value
 

@@ -38,10 +38,10 @@ from backprop.parameters import Parameter
 from backprop.promises import came_back, declared_shape
 from backprop.registry import (
     as_one as as_one_configuration,
-    being_read,
     being_written,
     custom_object_scope,
     deserialize,
+    reading,
     serialize,
 )
 
@@ -428,7 +428,7 @@ class Graph(Listed):
         }
 
     @classmethod
-    @as_one_configuration(being_read)
+    @reading
     def from_config(cls, config, custom_objects=None):
         """A graph of the same layers, connected alike, with fresh values."""
         if "calls" not in config:

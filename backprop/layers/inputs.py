@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from backprop.checks import integer
+from backprop.checks import integer, sequence
 from backprop.defaults import floatx
 from backprop.layer import INFERENCE, Layer, Shape
+from backprop.layer_arrays import sizes_of
 from backprop.symbols import Call, Symbol
 
 
 def dtype_of(given) -> np.dtype:
     """The dtype of an input, which "string" is as well."""
     try:
-        return np.dtype("U" if given == "string" else floatx() if given is None else given)
-    except TypeError:
+        text = isinstance(given, str) and given == "string"
+        found = np.dtype("U" if text else floatx() if given is None else given)
+        if found.kind not in "biufU":
+            raise TypeError
+        return found
+    except (TypeError, ValueError):
         raise ValueError(
             f"Input expects dtype to be 'float32', 'int32', 'string' or the like, got {given!r}"
         ) from None
@@ -41,14 +46,22 @@ class InputLayer(Layer):
         input_tensor=None,
     ):
         super().__init__(name=name)
-        shape = input_shape if shape is None else shape  # Keras 2's name of it
+        if input_shape is not None and shape is not None:
+            raise ValueError(
+                f"Input expects shape or input_shape, Keras 2's name of it, got shape={shape!r} "
+                f"and input_shape={input_shape!r}"
+            )
+        shape = input_shape if shape is None else shape
         if input_tensor is not None:
             check_tensor(input_tensor, shape, batch_size, dtype, batch_shape)
             shape, batch_shape, dtype = None, input_tensor.shape, input_tensor.dtype.name
             self._arguments |= {"batch_shape": batch_shape, "dtype": dtype}
             self._arguments.pop("input_tensor")
         if batch_shape is not None:
-            batch_size, *behind = batch_shape
+            sizes = sequence(batch_shape, "Input", "batch_shape", "a tuple that begins with a size")
+            if not sizes:
+                raise ValueError("Input expects batch_shape to begin with the batch's size, got ()")
+            batch_size, *behind = sizes
             if shape is not None and list(shape) != behind:
                 raise ValueError(
                     f"Input expects shape or batch_shape, got shape={shape!r} and "
@@ -57,10 +70,9 @@ class InputLayer(Layer):
             shape = behind
         if shape is None:
             raise ValueError("Input expects a shape, such as Input(shape=(784,))")
-        shape = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-        for n in shape:
-            if n is not None:
-                integer(n, "Input", "every axis of its shape", 0)
+        shape = sizes_of(shape, "Input", "its shape")
+        if batch_size is not None:
+            batch_size = integer(batch_size, "Input", "batch_size")
         self.batch_shape = (batch_size, *shape)
         self.declared_shape = self.batch_shape
         known = dtype_of(dtype)

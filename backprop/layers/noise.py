@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 import numpy as np
 
 from backprop.arguments import Convert, argument
-from backprop.checks import Fraction, fraction, integer
+from backprop.checks import Fraction, fraction, integer, sequence
 from backprop.defaults import FloatDtype
+from backprop.initializers import Seed
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.windows import DataFormat
@@ -90,7 +90,7 @@ class Dropout(Multiplied):
 
     rate: Fraction = argument()
     noise_shape: NoiseShape = None
-    seed: int | None = None
+    seed: Seed = None
 
     def check_input(self, shape):
         super().check_input(shape)
@@ -138,7 +138,7 @@ class SpatialDropout1D(Multiplied):
     """
 
     rate: Fraction = argument()
-    seed: int | None = None
+    seed: Seed = None
     name: Any = argument(default=None)
     dtype: FloatDtype = argument(default=None)
 
@@ -154,7 +154,7 @@ class SpatialDropout(Multiplied):
 
     rate: Fraction = argument()
     data_format: DataFormat = None
-    seed: int | None = None
+    seed: Seed = None
     name: Any = argument(default=None)
     dtype: FloatDtype = argument(default=None)
 
@@ -258,7 +258,7 @@ class GaussianDropout(Multiplied):
     """
 
     rate: BelowOne = argument()
-    seed: int | None = None
+    seed: Seed = None
 
     def draw(self, x):
         k = self.rng.standard_normal(x.shape, np.float32).astype(x.dtype, copy=False)
@@ -297,7 +297,7 @@ class GaussianNoise(Layer):
     """
 
     stddev: Fraction
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("stddev",)
 
@@ -356,7 +356,7 @@ class AlphaDropout(Layer):
 
     rate: BelowOne
     noise_shape: NoiseShape = None
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("rate",)
 
@@ -441,9 +441,8 @@ def below_one(value, who: str, name: str) -> float:
 
 
 def noise_shape_of(value, who: str, name: str):
-    if not isinstance(value, Iterable):
-        raise TypeError(f"{who} expects {name} to have an entry for each axis, got {value!r}")
-    return tuple(None if n is None else integer(n, who, name) for n in value)
+    sizes = sequence(value, who, name, "a tuple with an entry for each axis")
+    return tuple(None if n is None else integer(n, who, name) for n in sizes)
 
 
 BelowOne = Annotated[float, Convert(below_one)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert
+from backprop.checks import Numbers, index
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Layer
 from backprop.linalg import rows_of
@@ -23,17 +23,7 @@ def axes_of(value: Any, who: str, name: str) -> tuple[int, ...]:
     if value is None:
         return ()
     axes = value if isinstance(value, list | tuple) else (value,)
-    return tuple(map(operator.index, axes))
-
-
-def doubles(value: Any, who: str, name: str) -> np.ndarray:
-    try:
-        return np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{who} expects {name} to be numbers, got {value!r}") from None
-
-
-Doubles = Annotated[Any, Convert(doubles)]
+    return tuple(index(a, who, name) for a in axes)
 
 
 class Normalization(Layer):
@@ -76,8 +66,8 @@ class Normalization(Layer):
     """
 
     axis: Annotated[Any, Convert(axes_of, none=True)] = -1
-    mean: Any = None
-    variance: Any = None
+    mean: Numbers | None = None
+    variance: Numbers | None = None
     invert: bool = False
 
     def __post_init__(self):
@@ -230,8 +220,8 @@ class Rescaling(Layer):
     array([[-1.,  1.]], dtype=float32)
     """
 
-    scale: Doubles
-    offset: Doubles = 0.0
+    scale: Numbers
+    offset: Numbers = 0.0
 
     changeable = ("scale", "offset")
 

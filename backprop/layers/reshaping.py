@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert
-from backprop.checks import Positive, integer
+from backprop.checks import Positive, integer, sequence
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.windows import DataFormat, channels_back, channels_last, shape_last
@@ -66,7 +66,8 @@ class Flatten(Layer):
 
 
 def sizes(value: Any, who: str, name: str) -> tuple[int, ...]:
-    found = (value,) if isinstance(value, int | np.integer) else tuple(value)
+    one = isinstance(value, int | np.integer)
+    found = [value] if one else sequence(value, who, name, "a tuple of integers")
     if found.count(-1) > 1:
         raise ValueError(f"{who} expects at most one -1 in {name}, got {value!r}")
     return tuple(-1 if n == -1 else integer(n, who, name) for n in found)
@@ -132,8 +133,8 @@ class Reshape(Layer):
 
 
 def permutation(value: Any, who: str, name: str) -> tuple[int, ...]:
-    found = tuple(value)
-    if sorted(found) != list(range(1, len(found) + 1)):
+    found = tuple(sequence(value, who, name, "a tuple of axes"))
+    if {*map(str, found)} != {*map(str, range(1, len(found) + 1))}:
         raise ValueError(
             f"{who} expects {name} to be the axes 1 to {len(found)} in some order, got {found}"
         )

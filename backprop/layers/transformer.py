@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
+from backprop import initializers
+from backprop.arguments import Convert
 from backprop.checks import Fraction, NumberFromZero, Positive
 from backprop.input_spec import show_shape
 from backprop.layer import InputSpec, Layer
-from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention, RotaryEmbedding
+from backprop.layers.activations import layer_of
+from backprop.layers.attention import GroupQueryAttention, MultiHeadAttention
+from backprop.layers.attention.projecting import rotation
 from backprop.layers.branches import Residual
 from backprop.layers.chain import Chain
 from backprop.layers.containers import Container
@@ -32,6 +36,24 @@ class Halves(NamedTuple):
     second: Any
 
 
+# each part of a block makes its own of these, so they are kept as they were given
+
+
+def an_activation(value: Any, who: str, name: str) -> Any:
+    layer_of(value)
+    return value
+
+
+def an_initializer(value: Any, who: str, name: str) -> Any:
+    initializers.get(value)
+    return value
+
+
+def a_rotation(value: Any, who: str, name: str) -> Any:
+    rotation(value, who, name)
+    return value
+
+
 class Transformer(Container):
     """What the blocks of an encoder and of a decoder have in common: their arguments, and the parts
     that these make."""
@@ -39,17 +61,17 @@ class Transformer(Container):
     intermediate_dim: Positive
     num_heads: Positive
     dropout: Fraction = 0.0
-    activation: Any = "relu"
+    activation: Annotated[Any, Convert(an_activation)] = "relu"
     layer_norm_epsilon: NumberFromZero = 1e-5
-    kernel_initializer: Any = "glorot_uniform"
-    bias_initializer: Any = "zeros"
+    kernel_initializer: Annotated[Any, Convert(an_initializer)] = "glorot_uniform"
+    bias_initializer: Annotated[Any, Convert(an_initializer)] = "zeros"
     normalize_first: bool = False
     _: KW_ONLY
     num_key_value_heads: Positive | None = None
     use_causal_mask: bool = False
-    sliding_window: int | None = None
+    sliding_window: Positive | None = None
     use_bias: bool = True
-    rotary: bool | RotaryEmbedding = False
+    rotary: Annotated[Any, Convert(a_rotation)] = False
 
     def __post_init__(self):
         self.divides_batches = not self.dropout

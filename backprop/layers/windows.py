@@ -194,7 +194,8 @@ Padding = Annotated[str, Convert(lambda value, who, name: standard_padding(value
 
 
 def standard_format(data_format: Any, who: str, name: str = "data_format") -> str:
-    return one_of(data_format or "channels_last", ("channels_last", "channels_first"), who, name)
+    found = "channels_last" if data_format is None else data_format
+    return one_of(found, ("channels_last", "channels_first"), who, name)
 
 
 DataFormat = Annotated[Any, Convert(standard_format, none=True)]

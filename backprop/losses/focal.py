@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import where
+from backprop import checks
+from backprop.arguments import Convert
+from backprop.checks import Number, where
 from backprop.linalg import rows, sigmoid
 from backprop.losses.axes import last, mean_last, through_mean, unlast
 from backprop.losses.classification import exponentials, normalise
@@ -28,21 +30,30 @@ NotNegative = Annotated[float, where(lambda v: v >= 0, "{name} of at least 0")]
 ProperFraction = Annotated[float, where(lambda v: 0 < v < 1, "{name} between 0 and 1")]
 
 
+def weights(value: Any, who: str, name: str) -> Any:
+    """A number, or one for each class."""
+    several = isinstance(value, list | tuple | np.ndarray)
+    given = checks.sequence(value, who, name) if several else [value]
+    found = [checks.number(v, who, name) for v in given]
+    return found if several else found[0]
+
+
 class BinaryFocalCrossentropy(Smoothed, BinaryLabels):
     """values = ⟨w f^gamma c⟩ along `axis`: cross-entropy c, damped where the label was foreseen.
 
-        y_true, y_pred, t, p, c, f, w: (..., k)    values: (...)
+        y_true, y_pred, t, p, r, c, f, w: (..., k)    values: (...)
 
-        c = -t log p - (1 - t) log(1 - p)
-        f = 1 - t p - (1 - t)(1 - p)
+        c = -t log p - (1 - t) log r    r = 1 - p
+        f = t r + (1 - t) p
         w = alpha t + (1 - alpha)(1 - t), or 1 unless `apply_class_balancing`
 
-    where c sees p held within [1e-7, 1 - 1e-7]. A product of two functions of p, with
-    c' = (p - t) / (p (1 - p)) inside the clip, else 0, and f' = 1 - 2t:
+    where c sees p and r held within [1e-7, 1 - 1e-7]. A product of two functions of p, with
+    c' = (1 - t) / r - t / p inside the clip, else 0, and f' = 1 - 2t:
 
         dp = w (gamma f^(gamma - 1) f' c + f^gamma c') dvalues / k
 
-    With `from_logits`, p = sigmoid(y_pred) and dy_pred = dp p (1 - p); otherwise p = y_pred.
+    With `from_logits`, p = sigmoid(y_pred) and r = sigmoid(-y_pred), so dy_pred = dp p r; otherwise
+    p = y_pred.
 
     Parameters
     ----------
@@ -66,25 +77,25 @@ class BinaryFocalCrossentropy(Smoothed, BinaryLabels):
     """
 
     apply_class_balancing: bool = False
-    alpha: float = 0.25
+    alpha: Number = 0.25
     gamma: NotNegative = 2.0
     name = "binary_focal_crossentropy"
 
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         t, p = smooth(last(y_true, self.axis), self.label_smoothing, 2), last(y_pred, self.axis)
-        if self.from_logits:
-            p = sigmoid(p)
-        q = p.clip(EPSILON, 1 - EPSILON)
-        c = -t * np.log(q) - (1 - t) * np.log(1 - q)
-        f = 1 - t * p - (1 - t) * (1 - p)
-        return mean_last(self.balance(t) * f**self.gamma * c), (t, p, q, c, f)
+        # 1 - p has no digits left where p is beside 1: of logits it is a sigmoid of its own
+        p, r = (sigmoid(p), sigmoid(-p)) if self.from_logits else (p, 1 - p)
+        c = -t * log(p, r) - (1 - t) * log(r, p)
+        f = t * r + (1 - t) * p
+        return mean_last(self.balance(t) * f**self.gamma * c), (t, p, r, c, f)
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
-        t, p, q, c, f = cache
-        dp = f**self.gamma * (q - t) / (q * (1 - q)) * (p == q)
+        t, p, r, c, f = cache
+        inside = (p == held(p)) & (r == held(r))
+        dp = f**self.gamma * ((1 - t) / held(r) - t / held(p)) * inside
         dp += slope(f, self.gamma) * (1 - 2 * t) * c
         dp *= self.balance(t) * through_mean(dvalues, p)
-        return unlast(dp * p * (1 - p) if self.from_logits else dp, self.axis)
+        return unlast(dp * p * r if self.from_logits else dp, self.axis)
 
     def balance(self, t: Array) -> Any:
         return self.alpha * t + (1 - self.alpha) * (1 - t) if self.apply_class_balancing else 1
@@ -132,7 +143,7 @@ class CategoricalFocalCrossentropy(Smoothed, OneHotLabels):
     Source: T.-Y. Lin et al., Focal Loss for Dense Object Detection, 2017, equation 5.
     """
 
-    alpha: Any = 0.25
+    alpha: Annotated[Any, Convert(weights)] = 0.25
     gamma: NotNegative = 2.0
     name = "categorical_focal_crossentropy"
 
@@ -144,7 +155,7 @@ class CategoricalFocalCrossentropy(Smoothed, OneHotLabels):
             q /= s[..., None]
         else:
             q, s = normalise(y_pred)
-        p = q.clip(EPSILON, 1 - EPSILON)
+        p = held(q)
         t = np.asarray(self.alpha, p.dtype) * t
         return -np.vecdot(t * (1 - p) ** self.gamma, np.log(p)), (t, q, s, p)
 
@@ -216,6 +227,16 @@ class CategoricalGeneralizedCrossEntropy(ClassNumbers):
 categorical_generalized_cross_entropy = function_of(
     CategoricalGeneralizedCrossEntropy, "[1], [[0.75, 0.25]], q=0.5", "[1.0]", defaults=False
 )
+
+
+def log(p: Array, r: Array) -> Array:
+    """log p, of whichever of p and r = 1 - p is smaller: it has more digits."""
+    return np.where(p < r, np.log(held(p)), np.log1p(-held(r)))
+
+
+def held(p: Array) -> Array:
+    """A probability within [1e-7, 1 - 1e-7]."""
+    return p.clip(EPSILON, 1 - EPSILON)
 
 
 def slope(f: Array, gamma: float) -> Any:

@@ -84,7 +84,7 @@ class Loss(WithTargets, kw_only=True, by_position=True):
     [[2.0], [16.0]]
     """
 
-    name: Any = argument(default=None)
+    name: str | None = argument(default=None)
     reduction: Reduction = "sum_over_batch_size"
     dtype: FloatDtype = argument(default=None)
 
@@ -237,7 +237,15 @@ class Loss(WithTargets, kw_only=True, by_position=True):
         The mask is merged with the weights. Where a mean divides by all entries, the unmasked ones
         get weight all / unmasked, so that those which are masked do not count there.
         """
-        w = None if sample_weight is None else np.asarray(sample_weight, values.dtype)
+        w = None
+        if sample_weight is not None:
+            try:
+                w = np.asarray(sample_weight, values.dtype)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"{type(self).__name__} expects sample_weight to be numbers, got "
+                    f"{sample_weight!r}"
+                ) from None
         if mask is not None:
             counted = int(np.count_nonzero(mask))
             mean = self.reduction in ("mean", "sum_over_batch_size") and counted

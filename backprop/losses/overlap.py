@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
-from backprop.arguments import Convert, argument
-from backprop.checks import NumberFromZero
+from backprop.arguments import argument
+from backprop.checks import Axes, NumberFromZero
 from backprop.losses.functions import function_of
 from backprop.losses.labels import check_probabilities
 from backprop.losses.loss import EPSILON, ReductionFirst
 from backprop.masks import beside, only_real
 
 Array = np.ndarray
-
-
-def axes_to_sum(value: Any, who: str, name: str) -> int | tuple[int, ...]:
-    """An axis, or several of them as a tuple."""
-    try:
-        if isinstance(value, Iterable):
-            return tuple(operator.index(v) for v in value)
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(
-            f"{who} expects {name} to be an axis, several like (1, 2, 3), or None for all, got "
-            f"{value!r}"
-        ) from None
-
-
-Axes = Annotated[Any, Convert(axes_to_sum)]
 
 
 class Overlap(ReductionFirst):

@@ -113,8 +113,9 @@ gaussian_nll = function_of(GaussianNLL, "[[1.0]], [[3.0, 0.0]]", "[2.0]")
 
 def levels(value: Any, who: str, name: str) -> float | list[float]:
     """A number between 0 and 1, or several."""
-    several = isinstance(value, list | tuple | np.ndarray) and np.ndim(value)
-    found = [checks.fraction(v, who, name) for v in (value if several else [value])]
+    several = isinstance(value, list | tuple | np.ndarray)
+    given = checks.sequence(value, who, name) if several else [value]
+    found = [checks.fraction(v, who, name) for v in given]
     if not found or not all(0 < v < 1 for v in found):
         raise ValueError(f"{who} expects {name} to be a number between 0 and 1, got {value!r}")
     return found if several else found[0]

@@ -17,7 +17,7 @@ import numpy as np
 
 from backprop import checks
 from backprop.arguments import argument
-from backprop.checks import Positive
+from backprop.checks import Number, Positive
 from backprop.metrics.metric import MeanOf, align
 
 Array = np.ndarray
@@ -241,7 +241,7 @@ class BinaryAccuracy(MeanOf, of=binary_accuracy):
     0.75
     """
 
-    threshold: float = argument(default=0.5, after="dtype")
+    threshold: Number = argument(default=0.5, after="dtype")
 
 
 class CategoricalAccuracy(MeanOf, of=categorical_accuracy):

@@ -8,18 +8,19 @@ import numpy as np
 
 from backprop import checks
 from backprop.arguments import Convert, argument
-from backprop.checks import NotNegative, Positive, one_of, where
+from backprop.bounds import reckon
+from backprop.checks import NotNegative, Numbers, integer, one_of, where
 from backprop.linalg import sigmoid
 from backprop.metrics.metric import spread_weights
 from backprop.metrics.outcomes import Outcomes, ratio, thresholds_from
 
 Array = np.ndarray
+MANY = 2**20  # thresholds
 EPSILON = 1e-7  # how far the outermost thresholds lie outside [0, 1]
 CURVES = ("ROC", "PR", "PRGAIN")
 METHODS = ("interpolation", "minoring", "majoring")
 Curve = Annotated[str, Convert(lambda v, *about: one_of(str(v).upper(), CURVES, *about))]
 Method = Annotated[str, Convert(lambda v, *about: one_of(str(v).lower(), METHODS, *about))]
-Floats = Annotated[Array, Convert(lambda v, *about: np.asarray(v, float))]
 ShareOfOne = Annotated[float, where(lambda v: 0 <= v <= 1, "{name} to be a share in [0, 1]")]
 
 
@@ -27,7 +28,7 @@ class AtConstraint(Outcomes, kw_only=True, by_position=True):
     """The largest of one share where another one is at least a given value, over thresholds that
     lie evenly in [0, 1]; 0 where none is."""
 
-    num_thresholds: Positive = 200
+    num_thresholds: Annotated[int, Convert(integer, most=MANY)] = 200
     class_id: NotNegative | None = None
     direction = "up"
 
@@ -203,7 +204,7 @@ class AUC(Outcomes):
     thresholds: Any = argument(default=None, after="dtype")
     multi_label: bool = argument(default=False, after="dtype")
     num_labels: int | None = argument(default=None, after="dtype")
-    label_weights: Floats | None = argument(default=None, after="dtype")
+    label_weights: Numbers | None = argument(default=None, after="dtype")
     from_logits: bool = argument(default=False, after="dtype")
     direction = "up"
 
@@ -211,7 +212,7 @@ class AUC(Outcomes):
         who = type(self).__name__
         self._made_even = self.thresholds is None
         if self._made_even:
-            n = checks.integer(self.num_thresholds, who, "num_thresholds", least=2)
+            n = checks.integer(self.num_thresholds, who, "num_thresholds", 2, MANY)
             inner = evenly(n)[1:-1]
         else:
             inner = sorted(thresholds_from(self.thresholds, who))
@@ -300,4 +301,5 @@ class AUC(Outcomes):
 
 def evenly(n: int) -> list[float]:
     """n thresholds from 0 to 1."""
+    reckon(4 * n, f"a metric of {n:,} thresholds", "metrics")
     return [i / (n - 1) for i in range(n)]

@@ -10,9 +10,9 @@ import numpy as np
 
 from backprop import checks
 from backprop.arguments import argument
-from backprop.checks import Positive
+from backprop.checks import Number
 from backprop.losses.loss import EPSILON
-from backprop.metrics.matrix import Confusion
+from backprop.metrics.matrix import Classes, Confusion
 
 
 class IoU(Confusion):
@@ -48,7 +48,7 @@ class IoU(Confusion):
     0.3333
     """
 
-    num_classes: Positive
+    num_classes: Classes
     target_class_ids: Sequence[int]
     ignore_class: int | None = argument(default=None, after="dtype")
     sparse_y_true: bool = argument(default=True, after="dtype")
@@ -57,13 +57,14 @@ class IoU(Confusion):
     direction = "up"
 
     def __post_init__(self):
+        self.keep(self.num_classes)  # first, as only so many classes as it has room for are listed
         who, given = type(self).__name__, self._in_mean()
-        self.target_class_ids = [checks.integer(i, who, "a class", 0) for i in given]
+        ids = checks.sequence(given, who, "target_class_ids")
+        self.target_class_ids = [checks.integer(i, who, "each of target_class_ids", 0) for i in ids]
         if not self.target_class_ids or max(self.target_class_ids) >= self.num_classes:
             raise ValueError(
                 f"{who} expects target_class_ids from 0 to {self.num_classes - 1}, got {given!r}"
             )
-        self.keep(self.num_classes)
 
     def _in_mean(self) -> Sequence[int]:
         """The classes of the mean."""
@@ -121,7 +122,7 @@ class BinaryIoU(IoU):
     """
 
     target_class_ids: Sequence[int] = argument(default=(0, 1))
-    threshold: float = 0.5
+    threshold: Number = 0.5
 
     decides = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
     num_classes = 2

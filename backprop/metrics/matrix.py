@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from backprop import checks
 from backprop.arguments import Convert, argument
-from backprop.checks import choice
+from backprop.checks import Number, choice, integer
 from backprop.metrics.metric import NameFirst, spread_weights
 from backprop.metrics.outcomes import ratio
 
 Array = np.ndarray
+Classes = Annotated[int, Convert(integer, most=2**15)]  # a matrix of 8 GiB
 
 
 class Confusion(NameFirst):
@@ -88,9 +88,9 @@ class ConfusionMatrix(Confusion):
     weighted         0.8750    0.7500    0.7667         4
     """
 
-    num_classes: Annotated[int, Convert(checks.integer, least=2)]
+    num_classes: Annotated[int, Convert(integer, least=2, most=2**15)]
     normalize: Annotated[str | None, choice(None, "true", "pred", "all")] = None
-    threshold: float = 0.5
+    threshold: Number = 0.5
     ignore_class: int | None = argument(default=None)
 
     def __post_init__(self):

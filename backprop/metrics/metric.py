@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar
@@ -31,8 +32,10 @@ import numpy as np
 from backprop import initializers
 from backprop.absent import explain_attribute
 from backprop.arguments import Convert, argument, defaults_of
-from backprop.checks import Name
+from backprop.bounds import reckon
+from backprop.checks import Name, array
 from backprop.config import Configurable
+from backprop.construction import named
 from backprop.losses.axes import leading, same_rank
 from backprop.losses.functions import options_of
 from backprop.masks import flags
@@ -83,7 +86,18 @@ class Variable(np.ndarray):
         return self
 
 
-ResultDtype = Annotated[Any, Convert(lambda value, who, name: np.dtype(value))]
+def dtype_of(value: Any, who: str, name: str) -> np.dtype:
+    """A dtype of real numbers."""
+    try:
+        found = np.dtype(value)
+    except (TypeError, ValueError):
+        found = None
+    if found is None or found.kind not in "biuf":
+        raise ValueError(f"{who} expects {name} to be that of numbers, 'float32', got {value!r}")
+    return found
+
+
+ResultDtype = Annotated[Any, Convert(dtype_of)]
 
 
 class Metric(Configurable, kw_only=True, by_position=True):
@@ -164,6 +178,7 @@ class Metric(Configurable, kw_only=True, by_position=True):
         name : str, optional
             Shown in errors, and the `name` of what is returned.
         """
+        reckon(math.prod(shape), f"{self!r}", "metrics")
         make = initializers.get("zeros" if initializer is None else initializer)
         value = np.array(make(tuple(shape), dtype=np.dtype(dtype or np.float64)))
         if value.shape != tuple(shape):
@@ -272,7 +287,7 @@ def samplewise(
     Values of higher rank than the weights are reduced to their rank first, so that weights (n,)
     weigh samples. Weights of shape () weigh the batch as one value.
     """
-    values, w = same_rank(values.astype(np.float64), np.asarray(sample_weight, np.float64))
+    values, w = same_rank(values.astype(np.float64), array(sample_weight, who, "sample_weight"))
     rank = w.ndim
     if values.ndim > rank:
         values = reduce(values, axis=tuple(range(rank, values.ndim)))
@@ -296,7 +311,7 @@ def spread_weights(sample_weight: Any, shape: tuple[int, ...], who: str) -> Arra
     """
     if sample_weight is None:
         return None
-    given = np.asarray(sample_weight, np.float64)
+    given = array(sample_weight, who, "sample_weight")
     w = given
     if w.ndim == len(shape) + 1 and w.shape[-1] == 1:
         w = w[..., 0]
@@ -386,6 +401,8 @@ class Mean(NameFirst):
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values, (n, ...), with weights of shape (n,), of the values' shape, or in between."""
         values = np.asarray(values)
+        if values.dtype.kind not in "biuf":
+            raise TypeError(f"{self!r} expects values to be numbers, got dtype {values.dtype}")
         total, count = self.total, self.count  # assigning to the attributes costs a look-up
         if sample_weight is None:
             inner = values.size // len(values) if values.ndim > 1 and len(values) else 1
@@ -449,7 +466,8 @@ class MeanMetricWrapper(Mean):
         **kwargs,
     ):
         super().__init__(name=name, dtype=dtype)
-        self.fn = function_named(fn) if isinstance(fn, str) else fn
+        known = named(function_named, fn, type(self).__name__, "fn") if isinstance(fn, str) else fn
+        self.fn = known
         if not callable(self.fn):
             raise TypeError(
                 f"MeanMetricWrapper expects fn(y_true, y_pred) to be callable, got {fn!r}"

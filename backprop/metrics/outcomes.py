@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from backprop import checks
 from backprop.arguments import Convert
 from backprop.checks import NotNegative, Positive
 from backprop.losses.loss import same_rank
@@ -179,8 +180,9 @@ def thresholds_from(
     """A list of thresholds in [0, 1], from a number, a list or None."""
     if thresholds is None:
         return [default]
-    found = list(thresholds) if np.ndim(thresholds) else [thresholds]
-    if not found or not all(isinstance(t, int | float | np.number) and 0 <= t <= 1 for t in found):
+    several = isinstance(thresholds, list | tuple | np.ndarray)
+    found = checks.sequence(thresholds, who, name) if several else [thresholds]
+    if not found or not all(checks.is_real(t) and 0 <= t <= 1 for t in found):
         raise ValueError(f"{who} expects {name} in [0, 1], got {thresholds!r}")
     return [float(t) for t in found]
 

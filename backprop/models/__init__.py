@@ -29,22 +29,23 @@ def model_from_json(json_string: str, custom_objects=None) -> Any:
         The text is not JSON or describes no model, names a class that is not known, or wants more
         than two billion weights. A ValueError.
     """
-    with (
-        describing("json_string"),
-        custom_object_scope(custom_objects or {}),
-        saving.described_alone(),
-    ):
+    with describing("json_string"), custom_object_scope(custom_objects or {}):
         return saving.model_of(json.loads(json_string))
 
 
-def save_model(model: BaseModel, filepath, overwrite: bool = True, zipped=None) -> None:
+def save_model(
+    model: BaseModel, filepath, overwrite: bool = True, zipped=None, *, key=None
+) -> None:
     """Write a `Sequential` or `Model` to one file; see `backprop.saving.save_model`."""
-    model.save(filepath, overwrite=overwrite, zipped=zipped)
+    signed = {} if key is None else {"key": key}  # a subclass may have written `save` without it
+    model.save(filepath, overwrite=overwrite, zipped=zipped, **signed)
 
 
-def load_model(filepath, custom_objects=None, compile: bool = True, safe_mode: bool = True) -> Any:
+def load_model(
+    filepath, custom_objects=None, compile: bool = True, safe_mode: bool = True, *, key=None
+) -> Any:
     """Read what `save_model` wrote; see `backprop.saving.load_model`."""
-    return saving.load_model(filepath, custom_objects, compile, safe_mode)
+    return saving.load_model(filepath, custom_objects, compile, safe_mode, key=key)
 
 
 __getattr__ = face(__name__)

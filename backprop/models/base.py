@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backprop import checks
 from backprop.input_spec import with_last_axis
 from backprop.layer import Layer
 from backprop.layers.containers import Listed, take_in
@@ -66,6 +67,7 @@ class BaseModel(Trained, Habits, Insight, Listed):
         if (name is None) == (index is None):
             raise ValueError("get_layer() takes a name or an index")
         if index is not None:
+            index = checks.index(index, "get_layer()", "index")
             if not -len(self.layers) <= index < len(self.layers):
                 raise ValueError(
                     f"{self.name} has {len(self.layers)} layers and was asked for number {index}"

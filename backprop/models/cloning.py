@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from backprop.bounds import unbounded
 from backprop.config import custom_object_scope, deserialize, serialize
 from backprop.layer import Layer
 from backprop.layer_arrays import unique
@@ -59,6 +60,11 @@ def clone_model(
     >>> bp.models.clone_model(model, clone_function=frozen).get_layer("scores").trainable
     False
     """
+    if not isinstance(model, Sequential | Model):
+        raise TypeError(f"clone_model() expects model to be a Sequential or Model, got {model!r}")
+    for name, given in {"clone_function": clone_function, "call_function": call_function}.items():
+        if given is not None and not callable(given):
+            raise TypeError(f"clone_model() expects {name} to be a function, got {given!r}")
     cloned = cloner(clone_function, call_function, recursive)
     if isinstance(model, Sequential):
         if call_function is not None:
@@ -102,7 +108,7 @@ def copies(layers: Sequence[Layer]) -> list[Layer]:
         for layer in each.walk()
         if not type(layer).__module__.startswith("backprop.")
     }
-    with custom_object_scope(own):
+    with custom_object_scope(own), unbounded():
         made = iter(deserialize(serialize([la for la in layers if not isinstance(la, Lambda)])))
     return [copy.deepcopy(la) if isinstance(la, Lambda) else next(made) for la in layers]
 

@@ -51,16 +51,18 @@ class Habits:
         """The configuration as JSON; `models.model_from_json` builds the model again."""
         return json.dumps(serialize(self), **options)
 
-    def save(self, filepath, overwrite: bool = True, zipped=None) -> None:
+    def save(self, filepath, overwrite: bool = True, zipped=None, *, key=None) -> None:
         """Write the whole model to one file, ``.npz`` or ``.keras``; see `backprop.saving`."""
-        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped)
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, key=key)
 
-    def save_weights(self, filepath, overwrite: bool = True, max_shard_size=None) -> None:
+    def save_weights(
+        self, filepath, overwrite: bool = True, max_shard_size=None, *, key=None
+    ) -> None:
         """Write the weights alone to one file, ``.npz`` or ``.weights.h5``."""
-        saving.save_weights(self, filepath, overwrite, max_shard_size)
+        saving.save_weights(self, filepath, overwrite, max_shard_size, key=key)
 
     def load_weights(
-        self, filepath, skip_mismatch: bool = False, *, by_name=None, objects_to_skip=None
+        self, filepath, skip_mismatch: bool = False, *, by_name=None, objects_to_skip=None, key=None
     ) -> None:
         """Read what `save_weights` or `save` wrote, or Keras; see `backprop.saving`. Nothing
         changes unless all of it fits."""
@@ -70,6 +72,7 @@ class Habits:
             skip_mismatch=skip_mismatch,
             by_name=by_name,
             objects_to_skip=objects_to_skip,
+            key=key,
         )
 
     def summary(
@@ -82,6 +85,8 @@ class Habits:
         layer_range=None,
     ) -> None:
         """Print, or log, the layers with their output shapes and numbers of parameters."""
+        if print_fn is not None and not callable(print_fn):
+            raise TypeError(f"summary() expects print_fn to be a function, got {print_fn!r}")
         (print_fn or say)(
             summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from backprop.checks import flag
 from backprop.defaults import float_dtype, floatx
 from backprop.input_spec import fits
 from backprop.layer import Layer
@@ -12,6 +13,7 @@ from backprop.layers.chain import Chain
 from backprop.layers.containers import take_in
 from backprop.layers.inputs import InputLayer
 from backprop.models.base import BaseModel
+from backprop.registry import reading
 from backprop.symbols import Symbol
 
 
@@ -81,6 +83,9 @@ class Sequential(BaseModel, Chain):
         rebuild : bool, default True
             Build the new layer now, if the shape of its input is known.
         """
+        rebuild = flag(rebuild, self.name, "rebuild")
+        if isinstance(layer, Layer) and any(part is self for part in layer.walk()):
+            raise ValueError(f"{self.name} cannot stand within itself: add another layer")
         count = len(self._entries)
         self.append(layer)
         try:
@@ -92,6 +97,7 @@ class Sequential(BaseModel, Chain):
 
     def pop(self, rebuild: bool = True) -> Layer | None:
         """Take the last layer off and return it."""
+        rebuild = flag(rebuild, self.name, "rebuild")
         if not self.layers:
             return None
         layer = self.layers[-1]
@@ -192,6 +198,7 @@ class Sequential(BaseModel, Chain):
         return config
 
     @classmethod
+    @reading
     def from_config(cls, config, custom_objects=None):
         """A model of the same layers, with fresh values."""
         config = dict(config)

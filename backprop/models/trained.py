@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from backprop import checks
 from backprop.layer import Array
 from backprop.training.data import unpack_x_y_sample_weight
 from backprop.training.hooks import hook
@@ -58,6 +59,7 @@ class Trained:
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
+        on_nonfinite: Any = "warn",
     ) -> None:
         """Choose how to train.
 
@@ -81,7 +83,16 @@ class Trained:
         run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
             Of Keras' engines; there is nothing here to compile, so only the defaults (or their
             equivalents) are taken.
+        on_nonfinite : {"warn", "raise", "skip", "stop", "restore"} or OnNonfinite, default "warn"
+            What happens to a step whose loss or gradient is NaN or infinite. ``"warn"``: a loss
+            that is so is reported once, and the run goes on, as with Keras, where weights become
+            NaN next. With all others the step is not taken: `NonfiniteError` is raised, the step is
+            skipped and counted in the logs, the run stops, or goes back to values that were good
+            and on with half the learning rate.
         """
+        checks.flag(run_eagerly, "compile()", "run_eagerly")
+        checks.flag(auto_scale_loss, "compile()", "auto_scale_loss")
+        checks.one_of(jit_compile, ("auto", True, False, None), "compile()", "jit_compile")
         if steps_per_execution != 1 or jit_compile is True:
             raise ValueError(
                 "steps_per_execution and jit_compile are of Keras' engines: there is nothing to "
@@ -99,6 +110,7 @@ class Trained:
             metrics,
             weighted_metrics=weighted_metrics,
             loss_weight=loss_weights,
+            on_nonfinite=on_nonfinite,
         )
         self.stop_training = False
 
@@ -151,6 +163,7 @@ class Trained:
 
         The arguments are those of `fit`.
         """
+        checks.flag(return_dict, "evaluate()", "return_dict")
         logs = self._trainer("evaluate").evaluate(
             x,
             y,
@@ -184,6 +197,7 @@ class Trained:
         float, list or dict
             Loss and metrics of this batch alone, before the step, as `evaluate` returns them.
         """
+        checks.flag(return_dict, "train_on_batch()", "return_dict")
         logs = self._trainer("train_on_batch").one_batch(
             x, y, sample_weight, class_weight, training=True
         )
@@ -191,6 +205,7 @@ class Trained:
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict: bool = False):
         """Loss and metrics of one batch alone, in inference, as `evaluate` returns them."""
+        checks.flag(return_dict, "test_on_batch()", "return_dict")
         logs = self._trainer("test_on_batch").one_batch(x, y, sample_weight, training=False)
         return present(logs, return_dict)
 

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY
-from typing import Annotated, Any
+from typing import Any
 
-import numpy as np
-
-from backprop.arguments import Convert, argument
+from backprop.arguments import argument
+from backprop.checks import NumberFromZero
 from backprop.kernels import updates
 from backprop.kernels.updates import NOTHING, Around
 from backprop.optimizers.hyperparameters import Flag, Hyperparameter, scheduled
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.slots import Array
-
-
-def start(value: Any, who: str, name: str) -> float:
-    if not 0 <= value < np.inf:
-        raise ValueError(f"{who} expects {name} to be finite and not negative, got {value!r}")
-    return float(value)
-
-
-Start = Annotated[float, Convert(start)]
 
 
 class RMSprop(Optimizer):
@@ -105,7 +95,7 @@ class Adagrad(Optimizer):
     """
 
     learning_rate: Any = argument(default=0.001)
-    initial_accumulator_value: Start = 0.1
+    initial_accumulator_value: NumberFromZero = 0.1
     epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
     _: KW_ONLY
 

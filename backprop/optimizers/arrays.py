@@ -5,6 +5,7 @@ An optimizer knows an array by its identity, and has a stretch of its own for ea
 
 from __future__ import annotations
 
+import reprlib
 import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -82,6 +83,9 @@ class OfArrays(Bookkeeping):
                 "are left alone",
                 stacklevel=2,
             )
+        for _, g in given:
+            if (dtype := np.asarray(g).dtype).kind not in "biuf":
+                raise TypeError(f"{self.name} expects gradients of real numbers, got dtype {dtype}")
         gradients = [np.asarray(g, e.value.dtype) for e, g in given]
         for (entry, _), g in zip(given, gradients, strict=True):
             if g.shape != entry.shape:
@@ -94,9 +98,15 @@ class OfArrays(Bookkeeping):
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Array | None, Any]]) -> int:
         """`apply` for pairs of gradient and variable; returns `iterations`."""
-        pairs = list(grads_and_vars)
+        several = isinstance(grads_and_vars, Iterable)
+        pairs = list(grads_and_vars) if several else [grads_and_vars]
         if not pairs:
             raise ValueError(f"{self.name} got no pairs of gradient and variable")
+        if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+            raise TypeError(
+                f"{self.name} expects grads_and_vars to be pairs of gradient and variable, got "
+                f"{reprlib.repr(grads_and_vars)}"
+            )
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self.iterations
 

@@ -125,6 +125,10 @@ class Bookkeeping(Configurable):
         if isinstance(var_list, ParameterVector):
             self._lay_out(list(var_list.parameters))
             self._vector = var_list
+        elif isinstance(var_list, str) or not isinstance(var_list, Iterable):
+            raise TypeError(
+                f"{self.name} expects var_list to be a list of arrays, got {var_list!r}"
+            )
         elif self._slots is None:
             records = map(record, var_list)
             self._lay_out([v if isinstance(v, Parameter) else Variable(v) for v in records])
@@ -308,6 +312,8 @@ class Bookkeeping(Configurable):
         ValueError
             If the state is not one of this optimizer on these parameters; nothing is changed.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"{self.name} expects state to be a dict of arrays, got {state!r}")
         if "0" in state:
             return self.load_own_variables(state)
         state = {name: np.asarray(value) for name, value in state.items()}
@@ -319,18 +325,16 @@ class Bookkeeping(Configurable):
         found = {name: value for name, value in state.items() if name != "learning_rate"}
         if {n: v.shape for n, v in expected.items()} != {n: v.shape for n, v in found.items()}:
             raise ValueError(
-                f"{type(self).__name__} cannot take up this state: it expects {shapes(expected)} "
+                f"{self.name} cannot take up this state: it expects {shapes(expected)} "
                 f"and got {shapes(found)}"
             )
-        for name, value in state.items():
-            if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-                raise ValueError(f"{name} of the state of {type(self).__name__} is not finite")
-        steps = state["steps"]
-        if steps.dtype.kind not in "iu" or not 0 <= steps < 2**53:  # which float64 counts exactly
-            raise ValueError(f"the steps of {type(self).__name__} are {steps!r}")
+        self._check_numbers(state, expected, state["steps"])
         if rate is not None and "learning_rate" in state:
             if state["learning_rate"].shape != ():
-                raise ValueError(f"the learning rate is an array {state['learning_rate'].shape}")
+                raise ValueError(
+                    f"{self.name} expects the learning_rate of its state to be one number, got an "
+                    f"array of shape {state['learning_rate'].shape}"
+                )
             self.learning_rate = float(state["learning_rate"])
         self._steps = int(state["steps"])
         for name in self.scalars:
@@ -338,6 +342,22 @@ class Bookkeeping(Configurable):
         if self._slots is not None:
             for name in self._names():
                 self._slots.load(name, state[name])
+
+    def _check_numbers(
+        self, found: Mapping[str, Array], expected: Mapping[str, Array], steps: Array
+    ) -> None:
+        """Raise unless a run can go on from the numbers that were found for the expected ones."""
+        if steps.dtype.kind not in "iu" or not 0 <= steps < 2**53:  # which float64 counts exactly
+            raise ValueError(
+                f"{self.name} expects the steps of its state to be an integer that is not "
+                f"negative, got {steps!r}"
+            )
+        for name, value in found.items():
+            dtype = expected.get(name, value).dtype
+            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there
+                fits = value.dtype.kind in "fiu" and np.isfinite(value.astype(dtype)).all()
+            if not fits:
+                raise ValueError(f"{name} of the state of {self.name} is not finite")
 
     def _empty_state(self) -> set[str]:
         return {"steps", "learning_rate", *self.scalars}
@@ -413,7 +433,7 @@ class Bookkeeping(Configurable):
         Raises
         ------
         ValueError
-            If numbers or shapes of the variables differ; nothing is changed.
+            If numbers or shapes of the variables differ, or one is not finite; nothing is changed.
         """
         arrays = [np.asarray(store[key]) for key in sorted(store, key=int)]
         expected = self.variables
@@ -422,9 +442,12 @@ class Bookkeeping(Configurable):
             return
         if [a.shape for a in arrays] != [v.shape for v in expected]:
             raise ValueError(
-                f"{type(self).__name__} has {len(expected)} variables of shapes "
+                f"{self.name} has {len(expected)} variables of shapes "
                 f"{[v.shape for v in expected]} and was given {[a.shape for a in arrays]}"
             )
+        names = [f"variable {i}, {v.name}," for i, v in enumerate(expected)]
+        given, own = (dict(zip(names, found, strict=True)) for found in (arrays, expected))
+        self._check_numbers(given, own, arrays[0])
         found = list(zip(self._remembered(), arrays, strict=True))
         # the learning rate is first, as it alone may be refused
         for (_, _, put), array in sorted(found, key=lambda item: item[0][0] != "learning_rate"):

@@ -6,9 +6,9 @@ from dataclasses import KW_ONLY
 from typing import Any
 
 from backprop.arguments import argument
+from backprop.checks import NumberFromZero
 from backprop.kernels import updates
 from backprop.kernels.updates import NOTHING, Around
-from backprop.optimizers.adaptive import Start
 from backprop.optimizers.hyperparameters import Hyperparameter
 from backprop.optimizers.optimizer import Optimizer
 from backprop.optimizers.slots import Array
@@ -57,7 +57,7 @@ class Ftrl(Optimizer):
 
     learning_rate: Any = argument(default=0.001)
     learning_rate_power: Any = Hyperparameter("(-inf, 0]", default=-0.5)
-    initial_accumulator_value: Start = 0.1
+    initial_accumulator_value: NumberFromZero = 0.1
     l1_regularization_strength: Any = Hyperparameter("[0, inf)", default=0.0)
     l2_regularization_strength: Any = Hyperparameter("[0, inf)", default=0.0)
     l2_shrinkage_regularization_strength: Any = Hyperparameter("[0, inf)", default=0.0)

@@ -48,6 +48,7 @@ class Hyperparameter(Argument):
         super().__init__(**more)
         self.interval = interval
         self.optional = optional
+        self.limits = "finite" if interval == "(-inf, inf)" else f"in {interval}"
         self.low, self.high = (float(end) for end in interval[1:-1].split(","))
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -85,11 +86,11 @@ class Hyperparameter(Argument):
             value = schedules.registry.lookup(value)
         elif isinstance(value, Mapping):
             value = schedules.deserialize(value)
-        if callable(value) or (value is None and self.optional):
+        if (callable(value) and not isinstance(value, type)) or (value is None and self.optional):
             return value
         if isinstance(value, np.ndarray) and value.ndim == 0:
             value = value[()]
-        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        if not checks.is_real(value):
             none = ", None" if self.optional else ""
             raise TypeError(
                 f"{who} expects {self.name} to be a number, a LearningRateSchedule{none} or a "
@@ -97,8 +98,7 @@ class Hyperparameter(Argument):
             )
         value = float(value)
         if not self.holds(value):
-            limits = "finite" if self.interval == "(-inf, inf)" else f"in {self.interval}"
-            raise ValueError(f"{who} expects {self.name} to be {limits}, got {value!r}")
+            raise ValueError(f"{who} expects {self.name} to be {self.limits}, got {value!r}")
         return value
 
     def at_step(self, found: Any, who: str) -> float:
@@ -109,8 +109,8 @@ class Hyperparameter(Argument):
             number = np.nan
         if not self.holds(number):
             raise ValueError(
-                f"{who} expects {self.name} to be a number in {self.interval}, and its schedule "
-                f"gave {found!r}"
+                f"{who} expects {self.name} to be a number {self.limits}, and its schedule gave "
+                f"{found!r}"
             )
         return number
 
@@ -169,7 +169,7 @@ class Flag(Argument):
         return self if optimizer is None else optimizer.__dict__.get(self.slot, False)
 
     def __set__(self, optimizer: Any, value: Any) -> None:
-        optimizer.__dict__[self.slot] = value
+        optimizer.__dict__[self.slot] = checks.flag(value, type(optimizer).__name__, self.name)
         optimizer._refit()
 
 

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
+from backprop.checks import name_of
 from backprop.optimizers.optimizer import Optimizer
-from backprop.optimizers.schedules import number
 from backprop.optimizers.slots import Array
-from backprop.spelling import snake_case
 from backprop.vector import ParameterVector
 
 NO_STEPS = (
@@ -73,11 +72,11 @@ class LBFGS(Optimizer):
         maxfun: int | None = None,
         name: str | None = None,
     ):
-        self.name = name or snake_case(type(self).__name__)
+        self.name = name_of(name, type(self).__name__, "name")
         self.history_size = checks.integer(history_size, "LBFGS", "history_size")
         self.maxls = checks.integer(maxls, "LBFGS", "maxls")
-        self.ftol = number(ftol, "LBFGS", "ftol")
-        self.gtol = number(gtol, "LBFGS", "gtol")
+        self.ftol = checks.number(ftol, "LBFGS", "ftol", least=0)
+        self.gtol = checks.number(gtol, "LBFGS", "gtol", least=0)
         self.maxfun = None if maxfun is None else checks.integer(maxfun, "LBFGS", "maxfun")
 
     @property

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from backprop import checks
 from backprop.arguments import Convert, argument
 from backprop.checks import NotNegative
 from backprop.kernels.updates import follow, follow_squares
@@ -20,10 +21,9 @@ from backprop.optimizers.slots import Array, Block, Entry
 def patterns(value: Any, who: str, name: str) -> list[str]:
     """Regular expressions, none for None."""
     try:
-        if isinstance(value, str):
-            raise TypeError
-        return [re.compile(pattern).pattern for pattern in value or ()]
-    except (TypeError, re.error):
+        found = [] if value is None else checks.sequence(value, who, name)
+        return [re.compile(pattern).pattern for pattern in found]
+    except (TypeError, ValueError, re.error):
         raise ValueError(
             f"{who} expects {name} to be a list of regular expressions, got {value!r}"
         ) from None

@@ -4,6 +4,8 @@ A schedule is called with the number of steps that were taken so far, and return
 
     schedule(step) -> float,    step = 0, 1, 2 ...
 
+Of an array of steps, as one draws a curve, it returns the array of their values.
+
 Every optimizer accepts one (or any function of the step) wherever it accepts a number. Names,
 arguments and defaults are Keras'; `OneCycle` and `WarmUp` are additions.
 """
@@ -12,7 +14,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -20,13 +23,13 @@ import numpy as np
 
 from backprop import checks
 from backprop.arguments import Convert
-from backprop.checks import Fraction, NotNegative, choice
+from backprop.checks import Fraction, NotNegative, choice, is_real, sequence
 from backprop.config import Configurable, Registry
 
 
 def number(value: Any, who: str, name: str) -> float:
     """`value` as a finite float."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if not is_real(value):
         raise TypeError(f"{who} expects {name} to be a number, got {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{who} expects {name} to be finite, got {value!r}")
@@ -41,19 +44,42 @@ def above_zero(value: Any, who: str, name: str) -> float:
     return value
 
 
+def from_zero(value: Any, who: str, name: str) -> float:
+    """`value` as a float that is not negative."""
+    value = number(value, who, name)
+    if value < 0:
+        raise ValueError(f"{who} expects {name} not to be negative, got {value!r}")
+    return value
+
+
 def numbers(values: Any, who: str, name: str) -> list[float]:
-    return [number(v, who, name) for v in values]
+    return [number(v, who, f"each of {name}") for v in sequence(values, who, name)]
 
 
 def after_warm_up(value: Any, who: str, name: str) -> Any:
     if isinstance(value, Mapping):
         value = deserialize(value)
-    return value if callable(value) else number(value, who, name)
+    return value if callable(value) else from_zero(value, who, name)
 
 
 Number = Annotated[float, Convert(number)]
+FromZero = Annotated[float, Convert(from_zero)]
 Above = Annotated[float, Convert(above_zero)]
 Numbers = Annotated[Sequence[float], Convert(numbers)]
+
+
+def of_steps(value: Callable[[Any, Any], float]) -> Callable[..., Any]:
+    """`__call__` of a schedule, from what it is at one step."""
+
+    @wraps(value)
+    def call(self: Any, step: Any) -> Any:
+        if isinstance(step, int | float) or not np.ndim(step):
+            return value(self, step)
+        steps = np.asarray(step)
+        values = [value(self, one) for one in steps.ravel().tolist()]
+        return np.array(values, float).reshape(steps.shape)
+
+    return call
 
 
 class LearningRateSchedule(Configurable):
@@ -84,11 +110,11 @@ class LearningRateSchedule(Configurable):
 class Decay(LearningRateSchedule):
     """What falls by a rate in so many steps, evenly or once at their end."""
 
-    initial_learning_rate: Number
+    initial_learning_rate: FromZero
     decay_steps: Above
-    decay_rate: Number
+    decay_rate: FromZero
     staircase: bool = False
-    name: str = "Decay"
+    name: str | None = "Decay"
 
     def elapsed(self, step: int) -> float:
         """How many times the rate has come to bear."""
@@ -119,10 +145,13 @@ class ExponentialDecay(Decay):
     >>> decay = ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5)
     >>> [round(decay(step), 4) for step in (0, 5, 10, 20)]
     [0.1, 0.0707, 0.05, 0.025]
+    >>> decay(np.array([0, 10, 20]))
+    array([0.1  , 0.05 , 0.025])
     """
 
     name = "ExponentialDecay"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         return float(self.initial_learning_rate * self.decay_rate ** self.elapsed(step))
 
@@ -152,7 +181,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     boundaries: Numbers
     values: Numbers
-    name: str = "PiecewiseConstant"
+    name: str | None = "PiecewiseConstant"
 
     def __post_init__(self):
         boundaries, values = self.boundaries, self.values
@@ -166,6 +195,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
                 f"PiecewiseConstantDecay expects boundaries that increase, got {boundaries}"
             )
 
+    @of_steps
     def __call__(self, step: int) -> float:
         return self.values[bisect_left(self.boundaries, step)]
 
@@ -191,13 +221,14 @@ class PolynomialDecay(LearningRateSchedule):
     [1.0, 0.5, 0.0, 0.0]
     """
 
-    initial_learning_rate: Number
+    initial_learning_rate: FromZero
     decay_steps: Above
-    end_learning_rate: Number = 0.0001
+    end_learning_rate: FromZero = 0.0001
     power: Number = 1.0
     cycle: bool = False
-    name: str = "PolynomialDecay"
+    name: str | None = "PolynomialDecay"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         p = step / self.decay_steps
         if self.cycle:
@@ -226,6 +257,7 @@ class InverseTimeDecay(Decay):
 
     name = "InverseTimeDecay"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         return float(self.initial_learning_rate / (1 + self.decay_rate * self.elapsed(step)))
 
@@ -266,13 +298,14 @@ class CosineDecay(LearningRateSchedule):
     [0.0, 0.05, 0.1, 0.05, 0.0]
     """
 
-    initial_learning_rate: Number
+    initial_learning_rate: FromZero
     decay_steps: Above
-    alpha: Number = 0.0
-    name: str = "CosineDecay"
-    warmup_target: Number | None = None
+    alpha: FromZero = 0.0
+    name: str | None = "CosineDecay"
+    warmup_target: FromZero | None = None
     warmup_steps: NotNegative = 0
 
+    @of_steps
     def __call__(self, step: int) -> float:
         start, top = self.initial_learning_rate, self.warmup_target
         if top is None:
@@ -318,12 +351,12 @@ class CosineDecayRestarts(LearningRateSchedule):
     [1.0, 0.5, 0.5, 0.25, 0.25]
     """
 
-    initial_learning_rate: Number
+    initial_learning_rate: FromZero
     first_decay_steps: Above
-    t_mul: Number = 2.0
-    m_mul: Number = 1.0
-    alpha: Number = 0.0
-    name: str = "SGDRDecay"
+    t_mul: Above = 2.0
+    m_mul: FromZero = 1.0
+    alpha: FromZero = 0.0
+    name: str | None = "SGDRDecay"
 
     def __post_init__(self):
         if self.t_mul < 1:
@@ -332,6 +365,7 @@ class CosineDecayRestarts(LearningRateSchedule):
                 "that get ever shorter would end after finitely many steps"
             )
 
+    @of_steps
     def __call__(self, step: int) -> float:
         i, p = self.cycle(step / self.first_decay_steps)
         height = (1 - self.alpha) * self.m_mul**i * cosine(p) + self.alpha
@@ -394,14 +428,15 @@ class OneCycle(LearningRateSchedule):
     [0.04, 1.0, 0.01, 0.01]
     """
 
-    max_learning_rate: Number
+    max_learning_rate: FromZero
     total_steps: Annotated[int, Convert(checks.integer, least=2)]
     warmup_fraction: Fraction = 0.3
     initial_divisor: Above = 25.0
     final_divisor: Above = 1e4
     anneal: Annotated[str, choice("cos", "linear")] = "cos"
-    name: str = "OneCycle"
+    name: str | None = "OneCycle"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         top, last = self.max_learning_rate, self.total_steps - 1
         peak = self.warmup_fraction * self.total_steps - 1
@@ -450,9 +485,10 @@ class WarmUp(LearningRateSchedule):
 
     learning_rate: Annotated[Any, Convert(after_warm_up)]
     warmup_steps: NotNegative
-    initial_learning_rate: Number = 0.0
-    name: str = "WarmUp"
+    initial_learning_rate: FromZero = 0.0
+    name: str | None = "WarmUp"
 
+    @of_steps
     def __call__(self, step: int) -> float:
         if step >= self.warmup_steps:
             return self.after(step - self.warmup_steps)

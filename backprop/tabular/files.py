@@ -13,9 +13,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from backprop.datasets.arrays import some
+from backprop.spelling import printable
 from backprop.tabular.notation import is_plain
 
 DELIMITERS = "\t;|,"
+LIMIT = 1 << 28  # bytes that are unpacked, of a file that would take more when it is read
 
 KINDS = {
     b"PK\x03\x04": "a spreadsheet or archive (.xlsx, .ods, .zip)",
@@ -29,7 +32,7 @@ KINDS = {
 
 def listing(names: Iterable[Any], most: int = 12) -> str:
     """Names with commas, cut short where there are many."""
-    names = [str(name) for name in names]
+    names = [printable(str(name)) for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -41,9 +44,16 @@ def unpack(data: bytes, path: Path) -> bytes:
     if not data.startswith(b"\x1f\x8b"):
         return data
     try:
-        return gzip.decompress(data)
+        file: Any = gzip.GzipFile(fileobj=io.BytesIO(data))
+        found = bytes(some(file, LIMIT + 1))
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is packed by gzip and damaged: {error}") from error
+    if len(found) > LIMIT:
+        raise ValueError(
+            f"{path} is packed by gzip and holds more than {LIMIT:,} bytes: unpack it, if you know "
+            "whom it comes from"
+        )
+    return found
 
 
 def decode(data: bytes, path: Path) -> str:

@@ -9,7 +9,7 @@ of it shrinks to what is small.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -46,6 +46,8 @@ class Focus:
         How long it may be.
     kind : str
         The kind that numbers are to be of, a name of `SCALES`, or empty.
+    exact : bool
+        Whether it is to be the first of these lengths, and no shorter one.
     seen : bool
         Whether the case that was drawn last has it; reset for each.
     """
@@ -53,6 +55,7 @@ class Focus:
     axis: str = ""
     lengths: tuple[int, ...] = LENGTHS
     kind: str = ""
+    exact: bool = False
     seen: bool = False
 
     def __str__(self) -> str:
@@ -92,31 +95,56 @@ def chance(draw: Any, asked: bool) -> bool:
     return draw(st.sampled_from(share))
 
 
+Bounds = tuple[int, int | None]  # the least length of an axis, and the most where there is one
+
+
 def lengthened(
-    draw: Any, shape: tuple[int, ...], free: Iterable[int], roles: Sequence[str] = ()
+    draw: Any, shape: tuple[int, ...], bounds: Mapping[int, Bounds], roles: Sequence[str] = ()
 ) -> tuple[int, ...]:
-    """The shape, or now and then one of which a free axis is long; `roles` are names of `AXES`,
-    one for each axis, and by default what stands at their places."""
+    """The shape, or now and then one of which an axis is long. `bounds` says of what may change how
+    long it may be: without an upper bound as long as you like. `roles` are names of `AXES`, one for
+    each axis, and by default what stands at their places."""
     focus, roles = CURRENT.get(), roles or roles_of(len(shape))
     if focus is not None and (focus.kind or focus.seen):
         return shape  # one thing at a time
-    if focus is not None:
-        free = [axis for axis in free if roles[axis] == focus.axis]
-    free = list(free)
-    if not free or not chance(draw, focus is not None):
+    free = [
+        axis
+        for axis, within in bounds.items()
+        if (focus is None or roles[axis] == focus.axis) and may_be(within, focus)
+    ]
+    exact = focus is not None and focus.exact
+    if not free or not (exact or chance(draw, focus is not None)):
         return shape
     axis = draw(st.sampled_from(free))
-    n = draw(lengths_near(LENGTHS if focus is None else focus.lengths))
+    if focus is not None and focus.exact:
+        n = focus.lengths[0]
+    else:
+        n = draw(lengths_near(LENGTHS if focus is None else focus.lengths))
     if focus is not None:
         focus.seen = True
-    return (*shape[:axis], n, *shape[axis + 1 :])
+    return (*shape[:axis], max(n, bounds[axis][0]), *shape[axis + 1 :])
+
+
+def may_be(within: Bounds, focus: Focus | None) -> bool:
+    """Whether an axis may be as long as is asked for: exactly so, or longer than most."""
+    least, most = within
+    if focus is None or not focus.exact:
+        return most is None
+    return least <= focus.lengths[0] and (most is None or focus.lengths[0] <= most)
+
+
+def bounds_for(given: int | Sequence[int] | None, least: int = 1) -> Bounds:
+    """The bounds of an axis of which a length was given, or the least and the most, or nothing."""
+    if given is None:
+        return least, None
+    return (given, given) if isinstance(given, int) else (given[0], given[1])
 
 
 @cache
 def lengths_near(lengths: tuple[int, ...]) -> st.SearchStrategy[int]:
     """One of the lengths, mostly; what it shrinks to is the smallest of all below them."""
     below = tuple(range(USUAL + 1, max(lengths)))
-    often = -(-30 * len(below) // len(lengths))
+    often = max(-(-30 * len(below) // len(lengths)), 1)
     return st.sampled_from(below + lengths * often)
 
 

@@ -15,11 +15,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from backprop import checks
 from backprop.gradcheck.point import inputs_of, masks_of
 from backprop.gradcheck.probe import takes_integers
 from backprop.layer import Layer
@@ -28,6 +29,7 @@ from backprop.random import own_seeds
 from backprop.spelling import nearest
 from backprop.testing.case import Broken, Case, DoesNotApply, NotSeen, Undecided, numbers
 from backprop.testing.drawing import (
+    AXES,
     FOCI,
     MAIN_FOCI,
     Focus,
@@ -39,7 +41,7 @@ from backprop.testing.drawing import (
     reset_focus,
     st,
 )
-from backprop.testing.laws import V1, V2, V3, Law, why_not
+from backprop.testing.laws import V1, V2, V3, V4, Law, why_not
 from backprop.testing.report import (
     BROKEN,
     EXPECTED,
@@ -64,7 +66,7 @@ from backprop.testing.strategies import (
     together,
 )
 
-LAWS: Mapping[str, tuple[Law, ...]] = {"v1": V1, "v2": V2, "v3": V3}
+LAWS: Mapping[str, tuple[Law, ...]] = {"v1": V1, "v2": V2, "v3": V3, "v4": V4}
 
 TAGS = {
     "per_sample": "rows are independent, and the law that says so may not be skipped",
@@ -93,6 +95,13 @@ LOOK_FURTHER = (
 SIGHTS = 5  # cases, none of which shows what some case has to show
 IN_SOME = ("every_input_counts", "the_order_of_inputs_counts", "same_seed_same_result")
 IN_FEW = ("two_threads_do_not_meet", "the_fortieth_call_is_like_the_first")  # each is many passes
+# each is tried in many ways
+BY_HALVES = ("no_number_is_an_exception", "nothing_is_remembered")
+SWEEPS = "no_size_is_an_exception"
+# lengths of an axis; those below are drawn anyway
+SWEPT = (*range(5, 37), 40, 48, 63, 64, 65, 96, 100, 127, 128, 129)
+# inputs of each length; twice as many where a gradient may be 0 for most of its numbers
+SWEEPING = {"quick": 0, "default": 2, "thorough": 6}
 TWICE = ("gradients_match_finite_differences", "slopes_at_kinks_are_subgradients")
 
 
@@ -125,7 +134,7 @@ def layer_laws(
     reference: Callable | None = None,
     tags: Iterable[str] = (),
     expected_failures: Mapping[str, str] | None = None,
-    laws: str | Iterable[str] = "v3",
+    laws: str | Iterable[str] = "v4",
     profile: str | None = None,
 ) -> Any:
     """A pytest function that checks every law for a layer, a loss or a container: one id a law.
@@ -155,10 +164,11 @@ def layer_laws(
     expected_failures : mapping of str to str, optional
         Laws that do not hold, and why. They have to fail: one that holds is an error, so that the
         list stays true.
-    laws : str or iterable of str, default "v3"
+    laws : str or iterable of str, default "v4"
         The set of laws, which never changes under its name; or the names of some. ``"v2"`` is
         ``"v1"`` and the laws of several inputs and outputs and of additions to the loss, ``"v3"``
-        these and those of what training runs, of threads and of many calls.
+        these and those of what training runs, of threads and of many calls, ``"v4"`` these and
+        those of exceptions: special numbers, single sizes.
     profile : {"quick", "default", "thorough"}, optional
         How many cases to try. Default: the environment variable ``BACKPROP_LAWS_PROFILE``, else
         "default".
@@ -222,7 +232,7 @@ def check_layer(
     reference: Callable | None = None,
     tags: Iterable[str] = (),
     expected_failures: Mapping[str, str] | None = None,
-    laws: str | Iterable[str] = "v3",
+    laws: str | Iterable[str] = "v4",
     profile: str | None = None,
     seed: int = 0,
 ) -> LawReport:
@@ -252,6 +262,7 @@ def check_layer(
     (True, 1, 3)
     """
     plan = understood(layer, inputs, configs, reference, tags, expected_failures, laws, profile)
+    seed = checks.integer(seed, "check_layer()", "seed", least=0)
     results = [examine(law, plan, seed=seed)[0] for law in plan.laws]
     return LawReport(plan.label, plan.version, plan.profile, results)
 
@@ -366,6 +377,8 @@ def examine(
     error: Exception | None = None
     try:
         search(attempt, law, plan, seed, shrink)
+        if name == SWEEPS:
+            sweep(attempt, law, plan, seed, shrink, broken)
         for focus, wanted in foci_of(law.__name__, plan):
             search_in_focus(attempt, law, plan, seed, shrink, focus, wanted, broken)
     except Exception:
@@ -422,13 +435,14 @@ def judged(
 
 
 def search(
-    attempt: Callable[[Case], None],
+    attempt: Callable[[Any], None],
     law: Law,
     plan: Plan,
     seed: int | None,
     shrink: bool,
     examples: int | None = None,
     what: str = "",
+    drawn: Strategy[Any] | None = None,
 ) -> None:
     """Let Hypothesis draw cases until one breaks the law, and shrink it."""
     phase = hypothesis.Phase
@@ -436,7 +450,7 @@ def search(
     options: dict[str, Any] = {}
     if seed is not None:  # no file, and the same cases each time
         options = {"database": None, "derandomize": False}
-    run = hypothesis.given(case=cases(plan))(attempt)
+    run = hypothesis.given(cases(plan) if drawn is None else drawn)(attempt)
     run = hypothesis.settings(
         max_examples=examples or examples_for(law.__name__, plan.examples),
         deadline=None,
@@ -482,6 +496,32 @@ def search_in_focus(
         search(attempt_in_focus, law, plan, seed, shrink, examples, str(focus))
 
 
+def sweep(
+    attempt: Callable[[Case], None],
+    law: Law,
+    plan: Plan,
+    seed: int | None,
+    shrink: bool,
+    broken: list[Any],
+) -> None:
+    """Try a law with each length of each axis that may be long; one that breaks it is looked for
+    once more among others of that length, which shrink."""
+
+    def attempt_all(swept: list[tuple[Focus, Case]]) -> None:
+        for focus, case in swept:
+            try:
+                attempt(case)
+            except LawBroken:
+                if shrink:
+                    looser = replace(focus, exact=False)
+                    search_in_focus(attempt, law, plan, seed, True, looser, 2 * SIGHTS, broken)
+                raise
+
+    wanted = SWEEPING[plan.profile] * (2 if "piecewise" in plan.tags else 1)
+    for axis in AXES if wanted else ():
+        search(attempt_all, law, plan, seed, False, wanted, f"sweep {axis}", sweeps(plan, axis))
+
+
 def foci_of(law: str, plan: Plan) -> list[tuple[Focus, int]]:
     """Where else to look, and at how many cases."""
     wanted = FURTHER[plan.profile]
@@ -494,16 +534,36 @@ def examples_for(law: str, examples: int) -> int:
     """How many cases a law is tried on."""
     if law in IN_SOME:
         return max(examples, 2 * SIGHTS)
+    if law == SWEEPS:
+        return 2 * examples
+    if law in BY_HALVES:
+        return -(-examples // 2)
     if law in IN_FEW:
         return max(2 * examples // 5, 2)
     return 2 * examples if law in TWICE else examples
 
 
 @st.composite
-def cases(draw: Any, plan: Plan) -> Case:
-    """Cases of a plan: a configuration, an input, a mode and a seed."""
-    reset_focus()
+def sweeps(draw: Any, plan: Plan, axis: str) -> list[tuple[Focus, Case]]:
+    """Cases of one configuration in which an axis has each of the lengths, as far as it may."""
     config = draw(plan.configs)
+    found = []
+    for tried, n in enumerate(SWEPT):
+        focus = Focus(axis, (n,), exact=True)
+        with focused(focus):
+            case = draw(cases(plan, config))
+        if focus.seen:
+            found.append((focus, case))
+        elif tried >= TRIES and not found:
+            break  # it has no such axis, or one of a given length
+    return found
+
+
+@st.composite
+def cases(draw: Any, plan: Plan, config: dict[str, Any] | None = None) -> Case:
+    """Cases of a plan: a configuration, unless there is one, an input, a mode and a seed."""
+    reset_focus()
+    config = draw(plan.configs) if config is None else config
     layer = plan.make(**config)
     if not isinstance(layer, Layer):
         raise TypeError(f"{plan.label} made {layer!r}, which is no layer")
@@ -581,7 +641,7 @@ def default_inputs(layer: Layer) -> Strategy[Any]:
     spec = layer.input_spec
     if spec is not None and spec.ndim is not None:
         usual = shapes(spec.ndim - 1, spec.ndim - 1, max_side=6, batch=(1, 4))
-        return some_long(usual, rows=True, sides=True)
+        return some_long(usual, (1, None), (1, None))
     least = 2 if spec is None or spec.min_ndim is None else spec.min_ndim
     most = 4 if spec is None or spec.max_ndim is None else spec.max_ndim
     return shapes(max(least - 1, 1), max(most - 1, least - 1, 1))
@@ -591,7 +651,7 @@ def default_inputs(layer: Layer) -> Strategy[Any]:
 def of_shape(draw: Any, shape: tuple[int | None, ...]) -> tuple[int, ...]:
     """Shapes of any number of rows where that is free, and of any length of what else is."""
     sizes = tuple([draw(st.integers(1, 4)) if n is None else n for n in shape])
-    return lengthened(draw, sizes, [axis for axis, n in enumerate(shape) if n is None])
+    return lengthened(draw, sizes, {axis: (1, None) for axis, n in enumerate(shape) if n is None})
 
 
 # -------------------------------------------------------------------------------- options

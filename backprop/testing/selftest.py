@@ -117,7 +117,7 @@ def broken_laws(
     seed: int = 0,
 ) -> tuple[str, ...]:
     """The laws that a bug breaks; with `first`, the first one alone."""
-    names = [law.__name__ for law in LAWS["v3"]] if laws is None else list(laws)
+    names = [law.__name__ for law in LAWS["v4"]] if laws is None else list(laws)
     names = [name for name in names if name not in bug.spared]
     found: list[str] = []
     for chosen in [[name] for name in names] if first else [names]:
@@ -220,6 +220,8 @@ def drawn_for(bug: Bug) -> Any:
         return axes("batch", "n", **options).map(categories), axes("batch", "n", **options)
     if bug.inputs == "tokens":
         return tokens(5, **options)
+    if bug.inputs == "thousand":
+        return tokens(1000, **options)
     if bug.inputs == "words":
         return tokens(300, shapes(1, 1, min_side=20, max_side=60), **options)
     return pairs(*bug.pair, **options)
@@ -307,7 +309,7 @@ def summary(findings: list[Finding]) -> str:
     breaks = Counter(law for f in wrong for law in f.laws)
     only = Counter(f.laws[0] for f in wrong if len(f.laws) == 1)
     lines += ["", f"{'law':46} breaks it  alone"]
-    for law in LAWS["v3"]:
+    for law in LAWS["v4"]:
         name = law.__name__
         lines.append(f"{name:46} {breaks[name]:9} {only[name]:6}")
     lost = [f.name for f in findings if not f.good]

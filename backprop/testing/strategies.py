@@ -16,7 +16,16 @@ from typing import Any
 import numpy as np
 
 from backprop.testing.case import numbers
-from backprop.testing.drawing import SCALES, USUAL, kind_for, lengthened, roles_of, st
+from backprop.testing.drawing import (
+    SCALES,
+    USUAL,
+    Bounds,
+    bounds_for,
+    kind_for,
+    lengthened,
+    roles_of,
+    st,
+)
 
 Array = np.ndarray
 Strategy = st.SearchStrategy
@@ -69,7 +78,7 @@ def shapes(
         )
     sides = st.lists(st.integers(min_side, most), min_size=min_dims, max_size=max_dims)
     small = st.builds(lambda n, sizes: (n, *sizes), between(batch or (1, USUAL)), sides)
-    return some_long(small, rows=batch is None, sides=max_side is None)
+    return some_long(small, bounds_for(batch), (min_side, max_side))
 
 
 def most_of(given: int | None, least: int, usual: int = USUAL) -> int:
@@ -79,12 +88,11 @@ def most_of(given: int | None, least: int, usual: int = USUAL) -> int:
 
 @st.composite
 def some_long(
-    draw: Any, small: Strategy[tuple[int, ...]], *, rows: bool, sides: bool
+    draw: Any, small: Strategy[tuple[int, ...]], rows: Bounds, sides: Bounds
 ) -> tuple[int, ...]:
     """Shapes of which now and then one axis is long: the rows, or what stands behind them."""
     shape = draw(small)
-    free = [axis for axis in range(len(shape)) if (sides if axis else rows)]
-    return lengthened(draw, shape, free)
+    return lengthened(draw, shape, {axis: sides if axis else rows for axis in range(len(shape))})
 
 
 def axes(
@@ -127,20 +135,16 @@ def axes(
             parts.append(shared(name, st.lists(sides, max_size=2).map(tuple)))
         else:
             rows = role == "rows"
-            given = batch if rows else max_side
             one = between(batch or (1, USUAL)) if rows else sides
-            parts.append(shared(name, one_side(one, role) if given is None else one.map(one_tuple)))
+            within = bounds_for(batch) if rows else (min_side, max_side)
+            parts.append(shared(name, one_side(one, role, within)))
     return st.tuples(*parts).map(lambda found: sum(found, ()))
 
 
-def one_tuple(n: int) -> tuple[int, ...]:
-    return (n,)
-
-
 @st.composite
-def one_side(draw: Any, small: Strategy[int], role: str) -> tuple[int, ...]:
+def one_side(draw: Any, small: Strategy[int], role: str, within: Bounds) -> tuple[int, ...]:
     """The length of one axis, which now and then is long."""
-    return lengthened(draw, (draw(small),), (0,), (role,))
+    return lengthened(draw, (draw(small),), {0: within}, (role,))
 
 
 def shared(name: Any, strategy: Strategy[Any]) -> Strategy[Any]:
@@ -264,11 +268,12 @@ def images(
     """
     n, c = draw(between(batch or (1, 3))), draw(between(channels or (1, 3)))
     side = st.integers(min_side, most_of(max_side, min_side, 6))
-    bounds = {"n": batch, "h": max_side, "w": max_side, "c": channels}
+    high = (min_side, max_side)
+    bounds = {"n": bounds_for(batch), "h": high, "w": high, "c": bounds_for(channels)}
     sizes = {"n": n, "h": draw(side), "w": draw(side), "c": c}
     order = "nchw" if data_format == "channels_first" else "nhwc"
-    free = [axis for axis, name in enumerate(order) if bounds[name] is None]
-    shape = lengthened(draw, tuple([sizes[name] for name in order]), free)
+    shape = tuple([sizes[name] for name in order])
+    shape = lengthened(draw, shape, {axis: bounds[name] for axis, name in enumerate(order)})
     return numbers(shape, kind_for(draw, kinds), draw(SEEDS))
 
 
@@ -316,7 +321,7 @@ def lengths_of(
     """A length within each of the bounds, up to what is usual where there is none; then one may be
     long."""
     small = [draw(between(b or (1, most))) for b, most in zip(bounds, usual, strict=True)]
-    return lengthened(draw, tuple(small), [k for k, b in enumerate(bounds) if b is None])
+    return lengthened(draw, tuple(small), {k: bounds_for(b) for k, b in enumerate(bounds)})
 
 
 @st.composite
@@ -480,8 +485,10 @@ def pairs(
         if choose:
             small = st.builds(lambda s, k: (*s, k), small, between(classes or (2, 4)))
         shape = draw(small)
-        last = len(shape) - 1 if choose and classes is not None else None
-        shape = lengthened(draw, shape, [axis for axis in range(len(shape)) if axis != last])
+        within = {axis: bounds_for(None) for axis in range(len(shape))}
+        if choose:
+            within[len(shape) - 1] = bounds_for(classes, 2)
+        shape = lengthened(draw, shape, within)
     shape = tuple(draw(shape) if isinstance(shape, Strategy) else shape)
     seed = draw(SEEDS)
     scales = SCALES if y_pred == "numbers" else ()

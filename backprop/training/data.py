@@ -8,10 +8,12 @@ function of (seed, epoch), so a run can stop and go on in the middle of an epoch
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
 
@@ -96,6 +98,10 @@ class ArrayData:
     """
 
     once = False  # whether it can be read but once
+    given = 0  # its order is a function of the epoch
+
+    def go_on(self, epochs: int, given: int) -> None:
+        """Nothing depends on what was read before."""
 
     def close(self) -> None:
         """Nothing is open: the arrays are in memory."""
@@ -277,7 +283,8 @@ class IterableData:
         self.endless = self.steps is None and self.workers is not None
         self._rest: Any = None  # an iterator: of the present pass
         self._peeked: list[Any] = []  # read and not yet given out
-        self._given = 0  # batches of the present pass
+        self.given = 0  # batches of the present pass
+        self._new = is_new(source)
 
     def first(self) -> Batch:
         """The first batch, which is not lost for training."""
@@ -330,6 +337,7 @@ class IterableData:
     def batches(self, epoch: int, start: int = 0, steps: int | None = None) -> Iterator[Batch]:
         """The batches of an epoch, from number `start` on."""
         call(self.source, "on_epoch_begin")
+        begun(self.source)
         count = start
         read = self._indexed if self.indexed else self._in_order
         for i, batch in read(epoch, start, steps):
@@ -341,6 +349,26 @@ class IterableData:
         warn_if_short(count, steps)
         call(self.source, "on_epoch_end")
 
+    def go_on(self, epochs: int, given: int) -> None:
+        """Be where a run has stopped. A source that this process has not read is told of the epochs
+        that are done; one that has an order of its own is read up to the batch that is next."""
+        if self._new:
+            for _ in range(epochs):
+                call(self.source, "on_epoch_begin")
+                call(self.source, "on_epoch_end")
+        if self.endless:
+            self.given = given
+        elif self.once and not self._new:
+            warnings.warn(
+                "x is an iterator that was read before, so the run goes on with what it yields "
+                "next, which need not be what came next in the run: give a new one",
+                stacklevel=5,
+            )
+        elif not self.indexed:
+            while self.given < given and self.more():
+                self._peeked.pop()
+                self.given += 1
+
     def close(self) -> None:
         """End the workers that make batches, where there are any, and with them the pass."""
         if self._rest is not None and (self.indexed or self.endless or self.own_order):
@@ -350,7 +378,7 @@ class IterableData:
     def _opened(self) -> Iterator[Any]:
         """The batches of a pass in their own order."""
         if self.endless:
-            return (batch for _, batch in self._fetched(itertools.count()))
+            return (batch for _, batch in self._fetched(itertools.count(self.given)))
         return iter(self.source)
 
     def _fetched(self, numbers: Iterable[int]) -> Iterator[tuple[int, Any]]:
@@ -398,26 +426,26 @@ class IterableData:
                 self._begin_anew()
                 return
             batch = self._peeked.pop()
-            self._given += 1
-            yield self._given - 1, batch
+            self.given += 1
+            yield self.given - 1, batch
 
     def _go_to(self, epoch: int, start: int, steps: int | None) -> None:
         """Forward, or back to the beginning and forward, to the first batch that is wanted."""
         if self.once:
-            at = self._given + start
+            at = self.given + start
         elif steps is not None and self.steps:
             at = place(epoch, steps, self.steps)[1] + start
         else:
             # epochs of an unknown number of batches go on where the one before stopped
-            at = (self._given if steps is not None and epoch and self.more() else 0) + start
-        if at < self._given:
+            at = (self.given if steps is not None and epoch and self.more() else 0) + start
+        if at < self.given:
             self._begin_anew()
-        while self._given < at and self.more():
+        while self.given < at and self.more():
             self._peeked.pop()
-            self._given += 1
+            self.given += 1
 
     def _begin_anew(self) -> None:
-        self._rest, self._peeked, self._given = None, [], 0
+        self._rest, self._peeked, self.given = None, [], 0
 
     def read(self, batch: Any, number: int) -> Batch:
         with located(f"batch {number + 1} of x"):
@@ -466,6 +494,22 @@ def workers_of(source: Any) -> dict[str, Any] | None:
     if workers <= (0 if processes else 1):
         return {}
     return {"workers": workers, "processes": processes, "ahead": source.max_queue_size}
+
+
+def is_new(source: Any) -> bool:
+    """Whether no run of this process has read a source yet, as far as that can be known."""
+    if isinstance(source, Generator):
+        return inspect.getgeneratorstate(source) == inspect.GEN_CREATED
+    return _begun.get(id(source)) is not source
+
+
+def begun(source: Any) -> None:
+    """Remember that a source is read."""
+    with suppress(TypeError):  # such as a list: it cannot be referred to weakly, and has no state
+        _begun[id(source)] = source
+
+
+_begun: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 
 def call(source: Any, hook: str) -> None:

@@ -75,7 +75,7 @@ def full_gradient(trainer: Steps, data: Data) -> float:
     total = [np.zeros(s.size, np.float64) for s in segments]
     loss = rows = 0.0
     for x, y, w in data.batches(0):
-        value, _, _ = trainer._gradients(x, y, w)
+        value, _, _ = trainer.checked_gradients(x, y, w)
         n = row_count(x)
         for whole, segment in zip(total, segments, strict=True):
             whole += n * segment.gradients.astype(np.float64)

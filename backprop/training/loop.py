@@ -14,10 +14,9 @@ step anew, and `trainer` reads what users give.
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from backprop import random
@@ -27,8 +26,7 @@ from backprop.nest import row_count
 from backprop.parallel import alone, blas
 from backprop.training.data import Data, joined
 from backprop.training.interrupts import Signals
-from backprop.training.nonfinite import warn_nonfinite
-from backprop.training.tracking import LossMean, Metrics
+from backprop.training.tracking import LossMean, Metrics, set_aside
 from backprop.training.validation import Validation
 
 Outcome = tuple[Any, Array, Array | None]  # the loss, y_pred and its mask
@@ -66,7 +64,6 @@ class Loop:
         self.seed = int(random.generator().integers(2**32))
         self.epoch = self.step = 0
         self.loss_so_far = LossMean(name="loss")
-        self._warned = False
         self.signals = Signals()
 
     # ------------------------------------------------------------------ one step
@@ -75,9 +72,13 @@ class Loop:
         """One optimisation step on a batch that `Reader` has prepared; the outcome is that of
         before the step."""
         with self._threads(x):
-            outcome = self._gradients(x, y, sample_weight)
+            outcome = self.checked_gradients(x, y, sample_weight)
             (self.across or self.optimizer).step(self.model.parameters)
         return outcome
+
+    def checked_gradients(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
+        """What `_gradients` finds; `Guarded` looks whether it is finite."""
+        return self._gradients(x, y, sample_weight)
 
     def _gradients(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
         """Forward, loss, backward, regularize: every gradient of the model is set."""
@@ -95,9 +96,6 @@ class Loop:
                 p.gradient += p.regularizer.gradient(p.value)
         if self._penalised:
             value = value + sum(ctx.penalties or ())
-        if not math.isfinite(value) and not self._warned:
-            self._warned = True
-            warn_nonfinite(self, x, y, sample_weight, value)
         return value, y_pred, mask
 
     def _differentiate(self, x, y, y_pred, sample_weight, mask) -> tuple[Any, Array, bool]:
@@ -257,16 +255,9 @@ class Loop:
         """The loss and the metrics so far."""
         return {"loss": self.loss_so_far.result(), **self.metrics.results()}
 
-    @contextmanager
-    def own_tracking(self) -> Iterator[None]:
+    def own_tracking(self) -> AbstractContextManager[None]:
         """An evaluation leaves the sums of a training epoch as they were."""
-        mean, kept = self.loss_so_far, self.metrics.state()
-        loss = [float(value) for value in mean.variables]
-        try:
-            yield
-        finally:
-            mean.total[...], mean.count[...] = loss
-            self.metrics.set_state(kept)
+        return set_aside(self.loss_so_far, self.metrics)
 
 
 def logs_of(so_far: Logs | Callable[[], Logs]) -> Logs:

@@ -138,7 +138,7 @@ class Prepared(Loop):
         gradients as this one does, with or without the short way behind a softmax, and takes no
         step. Nothing of this one is changed."""
         loop = copy.copy(self)
-        loop.model, loop.loss, loop._warned = model, copy.deepcopy(self.loss), True
+        loop.model, loop.loss = model, copy.deepcopy(self.loss)
         if loop.loss is not None:
             loop.loss.dtype = None  # that of y_pred
         loop._after_softmax = loop._short_loss()

@@ -181,7 +181,7 @@ class Steps(Prepared):
     def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
         """Forward, loss, backward, regularize: every gradient of the model is set. Several arrays
         come as the model was drawn, or as a tuple in order."""
-        return self._gradients(*self._in_order(x, y, sample_weight))
+        return self.checked_gradients(*self._in_order(x, y, sample_weight))
 
     def _in_order(self, x, y, sample_weight) -> tuple[Any, Any, Any]:
         inputs, outputs = self.reader.inputs, self.reader.outputs

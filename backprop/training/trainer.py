@@ -25,14 +25,13 @@ from backprop.training.loop import logs_of
 from backprop.training.options import at_least_one, flat, verbosity
 from backprop.training.outputs import given_losses, given_metrics, read_losses, read_metrics
 from backprop.training.prepare import evenly
-from backprop.training.steps import Steps
+from backprop.training.resuming import Resumable
 from backprop.training.strategy import alone, checked, on_all_ranks
 from backprop.training.tracking import fresh
-from backprop.training.turns import Turn
 from backprop.training.validation import read_validation
 
 
-class Trainer(Steps):
+class Trainer(Resumable):
     """Fits a model: owns the loop, the loss, the optimizer and the metrics.
 
     `Sequential.compile` makes one, and `Sequential.fit`, `evaluate` and `predict` are calls of it.
@@ -50,6 +49,8 @@ class Trainer(Steps):
         Of every run; `fit`, `evaluate` and `predict` take further ones.
     loss_weight : float, or a list or dict of float, default 1
         A factor on the loss; the penalties of regularizers keep their size.
+    on_nonfinite : str or OnNonfinite, default "warn"
+        What happens to a step whose loss or gradient is NaN or infinite; see `Trained.compile`.
     strategy : SingleProcess or MPI, optional
         Where the work of `fit` and `evaluate` is done, see `backprop.distributed`. Default: in this
         process.
@@ -72,6 +73,7 @@ class Trainer(Steps):
         *,
         weighted_metrics: Iterable | None = None,
         loss_weight: Any = None,
+        on_nonfinite: Any = "warn",
         strategy: Any = None,
     ):
         outputs = ends_of(model)[1]
@@ -81,11 +83,10 @@ class Trainer(Steps):
             raise ValueError("compile() expects an optimizer, such as 'adam', got None")
         tracked = read_metrics(outputs, metrics, weighted_metrics, found)
         tracked.order_losses(outputs, loss)
-        super().__init__(model, found, optimizer, tracked, weight)
+        super().__init__(model, found, optimizer, tracked, weight, on_nonfinite=on_nonfinite)
         self.callbacks = list(callbacks)
         self.validates = False  # whether the run has a validation, in some of its epochs
         self.strategy = checked(strategy)
-        self._turn = Turn()
 
     def anew(self, model: Any) -> Trainer:
         """A trainer of the same settings for a model of the same layers; the optimizer and the
@@ -108,6 +109,7 @@ class Trainer(Steps):
             self.callbacks,
             weighted_metrics=weighted,
             loss_weight=loss_weight,
+            on_nonfinite=self.on_nonfinite,
             strategy=self.strategy,
         )
 
@@ -194,6 +196,8 @@ class Trainer(Steps):
         ------
         RuntimeError
             Before `compile`.
+        NonfiniteError
+            At a step whose loss or gradient is NaN or infinite, if `compile` was told so.
         ValueError, TypeError
             For data that do not fit; the model is then as it was.
         """
@@ -244,11 +248,11 @@ class Trainer(Steps):
             data = self.across.begin(data, validation, epochs)
 
         run = self._run_list(callbacks, verbose, steps_per_epoch or data.steps, epochs, True)
-        with self._turn.held(who, self.model.name), told_of_errors(run):
-            self.model.stop_training = False
-            self.epoch, self.step = initial_epoch, 0
-            run.on_train_begin()  # a callback may restore an interrupted run: epoch, step and seed
-            data.seed = self.seed
+        with (
+            self._turn.held(who, self.model.name),
+            told_of_errors(run),
+            self._runs(run, data, validation, initial_epoch),
+        ):
             self.signals = self.across.signals() if self.across else Signals()
             try:
                 with self.signals.caught(self.model):
@@ -415,7 +419,7 @@ class Trainer(Steps):
 
     def _report(self, name: str, x, y, w) -> dict[str, Any]:
         self.reset()
-        return logs_of(self._stepper(name)(x, y, w))
+        return logs_of(self._stepper(name)(x, y, w)) or self.logs_of_dropped()
 
     def _run_list(
         self, callbacks: Any, verbose: int, steps: int | None, epochs: int = 1, fits: bool = False

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop import checks, random
+from backprop import checks, nest, random
 from backprop.absent import explain_attribute
 from backprop.training.workers import in_advance
 
@@ -143,6 +143,8 @@ class Batches:
         self.passes = 0
         self.part = range(-(-len(samples) // (batch_size or 1)))  # the batches that it is made of
         self.changes: tuple[Callable, ...] = ()
+        self.source: Batches | None = None  # of which cache() keeps the batches that were read
+        self.kept: dict[int, Any] = {}
 
     def gather(self, samples: Array) -> Any:
         """The batch of some samples, by their numbers: x, or (x, y)."""
@@ -193,6 +195,18 @@ class Batches:
         """
         return self._but(changes=(*self.changes, function))
 
+    def cache(self) -> Any:
+        """The same, each batch made once: later passes are given what the first one kept in memory.
+
+        Behind `map` what it makes is kept, and every pass has the order of the one that was to
+        come. The arrays that are kept cannot be written to.
+        """
+        return self._but(source=self, kept={}, changes=(), ahead=0, shuffled=False)
+
+    def as_numpy_iterator(self) -> Iterator[Any]:
+        """A pass over the batches: they are arrays of NumPy."""
+        return iter(self)
+
     def prefetch(self, buffer_size: int) -> Any:
         """The same, of which a thread reads so many batches in advance."""
         return self._but(ahead=checks.integer(buffer_size, "prefetch()", "buffer_size", 0))
@@ -223,19 +237,38 @@ class Batches:
     def _batch(self, order: Array, number: int) -> Any:
         """Batch `number` of the samples in this order; a single sample where there are no
         batches."""
-        size = self.batch_size or 1
-        batch = self.gather(order[number * size : (number + 1) * size])
-        if self.batch_size is None:
-            batch = tuple(a[0] for a in batch) if isinstance(batch, tuple) else batch[0]
+        if self.source is not None:
+            batch = self._remembered(self.source, number)
+        else:
+            size = self.batch_size or 1
+            batch = self.gather(order[number * size : (number + 1) * size])
+            if self.batch_size is None:
+                batch = tuple(a[0] for a in batch) if isinstance(batch, tuple) else batch[0]
         for change in self.changes:
             batch = change(*batch) if isinstance(batch, tuple) else change(batch)
         return batch
+
+    def _remembered(self, source: Batches, number: int) -> Any:
+        """Batch `number` of a source that nobody goes through, whose order stays what it is."""
+        if number not in self.kept:
+            batch = source._batch(source.pass_over(), number)
+            kept = (read_only(leaf) for leaf in nest.leaves(batch))
+            self.kept[number] = nest.packed(batch, kept)
+        return self.kept[number]
 
     def _but(self, **changed: Any) -> Any:
         """A copy in which something is another."""
         other = copy.copy(self)
         other.__dict__ |= changed
         return other
+
+
+def read_only(x: Any) -> Any:
+    """An array as it is for those who only look at it."""
+    if isinstance(x, np.ndarray):
+        x = x.view()
+        x.flags.writeable = False
+    return x
 
 
 def one_batch(x: Any, y: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from backprop import checks, random
 from backprop.callbacks.console import say
+from backprop.checks import as_path
 from backprop.utils.batches import Batches, batch_size_and_seed, one_batch
 
 Array = np.ndarray
@@ -95,7 +96,9 @@ def files_of(
         seed = int(random.spawn().generate_state(1)[0])
     if label_mode is None:
         labels = None
-    paths, numbers, names = index(kind, os.fspath(directory), labels, class_names, follow_links)
+    paths, numbers, names = index(
+        kind, as_path(directory, who, "directory"), labels, class_names, follow_links
+    )
     if verbose:
         classes = "" if names is None else f" belonging to {len(names)} classes"
         say(f"Found {len(paths)} files{classes}.")

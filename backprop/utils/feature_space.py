@@ -10,10 +10,11 @@ import numpy as np
 
 from backprop import layers, saving
 from backprop.archive import describing
-from backprop.checks import Positive, choice, integer, one_of
+from backprop.checks import Positive, choice, integer, one_of, sequence
 from backprop.config import Configurable, deserialize, serialize
 from backprop.layers.columns.column import as_array
 from backprop.models import Model
+from backprop.registry import reading
 from backprop.spelling import nearest
 from backprop.symbols import Symbol
 
@@ -37,7 +38,8 @@ class Cross(Configurable):
     output_mode: Annotated[str, choice("one_hot", "int")] = "one_hot"
 
     def __post_init__(self):
-        self.feature_names = tuple(self.feature_names)
+        names = sequence(self.feature_names, type(self).__name__, "feature_names")
+        self.feature_names = tuple(names)
 
     @property
     def name(self) -> str:
@@ -148,10 +150,11 @@ class FeatureSpace:
         self.hashing_dim = integer(hashing_dim, who, "hashing_dim")
         bins = integer(num_discretization_bins, who, "num_discretization_bins")
         self.num_discretization_bins = bins
-        self.crossing_dim = integer(crossing_dim, who, "crossing_dim") if crosses else crossing_dim
+        self.crossing_dim = integer(crossing_dim, who, "crossing_dim")
+        crosses = [] if crosses is None else sequence(crosses, who, "crosses")
         self.name = name or "feature_space"
         self.features = {key: self._feature(key, given) for key, given in features.items()}
-        self.crosses = [self._cross(given) for given in crosses or ()]
+        self.crosses = [self._cross(given) for given in crosses]
         self.crosses_by_name = {cross.name: cross for cross in self.crosses}
         self.inputs = {
             key: layers.Input((1,), dtype=feature.dtype, name=key)
@@ -440,30 +443,33 @@ class FeatureSpace:
         }
 
     @classmethod
+    @reading
     def from_config(cls, config: Mapping[str, Any]) -> FeatureSpace:
         """Make one of what `get_config` returned."""
         features = {name: feature_of(entry) for name, entry in config["features"].items()}
         crosses = [Cross(**entry) for entry in config["crosses"]]
         return cls(**{**config, "features": features, "crosses": crosses})
 
-    def save(self, filepath: str | os.PathLike, overwrite: bool = True) -> None:
+    def save(self, filepath: str | os.PathLike, overwrite: bool = True, *, key: Any = None) -> None:
         """Write it with all that it learned to an ``.npz`` or ``.keras`` file, for `load`. What
         `models.load_model`, ours or Keras', makes of the file is the `Model` from columns to
         encodings."""
         learned = [name for name, layer in self.preprocessors.items() if learns(layer)]
         extra = {"feature_space": self.get_config(), "learned": learned}
-        saving.save_model(self.model, filepath, overwrite, extra=extra)
+        saving.save_model(self.model, filepath, overwrite, extra=extra, key=key)
 
     @classmethod
-    def load(cls, filepath: str | os.PathLike, custom_objects: Any = None) -> FeatureSpace:
-        """Read what `save` wrote.
+    def load(
+        cls, filepath: str | os.PathLike, custom_objects: Any = None, *, key: Any = None
+    ) -> FeatureSpace:
+        """Read what `save` wrote; with a `SigningKey` what it signed.
 
         Raises
         ------
         ValueError
             Where the file is damaged, or holds no feature space.
         """
-        model, extra = saving.read_model(filepath, custom_objects)
+        model, extra = saving.read_model(filepath, custom_objects, key=key)
         if "feature_space" not in extra:
             raise ValueError(f"{str(filepath)!r} holds a model and no {cls.__name__}")
         with saving.custom_object_scope(custom_objects or {}), describing(filepath):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
+from backprop.checks import array
 from backprop.defaults import floatx, image_data_format
 
 Array = np.ndarray
@@ -208,7 +209,7 @@ def array_to_img(
     who = "array_to_img()"
     first = layout(data_format, who) == "channels_first"
     images = pillow()
-    x = np.asarray(x, dtype=floatx() if dtype is None else dtype)
+    x = array(x, who, "x").astype(floatx() if dtype is None else dtype, copy=False)
     if x.ndim != 3:
         raise ValueError(
             f"{who} expects one image of three axes, its channels among them, got the shape "
@@ -281,6 +282,8 @@ def save_img(
     >>> file.getvalue()[1:4]
     b'PNG'
     """
+    if not isinstance(path, str | os.PathLike | io.IOBase):
+        raise TypeError(f"save_img() expects path to be a path or an open file, got {path!r}")
     image = array_to_img(x, data_format=layout(data_format, "save_img()"), scale=scale)
     if file_format is None and isinstance(path, str | os.PathLike):
         file_format = Path(path).suffix[1:]

@@ -55,7 +55,12 @@ def pad_sequences(
     """
     checks.one_of(padding, ("pre", "post"), "pad_sequences()", "padding")
     checks.one_of(truncating, ("pre", "post"), "pad_sequences()", "truncating")
-    dtype = np.dtype(dtype)
+    try:
+        dtype = np.dtype(dtype)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"pad_sequences() expects dtype to be that of an array, got {dtype!r}"
+        ) from None
     if isinstance(value, str) and dtype.kind not in "OUS":
         raise ValueError(
             f"pad_sequences() cannot fill an array of {dtype} with {value!r}; "
@@ -73,7 +78,12 @@ def pad_sequences(
     y = np.full((len(lengths), maxlen, *shape), value, dtype)
     for i, s in enumerate(sequences):
         kept = min(lengths[i], maxlen)
-        part = np.asarray(s[lengths[i] - kept :] if truncating == "pre" else s[:kept], dtype)
+        try:
+            part = np.asarray(s[lengths[i] - kept :] if truncating == "pre" else s[:kept], dtype)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"pad_sequences() expects sequences of dtype {dtype}, and number {i} is another"
+            ) from None
         if kept and part.shape[1:] != shape:
             raise ValueError(
                 f"pad_sequences() expects samples of one shape: sequence {i} has steps of shape "

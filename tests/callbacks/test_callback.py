@@ -271,3 +271,39 @@ def test_arguments_and_defaults_are_those_of_keras(name):
 
     theirs = arguments(getattr(keras.callbacks, name))
     assert arguments(getattr(backprop.callbacks, name)) == theirs
+
+
+class Fails(Callback):
+    """Raises in its turn of on_exception."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def on_exception(self, error):
+        raise self.error
+
+
+class Notes(Callback):
+    def __init__(self):
+        self.heard = []
+
+    def on_exception(self, error):
+        self.heard.append(error)
+
+
+def test_every_callback_hears_of_an_exception_and_the_first_one_is_raised():
+    first, last = Notes(), Notes()
+    fail = LambdaCallback(on_train_batch_end=lambda batch, logs: 1 / 0)
+    given = [first, Fails(OSError("the disk is full")), Fails(KeyboardInterrupt()), fail, last]
+    model = bp.Sequential([bp.Input((2,)), bp.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ZeroDivisionError) as caught:
+        model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=given)
+
+    assert first.heard == last.heard == [caught.value]
+    assert caught.value.__notes__ == [
+        "then Fails.on_exception raised OSError: the disk is full",
+        "then Fails.on_exception raised KeyboardInterrupt: ",
+    ]
+    assert not model.trainer._turn.taken
+    model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)

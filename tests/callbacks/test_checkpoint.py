@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+import backprop as bp
 from backprop.callbacks import (
     BackupAndRestore,
     CallbackList,
@@ -128,11 +129,11 @@ def test_a_name_with_an_unknown_field_says_what_there_is(tmp_path, fake_model):
         run_of(callback, fake_model(), [{"val_loss": 1.0}], 0)
 
 
-def test_a_folder_in_the_place_of_the_file_is_an_error(tmp_path, fake_model):
-    os.mkdir(tmp_path / "m.npz")
+def test_a_folder_in_the_place_of_a_file_with_fields_is_an_error(tmp_path, fake_model):
+    os.mkdir(tmp_path / "1.npz")
 
     with pytest.raises(IsADirectoryError, match="name a file"):
-        run_of(ModelCheckpoint(tmp_path / "m.npz"), fake_model(), [{"loss": 1.0}], 0)
+        run_of(ModelCheckpoint(tmp_path / "{epoch}.npz"), fake_model(), [{"loss": 1.0}], 0)
 
 
 def test_a_file_of_another_kind_is_an_error_before_training():
@@ -217,10 +218,31 @@ def test_a_monitor_that_is_an_array_is_said_to_be_none(tmp_path, fake_model):
     assert len(saved) == 2
 
 
-@pytest.mark.parametrize("pattern", ["m-{loss:02d}.npz", "m-{epoch:zz}.npz", "m-{loss!q}.npz"])
-def test_a_name_that_cannot_be_made_says_of_what(pattern, tmp_path, fake_model):
-    with pytest.raises(ValueError, match=r"cannot make a name of .*epoch=1, loss=1.0"):
-        run_of(ModelCheckpoint(tmp_path / pattern), fake_model(), [{"loss": 1.0}], 0)
+@pytest.mark.parametrize(
+    "pattern",
+    ["{loss:02d}", "{epoch:zz}", "{loss!q}", "{}", "{0}", "{epoch.real}", "{epoch", "{loss[0]}"],
+)
+def test_a_pattern_that_no_number_fits_is_an_error_at_once(pattern):
+    with pytest.raises(ValueError, match=r"filepath to be a path with fields such as {epoch:02d}"):
+        ModelCheckpoint(pattern + ".npz")
+
+
+def test_a_name_that_cannot_be_made_says_of_what(tmp_path, fake_model):
+    callback = ModelCheckpoint(tmp_path / "{iou:.2f}{epoch!r:>3}.npz")
+    with pytest.raises(ValueError, match=r"cannot make a name of .*epoch=1, iou=array"):
+        run_of(callback, fake_model(), [{"iou": np.ones(2)}], 0)
+
+
+def test_a_place_that_cannot_hold_the_file_is_an_error_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "m.npz").mkdir()
+
+    with pytest.raises(NotADirectoryError, match=r"filepath=.*file' is a file"):
+        ModelCheckpoint(tmp_path / "file" / "new" / "m.npz")
+    with pytest.raises(IsADirectoryError, match=r"filepath=.*which is a folder: name a file"):
+        ModelCheckpoint(tmp_path / "m.npz")
+    with pytest.raises(NotADirectoryError, match="backup_dir"):
+        BackupAndRestore(tmp_path / "file")
 
 
 @pytest.mark.parametrize("cls", [ModelCheckpoint, EarlyStopping, ReduceLROnPlateau])
@@ -237,3 +259,121 @@ def test_a_checkpoint_of_every_epoch_needs_no_monitor(tmp_path, fake_model):
     callback = ModelCheckpoint(tmp_path / "m.npz", monitor="whatever")
 
     assert len(run_of(callback, fake_model(), [{"loss": 1.0}] * 2, 0)) == 2
+
+
+# ------------------------------------------------------------------ the last files alone
+
+
+class Model:
+    """Writes files, and says of what."""
+
+    def save(self, path):
+        with open(path, "w") as file:
+            file.write(path)
+
+
+def kept(callback, epochs, folder):
+    callback.set_model(Model())
+    callback.on_train_begin()
+    for epoch in epochs:
+        callback.on_epoch_end(epoch, {"loss": 1.0 / (epoch + 1)})
+    return sorted(os.listdir(folder))
+
+
+def test_the_last_files_are_kept_and_no_others(tmp_path):
+    (tmp_path / "m-0.npz").write_text("of another run")
+    callback = ModelCheckpoint(tmp_path / "m-{epoch}.npz", max_to_keep=2)
+
+    assert kept(callback, range(1), tmp_path) == ["m-0.npz", "m-1.npz"]
+    assert kept(callback, range(5), tmp_path) == ["m-0.npz", "m-4.npz", "m-5.npz"]
+
+
+def test_a_file_that_is_saved_again_counts_once_and_one_that_is_gone_is_no_error(tmp_path):
+    callback = ModelCheckpoint(tmp_path / "m-{loss:.0f}.npz", max_to_keep=1)
+    assert kept(callback, [0, 0, 0], tmp_path) == ["m-1.npz"]
+
+    (tmp_path / "m-1.npz").unlink()
+    callback.on_epoch_end(9, {"loss": 7.0})
+
+    assert os.listdir(tmp_path) == ["m-7.npz"]
+
+
+def test_the_old_file_stays_where_the_new_one_cannot_be_written(tmp_path):
+    callback = ModelCheckpoint(tmp_path / "m-{epoch}.npz", max_to_keep=1)
+    kept(callback, [0], tmp_path)
+
+    def fails(path):
+        raise OSError(28, "No space left on device", path)
+
+    callback.model.save = fails
+    with pytest.raises(OSError, match="No space left"):
+        callback.on_epoch_end(1, {})
+
+    assert os.listdir(tmp_path) == ["m-1.npz"]
+
+
+def test_one_name_cannot_be_several_files():
+    with pytest.raises(
+        ValueError, match=r"'m.npz' is one name: put a field in it, such as \{epoch"
+    ):
+        ModelCheckpoint("m.npz", max_to_keep=3)
+    with pytest.raises(ValueError, match="max_to_keep"):
+        ModelCheckpoint("m-{epoch}.npz", max_to_keep=0)
+
+
+def test_what_is_kept_goes_on_after_an_interruption_in_another_folder_too(tmp_path):
+    first = ModelCheckpoint(tmp_path / "a" / "m-{epoch}-{loss:.2f}.npz", max_to_keep=2)
+    (tmp_path / "a").mkdir()
+    kept(first, range(3), tmp_path / "a")
+    os.rename(tmp_path / "a", tmp_path / "b")
+
+    again = ModelCheckpoint(tmp_path / "b" / "m-{epoch}-{loss:.2f}.npz", max_to_keep=2)
+    again.set_model(Model())
+    again.on_train_begin()
+    again.set_state(first.get_state())
+    again.on_epoch_end(3, {"loss": 0.25})
+
+    assert sorted(os.listdir(tmp_path / "b")) == ["m-3-0.33.npz", "m-4-0.25.npz"]
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        *(3, [3], [{}], [{"epoch": 1, "loss": 2}], [{"epoch": [1]}]),
+        *([{"epoch": "../../mine"}], [{"epoch": "/mine"}], [{"epoch": ".."}], [{"epoch": "a\\b"}]),
+    ],
+)
+def test_a_backup_cannot_have_other_files_deleted(claimed, tmp_path):
+    callback = ModelCheckpoint(tmp_path / "m-{epoch}.npz", max_to_keep=1)
+
+    with pytest.raises(ValueError, match="files that are kept"):
+        callback.set_state({**callback.get_state(), "_kept": claimed})
+
+    assert callback.get_state()["_kept"] == []
+
+
+def test_a_backup_of_before_files_were_counted_goes_on(tmp_path):
+    callback = ModelCheckpoint(tmp_path / "m-{epoch}.npz", max_to_keep=1)
+    state = callback.get_state()
+    del state["_kept"]
+
+    callback.set_state(state)
+
+    assert kept(callback, range(2), tmp_path) == ["m-2.npz"]
+
+
+@pytest.mark.parametrize("make", [ModelCheckpoint, BackupAndRestore])
+def test_what_a_killed_writer_left_is_swept_at_the_start(make, tmp_path, fake_model):
+    left = tmp_path / ".backprop-0123456789abcdef.tmp"
+    left.write_bytes(b"half")
+
+    if make is ModelCheckpoint:
+        callback = make(tmp_path / "m.npz")
+        callback.set_model(fake_model)
+        callback.on_train_begin()
+    else:
+        model = bp.Sequential([bp.Input((2,)), bp.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(np.ones((4, 2)), np.ones(4), verbose=0, callbacks=[make(tmp_path)])
+
+    assert not left.exists()

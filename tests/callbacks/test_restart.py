@@ -445,3 +445,68 @@ def test_a_stop_before_the_first_batch_is_not_taken_for_a_finished_run(tmp_path)
     history = run(model, [stop, BackupAndRestore(tmp_path / "b")])
 
     assert history.epoch == [0]
+
+
+# ------------------------------------------------------------------ runs that ended in an exception
+
+# as in Keras, these go on where files are, or where the user's functions are
+GO_ON = {
+    "LambdaCallback",
+    "CSVLogger, appended",
+    "ModelCheckpoint, best",
+    "ModelCheckpoint, best batches",
+}
+FAILS = [
+    *((kind, "on_test_batch_end", 3) for kind in KINDS),
+    ("SwapEMAWeights", "on_train_batch_end", 9),
+    ("SwapEMAWeights, at ends", "on_train_batch_end", 9),
+    ("SwapEMAWeights, at ends", "on_epoch_end", 2),
+]
+
+
+@pytest.mark.parametrize(("kind", "hook", "n"), FAILS)
+def test_a_callback_of_a_run_that_failed_gives_back_and_begins_anew(kind, hook, n, tmp_path):
+    def folder(name):
+        (tmp_path / name).mkdir()
+        return tmp_path / name
+
+    used = KINDS[kind](folder("failed"))
+    failed, alone = make(), make()
+    with pytest.raises(Killed):
+        run(failed, [Rough(), KillAt(hook, n), used])
+    with pytest.raises(Killed):
+        run(alone, [Rough(), KillAt(hook, n)])
+    if not kind.startswith(("LearningRate", "ReduceLR")):  # whose effect on the model is meant
+        for found, expected in zip(failed.get_weights(), alone.get_weights(), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    if kind in GO_ON:
+        return
+    again, whole = make(), make()
+    run(again, [Rough(), used])
+    fresh = KINDS[kind](folder("fresh"))
+    run(whole, [Rough(), fresh])
+
+    given = ((again, "failed"), (whole, "fresh"))
+    ends = [end_of(model, fresh, tmp_path / name) for model, name in given]
+    ends[0]["state"] = used.get_state()
+    if isinstance(used, History):  # as in Keras, one object gathers several runs
+        del ends[0]["state"], ends[1]["state"], ends[0]["history"], ends[1]["history"]
+    np.testing.assert_equal(*ends)
+
+
+@pytest.mark.parametrize("cls", ["ProgbarLogger", "TensorBoard"])
+def test_an_evaluation_after_a_run_that_failed_is_shown_as_one(cls, tmp_path, capsys):
+    if cls == "TensorBoard":
+        pytest.importorskip("tensorboardX")
+        used = TensorBoard(tmp_path)
+    else:
+        used = ProgbarLogger()
+    model = make()
+    with pytest.raises(Killed):
+        run(model, [KillAt("on_train_batch_end", 4), used], verbose=2)
+    assert not getattr(used, "_writers", {})
+    capsys.readouterr()
+    model.evaluate(X, Y, verbose=2, callbacks=[used])
+
+    if cls == "ProgbarLogger":
+        assert "loss" in capsys.readouterr().out

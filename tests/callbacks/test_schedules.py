@@ -151,7 +151,9 @@ def test_a_schedule_that_returns_no_rate_is_an_error(fake_model, value, kind, ma
 
 
 def test_a_schedule_that_cannot_be_called_is_an_error():
-    with pytest.raises(TypeError, match=r"expects a function of \(epoch, learning_rate\)"):
+    with pytest.raises(
+        TypeError, match=r"expects schedule, a function of \(epoch, learning_rate\)"
+    ):
         LearningRateScheduler(0.1)
 
 

@@ -418,11 +418,22 @@ def test_no_text_that_is_short_enough_is_an_error(text_files):
         datasets.imdb.load_data(text_files["imdb.npz"], maxlen=2)
 
 
+def test_texts_of_numpys_integers_are_texts(tmp_path):
+    x = as_objects([[np.uint8(250), np.uint8(9)], [], [np.int64(4), 5], [7]])
+    file = npz(tmp_path / "x.npz", x=x, y=np.zeros(4, int))
+
+    (found, _), _ = datasets.reuters.load_data(file, num_words=300, test_split=0.0)
+
+    assert sorted(found) == [[1], [1, 7, 8], [1, 10], [1, 253, 12]]
+    assert {type(word) for words in found for word in words} == {int}
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
         (np.array([print, [1]], object), "it names builtins.print"),
         (np.array([[1], "x"], object), "text 1 of .* should be a list of integers"),
+        (np.array([[1, 2], [True]], object), "text 1 of .* should be a list of integers"),
         (np.array([[1, 2], [1.5]], object), "text 1 of .* should be a list of integers"),
         (np.array([1, 2]), "dtype of kind O, and has"),
     ],

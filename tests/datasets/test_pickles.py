@@ -69,6 +69,15 @@ def test_arrays_of_lists_are_read(protocol):
     assert found.dtype == object and found.tolist() == array.tolist()
 
 
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_numbers_of_numpy_are_read(protocol):
+    numbers = [np.int64(7), np.int64(-7), np.float32(1.5), np.bool_(True), np.uint8(3)]
+
+    found = read_pickle(pickle.dumps(numbers, protocol), "it")
+
+    assert found == numbers and [type(n) for n in found] == [type(n) for n in numbers]
+
+
 def test_an_array_that_stands_in_two_places_is_read():
     array = np.arange(3)
 
@@ -139,6 +148,10 @@ HOSTILE = {
     "another codec": b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00rot\x86R.",
     "a state of a name": b"cnumpy\nndarray\n}b.",
     "a state of a list": b"]}b.",
+    "a number longer than its dtype": b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n"
+    b"(U\x02u1K\x00K\x01tRC\x02abtR.",
+    "an object of a dtype": b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n"
+    b"(U\x02O8K\x00K\x01tRNtR.",
     "fields": b"cnumpy\ndtype\n(U\x02V8K\x00K\x01tR.",
     "strings": b"cnumpy\ndtype\n(U\x02S9K\x00K\x01tR.",
 }

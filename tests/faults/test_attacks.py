@@ -1,10 +1,12 @@
 """Attacks that are known of other loaders of models, one by one, on ours."""
 
 import base64
+import gzip
 import io
 import json
 import marshal
 import pickle
+import re
 import time
 import zipfile
 
@@ -12,8 +14,10 @@ import numpy as np
 import pytest
 
 import backprop as bp
-from backprop import archive
+from backprop import archive, bounds, cli, run_state
 from backprop.archive import ModelFileError
+from backprop.datasets import arrays
+from backprop.tabular import files, read_csv
 
 RAN = []  # what a file has made to run
 
@@ -71,7 +75,7 @@ def with_config(path, change):
     return path
 
 
-def refused(path, match=None, **arguments):
+def assert_refused(path, match=None, **arguments):
     with pytest.raises(ModelFileError, match=match) as caught:
         bp.models.load_model(path, **arguments)
     assert path.name in str(caught.value)
@@ -91,7 +95,7 @@ def test_the_byte_code_of_a_lambda_is_not_run(ending, tmp_path):
         layer["module"] = "keras.layers"
         with_config(path, lambda config: config["config"]["layers"].append(layer))
 
-    refused(path)
+    assert_refused(path)
 
 
 @pytest.mark.parametrize("name", ["os.system", "builtins.exec", "ran", "print", "eval"])
@@ -106,7 +110,7 @@ def test_a_function_is_not_imported_by_its_name(name, kind, tmp_path):
     }
     argument = {"Lambda": "function", "Activation": "activation"}[kind]
 
-    refused(
+    assert_refused(
         native(tmp_path / "m.npz", item(kind, **{argument: reference})),
         "unknown|is not read from a file",
     )
@@ -134,15 +138,15 @@ def test_no_module_is_imported_for_a_file(module, name, ending, tmp_path):
     else:
         with_config(path, lambda config: config["config"]["layers"].append(stranger))
 
-    refused(path)
+    assert_refused(path)
 
 
 def test_what_is_registered_and_no_kind_of_the_library_is_not_made(tmp_path):
     path = native(tmp_path / "m.npz", item("Exporter", path="x"))
 
-    refused(path, "no kind|no layer", custom_objects={"Exporter": Exporter})
+    assert_refused(path, "no kind|no layer", custom_objects={"Exporter": Exporter})
     named = item("Exporter", None, path="x") | {"registered_name": "Exporter"}
-    refused(
+    assert_refused(
         native(path, item("Dense", units=2, kernel_initializer=named)),
         "no layer",
         custom_objects={"Exporter": Exporter},
@@ -159,12 +163,12 @@ def test_names_in_an_archive_are_no_paths(name, ending, tmp_path):
     with zipfile.ZipFile(path, "a") as file:
         file.writestr(name + ".npy", b"x")
 
-    refused(path)
+    assert_refused(path)
     assert [p.name for p in tmp_path.rglob("*")] == ["in", path.name]
 
 
 @pytest.mark.parametrize("ending", [".npz", ".keras"])
-def test_a_name_that_is_there_twice_is_refused(ending, tmp_path):
+def test_a_name_that_is_there_twice_is_assert_refused(ending, tmp_path):
     path = tmp_path / f"m{ending}"
     small().save(path)
     with zipfile.ZipFile(path, "a") as file:
@@ -172,7 +176,7 @@ def test_a_name_that_is_there_twice_is_refused(ending, tmp_path):
         with pytest.warns(UserWarning, match="Duplicate"):
             file.writestr(name, b"x")
 
-    refused(path, "same name")
+    assert_refused(path, "same name")
 
 
 @pytest.mark.parametrize("ending", [".npz", ".keras"])
@@ -186,7 +190,7 @@ def test_a_bomb_is_not_unpacked(ending, tmp_path):
             file.writestr(name, b"\0" * 50_000_000)
 
     start = time.process_time()
-    refused(path)
+    assert_refused(path)
     assert time.process_time() - start < 1
 
 
@@ -201,7 +205,7 @@ def test_a_bomb_is_not_unpacked(ending, tmp_path):
 )
 def test_what_a_file_declares_is_not_allocated_before_it_is_there(layer, tmp_path):
     start = time.process_time()
-    refused(native(tmp_path / "m.npz", layer))
+    assert_refused(native(tmp_path / "m.npz", layer))
     assert time.process_time() - start < 1
 
 
@@ -215,13 +219,19 @@ def test_what_a_file_declares_is_not_allocated_before_it_is_there(layer, tmp_pat
         (item("MelSpectrogram", fft_length=10**9), (16,)),
         (item("MelSpectrogram", num_mel_bins=10**9), (16,)),
         (item("Resizing", height=10**9, width=10**9), (8, 8, 1)),
+        (item("CenterCrop", height=10**5, width=10**5), (8, 8, 1)),
+        (item("UpSampling2D", size=10**9), (8, 8, 1)),
+        (item("ZeroPadding2D", padding=10**9), (8, 8, 1)),
+        (item("ZeroPadding3D", padding=10**4), (8, 8, 8, 1)),
+        (item("RepeatVector", n=10**12), (8,)),
+        (item("CategoryEncoding", num_tokens=10**12), (8,)),
         (item("StringLookup", vocabulary=["a"], num_oov_indices=10**9), (8,)),
         (item("TextVectorization", vocabulary=["a"], ngrams=10**9), (8,)),
     ],
 )
 def test_what_follows_from_a_declared_shape_is_bounded(layer, shape, tmp_path):
     start = time.process_time()
-    refused(native(tmp_path / "m.npz", layer, shape=shape), "numbers|at most")
+    assert_refused(native(tmp_path / "m.npz", layer, shape=shape), "numbers|at most")
     assert time.process_time() - start < 1
 
 
@@ -234,6 +244,104 @@ def test_a_configuration_without_weights_is_bounded_too(units):
         bp.models.model_from_json(json.dumps(config))
     with pytest.raises(ValueError, match="numbers"):
         bp.saving.deserialize_keras_object(config)
+
+
+def laughs(levels):
+    """A layer of layers, each of which stands twice in the next."""
+    layer = item("ReLU") | {"shared_object_id": 0}
+    for i in range(levels):
+        again = {"class_name": "__shared__", "config": {"shared_object_id": i}}
+        layer = item("Chain", layers=[layer, again]) | {"shared_object_id": i + 1}
+    return layer
+
+
+def nested(levels):
+    layer = item("ReLU")
+    for _ in range(levels):
+        layer = item("Chain", layers=[layer])
+    return layer
+
+
+WAYS = {
+    "model_from_json": lambda config: bp.models.model_from_json(json.dumps(config)),
+    "deserialize_keras_object": bp.saving.deserialize_keras_object,
+    "from_config": lambda config: bp.Sequential.from_config(config["config"]),
+    "from_config of keywords": lambda config: bp.Sequential.from_config(config=config["config"]),
+}
+TURNS = item("SpectralNormalization", layer=item("Dense", units=2), power_iterations=10**30)
+TOO_MUCH = [
+    (nested(200), "nested 256 deep"),
+    (laughs(40), "more than 16,384 layers"),
+    (item("Chain", layers=[item("ReLU")] * 20_000), "more than 16,384 layers"),
+    (TURNS, "at most 1,024"),
+    (item("MelSpectrogram", fft_length=10**9), "numbers"),
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("layer", "match"),
+    [
+        *TOO_MUCH,
+        (item("Dense", units=10**11), "numbers"),
+        (item("AdaptiveMaxPooling1D", output_size=10**9), "numbers"),
+    ],
+)
+def test_a_configuration_asks_for_no_more_however_it_is_read(way, layer, match):
+    shape = [8, 1] if "Pooling" in layer["class_name"] else [8]
+    config = item("Sequential", "models", layers=[item("InputLayer", shape=shape), layer])
+
+    start = time.process_time()
+    with pytest.raises(ValueError, match=match):
+        WAYS[way](config)
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(("layer", "match"), TOO_MUCH)
+def test_a_layer_alone_asks_for_no_more(layer, match):
+    with pytest.raises(ValueError, match=match):
+        bp.layers.deserialize(layer)
+    with pytest.raises(ValueError, match=match):
+        getattr(bp.layers, layer["class_name"]).from_config(layer["config"])
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        [item("AUC", "metrics", num_thresholds=10**12)],
+        [item("AUC", "metrics", num_thresholds=2**14)] * 100,
+        [item("MeanIoU", "metrics", num_classes=10**9)],
+        [item("MeanIoU", "metrics", num_classes=1000)] * 3,
+    ],
+)
+def test_what_metrics_keep_is_bounded(metrics, tmp_path):
+    model = small()
+    model.compile("sgd", "mse")
+    settings = model.get_compile_config() | {"metrics": metrics}
+    header = {"model": bp.saving.serialize_keras_object(model), "generators": [None] * 3}
+    kernel, bias = model.get_weights()
+    arrays = {"weights/0/dense/kernel": kernel, "weights/1/dense/bias": bias}
+    path = tmp_path / "m.npz"
+    archive.write(path, "model", header | {"compile": settings, "extra": {}}, arrays)
+
+    start = time.process_time()
+    assert_refused(path, "the metrics of a file have")
+    for config in metrics[:1]:
+        bp.models.load_model(path, compile=False)
+        if len(metrics) == 1:
+            with pytest.raises(ValueError, match="the metrics of a file have"):
+                bp.metrics.deserialize(config)
+    assert time.process_time() - start < 1
+
+
+def test_a_model_that_is_there_is_cloned_whatever_its_size(monkeypatch):
+    model = small()
+    for name, most in {"LAYERS": 1, "DEPTH": 1, "NUMBERS": 1}.items():
+        monkeypatch.setattr(bounds, name, most)
+        with pytest.raises(ValueError, match=r"more than|nested 1 deep"):
+            bp.Sequential.from_config(model.get_config())
+
+    assert bp.models.clone_model(model).count_params() == model.count_params()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "5", '"x"', "{}", "[" * 100_000, '{"class_name": []}'])
@@ -258,7 +366,7 @@ def test_a_configuration_cannot_switch_safety_off(value, tmp_path):
         config["config"]["safe_mode"] = value
         config["config"]["layers"].append(item("Popen", "subprocess", args="true"))
 
-    refused(with_config(tmp_path / "m.keras", change))
+    assert_refused(with_config(tmp_path / "m.keras", change))
 
 
 class Bomb:
@@ -272,13 +380,13 @@ def test_pickled_arrays_are_not_unpickled(tmp_path):
     array[0] = Bomb()
     np.savez(path, header=np.array(["x"]), a=array)
 
-    refused(path)
+    assert_refused(path)
     model = small()
     with pytest.raises(ModelFileError):
         model.load_weights(path)
 
     path.write_bytes(pickle.dumps(Bomb()))
-    refused(path)
+    assert_refused(path)
 
 
 def test_pickled_arrays_of_datasets_are_read_and_not_run(tmp_path):
@@ -302,6 +410,55 @@ def test_numpys_advice_to_trust_a_file_is_not_passed_on(tmp_path):
     with pytest.raises(ValueError, match=r"x\.npz is damaged: its head is too long") as caught:
         read_npz(tmp_path / "x.npz", {"x": Expected("u", (None,))})
     assert "allow_pickle" not in str(caught.value)
+
+
+def npy(dtype, shape, values=b""):
+    return archive.npy_head(dtype, shape) + values
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "match"),
+    [
+        ("a.npy", npy("|O", (1,), pickle.dumps(Bomb())), "objects of Python"),
+        ("a.npy", npy("<f4", (10**12,), b"1234"), "not as many"),
+        ("a.npy", npy("<f4", (-1,), b"1234"), "not as many"),
+        ("a.npy", npy("<U0", (10**12,)), "dtype"),
+        ("a.npy", npy("|V8", (1,), bytes(8)), "dtype"),
+        ("a.npy", pickle.dumps(Bomb()), "damaged"),
+        ("a.npz", pickle.dumps(Bomb()), "no .npz file"),
+        ("a.csv", pickle.dumps(Bomb()), "no CSV file"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "predict"])
+def test_the_command_line_reads_data_without_trust(
+    command, name, contents, match, tmp_path, capsys
+):
+    small().save(tmp_path / "m.npz")
+    path = tmp_path / name
+    path.write_bytes(contents)
+    before = {"train": [], "predict": [str(tmp_path / "m.npz")]}[command]
+
+    assert cli.main([command, *before, str(path), *(["--target", "y"] if not before else [])]) == 2
+
+    shown = capsys.readouterr().err
+    assert re.fullmatch(rf"backprop: .*{name}.*{match}.*\n|backprop: .*{match}.*{name}.*\n", shown)
+    assert "allow_pickle" not in shown
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.csv"])
+def test_data_that_would_fill_the_memory_are_not_unpacked(name, tmp_path, monkeypatch):
+    path = tmp_path / name
+    if name == "a.npz":
+        monkeypatch.setattr(arrays, "LIMIT", 10**6)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("x.npy", npy("|u1", (2 * 10**6,)) + bytes(2 * 10**6))
+    else:
+        monkeypatch.setattr(files, "LIMIT", 10**6)
+        path.write_bytes(gzip.compress(b"a,b\n" * 10**6))
+    read = {"a.npz": lambda: arrays.read_any(path, "fiubU"), "a.csv": lambda: read_csv(path)}
+
+    with pytest.raises(ValueError, match=rf"{name}.*more than 1,000,000 bytes"):
+        read[name]()
 
 
 def test_external_data_in_hdf5_are_not_opened(tmp_path):
@@ -360,17 +517,98 @@ def test_a_name_in_a_file_does_not_steer_the_terminal(tmp_path, capsys):
     assert "\x1b" not in str(caught.value)
 
 
-def test_an_array_of_objects_in_a_configuration_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("0", np.array(-1)),
+        ("0", np.array(2**60)),
+        ("1", np.array(np.nan)),
+        ("2", np.full((3, 2), np.nan, np.float32)),
+        ("3", np.full((3, 2), np.inf, np.float32)),
+        ("3", np.full((3, 2), 1e300)),
+        ("3", np.ones((2, 3), np.float32)),
+        ("3", np.ones((3, 2), bool)),
+        ("3", np.full((3, 2), b"x")),
+    ],
+)
+def test_an_optimizer_of_keras_is_as_sound_as_one_of_ours(place, value, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "m.keras"
+    model = small()
+    model.compile("adam", "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+    model.save(path)
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    weights = io.BytesIO(members["model.weights.h5"])
+    with h5py.File(weights, "a") as file:
+        del file[f"optimizer/vars/{place}"]
+        file[f"optimizer/vars/{place}"] = value
+    members["model.weights.h5"] = weights.getvalue()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, contents in members.items():
+            file.writestr(name, contents)
+
+    assert_refused(path)
+
+
+@pytest.mark.parametrize("generators", [1.5, True, "ab", {"a": 1}, [1.5] * 3, [[]] * 3, [{}] * 3])
+def test_generators_that_are_none_change_nothing_of_a_run(generators, tmp_path):
+    model = small()
+    model.compile("sgd", "mse")
+    run_state.save_checkpoint(model, tmp_path / "good.npz", 0, 0)
+    header, saved = archive.read(tmp_path / "good.npz", ("checkpoint",))
+    body = {k: v for k, v in header.items() if k not in ("format", "version", "kind")}
+    path = tmp_path / "m.npz"
+    archive.write(path, "checkpoint", body | {"generators": generators}, saved)
+    undone = []
+
+    with pytest.raises(ModelFileError, match=r"m\.npz.*generator"):
+        run_state.load_checkpoint(model, path, lambda *counted: lambda: undone.append(counted))
+
+    assert len(undone) == 1
+
+
+STEERING = "\x1b]0;owned\x07\x1b[2J\u202ex"
+
+
+def test_what_data_say_does_not_steer_the_terminal(tmp_path, capsys):
+    from backprop.datasets import cifar, pickles
+
+    batch = tmp_path / "batch"
+    batch.write_bytes(pickle.dumps({STEERING: 1}))
+    table = tmp_path / "t.csv"
+    table.write_text(f"a,{STEERING}\n1,2\n3,4\n", "utf-8")
+    errors = []
+    for read in (
+        lambda: pickles.read_pickle(b"c\x1b]0;owned\x07\nsystem\n.", "it"),
+        lambda: cifar.read_batch(batch, "labels", {"labels": 10}),
+        lambda: read_csv(table).require(["b"]),
+    ):
+        with pytest.raises(ValueError, match="owned") as caught:
+            read()
+        errors.append(str(caught.value))
+    for target in ("b", STEERING):
+        cli.main(["train", str(table), "--target", target, "--output", str(tmp_path / "m.npz")])
+    shown = capsys.readouterr()
+    for text in (*errors, shown.err):
+        assert "owned" in text
+        assert not set("\x1b\x07\u202e") & set(text)
+
+
+def test_an_array_of_objects_in_a_configuration_is_assert_refused(tmp_path):
     array = {"class_name": "__array__", "config": {"value": [1], "dtype": "object"}}
 
-    refused(native(tmp_path / "m.npz", item("Dense", units=2, bias_initializer=array)), "dtype")
+    assert_refused(
+        native(tmp_path / "m.npz", item("Dense", units=2, bias_initializer=array)), "dtype"
+    )
 
 
-def test_a_file_that_ends_in_another_format_is_refused(tmp_path):
+def test_a_file_that_ends_in_another_format_is_assert_refused(tmp_path):
     buffer = io.BytesIO()
     np.save(buffer, np.ones(3))
     for ending in (".npz", ".keras"):
         path = tmp_path / f"m{ending}"
         for contents in (b"", b"PK", buffer.getvalue(), b"\x89HDF\r\n\x1a\n" + bytes(100)):
             path.write_bytes(contents)
-            refused(path)
+            assert_refused(path)

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import backprop as bp
-from backprop import archive
+from backprop import atomic
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="files have no such modes or locks there")
 
@@ -32,7 +32,7 @@ def test_a_private_file_stays_private_while_it_is_written(mode, tmp_path):
     path.write_bytes(b"old")
     path.chmod(mode)
 
-    with archive.replacing(path) as file:
+    with atomic.replacing(path) as file:
         (name,) = temporaries(tmp_path)
         while_written = stat.S_IMODE((tmp_path / name).stat().st_mode)
         file.write(b"new")
@@ -54,14 +54,14 @@ def test_a_new_file_has_the_mode_that_the_user_gives_new_files(tmp_path):
 
 def test_what_a_killed_writer_left_is_swept_and_what_is_being_written_is_not(tmp_path):
     script = (
-        "import os, signal; from backprop import archive\n"
-        f"with archive.replacing({str(tmp_path / 'dead.npz')!r}) as file:\n"
+        "import os, signal; from backprop import atomic\n"
+        f"with atomic.replacing({str(tmp_path / 'dead.npz')!r}) as file:\n"
         "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", script], cwd=os.getcwd())
     (dead,) = temporaries(tmp_path)
 
-    with archive.replacing(tmp_path / "other.npz") as file:
+    with atomic.replacing(tmp_path / "other.npz") as file:
         file.write(b"half")
         assert dead not in temporaries(tmp_path)
         small().save(tmp_path / "m.npz")
@@ -71,11 +71,11 @@ def test_what_a_killed_writer_left_is_swept_and_what_is_being_written_is_not(tmp
 
 
 def test_after_a_day_a_temporary_file_goes_even_where_locks_do_not_tell(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "fcntl", None)
+    monkeypatch.setattr(atomic, "fcntl", None)
     old, new = tmp_path / LEFT, tmp_path / LEFT.replace("0", "1")
     for path in (old, new):
         path.write_bytes(b"half")
-    os.utime(old, (time.time() - 2 * archive.DAY,) * 2)
+    os.utime(old, (time.time() - 2 * atomic.DAY,) * 2)
 
     small().save(tmp_path / "m.npz")
 
@@ -108,11 +108,11 @@ def test_errors_name_the_file_and_not_the_one_that_takes_its_place(
         raise OSError(number, os.strerror(number), *([name] if call in ("open", "replace") else []))
 
     if call != "write":
-        monkeypatch.setattr(archive.os, call, fails)
+        monkeypatch.setattr(atomic.os, call, fails)
         with pytest.raises(OSError) as caught:
             small().save(path)
     else:
-        with pytest.raises(OSError) as caught, archive.replacing(path):
+        with pytest.raises(OSError) as caught, atomic.replacing(path):
             fails(None)
     monkeypatch.undo()
 

@@ -332,6 +332,16 @@ def test_a_report_is_json_html_and_survives_a_pickle():
         report["krnel"]
 
 
+def test_a_report_says_at_which_scale_it_looked():
+    near, far = (gradcheck(Dense(3), size * normal(4, 5)) for size in (1.0, 1000.0))
+
+    assert near["x"].step == pytest.approx(2.0**-6, rel=0.3)
+    assert far["x"].step < 1e-2 * near["x"].step
+    assert near["kernel"].step == pytest.approx(far["kernel"].step)
+    assert f"{near['x'].step:.1e}" in str(near)
+    assert near["all, in float32"].step == 0
+
+
 def test_a_report_is_drawn(tmp_path):
     pytest.importorskip("matplotlib", reason="pictures need backprop[plot]")
     path = tmp_path / "check.png"
@@ -350,7 +360,7 @@ def test_noise_is_measured_under_a_curve():
     assert deviation(np.full(7, 3.0)) == 0
 
 
-@pytest.mark.parametrize("activation", [None, "tanh", "softplus"])
+@pytest.mark.parametrize("activation", [None, "tanh", "softplus", "relu"])
 def test_an_error_of_twice_the_floor_in_one_entry_is_found(activation):
     for seed in range(10):
         at = (seed % 6, seed % 5)

@@ -183,3 +183,40 @@ def test_wrong_entries_are_located_beside_stiff_ones():
 
     assert [e.index for e in found] == [(0, 0), (0, 1), (0, 2), (0, 3)]
     assert all(abs(e.analytic / e.numeric - 1.5) < 1e-3 for e in found)
+
+
+class Faint(Layer):
+    """y = x + c kernel x, where c is small; dkernel may be twice what it should be."""
+
+    def __init__(self, c, wrong=1.0):
+        super().__init__()
+        self.c, self.wrong = c, wrong
+
+    def build(self, input_shape):
+        self.kernel, self.dkernel = self.param("kernel", input_shape[-1:], "ones")
+
+    def forward(self, x, ctx=INFERENCE):
+        return x + self.c * self.kernel * x, x
+
+    def backward(self, dy, x):
+        self.dkernel = self.wrong * self.c * (dy * x).sum(0)
+        return dy + self.c * self.kernel * dy
+
+
+@pytest.mark.parametrize("c", [1e-6, 1e-8, 1e-10, 1e-11])
+def test_rounding_that_grows_hides_no_faint_gradient_that_is_wrong(c):
+    x = np.random.default_rng(0).standard_normal((5, 4))
+
+    right, wrong = (gradcheck(Faint(c, factor), x)["kernel"] for factor in (1.0, 2.0))
+
+    assert (right.verdict, wrong.verdict) == ("pass", "fail")
+
+
+@pytest.mark.parametrize("c", [1e-12, 1e-14])
+def test_what_rounding_does_hide_is_below_the_floor(c):
+    x = np.random.default_rng(0).standard_normal((5, 4))
+
+    report = gradcheck(Faint(c), x)
+
+    assert report["kernel"].verdict == "pass"
+    assert report["kernel"].floor > np.abs(report.check.here.gradients[0]).max()

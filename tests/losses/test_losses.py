@@ -393,6 +393,21 @@ BY_HAND = [
 ]
 
 
+@pytest.mark.parametrize("logit", [4.0, 12.0, 15.0, -12.0])
+def test_binary_focal_crossentropy_of_large_logits_keeps_the_digits_of_float32(logit):
+    loss = losses.BinaryFocalCrossentropy(from_logits=True)
+    t, z = np.array([[float(logit > 0)]]), np.array([[logit]])
+
+    (narrow, narrow_dz), (wide, wide_dz) = (
+        (value, loss.backward(cache, np.ones_like(value)))
+        for value, cache in (loss.forward(t.astype(d), z.astype(d)) for d in ("f4", "f8"))
+    )
+
+    assert narrow.dtype == narrow_dz.dtype == np.float32
+    np.testing.assert_allclose(narrow, wide, rtol=1e-5)
+    np.testing.assert_allclose(narrow_dz, wide_dz, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("loss", "y_true", "y_pred", "value", "dy_pred"), BY_HAND, ids=[repr(c[0]) for c in BY_HAND]
 )

@@ -74,7 +74,7 @@ def test_an_axis_goes_through_a_configuration():
         config = json.loads(json.dumps(losses.serialize(Dice(axis=axis))))
         again = losses.deserialize(config)
         np.testing.assert_allclose(again(DRAWN, FORESEEN), Dice(axis=axis)(DRAWN, FORESEEN))
-    with pytest.raises(TypeError, match=r"expects axis to be an axis, several like \(1, 2, 3\)"):
+    with pytest.raises(TypeError, match=r"expects .*axis to be an integer"):
         Dice(axis="all")
     with pytest.raises(ValueError, match="alpha to be a finite number of at least 0"):
         Tversky(alpha=-1.0)

@@ -140,6 +140,25 @@ def test_a_schedule_is_rebuilt_from_its_config_and_its_repr(schedule):
     assert [again(s) for s in range(30)] == [schedule(s) for s in range(30)]
 
 
+def test_a_schedule_needs_no_name():
+    config = {"initial_learning_rate": 0.1, "decay_steps": 10, "name": None}
+
+    made = schedules.deserialize({"class_name": "PolynomialDecay", "config": config})
+
+    assert made.name is None and made(5) == schedules.PolynomialDecay(0.1, 10)(5)
+    with pytest.raises(TypeError, match="name"):
+        schedules.PolynomialDecay(0.1, 10, name=3)
+
+
+@pytest.mark.parametrize("schedule", MADE, ids=repr)
+def test_an_array_of_steps_is_asked_for_as_a_curve_is_drawn(schedule):
+    each = [schedule(step) for step in range(40)]
+
+    np.testing.assert_array_equal(schedule(np.arange(40)), each)
+    np.testing.assert_array_equal(schedule(np.linspace(0, 39, 40).reshape(5, 8)).ravel(), each)
+    assert schedule([]).shape == (0,)
+
+
 @pytest.mark.parametrize(("name", "args", "kwargs"), CASES)
 def test_configs_of_keras_are_understood(name, args, kwargs):
     keras = pytest.importorskip("keras", reason="Keras is not installed")

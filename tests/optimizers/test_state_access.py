@@ -163,8 +163,36 @@ def test_weights_that_do_not_fit_change_nothing():
     for a, b in zip(optimizer.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match=r"learning_rate to be in \[0, inf\)"):
-        optimizer.set_weights([np.array(9), np.array(np.nan), *weights[2:]])
+        optimizer.set_weights([np.array(9), np.array(-1.0), *weights[2:]])
     assert optimizer.iterations == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "match"),
+    [
+        (0, np.array(2.5), "steps"),
+        (0, np.array(-1), "steps"),
+        (0, np.array(2**60), "steps"),
+        (1, np.array(np.nan), "learning_rate, .*not finite"),
+        (2, np.full(2, np.nan, np.float32), "variable_momentum, .*not finite"),
+        (3, np.full(2, np.inf, np.float32), "variable_velocity, .*not finite"),
+        (3, np.full(2, 1e300), "variable_velocity, .*not finite"),  # which float32 cannot hold
+        (3, np.ones(2, bool), "variable_velocity, .*not finite"),
+    ],
+)
+def test_numbers_that_no_run_can_go_on_from_change_nothing(place, value, match):
+    optimizer = Adam(0.1)
+    optimizer.build([np.ones(2, np.float32)])
+    optimizer.apply([np.ones(2, np.float32)])
+    weights = optimizer.get_weights()
+    wrong = [np.array(9), *weights[1:]]
+    wrong[place] = value
+
+    with pytest.raises(ValueError, match=match):
+        optimizer.set_weights(wrong)
+
+    for a, b in zip(optimizer.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 # ------------------------------------------------------------------- building, applying, excluding

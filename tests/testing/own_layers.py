@@ -42,7 +42,7 @@ def overflows(why):
 KINKS = "slopes_at_kinks_are_subgradients"
 # at x = 0 the slope of PReLU, and of ReLU with options, is 0: that of the two rectifiers that they
 # sum, as in Keras; so whether it lies between those on its sides depends on the case
-BUT_FOR_KINKS = [law.__name__ for law in LAWS["v3"] if law.__name__ != KINKS]
+BUT_FOR_KINKS = [law.__name__ for law in LAWS["v4"] if law.__name__ != KINKS]
 
 
 def breaks_at_zero(why, make, shape):
@@ -1988,10 +1988,7 @@ LOSSES = {
             "probabilities",
             configs={"gamma": [0.5, 2.0], "apply_class_balancing": [False, True]} | SMOOTH,
         ),
-        {  # it takes 1 - p, of which float32 has few digits where p is beside 1
-            **loss(losses.BinaryFocalCrossentropy, "probabilities", configs={"from_logits": True}),
-            "inputs": pairs("probabilities").map(lambda to: (to[0], 4 * np.tanh(to[1]), *to[2:])),
-        },
+        loss(losses.BinaryFocalCrossentropy, "probabilities", configs={"from_logits": True}),
         along_axes(losses.BinaryFocalCrossentropy, "binary", "probabilities"),
     ],
     "CategoricalCrossentropy": [

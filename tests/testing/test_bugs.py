@@ -25,7 +25,7 @@ from backprop.testing.kit import LAWS
 ROOT = Path(__file__).resolve().parent.parent.parent
 WRONG = bugs()
 RIGHT = [bug for bug in BANK if not bug.to_be_found]
-NAMES = [law.__name__ for law in LAWS["v3"]]
+NAMES = [law.__name__ for law in LAWS["v4"]]
 
 
 def each(some):

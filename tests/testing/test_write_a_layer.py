@@ -14,7 +14,7 @@ from backprop.testing import LAWS, LawBroken
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "write_a_layer.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 TESTS = re.findall(r"^(test_\w+) = layer_laws\(", TEXT, re.M)
-LAW_NAMES = [law.__name__ for law in LAWS["v3"]]
+LAW_NAMES = [law.__name__ for law in LAWS["v4"]]
 
 
 @pytest.fixture(scope="module")

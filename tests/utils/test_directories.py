@@ -238,6 +238,35 @@ def test_what_is_found_is_said(tops, capsys):
     ]
 
 
+def test_what_is_cached_is_read_once_and_stays_what_it_is(tops):
+    found = read("image", tops["image"], seed=1, batch_size=4)
+    made = []
+    halves = found.map(lambda x, y: made.append(len(x)) or (x / 2, y))
+
+    kept = halves.cache()
+    first, second = list(kept.prefetch(2)), list(kept.as_numpy_iterator())
+    doubled = [x for x, _ in kept.map(lambda x, y: (2 * x, y))]
+
+    assert made == [4, 4, 4, 4, 4, 1] and len(kept) == 6 and kept.count == 21
+    for (x, y), (again, labels), (whole, _), twice in zip(
+        first, second, found, doubled, strict=True
+    ):
+        assert x is again and y is labels  # in the order of the pass that was to come
+        np.testing.assert_array_equal(whole, twice)
+    with pytest.raises(ValueError, match="read-only"):
+        first[0][0][:] = 0
+    np.testing.assert_array_equal(kept.skip(1).take(1)[0][1], first[1][1])
+
+
+def test_keeping_batches_makes_no_array_of_others_read_only():
+    weights = np.ones(2)
+    windows = utils.timeseries_dataset_from_array(np.arange(4), np.arange(4), 2, batch_size=2)
+
+    assert list(windows.map(lambda x, y: (x, y, weights)).cache())
+
+    weights[:] = 2
+
+
 def test_a_model_trains_on_a_directory(tops):
     found = read("image", tops["image"], seed=1, batch_size=4)
     model = bp.Sequential(

@@ -115,7 +115,7 @@ def layer_of(identifier: Any) -> Any:
 
 
 ActivationLike = Annotated[
-    Any, Convert(lambda value, who, name: layer_of(value or "linear"), none=True)
+    Any, Convert(lambda value, who, name: layer_of("linear" if value is None else value), none=True)
 ]
 
 

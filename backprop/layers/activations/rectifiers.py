@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert
-from backprop.checks import NumberFromZero
+from backprop.checks import NumberFromZero, index, sequence
 from backprop.constraints import ConstraintLike
 from backprop.initializers import InitializerLike
 from backprop.kernels import activations as kernels
@@ -193,7 +193,9 @@ class LeakyReLU(FromInput):
 
 def axes(value: Any, who: str, name: str) -> list[int]:
     """One axis or several, as a list."""
-    return list(value or ()) if np.ndim(value) or value is None else [value]
+    one = value is not None and not isinstance(value, list | tuple | np.ndarray)
+    found = [value] if one else sequence(() if value is None else value, who, name)
+    return [index(a, who, name) for a in found]
 
 
 class PReLU(Layer):

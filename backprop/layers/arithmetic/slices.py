@@ -19,7 +19,7 @@ def entries(index: Any, who: str, name: str) -> tuple[Any, ...]:
         found = tuple([entry(part.strip()) for part in index.strip().rstrip(",").split(",")])
         if found.count(...) > 1:
             raise ValueError
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         raise ValueError(
             f"{who} expects {name} as it stands between brackets, such as ':, 0' or '..., 1:3', "
             f"got {index!r}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import numpy as np
+
 from backprop.arguments import Convert, argument
 from backprop.checks import Positive, integer
 from backprop.layers.attention.heads import AttentionInHeads
@@ -15,7 +17,8 @@ def sizes(value: Any, who: str, name: str) -> tuple[int, ...]:
 
 
 def the_time(value: Any, who: str, name: str) -> Any:
-    if value not in (None, 1, -2, (1,), [1], (-2,), [-2]):
+    known = (None, 1, -2, (1,), [1], (-2,), [-2])
+    if isinstance(value, np.ndarray) or value not in known:
         raise ValueError(
             f"{who} attends along the time, axis 1 of (batch, time, features); {name} is {value!r}"
         )

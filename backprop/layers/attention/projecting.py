@@ -12,6 +12,7 @@ import numpy as np
 
 from backprop.arguments import Convert, argument, declared
 from backprop.checks import Fraction, Positive
+from backprop.initializers import Seed
 from backprop.input_spec import show_shape
 from backprop.layer import Array, InputSpec
 from backprop.layers.attention.common import AnyAttention
@@ -88,7 +89,7 @@ class Projecting(KernelAndBias, BesideKeras, kw_only=True, by_position=True):
     sliding_window: Positive | None = None
     flash_attention: bool | None = None
     use_gate: bool = argument(default=False, after="bias_constraint")
-    seed: int | None = argument(default=None, after="use_gate")
+    seed: Seed = argument(default=None, after="use_gate")
 
     changeable = ("dropout", "sliding_window")
     input_spec = InputSpec(ndim=3)

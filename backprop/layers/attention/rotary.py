@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.checks import Index, NumberAboveZero
+from backprop.checks import NumberAboveZero
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.linalg import constant
@@ -62,8 +62,8 @@ class RotaryEmbedding(Layer):
 
     max_wavelength: NumberAboveZero = 10000
     scaling_factor: NumberAboveZero = 1.0
-    sequence_axis: Index = 1
-    feature_axis: Index = -1
+    sequence_axis: int = 1
+    feature_axis: int = -1
 
     changeable = ("max_wavelength", "scaling_factor")
 

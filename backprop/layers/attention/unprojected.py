@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import Fraction, choice
+from backprop.initializers import Seed
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Array, Context, InputSpec
 from backprop.layers.attention.common import AnyAttention
@@ -195,7 +196,7 @@ class Attention(Unprojected):
     use_scale: bool = False
     score_mode: Annotated[str, choice("dot", "concat")] = "dot"
     dropout: Fraction = 0.0
-    seed: int | None = None
+    seed: Seed = None
 
     def build(self, input_shape):
         if self.use_scale:
@@ -278,7 +279,7 @@ class AdditiveAttention(Unprojected):
 
     use_scale: bool = True
     dropout: Fraction = 0.0
-    seed: int | None = argument(default=None, kw_only=True)
+    seed: Seed = argument(default=None, kw_only=True)
 
     def build(self, input_shape):
         if self.use_scale:

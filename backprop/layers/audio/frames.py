@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from backprop.checks import array
+
 Array = np.ndarray
 
 
@@ -38,7 +40,7 @@ def window_of(window: Any, length: int, periodic: bool, who: str) -> Array:
         from scipy.signal import get_window  # here, because it takes longer to import than NumPy
 
         return np.asarray(get_window(window, length, periodic))
-    found = np.asarray(window, np.float64)
+    found = array(window, who, "window")
     if found.shape != (length,):
         raise ValueError(
             f"{who} expects a window of {length} numbers, one for each sample of a frame, got "

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert
+from backprop.bounds import reckon
 from backprop.checks import NumberAboveZero, NumberFromZero, Positive, number
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.audio.frames import frames, overlapped, window_of
-from backprop.parameters import reckon
 from backprop.symbols import Symbol
 
 Array = np.ndarray

@@ -19,7 +19,8 @@ from backprop.promises import agree
 
 def mode(value, who, name):
     modes = ("one_hot", "multi_hot", "count")
-    return checks.one_of("multi_hot" if value == "binary" else value, modes, who, name)
+    binary = isinstance(value, str) and value == "binary"
+    return checks.one_of("multi_hot" if binary else value, modes, who, name)
 
 
 class CategoryEncoding(Column):

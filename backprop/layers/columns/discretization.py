@@ -22,7 +22,7 @@ CHUNK = 1 << 20  # numbers that are sorted at once
 
 
 def in_order(value: Any, who: str, name: str) -> tuple[float, ...]:
-    found = np.asarray(value, np.float64)
+    found = checks.array(value, who, name)
     if found.ndim != 1 or np.isnan(found).any() or (np.diff(found) < 0).any():
         raise ValueError(f"{who} expects {name} to be a list of numbers that grow, got {value!r}")
     return tuple(found.tolist())

@@ -71,7 +71,7 @@ class Hashing(Column):
     """
 
     num_bins: Positive
-    mask_value: Any = None
+    mask_value: str | int | None = None
     salt: Salt | None = None
     output_mode: Annotated[str, checks.choice(*MODES)] = "int"
     sparse: bool = False

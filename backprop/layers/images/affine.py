@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert, argument
+from backprop.initializers import Seed
 from backprop.layers.images.factors import Bounds, bounds, is_number, uniform
 from backprop.layers.images.places import FillMode, FillValue, Interpolation, Moving, pixels
 from backprop.layers.windows import DataFormat
@@ -14,10 +15,14 @@ from backprop.layers.windows import DataFormat
 
 def shear_of(factor, who: str, name: str) -> tuple[float, float]:
     """f is (-f, f), which may be given as well: so Keras writes it into its files."""
-    if isinstance(factor, list | tuple) and len(factor) == 2 and factor[0] == -factor[1]:
+    if isinstance(factor, list | tuple) and len(factor) == 2 and opposite(*factor):
         factor = factor[1]
     low, high = bounds(factor, who, name, least=0.0)
     return (-high, high) if is_number(factor) else (low, high)
+
+
+def opposite(low, high) -> bool:
+    return is_number(low) and is_number(high) and low == -high
 
 
 ZoomBounds = Annotated[Any, Convert(bounds, above=True)]
@@ -63,7 +68,7 @@ class Filled(Affine, kw_only=True, by_position=True):
 
     fill_mode: FillMode = "reflect"
     interpolation: Interpolation = "bilinear"
-    seed: int | None = None
+    seed: Seed = None
     fill_value: FillValue = 0.0
 
 
@@ -227,7 +232,7 @@ class RandomShear(Affine):
     fill_mode: FillMode = "reflect"
     fill_value: FillValue = 0.0
     data_format: DataFormat = argument(default=None)
-    seed: int | None = None
+    seed: Seed = None
 
     def maps(self, n, height, width):
         sign = np.where(self.rng.random(n) > 0.5, -1.0, 1.0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop.arguments import Convert, argument
 from backprop.checks import integer
+from backprop.initializers import Seed
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.factors import FromZero, ValueRange, some_of, uniform
 from backprop.layers.images.ranges import clipped, of_images
@@ -64,7 +65,7 @@ class RandomSharpness(ImageLayer):
     factor: FromZero
     value_range: ValueRange = (0, 255)
     data_format: DataFormat = argument(default=None)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("factor", "value_range")
 
@@ -142,7 +143,7 @@ class RandomGaussianBlur(ImageLayer):
     sigma: FromZero = 1.0
     value_range: ValueRange = (0, 255)
     data_format: DataFormat = argument(default=None)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("factor", "kernel_size", "sigma", "value_range")
 

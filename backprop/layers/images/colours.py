@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop.arguments import Convert, argument
 from backprop.checks import Fraction
+from backprop.initializers import Seed
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.factors import FromZero, ValueRange, bounds, is_number, uniform
 from backprop.layers.images.ranges import clipped, of_images
@@ -105,7 +106,7 @@ class RandomHue(OfColours):
     factor: FromZero
     value_range: ValueRange = (0, 255)
     data_format: DataFormat = argument(default=None)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("factor", "value_range")
 
@@ -216,7 +217,7 @@ class RandomSaturation(OfColours):
     factor: Share
     value_range: ValueRange = (0, 255)
     data_format: DataFormat = argument(default=None)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("factor", "value_range")
     said_in_pairs = ("factor",)
@@ -309,7 +310,7 @@ class RandomColorDegeneration(Greyed):
     factor: Share
     value_range: ValueRange = (0, 255)
     data_format: DataFormat = argument(default=None)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("factor", "value_range")
     said_in_pairs = ("factor",)
@@ -351,7 +352,7 @@ class RandomGrayscale(Greyed):
 
     factor: Fraction = 0.5
     data_format: DataFormat = argument(default=None)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("factor",)
 

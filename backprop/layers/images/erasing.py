@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Any
 
 import numpy as np
 
 from backprop.arguments import Convert
+from backprop.initializers import Seed
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.factors import FromZero, ValueRange, is_number, some_of, uniform
 
 
 def fill_of(value, who: str, name: str):
     """One number, or one for each channel."""
-    if is_number(value):
+    if is_number(value) and isfinite(value):
         return float(value)
-    if isinstance(value, list | tuple) and value and all(map(is_number, value)):
+    if (
+        isinstance(value, list | tuple)
+        and value
+        and all(is_number(v) and isfinite(v) for v in value)
+    ):
         return tuple(map(float, value))
     raise ValueError(
         f"{who} expects {name} to be a number, one for each channel, or None for noise, got "
@@ -70,7 +76,7 @@ class RandomErasing(ImageLayer):
     scale: FromZero = (0.02, 0.33)
     fill_value: Annotated[Any, Convert(fill_of)] = None
     value_range: ValueRange = (0, 255)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("factor", "scale", "fill_value", "value_range")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Any
 
 import numpy as np
 
 from backprop.arguments import Convert
+from backprop.checks import is_real as is_number
 
 
 def bounds(
@@ -25,14 +27,11 @@ def bounds(
 
 
 def pair_of(value, who: str, name: str, wanted: str) -> tuple[float, float]:
-    if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(is_number, value)):
+    several = isinstance(value, list | tuple) and len(value) == 2
+    if not several or not all(is_number(v) and isfinite(v) for v in value):
         raise ValueError(f"{who} expects {name} to be {wanted}")
     low, high = sorted(map(float, value))
     return low, high
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def range_of(value_range, who: str, name: str) -> tuple[float, float]:

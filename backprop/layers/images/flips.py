@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from backprop.checks import choice
+from backprop.initializers import Seed
 from backprop.layers.images.base import ImageLayer
 
 
@@ -50,7 +51,7 @@ class RandomFlip(ImageLayer):
     mode: Annotated[str, choice("horizontal_and_vertical", "horizontal", "vertical")] = (
         "horizontal_and_vertical"
     )
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("mode",)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backprop.checks import Index, Positive
+from backprop.checks import Positive
 from backprop.layers.images.base import ImageLayer
 
 
@@ -34,7 +34,7 @@ class MaxNumBoundingBoxes(ImageLayer):
     """
 
     max_number: Positive
-    fill_value: Index = -1
+    fill_value: int = -1
 
     def plan(self, x, training):
         return ()

@@ -6,6 +6,7 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import NumberAboveZero
+from backprop.initializers import Seed
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.factors import FromZero, uniform
 from backprop.layers.images.ranges import of_images
@@ -64,7 +65,7 @@ class MixUp(Mixing):
 
     alpha: NumberAboveZero = 0.2
     data_format: DataFormat = argument(default=None)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("alpha",)
 
@@ -125,7 +126,7 @@ class CutMix(Mixing):
     """
 
     factor: FromZero = 1.0
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("factor",)
 

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.arguments import Convert
-from backprop.checks import choice
+from backprop.checks import Number, choice
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.windows import channels_back, channels_last
 from backprop.tuning import INTERPOLATED_PIXELS
@@ -19,7 +18,7 @@ INTERPOLATIONS = ("nearest", "bilinear")
 
 FillMode = Annotated[str, choice(*FILL_MODES)]
 Interpolation = Annotated[str, choice(*INTERPOLATIONS)]
-FillValue = Annotated[float, Convert(lambda value, who, name: float(value))]
+FillValue = Number
 
 
 class Moving(ImageLayer, kw_only=True, by_position=True):

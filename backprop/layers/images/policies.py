@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from backprop.checks import NotNegative, NumberAboveZero, Positive
+from backprop.initializers import Seed
 from backprop.layers.images.affine import RandomRotation, RandomShear, RandomTranslation
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.blur import RandomSharpness
@@ -140,7 +141,7 @@ class RandomColorJitter(Composed):
     contrast_factor: Spread | None = None
     saturation_factor: Share | None = None
     hue_factor: FromZero | None = None
-    seed: int | None = None
+    seed: Seed = None
 
     said_in_pairs = "contrast_factor", "saturation_factor"
 
@@ -232,7 +233,7 @@ class RandAugment(Composed):
     num_ops: NotNegative = 2
     factor: FromZero = 0.5
     interpolation: Interpolation = "bilinear"
-    seed: int | None = None
+    seed: Seed = None
 
     def __post_init__(self):
         self.take([*geometric(self), *of_colours(self), *of_tones(self)])
@@ -298,7 +299,7 @@ class AugMix(Composed):
     alpha: NumberAboveZero = 1.0
     all_ops: bool = True
     interpolation: Interpolation = "bilinear"
-    seed: int | None = None
+    seed: Seed = None
 
     def __post_init__(self):
         colours = of_colours(self) if self.all_ops else []

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert
+from backprop.initializers import Seed
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.factors import Bounds, ValueRange, bounds, is_number, uniform
 from backprop.layers.images.ranges import clipped, over
@@ -49,7 +50,7 @@ class RandomContrast(ImageLayer):
 
     factor: Spread
     value_range: ValueRange = (0, 255)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("factor", "value_range")
 
@@ -102,7 +103,7 @@ class RandomBrightness(ImageLayer):
 
     factor: Bounds
     value_range: ValueRange = (0, 255)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("factor", "value_range")
 

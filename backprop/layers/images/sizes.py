@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import Positive, choice
+from backprop.initializers import Seed
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.places import FillValue
 from backprop.layers.interpolation import Method, along, weights
@@ -266,7 +267,7 @@ class RandomCrop(Sized):
 
     height: Positive
     width: Positive
-    seed: int | None = None
+    seed: Seed = None
 
     def window(self, height, width, training):
         if training and height > self.height and width > self.width:

@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop.arguments import Convert, argument
 from backprop.checks import integer
+from backprop.initializers import Seed
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.factors import FromZero, ValueRange, some_of, uniform
 from backprop.layers.images.ranges import as_bytes, clipped, from_bytes, of_images, over
@@ -41,7 +42,7 @@ class RandomInvert(ImageLayer):
 
     factor: FromZero = 1.0
     value_range: ValueRange = (0, 255)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("factor", "value_range")
 
@@ -97,7 +98,7 @@ class RandomPosterization(ImageLayer):
     factor: Annotated[Any, Convert(bits)]
     value_range: ValueRange = (0, 255)
     data_format: DataFormat = argument(default=None)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("factor", "value_range")
     said_in_pairs = ("factor",)
@@ -143,7 +144,7 @@ class Solarization(ImageLayer):
     addition_factor: FromZero = 0.0
     threshold_factor: FromZero = 0.0
     value_range: ValueRange = (0, 255)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = ("addition_factor", "threshold_factor", "value_range")
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from backprop.checks import Fraction, choice
+from backprop.initializers import Seed
 from backprop.layers.images.factors import FromZero, ValueRange, some_of, uniform
 from backprop.layers.images.places import FillValue, Interpolation, Moving, pixels
 from backprop.layers.images.ranges import clipped
@@ -59,7 +60,7 @@ class RandomPerspective(Moving):
     scale: Fraction = 1.0
     interpolation: Interpolation = "bilinear"
     fill_value: FillValue = 0.0
-    seed: int | None = None
+    seed: Seed = None
 
     fill_mode = "constant"
     changeable = ("factor", "scale", "interpolation", "fill_value")
@@ -158,7 +159,7 @@ class RandomElasticTransform(Moving):
     )
     fill_value: FillValue = 0.0
     value_range: ValueRange = (0, 255)
-    seed: int | None = None
+    seed: Seed = None
 
     changeable = (*("factor", "scale", "interpolation", "fill_mode", "fill_value", "value_range"),)
 

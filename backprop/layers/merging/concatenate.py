@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from backprop.checks import Index
 from backprop.layer import INFERENCE
 from backprop.layers.merging.shared import Merging
 from backprop.masks import beside, everywhere
@@ -44,7 +43,7 @@ class Concatenate(Merging):
     """
 
     makes_masks = False
-    axis: Index = -1
+    axis: int = -1
 
     def build(self, input_shape):
         super().build(input_shape)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert, argument
-from backprop.checks import Fraction, Index, number
+from backprop.checks import Fraction, number
 from backprop.initializers import InitializerLike
 from backprop.kernels import normalization as kernels
 from backprop.layer import INFERENCE, InputSpec
@@ -107,7 +107,7 @@ class BatchNormalization(Scaled):
     array([1.], dtype=float32)
     """
 
-    axis: Index = -1
+    axis: int = -1
     momentum: Fraction = 0.99
     moving_mean_initializer: InitializerLike = argument(default="zeros", after="gamma_initializer")
     moving_variance_initializer: InitializerLike = argument(

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert
-from backprop.checks import Index
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.normalization.shared import (
@@ -77,7 +76,7 @@ class GroupNormalization(Scaled):
     """
 
     groups: Annotated[int, Convert(number_of_groups)] = 32
-    axis: Index = -1
+    axis: int = -1
 
     def build(self, input_shape):
         n = input_shape[axes_of(self, self.axis, input_shape)[0]]

@@ -6,9 +6,9 @@ from math import prod
 
 import numpy as np
 
+from backprop.checks import Axes
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.normalization.shared import (
-    Axes,
     Epsilon,
     are_last,
     average,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
 from backprop.arguments import Convert
-from backprop.checks import index
+from backprop.checks import is_real
 from backprop.constraints import ConstraintLike
 from backprop.initializers import InitializerLike
 from backprop.input_spec import show_shape
@@ -18,20 +18,12 @@ from backprop.masks import beside, mixes
 from backprop.regularizers import RegularizerLike
 
 
-def axis_or_axes(axis: Any, who: str, name: str) -> int | tuple[int, ...]:
-    """An axis as an int, several as a tuple of them."""
-    if isinstance(axis, list | tuple):
-        return tuple(index(a, who, name) for a in axis)
-    return index(axis, who, name)
-
-
 def not_negative(value, who: str, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not value >= 0:
+    if not is_real(value) or not value >= 0:
         raise ValueError(f"{who} expects {name} to be a number that is not negative, got {value!r}")
     return float(value)
 
 
-Axes = Annotated[Any, Convert(axis_or_axes)]
 Epsilon = Annotated[float, Convert(not_negative)]
 
 

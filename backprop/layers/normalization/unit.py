@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from backprop.checks import Axes
 from backprop.layer import INFERENCE, InputSpec, Layer
-from backprop.layers.normalization.shared import Axes, axes_of
+from backprop.layers.normalization.shared import axes_of
 from backprop.linalg import of_length_one, of_length_one_backward
 from backprop.masks import mixes, only_real
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.parameters import reckon
+from backprop.bounds import reckon
 
 Array = np.ndarray
 EVERY = slice(None)

@@ -6,9 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from backprop.checks import one_of
+from backprop.checks import array, one_of, sequence
 from backprop.input_spec import show_shape
 from backprop.layer import Array, Context, Layer
 from backprop.layers.chain import ActivityPenalty
@@ -20,6 +18,11 @@ from backprop.promises import came_back
 
 DROPS = ("dropout", "recurrent_dropout")  # what may be changed in a direction
 JOINS = {"concat": Concatenate, "sum": Add, "ave": Average, "mul": Multiply, None: None}
+
+
+def arrays(weights: Any) -> list[Array]:
+    given = sequence(weights, "Bidirectional", "weights", "a list of arrays")
+    return [array(w, "Bidirectional", "each of weights") for w in given]
 
 
 class Bidirectional(FromStates, Container):
@@ -94,11 +97,11 @@ class Bidirectional(FromStates, Container):
         backward_layer=None,
         **kwargs,
     ):
-        for given in (layer, backward_layer):
-            if given is not None and not isinstance(given, OverTime):
+        for name, given in {"layer": layer, "backward_layer": backward_layer}.items():
+            if not isinstance(given, OverTime) and (given is not None or name == "layer"):
                 raise TypeError(
-                    "Bidirectional expects a layer that goes through time, such as LSTM(8), got "
-                    f"{given!r}"
+                    f"Bidirectional expects {name} to be a layer that goes through time, such as "
+                    f"LSTM(8), got {given!r}"
                 )
         one_of(merge_mode, tuple(JOINS), "Bidirectional", "merge_mode")
         forward = directed(layer, "forward", layer.go_backwards)
@@ -131,7 +134,7 @@ class Bidirectional(FromStates, Container):
             None if regularizer is None else ActivityPenalty(regularizer)
             for regularizer in (forward.activity_regularizer, backward_layer.activity_regularizer)
         ]
-        self._given = None if weights is None else [np.asarray(w) for w in weights]
+        self._given = None if weights is None else arrays(weights)
         self._arguments.pop("weights", None)  # a saved model has the weights as they are then
 
     def _argument(self, name, value):

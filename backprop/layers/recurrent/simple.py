@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backprop.arguments import argument
+from backprop.initializers import Seed
 from backprop.layers.recurrent.units import Units
 
 
@@ -51,7 +52,7 @@ class SimpleRNN(Units, kw_only=True, by_position=True):
     """
 
     weights_within = "simple_rnn_cell"
-    seed: int | None = argument(default=None, after="unroll")
+    seed: Seed = argument(default=None, after="unroll")
 
     def advance(self, t, tape):
         h, z = tape.states[0], tape.z[t % len(tape.z)]

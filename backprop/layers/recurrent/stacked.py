@@ -47,11 +47,11 @@ class StackedRNNCells(Cell):
         for cell in self.cells:
             if not isinstance(cell, Cell):
                 raise TypeError(
-                    f"StackedRNNCells expects a list of cells, such as [LSTMCell(8), GRUCell(4)], "
+                    "StackedRNNCells expects a list of cells, such as [LSTMCell(8), GRUCell(4)], "
                     f"got {cell!r} in it"
                 )
         if not self.cells:
-            raise ValueError("StackedRNNCells expects at least one cell, got none")
+            raise ValueError("StackedRNNCells expects at least one of cells, got none")
 
     @property
     def state_size(self):

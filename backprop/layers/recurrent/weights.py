@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from backprop.arguments import argument
 from backprop.checks import Fraction
 from backprop.constraints import ConstraintLike
-from backprop.initializers import InitializerLike
+from backprop.initializers import InitializerLike, Seed
 from backprop.layer import Array, Context, Layer
 from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.kernels import KernelAndBias
@@ -72,7 +71,7 @@ class Dropping(Layer, kw_only=True, by_position=True):
 
     dropout: Fraction = 0.0
     recurrent_dropout: Fraction = 0.0
-    seed: Any = None
+    seed: Seed = None
 
     def drops(self, rate: float, shape: tuple[int, ...], dtype, ctx: Context) -> Array | None:
         """What multiplies x or h₋ of this shape, at all steps; None for nothing."""

@@ -325,4 +325,5 @@ def listed(value: Any, times: int) -> list[Any]:
     """What a user wrote as a list; one number stands for several, what is no sequence for none."""
     if isinstance(value, int | np.integer):
         return [value] * times
-    return list(value) if isinstance(value, list | tuple | np.ndarray) else []
+    several = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim)
+    return list(value) if several else []

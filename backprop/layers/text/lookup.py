@@ -11,7 +11,7 @@ import numpy as np
 
 from backprop import checks
 from backprop.arguments import Convert, argument
-from backprop.checks import NotNegative
+from backprop.checks import integer
 from backprop.defaults import floatx
 from backprop.hashes import hashed
 from backprop.layers.columns.column import Column, as_array, as_entries, batches, strings
@@ -20,6 +20,9 @@ from backprop.layers.columns.rows import row_ends
 from backprop.layers.text.vocabulary import Vocabulary, lines_of, mode
 
 Array = np.ndarray
+
+# each is a row of what comes out, and a token in front of the vocabulary
+Unknown = Annotated[int, Convert(integer, least=0, most=2**20)]
 
 
 class Lookup(Column):
@@ -110,6 +113,12 @@ class Lookup(Column):
         """
         if isinstance(vocabulary, str | os.PathLike):
             vocabulary = lines_of(os.fspath(vocabulary))
+        one = isinstance(vocabulary, np.ndarray) and not vocabulary.ndim
+        if one or isinstance(vocabulary, bytes) or not isinstance(vocabulary, Iterable):
+            raise TypeError(
+                f"{type(self).__name__} expects vocabulary to be a list of tokens or the path of a "
+                f"file of them, got {vocabulary!r}"
+            )
         tokens = [self._token(entry) for entry in vocabulary]
         with self._one_depth():
             self.vocabulary.set(tokens, idf_weights)
@@ -178,7 +187,7 @@ class Table(Lookup, by_position=True):
     """y = the number of x in a vocabulary, or the other way round: what both tables share."""
 
     max_tokens: Any = None
-    num_oov_indices: NotNegative = 1
+    num_oov_indices: Unknown = 1
     mask_token: Any = None
     oov_token: Any = None
     vocabulary: Any = argument(default=None)
@@ -316,6 +325,7 @@ class StringLookup(Table):
     array(['c', '[UNK]'], dtype='<U5')
     """
 
+    mask_token: str | None = None
     oov_token: str | int = "[UNK]"
     encoding: str = argument(default="utf-8", after="sparse")
     salt: Salt | None = argument(default=None, after="encoding")
@@ -373,6 +383,7 @@ class IntegerLookup(Table):
            [0, 2]])
     """
 
+    mask_token: int | None = None
     oov_token: int = -1
     vocabulary_dtype: Annotated[str, checks.choice("int64")] = argument(
         default="int64", after="vocabulary"

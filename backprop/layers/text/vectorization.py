@@ -266,13 +266,16 @@ def registered(function: Any) -> Any:
     return users_own(function) or function if isinstance(function, str) else function
 
 
+MOST = 2**10  # words in a run
+
+
 def lengths_of_ngrams(ngrams: Any) -> tuple[int, ...]:
     """The lengths of the runs that become tokens; none where single tokens do."""
     if ngrams is None:
         return ()
     if isinstance(ngrams, list | tuple) and ngrams:
         return tuple(checks.integer(n, "TextVectorization", "each of ngrams") for n in ngrams)
-    return tuple(range(1, checks.integer(ngrams, "TextVectorization", "ngrams") + 1))
+    return tuple(range(1, checks.integer(ngrams, "TextVectorization", "ngrams", most=MOST) + 1))
 
 
 def joined(tokens: list[str], lengths: tuple[int, ...]) -> list[str]:

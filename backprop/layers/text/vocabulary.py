@@ -12,6 +12,7 @@ of which d hold it,
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import repeat
@@ -102,7 +103,9 @@ class Vocabulary:
         found = given[self.start :] if special else given
         repeated = [token for token, n in Counter(found).items() if n > 1]
         if repeated:
-            raise ValueError(f"{self.who} expects every token once; repeated: {repeated[:9]}")
+            raise ValueError(
+                f"{self.who} expects every token of a vocabulary once; repeated: {repeated[:9]}"
+            )
         for kind, token in self.reserved.items():
             if token is not None and token in found:
                 raise ValueError(
@@ -259,10 +262,13 @@ class Vocabulary:
 
 def mode(output_mode: Any, who: str, name: str = "output_mode") -> str:
     """The output mode of that name, old names included."""
-    return checks.one_of(OLD_NAMES.get(output_mode, output_mode), MODES, who, name)
+    known = OLD_NAMES.get(output_mode, output_mode) if isinstance(output_mode, str) else output_mode
+    return checks.one_of(known, MODES, who, name)
 
 
 def lines_of(path: str) -> list[str]:
     """The lines of a file with a token in each."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"there is no file {path!r} with a vocabulary")
     with open(path, encoding="utf-8", newline="\n") as file:
         return file.read().removesuffix("\n").split("\n")

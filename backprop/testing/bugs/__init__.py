@@ -34,12 +34,14 @@ from backprop.testing.bugs import (
     dtype,
     elementwise,
     embedding,
+    keys,
     life,
     linear,
     losses,
     merging,
     noise,
     normalization,
+    points,
     pooling,
     preprocessing,
     recurrent,
@@ -52,6 +54,7 @@ from backprop.testing.bugs import (
     sizes,
     state,
     upstream,
+    widths,
 )
 from backprop.testing.bugs.bank import INPUTS, KINDS, VERDICTS, Bug, planted_in
 
@@ -87,8 +90,11 @@ FAMILIES = (
     state,
     calls,
     life,
+    keys,
     sizes,
+    widths,
     scales,
+    points,
     upstream,
     dtype,
 )

@@ -61,6 +61,7 @@ INPUTS = {
     "attended": "query (N, T, n), value (N, S, k) and key (N, S, n)",
     "tokens": "(N, T) of integers below 5, with duplicates; 0 may be padding",
     "words": "(N, T) of integers below 300, some long",
+    "thousand": "(N, T) of integers below 1,000",
     "weighed": "(N, T) of integers below 4, and numbers (N, T)",
     "labels": "logits (N, T, k), and labels that they may spell, with weights and masks",
     "targets": "y_pred, and y_true to go with it, with weights and masks",

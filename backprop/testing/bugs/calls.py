@@ -28,6 +28,14 @@ from backprop.testing.bugs.bank import bug, integers, normal, one_hot, probabili
 floats = partial(bug, x=normal(4, 5), inputs="floats")
 dense = partial(bug, x=normal(5, 4), inputs="rows", config={"units": 3, "activation": "tanh"})
 classes = partial(bug, x=normal(5, 4), inputs="rows", config={"units": 3, "activation": "softmax"})
+behind_a_softmax = partial(
+    bug,
+    "L",
+    x=probabilities(5, 3),
+    y_true=one_hot(5, 3),
+    inputs="targets",
+    pair=("probabilities", "distributions"),
+)
 SCRATCH = np.empty(100_000)
 
 
@@ -94,13 +102,7 @@ class SigmoidSumsItsBiasBeforeItsSlope(Sigmoid):
         return dz
 
 
-@bug(
-    "L",
-    x=probabilities(5, 3),
-    y_true=one_hot(5, 3),
-    inputs="targets",
-    pair=("probabilities", "distributions"),
-)
+@behind_a_softmax()
 class CrossentropyIsSummedBehindASoftmax(CategoricalCrossentropy):
     """after_softmax forgets to divide by the rows."""
 
@@ -110,14 +112,7 @@ class CrossentropyIsSummedBehindASoftmax(CategoricalCrossentropy):
         return found
 
 
-@bug(
-    "L",
-    x=probabilities(5, 3),
-    y_true=one_hot(5, 3),
-    inputs="targets",
-    pair=("probabilities", "distributions"),
-    config={"label_smoothing": 0.2},
-)
+@behind_a_softmax(config={"label_smoothing": 0.2})
 class CrossentropyForgetsItsSmoothingBehindASoftmax(CategoricalCrossentropy):
     """after_softmax takes the targets as they are, however they are to be smoothed."""
 
@@ -125,13 +120,7 @@ class CrossentropyForgetsItsSmoothingBehindASoftmax(CategoricalCrossentropy):
         return CategoricalCrossentropy(reduction=self.reduction).after_softmax()
 
 
-@bug(
-    "L",
-    x=probabilities(5, 3),
-    y_true=integers(3, 5),
-    inputs="targets",
-    pair=("labels", "distributions"),
-)
+@behind_a_softmax(y_true=integers(3, 5), pair=("labels", "distributions"))
 class SparseCrossentropyDoublesItsShortWay(SparseCategoricalCrossentropy):
     """dz behind a softmax is twice what it should be."""
 

@@ -14,6 +14,7 @@ has a section on each.
     several     several inputs and outputs, and what is added to the loss
     training    what training runs in the place of forward and backward
     calls       two threads, and many calls
+    exceptions  special numbers, and every size
 
 Values are compared in float64, and up to a billionth of the largest number, unless a law says
 otherwise: two orders of one sum differ by much less, a mistake by much more.
@@ -22,6 +23,7 @@ otherwise: two orders of one sum differ by much less, a mistake by much more.
 from __future__ import annotations
 
 from backprop.testing.laws.calls import (
+    nothing_is_remembered,
     the_fortieth_call_is_like_the_first,
     two_threads_do_not_meet,
 )
@@ -29,6 +31,10 @@ from backprop.testing.laws.copies import (
     a_replica_shares_values_and_owns_gradients,
     parameters_stay_views,
     survives_copy_pickle_config_and_save,
+)
+from backprop.testing.laws.exceptions import (
+    no_number_is_an_exception,
+    no_size_is_an_exception,
 )
 from backprop.testing.laws.gradients import (
     backward_is_linear_in_dy,
@@ -66,6 +72,7 @@ from backprop.testing.laws.state import (
     training_moves_buffers_alike,
 )
 from backprop.testing.laws.training import (
+    a_frozen_layer_is_frozen_throughout,
     a_frozen_layer_passes_gradients_on,
     short_ways_agree,
     what_weighs_nothing_does_not_count,
@@ -76,7 +83,7 @@ from backprop.testing.laws.values import (
     float32_agrees_with_float64,
 )
 
-__all__ = ["V1", "V2", "V3", "Law", "needs", "why_not"]
+__all__ = ["V1", "V2", "V3", "V4", "Law", "needs", "why_not"]
 
 V1: tuple[Law, ...] = (
     gradients_match_finite_differences,
@@ -122,4 +129,12 @@ V3: tuple[Law, ...] = (
     a_frozen_layer_passes_gradients_on,
     two_threads_do_not_meet,
     the_fortieth_call_is_like_the_first,
+)
+
+V4: tuple[Law, ...] = (
+    *V3,
+    no_number_is_an_exception,
+    no_size_is_an_exception,
+    nothing_is_remembered,
+    a_frozen_layer_is_frozen_throughout,
 )

@@ -1,18 +1,22 @@
-"""Laws of calls: two threads do not meet, and the fortieth call is like the first."""
+"""Laws of calls: two threads do not meet, the fortieth call is like the first, and so is one that
+is nearly the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from backprop.gradcheck.point import allowed
 from backprop.layer import Layer
+from backprop.nest import as_tuple, each
 from backprop.parameters import Parameter
 from backprop.testing.case import Broken, Case, Results, Subject, copies, must_agree, named
 from backprop.testing.interleave import interleaved, places_in
 from backprop.testing.laws.law import needs
+from backprop.testing.probes import moves_of
 
 SAME_BITS = 1e-12  # but for a sum that another place in memory puts in another order
 STOPS, LEAST_STOPS, ENOUGH = 64, 8, 20_000  # times that a thread is stopped; of all its steps
@@ -30,7 +34,8 @@ def two_threads_do_not_meet(case: Case) -> None:
     are tried with a replica.
     """
     other = same_shape(case)
-    must_not_meet(case, whole(case.subject(), case), whole(case.subject(), other), "another layer")
+    beside = case.subject()
+    must_not_meet(case, whole(case.subject(), case), whole(beside, other, 15), "another layer")
     subject = case.subject()
     if "stateful" in case.tags:
         return
@@ -40,7 +45,7 @@ def two_threads_do_not_meet(case: Case) -> None:
     must_not_meet(case, ahead(subject, case), ahead(beside, other), "the same layer")
     if not subject.layer.takes_targets:
         beside = Subject(other, layer=subject.layer.replica())
-        must_not_meet(case, whole(subject, case), whole(beside, other), "a replica")
+        must_not_meet(case, whole(subject, case), whole(beside, other, 15), "a replica")
 
 
 def must_not_meet(
@@ -60,9 +65,9 @@ def must_not_meet(
         must_agree(found, its_wanted, f"of {which}, on another thread", SAME_BITS)
 
 
-def whole(subject: Subject, at: Case) -> Callable[[], Results]:
-    """A pass forward and back."""
-    return lambda: subject.results(at)
+def whole(subject: Subject, at: Case, stream: int = 1) -> Callable[[], Results]:
+    """A pass forward and back, of a dy that the stream decides."""
+    return lambda: subject.results(at, at.dy(subject.forward(at)[0], stream))
 
 
 def ahead(subject: Subject, at: Case) -> Callable[[], Results]:
@@ -115,3 +120,99 @@ def size_of(a: Any) -> int:
     if isinstance(a, list | tuple | set | frozenset):
         return sum(size_of(one) for one in a if not isinstance(one, Layer | Parameter)) + len(a)
     return 1
+
+
+def nothing_is_remembered(case: Case) -> None:
+    """A pass computes what it does in a fresh layer, however like the one before it is: where x, dy
+    or a parameter differs in one number, or has the same ones in other places, or is the same array
+    with other numbers in it.
+
+    Catches a result that is kept by a key which two inputs share, such as their first row, their
+    sum or the array itself, and what was found out about a parameter in the first pass, such as its
+    sign.
+    """
+    subject = case.subject()
+    y, _ = subject.forward()
+    dy = case.dy(y)
+    subject.results(case, dy)
+    for what, change in alterations(case.rng(16)):
+        at = case.changed(change)
+        must_be_as_fresh(subject, at, dy, f"of an x with {what}")
+        subject.results(case, dy)
+        altered = each(change, dy)
+        must_be_as_fresh(subject, case, altered, f"of a dy with {what}")
+        subject.results(case, dy)
+    in_place(case, dy)
+    values = [p.value.copy() for p in subject.parameters]
+    for p, value in zip(subject.parameters, values, strict=True):
+        for what, change in (*alterations(case.rng(17)), *TURNS):
+            wanted = change(value)
+            p.value[...] = wanted
+            if np.array_equal(allowed(p, wanted), wanted):
+                must_be_as_fresh(subject, case, dy, f"after {p.path} was set to {what}")
+            p.value[...] = value
+            subject.results(case, dy)
+
+
+# what a parameter becomes, besides what all arrays do
+TURNS: tuple[tuple[str, Callable[[np.ndarray], np.ndarray]], ...] = (
+    ("other signs", np.negative),
+    ("zeros", np.zeros_like),
+    ("ones", np.ones_like),
+    ("eight times what it was", lambda a: 8 * a),
+)
+
+
+def alterations(
+    rng: np.random.Generator,
+) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray]]]:
+    """Ways to make another array that is like the first, and what they leave or change."""
+
+    def one_number(a: np.ndarray, place: float) -> np.ndarray:
+        a = a.copy()
+        if a.size:
+            a.reshape(-1)[int(place * a.size)] += a.dtype.type(0.25)
+        return a
+
+    def moved(a: np.ndarray, place: float) -> np.ndarray:
+        a = one_number(a, place)
+        if a.size:
+            a.reshape(-1)[int(place * a.size) - 1] -= a.dtype.type(0.25)
+        return a
+
+    def exchanged(a: np.ndarray, place: float) -> np.ndarray:
+        a, i = a.copy(), int(place * a.size)
+        if a.size:
+            flat = a.reshape(-1)
+            flat[i], flat[i - 1] = flat[i - 1], flat[i]
+        return a
+
+    some, other, third = rng.random(3)
+    for place in (0.0, some, 1 - 2.0**-40):
+        yield "another number at one place", lambda a, place=place: one_number(a, place)
+    yield "the same sum", lambda a: moved(a, other)
+    yield "two numbers exchanged", lambda a: exchanged(a, third)
+
+
+def in_place(case: Case, dy: Any) -> None:
+    """The same arrays with other numbers in them are other inputs."""
+    subject, at = case.subject(), case.with_x(each(np.array, case.x))
+    subject.results(at, dy)
+    kept = each(np.array, dy)
+    subject.results(at, kept)
+    for a, b in zip(as_tuple(at.x), as_tuple(case.other().x), strict=True):
+        if a is not None:
+            a[...] = b[: len(a)]
+    must_be_as_fresh(subject, at, kept, "of the same array with other numbers in it")
+
+
+def must_be_as_fresh(subject: Subject, at: Case, dy: Any, when: str) -> None:
+    """Raise unless a layer that has run computes what one with its values does that has not."""
+    fresh = Subject(subject.case, subject.dtype, generic=False)
+    for mine, its in zip(fresh.parameters, subject.parameters, strict=True):
+        mine.value[...] = its.value
+    fresh.state = subject.state
+    if not fresh.computable():  # with these values, which nobody chose
+        return
+    wanted, got = fresh.results(at, dy), subject.results(at, dy)
+    must_agree(got, wanted, when, SAME_BITS, moved=moves_of(fresh, at, dy))

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from backprop.nest import each
-from backprop.testing.case import Broken, Case, copies, must_agree, named
+from backprop.nest import as_tuple, each
+from backprop.testing.case import Broken, Case, Results, Subject, copies, must_agree, named
 from backprop.testing.poison import poisoned
 from backprop.testing.probes import LAYOUTS, moves_of
 
@@ -110,7 +110,7 @@ def uninitialised_memory_is_never_read(case: Case) -> None:
     """The result is the same whatever lies in the memory that `np.empty` returns.
 
     Catches `np.empty` where some entries are never written: they are 0 on most days and anything on
-    others.
+    others; and a backward pass that reads x where it lay.
     """
     subject = case.subject()
     wanted = subject.results()
@@ -121,6 +121,18 @@ def uninitialised_memory_is_never_read(case: Case) -> None:
             dx = subject.backward(case.dy(y), cache)
         got = copies(named("y", y)) | subject.reversed(dx)
         must_agree(got, wanted, f"where np.empty is full of {value:g}")
+    must_agree(with_x_gone(subject, case), wanted, "where nobody but the cache holds x any more")
+
+
+def with_x_gone(subject: Subject, case: Case) -> Results:
+    """What a pass computes whose x is given up before it is reversed, and its memory full of other
+    numbers; what is in the cache is there."""
+    y, cache = subject.forward(replace(case, x=each(np.array, case.x)))
+    dy = case.dy(y)
+    junk = [np.full_like(a, -7) for a in as_tuple(case.x) if a is not None for _ in range(16)]
+    found = copies(named("y", y)) | subject.reversed(subject.backward(dy, cache))
+    del junk
+    return found
 
 
 def memory_layout_does_not_matter(case: Case) -> None:

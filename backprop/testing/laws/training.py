@@ -190,3 +190,31 @@ def ahead_and_back(subject: Subject, at: Case) -> tuple[Results, Results]:
     y, cache = subject.forward(at)
     dx = subject.backward(at.dy(y), cache)
     return copies(named("y", y)), copies(subject.of_inputs(dx))
+
+
+def a_frozen_layer_is_frozen_throughout(case: Case) -> None:
+    """A layer that, not being trainable, computes in training what it does in inference moves no
+    buffer then, and one whose buffers stay computes that.
+
+    Catches moving statistics that go on moving under a frozen normalization, and one that goes on
+    with the statistics of the batch. A layer that takes no notice of being frozen keeps the law.
+    """
+    subject = case.subject()
+    if not subject.buffers or {"stateful", "stochastic"} & case.tags or case.empty:
+        raise DoesNotApply("it has no buffers that training alone decides on")
+    moving, inference = replace(case, training=True), replace(case, training=False)
+    y, y_still = (copies(named("y", subject.forward(at)[0])) for at in (inference, moving))
+    start, left = subject.buffers_at_start(), subject.buffers_now()
+    if alike(y, y_still) or alike(left, start):
+        raise DoesNotApply("training and inference do not differ in both")
+    subject.layer.trainable = False
+    frozen = copies(named("y", subject.forward(moving)[0]))
+    as_inference, stays = alike(frozen, y), alike(subject.buffers_now(), start)
+    if as_inference and not stays:
+        raise Broken("training moves buffers of a frozen one, which computes as in inference")
+    if stays and not as_inference:
+        raise Broken("a frozen one, whose buffers stay, does not compute as in inference")
+
+
+def alike(one: Results, other: Results) -> bool:
+    return all(np.allclose(a, other[name], 1e-12, 1e-12, equal_nan=True) for name, a in one.items())

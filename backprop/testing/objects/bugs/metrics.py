@@ -73,13 +73,8 @@ class ErrorIgnoresItsWeights(MeanAbsoluteError):
         super().update_state(y_true, y_pred)
 
 
-@planted()
-class ErrorCountsInAnAttribute(Metric):
-    """The count is a plain attribute: no reset reaches it, and no file holds it."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.total, self.count = self.add_variable(), 0
+class MeanError(Metric):
+    """What is right in both that follow; a subclass makes `total` and `count`."""
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         w = np.ones(len(y_pred)) if sample_weight is None else np.asarray(sample_weight)
@@ -88,6 +83,15 @@ class ErrorCountsInAnAttribute(Metric):
 
     def result(self):
         return self.cast(self.total / self.count if self.count else 0.0)
+
+
+@planted()
+class ErrorCountsInAnAttribute(MeanError):
+    """The count is a plain attribute: no reset reaches it, and no file holds it."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.total, self.count = self.add_variable(), 0
 
 
 @planted()
@@ -129,21 +133,13 @@ class AccuracyWritesIntoItsPredictions(BinaryAccuracy):
 
 
 @planted()
-class ErrorAddsUpInFloat16(Metric):
+class ErrorAddsUpInFloat16(MeanError):
     """The sum is float16, and loses what a long stream adds."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.total = self.add_variable(dtype="float16")
         self.count = self.add_variable()
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        w = np.ones(len(y_pred)) if sample_weight is None else np.asarray(sample_weight)
-        self.total += (w * np.abs(y_true - y_pred).mean(-1)).sum()
-        self.count += w.sum()
-
-    def result(self):
-        return self.cast(self.total / self.count if self.count else 0.0)
 
 
 @planted(inputs=binary)

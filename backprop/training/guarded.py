@@ -1,0 +1,381 @@
+"""What happens to a step whose loss or gradient is NaN or infinite.
+
+    warn       say once where it began, and go on, as Keras does: only the loss is looked at
+    raise      `NonfiniteError`
+    skip       the step is not taken, and counted
+    stop       the step is not taken, and the run ends after it
+    restore    back to values that were good, with a smaller learning rate
+
+All but the first look at the gradient g too, before the optimizer moves anything, by one dot
+product. ⟨g, 0⟩ is 0 unless there is NaN (0 NaN = NaN) or an infinity (0 ∞ = NaN) in g; no finite
+number makes it overflow. It reads two vectors, so a large g is read once for ⟨g, g⟩ instead, and
+number by number where that is not finite. A step that is not taken leaves values, moments,
+averages, buffers and states as they were; generators go on.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY
+from typing import Annotated, Any
+
+import numpy as np
+
+from backprop.checks import Positive, choice, where
+from backprop.config import Configurable
+from backprop.layer import Array
+from backprop.run_state import model_state, named, set_model_state
+from backprop.training.loop import Logs, Outcome, logs_of
+from backprop.training.nonfinite import Finding, first_nonfinite
+from backprop.training.steps import Steps
+
+WITH_ZEROS = 1 << 15  # numbers of a gradient that is multiplied with zeros, which stay in a cache
+DROPPED = "skipped_steps"  # in the logs of an epoch
+
+
+class NonfiniteError(FloatingPointError):
+    """The loss or a gradient of a step is NaN or infinite; the step was not taken.
+
+    A `FloatingPointError`, as NumPy raises under ``np.errstate(all="raise")``, so that one handler
+    does for both.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Of the run, from 0.
+    loss : float
+        Of the step.
+    tensor : str
+        The first that is not finite, such as ``"output"`` or ``"gradient dense/kernel"``.
+    layer : str or None
+        The name of the layer that put it out.
+    range : (float, float) or None
+        The least and the largest of its finite numbers.
+    checkpoint : str or None
+        The file that the run has saved last, of values that were finite.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        epoch: int = 0,
+        step: int = 0,
+        loss: float = math.nan,
+        found: Finding | None = None,
+        checkpoint: str | None = None,
+    ):
+        super().__init__(message)
+        self.epoch, self.step, self.loss, self.checkpoint = epoch, step, loss, checkpoint
+        self.tensor = "" if found is None else found.tensor
+        self.layer = None if found is None else found.layer
+        self.range = None if found is None else found.range
+
+
+class OnNonfinite(Configurable):
+    """What `compile` takes as `on_nonfinite`, where more is to be said than the policy.
+
+    Parameters
+    ----------
+    policy : {"warn", "raise", "skip", "stop", "restore"}
+    factor : float, default 0.5
+        What the learning rate is multiplied with when values are restored; above 0 and at most 1.
+        With a schedule, whose rate no number replaces, it has to be 1.
+    every : int, default 100
+        Values are kept for `restore` every so many steps. Those are gone back to that at least so
+        many good steps have followed, or those of the beginning.
+    limit : int, default 10
+        So often in succession: the last of so many steps that would be skipped with no good one
+        between them, or of so many restorations with fewer than `every`, raises `NonfiniteError`.
+
+    Examples
+    --------
+    >>> import backprop as bp
+    >>> model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(1)])
+    >>> model.compile("sgd", "mse", on_nonfinite=bp.OnNonfinite("restore", factor=0.1))
+    """
+
+    policy: Annotated[str, choice("warn", "raise", "skip", "stop", "restore")]
+    _: KW_ONLY
+    factor: Annotated[float, where(lambda v: 0 < v <= 1, "a {name} above 0 and at most 1")] = 0.5
+    every: Positive = 100
+    limit: Positive = 10
+
+
+def read_policy(given: Any) -> OnNonfinite:
+    if isinstance(given, OnNonfinite):
+        return given
+    if isinstance(given, Mapping):  # of a file
+        return OnNonfinite(**given)
+    if not isinstance(given, str):
+        raise TypeError(
+            "compile() expects on_nonfinite to be 'warn', 'raise', 'skip', 'stop', 'restore' or an "
+            f"OnNonfinite, got {given!r}"
+        )
+    return OnNonfinite(given)
+
+
+class Guarded(Steps):
+    """Steps that are taken if loss and gradient are finite.
+
+    Attributes
+    ----------
+    on_nonfinite : OnNonfinite
+    skipped : int
+        Steps of this epoch that were not taken.
+    saved : str or None
+        The file in which finite values of this run are.
+    """
+
+    # what a look rests on, found anew where the model's memory is another
+    _moving: tuple[Any, list[Any]] = (None, [])  # a ParameterVector; buffers and states beside it
+    _looks: tuple[Any, list[tuple[Callable, Array]]] = (None, [])  # segments; see `look`
+
+    def __init__(self, *arguments: Any, on_nonfinite: Any = "warn"):
+        super().__init__(*arguments)
+        self.on_nonfinite = read_policy(on_nonfinite)
+        if self.optimizer.full_batch and self.on_nonfinite.policy != "warn":
+            raise ValueError(
+                f"{type(self.optimizer).__name__} turns back by itself from values whose loss is "
+                "not finite: leave on_nonfinite out"
+            )
+        self.skipped = 0
+        self.saved: str | None = None
+        self._warned = self._looked = self._told = False
+        self._in_a_row = self._good = self._since = 0
+        self._names: list[str] = []  # in the logs of an epoch
+        self._loss_of_dropped = math.nan
+        self._kept: list[dict[str, Array]] = []  # older values, and newer ones that may be bad yet
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_moving": (None, []), "_looks": (None, [])}
+
+    def prepare(self, data: Any, who: str, *, training: bool) -> Any:
+        how = self.on_nonfinite
+        if training and how.policy == "restore" and how.factor != 1:
+            rate = self.optimizer.__dict__.get("_learning_rate")
+            if not isinstance(rate, float):
+                raise TypeError(
+                    f"on_nonfinite='restore' multiplies the learning rate with {how.factor}, and "
+                    f"that of {type(self.optimizer).__name__} is a schedule, which no number "
+                    "replaces: give on_nonfinite=OnNonfinite('restore', factor=1)"
+                )
+        return super().prepare(data, who, training=training)
+
+    # ------------------------------------------------------------------------------- the look
+
+    def checked_gradients(self, x: Any, y: Any, sample_weight: Any = None) -> Outcome:
+        """Every gradient of the model is set, and finite.
+
+        Raises
+        ------
+        NonfiniteError
+            Where the loss or a gradient is not, unless the policy is to warn. Buffers and states
+            are put back then, as where a layer raises.
+        """
+        self._looked = True
+        if self.on_nonfinite.policy == "warn":
+            outcome = self._gradients(x, y, sample_weight)
+            if not math.isfinite(outcome[0]) and not self._warned:
+                self._warned = True
+                text, _ = self._report_of(outcome[0], x, y, sample_weight, True)
+                warnings.warn(text, RuntimeWarning, stacklevel=5)
+            return outcome
+        parameters = self.model._vector  # in every step, so without what `parameters` checks
+        if parameters is None or parameters is not self._moving[0]:
+            parameters = self.model.parameters
+            self._moving = (parameters, moved_by_a_pass(self.model))
+        moving = self._moving[1]
+        before = [(p, p.value.copy()) for p in moving] if moving else []
+        try:
+            outcome = self._gradients(x, y, sample_weight)
+            if math.isfinite(outcome[0]) and self._are_finite(parameters.segments()):
+                return outcome
+        except BaseException:
+            put_back(before)
+            raise
+        put_back(before)
+        raise self._error(outcome[0], x, y, sample_weight)
+
+    def _are_finite(self, segments: list[Any]) -> bool:
+        """Whether the gradients in these stretches are."""
+        known, found = self._looks
+        if segments is not known:
+            found = [look(s.gradients) for s in segments]
+            self._looks = (segments, found)
+        try:
+            for dot, other in found:
+                if dot(other) != 0:
+                    return False
+        except (FloatingPointError, RuntimeWarning):  # of 0 ∞, where such are errors
+            return False
+        return True
+
+    def _error(self, loss: Any, x: Any, y: Any, sample_weight: Any) -> NonfiniteError:
+        how = self.on_nonfinite
+        again = how.policy == "skip" and self._warned and self._in_a_row + 1 < how.limit
+        text, found = self._report_of(loss, x, y, sample_weight, not again)
+        saved = "there is no checkpoint" if self.saved is None else f"last saved is {self.saved!r}"
+        text = f"{text}. The step was not taken; {saved}"
+        return NonfiniteError(text, self.epoch, self.step, float(loss), found, self.saved)
+
+    def _report_of(self, loss: Any, x, y, w, look: bool) -> tuple[str, Finding | None]:
+        """What happened and, after a second look, where it began."""
+        what = "a gradient" if math.isfinite(loss) else "the loss"
+        became = "is not finite" if math.isfinite(loss) else f"became {loss}"
+        text = f"{what} {became} in step {self.step + 1} of epoch {self.epoch + 1}"
+        if not look:
+            return text, None
+        found = first_nonfinite(self, x, y, w)
+        return f"{text}: {found.about}", found
+
+    # ----------------------------------------------------------------------------- the policies
+
+    def run_epochs(
+        self, run: Any, data: Any, epochs: int, steps: int | None, validation: Any
+    ) -> Logs:
+        self._kept, self._in_a_row, self._good = [], 0, 0
+        if self.step == 0:  # else a checkpoint has said how many
+            self.skipped = 0
+        if self.on_nonfinite.policy != "warn":
+            self._warned = False
+        try:
+            return super().run_epochs(run, data, epochs, steps, validation)
+        finally:
+            self._kept = []
+
+    def _stepper(self, name: str) -> Callable[[Any, Any, Any], Any]:
+        step = super()._stepper(name)
+        if name != "train_step" or self.on_nonfinite.policy == "warn":
+            return step
+        restores, before = self.on_nonfinite.policy == "restore", {}
+        so_far: Any = before
+
+        def guarded(x, y, w):
+            nonlocal so_far
+            if restores and not self._kept:
+                self._keep()
+            self._looked = False
+            try:
+                found = step(x, y, w)
+            except NonfiniteError as error:
+                self._drop(error)
+                return so_far if self._good else before
+            so_far = found
+            self._taken()
+            return so_far
+
+        return guarded
+
+    def _taken(self) -> None:
+        """After a step that was taken."""
+        how = self.on_nonfinite
+        self._good += 1
+        if not (self._looked or self._told):
+            self._told = True
+            warnings.warn(
+                f"{type(self.model).__name__}.train_step finds gradients by itself, where "
+                "on_nonfinite does not look: it does in super().train_step(data) and in "
+                "self.trainer.gradients(x, y)",
+                stacklevel=3,
+            )
+        if how.policy != "restore":
+            self._in_a_row = 0
+            return
+        self._since += 1
+        if self._since >= how.every:
+            self._in_a_row = 0
+            self._keep()
+
+    def _drop(self, error: NonfiniteError) -> None:
+        """After a step that was not taken: raise, or let the run go on."""
+        how = self.on_nonfinite
+        if how.policy == "raise":
+            raise error
+        self._in_a_row += 1
+        if how.policy != "stop" and self._in_a_row >= how.limit:
+            error.add_note(f"{how.policy}: so it has been {how.limit} times in succession")
+            raise error
+        if how.policy == "skip" and not np.isfinite(self.model.parameters.values).all():
+            error.add_note("skip: with such weights no other batch would be better")
+            raise error
+        self.skipped += 1
+        self._loss_of_dropped = error.loss
+        if how.policy == "restore":
+            self._restore(error)
+        elif how.policy == "stop":
+            self.model.stop_training = True
+            warnings.warn(f"{error}. The run ends here", RuntimeWarning, stacklevel=5)
+        elif not self._warned:
+            self._warned = True
+            told = f"{error}. The next ones are counted as {DROPPED!r} in the logs"
+            warnings.warn(told, RuntimeWarning, stacklevel=5)
+
+    def _keep(self) -> None:
+        """Keep copies of the present values, unless some are not finite."""
+        self._since = 0
+        _, arrays = model_state(self.model)
+        arrays |= {f"states/{name}": p.value for name, p in named(self.model.states_kept()).items()}
+        if all(np.isfinite(a).all() for a in arrays.values()):
+            self._kept = [*self._kept[-1:], {name: a.copy() for name, a in arrays.items()}]
+
+    def _restore(self, error: NonfiniteError) -> None:
+        """Go back to the older of the values that were kept; the epoch's sums begin anew."""
+        if not self._kept:
+            error.add_note("restore: no values that were finite have been kept")
+            raise error
+        del self._kept[1:]
+        rate = self.optimizer.learning_rate * self.on_nonfinite.factor
+        nobody = [None] * len(list(self.model.walk()))
+        set_model_state(self.model, {"generators": nobody}, self._kept[0])
+        if self.on_nonfinite.factor != 1:
+            self.optimizer.learning_rate = float(rate)
+        self.reset()
+        self._good = self._since = 0
+        warnings.warn(
+            f"{error}. The run goes on from values of before, at step "
+            f"{self.optimizer.iterations} of the optimizer, with a learning rate of {rate:.4g}",
+            RuntimeWarning,
+            stacklevel=6,
+        )
+
+    def end_epoch(self, run: Any, epoch: int, so_far: Any, validation: Any) -> Logs:
+        if self.on_nonfinite.policy in ("warn", "raise"):
+            return super().end_epoch(run, epoch, so_far, validation)
+        logs = logs_of(so_far)
+        if not self._good and not self.loss_so_far.count:
+            logs = dict.fromkeys(self._names or self.results(), math.nan)  # of no step at all
+        self._names = list(logs)
+        logs[DROPPED] = float(self.skipped)
+        self.skipped = self._good = 0
+        return super().end_epoch(run, epoch, logs, validation)
+
+    def logs_of_dropped(self) -> Logs:
+        """What a batch reports whose step was not taken: its loss."""
+        return {**dict.fromkeys(self.results(), math.nan), "loss": self._loss_of_dropped}
+
+
+def moved_by_a_pass(model: Any) -> list[Any]:
+    """What a pass moves beside gradients: buffers, and states that layers carry on."""
+    return [p for p in model.arrays() if p.gradient is None] + model.states_kept()
+
+
+def look(gradients: Array) -> tuple[Callable[[Array], Any], Array]:
+    """A function and its argument, by which it is 0 where the gradients are finite, and else not:
+    called in every step, and made once."""
+    if gradients.size <= WITH_ZEROS:
+        return gradients.dot, np.zeros_like(gradients)
+    return by_squares, gradients
+
+
+def by_squares(g: Array) -> float:
+    """0 where g is finite, else NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = math.isfinite(g.dot(g)) or np.isfinite(g).all()
+    return 0.0 if finite else math.nan
+
+
+def put_back(before: list[tuple[Any, Array]]) -> None:
+    for p, value in before:
+        p.value[...] = value
