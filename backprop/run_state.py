@@ -194,8 +194,13 @@ def save_checkpoint(
 
 def note_saved(model: Any, path: Any) -> None:
     """Have the run know a file that holds its values, if they are finite."""
-    if model.trainer is not None and np.isfinite(model.parameters.values).all():
+    if model.trainer is not None and is_finite(model):
         model.trainer.saved = os.fspath(path)
+
+
+def is_finite(model: Any) -> bool:
+    """Whether a run can go on from the weights of a model."""
+    return bool(np.isfinite(model.parameters.values).all())
 
 
 def load_checkpoint(

@@ -338,6 +338,9 @@ class BackupAndRestore(Configurable, Callback):
     weights of an `EarlyStopping`, the rows of a `CSVLogger`. A callback of one's own takes part by
     `Callback.remembers`, or by its methods `get_state` and `set_state`.
 
+    Weights that are NaN or infinite are not backed up, as no run can go on from them: the backup of
+    before them stays.
+
     Parameters
     ----------
     backup_dir : str or path
@@ -388,6 +391,7 @@ class BackupAndRestore(Configurable, Callback):
     _epoch = 0
     _batches = 0  # since the last time
     _interrupted = False
+    _told = False  # that there are no weights to back up any more
     _begun: int | None = None  # the epoch that a run began with, while it has no other backup
 
     def __post_init__(self):
@@ -397,7 +401,7 @@ class BackupAndRestore(Configurable, Callback):
         self._previous = os.path.join(self.backup_dir, "previous.npz")
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._batches, self._interrupted = 0, False
+        self._batches, self._interrupted, self._told = 0, False, False
         collect(self.companions)  # what cannot be written is an error now
         by_main(self, lambda: sweep(Path(os.path.realpath(self.backup_dir))))
         trainer = self.model.trainer
@@ -458,17 +462,24 @@ class BackupAndRestore(Configurable, Callback):
             self._save(self._epoch, batch + 1)
 
     def _save(self, epoch: int, batch: int) -> None:
-        saving(self, lambda: self._write(epoch, batch))
-        self._begun = None
+        if saving(self, lambda: self._write(epoch, batch)):
+            self._begun = None
 
-    def _write(self, epoch: int, batch: int) -> None:
-        from backprop.run_state import save_checkpoint
+    def _write(self, epoch: int, batch: int) -> bool:
+        """Whether the backup was written."""
+        from backprop.run_state import is_finite, save_checkpoint
 
+        if not is_finite(self.model):
+            if not self._told:
+                self._told = True
+                say("BackupAndRestore keeps the last backup, as weights are NaN or infinite now")
+            return False
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._latest):
             os.replace(self._latest, self._previous)
         counted = collect(self.companions)
         save_checkpoint(self.model, self._latest, epoch, batch, counted, self.key)
+        return True
 
     def on_train_interrupt(self, epoch: int, batch: int) -> None:
         self._save(epoch, batch)
@@ -505,10 +516,7 @@ def by_main(callback: Callback, work: Callable[[], Any]) -> Any:
     return work() if ranks is None else ranks.on_main(work)
 
 
-def saving(callback: Callback, work: Callable[[], None]) -> None:
-    """Save the state of the run: on several ranks the first of them does."""
+def saving(callback: Callback, work: Callable[[], Any]) -> Any:
+    """What saving the state of the run returns: on several ranks the first of them does it."""
     ranks = across(callback)
-    if ranks is None:
-        work()
-    else:
-        ranks.saving(work)
+    return work() if ranks is None else ranks.saving(work)

@@ -69,6 +69,8 @@ class Adafactor(Optimizer):
 
     by_parameter = True
 
+    squares = ("r", "c", "velocity")
+
     def slots(self) -> list[tuple[str, ...]]:
         return [("r", "c", "velocity")]
 

@@ -33,6 +33,8 @@ class Moments(Optimizer):
     epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
     _: KW_ONLY
 
+    squares = ("velocity", "velocity_hat", "norm")
+
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum", "velocity")]
 

@@ -56,6 +56,8 @@ class RMSprop(Optimizer):
 
     _centered = False
 
+    squares = ("velocity",)
+
     def slots(self) -> list[tuple[str, ...]]:
         b = [("momentum",)] if scheduled(self, "momentum") or self.momentum else []
         return [("velocity",), *b, *([("average_gradient",)] if self.centered else [])]
@@ -98,6 +100,8 @@ class Adagrad(Optimizer):
     initial_accumulator_value: NumberFromZero = 0.1
     epsilon: Any = Hyperparameter("[0, inf)", default=1e-7)
     _: KW_ONLY
+
+    squares = ("accumulator",)
 
     def slots(self) -> list[tuple[str, ...]]:
         return [("accumulator",)]
@@ -145,6 +149,8 @@ class Adadelta(Optimizer):
     _: KW_ONLY
 
     scratch = 2
+
+    squares = ("accumulated_grad", "accumulated_delta_var")
 
     def slots(self) -> list[tuple[str, ...]]:
         return [("accumulated_grad", "accumulated_delta_var")]

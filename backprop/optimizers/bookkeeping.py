@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Container, Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -35,6 +35,8 @@ class Bookkeeping(Configurable):
     scalars: ClassVar[tuple[str, ...]] = ()  # attributes that are state: numbers that steps change
     by_parameter = False  # whether `update` is given each parameter alone, in its shape
     copies: ClassVar[tuple[str, ...]] = ()  # slots that start as copies of the values
+
+    squares: ClassVar[tuple[str, ...]] = ()  # slots of squares and magnitudes: never negative
 
     _accumulates = None  # how many steps make an update
     _steps = 0
@@ -328,7 +330,7 @@ class Bookkeeping(Configurable):
                 f"{self.name} cannot take up this state: it expects {shapes(expected)} "
                 f"and got {shapes(found)}"
             )
-        self._check_numbers(state, expected, state["steps"])
+        self._check_numbers(state, expected, state["steps"], {*self.squares, *self.scalars})
         if rate is not None and "learning_rate" in state:
             if state["learning_rate"].shape != ():
                 raise ValueError(
@@ -344,7 +346,11 @@ class Bookkeeping(Configurable):
                 self._slots.load(name, state[name])
 
     def _check_numbers(
-        self, found: Mapping[str, Array], expected: Mapping[str, Array], steps: Array
+        self,
+        found: Mapping[str, Array],
+        expected: Mapping[str, Array],
+        steps: Array,
+        never_negative: Container[str],
     ) -> None:
         """Raise unless a run can go on from the numbers that were found for the expected ones."""
         if steps.dtype.kind not in "iu" or not 0 <= steps < 2**53:  # which float64 counts exactly
@@ -358,6 +364,8 @@ class Bookkeeping(Configurable):
                 fits = value.dtype.kind in "fiu" and np.isfinite(value.astype(dtype)).all()
             if not fits:
                 raise ValueError(f"{name} of the state of {self.name} is not finite")
+            if name in never_negative and (value < 0).any():
+                raise ValueError(f"{name} of the state of {self.name} is negative")
 
     def _empty_state(self) -> set[str]:
         return {"steps", "learning_rate", *self.scalars}
@@ -376,11 +384,15 @@ class Bookkeeping(Configurable):
         found: list[Remembered] = [("iteration", *number(self, "_steps", np.int64))]
         if isinstance(self.__dict__.get("_learning_rate"), float):
             found.append(("learning_rate", *number(self, "learning_rate", np.float64)))
-        if self._slots is not None:
-            entries = self._slots.entries
-            label = dict(zip(map(id, entries), labels(entries), strict=True))
-            found += [(f"{label[id(e)]}_{n}", *self._slot(n, e)) for n, e in self._order()]
-        return found
+        return found + [(name, *self._slot(slot, e)) for name, slot, e in self._named_slots()]
+
+    def _named_slots(self) -> list[tuple[str, str, Entry]]:
+        """The name of each variable that is part of a slot, the slot, and whose part it is."""
+        if self._slots is None:
+            return []
+        entries = self._slots.entries
+        label = dict(zip(map(id, entries), labels(entries), strict=True))
+        return [(f"{label[id(e)]}_{slot}", slot, e) for slot, e in self._order()]
 
     def _slot(self, name: str, entry: Entry) -> tuple[Callable[[], Array], Callable]:
         def place() -> Array:
@@ -447,7 +459,9 @@ class Bookkeeping(Configurable):
             )
         names = [f"variable {i}, {v.name}," for i, v in enumerate(expected)]
         given, own = (dict(zip(names, found, strict=True)) for found in (arrays, expected))
-        self._check_numbers(given, own, arrays[0])
+        squares = {name for name, slot, _ in self._named_slots() if slot in self.squares}
+        never_negative = {n for n, v in zip(names, expected, strict=True) if v.name in squares}
+        self._check_numbers(given, own, arrays[0], never_negative)
         found = list(zip(self._remembered(), arrays, strict=True))
         # the learning rate is first, as it alone may be refused
         for (_, _, put), array in sorted(found, key=lambda item: item[0][0] != "learning_rate"):

@@ -66,6 +66,8 @@ class Ftrl(Optimizer):
 
     scratch = 2
 
+    squares = ("accumulator",)
+
     def slots(self) -> list[tuple[str, ...]]:
         return [("accumulator", "linear")]
 

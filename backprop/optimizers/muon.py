@@ -110,6 +110,8 @@ class Muon(Optimizer):
 
     by_parameter = True
 
+    squares = ("velocity",)
+
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum", "velocity")]
 

@@ -68,6 +68,8 @@ class ScheduleFreeAdamW(Optimizer):
 
     copies = ("momentum",)
 
+    squares = ("velocity",)
+
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum", "velocity")]
 

@@ -510,3 +510,23 @@ def test_an_evaluation_after_a_run_that_failed_is_shown_as_one(cls, tmp_path, ca
 
     if cls == "ProgbarLogger":
         assert "loss" in capsys.readouterr().out
+
+
+class Diverges(Callback):
+    """Weights that become NaN in the third epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            self.model.parameters.values[0] = np.nan
+
+
+@pytest.mark.filterwarnings("ignore:the loss became")
+def test_a_backup_of_weights_that_are_nan_takes_no_place(tmp_path, capsys):
+    model = make()
+    run(model, [Diverges(), BackupAndRestore(tmp_path / "b", delete_checkpoint=False)])
+
+    assert capsys.readouterr().out.count("keeps the last backup") == 1
+
+    model.trainer.restore_state(tmp_path / "b" / "latest.npz")
+    assert model.trainer.epoch == 2
+    assert np.isfinite(model.parameters.values).all()

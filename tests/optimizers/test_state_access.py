@@ -178,6 +178,7 @@ def test_weights_that_do_not_fit_change_nothing():
         (3, np.full(2, np.inf, np.float32), "variable_velocity, .*not finite"),
         (3, np.full(2, 1e300), "variable_velocity, .*not finite"),  # which float32 cannot hold
         (3, np.ones(2, bool), "variable_velocity, .*not finite"),
+        (3, np.array([1, -1e-9], np.float32), "variable_velocity, .*negative"),
     ],
 )
 def test_numbers_that_no_run_can_go_on_from_change_nothing(place, value, match):
@@ -193,6 +194,24 @@ def test_numbers_that_no_run_can_go_on_from_change_nothing(place, value, match):
 
     for a, b in zip(optimizer.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("cls", optimizers.registry.classes.values(), ids=lambda cls: cls.__name__)
+def test_squares_that_are_negative_are_no_state(cls):
+    optimizer = cls()
+    if optimizer.full_batch:
+        return  # it keeps nothing from step to step
+    w = np.ones((3, 2), np.float32)
+    optimizer.build([w])
+    for _ in range(3):
+        optimizer.apply([np.float32([[1, -2], [3, -4], [5, -6]])], [w])
+    state = optimizer.get_state()
+    for name in {name for group in optimizer.slots() for name in group} - {*optimizer.squares}:
+        optimizer.set_state(state | {name: -1 - state[name] ** 2})
+    for name in optimizer.squares:
+        if name in state and state[name].size:  # Muon keeps none for a matrix
+            with pytest.raises(ValueError, match=f"{name} of the state of .* is negative"):
+                optimizer.set_state(state | {name: -1 - state[name]})
 
 
 # ------------------------------------------------------------------- building, applying, excluding
