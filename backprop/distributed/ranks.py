@@ -199,12 +199,12 @@ class Ranks:
             raise error_there
         return found
 
-    def saving(self, work: Callable[[], Any]) -> None:
+    def saving(self, work: Callable[[], Any]) -> Any:
         """Have rank 0 save the state of the run, of which every rank has a part."""
         self._largest(saves=1)
         self.collect()
         with self.updates.whole():
-            self.on_main(work)
+            return self.on_main(work)
 
     def restoring(self, work: Callable[[], Any]) -> Any:
         """Take a state that was saved up, on all ranks."""
