@@ -5,56 +5,103 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import time
+import warnings
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Timer
+from uuid import uuid4
 
 import numpy as np
 import pytest
 
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
+HAVE = {"mpi4py": importlib.util.find_spec("mpi4py") is not None, "mpiexec": MPIEXEC.exists()}
+MISSING = [name for name, there in HAVE.items() if not there]
 needs_mpi = pytest.mark.skipif(
-    importlib.util.find_spec("mpi4py") is None or not MPIEXEC.exists(),
-    reason="needs the extra mpi",
+    bool(MISSING),
+    reason=f"no {' and no '.join(MISSING)} here: pip install backprop[mpi] mpich",
 )
 ROOT = Path(__file__).resolve().parent.parent
+LIMIT = 120  # seconds in which a job has to end, where 10 are promised: others use the machine too
+HANGS = 400  # seconds after which a job is killed
+# ranks that wait leave the cores to the others: there are more ranks than cores
+YIELDING = {"MPIR_CVAR_POLLS_BEFORE_YIELD": "1", "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1"}
+LOOPBACK = {"HYDRA_IFACE": "lo"} if sys.platform == "linux" else {}
 
 
-def job(ranks, name, *arguments, timeout=300, wait=True):
-    """Run a function of this file on some ranks: what came out, the exit code, and how many seconds
-    it took from the moment at which something went wrong, or the beginning."""
-    command = [MPIEXEC, "-n", str(ranks)] if ranks else []
-    environment = os.environ | {
-        **{"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "error"},
-        "PYTHONUNBUFFERED": "1",
-    }
-    started = subprocess.Popen(
-        [*map(str, command), sys.executable, __file__, name, *map(str, arguments)],
+@contextmanager
+def started(ranks, name, *arguments):
+    """A function of this file on some ranks, of which none is left after the block."""
+    mark = uuid4().hex
+    process = subprocess.Popen(
+        [
+            *([MPIEXEC, "-n", str(ranks)] if ranks else []),
+            *(sys.executable, __file__, name, *map(str, arguments)),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment,
+        env=os.environ
+        | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "PYTHONUNBUFFERED": "1"}
+        | {"OPENBLAS_NUM_THREADS": "1", "JOB_OF_TESTS": mark}
+        | YIELDING
+        | LOOPBACK,
         preexec_fn=default_signals,
     )
-    if not wait:
-        return started
-    begin = time.time()
+    watch = Timer(HANGS, end, [process, mark])
+    watch.start()
     try:
-        out, _ = started.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        started.kill()
-        started.communicate()
-        raise
+        yield process
+        process.wait()
+        until = time.monotonic() + LIMIT
+        while members(mark) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not members(mark), "the job has left processes behind"
+    finally:
+        watch.cancel()
+        end(process, mark)
+        process.stdout.close()
+        process.wait()
+
+
+def members(mark):
+    """The processes of a job, where the system shows their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it is gone
+            if f"JOB_OF_TESTS={mark}".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def end(process, mark):
+    process.kill()
+    for number in members(mark):
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+
+
+def job(ranks, name, *arguments):
+    """Run a function of this file on some ranks: what came out, the exit code, and how many seconds
+    it took from the moment at which something went wrong, or the beginning."""
+    begin = time.time()
+    with started(ranks, name, *arguments) as process:
+        out, _ = process.communicate()
+        seconds = time.time()
     for line in out.splitlines():
         if line.startswith("wrong at "):
             begin = float(line.split()[-1])
-    return out, started.returncode, time.time() - begin
+    print(
+        f"{name} {' '.join(map(str, arguments))}: {seconds - begin:.1f} s, of 10 that it may take"
+    )
+    return out, process.returncode, seconds - begin
 
 
 def default_signals():
-    import signal
-
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -239,17 +286,21 @@ def at(number, work):
     return At()
 
 
-def failing(kind):
-    """Rank 1 fails, or goes, in the middle of a run or before it."""
-    from backprop.distributed import MPI
+def failing(kind, folder=""):
+    """Rank 1 fails, or goes, in the middle of a run or before it, or is alone in something."""
+    import backprop as bp
+    from backprop.distributed import MPI, failure
 
     strategy = MPI()
-    model, x, y = small()
+    model, x, y = small(on_nonfinite="skip" if kind == "nonfinite" else "warn")
+    alone = strategy.rank == 0
+    if kind in ("data", "nonfinite", "saves", "callbacks"):
+        failure.PATIENCE = HANGS  # all ranks have the error, however late one of them comes to it
 
     def fail():
         if strategy.rank == 1:
             print(f"wrong at {time.time()}", flush=True)
-            if kind == "raises":
+            if kind in ("raises", "first epoch"):
                 raise ZeroDivisionError("this is rank 1's")
             if kind == "killed":
                 os.kill(os.getpid(), 9)
@@ -259,18 +310,19 @@ def failing(kind):
         fail()
     if kind == "data" and strategy.rank == 1:
         x = x[::-1]
-    model.fit(
-        *(x, y),
-        batch_size=8,
-        epochs=4,
-        verbose=0,
-        callbacks=at(5, fail) if kind in ("raises", "killed", "exits") else None,
-        strategy=strategy,
-    )
+    callbacks = [at(2 if kind == "first epoch" else 5, fail)] if kind in WITHIN else []
+    if kind == "first epoch" or (kind == "callbacks" and alone):
+        callbacks.append(bp.callbacks.BackupAndRestore(f"{folder}/backup"))
+    if kind == "saves" and alone:
+        callbacks.append(at(5, lambda: model.trainer.save_state(f"{folder}/run.npz")))
+    model.fit(*(x, y), batch_size=8, epochs=4, verbose=0, callbacks=callbacks, strategy=strategy)
     if kind == "afterwards" and strategy.rank == 1:
         print(f"wrong at {time.time()}", flush=True)
         raise ZeroDivisionError("this is rank 1's")
     model.evaluate(x, y, verbose=0)
+
+
+WITHIN = ("raises", "killed", "exits", "first epoch")
 
 
 def going_on(folder, kill="", dropout="", *options):
@@ -290,17 +342,50 @@ def going_on(folder, kill="", dropout="", *options):
     callbacks = [
         bp.callbacks.ReduceLROnPlateau(monitor="loss", min_delta=10.0, patience=2, factor=0.5),
         bp.callbacks.CSVLogger(f"{folder}/log.csv"),
-        bp.callbacks.BackupAndRestore(f"{folder}/backup", save_freq=5),
+        bp.callbacks.BackupAndRestore(f"{folder}/backup", save_freq=5, key=key()),
+        bp.callbacks.ModelCheckpoint(f"{folder}/model-{{epoch}}.npz", max_to_keep=2),
     ]
-    history = model.fit(
-        *(x, y),
-        batch_size=6,
-        epochs=5,
-        verbose=2,
-        callbacks=[*callbacks, *([at(int(kill), work)] if kill else [])],
-        strategy=strategy,
-    )
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        history = model.fit(
+            *(x, y),
+            batch_size=6,
+            epochs=5,
+            verbose=2,
+            callbacks=[*callbacks, *([at(int(kill), work)] if kill else [])],
+            strategy=strategy,
+        )
+    print(*(f"warned: {one.message}\n" for one in said), sep="", end="", flush=True)
     write(f"{folder}/{strategy.rank}.npz", model, history)
+
+
+def key():
+    from backprop.signing import SigningKey
+
+    return SigningKey(b"of the tests of jobs, 32 bytes or more")
+
+
+def by_hand(folder):
+    """A state that a callback saves in the middle of a run, and a run that goes on from it."""
+    import backprop as bp
+    from backprop.distributed import MPI
+
+    strategy, path = MPI(shard_optimizer=True), f"{folder}/run.npz"
+    for what in ("whole", "rest"):
+        model, x, y = small(metrics=["mae"], optimizer=bp.optimizers.Adam(0.01))
+        save = at(6, lambda m=model: m.trainer.save_state(path))
+        if what == "rest":
+            bp.utils.set_random_seed(5)
+            assert model.trainer.restore_state(path) == (1, 2)
+        history = model.fit(
+            *(x, y),
+            batch_size=6,
+            epochs=2,
+            verbose=0,
+            callbacks=[bp.callbacks.EarlyStopping(monitor="loss"), *[save] * (what == "whole")],
+            strategy=strategy,
+        )
+        write(f"{folder}/{what}-{strategy.rank}.npz", model, history)
 
 
 def interrupted(folder):
