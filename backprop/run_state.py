@@ -194,8 +194,9 @@ def save_checkpoint(
 
 def note_saved(model: Any, path: Any) -> None:
     """Have the run know a file that holds its values, if they are finite."""
-    if model.trainer is not None and is_finite(model):
-        model.trainer.saved = os.fspath(path)
+    trainer = getattr(model, "trainer", None)  # which an uncompiled one, or a stand-in, has none of
+    if trainer is not None and is_finite(model):
+        trainer.saved = os.fspath(path)
 
 
 def is_finite(model: Any) -> bool:

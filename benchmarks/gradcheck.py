@@ -1,6 +1,7 @@
 """What the gradient checkers of other libraries find in our planted bugs, and what ours does.
 
     python benchmarks/gradcheck.py [--quick] [--drawn 1000] [--json FILE] [--plot FILE]
+    OPENBLAS_NUM_THREADS=1 python benchmarks/gradcheck.py --costs
 
     ours          backprop.gradcheck.gradcheck
     torch slow    torch.autograd.gradcheck: the whole Jacobian, through a torch.autograd.Function
@@ -18,6 +19,9 @@ A peer that is not installed is left out. Four measurements:
     growth    a Dense of 10 to 10 million parameters
 
 An exception says no: of a bug it is a find, of a correct layer a false alarm.
+
+--costs prints processor time alone, in turns, so that a busy machine may be measured on: that of
+PyTorch's fast mode over ours for a Dense, and what ours takes for a residual model.
 """
 
 from __future__ import annotations
@@ -349,6 +353,42 @@ def growth(judges: dict[str, Judge], sizes: list[int], limit: float) -> dict[str
     return found
 
 
+def costs(judges: dict[str, Judge], sizes: list[int]) -> None:
+    """Processor time of PyTorch's fast mode over ours, and passes and time of a residual model."""
+    if "torch fast" in judges:
+        import torch
+
+        torch.set_num_threads(1)  # threads that wait count as processor time
+    for size in sizes if "torch fast" in judges else ():
+        n, units = SHAPES[size]
+        x = np.random.default_rng(0).standard_normal((ROWS, n))
+        seconds: dict[str, list[float]] = {"ours": [], "torch fast": []}
+        for _ in range(7):
+            for name, times in seconds.items():
+                start = time.process_time()
+                judges[name](Dense(units, "tanh"), x)
+                times.append(time.process_time() - start)
+        ratios = [t / o for t, o in zip(seconds["torch fast"], seconds["ours"], strict=True)]
+        print(
+            f"Dense of {size:,}: ours {1e3 * median(seconds['ours']):.1f} ms of processor time, "
+            f"PyTorch's fast mode {median(ratios):.2f} times that ({min(ratios):.2f} to "
+            f"{max(ratios):.2f})"
+        )
+    from benchmarks.gradcheck_floor import residual_model
+
+    model, shape = residual_model(64)
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal(shape), rng.integers(0, 10, shape[0])
+    start = time.process_time()
+    report = gradcheck(model, x, y)
+    print(
+        f"residual model of {model.count_params():,}: {report.verdict}, {report.evaluations} "
+        f"forward passes for {len(report.check.here.gradients)} gradients, at most "
+        f"{max(e.evaluations for e in report.entries)} for one, "
+        f"{time.process_time() - start:.1f} s of processor time"
+    )
+
+
 def expected(runs: list[dict]) -> float:
     """Seconds of the next run, on ten times as many parameters, if passes go on growing."""
     if len(runs) < 2:
@@ -498,6 +538,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few bugs, few cases, few sizes")
     parser.add_argument("--drawn", type=int, default=1000, help="correct cases to draw")
     parser.add_argument("--limit", type=float, default=60.0, help="seconds for one Dense")
+    parser.add_argument("--costs", action="store_true", help="processor time alone")
     parser.add_argument("--json", help="write all figures to this file")
     parser.add_argument("--plot", help="draw them into this file (.png, .svg)")
     options = parser.parse_args()
@@ -508,6 +549,10 @@ def main() -> None:
     number = min(options.drawn, 2) if options.quick else options.drawn
 
     judges = installed()
+    if options.costs:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return costs(judges, [10_000, 100_000, 1_000_000])
     packages = ["numpy", *dict.fromkeys(PEERS[n][0] for n in judges if n in PEERS)]
     versions = {"python": platform.python_version()} | {p: version(p) for p in packages}
     print(", ".join(f"{p} {v}" for p, v in versions.items()), f"{os.cpu_count()} cores", sep=", ")

@@ -13,7 +13,8 @@ entry moves from one step to the next; the rounding of φ, by its measured noise
     bound = 4 |R - R'| + 8 σ / h + allowance
 
 where the allowance is what rounding does to the backward pass. Steps go on until the remainder is
-below the rounding, or until smaller steps make it worse.
+below the rounding, or until smaller steps make it worse. R[j] is made of the last j + 1 steps, so
+where larger ones reached over a kink that R is taken which moved least.
 
 A function may change on a scale that is much smaller than the steps, as x / max(|x|, 1e-12) does at
 0, and look straight at all of them. So steps begin no larger than the scale that the backward pass
@@ -25,7 +26,8 @@ the numbers themselves can hold.
 One thing shortens this. A slope that agrees with the backward pass to within rounding alone, of
 some eleven digits, does not do so by accident, so a check ends at the first agreement: after one
 evaluation, (φ(h) - φ(0)) / h, where φ is straight, as it is along any parameter of a linear layer.
-A disagreement never ends it early.
+A disagreement never ends it early, and what was clearly off does not agree when rounding has grown
+as large.
 
 Many numbers that are moved together hide one: an error of 1e-4 in one of 32 is 3e-6 of the slope.
 So what agreed at a small step, with a bound above 1e-7 of what a single entry adds, is looked at

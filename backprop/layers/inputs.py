@@ -46,12 +46,7 @@ class InputLayer(Layer):
         input_tensor=None,
     ):
         super().__init__(name=name)
-        if input_shape is not None and shape is not None:
-            raise ValueError(
-                f"Input expects shape or input_shape, Keras 2's name of it, got shape={shape!r} "
-                f"and input_shape={input_shape!r}"
-            )
-        shape = input_shape if shape is None else shape
+        shape = input_shape if shape is None else shape  # Keras 2's name of it
         if input_tensor is not None:
             check_tensor(input_tensor, shape, batch_size, dtype, batch_shape)
             shape, batch_shape, dtype = None, input_tensor.shape, input_tensor.dtype.name

@@ -38,8 +38,9 @@ TRIFLES = (5e-3, 5e-4, 5e-5, 5e-6, 5e-7)
 def special_inputs(case: Case) -> Iterator[tuple[str, Case]]:
     """The case at other numbers, and what they are. Where the author gave bounds they hold; where
     nobody knows what x is like, as of an array that is given, nothing is put in its place."""
-    known = {id(a): bounds_of(a) for a in case.floats}
-    if case.floats and all(b is not None for b in known.values()):
+    found = {id(a): bounds_of(a) for a in case.floats}
+    known = {key: bounds for key, bounds in found.items() if bounds is not None}
+    if known and len(known) == len(found):
         for what, f in changes(case):
             yield what, case.changed(lambda x, f=f: f(x, *known[id(x)]))
     yield from exact_predictions(case)
@@ -322,8 +323,9 @@ class Look:
         if not self.finite or high - low < self.share / KINKED or low * high > 0:
             return False
         near = [self.next_to(sign)[0] for sign in (-1, 1)]
-        rounded = 1e-9 * self.scale
-        return abs(near[0] - near[1]) <= rounded < 1e-3 * abs(self.phi - near[0])
+        # what y changes by from there to a whole step is next to nothing beside the gap
+        changes = max(abs(near[0] - near[1]), abs(self.plus - near[1]), abs(self.minus - near[0]))
+        return max(changes / KINKED, 1e-6 * self.scale) < abs(self.phi - near[0])
 
 
 def along(value: Array, rng: np.random.Generator) -> Array:

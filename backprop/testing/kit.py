@@ -560,10 +560,10 @@ def sweeps(draw: Any, plan: Plan, axis: str) -> list[tuple[Focus, Case]]:
 
 
 @st.composite
-def cases(draw: Any, plan: Plan, config: dict[str, Any] | None = None) -> Case:
+def cases(draw: Any, plan: Plan, given_config: dict[str, Any] | None = None) -> Case:
     """Cases of a plan: a configuration, unless there is one, an input, a mode and a seed."""
     reset_focus()
-    config = draw(plan.configs) if config is None else config
+    config: dict[str, Any] = draw(plan.configs) if given_config is None else given_config
     layer = plan.make(**config)
     if not isinstance(layer, Layer):
         raise TypeError(f"{plan.label} made {layer!r}, which is no layer")

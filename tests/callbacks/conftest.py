@@ -18,8 +18,6 @@ class Metric:
 
 
 class FakeModel:
-    trainer = None
-
     def __init__(self, learning_rate=0.1, metrics=()):
         self.optimizer = Optimizer(learning_rate)
         self.metrics = list(metrics)

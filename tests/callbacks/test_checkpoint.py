@@ -267,8 +267,6 @@ def test_a_checkpoint_of_every_epoch_needs_no_monitor(tmp_path, fake_model):
 class Model:
     """Writes files, and says of what."""
 
-    trainer = None
-
     def save(self, path):
         with open(path, "w") as file:
             file.write(path)

@@ -325,11 +325,12 @@ def test_what_metrics_keep_is_bounded(metrics, tmp_path):
     archive.write(path, "model", header | {"compile": settings, "extra": {}}, arrays)
 
     start = time.process_time()
-    assert_refused(path, "the metrics of a file have")
+    bounds = "the metrics of a file have|to be at most"
+    assert_refused(path, bounds)
     for config in metrics[:1]:
         bp.models.load_model(path, compile=False)
         if len(metrics) == 1:
-            with pytest.raises(ValueError, match="the metrics of a file have"):
+            with pytest.raises(ValueError, match=bounds):
                 bp.metrics.deserialize(config)
     assert time.process_time() - start < 1
 

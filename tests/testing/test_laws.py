@@ -42,6 +42,21 @@ from backprop.testing.bugs.calls import (
     TanhGoesBackByAFactorThatNoCopyHas,
     TanhTiresAfterThirtyCalls,
 )
+from backprop.testing.bugs.keys import (
+    BatchNormCorrectsTheVarianceOfTwoRows,
+    BatchNormGoesOnMovingWhereItIsFrozen,
+    BatchNormGoesOnWithItsBatchWhereItIsFrozen,
+    DenseRemembersByIdentity,
+    DenseRemembersByTheFirstRow,
+    LayerNormFindsItsShortcutOnce,
+)
+from backprop.testing.bugs.points import (
+    DenseOfNoKernelHasNoGradient,
+    LinearIsClippedBeyondAThousand,
+    SquaredErrorGetsOneWhereItIsExact,
+    TanhIsWrongAtQuarters,
+    TanhJumpsAtAHalf,
+)
 from backprop.testing.bugs.several import (
     AttentionMatchesTheQueryWithItself,
     AttentionReturnsEarlyWithoutAGradientOfY,
@@ -52,6 +67,7 @@ from backprop.testing.bugs.several import (
     PenaltyIsKeptQuiet,
     SubtractTakesTheDistance,
 )
+from backprop.testing.bugs.widths import TanhForgetsTheLastOfThirteenNumbers
 
 NAMES = [law.__name__ for law in LAWS["v4"]]
 ROWS = shapes(min_dims=1, max_dims=1)
@@ -724,6 +740,7 @@ def mistake(layer, words, inputs=ROWS, **options):
 
 LOSS = pairs(weighted=False)
 CLASSES = pairs("one_hot", "distributions")
+COUPLED = ["couples_rows"]
 TWO = (axes("batch", "n"), axes("batch", "n"))
 ATTENDED = (axes("batch", "t", "n"), axes("batch", "s", "k"), axes("batch", "s", "n"))
 L2_OF_IT = {"regularizer": [L2(0.1)]}
@@ -915,6 +932,26 @@ PLANTED = {
     "the_fortieth_call_is_like_the_first": [
         mistake(TanhTiresAfterThirtyCalls, "calls, y differs"),
         mistake(ReluRemembersAllItsInputs, "what it holds on to has grown"),
+    ],
+    "no_number_is_an_exception": [
+        mistake(TanhIsWrongAtQuarters, "in steps of 1/4"),
+        mistake(TanhJumpsAtAHalf, "y is another one than on both sides"),
+        mistake(LinearIsClippedBeyondAThousand, "where x is of size 1e"),
+        mistake(SquaredErrorGetsOneWhereItIsExact, "where x is the target", LOSS),
+        mistake(lambda: DenseOfNoKernelHasNoGradient(2), "where kernel is 0", ROWS),
+    ],
+    "no_size_is_an_exception": [
+        mistake(TanhForgetsTheLastOfThirteenNumbers, "of size ("),
+        mistake(BatchNormCorrectsTheVarianceOfTwoRows, "there are 2 of them", tags=COUPLED),
+    ],
+    "nothing_is_remembered": [
+        mistake(lambda: DenseRemembersByTheFirstRow(2), "of an x with another number", ROWS),
+        mistake(lambda: DenseRemembersByIdentity(2), "of the same array with other", ROWS),
+        mistake(LayerNormFindsItsShortcutOnce, "was set to zeros"),
+    ],
+    "a_frozen_layer_is_frozen_throughout": [
+        mistake(BatchNormGoesOnMovingWhereItIsFrozen, "training moves buffers", tags=COUPLED),
+        mistake(BatchNormGoesOnWithItsBatchWhereItIsFrozen, "whose buffers stay", tags=COUPLED),
     ],
 }
 

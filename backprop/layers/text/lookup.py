@@ -282,7 +282,7 @@ class StringLookup(Table):
     num_oov_indices : int, default 1
         How many numbers stand for unknown strings; which one, a hash says: Fingerprint64 of
         FarmHash, or with a salt SipHash-2-4. With 0 such a string is an error.
-    mask_token : str, optional
+    mask_token : str or int, optional
         What is padding: number 0, and not counted.
     oov_token : str, default "[UNK]"
         What the inverse calls unknown numbers.
@@ -325,7 +325,7 @@ class StringLookup(Table):
     array(['c', '[UNK]'], dtype='<U5')
     """
 
-    mask_token: str | None = None
+    mask_token: str | int | None = None
     oov_token: str | int = "[UNK]"
     encoding: str = argument(default="utf-8", after="sparse")
     salt: Salt | None = argument(default=None, after="encoding")

@@ -179,7 +179,7 @@ class DenseKeepsASmallKernelForGood(Dense):
 
 @coupled()
 class BatchNormGoesOnMovingWhereItIsFrozen(BatchNormalization):
-    """A layer that is not trainable moves its statistics in training, and does not use the batch's."""
+    """A layer that is not trainable moves its statistics, and does not use those of the batch."""
 
     def forward(self, x, ctx=INFERENCE):
         found = super().forward(x, ctx)
@@ -205,7 +205,7 @@ class BatchNormGoesOnWithItsBatchWhereItIsFrozen(BatchNormalization):
 
 
 class Corrected(Mixin):
-    """The variance that moves is that of a sample, n / (n - 1) times the batch's, for `rows` rows."""
+    """The variance that moves is n / (n - 1) times the batch's, for `rows` rows."""
 
     rows = 2
 

@@ -6,6 +6,7 @@ None of them lies between -3 and 3 but on points that no normal number hits.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -290,7 +291,7 @@ class BinaryCrossentropySkipsAHalf(BinaryCrossentropy):
         return dy_pred * ~undecided
 
 
-# ------------------------------------------------------------------------- slices of zeros, and ties
+# ------------------------------------------------------------------------ slices of zeros and ties
 
 
 @sequences(config={"num_heads": 1, "key_dim": 2})
@@ -324,7 +325,7 @@ class DotAttentionForgetsAQueryOfZeros(Attention):
 class LayerNormLosesARowOfEqualNumbers(LayerNormalization):
     """A row whose numbers are all equal gets dx = 0."""
 
-    def forward(self, x, ctx=INFERENCE):
+    def forward(self, x, ctx=INFERENCE) -> Any:
         y, cache = super().forward(x, ctx)
         return y, (np.ptp(x, -1, keepdims=True) > 0 if x.shape[-1] > 1 else True, cache)
 
@@ -339,7 +340,7 @@ class LayerNormLosesARowOfEqualNumbers(LayerNormalization):
 class RmsNormLosesARowOfZeros(RMSNormalization):
     """A row of zeros gets dx = 0."""
 
-    def forward(self, x, ctx=INFERENCE):
+    def forward(self, x, ctx=INFERENCE) -> Any:
         y, cache = super().forward(x, ctx)
         return y, (x.any(-1, keepdims=True), cache)
 
