@@ -17,6 +17,7 @@ from backprop.distributed.ranks import divisor
 from backprop.distributed.rows import part_of
 from backprop.distributed.shards import Shard
 from backprop.distributed.updates import WholeUpdates
+from backprop.training.nonfinite import first_nonfinite
 
 
 def rng(seed=0):
@@ -254,6 +255,15 @@ def test_a_weight_that_has_come_apart_is_named():
     check_together(alike)
     with pytest.raises(ValueError, match=r"norm/moving_variance has come apart.*0 on rank 1"):
         check_together(apart)
+
+
+def test_a_rank_whose_rows_are_finite_says_that_those_of_another_are_not():
+    model = perceptron()
+    model.trainer.across = SimpleNamespace(size=2)
+
+    found = first_nonfinite(model.trainer, np.ones((4, 3)), np.ones((4, 2)), None)
+
+    assert "in the rows of another rank" in found.about
 
 
 def test_gathered_gradients_are_told_once_an_update():
