@@ -29,12 +29,16 @@ class Context:
         Whether a backward pass may follow. Where not, containers drop each cache at once.
     penalties : list, optional
         Where layers put penalties on their activity; the trainer adds them to the loss.
+    ranks : Ranks, optional
+        The processes that have the other rows of this batch, see `backprop.distributed`: a layer
+        with statistics of the batch takes those of all ranks. None where all rows are here.
     """
 
     training: bool | None = False
     mask: Any = None
     backward: bool = True
     penalties: list | None = None
+    ranks: Any = None
 
     def __post_init__(self):
         if self.mask is not None:

@@ -50,8 +50,8 @@ def built() -> dict[str, str]:
     }
 
 
-def changes(saved: Any) -> list[str]:
-    """What of an environment that a file holds is another here; a file of before it was kept has
+def changes(saved: Any, now: Mapping[str, str]) -> list[str]:
+    """What of an environment that a file holds is another now; a file of before it was kept has
     None.
 
     Raises
@@ -63,7 +63,6 @@ def changes(saved: Any) -> list[str]:
         return []
     if not isinstance(saved, Mapping) or not all(isinstance(v, str) for v in saved.values()):
         raise ValueError(f"its environment is {reprlib.repr(saved)}")
-    now = environment()
     return [
         f"{name}: {printable(reprlib.repr(saved[name]))} then, {now[name]!r} now"
         for name in now

@@ -187,7 +187,7 @@ def save_checkpoint(
         "given": trainer.batches_given(),
         "skipped": trainer.skipped,
     }
-    header["environment"] = environment()
+    header["environment"] = surroundings(trainer)
     archive.write(path, "checkpoint", header, arrays, key)
     note_saved(model, path)
 
@@ -210,6 +210,7 @@ def load_checkpoint(
     take: Callable[[Any, Mapping[str, Array]], Callable] | None = None,
     steps: int | None = None,
     key: SigningKey | None = None,
+    read: Callable[..., Any] = archive.read,
 ) -> tuple[int, int]:
     """Put a saved run into a model that was compiled alike; returns the epoch and the step to go on
     with. Nothing changes unless all of it fits.
@@ -226,6 +227,8 @@ def load_checkpoint(
         How many batches an epoch has, if that is known.
     key : SigningKey, optional
         The file must have been signed with it.
+    read : callable, optional
+        Reads the file, given what `archive.read` is given. Default: `archive.read`.
 
     Raises
     ------
@@ -238,10 +241,10 @@ def load_checkpoint(
     -----
     UserWarning
         Once, if the run was saved on another machine, another build of NumPy, another kernel of
-        BLAS, other kernels or another number of threads, or its optimizer is `LBFGS`: its end may
-        have other last digits.
+        BLAS, other kernels or another number of threads or of ranks, or its optimizer is `LBFGS`:
+        its end may have other last digits.
     """
-    header, arrays = archive.read(path, ("checkpoint",), key)
+    header, arrays = read(path, ("checkpoint",), key)
     with archive.faults_named(path), archive.describing(path):
         found = set_run_state(
             model, header, arrays, take, steps, lambda: set_model_state(model, header, arrays)
@@ -266,7 +269,7 @@ def set_run_state(
     counted = header.get("callbacks") or history_alone(header["run"])
     check_run(trainer, header["run"], arrays)
     sums = sums_of_metrics(trainer, arrays)
-    changed = changes(header.get("environment"))
+    changed = changes(header.get("environment"), surroundings(trainer))
     # first, as it can be taken back: the model is not set before all of it has been checked
     stopped = model.stop_training
     undo = take(counted, arrays) if take is not None else lambda: None
@@ -282,6 +285,11 @@ def set_run_state(
     trainer.ended = model.stop_training and not stopped
     warn_of_other_bits(trainer, changed)
     return epoch, step
+
+
+def surroundings(trainer: Any) -> dict[str, str]:
+    """What decides the last digits of a run beside its arguments."""
+    return {**environment(), "ranks": str(trainer.strategy.size)}
 
 
 def warn_of_other_bits(trainer: Any, changed: list[str]) -> None:

@@ -15,7 +15,7 @@ from backprop.parallel import blas
 # what it needs, then what its extras bring
 DISTRIBUTIONS = (
     *("numpy", "scipy", "threadpoolctl"),
-    *("numba", "llvmlite", "h5py", "matplotlib", "pillow", "tensorboardX"),
+    *("numba", "llvmlite", "h5py", "matplotlib", "pillow", "tensorboardX", "mpi4py"),
 )
 MISSING = 'not installed: pip install "backprop[fast]"'
 

@@ -43,6 +43,7 @@ LINES = [
     ["optimizers", "gradcheck", "training.reader", "training.data", "datasets"],
     ["callbacks"],
     ["training"],
+    ["distributed"],
     ["interop"],
     ["saving", "summary", "generation"],
     ["models", "utils"],

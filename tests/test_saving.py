@@ -183,6 +183,7 @@ OPTIMIZERS = {
     "adafactor": optimizers.Adafactor,
     "ftrl": optimizers.Ftrl,
     "lamb": optimizers.Lamb,
+    "lars": optimizers.LARS,
     "muon": optimizers.Muon,
     "schedule free": lambda: optimizers.ScheduleFreeAdamW(warmup_steps=3),
     "ema": lambda: Adam(use_ema=True, ema_overwrite_frequency=3),

@@ -51,6 +51,9 @@ class Callback:
     runs_last : bool or int, default False
         True, on a class, for callbacks that must see what all others have done, wherever they stand
         in the list. `BackupAndRestore` has 2: it sees what these have done too.
+    writes_only : bool, default False
+        True, on a class, for callbacks that show or write what they are told and decide nothing: on
+        several ranks (`backprop.distributed.MPI`) only those of rank 0 are called.
     remembers : tuple of str
         On a class, the names of the attributes that it counts with. They are the state of the
         callback in the state of a run: `get_state` returns them, `set_state` sets them.
@@ -82,6 +85,7 @@ class Callback:
     params: Mapping[str, Any] | None = None
     model: Any = None
     runs_last: bool | int = False
+    writes_only: bool = False
     remembers: tuple[str, ...] = ()
     companions: Sequence[Callback] = ()  # where it runs last, all that run with it
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -201,7 +201,8 @@ class ModelCheckpoint(MonitorCallback):
         super().set_state({**state, "_kept": kept})
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        sweep(Path(os.path.dirname(os.path.realpath(self.filepath))))
+        folder = Path(os.path.dirname(os.path.realpath(self.filepath)))
+        by_main(self, lambda: sweep(folder))
         self._postponed, self._kept = None, []
         self._check_fields()
         if self.save_best_only:
@@ -239,6 +240,9 @@ class ModelCheckpoint(MonitorCallback):
             self._save(self._epoch, {"batch": batch + 1} | logs)
 
     def _save(self, epoch: int, logs: Logs) -> None:
+        saving(self, lambda: self._write(epoch, logs))
+
+    def _write(self, epoch: int, logs: Logs) -> None:
         if self.save_best_only and self.is_due_later(logs):
             return
         from backprop.run_state import note_saved
@@ -365,8 +369,8 @@ class BackupAndRestore(Configurable, Callback):
     -----
     UserWarning
         At the start of a run that goes on, if callbacks that count are gone or new; if its last
-        digits may differ, as the processor, NumPy, BLAS, the kernels or the number of threads are
-        others than those of the backup, or the optimizer is `LBFGS`.
+        digits may differ, as the processor, NumPy, BLAS, the kernels or the number of threads or
+        of ranks are others than those of the backup, or the optimizer is `LBFGS`.
 
     Examples
     --------
@@ -399,7 +403,7 @@ class BackupAndRestore(Configurable, Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._batches, self._interrupted, self._told = 0, False, False
         collect(self.companions)  # what cannot be written is an error now
-        sweep(Path(os.path.realpath(self.backup_dir)))
+        by_main(self, lambda: sweep(Path(os.path.realpath(self.backup_dir))))
         trainer = self.model.trainer
         self._begun = None
         if not self._restore() and not trainer.take_restored(self.companions):
@@ -409,26 +413,39 @@ class BackupAndRestore(Configurable, Callback):
 
     def _restore(self) -> bool:
         """Go on with the last backup, if there is one."""
-        if os.path.exists(self._latest):
+        if self._exists(self._latest):
             try:
                 self._load(self._latest)
                 return True
             except (OSError, ValueError) as error:
-                if not os.path.exists(self._previous):
+                if not self._exists(self._previous):
                     raise
                 say(f"BackupAndRestore tries the backup before the last, as {error}")
         # the last one is damaged, or the machine stopped between putting it aside and writing the
         # next
-        found = os.path.exists(self._previous)
+        found = self._exists(self._previous)
         if found:
             self._load(self._previous)
         return found
 
+    def _exists(self, path: str) -> bool:
+        return by_main(self, lambda: os.path.exists(path))
+
     def _load(self, path: str) -> None:
+        from backprop.archive import read
         from backprop.run_state import load_checkpoint
 
         steps = (self.params or {}).get("steps")
-        load_checkpoint(self.model, path, partial(restore, self.companions), steps, self.key)
+        take = partial(restore, self.companions)
+        ranks = across(self)
+        if ranks is None:
+            load_checkpoint(self.model, path, take, steps, self.key)
+            return
+
+        def read_once(*given: Any) -> Any:
+            return ranks.on_main(lambda: read(*given))
+
+        ranks.restoring(lambda: load_checkpoint(self.model, path, take, steps, self.key, read_once))
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -445,19 +462,24 @@ class BackupAndRestore(Configurable, Callback):
             self._save(self._epoch, batch + 1)
 
     def _save(self, epoch: int, batch: int) -> None:
+        if saving(self, lambda: self._write(epoch, batch)):
+            self._begun = None
+
+    def _write(self, epoch: int, batch: int) -> bool:
+        """Whether the backup was written."""
         from backprop.run_state import is_finite, save_checkpoint
 
         if not is_finite(self.model):
             if not self._told:
                 self._told = True
                 say("BackupAndRestore keeps the last backup, as weights are NaN or infinite now")
-            return
+            return False
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._latest):
             os.replace(self._latest, self._previous)
         counted = collect(self.companions)
         save_checkpoint(self.model, self._latest, epoch, batch, counted, self.key)
-        self._begun = None
+        return True
 
     def on_train_interrupt(self, epoch: int, batch: int) -> None:
         self._save(epoch, batch)
@@ -465,17 +487,36 @@ class BackupAndRestore(Configurable, Callback):
 
     def on_exception(self, error: BaseException) -> None:
         if self._begun is not None and self._begun == self.model.trainer.epoch:
-            self._delete()  # there is nothing in it that a run begun anew would not have
+            # there is nothing in it that a run begun anew would not have. On several ranks this may
+            # be the only one that fails, so it waits for no other
+            self._delete()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if not self._interrupted and self.delete_checkpoint:
-            self._delete()
+            by_main(self, self._delete)
 
     def _delete(self) -> None:
         for path in (self._previous, self._latest):
-            if os.path.exists(path):
+            with suppress(FileNotFoundError):  # never made, or another rank's error has deleted it
                 os.remove(path)
             if self.model.trainer.saved == path:
                 self.model.trainer.saved = None
         with suppress(OSError):  # it was never made, or somebody else's files are in it
             os.rmdir(self.backup_dir)
+
+
+def across(callback: Callback) -> Any:
+    """The ranks on which the run of a callback's model is; None in a run of one process."""
+    return getattr(getattr(callback.model, "trainer", None), "across", None)
+
+
+def by_main(callback: Callback, work: Callable[[], Any]) -> Any:
+    """What some work on files finds: on several ranks the first of them does it for all."""
+    ranks = across(callback)
+    return work() if ranks is None else ranks.on_main(work)
+
+
+def saving(callback: Callback, work: Callable[[], Any]) -> Any:
+    """What saving the state of the run returns: on several ranks the first of them does it."""
+    ranks = across(callback)
+    return work() if ranks is None else ranks.saving(work)

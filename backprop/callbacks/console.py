@@ -51,12 +51,23 @@ def can_show(stream: Any, text: str) -> bool:
     return True
 
 
+class Voice:
+    """Whether this process writes: of a job of several, one does."""
+
+    muted = False
+
+
+VOICE = Voice()
+
+
 def write(stream: TextIO | None, text: str) -> None:
     """Write and flush; characters that the stream's encoding lacks become question marks, and what
     would steer a terminal, as in the name of a metric, is written as its number.
 
     Where interactive logging is disabled, the text goes to the logger of the package instead.
     """
+    if VOICE.muted:
+        return
     text = printable(text, kept="\r\n\t")
     if not is_interactive_logging_enabled():
         import logging  # here, as few programs need it

@@ -64,6 +64,7 @@ class CSVLogger(Configurable, Callback):
     CSVLogger('run/log.csv', append=True)
     """
 
+    writes_only = True
     remembers = ("missing", "rows")
 
     filename: Annotated[str | os.PathLike, Convert(as_path, none=True)]

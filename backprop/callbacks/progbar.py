@@ -242,6 +242,8 @@ class ProgbarLogger(Callback):
     Epoch 1/2 - 45/45 - 0s - .../step - loss: 0.2500
     """
 
+    writes_only = True
+
     def __init__(self):
         self.verbose = 1
         self.epochs: int | None = 1

@@ -97,6 +97,7 @@ class TensorBoard(Configurable, Callback):
     TensorBoard('logs/first', histogram_freq=1)
     """
 
+    writes_only = True
     remembers = ("batches",)
 
     log_dir: Annotated[str | os.PathLike, Convert(text_of_path)] = "logs"

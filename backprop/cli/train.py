@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -100,9 +103,31 @@ def add_options(train: argparse.ArgumentParser) -> None:
     )
     add_key(train, "sign the model with this key")
     train.add_argument("--quiet", action="store_true", help="no progress bar")
+    train.add_argument(
+        "--strategy",
+        choices=("single", "mpi"),
+        default="single",
+        help="mpi: share each batch among the processes of mpiexec -n N backprop train ...",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
+    strategy = strategy_of(options)
+    if strategy.rank == 0:
+        return train(options, strategy)
+    # the first rank speaks for all
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return train(options, strategy)
+
+
+def strategy_of(options: argparse.Namespace) -> Any:
+    from backprop import distributed
+
+    return distributed.MPI() if options.strategy == "mpi" else distributed.SingleProcess()
+
+
+def train(options: argparse.Namespace, strategy: Any) -> int:
     from backprop import Input, Sequential, utils
     from backprop.layers import Dense
 
@@ -121,9 +146,11 @@ def run(options: argparse.Namespace) -> int:
     for note in [*task.notes, *replaced(output, picture)]:
         print(f"note: {note}")
     with blas_threads(model):
-        history = fit(model, task, epochs, batch_size, options.quiet)
+        history = fit(model, task, epochs, batch_size, options.quiet, strategy)
         for line in report.held_out(model, task):
             print(line)
+        if strategy.rank:
+            return 0
         certified = report.certify(model, task, options.seed)
     extra = {"preprocessing": task.prepared.to_json()}
     saving.save_model(model, output, extra=extra, key=key)
@@ -132,7 +159,9 @@ def run(options: argparse.Namespace) -> int:
     return 0 if certified else 1
 
 
-def fit(model: Any, task: Task, epochs: int, batch_size: int | None, quiet: bool) -> dict:
+def fit(
+    model: Any, task: Task, epochs: int, batch_size: int | None, quiet: bool, strategy: Any
+) -> dict:
     """Train, and return the history. Of many short epochs every fifth look is printed."""
     from backprop.callbacks import LambdaCallback
 
@@ -153,6 +182,7 @@ def fit(model: Any, task: Task, epochs: int, batch_size: int | None, quiet: bool
         validation_freq=looks,
         callbacks=[LambdaCallback(on_epoch_end=say)] if many and not quiet else None,
         verbose=0 if many or quiet else "auto",
+        strategy=strategy,
     )
     return history.history
 

@@ -186,7 +186,7 @@ class Loss(WithTargets, kw_only=True, by_position=True):
             values, w, total_weight = self.weigh(values, sample_weight, mask)
         reduction = self.reduction
         if reduction is None or reduction == "none":
-            value, scale = values, 1.0
+            value, scale, n = values, 1.0, 1
         else:
             value, n = np.add.reduce(values, axis=None), values.size
             if reduction == "sum":
@@ -200,7 +200,7 @@ class Loss(WithTargets, kw_only=True, by_position=True):
             dvalues.fill(scale)
         else:
             dvalues = w * scale
-        return value, (cache, dvalues, inner, shape, dtype)
+        return value, (cache, dvalues, inner, shape, dtype, n, mask)
 
     def backward(self, cache: Any, dvalues: Any = None) -> Array:
         """dL/dy_pred, of `y_pred`'s shape and dtype.
@@ -212,7 +212,7 @@ class Loss(WithTargets, kw_only=True, by_position=True):
         dvalues : ndarray, optional
             dL/d(what `forward` returned). Default: ones.
         """
-        cache, d, inner, shape, dtype = cache
+        cache, d, inner, shape, dtype, *_ = cache
         if dvalues is not None:
             d = d * np.asarray(dvalues, d.dtype)
         if d.shape != inner:  # weights of values without a batch axis, or with another last axis

@@ -113,11 +113,14 @@ class WeightedSum:
             raise self.located(error, i) from error
         return Total(value, parts), caches
 
-    def backward(self, caches: list) -> tuple:
-        """dL/dŷ of each output, None where it has no loss."""
+    def backward(self, caches: list, dvalues: list[float] | None = None) -> tuple:
+        """dL/dŷ of each output, None where it has no loss; `dvalues` holds a further factor for
+        each loss."""
         dy: list[Any] = [None] * len(self.losses)
-        for i, (loss, cache) in zip(self.places, caches, strict=True):
-            d = loss.backward(cache, None if self.weights[i] == 1 else self.weights[i])
+        factors = dvalues or [1.0] * len(caches)
+        for i, (loss, cache), factor in zip(self.places, caches, factors, strict=True):
+            factor *= self.weights[i]
+            d = loss.backward(cache, None if factor == 1 else factor)
             dy[i] = Logits(d) if loss is self.shorter[i] else d
         return tuple(dy)
 

@@ -206,6 +206,18 @@ class Metric(Configurable, kw_only=True, by_position=True):
         for variable in self.variables:
             variable[...] = 0
 
+    def merge(self, state: Sequence[Array]) -> None:
+        """Add what another such metric has seen.
+
+        Parameters
+        ----------
+        state : list of ndarray
+            Its `variables`, which are added to these. A metric whose variables are no sums
+            overrides it: to be used by several processes, one of a user's own has to.
+        """
+        for variable, other in zip(self.variables, state, strict=True):
+            variable += other
+
     @property
     def variables(self) -> list[Array]:
         """The running sums, those of metrics in this metric's attributes included."""

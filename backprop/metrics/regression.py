@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -228,11 +229,18 @@ class R2Score(NameFirst):
         y = y_true.astype(np.float64)
         count = w.sum(0)
         mean = divide((w * y).sum(0), count)
+        self.merge([count, mean, (w * (y - mean) ** 2).sum(0), (w * (y - y_pred) ** 2).sum(0)])
+
+    def merge(self, state: Sequence[Array]) -> None:
+        """Add what another has seen, its count, mean, spread and residual: Σ (y - mean)² of both is
+        the sum of theirs and n_a n_b / (n_a + n_b) (mean_a - mean_b)²."""
+        count, mean, spread, residual = state
+        if self.count is None:
+            self.build(len(count))
+        assert self.count is not None
         both = self.count + count
-        self.residual += (w * (y - y_pred) ** 2).sum(0)
-        self.spread += (w * (y - mean) ** 2).sum(0) + divide(
-            (mean - self.mean) ** 2 * self.count * count, both
-        )
+        self.residual += residual
+        self.spread += spread + divide((mean - self.mean) ** 2 * self.count * count, both)
         self.mean += divide((mean - self.mean) * count, both)
         self.count += count
 

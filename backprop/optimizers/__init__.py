@@ -16,6 +16,7 @@ from backprop.optimizers.adam import Adam, Adamax, AdamW, Nadam
 from backprop.optimizers.adaptive import Adadelta, Adagrad, RMSprop
 from backprop.optimizers.ftrl import Ftrl
 from backprop.optimizers.lamb import Lamb
+from backprop.optimizers.lars import LARS
 from backprop.optimizers.lbfgs import LBFGS
 from backprop.optimizers.lion import Lion
 from backprop.optimizers.muon import Muon
@@ -25,6 +26,7 @@ from backprop.optimizers.sgd import SGD
 from backprop.registry import users_own
 
 __all__ = [
+    "LARS",
     "LBFGS",
     "SGD",
     "Adadelta",
@@ -49,7 +51,7 @@ __all__ = [
 
 CLASSES = (
     *(SGD, RMSprop, Adam, AdamW, Adagrad, Adadelta, Adamax, Nadam, Lion, LBFGS),
-    *(Adafactor, Ftrl, Lamb, Muon, ScheduleFreeAdamW),
+    *(Adafactor, Ftrl, LARS, Lamb, Muon, ScheduleFreeAdamW),
 )
 
 registry = Registry(

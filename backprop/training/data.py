@@ -175,7 +175,7 @@ class ArrayData:
         """The first samples, as a batch."""
         if self.n == 0:
             raise ValueError(f"{self.who} got no rows: x has shape {shapes(self.x)}")
-        return self._read(slice(0, self.batch_size))
+        return self.read(slice(0, self.batch_size))
 
     def check(self, batch: Batch) -> Batch:
         """The first batch as it is trained on. Raises unless the targets fit the loss, all of them
@@ -205,14 +205,18 @@ class ArrayData:
 
     def batches(self, epoch: int, start: int = 0, steps: int | None = None) -> Iterator[Batch]:
         """The batches of an epoch, from number `start` on."""
+        return map(self.read, self.rows(epoch, start, steps))
+
+    def rows(self, epoch: int, start: int = 0, steps: int | None = None) -> Iterator[Any]:
+        """The rows of each of these batches: a slice, or an array of numbers."""
         number, begin, end = place(epoch, steps, self.steps)
         order = self.order(number) if self.shuffle else None
         for i in range(begin + start, end):
-            rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
-            yield self._read(rows if order is None else order[rows])
+            rows = slice(i * self.batch_size, min((i + 1) * self.batch_size, self.n))
+            yield rows if order is None else order[rows]
         warn_if_short(end - begin, steps)
 
-    def _read(self, rows: Any) -> Batch:
+    def read(self, rows: Any) -> Batch:
         x = rows_of(self.x, rows)
         # an autoencoder's targets are gathered once
         y = x if self.y is self.x else rows_of(self.y, rows)

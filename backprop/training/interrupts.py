@@ -16,6 +16,8 @@ from typing import Any
 
 from backprop.callbacks.console import say
 
+STOPPING = "Stopping after this batch; once more stops at once"
+
 
 class Interrupted(BaseException):
     """A run ends between two batches because of a signal."""
@@ -39,17 +41,21 @@ class Signals:
         if self.came is not None:
             raise SystemExit(128 + self.came)
 
+    def hear(self, number: int, model: Any) -> None:
+        """Keep a signal, and tell the model to stop training."""
+        again, self.came = self.came is not None, number
+        if again:
+            self.leave()
+        model.stop_training = True
+        if number == signal.SIGINT:
+            say(STOPPING)
+
     @contextmanager
     def caught(self, model: Any) -> Iterator[None]:
-        """Within the block the first signal is kept, and the model told to stop training."""
+        """Within the block the first signal is kept."""
 
         def keep(number: int, frame: Any) -> None:
-            again, self.came = self.came is not None, number
-            if again:
-                self.leave()
-            model.stop_training = True
-            if number == signal.SIGINT:
-                say("Stopping after this batch; once more stops at once")
+            self.hear(number, model)
 
         free = []
         if threading.current_thread() is threading.main_thread():  # others cannot set handlers

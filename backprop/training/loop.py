@@ -15,8 +15,8 @@ step anew, and `trainer` reads what users give.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from backprop import random
@@ -26,7 +26,7 @@ from backprop.nest import row_count
 from backprop.parallel import alone, blas
 from backprop.training.data import Data, joined
 from backprop.training.interrupts import Signals
-from backprop.training.tracking import LossMean, Metrics
+from backprop.training.tracking import LossMean, Metrics, set_aside
 from backprop.training.validation import Validation
 
 Outcome = tuple[Any, Array, Array | None]  # the loss, y_pred and its mask
@@ -52,6 +52,8 @@ class Loop:
     _regularized: Sequence[Any] = ()  # the parameters with a penalty
     _penalised = False  # whether layers have penalties on what they put out
     _divides = False  # whether layers have threads of their own
+    across: Any = None  # in a run on several processes, the others: see `strategy`
+    _training = TRAINING
 
     def __init__(self, model: Any, loss: Any, optimizer: Any, metrics: Metrics, loss_weight: float):
         self.model = model
@@ -71,7 +73,7 @@ class Loop:
         before the step."""
         with self._threads(x):
             outcome = self.checked_gradients(x, y, sample_weight)
-            self.optimizer.step(self.model.parameters)
+            (self.across or self.optimizer).step(self.model.parameters)
         return outcome
 
     def checked_gradients(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
@@ -81,7 +83,7 @@ class Loop:
     def _gradients(self, x: Array, y: Array, sample_weight: Array | None = None) -> Outcome:
         """Forward, loss, backward, regularize: every gradient of the model is set."""
         model = self.model
-        ctx = Context(training=True, penalties=[]) if self._penalised else TRAINING
+        ctx = Context(training=True, penalties=[]) if self._penalised else self._training
         y_pred, caches, mask = model.propagate(x, ctx)
         value, dy, fused = self._differentiate(x, y, y_pred, sample_weight, mask)
         if fused:
@@ -90,7 +92,8 @@ class Loop:
             model.backward_params(dy, caches)
         for p in self._regularized:
             value = value + p.regularizer(p.value)
-            p.gradient += p.regularizer.gradient(p.value)
+            if self.across is None or self.across.is_main:  # which sums the gradients of all
+                p.gradient += p.regularizer.gradient(p.value)
         if self._penalised:
             value = value + sum(ctx.penalties or ())
         return value, y_pred, mask
@@ -100,7 +103,10 @@ class Loop:
         fused = self._fused if mask is None or type(mask) is tuple else None
         loss = fused or self.loss
         value, cache = loss.forward(y, y_pred, sample_weight, mask)
-        dy = loss.backward(cache)
+        share = None
+        if self.across is not None:
+            value, share = self.across.weigh(loss, y, y_pred, value, cache)
+        dy = loss.backward(cache, share)
         if self.loss_weight != 1:
             value, dy = value * self.loss_weight, dy * self.loss_weight
         return value, dy, fused is not None
@@ -170,7 +176,7 @@ class Loop:
         self, run: CallbackList, epoch: int, so_far: Any, validation: Validation | None
     ) -> Logs:
         """Validate, where that is due, and report."""
-        logs = logs_of(so_far)
+        logs = self.logs_of_epoch(so_far)
         if validation is not None and validation.is_due(epoch):
             why = validation.data.ended()
             if why:
@@ -194,7 +200,7 @@ class Loop:
             self.signals.check()
         if so_far is None:
             raise ValueError("the data yielded no batch: there is nothing to evaluate")
-        logs = logs_of(so_far)
+        logs = self.logs_of_epoch(so_far)
         run.on_test_end(logs)
         return logs
 
@@ -236,26 +242,22 @@ class Loop:
         """Add a batch to the loss and the metrics of the epoch."""
         value, y_pred, mask = outcome
         self.add_loss(value, row_count(x))
-        if self.metrics:
+        if self.metrics and not (self.across and self.across.idle):
             self.metrics.update(y, y_pred, sample_weight, mask)
 
     def add_loss(self, value: Any, rows: int) -> None:
-        self.loss_so_far.add(float(value), rows)
+        self.loss_so_far.add(float(value), self.across.rows if self.across else rows)
+
+    def logs_of_epoch(self, so_far: Any) -> Logs:
+        return self.across.logs(so_far) if self.across else logs_of(so_far)
 
     def results(self) -> Logs:
         """The loss and the metrics so far."""
         return {"loss": self.loss_so_far.result(), **self.metrics.results()}
 
-    @contextmanager
-    def own_tracking(self) -> Iterator[None]:
+    def own_tracking(self) -> AbstractContextManager[None]:
         """An evaluation leaves the sums of a training epoch as they were."""
-        mean, kept = self.loss_so_far, self.metrics.state()
-        loss = [float(value) for value in mean.variables]
-        try:
-            yield
-        finally:
-            mean.total[...], mean.count[...] = loss
-            self.metrics.set_state(kept)
+        return set_aside(self.loss_so_far, self.metrics)
 
 
 def logs_of(so_far: Logs | Callable[[], Logs]) -> Logs:

@@ -50,8 +50,13 @@ def first_nonfinite(trainer: Any, x: Any, y: Any, sample_weight: Any) -> Finding
         or on_the_way_to_the_loss(model, trainer.loss, x, y, sample_weight)
         or on_the_way_back(trainer, x, y, sample_weight)
         or Finding(
-            "all weights, outputs of layers and gradients are finite in a second look; a penalty "
-            "on an activity, what the model's compute_loss returns, or what a layer draws, is not"
+            "all weights, outputs of layers and gradients are finite in a second look; "
+            + (
+                "a penalty on an activity, what the model's compute_loss returns, or what a layer "
+                "draws, is not"
+                if trainer.across is None
+                else "what is not is in the rows of another rank, or is what a layer draws"
+            )
         )
     )
 

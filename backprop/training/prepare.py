@@ -105,7 +105,7 @@ class Prepared(Loop):
         if training:
             parameters.refresh()
             if not self.optimizer.built:
-                self.optimizer.build(parameters)
+                (self.across or self.optimizer).build(parameters)
             if not parameters.segments():
                 warnings.warn(
                     f"{self.model.name} has no trainable weights: training will not change it",

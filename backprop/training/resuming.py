@@ -62,7 +62,8 @@ class Resumable(Guarded):
         -----
         In a run it is called by a callback, after a batch or an epoch. One that saves at the ends
         of epochs says ``runs_last = True``, so that all others have counted the epoch.
-        `BackupAndRestore` does all this by itself.
+        `BackupAndRestore` does all this by itself. In a run on several ranks all of them call it,
+        as each has a part of the state, and rank 0 writes.
 
         Examples
         --------
@@ -95,7 +96,14 @@ class Resumable(Guarded):
             )
         history = [self.model.history] if self.model.history is not None else []
         callbacks = history if self._run is None else self._run.callbacks
-        save_checkpoint(self.model, path, self.epoch, self.step, collect(callbacks), key)
+
+        def write() -> None:
+            save_checkpoint(self.model, path, self.epoch, self.step, collect(callbacks), key)
+
+        if self.across is None:
+            write()
+        else:
+            self.across.saving(write)
 
     def restore_state(self, path: Any, *, key: SigningKey | None = None) -> tuple[int, int]:
         """Put a saved state into the model; the next `fit` goes on from there.
@@ -129,8 +137,12 @@ class Resumable(Guarded):
         -----
         UserWarning
             In the next `fit`, once, if the run was saved on another machine, another build of
-            NumPy, another kernel of BLAS, other kernels or another number of threads: its end may
-            have other last digits.
+            NumPy, another kernel of BLAS, other kernels or another number of threads or of ranks:
+            its end may have other last digits.
+
+        Notes
+        -----
+        Of a run on several ranks all of them call it, and each reads the file.
         """
         header, arrays = archive.read(path, ("checkpoint",), key)
         with self._turn.held("restore_state()", self.model.name), archive.describing(path):
@@ -139,6 +151,10 @@ class Resumable(Guarded):
             self.epoch, self.step, self.seed = epoch, step, seed
             self._restored = path, header, arrays
         return epoch, step
+
+    def restored_from(self) -> str:
+        """What the next run goes on from, as text that tells it from others."""
+        return "none" if self._restored is None else str(self._restored[1]["run"])
 
     def take_restored(self, callbacks: Sequence[Callback]) -> bool:
         """Give the callbacks of a run that begins, and the loss and the metrics, what they had
@@ -149,9 +165,16 @@ class Resumable(Guarded):
         path, header, arrays = restored
         run = self._run
         steps = run.params.get("steps") if run is not None and run.params else None
-        with archive.faults_named(path):
-            take = partial(restore, callbacks)
-            set_run_state(self.model, header, arrays, take, steps)
+        take = partial(restore, callbacks)
+
+        def put() -> None:
+            with archive.faults_named(path):
+                set_run_state(self.model, header, arrays, take, steps)
+
+        if self.across is None:
+            put()
+        else:
+            self.across.restoring(put)
         return True
 
     @contextmanager

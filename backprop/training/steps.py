@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from backprop.layer import Array
+from backprop.layer import TRAINING, Array
 from backprop.losses.several import Total
 from backprop.nest import as_one, each, row_count, shapes
 from backprop.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
@@ -43,6 +43,7 @@ class Steps(Prepared):
 
     def of_copy(self, model: Any, *, shortcuts: bool = True) -> Any:
         loop = super().of_copy(model, shortcuts=shortcuts)
+        loop.across, loop._training = None, TRAINING
         loop._hooks = hooks_of(model)
         loop._own_loss = loop._hooks >= OWN_LOSS
         return loop
@@ -98,7 +99,7 @@ class Steps(Prepared):
     def add_parts(self, value: Any, rows: int) -> None:
         """Add the losses that a loss of a batch is made of, if it knows them."""
         if type(value) is Total:
-            self.metrics.add_losses(value.parts, rows)
+            self.metrics.add_losses(value.parts, self.across.rows if self.across else rows)
 
     def default_step(self, data: Any, name: str) -> dict[str, Any]:
         """The step that a model's own ends in: `Sequential.train_step` and `test_step`. The batch
@@ -211,6 +212,9 @@ class Steps(Prepared):
     # ------------------------------------------------------------------ the model's own loss
 
     def _measure(self, x, y, y_pred, sample_weight, mask) -> Any:
+        if self.across is not None:
+            found = self.loss.forward(y, y_pred, sample_weight, mask)
+            return self.across.weigh(self.loss, y, y_pred, *found)[0] * self.loss_weight
         if not self.owns("compute_loss"):
             return super()._measure(x, y, y_pred, sample_weight, mask)
         given = self._arguments_of_loss(x, y, y_pred, sample_weight)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -287,3 +288,14 @@ def metrics_in(model: Any) -> list[Any]:
             if not name.startswith("_") and isinstance(item, metrics.Metric):
                 found[id(item)] = item
     return list(found.values())
+
+
+@contextmanager
+def set_aside(mean: LossMean, metrics: Metrics) -> Iterator[None]:
+    """Within the block other sums may be made; then they are what they were."""
+    loss, kept = [float(value) for value in mean.variables], metrics.state()
+    try:
+        yield
+    finally:
+        mean.total[...], mean.count[...] = loss
+        metrics.set_state(kept)

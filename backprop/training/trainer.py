@@ -26,6 +26,7 @@ from backprop.training.options import at_least_one, flat, verbosity
 from backprop.training.outputs import given_losses, given_metrics, read_losses, read_metrics
 from backprop.training.prepare import evenly
 from backprop.training.resuming import Resumable
+from backprop.training.strategy import alone, checked, on_all_ranks
 from backprop.training.tracking import fresh
 from backprop.training.validation import read_validation
 
@@ -50,6 +51,9 @@ class Trainer(Resumable):
         A factor on the loss; the penalties of regularizers keep their size.
     on_nonfinite : str or OnNonfinite, default "warn"
         What happens to a step whose loss or gradient is NaN or infinite; see `Trained.compile`.
+    strategy : SingleProcess or MPI, optional
+        Where the work of `fit` and `evaluate` is done, see `backprop.distributed`. Default: in this
+        process.
 
     Attributes
     ----------
@@ -70,6 +74,7 @@ class Trainer(Resumable):
         weighted_metrics: Iterable | None = None,
         loss_weight: Any = None,
         on_nonfinite: Any = "warn",
+        strategy: Any = None,
     ):
         outputs = ends_of(model)[1]
         found, weight = read_losses(outputs, loss, loss_weight)
@@ -81,6 +86,7 @@ class Trainer(Resumable):
         super().__init__(model, found, optimizer, tracked, weight, on_nonfinite=on_nonfinite)
         self.callbacks = list(callbacks)
         self.validates = False  # whether the run has a validation, in some of its epochs
+        self.strategy = checked(strategy)
 
     def anew(self, model: Any) -> Trainer:
         """A trainer of the same settings for a model of the same layers; the optimizer and the
@@ -104,10 +110,12 @@ class Trainer(Resumable):
             weighted_metrics=weighted,
             loss_weight=loss_weight,
             on_nonfinite=self.on_nonfinite,
+            strategy=self.strategy,
         )
 
     # ------------------------------------------------------------------ fit, evaluate, predict
 
+    @on_all_ranks
     def fit(
         self,
         x: Any = None,
@@ -126,6 +134,8 @@ class Trainer(Resumable):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
+        *,
+        strategy: Any = None,
     ) -> History:
         """Train for a number of epochs.
 
@@ -173,6 +183,9 @@ class Trainer(Resumable):
             Default: `batch_size`.
         validation_freq : int or list of int, default 1
             After how many epochs, or after which, to validate.
+        strategy : SingleProcess or MPI, optional
+            Where the work is done, of this run and from then on. Default: where it was, which is
+            this process, unless the trainer was made with another.
 
         Returns
         -------
@@ -231,6 +244,8 @@ class Trainer(Resumable):
                 self.prepare(validation.data, who, training=False)
                 self.check_sizes(validation.data, who, range(1), validation.steps)
         self.check_sizes(data, who, to_do, steps_per_epoch)
+        if self.across is not None:
+            data = self.across.begin(data, validation, epochs)
 
         run = self._run_list(callbacks, verbose, steps_per_epoch or data.steps, epochs, True)
         with (
@@ -238,7 +253,7 @@ class Trainer(Resumable):
             told_of_errors(run),
             self._runs(run, data, validation, initial_epoch),
         ):
-            self.signals = Signals()
+            self.signals = self.across.signals() if self.across else Signals()
             try:
                 with self.signals.caught(self.model):
                     if self.optimizer.full_batch:
@@ -254,6 +269,8 @@ class Trainer(Resumable):
                 data.close()
                 if validation is not None:
                     validation.data.close()
+            if self.across is not None:
+                self.across.end()
             if self.optimizer.use_ema and epochs > initial_epoch:
                 self.optimizer.finalize_variable_values(self.model.parameters)
             run.on_train_end(logs)
@@ -261,6 +278,7 @@ class Trainer(Resumable):
         assert run.history is not None
         return run.history
 
+    @on_all_ranks
     def evaluate(
         self,
         x: Any = None,
@@ -282,6 +300,8 @@ class Trainer(Resumable):
         data = as_data(reader, x, y, sample_weight, who=who, batch_size=batch_size)
         self.prepare(data, who, training=False)
         self.check_sizes(data, who, range(1), steps)
+        if self.across is not None:
+            data = self.across.share(data)
         run = self._run_list(callbacks, verbose, steps or data.steps)
         with closing(data), told_of_errors(run), self._counting(halves=True) as trainer:
             return trainer.run_evaluation(run, data, steps)
@@ -381,6 +401,7 @@ class Trainer(Resumable):
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, *, training: bool
     ) -> dict[str, Any]:
         """A step on one batch as the user gave it, and the loss and the metrics of this batch."""
+        alone(self, f"{'train' if training else 'test'}_on_batch()")
         kind = "train" if training else "test"
         what, name = f"{kind}_on_batch", f"{kind}_step"
         self._find_hooks()
@@ -403,7 +424,7 @@ class Trainer(Resumable):
     def _run_list(
         self, callbacks: Any, verbose: int, steps: int | None, epochs: int = 1, fits: bool = False
     ) -> CallbackList:
-        return CallbackList(
+        return (self.across.callbacks if self.across else CallbackList)(
             [*self.callbacks, *flat(callbacks)],
             add_history=fits,
             add_progbar=verbose != 0,

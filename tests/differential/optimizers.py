@@ -117,6 +117,9 @@ FAMILY = Family(
     "Optimizers, 20 steps",
     set(optimizers.registry.classes),
     {name: optimizer(name) for name in OPTIMIZERS},
-    {"LBFGS": "Keras has none; SciPy's is what it is compared with"},
+    {
+        "LARS": "Keras has none",
+        "LBFGS": "Keras has none; SciPy's is what it is compared with",
+    },
     draws=(10, 100),
 )

@@ -8,7 +8,7 @@ import backprop as bp
 from backprop import optimizers
 
 STEPPING = [cls.__name__ for cls in optimizers.CLASSES if not cls.full_batch]
-PECULIAR = ["Ftrl", "Adafactor", "Lamb", "Muon", "ScheduleFreeAdamW"]  # in their slots
+PECULIAR = ["Ftrl", "Adafactor", "LARS", "Lamb", "Muon", "ScheduleFreeAdamW"]  # in their slots
 
 
 @pytest.mark.parametrize("name", STEPPING)
@@ -18,9 +18,14 @@ def test_a_model_learns(name):
     x = rng.standard_normal((256, 6))
     y = (x[:, 0] * x[:, 1] + 0.5 * x[:, 2] > 0).astype(int)
     model = bp.Sequential([bp.Input((6,)), bp.layers.Dense(32, "tanh"), bp.layers.Dense(2)])
-    rate = {"Adadelta": 10.0, "SGD": 0.3, "Ftrl": 1.0, "Adagrad": 0.2, "Adafactor": 0.2}.get(
-        name, 0.02
-    )
+    rate = {
+        "Adadelta": 10.0,
+        "SGD": 0.3,
+        "Ftrl": 1.0,
+        "Adagrad": 0.2,
+        "Adafactor": 0.2,
+        "LARS": 1.0,
+    }.get(name, 0.02)
     loss = bp.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(getattr(optimizers, name)(rate), loss, metrics=["accuracy"])
 
@@ -129,6 +134,23 @@ def test_lamb_moves_every_parameter_by_the_same_part():
 
     for a, b in zip(arrays, before, strict=True):
         assert np.linalg.norm(a - b) == pytest.approx(0.1 * np.linalg.norm(b), rel=1e-3)
+
+
+def test_lars_moves_matrices_by_the_same_part_and_vectors_by_their_gradient():
+    arrays = [np.full((2, 3), 100.0), np.full((4, 1), 0.01), np.full(3, 2.0), np.zeros((2, 2))]
+    gradients = [np.ones((2, 3)), np.full((4, 1), -1e3), np.ones(3), np.ones((2, 2))]
+    before = [a.copy() for a in arrays]
+    optimizer = optimizers.LARS(0.5, momentum=0.5, trust_coefficient=0.2)
+
+    optimizer.apply(gradients, arrays)
+    for a, b in zip(arrays[:2], before[:2], strict=True):
+        assert np.linalg.norm(a - b) == pytest.approx(0.1 * np.linalg.norm(b))
+    assert arrays[2] == pytest.approx(1.5)
+    assert arrays[3] == pytest.approx(-0.5)
+
+    optimizer.apply([0 * g for g in gradients], arrays)  # half of the step once more
+    assert arrays[0] == pytest.approx(85.0)
+    assert arrays[2] == pytest.approx(1.25)
 
 
 def test_muons_steps_have_singular_values_near_one():

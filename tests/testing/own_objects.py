@@ -381,6 +381,7 @@ OPTIMIZERS = {
     "Ftrl": [{"optimizer": O.Ftrl(0.05), "tags": ["restless"]}],
     "Adafactor": [{"optimizer": O.Adafactor(0.05)}],
     "Lamb": [{"optimizer": O.Lamb(0.02)}],
+    "LARS": [{"optimizer": O.LARS(0.05, trust_coefficient=0.2)}],
     "Muon": [{"optimizer": O.Muon(0.02, adam_weight_decay=0.0), "tags": ["own_decay"]}],
     "ScheduleFreeAdamW": [{"optimizer": O.ScheduleFreeAdamW(0.02), "tags": ["own_decay"]}],
 }

@@ -145,23 +145,34 @@ class BatchNormalization(Scaled):
         real = None if ctx.mask is None else stretched(ctx.mask, x.shape).swapaxes(self.axis, -1)
         x = np.ascontiguousarray(x.swapaxes(self.axis, -1))
         corrected = None
+        ranks = ctx.ranks if ctx.training and self.trainable else None
         if ctx.training and self.trainable:
-            mean, var, p = self._moments(x, real)
+            seen = None
+            if ranks is None:
+                mean, var, p = self._moments(x, real)
+            else:
+                mean, var, p, seen = self._moments_of_all(x, real, ranks)
             if self.renorm:
                 corrected = self._correction(mean, var)
-            self._move(mean, var, x, real)
+            if ranks is None:
+                self._move(mean, var, x, real)
+            else:
+                self._move_where(seen, mean, var)
         else:
             mean, var, p = self.moving_mean.copy(), self.moving_variance, None
         r = 1 / np.sqrt(var + self.epsilon)
         y = affine(x, mean, self._slope(r, corrected), self._offset(r, corrected))
         if real is not None:  # backward multiplies a masked row by 0
             x = np.where(real | np.isfinite(x), x, mean)
-        return y.swapaxes(self.axis, -1), (x, mean, r, p, corrected)
+        cache: Any = x, mean, r, p, corrected
+        return y.swapaxes(self.axis, -1), cache if ranks is None else (*cache, ranks)
 
     def backward(self, dy, cache):
-        x, mean, r, p, corrected = cache
+        x, mean, r, p, corrected, *ranks = cache
         dy = np.ascontiguousarray(dy.swapaxes(self.axis, -1))
         dgamma, dbeta = self._sums(dy, x, mean, r, corrected)
+        if ranks:
+            dgamma, dbeta = ranks[0].sum(np.stack([dgamma, dbeta]))
         a = self._slope(r, corrected)
         if p is None:
             dx = dy * a
@@ -172,7 +183,7 @@ class BatchNormalization(Scaled):
         return dx.swapaxes(self.axis, -1)
 
     def backward_params(self, dy, cache):
-        x, mean, r, _, corrected = cache
+        x, mean, r, _, corrected, *_ = cache
         self._sums(np.ascontiguousarray(dy.swapaxes(self.axis, -1)), x, mean, r, corrected)
 
     def _sums(self, dy, x, mean, r, corrected):
@@ -222,11 +233,34 @@ class BatchNormalization(Scaled):
             p = real / m
         return mean, var, p
 
+    def _moments_of_all(self, x, real, ranks):
+        """Mean and variance of the rows of all ranks, p of those here, and where there are any.
+
+        m = Σ_r m_r    mean = Σ_r m_r mean_r / m    var = Σ_r m_r (var_r + (mean_r - mean)²) / m
+        """
+        n = x.shape[-1]
+        m, own_mean, own_var = np.zeros((3, n), x.dtype)
+        if not ranks.idle:
+            own_mean, own_var, _ = self._moments(x, real)
+            m += x.size // n if real is None else sum_rows(real.astype(x.dtype))
+        total, sums = ranks.sum(np.stack([m, m * own_mean]))
+        least = np.maximum(total, 1)
+        mean = sums / least
+        var = ranks.sum(m * (own_var + (own_mean - mean) ** 2)) / least
+        if ranks.idle:
+            return mean, var, None, total > 0  # what is here is a row of no batch
+        p = 1 / least[0] if real is None else real / least
+        return mean, var, p, total > 0
+
     def _move(self, mean, var, x, real):
         """Move the moving statistics towards those of a batch."""
-        if not x.size:
-            return
-        seen = True if real is None else sum_rows(real.astype(x.dtype)) > 0
+        if x.size:
+            self._move_where(
+                True if real is None else sum_rows(real.astype(x.dtype)) > 0, mean, var
+            )
+
+    def _move_where(self, seen, mean, var):
+        """Move those of the channels of which something was seen."""
         self.moving_mean = moved(self.moving_mean, mean, self.momentum, seen)
         if not self.renorm:
             self.moving_variance = moved(self.moving_variance, var, self.momentum, seen)

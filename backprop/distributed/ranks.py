@@ -1,0 +1,234 @@
+"""The ranks of a run: what the trainer asks them, step by step.
+
+One step of n ranks is that of one process on the whole batch. With v_i the values of the loss, w_i
+their weights, N what the mean divides by, and rank r's share of each:
+
+    L = Σ_r Σ_(i of r) w_i v_i / N = Σ_r (N_r / N) L_r        N = Σ_r N_r
+
+Rank r finds L_r and N_r on its rows. One small sum over the ranks gives N and L; with dL_r times
+N_r / N as its gradient of the loss, the sum of all ranks' gradients is that of L: no rank need have
+as many rows, unmasked steps or as much weight as another. A loss that is itself a sum has
+N_r / N = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from backprop.distributed.agreement import check_alike, check_rows_apart, check_run
+from backprop.distributed.callbacks import SharedCallbacks, SharedSignals
+from backprop.distributed.generators import Generators
+from backprop.distributed.metrics import collect_metrics
+from backprop.distributed.rows import ShardedData, SharedRows
+from backprop.distributed.shards import ShardedUpdates
+from backprop.distributed.updates import Updates, WholeUpdates
+from backprop.layer import TRAINING, Array, Context
+from backprop.losses.several import Total, WeightedSum
+from backprop.training.data import Data
+from backprop.training.loop import Logs, logs_of
+from backprop.vector import ParameterVector
+
+
+class Ranks:
+    """The processes that share the work of one run, as one of them sees them.
+
+    Attributes
+    ----------
+    rank, size : int
+    is_main : bool
+        Whether this is rank 0, which writes files.
+    rows : int
+        How many rows the batch in hand has on all ranks.
+    idle : bool
+        Whether none of them is here: then this rank computes with a row that does not count,
+        because the others wait for its sums.
+    """
+
+    def __init__(self, strategy: Any, trainer: Any, job: Any):
+        self.strategy, self.trainer, self.job = strategy, trainer, job
+        self.comm, self.rank, self.size = job.comm, job.rank, job.size
+        self.is_main = job.rank == 0
+        self.rows, self.idle = 0, False
+        self._checked = False  # whether the loss takes each row for itself
+        self.updates: Updates = (ShardedUpdates if strategy.shard_optimizer else WholeUpdates)(self)
+
+    # ------------------------------------------------------------------ a run
+
+    def meet(self, who: str) -> None:
+        """Wait until all ranks have come."""
+        self.job.meet(who)
+        check_run(self.trainer, who)
+
+    def fail(self, error: BaseException) -> None:
+        self.job.fail(error)
+
+    def leave(self) -> None:
+        """The run is over, or has failed: the trainer is as it was."""
+        self.trainer._training = TRAINING
+        self.updates.release()
+
+    def build(self, parameters: ParameterVector) -> None:
+        """Build the optimizer for the parameters, or for this rank's part of them."""
+        self.updates.build(parameters)
+
+    def begin(self, data: Data, validation: Any, epochs: int) -> Any:
+        """Make all ranks alike, with rank 0's weights and seed, and share the data out."""
+        trainer, model = self.trainer, self.trainer.model
+        check_alike(self, data, validation, epochs)
+        for p in [*model.arrays(), *model.states_kept()]:
+            self.broadcast(p.value)
+        trainer.seed = data.seed = self.comm.bcast(trainer.seed)
+        self.updates.begin()
+        self.generators = Generators(trainer, self.rank)
+        trainer._training = Context(training=True, ranks=self)
+        if validation is not None:
+            validation.data = self.share(validation.data)
+        return self.share(data, self.generators)
+
+    def end(self) -> None:
+        """The last step is done: every rank has the whole optimizer."""
+        self.updates.end()
+
+    def share(self, data: Data, generators: Any = None) -> Any:
+        """Data of which this rank reads its rows of each batch."""
+        kind = ShardedData if self.strategy.data == "sharded" else SharedRows
+        return kind(self, data, generators)
+
+    def callbacks(self, callbacks: Any, **options: Any) -> SharedCallbacks:
+        return SharedCallbacks(self, callbacks, **options)
+
+    def signals(self) -> SharedSignals:
+        return SharedSignals()
+
+    # ------------------------------------------------------------------ a step
+
+    def weigh(self, loss: Any, y: Any, y_pred: Any, value: Any, cache: Any) -> tuple[Any, Any]:
+        """The loss of the whole batch, and what this rank's gradient counts in it; of a sum of
+        losses for each of them."""
+        if not self._checked and not self.idle:
+            self._checked = check_rows_apart(loss, y, y_pred)
+        several = isinstance(loss, WeightedSum)
+        parts = list(zip(value.parts, cache, strict=True)) if several else [(value, (loss, cache))]
+        counts = [divisor(*found) for _, found in parts]
+        tally = np.zeros((2, len(parts)))  # N_r and N_r L_r
+        if not self.idle:
+            tally[0] = [1.0 if n is None else n for n in counts]
+            tally[1] = [
+                n * float(v) if n else 0.0 for n, (v, _) in zip(tally[0], parts, strict=True)
+            ]
+        own = tally[0].copy()
+        self.sum(tally)
+        N, values = tally
+        for i, n in enumerate(counts):
+            if n is None:
+                N[i] = 1.0
+        share = np.divide(own, N, out=np.zeros_like(N), where=N > 0).tolist()
+        found = np.divide(values, N, out=np.where(N > 0, 0, values), where=N > 0).tolist()
+        if not several:
+            return found[0], share[0]
+        weights = [loss.weights[i] for i in loss.places]
+        return Total(sum(w * v for w, v in zip(weights, found, strict=True)), found), share
+
+    def step(self, parameters: ParameterVector) -> None:
+        """One step of the optimizer, from the gradients of all ranks."""
+        self.updates.step(parameters)
+
+    def sum(self, a: Array) -> Array:
+        """The sum of an array over all ranks, in its place."""
+        from mpi4py import MPI as mpi
+
+        self.comm.Allreduce(mpi.IN_PLACE, a)
+        return a
+
+    def broadcast(self, a: Array) -> None:
+        """Make an array rank 0's."""
+        found = np.ascontiguousarray(a)
+        self.comm.Bcast(found)
+        if found is not a:
+            a[...] = found
+
+    # ------------------------------------------------------------------ between steps
+
+    def agree(self) -> None:
+        """Make it a decision of all ranks whether the run stops, for whichever wants to."""
+        model, signals = self.trainer.model, self.trainer.signals
+        stops, came = self._largest(int(model.stop_training), signals.heard or 0)
+        if came:
+            signals.came = came
+        model.stop_training = bool(stops or came)
+
+    def _largest(self, stops: int = 0, came: int = 0, saves: int = 0) -> tuple[int, int]:
+        """What any rank has to say between two steps. A callback that saves on some of them alone
+        would have them wait for the others, which come here."""
+        from mpi4py import MPI as mpi
+
+        said = np.array([stops, came, saves, -saves], np.int64)
+        self.comm.Allreduce(mpi.IN_PLACE, said, mpi.MAX)
+        if said[2] != -said[3]:
+            raise RuntimeError(
+                "some ranks save the state of the run and others do not: all of them call "
+                "save_state(), as each has a part of the state, and rank 0 writes"
+            )
+        return int(said[0]), int(said[1])
+
+    def logs(self, so_far: Any) -> Logs:
+        """The logs of an epoch: the loss and the metrics of all rows, alike on all ranks."""
+        self.collect()
+        return self.comm.bcast(logs_of(so_far) if self.is_main else None)
+
+    def collect(self) -> None:
+        """Give rank 0 what all metrics have seen; the others have then seen nothing."""
+        collect_metrics(self, self.trainer.metrics)
+
+    def on_main(self, work: Callable[[], Any]) -> Any:
+        """What some work of rank 0 returns, or raises."""
+        found: Any = None
+        error: BaseException | None = None
+        if self.is_main:
+            try:
+                found = work()
+            except Exception as failed:
+                error = failed
+        found, error_there = self.comm.bcast((found, error))
+        if error is not None:
+            raise error
+        if error_there is not None:
+            raise error_there
+        return found
+
+    def saving(self, work: Callable[[], Any]) -> Any:
+        """Have rank 0 save the state of the run, of which every rank has a part."""
+        self._largest(saves=1)
+        self.collect()
+        with self.updates.whole():
+            return self.on_main(work)
+
+    def restoring(self, work: Callable[[], Any]) -> Any:
+        """Take a state that was saved up, on all ranks."""
+        with self.updates.in_parts():
+            found = work()
+        if not self.is_main:
+            zero(self.trainer.metrics)
+        return found
+
+
+def zero(metrics: Any) -> None:
+    """Forget what metrics have seen, which rank 0 has."""
+    for metric in metrics._all():
+        if not any(metric is loss for loss in metrics.losses):
+            metric.reset_state()
+
+
+def divisor(loss: Any, cache: Any) -> float | None:
+    """What a loss has divided its sum by, N_r; None where it has not."""
+    if loss.reduction not in ("mean", "sum_over_batch_size", "mean_with_sample_weight"):
+        return None
+    if type(cache) is not tuple:  # dL/dy_pred itself: every value counts alike, along the last axis
+        return cache.size / cache.shape[-1]
+    *_, n, mask = cache
+    if mask is None or loss.reduction == "mean_with_sample_weight":
+        return n
+    return n * np.count_nonzero(mask) / mask.size
