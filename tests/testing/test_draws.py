@@ -3,7 +3,7 @@ losses and masks send them, long axes and numbers of another scale."""
 
 import numpy as np
 import pytest
-from hypothesis import find, given, settings, strategies as st
+from hypothesis import Phase, find, given, settings, strategies as st
 from small_layers import Scale
 
 from backprop.gradcheck import gradcheck
@@ -285,7 +285,8 @@ FREE = {
 def test_an_axis_without_bounds_is_long_now_and_then(name, role):
     axis = 0 if role == "rows" else -1
 
-    assert 100 < find(FREE[name], lambda shape: shape[axis] > 100)[axis] < 260
+    seldom = settings(max_examples=20_000, phases=[Phase.generate])  # four in a thousand
+    assert 100 < find(FREE[name], lambda shape: shape[axis] > 100, settings=seldom)[axis] < 260
     with focused(Focus(role, (65,))):
         shape = find(afresh(FREE[name]), lambda shape: 65 in shape)
     assert shape[axis] == 65 and sum(n > 6 for n in shape) == 1
