@@ -17,18 +17,16 @@ import tempfile
 import tracemalloc
 from pathlib import Path
 
-try:
-    import atheris
-except ImportError:
-    sys.exit("this needs atheris: pip install atheris (Linux; up to Python 3.13 or so)")
-
-with atheris.instrument_imports(include=["backprop"]):
-    import backprop.cli
-    import backprop.interop.keras_files  # noqa: F401
-    from tests import hostile_files
-
 
 def main(kind: str, options: list[str]) -> None:
+    try:
+        import atheris
+    except ImportError:
+        sys.exit("this needs atheris: pip install atheris (Linux; up to Python 3.13 or so)")
+    with atheris.instrument_imports(include=["backprop"]):  # before anything else imports them
+        import backprop.cli
+        import backprop.interop.keras_files  # noqa: F401
+        from tests import hostile_files
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         of = hostile_files.formats(folder)[kind]

@@ -75,9 +75,9 @@ def test_texts_of_every_kind_train_and_predict_alike(kind):
     assert history.history["loss"][-1] < 0.01
     assert model.evaluate(x, LABELS, verbose=0)[1] == 1.0
     assert model.train_on_batch(x, LABELS)[1] == 1.0
-    np.testing.assert_array_equal(
-        model.predict(x, verbose=0), model.predict(TEXTS, verbose=0, batch_size=5)
-    )
+    # BLAS multiplies few rows in another order than many
+    y, in_pieces = model.predict(x, verbose=0), model.predict(TEXTS, verbose=0, batch_size=5)
+    np.testing.assert_allclose(y, in_pieces, rtol=1e-5)
 
 
 def test_a_model_in_front_of_which_texts_are_numbered_is_the_same():
