@@ -103,10 +103,11 @@ class Loop:
         fused = self._fused if mask is None or type(mask) is tuple else None
         loss = fused or self.loss
         value, cache = loss.forward(y, y_pred, sample_weight, mask)
-        share = None
-        if self.across is not None:
+        if self.across is None:
+            dy = loss.backward(cache)
+        else:
             value, share = self.across.weigh(loss, y, y_pred, value, cache)
-        dy = loss.backward(cache, share)
+            dy = loss.backward(cache, share)
         if self.loss_weight != 1:
             value, dy = value * self.loss_weight, dy * self.loss_weight
         return value, dy, fused is not None
