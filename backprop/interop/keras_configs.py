@@ -29,6 +29,7 @@ OURS = {
     "DivideBy": OPERATOR,
     "DivideInto": OPERATOR,
     "GaussianNLL": NO_SUCH,
+    "LARS": NO_SUCH,
     "LBFGS": NO_SUCH,
     "Matmul": OPERATOR,
     "MatmulConstant": OPERATOR,

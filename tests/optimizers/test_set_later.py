@@ -200,7 +200,6 @@ def test_a_name_of_ones_own_comes_before_capitals():
     ("make", "match"),
     [
         (lambda: SGD(lr=0.1), r"SGD\(\) has no argument 'lr': it is called learning_rate"),
-        (lambda: Adam(0.1, decay=1e-4), "'decay': a rate that falls is a schedule: learning_rate="),
         (lambda: Adam(beta1=0.9), "'beta1': it is called beta_1"),
         (lambda: AdamW(betas=(0.9, 0.99)), "'betas': they are called beta_1 and beta_2"),
         (lambda: Nadam(eps=1e-8), "'eps': it is called epsilon"),
@@ -213,6 +212,11 @@ def test_a_name_of_ones_own_comes_before_capitals():
 def test_retired_and_foreign_arguments_name_what_took_their_place(make, match):
     with pytest.raises(TypeError, match=match):
         make()
+
+
+def test_the_decay_of_older_scripts_is_ignored_with_a_word():
+    with pytest.warns(UserWarning, match="ignores decay=0.0001: a rate that falls is a schedule"):
+        assert Adam(0.1, decay=1e-4).learning_rate == 0.1
 
 
 def test_an_optimizer_of_ones_own_may_have_such_an_argument():
