@@ -155,6 +155,8 @@ def check_row(layer: Any, input_shape: Any) -> None:
     except Exception:  # some layers take what they cannot declare the output of
         return
     for shape in found if several(found) else [found]:
+        if shape is None:  # of an input that is not given
+            continue
         numbers = math.prod(n for n in shape[1:] if n is not None)
         if numbers > most:
             raise ValueError(

@@ -41,6 +41,7 @@ class RMSprop(Optimizer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> w = np.array([1.0, 1.0])
     >>> RMSprop(learning_rate=0.1, rho=0.75).apply([np.array([2.0, -4.0])], [w])
     >>> w.round(4)
@@ -89,6 +90,7 @@ class Adagrad(Optimizer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> w = np.array([1.0, 1.0])
     >>> optimizer = Adagrad(learning_rate=0.1, initial_accumulator_value=0.0)
     >>> optimizer.apply([np.array([2.0, -4.0])], [w])
@@ -137,6 +139,7 @@ class Adadelta(Optimizer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> w = np.array([1.0, 1.0])
     >>> Adadelta(learning_rate=1.0, epsilon=0.01).apply([np.array([2.0, -4.0])], [w])
     >>> w.round(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ class LARS(Optimizer):
     learning_rate: Any = argument(default=1.0)
     momentum: Any = Hyperparameter("[0, 1]", default=0.9)
     trust_coefficient: Any = Hyperparameter("(0, inf)", default=0.001)
+    _: KW_ONLY
 
     def slots(self) -> list[tuple[str, ...]]:
         return [("momentum",)]

@@ -324,7 +324,7 @@ def test_a_saved_model_says_the_same(tmp_path):
     [
         (lambda: RNN(LSTM(3)), TypeError, r"RNN expects a cell, such as LSTMCell\(8\)"),
         (lambda: RNN(3), TypeError, "a class that extends"),
-        (lambda: RNN([]), ValueError, "at least one cell"),
+        (lambda: RNN([]), ValueError, "at least one of cells"),
         (lambda: StackedRNNCells([LSTM(3)]), TypeError, "expects a list of cells"),
         (lambda: RNN(Cell()), ValueError, "needs the state_size of its cell"),
         (lambda: RNN(GRUCell(2, activity_regularizer="l2")), ValueError, "to RNN, and not to"),

@@ -156,7 +156,11 @@ def test_both_directions_keep_their_states():
     "make, error, message",
     [
         (lambda: Bidirectional(LSTM(2), "max"), ValueError, "merge_mode to be one of 'concat'"),
-        (lambda: Bidirectional(Dense(2)), TypeError, "expects a layer that goes through time"),
+        (
+            lambda: Bidirectional(Dense(2)),
+            TypeError,
+            "expects layer to be a layer that goes through time",
+        ),
         (
             lambda: Bidirectional(LSTM(2), backward_layer=LSTM(2)),
             ValueError,

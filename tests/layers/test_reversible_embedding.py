@@ -125,7 +125,7 @@ def test_it_may_score_in_another_precision():
         (lambda: ReversibleEmbedding(0, 3), "input_dim to be a positive integer"),
         (lambda: ReversibleEmbedding(7, 3, logit_soft_cap=0), "above 0, got 0"),
         (lambda: ReversibleEmbedding(7, 3, reverse_dtype="float16"), "float16"),
-        (lambda: Unembedding(Dense(3)), "expects a ReversibleEmbedding, got Dense(3)"),
+        (lambda: Unembedding(Dense(3)), "expects layer to be a ReversibleEmbedding, got Dense(3)"),
         (lambda: ReversibleEmbedding(7, 3)(np.ones((2, 4)), reverse=True), "3 along axis -1"),
     ],
 )
