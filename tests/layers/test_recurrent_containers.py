@@ -159,7 +159,7 @@ def test_both_directions_keep_their_states():
         (
             lambda: Bidirectional(Dense(2)),
             TypeError,
-            "expects layer to be a layer that goes through time",
+            "to be a layer that goes through time",
         ),
         (
             lambda: Bidirectional(LSTM(2), backward_layer=LSTM(2)),
