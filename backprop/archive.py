@@ -369,7 +369,7 @@ def read_array(
         array = np.empty(tuple(shape), dtype)
         data = raw(array)
         # zipfile promises IO[bytes] and gives a BufferedIOBase
-        count = member.readinto(data)  # type: ignore[attr-defined]
+        count = member.readinto(data)  # type: ignore[attr-defined] - it has one
         if count != len(data) or zlib.crc32(data) != crc:
             raise ValueError(f"its array {name!r} is damaged: the checksum does not agree")
     return array

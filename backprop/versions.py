@@ -49,7 +49,7 @@ def versions() -> dict[str, str]:
     for i, one in enumerate(libraries()):
         found["BLAS" if i == 0 else f"BLAS {i + 1}"] = one
     found["threads"] = str(blas().threads)
-    found["environment"] = environment()
+    found["environment"] = variables()
     found["kernels"] = kernels()
     if SWITCH.runs == "numba":
         found["compiled"] = compiled()
@@ -77,7 +77,7 @@ def libraries() -> list[str]:
     ]
 
 
-def environment() -> str:
+def variables() -> str:
     """The variables that say how products are made, and by how many threads."""
     marks = "OPENBLAS_", "OMP_", "MKL_", "BLIS_", "VECLIB_", "NUMBA_", "BACKPROP_"
     found = [f"{name}={value}" for name, value in sorted(os.environ.items())]

@@ -1,7 +1,18 @@
-"""A layer with one parameter, as correct as it is small, for tests that spoil it."""
+"""Layers that are as correct as they are small, for tests that spoil them."""
 
 from backprop.layer import INFERENCE, Layer
 from backprop.linalg import sum_rows
+
+
+class OfAMatrix(Layer):
+    """A number of each matrix, in float64; `wrong` is a factor of its gradient."""
+
+    def __init__(self, wrong=1.0):
+        super().__init__(dtype="float64")
+        self.wrong = wrong
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[:1]
 
 
 class Scale(Layer):

@@ -39,8 +39,22 @@ LINES = [
     ["layer_face"],
     ["layer"],
     ["activations", "layers", "losses", "metrics"],
-    ["training.class_weight", "training.ends", "training.hooks", "training.workers", "run_state"],
-    ["optimizers", "gradcheck", "training.reader", "training.data", "datasets"],
+    [
+        "training.class_weight",
+        "training.ends",
+        "training.hooks",
+        "training.workers",
+        "training.batches",
+        "run_state",
+    ],
+    [
+        "optimizers",
+        "gradcheck",
+        "training.reader",
+        "training.iterables",
+        "training.data",
+        "datasets",
+    ],
     ["callbacks"],
     ["training"],
     ["distributed"],
@@ -54,6 +68,8 @@ LINES = [
 
 # What a line may import from itself, beside what each package or family does inside.
 NEIGHBOURS = [
+    ("training.data", "training.iterables"),
+    ("training.iterables", "training.reader"),
     ("random", "checks"),
     ("linalg", "parallel"),
     ("losses", "activations"),

@@ -1,9 +1,10 @@
 """Callbacks: what may look at a training run, and change its course, between its steps."""
 
 from backprop.absent import face
+from backprop.callbacks.backup import BackupAndRestore
 from backprop.callbacks.callback import Callback
 from backprop.callbacks.callback_list import CallbackList
-from backprop.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
+from backprop.callbacks.checkpoint import ModelCheckpoint
 from backprop.callbacks.early_stopping import EarlyStopping
 from backprop.callbacks.ema import SwapEMAWeights
 from backprop.callbacks.history import History

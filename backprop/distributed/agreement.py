@@ -17,6 +17,7 @@ from backprop.distributed.metrics import check_metrics
 from backprop.losses.several import WeightedSum
 from backprop.nest import as_tuple, entries, row_count, shapes
 from backprop.optimizers.optimizer import norm
+from backprop.registry import is_foreign
 from backprop.training.data import ArrayData
 
 Array = np.ndarray
@@ -38,6 +39,14 @@ def check_run(trainer: Any, who: str) -> None:
             f"{trainer.on_nonfinite.policy!r}: each rank would decide by the gradient of its own "
             "rows, and the ranks would part. Leave on_nonfinite out, or train in one process"
         )
+    for loss in losses_of(trainer.loss):
+        written = next(c for c in type(loss).__mro__ if {"forward", "backward"} & vars(c).keys())
+        if is_foreign(written):
+            raise ValueError(
+                f"{written.__name__} writes forward or backward by itself, and "
+                f"{trainer.strategy!r} has to know what its mean divides by: write values and "
+                "gradient, or train in one process"
+            )
     if trainer.optimizer.full_batch:
         raise ValueError(
             f"{type(trainer.optimizer).__name__} takes all data at once, and {trainer.strategy!r} "
@@ -55,6 +64,13 @@ def check_run(trainer: Any, who: str) -> None:
                 f"{trainer.strategy!r} cannot know what it divides by: train in one process"
             )
     check_metrics(trainer.metrics)
+
+
+def losses_of(loss: Any) -> list[Any]:
+    """A loss, or those of several outputs; none where it is the model's own."""
+    if loss is None:
+        return []
+    return [loss.losses[i] for i in loss.places] if isinstance(loss, WeightedSum) else [loss]
 
 
 def check_alike(ranks: Any, data: Any, validation: Any, epochs: int) -> None:

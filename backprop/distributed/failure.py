@@ -88,7 +88,7 @@ class Job:
                 self._abort(error)
             time.sleep(0.01)
         said = self.failures.allgather(f"{type(error).__name__}: {error}")
-        error.on_all_ranks = len(set(said)) == 1  # type: ignore[attr-defined]
+        error.on_all_ranks = len(set(said)) == 1  # type: ignore[attr-defined] - a note
 
     def _abort(self, error: BaseException) -> None:
         sys.stdout.flush()
@@ -101,7 +101,7 @@ class Job:
     def _uncaught(self, kind: type, error: BaseException, trace: Any) -> None:
         """An exception ends the script: of one that all have, rank 0's traceback is enough."""
         self.fail(error)
-        if self.rank == 0 or not error.on_all_ranks:  # type: ignore[attr-defined]
+        if self.rank == 0 or not error.on_all_ranks:  # type: ignore[attr-defined] - see fail
             self._others(kind, error, trace)
         if issubclass(kind, KeyboardInterrupt):
             self._exit(128 + signal.SIGINT)

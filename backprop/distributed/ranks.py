@@ -26,6 +26,7 @@ from backprop.distributed.rows import ShardedData, SharedRows
 from backprop.distributed.shards import ShardedUpdates
 from backprop.distributed.updates import Updates, WholeUpdates
 from backprop.layer import TRAINING, Array, Context
+from backprop.losses.at_once import divisor
 from backprop.losses.several import Total, WeightedSum
 from backprop.training.data import Data
 from backprop.training.loop import Logs, logs_of
@@ -48,7 +49,9 @@ class Ranks:
     """
 
     def __init__(self, strategy: Any, trainer: Any, job: Any):
-        self.strategy, self.trainer, self.job = strategy, trainer, job
+        from mpi4py import MPI
+
+        self.strategy, self.trainer, self.job, self.mpi = strategy, trainer, job, MPI
         self.comm, self.rank, self.size = job.comm, job.rank, job.size
         self.is_main = job.rank == 0
         self.rows, self.idle = 0, False
@@ -138,9 +141,7 @@ class Ranks:
 
     def sum(self, a: Array) -> Array:
         """The sum of an array over all ranks, in its place."""
-        from mpi4py import MPI as mpi
-
-        self.comm.Allreduce(mpi.IN_PLACE, a)
+        self.comm.Allreduce(self.mpi.IN_PLACE, a)
         return a
 
     def broadcast(self, a: Array) -> None:
@@ -163,10 +164,8 @@ class Ranks:
     def _largest(self, stops: int = 0, came: int = 0, saves: int = 0) -> tuple[int, int]:
         """What any rank has to say between two steps. A callback that saves on some of them alone
         would have them wait for the others, which come here."""
-        from mpi4py import MPI as mpi
-
         said = np.array([stops, came, saves, -saves], np.int64)
-        self.comm.Allreduce(mpi.IN_PLACE, said, mpi.MAX)
+        self.comm.Allreduce(self.mpi.IN_PLACE, said, self.mpi.MAX)
         if said[2] != -said[3]:
             raise RuntimeError(
                 "some ranks save the state of the run and others do not: all of them call "
@@ -220,15 +219,3 @@ def zero(metrics: Any) -> None:
     for metric in metrics._all():
         if not any(metric is loss for loss in metrics.losses):
             metric.reset_state()
-
-
-def divisor(loss: Any, cache: Any) -> float | None:
-    """What a loss has divided its sum by, N_r; None where it has not."""
-    if loss.reduction not in ("mean", "sum_over_batch_size", "mean_with_sample_weight"):
-        return None
-    if type(cache) is not tuple:  # dL/dy_pred itself: every value counts alike, along the last axis
-        return cache.size / cache.shape[-1]
-    *_, n, mask = cache
-    if mask is None or loss.reduction == "mean_with_sample_weight":
-        return n
-    return n * np.count_nonzero(mask) / mask.size

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from backprop.nest import row_count
-from backprop.training.data import ArrayData, Batch, Data, rows_of
+from backprop.training.batches import Batch
+from backprop.training.data import ArrayData, Data, rows_of
 
 
 def part_of(n: int, rank: int, size: int) -> slice:

@@ -74,8 +74,7 @@ def differences(i: int, rounding: Rounding) -> tuple[Array, Array]:
     row: list[Array] = []
     for h in STEPS:
         d = central(i, h, here)
-        # written for numbers, and as good for arrays of them
-        row = slopes.extrapolated(d, row)  # type: ignore[arg-type]
+        row = slopes.extrapolated(d, row)  # type: ignore[arg-type] - as good for arrays
         tables.append(row)
     remainder = np.abs(tables[-1][-1] - tables[-2][-1])
     error = 4 * remainder + slopes.SAFETY * rounding.sigma / STEPS[-1]

@@ -65,3 +65,15 @@ def alike(loss: Any, y_pred: Array) -> bool:
         and loss.axis in (-1, y_pred.ndim - 1)
         and loss.reduction not in (None, "none")
     )
+
+
+def divisor(loss: Any, cache: Any) -> float | None:
+    """What a loss has divided its sum by, N_r; None where it has not."""
+    if loss.reduction not in ("mean", "sum_over_batch_size", "mean_with_sample_weight"):
+        return None
+    if type(cache) is not tuple:  # dL/dy_pred itself: every value counts alike, along the last axis
+        return cache.size / cache.shape[-1]
+    *_, n, mask = cache
+    if mask is None or loss.reduction == "mean_with_sample_weight":
+        return n
+    return n * np.count_nonzero(mask) / mask.size

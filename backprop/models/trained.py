@@ -8,7 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from backprop import checks
 from backprop.layer import Array
-from backprop.training.data import unpack_x_y_sample_weight
+from backprop.training.batches import unpack_x_y_sample_weight
 from backprop.training.hooks import hook
 from backprop.training.outputs import given_losses
 from backprop.training.tracking import metrics_in

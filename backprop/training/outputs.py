@@ -8,7 +8,7 @@ from typing import Any
 from backprop import losses
 from backprop.losses.several import WeightedSum
 from backprop.nest import is_nest
-from backprop.training.data import located
+from backprop.training.batches import located
 from backprop.training.ends import Ends
 from backprop.training.options import number, only
 from backprop.training.tracking import MetricSet, MetricSets

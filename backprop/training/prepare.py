@@ -18,7 +18,8 @@ from backprop.layer import PREDICT, Array, Shape
 from backprop.losses.loss import Loss
 from backprop.losses.several import WeightedSum
 from backprop.nest import any_rows, as_tuple, each_shape, row_shapes, several, shapes
-from backprop.training.data import ArrayData, Batch, Data
+from backprop.training.batches import Batch
+from backprop.training.data import ArrayData, Data
 from backprop.training.loop import Loop
 from backprop.training.memory import keep_freed_memory
 from backprop.training.reader import Reader

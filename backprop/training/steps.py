@@ -17,7 +17,7 @@ import numpy as np
 from backprop.layer import TRAINING, Array
 from backprop.losses.several import Total
 from backprop.nest import as_one, each, row_count, shapes
-from backprop.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from backprop.training.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from backprop.training.hooks import accepts, hooks_of, read_logs, refuse
 from backprop.training.prepare import Prepared
 from backprop.training.reader import Reader

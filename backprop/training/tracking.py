@@ -13,7 +13,7 @@ from backprop import metrics
 from backprop.layer import Array, Layer
 from backprop.masks import cleaned
 from backprop.nest import entries
-from backprop.training.data import located
+from backprop.training.batches import located
 from backprop.training.ends import Ends
 from backprop.training.options import listed
 

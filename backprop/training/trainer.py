@@ -16,7 +16,8 @@ from backprop import optimizers
 from backprop.callbacks import CallbackList, History
 from backprop.checks import integer
 from backprop.layer import Array
-from backprop.training.data import ArrayData, as_data, located
+from backprop.training.batches import located
+from backprop.training.data import ArrayData, as_data
 from backprop.training.ends import ends_of
 from backprop.training.full_batch import check_full_batch, run_full_batch
 from backprop.training.hooks import check_hooks

@@ -7,14 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backprop.checks import fraction, integer
-from backprop.training.data import (
-    ArrayData,
-    Data,
-    as_data,
-    is_array_like,
-    located,
-    unpack_x_y_sample_weight,
-)
+from backprop.training.batches import located, unpack_x_y_sample_weight
+from backprop.training.data import ArrayData, Data, as_data, is_array_like
 from backprop.training.reader import Reader
 
 

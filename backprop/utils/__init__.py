@@ -18,7 +18,7 @@ from backprop.saving import (
     register_keras_serializable,
     serialize_keras_object,
 )
-from backprop.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from backprop.training.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from backprop.utils.arrays import normalize, split_dataset, to_categorical
 from backprop.utils.audio_files import audio_dataset_from_directory
 from backprop.utils.batches import PyDataset, Sequence

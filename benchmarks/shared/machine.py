@@ -6,8 +6,6 @@ import multiprocessing
 import os
 import platform
 from collections.abc import Iterable
-from importlib import metadata
-from pathlib import Path
 
 HOLD_BACK = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -34,12 +32,9 @@ def limit_threads(threads: int) -> None:
 
 def processor() -> str:
     """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+    from backprop import environment  # which loads NumPy, before which threads are limited
+
+    return environment.processor()
 
 
 def blas() -> str:
@@ -62,10 +57,9 @@ def blas() -> str:
 
 
 def version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "absent"
+    from backprop import environment
+
+    return environment.version(distribution)
 
 
 def describe(distributions: Iterable[str] = ()) -> dict[str, str]:

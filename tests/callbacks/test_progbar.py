@@ -349,8 +349,11 @@ def test_verbose_auto_is_a_bar(clock, terminal):
 
 def test_a_program_without_stdout_trains(clock, monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
+    began = clock.now
 
-    train(clock)
+    train(clock, epochs=2, steps=4, seconds=0.5)
+
+    assert clock.now == began + 4.0
 
 
 # ---------------------------------------------------------------------------------------- notebook

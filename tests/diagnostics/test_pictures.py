@@ -73,7 +73,11 @@ def test_a_loss_below_zero_is_drawn_on_a_plain_scale(drawn):
 
 
 def test_a_loss_that_is_nan_is_drawn(drawn):
-    drawn({"loss": [0.5, float("nan"), float("inf")], "val_loss": [1.0, 2.0, float("nan")]})
+    (axes,) = drawn(
+        {"loss": [0.5, float("nan"), float("inf")], "val_loss": [1.0, 2.0, float("nan")]}
+    )
+
+    assert len(axes.lines) == 2
 
 
 def test_validation_every_few_epochs_stands_where_it_was(drawn):

@@ -163,6 +163,17 @@ class OwnStep(bp.Sequential):
         return super().train_step(data)
 
 
+class ByItself(losses.Loss):
+    """Squares, whose cache holds what nobody else can read."""
+
+    def forward(self, y_true, y_pred, sample_weight=None, mask=None):
+        return float(np.mean((y_pred - y_true) ** 2)), (y_pred, y_true, 1, mask)
+
+    def backward(self, cache, dvalues=None):
+        y_pred, y_true, *_ = cache
+        return 2 * (y_pred - y_true) / y_pred.size * (1 if dvalues is None else dvalues)
+
+
 class Largest(metrics.Metric):
     def __post_init__(self):
         self.top = self.add_variable()
@@ -192,11 +203,12 @@ def stateful():
     [
         (own_step, "cannot weigh what a train_step of its own"),
         (lambda: perceptron(optimizer=bp.optimizers.LBFGS()), "LBFGS takes all data at once"),
+        (lambda: perceptron(loss=ByItself()), "ByItself writes forward or backward by itself"),
         (stateful, "lstm.* is stateful"),
         (lambda: perceptron(bp.layers.Dense(2, activity_regularizer="l2")), "penalty on its activ"),
         (lambda: perceptron(metrics=[Largest()]), "what Largest has seen.*merge"),
     ],
-    ids=["own step", "L-BFGS", "stateful", "activity", "metric"],
+    ids=["own step", "L-BFGS", "own loss", "stateful", "activity", "metric"],
 )
 def test_what_ranks_cannot_do_alike_is_refused_by_name(make, said):
     model = make()

@@ -10,14 +10,9 @@ from scipy import sparse
 
 import backprop as bp
 from backprop.layers import LSTM, BatchNormalization, Dense, Embedding
-from backprop.training.data import (
-    ArrayData,
-    IterableData,
-    Reader,
-    pack_x_y_sample_weight,
-    place,
-    unpack_x_y_sample_weight,
-)
+from backprop.training.batches import pack_x_y_sample_weight, place, unpack_x_y_sample_weight
+from backprop.training.data import ArrayData, Reader
+from backprop.training.iterables import IterableData
 
 RNG = np.random.default_rng(0)
 X = np.where(RNG.random((23, 4)) < 0.5, 0, RNG.normal(size=(23, 4))).astype(np.float32)
