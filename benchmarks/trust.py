@@ -33,7 +33,7 @@ from gradcheck import unusual_cases  # noqa: E402
 from testing.held_out import AUTHORS, Author  # noqa: E402
 
 from backprop.gradcheck import gradcheck  # noqa: E402
-from backprop.testing import check_layer, kit, selftest  # noqa: E402
+from backprop.testing import PROFILES, check_layer, selftest  # noqa: E402
 from backprop.testing.bugs import BANK  # noqa: E402
 
 Options = argparse.Namespace
@@ -146,7 +146,7 @@ PARTS = {"bank": bank, "held-out": held_out, "right": right, "cases": cases}
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--profile", choices=list(kit.PROFILES), default="default")
+    parser.add_argument("--profile", choices=list(PROFILES), default="default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--quick", action="store_true", help="a few of each: does it run?")

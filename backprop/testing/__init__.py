@@ -15,15 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backprop.testing.case import numbers
-    from backprop.testing.kit import (
-        LAWS,
-        PROFILES,
-        TAGS,
-        LawBroken,
-        check_law,
-        check_layer,
-        layer_laws,
-    )
+    from backprop.testing.examining import LawBroken
+    from backprop.testing.kit import check_law, check_layer, layer_laws
     from backprop.testing.objects.functions import (
         check_constraint,
         check_regularizer,
@@ -33,6 +26,7 @@ if TYPE_CHECKING:
     from backprop.testing.objects.initializers import check_initializer, initializer_laws
     from backprop.testing.objects.metrics import check_metric, metric_laws
     from backprop.testing.objects.optimizers import check_optimizer, optimizer_laws
+    from backprop.testing.plan import LAWS, PROFILES, TAGS
     from backprop.testing.report import LawReport, LawResult
     from backprop.testing.strategies import (
         arrays,
@@ -88,7 +82,8 @@ __all__ = [
 
 HOMES = {
     "case": ("numbers",),
-    "kit": ("LAWS", "PROFILES", "TAGS", "LawBroken", "check_law", "check_layer", "layer_laws"),
+    "examining": ("LawBroken",),
+    "kit": ("check_law", "check_layer", "layer_laws"),
     "objects.functions": (
         "check_constraint",
         "check_regularizer",
@@ -98,6 +93,7 @@ HOMES = {
     "objects.initializers": ("check_initializer", "initializer_laws"),
     "objects.metrics": ("check_metric", "metric_laws"),
     "objects.optimizers": ("check_optimizer", "optimizer_laws"),
+    "plan": ("LAWS", "PROFILES", "TAGS"),
     "report": ("LawReport", "LawResult"),
 }
 

@@ -33,6 +33,7 @@ from backprop.testing import (
     PROFILES,
     arrays,
     axes,
+    examining,
     images,
     kit,
     label_sequences,
@@ -43,8 +44,8 @@ from backprop.testing import (
 )
 from backprop.testing.bugs import BANK, KINDS, Bug, find
 from backprop.testing.case import Case, OfInputs
-from backprop.testing.kit import LAWS
 from backprop.testing.objects.bugs import MISTAKES, Mistake
+from backprop.testing.plan import LAWS, understood
 from backprop.testing.report import BROKEN, LawReport
 
 PASS = "pass"
@@ -137,7 +138,7 @@ def tried(
     def make(**config: Any) -> Any:
         return bug.make_correct(**config) if correct else bug.make(**config)
 
-    plan = kit.understood(
+    plan = understood(
         make,
         drawn_for(bug),
         configs={name: list(values) for name, values in bug.varies.items()} or None,
@@ -149,7 +150,7 @@ def tried(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # overflow is found by what it leads to
-        results = [kit.examine(law, plan, seed, shrink=False)[0] for law in plan.laws]
+        results = [examining.examine(law, plan, seed, shrink=False)[0] for law in plan.laws]
     return LawReport(plan.label, plan.version, plan.profile, results)
 
 

@@ -20,7 +20,7 @@ from backprop.testing.bugs import BANK, INPUTS, KINDS, VERDICTS, bugs, find
 from backprop.testing.bugs.bank import slug
 from backprop.testing.bugs.page import escaped, page
 from backprop.testing.case import Case
-from backprop.testing.kit import LAWS
+from backprop.testing.plan import LAWS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WRONG = bugs()

@@ -9,7 +9,7 @@ import pytest
 from backprop import layers, losses
 from backprop.spelling import snake_case
 from backprop.testing import layer_laws
-from backprop.testing.kit import LAWS
+from backprop.testing.plan import LAWS
 
 spec = importlib.util.spec_from_file_location("own_layers", Path(__file__).parent / "own_layers.py")
 own_layers = importlib.util.module_from_spec(spec)

@@ -23,8 +23,10 @@ from backprop.config import custom_object_scope
 from backprop.random import own_seeds
 from backprop.registry import FAMILIES
 from backprop.testing.case import Broken, DoesNotApply, farthest, largest
-from backprop.testing.kit import PROFILES, LawBroken, as_test, cause_of, judged, known
+from backprop.testing.examining import LawBroken, cause_of, judged
+from backprop.testing.kit import as_test
 from backprop.testing.laws.law import Law, why_not
+from backprop.testing.plan import PROFILES, known
 from backprop.testing.report import SKIPPED, LawReport, LawResult, broken_by, guilty_line
 
 Array = np.ndarray
