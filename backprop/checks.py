@@ -64,7 +64,7 @@ def axes(value: Any, who: str, name: str) -> int | tuple[int, ...]:
 
 def flag(value: Any, who: str, name: str) -> bool:
     """`value` as True or False."""
-    return of_kinds(value, who, name, [bool])
+    return value if type(value) is bool else of_kinds(value, who, name, [bool])
 
 
 def fraction(value: Any, who: str, name: str) -> float:

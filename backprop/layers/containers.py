@@ -185,7 +185,8 @@ class Row(Listed):
 
     @property
     def string_input(self) -> bool:
-        return any(layer.string_input for layer in self.__dict__["layers"][:1])
+        layers = self.__dict__["layers"]
+        return bool(layers) and layers[0].string_input
 
     @property
     def output_kind(self) -> str:

@@ -93,6 +93,6 @@ def alone(trainer: Any, who: str) -> None:
     """Raise where a step that is called by hand would train this rank's model and no other's."""
     if trainer.strategy.size > 1:
         raise RuntimeError(
-            f"{who} steps on this rank alone, and the models of {trainer.strategy!r} would come "
+            f"{who}() steps on this rank alone, and the models of {trainer.strategy!r} would come "
             "apart: use fit(), or compile() without a strategy"
         )

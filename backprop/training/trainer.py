@@ -402,9 +402,9 @@ class Trainer(Resumable):
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, *, training: bool
     ) -> dict[str, Any]:
         """A step on one batch as the user gave it, and the loss and the metrics of this batch."""
-        alone(self, f"{'train' if training else 'test'}_on_batch()")
         kind = "train" if training else "test"
         what, name = f"{kind}_on_batch", f"{kind}_step"
+        alone(self, what)
         self._find_hooks()
         self._require(what, name)
         if training:
@@ -415,6 +415,11 @@ class Trainer(Resumable):
         x, y, w = self.prepare_batch(
             reader, x, y, sample_weight, class_weight, who=f"{what}()", training=training
         )
+        if self._turn.take():  # as `_counting` does, for less than it takes beside a small step
+            try:
+                return self._report(name, x, y, w)
+            finally:
+                self._turn.give_back()
         with self._counting(f"{what}()" if training else "") as trainer:
             return trainer._report(name, x, y, w)
 
