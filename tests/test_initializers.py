@@ -12,7 +12,8 @@ from hypothesis import given, strategies as st
 from scipy import stats
 
 from backprop import initializers, layers, utils
-from backprop.initializers import TRUNCATED_STDDEV, compute_fans
+from backprop.initializers import compute_fans
+from backprop.initializers.draws import TRUNCATED_STDDEV
 
 FAMILY = {  # name: (scale, mode, distribution)
     "glorot_uniform": (1, "fan_avg", "uniform"),

@@ -10,7 +10,7 @@ import numpy as np
 from backprop.arguments import Convert, argument
 from backprop.checks import Fraction, fraction, integer, sequence
 from backprop.defaults import FloatDtype
-from backprop.initializers import Seed
+from backprop.initializers.draws import Seed
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.windows import DataFormat

@@ -136,7 +136,7 @@ INITIALIZERS = {
         {
             "initializer": initializers.TruncatedNormal(0.5, 2.0),
             "mean": 0.5,
-            "std": 2 * initializers.TRUNCATED_STDDEV,
+            "std": 2 * initializers.draws.TRUNCATED_STDDEV,
             "low": -3.5,
             "high": 4.5,
         }

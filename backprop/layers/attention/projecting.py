@@ -12,7 +12,7 @@ import numpy as np
 
 from backprop.arguments import Convert, argument, declared
 from backprop.checks import Fraction, Positive
-from backprop.initializers import Seed
+from backprop.initializers.draws import Seed
 from backprop.input_spec import show_shape
 from backprop.layer import Array, InputSpec
 from backprop.layers.attention.common import AnyAttention

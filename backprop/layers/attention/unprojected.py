@@ -8,7 +8,7 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import Fraction, choice
-from backprop.initializers import Seed
+from backprop.initializers.draws import Seed
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Array, Context, InputSpec
 from backprop.layers.attention.common import AnyAttention

@@ -9,7 +9,8 @@ import numpy as np
 
 from backprop.checks import Positive, choice
 from backprop.defaults import epsilon
-from backprop.initializers import STFT, Window
+from backprop.initializers import STFT
+from backprop.initializers.stft import Window
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.audio.frames import frames, overlapped

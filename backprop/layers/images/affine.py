@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert, argument
-from backprop.initializers import Seed
+from backprop.initializers.draws import Seed
 from backprop.layers.images.factors import Bounds, bounds, is_number, uniform
 from backprop.layers.images.places import FillMode, FillValue, Interpolation, Moving, pixels
 from backprop.layers.windows import DataFormat

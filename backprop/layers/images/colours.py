@@ -8,7 +8,7 @@ import numpy as np
 
 from backprop.arguments import Convert, argument
 from backprop.checks import Fraction
-from backprop.initializers import Seed
+from backprop.initializers.draws import Seed
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.factors import FromZero, ValueRange, bounds, is_number, uniform
 from backprop.layers.images.ranges import clipped, of_images

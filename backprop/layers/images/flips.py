@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from backprop.checks import choice
-from backprop.initializers import Seed
+from backprop.initializers.draws import Seed
 from backprop.layers.images.base import ImageLayer
 
 

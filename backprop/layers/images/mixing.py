@@ -6,7 +6,7 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import NumberAboveZero
-from backprop.initializers import Seed
+from backprop.initializers.draws import Seed
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.factors import FromZero, uniform
 from backprop.layers.images.ranges import of_images

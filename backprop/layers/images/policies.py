@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from backprop.checks import NotNegative, NumberAboveZero, Positive
-from backprop.initializers import Seed
+from backprop.initializers.draws import Seed
 from backprop.layers.images.affine import RandomRotation, RandomShear, RandomTranslation
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.blur import RandomSharpness

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert
-from backprop.initializers import Seed
+from backprop.initializers.draws import Seed
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.factors import Bounds, ValueRange, bounds, is_number, uniform
 from backprop.layers.images.ranges import clipped, over

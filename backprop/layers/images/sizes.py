@@ -8,7 +8,7 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import Positive, choice
-from backprop.initializers import Seed
+from backprop.initializers.draws import Seed
 from backprop.layers.images.base import ImageLayer
 from backprop.layers.images.places import FillValue
 from backprop.layers.interpolation import Method, along, weights

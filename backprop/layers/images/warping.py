@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from backprop.checks import Fraction, choice
-from backprop.initializers import Seed
+from backprop.initializers.draws import Seed
 from backprop.layers.images.factors import FromZero, ValueRange, some_of, uniform
 from backprop.layers.images.places import FillValue, Interpolation, Moving, pixels
 from backprop.layers.images.ranges import clipped

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backprop.arguments import argument
-from backprop.initializers import Seed
+from backprop.initializers.draws import Seed
 from backprop.layers.recurrent.units import Units
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from backprop.arguments import argument
 from backprop.checks import Fraction
 from backprop.constraints import ConstraintLike
-from backprop.initializers import InitializerLike, Seed
+from backprop.initializers import InitializerLike
+from backprop.initializers.draws import Seed
 from backprop.layer import Array, Context, Layer
 from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.kernels import KernelAndBias
