@@ -14,9 +14,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from backprop.testing.case import numbers
     from backprop.testing.examining import LawBroken
     from backprop.testing.kit import check_law, check_layer, layer_laws
+    from backprop.testing.made_numbers import numbers
     from backprop.testing.objects.functions import (
         check_constraint,
         check_regularizer,
@@ -81,9 +81,9 @@ __all__ = [
 ]
 
 HOMES = {
-    "case": ("numbers",),
     "examining": ("LawBroken",),
     "kit": ("check_law", "check_layer", "layer_laws"),
+    "made_numbers": ("numbers",),
     "objects.functions": (
         "check_constraint",
         "check_regularizer",

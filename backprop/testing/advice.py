@@ -19,9 +19,10 @@ import numpy as np
 from backprop.layer import Layer
 from backprop.nest import as_tuple, each, several, shapes
 from backprop.spelling import nearest
-from backprop.testing.case import Broken, Case, Subject
+from backprop.testing.case import Case, Subject
 from backprop.testing.laws.gradients import certify, off_kinks
 from backprop.testing.probes import constants_of
+from backprop.testing.results import Broken
 
 Array = np.ndarray
 OF_EVERY_LAYER = {"_rng", *vars(Layer())}

@@ -11,8 +11,7 @@ Everything that is random (weights, dy, the layer's own draws) is a function of 
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,120 +24,9 @@ from backprop.layers import Graph
 from backprop.nest import any_rows, as_one, as_tuple, each, each_shape, row_count, shapes
 from backprop.promises import came_back, pair
 from backprop.random import own_seeds
+from backprop.testing.results import DoesNotApply, Results, copies, named, unique
 
 Array = np.ndarray
-# "y", "dx", and for each parameter the gradient; of several "y[0]", "y[1]", "dx of query", ...
-Results = dict[str, Array]
-
-TOLERANCE = 1e-9  # in float64, of the largest number: two ways to sum differ by less
-
-
-class Broken(AssertionError):
-    """A law does not hold for a case: what was seen."""
-
-
-class DoesNotApply(Exception):
-    """A law says nothing about a case, and why."""
-
-
-class NotSeen(Exception):
-    """A case does not show what some case has to show, and what that is."""
-
-
-class Undecided(Exception):
-    """A case was too ill-conditioned to tell, and why."""
-
-
-def numbers(
-    shape: tuple[int, ...],
-    kind: str = "generic",
-    seed: int = 0,
-    low: float | None = None,
-    high: float | None = None,
-) -> Array:
-    """An array in float64 that depends on nothing but the arguments.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    kind : str
-        ``"generic"`` numbers are all different and far from anything special. Those of a
-        ``"lattice"`` are multiples of 1/2: there are kinks, ties and zeros among them. Of another
-        scale are ``"large"`` ones, up to some hundreds, ``"tiny"`` ones, and ``"columns"``, each
-        column of the last axis of its own, from a thousandth to a thousand. ``"constant"`` is one
-        number everywhere; those that are ``"repeated"`` stand in several places.
-    seed : int, default 0
-    low, high : float, optional
-        Bounds; a lattice reaches them. Default: none, and the numbers are of size 1.
-
-    Examples
-    --------
-    >>> from backprop.testing import numbers
-    >>> numbers((2, 3), "lattice", seed=1)
-    array([[ 0.5,  1. ,  0.5],
-           [-1.5,  1. ,  0.5]])
-    """
-    rng = np.random.default_rng(seed)
-    if low is not None and high is not None:
-        x = low + (high - low) * rng.uniform(0.02, 0.98, shape)
-    elif low is not None or high is not None:
-        away = 0.02 + rng.exponential(1.0, shape)
-        # one of the two is a number
-        x = low + away if low is not None else high - away  # type: ignore[operator]
-    else:
-        x = rng.standard_normal(shape)
-    if kind not in KINDS_OF_NUMBERS:
-        raise ValueError(f"numbers() expects a kind of {', '.join(KINDS_OF_NUMBERS)}, got {kind!r}")
-    x = np.asarray(KINDS_OF_NUMBERS[kind](np.asarray(x), rng))
-    x = x if low is None and high is None else np.clip(x, low, high)
-    key = id(x)
-    made = weakref.ref(x, lambda _: MADE.pop(key, None))
-    MADE[key] = made, (shape, kind, seed, low, high)
-    return x
-
-
-# the arrays that `numbers` has made, by identity, and what it was asked for
-MADE: dict[int, tuple[weakref.ref[Array], tuple]] = {}
-
-
-def call_for(a: Array) -> str | None:
-    """The call of `numbers` that makes an array, if it did and nobody has changed it since."""
-    found = MADE.get(id(a))
-    if found is None or found[0]() is not a or not np.array_equal(a, numbers(*found[1])):
-        return None
-    shape, kind, seed, *bounds = found[1]
-    named = zip(("low", "high"), bounds, strict=True)
-    said = [f"{name}={bound!r}" for name, bound in named if bound is not None]
-    return f"numbers({', '.join([repr(shape), repr(kind), repr(seed), *said])})"
-
-
-def bounds_of(a: Array) -> tuple[float | None, float | None] | None:
-    """Between what an array of `numbers` was asked to lie; None of any other array, of which
-    nothing is known."""
-    found = MADE.get(id(a))
-    return found[1][3:] if found is not None and found[0]() is a else None
-
-
-def in_columns(x: Array, rng: np.random.Generator) -> Array:
-    """Each column of the last axis times a size of its own."""
-    return x * 10.0 ** rng.uniform(-3, 3, x.shape[-1:])
-
-
-def repeated(x: Array, rng: np.random.Generator) -> Array:
-    """The numbers of the first few places, everywhere."""
-    few = x.reshape(-1)[: 1 + x.size // 3]
-    return few[rng.integers(0, len(few), x.shape)] if x.size else x
-
-
-KINDS_OF_NUMBERS: dict[str, Callable[[Array, np.random.Generator], Array]] = {
-    "generic": lambda x, rng: x,
-    "lattice": lambda x, rng: np.round(2 * x) / 2,
-    "large": lambda x, rng: x * 10.0 ** rng.uniform(1, 2),
-    "tiny": lambda x, rng: x * 10.0 ** rng.uniform(-6, -3),
-    "columns": in_columns,
-    "constant": lambda x, rng: np.full_like(x, x.flat[0]) if x.size else x,
-    "repeated": repeated,
-}
 
 
 @dataclass(frozen=True)
@@ -509,77 +397,3 @@ class OfInputs(Layer):
 def present(x: tuple, of: tuple) -> Any:
     """Several arrays, or the one, without those that are not given."""
     return as_one([a for a, there in zip(x, of, strict=True) if there is not None])
-
-
-def parts(name: str, arrays: Any) -> dict[str, Any]:
-    """An array by a name, or each of several by the name and its place."""
-    if type(arrays) is not tuple:
-        return {name: arrays}
-    return {f"{name}[{k}]": a for k, a in enumerate(arrays) if a is not None}
-
-
-def named(name: str, arrays: Any) -> Results:
-    """`parts` as arrays, whatever they were."""
-    return {name: np.asarray(a) for name, a in parts(name, arrays).items()}
-
-
-def copies(results: Results) -> Results:
-    return {name: np.array(a) for name, a in results.items()}
-
-
-def unique(names: Iterable[str]) -> list[str]:
-    """The names, with a number behind those that are there more than once."""
-    names = list(names)
-    return [n if names.count(n) == 1 else f"{n} #{i}" for i, n in enumerate(names)]
-
-
-# -------------------------------------------------------------------------------- comparing
-
-
-def must_agree(
-    got: Results,
-    wanted: Results,
-    when: str,
-    tolerance: float = TOLERANCE,
-    floor: float = 1.0,
-    moved: Callable[[], Mapping[str, float]] | None = None,
-) -> None:
-    """Raise unless all results agree, up to the tolerance of the largest number and, where the two
-    sum in another order, to eight times what `moved` says that rounding does to each."""
-    moves: Mapping[str, float] = {}
-    for name, w in wanted.items():
-        g = got[name]
-        if g.shape != w.shape:
-            raise Broken(f"{when}, {name} has shape {g.shape} where it was {w.shape}")
-        allowed = tolerance * (largest(w) + floor)
-        if moved is not None and g.size and farthest(g, w, allowed):
-            moves = moves or moved()  # which takes passes, and is seldom asked for
-            allowed += 8 * moves[name]
-        if g.size and (found := farthest(g, w, allowed)):
-            raise Broken(f"{when}, {name} differs: {found}")
-
-
-def farthest(got: Array, wanted: Array, allowed: Any) -> str | None:
-    """Where two arrays differ most, in words, if they differ by more than is allowed."""
-    got, wanted = np.asarray(got), np.asarray(wanted)
-    if got.dtype.kind == "U":
-        wrong = got != wanted
-        return f"{got[wrong][0]!r} where {wanted[wrong][0]!r} is right" if wrong.any() else None
-    with np.errstate(all="ignore"):
-        error = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
-        error = np.where(got == wanted, 0, error)  # equal infinities
-    error = np.where(np.isnan(got) & np.isnan(wanted), 0, error)
-    error = np.where(np.isnan(error), np.inf, error)
-    if not error.size or (error <= allowed).all():
-        return None
-    at = np.unravel_index(np.argmax(error), error.shape)
-    place = f", at {tuple(map(int, at))}" if at else ""
-    return f"{float(got[at])!r} where {float(wanted[at])!r} is right{place}"
-
-
-def largest(a: Array) -> float:
-    """The largest magnitude among the finite numbers; that of strings is 0."""
-    if np.asarray(a).dtype.kind == "U":
-        return 0.0
-    a = np.abs(np.asarray(a, np.float64))
-    return float(np.max(a, initial=0.0, where=np.isfinite(a)))

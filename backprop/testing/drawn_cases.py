@@ -9,25 +9,19 @@ import numpy as np
 from backprop.gradcheck.probe import takes_integers
 from backprop.layer import Layer
 from backprop.nest import several
-from backprop.testing.case import Case, numbers
+from backprop.testing.case import Case
 from backprop.testing.drawing import (
     kind_for,
     lengthened,
     reset_focus,
     st,
 )
+from backprop.testing.made_numbers import numbers
 from backprop.testing.plan import Plan
-from backprop.testing.strategies import (
-    SEEDS,
-    Several,
-    Strategy,
-    as_strategy,
-    is_shape,
-    pairs,
-    shapes,
-    some_long,
-    together,
-)
+from backprop.testing.strategies import pairs, shapes, together
+from backprop.testing.strategies.inputs import is_shape
+from backprop.testing.strategies.several import Several, as_strategy
+from backprop.testing.strategies.sizes import SEEDS, Strategy, some_long
 
 
 @st.composite

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from backprop.random import own_seeds
-from backprop.testing.case import Broken, Case, DoesNotApply, NotSeen, Undecided
+from backprop.testing.case import Case
 from backprop.testing.drawing import (
     AXES,
     FOCI,
@@ -36,9 +36,8 @@ from backprop.testing.report import (
     broken_by,
     explain,
 )
-from backprop.testing.strategies import (
-    Strategy,
-)
+from backprop.testing.results import Broken, DoesNotApply, NotSeen, Undecided
+from backprop.testing.strategies.sizes import Strategy
 
 # cases more with each long axis and with numbers of each scale, for the laws that meet them
 FURTHER = {"quick": 0, "default": 1, "thorough": 5}

@@ -17,7 +17,9 @@ import numpy as np
 
 from backprop.gradcheck.point import allowed, signs
 from backprop.nest import as_tuple, each
-from backprop.testing.case import Case, Results, Subject, bounds_of
+from backprop.testing.case import Case, Subject
+from backprop.testing.made_numbers import bounds_of
+from backprop.testing.results import Results
 
 Array = np.ndarray
 

@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 # where nobody is stopped
 FOREIGN = (
     *(sysconfig.get_path("stdlib"), np.__path__[0], "<frozen"),
-    *(str(HERE / name) for name in ("laws", "case.py", "interleave.py")),
+    *(str(HERE / name) for name in ("laws", "case.py", "results.py", "interleave.py")),
 )
 # instructions that may read or write what another thread sees, all others being the thread's own
 SHARED = (

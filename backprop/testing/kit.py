@@ -15,7 +15,7 @@ import numpy as np
 
 from backprop import checks
 from backprop.gradcheck.point import inputs_of, masks_of
-from backprop.testing.case import Case, DoesNotApply, NotSeen, Undecided
+from backprop.testing.case import Case
 from backprop.testing.examining import LawBroken, cause_of, examine, tried_with
 from backprop.testing.plan import laws_named, maker, understood
 from backprop.testing.report import (
@@ -25,6 +25,7 @@ from backprop.testing.report import (
     LawResult,
     explain,
 )
+from backprop.testing.results import DoesNotApply, NotSeen, Undecided
 
 
 def layer_laws(

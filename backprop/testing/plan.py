@@ -12,10 +12,8 @@ from typing import Any
 from backprop.layer import Layer
 from backprop.spelling import nearest
 from backprop.testing.laws import V1, V2, V3, V4, Law
-from backprop.testing.strategies import (
-    Strategy,
-    as_configurations,
-)
+from backprop.testing.strategies.settings import as_configurations
+from backprop.testing.strategies.sizes import Strategy
 
 LAWS: Mapping[str, tuple[Law, ...]] = {"v1": V1, "v2": V2, "v3": V3, "v4": V4}
 

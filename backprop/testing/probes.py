@@ -24,7 +24,8 @@ from backprop.models.cloning import clone_model
 from backprop.nest import as_tuple, each, row_count
 from backprop.registry import FAMILIES
 from backprop.saving import load_model
-from backprop.testing.case import Case, Results, Subject, largest
+from backprop.testing.case import Case, Subject
+from backprop.testing.results import Results, largest
 
 Array = np.ndarray
 

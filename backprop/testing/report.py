@@ -15,7 +15,9 @@ import numpy as np
 
 from backprop.registry import FAMILIES
 from backprop.testing.advice import advice
-from backprop.testing.case import Broken, Case, call_for, parts
+from backprop.testing.case import Case
+from backprop.testing.made_numbers import call_for
+from backprop.testing.results import Broken, parts
 
 SHORT = 40  # numbers that are written out; of more the call that draws them is shown
 HOME = Path(__file__).resolve().parent.parent  # our own files; those of families hold layers

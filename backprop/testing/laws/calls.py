@@ -13,10 +13,11 @@ from backprop.gradcheck.point import allowed
 from backprop.layer import Layer
 from backprop.nest import as_tuple, each
 from backprop.parameters import Parameter
-from backprop.testing.case import Broken, Case, Results, Subject, copies, must_agree, named
+from backprop.testing.case import Case, Subject
 from backprop.testing.interleave import interleaved, places_in
 from backprop.testing.laws.law import needs
 from backprop.testing.probes import moves_of
+from backprop.testing.results import Broken, Results, copies, must_agree, named
 
 SAME_BITS = 1e-12  # but for a sum that another place in memory puts in another order
 STOPS, LEAST_STOPS, ENOUGH = 64, 8, 20_000  # times that a thread is stopped; of all its steps

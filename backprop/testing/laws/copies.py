@@ -8,17 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from backprop.layer import Context
-from backprop.testing.case import (
-    Broken,
-    Case,
-    DoesNotApply,
-    Results,
-    Subject,
-    copies,
-    must_agree,
-    named,
-)
+from backprop.testing.case import Case, Subject
 from backprop.testing.probes import DRAW_ALIKE, IN_A_MODEL, model_of, penalises, twins
+from backprop.testing.results import Broken, DoesNotApply, Results, copies, must_agree, named
 
 
 def survives_copy_pickle_config_and_save(case: Case) -> None:

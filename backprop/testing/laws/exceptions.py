@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from backprop.testing.case import (
+from backprop.testing.case import Case, OfInputs, Subject
+from backprop.testing.exceptions import FINER, Look, off_lattice, special_inputs, special_parameters
+from backprop.testing.laws.gradients import certified
+from backprop.testing.probes import moves_of
+from backprop.testing.results import (
     Broken,
-    Case,
     DoesNotApply,
-    OfInputs,
     Results,
-    Subject,
     Undecided,
     copies,
     farthest,
@@ -20,9 +21,6 @@ from backprop.testing.case import (
     must_agree,
     named,
 )
-from backprop.testing.exceptions import FINER, Look, off_lattice, special_inputs, special_parameters
-from backprop.testing.laws.gradients import certified
-from backprop.testing.probes import moves_of
 
 ASKED = 8  # times that `gradcheck` is asked for a case, and as often for its parameters
 

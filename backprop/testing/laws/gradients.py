@@ -12,19 +12,18 @@ import numpy as np
 from backprop.gradcheck import gradcheck
 from backprop.layer import Layer
 from backprop.nest import as_tuple
-from backprop.testing.case import (
+from backprop.testing.case import Case, OfInputs
+from backprop.testing.laws.law import needs
+from backprop.testing.probes import moves_of, penalises, takes_dvalues
+from backprop.testing.results import (
     Broken,
-    Case,
     DoesNotApply,
-    OfInputs,
     Results,
     Undecided,
     farthest,
     largest,
     must_agree,
 )
-from backprop.testing.laws.law import needs
-from backprop.testing.probes import moves_of, penalises, takes_dvalues
 
 Array = np.ndarray
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from backprop.nest import as_tuple, each
-from backprop.testing.case import Broken, Case, Results, Subject, copies, must_agree, named
+from backprop.testing.case import Case, Subject
 from backprop.testing.poison import poisoned
 from backprop.testing.probes import LAYOUTS, moves_of
+from backprop.testing.results import Broken, Results, copies, must_agree, named
 
 Array = np.ndarray
 

@@ -5,18 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from backprop.nest import as_tuple, each
-from backprop.testing.case import (
-    Broken,
-    Case,
-    DoesNotApply,
-    Results,
-    Subject,
-    copies,
-    must_agree,
-    named,
-)
+from backprop.testing.case import Case, Subject
 from backprop.testing.laws.law import needs
 from backprop.testing.probes import moves_of, penalises
+from backprop.testing.results import Broken, DoesNotApply, Results, copies, must_agree, named
 
 Array = np.ndarray
 

@@ -9,23 +9,21 @@ from typing import Any
 import numpy as np
 
 from backprop.nest import each
-from backprop.testing.case import (
+from backprop.testing.case import Case, OfInputs, Subject
+from backprop.testing.laws.gradients import certified, off_kinks
+from backprop.testing.probes import moves_of, penalises
+from backprop.testing.results import (
     TOLERANCE,
     Broken,
-    Case,
     DoesNotApply,
     NotSeen,
-    OfInputs,
     Results,
-    Subject,
     copies,
     farthest,
     largest,
     must_agree,
     named,
 )
-from backprop.testing.laws.gradients import certified, off_kinks
-from backprop.testing.probes import moves_of, penalises
 
 Array = np.ndarray
 

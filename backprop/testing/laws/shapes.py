@@ -16,18 +16,9 @@ from backprop.layers import Graph
 from backprop.layers.chain import Chain
 from backprop.nest import any_rows, as_tuple, each, several, shapes
 from backprop.promises import declared_shape, kept
-from backprop.testing.case import (
-    Broken,
-    Case,
-    DoesNotApply,
-    Subject,
-    copies,
-    largest,
-    named,
-    parts,
-    present,
-)
+from backprop.testing.case import Case, Subject, present
 from backprop.testing.probes import fits, graph_of, names, wrong_inputs
+from backprop.testing.results import Broken, DoesNotApply, copies, largest, named, parts
 
 Array = np.ndarray
 

@@ -11,19 +11,18 @@ import numpy as np
 from backprop.gradcheck.probe import built_in
 from backprop.layer import Layer
 from backprop.nest import as_tuple
-from backprop.testing.case import (
+from backprop.testing.case import Case, Subject
+from backprop.testing.laws.law import needs
+from backprop.testing.probes import extremes, reconfigured
+from backprop.testing.results import (
     Broken,
-    Case,
     DoesNotApply,
     NotSeen,
     Results,
-    Subject,
     copies,
     must_agree,
     named,
 )
-from backprop.testing.laws.law import needs
-from backprop.testing.probes import extremes, reconfigured
 
 Array = np.ndarray
 

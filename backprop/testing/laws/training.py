@@ -11,20 +11,11 @@ from backprop.context import Context
 from backprop.layer import Layer
 from backprop.linalg import softmax, softmax_backward, sum_rows
 from backprop.losses.loss import Loss
-from backprop.testing.case import (
-    Broken,
-    Case,
-    DoesNotApply,
-    OfInputs,
-    Results,
-    Subject,
-    copies,
-    must_agree,
-    named,
-)
+from backprop.testing.case import Case, OfInputs, Subject
 from backprop.testing.laws.gradients import certified
 from backprop.testing.laws.law import needs
 from backprop.testing.probes import moves_of
+from backprop.testing.results import Broken, DoesNotApply, Results, copies, must_agree, named
 
 
 def short_ways_agree(case: Case) -> None:

@@ -9,19 +9,10 @@ from typing import Any
 import numpy as np
 
 from backprop.nest import as_tuple, each
-from backprop.testing.case import (
-    Broken,
-    Case,
-    DoesNotApply,
-    Results,
-    Subject,
-    farthest,
-    largest,
-    named,
-    parts,
-)
+from backprop.testing.case import Case, Subject
 from backprop.testing.laws.law import needs
 from backprop.testing.probes import asked_for, extremes, lapack_moved, rounding
+from backprop.testing.results import Broken, DoesNotApply, Results, farthest, largest, named, parts
 
 Array = np.ndarray
 

@@ -11,7 +11,6 @@ from backprop.constraints import Constraint
 from backprop.gradcheck import gradcheck
 from backprop.layer import INFERENCE, Layer
 from backprop.regularizers import Regularizer
-from backprop.testing.case import Broken, DoesNotApply
 from backprop.testing.laws.law import needs
 from backprop.testing.objects.trial import (
     Array,
@@ -28,6 +27,7 @@ from backprop.testing.objects.trial import (
     twins,
 )
 from backprop.testing.report import LawReport
+from backprop.testing.results import Broken, DoesNotApply
 
 SHAPES = ((3,), (2, 3), (1, 1), (4, 2), (2, 1, 3), (2, 2, 3, 2), (1,))
 

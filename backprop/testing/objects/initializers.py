@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from backprop.initializers import Initializer
-from backprop.testing.case import Broken, DoesNotApply
 from backprop.testing.laws.law import needs
 from backprop.testing.objects.trial import (
     Array,
@@ -22,6 +21,7 @@ from backprop.testing.objects.trial import (
     twins,
 )
 from backprop.testing.report import LawReport
+from backprop.testing.results import Broken, DoesNotApply
 
 SHAPES = ((300, 200), (40, 50, 60), (3, 3, 64, 64))
 SMALL = ((4, 5), (3,), (), (2, 3, 4), (0, 3), (1, 1), (2, 2, 3, 4))

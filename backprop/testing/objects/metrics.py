@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from backprop.metrics.metric import Metric, apply_mask
-from backprop.testing.case import DoesNotApply
 from backprop.testing.laws.law import needs
 from backprop.testing.objects.trial import (
     Array,
@@ -25,6 +24,7 @@ from backprop.testing.objects.trial import (
     twins,
 )
 from backprop.testing.report import LawReport
+from backprop.testing.results import DoesNotApply
 
 ROWS, MANY = 12, 30
 Rows = tuple[Array, ...]  # what update_state takes besides weights: y_true and y_pred, or values

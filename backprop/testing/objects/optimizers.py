@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from backprop.optimizers.optimizer import Optimizer
-from backprop.testing.case import Broken, DoesNotApply
 from backprop.testing.laws.law import needs
 from backprop.testing.objects.trial import (
     Array,
@@ -26,6 +25,7 @@ from backprop.testing.objects.trial import (
     twins,
 )
 from backprop.testing.report import LawReport
+from backprop.testing.results import Broken, DoesNotApply
 
 STEPS = 8
 SHAPES = ((5, 3), (4,), (2, 3, 2))

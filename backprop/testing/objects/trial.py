@@ -22,12 +22,12 @@ import numpy as np
 from backprop.config import custom_object_scope
 from backprop.random import own_seeds
 from backprop.registry import FAMILIES
-from backprop.testing.case import Broken, DoesNotApply, farthest, largest
 from backprop.testing.examining import LawBroken, cause_of, judged
 from backprop.testing.kit import as_test
 from backprop.testing.laws.law import Law, why_not
 from backprop.testing.plan import PROFILES, known
 from backprop.testing.report import SKIPPED, LawReport, LawResult, broken_by, guilty_line
+from backprop.testing.results import Broken, DoesNotApply, farthest, largest
 
 Array = np.ndarray
 Function = TypeVar("Function", bound=Callable)
