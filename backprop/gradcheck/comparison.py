@@ -151,6 +151,7 @@ class Comparison:
             + 1e3 * EPS * top
             + 16 * EPS * float(np.sqrt(squares)),
             noise=self.rounding.sigma,
+            spread=self.here.spread,
             scale=natural / np.sqrt(squares) if squares else np.inf,
             top=furthest,
             grain=EPS * float(np.sqrt(grains)) / 4,

@@ -32,8 +32,10 @@ from backprop.gradcheck.probe import Array, Direction, Refused, largest
 
 STEPS = (2.0**-14, 2.0**-16)
 OUTPUTS = 8  # with a kink, that get a backward pass of their own
-NEARBY = 16  # generic points beside the kink
+NEARBY = 16  # generic points beside the kink, and four times as many before one is accused
+OTHERS = 16  # further directions, which tell ties from what has one slope
 AWAY = 2.0**-20
+NEARER = 2.0**-12  # from there: what still has other slopes on all sides is no curve
 CLOSE = 1e-5  # of its size: how well a one-sided slope is known
 CLOSER = 1 / 64  # from one step to the next where backward is about to be accused
 SMALLEST = 2.0**-100  # where neither the numbers nor rounding set an end
@@ -103,7 +105,10 @@ class Sides:
         self.r, drift_r = limit(right)
         self.l, drift_l = limit(left)
         self.size = np.abs(self.r) + np.abs(self.l)
-        self.rounding = 16 * EPS * np.abs(run.y) / STEPS[-1]
+        moved = zip(here.point, direction, strict=True)
+        self.top = max(largest(np.where(u, p, 0.0)) for p, u in moved if u is not None)
+        # of y, and of the numbers that are moved: a step is another one than was asked for
+        self.rounding = (16 * EPS * np.abs(run.y) + EPS * self.top * self.size) / STEPS[-1]
         self.drift = np.maximum(drift_r, drift_l)
         # a slope that goes to 0 with the step, as that of x² at 0, is one of size 0
         going = np.maximum(*[np.abs(fine) / np.abs(coarse) for coarse, fine in (right, left)]) < 0.3
@@ -120,16 +125,34 @@ class Sides:
             self.nearer[h] = right, left
         return self.nearer[h]
 
+    def bent(self) -> Array:
+        """Outputs that have a slope along the direction which is not linear in it, as the middle of
+        three equal numbers: it goes up as far as down, and is no kink along any direction."""
+        here, bent = self.here, np.zeros(self.r.shape, bool)
+        for _ in range(OTHERS):
+            other = [None if u is None else here.drawn(i) for i, u in enumerate(self.direction)]
+            both = [
+                None if u is None else u + w for u, w in zip(self.direction, other, strict=True)
+            ]
+            (w, drift_w), (sum_, drift) = self.along(other), self.along(both)
+            known = self.rounding + 4 * (self.drift + drift_w + drift)
+            size = np.abs(self.r) + np.abs(w) + np.abs(sum_)
+            bent |= np.abs(self.r + w - sum_) > 1e-3 * size + known
+        return bent
+
+    def along(self, direction: Direction) -> tuple[Array, Array]:
+        """The slopes to the right along another direction, and how far they moved."""
+        run, point, probe = self.here.run, self.here.point, self.here.probe
+        return limit([(probe.outputs(point, direction, h, run) - run.y) / h for h in STEPS])
+
     def hold(self, w: Array, a: float, low: float, high: float) -> bool:
         """Whether smaller steps, as far as rounding lets `a` be told apart, see the slope of <w, y>
         between these as well. A function may change on a scale that is far below the steps."""
         if not np.isfinite(a):
             return True
-        if self.here.natural < SMALLEST * abs(a):  # no step is as small as what `a` claims
+        off, top = max(low - a, a - high), self.top
+        if self.here.natural < max(SMALLEST, EPS * top) * abs(a):  # no step is as small as claimed
             return False
-        off = max(low - a, a - high)
-        moved = zip(self.here.point, self.direction, strict=True)
-        top = max(largest(np.where(u, p, 0.0)) for p, u in moved if u is not None)
         some = np.flatnonzero(w)
         w, size = w[some], float(np.abs(w[some]) @ self.size[some])
         noise = STEPS[-1] * float(np.abs(w) @ self.rounding[some]) + EPS * top * (size + abs(a))
@@ -160,18 +183,27 @@ def bracket(here: Measured, direction: Direction) -> Bracket:
     offset = backward(np.zeros_like(v)) if run.penalised else 0.0
     outputs = slice(v.size - run.penalised)
     smooth = sides.smooth
-    seen = float((v * (sides.r + sides.l) / 2)[outputs][smooth[outputs]].sum())
-    difference = abs(backward(np.where(smooth, v, 0.0)) - offset - seen)
-    bound = STRAY * float((np.abs(v) * sides.size)[smooth].sum()) + float(
-        (np.abs(v) * (sides.rounding + 1e-3 * sides.drift))[smooth].sum()
-    )
-    # a kink along which both sides are as good as one, by accident: what ties has one direction
-    bound += float((np.abs(v) * np.abs(sides.r - sides.l))[smooth].sum())
+
+    def compared(some: Array) -> tuple[float, float, float]:
+        """By how much backward is off for some outputs, what explains it, and what was seen."""
+        seen = float((v * (sides.r + sides.l) / 2)[outputs][some[outputs]].sum())
+        off = abs(backward(np.where(some, v, 0.0)) - offset - seen)
+        known = STRAY * sides.size + sides.rounding + 1e-3 * sides.drift
+        # a kink along which both sides are as good as one, by accident: what ties has one direction
+        known += np.abs(sides.r - sides.l)
+        return off, float((np.abs(v) * known)[some].sum()), seen
+
+    difference, bound, seen = compared(smooth)
+    kinked, tied = sides.kinked, np.zeros_like(smooth)
+    if difference > bound:
+        tied = smooth & sides.bent()
+        smooth, kinked = smooth & ~tied, kinked | tied
+        difference, bound, seen = compared(smooth)
     if difference > bound and not sides.hold(
         np.where(smooth, v, 0.0)[outputs], seen + difference, seen - bound, seen + bound
     ):
         difference = np.nan
-    candidates = np.flatnonzero(sides.kinked[outputs])
+    candidates = np.flatnonzero(kinked[outputs])
     chosen = here.rng.choice(candidates, min(OUTPUTS, candidates.size), replace=False)
     unsettled = int((~sides.settled).sum())
     violation = ""
@@ -181,9 +213,9 @@ def bracket(here: Measured, direction: Direction) -> Bracket:
         if said and sides.hold(unit(j, v), a, *sides.between(j)):
             violation = said
             break
-        unsettled += bool(said)
+        unsettled += bool(said or (tied[j] and not at_a_tie(j, a, sides, here, direction)))
     return Bracket(
-        kinked=int(sides.kinked.sum()),
+        kinked=int(kinked.sum()),
         violation=violation,
         unsettled=unsettled,
         difference=difference,
@@ -192,14 +224,23 @@ def bracket(here: Measured, direction: Direction) -> Bracket:
     )
 
 
+def at_a_tie(j: int, a: float, sides: Sides, here: Measured, direction: Direction) -> bool:
+    """Whether output j has other slopes on all sides, `a` among them, however near one looks: a
+    function that is only stiff has fewer the nearer one looks."""
+    one = unit(j, here.v)
+    low, high, _ = hull(here, one, direction, sides.between(j), NEARER * AWAY)
+    return low <= a <= high
+
+
 def outside(j: int, a: float, sides: Sides, here: Measured, direction: Direction) -> str:
     """How `a`, the slope by backward of output j, leaves its bracket; empty if it does not."""
     low, high = sides.between(j)
     if low <= a <= high:
         return ""
-    low, high, pointwise = hull(here, unit(j, here.v), direction, (low, high))
-    if low <= a <= high or (a == 0 and pointwise):
-        return ""  # or each of the kinks that meet in this one number has slope 0
+    for points in (NEARBY, 4 * NEARBY):
+        low, high, pointwise = hull(here, unit(j, here.v), direction, (low, high), points=points)
+        if low <= a <= high or (a == 0 and pointwise):
+            return ""  # or each of the kinks that meet in this one number has slope 0
     return (
         f"at a kink backward says {a:.6g} for output {here.run.where(j)}, and the "
         f"slopes on its sides are {sides.l[j]:.6g} and {sides.r[j]:.6g}"
@@ -228,17 +269,22 @@ def limit(slopes: Sequence[Array]) -> tuple[Array, Array]:
 
 
 def hull(
-    here: Measured, one: Array, direction: Direction, known: tuple[float, float]
+    here: Measured,
+    one: Array,
+    direction: Direction,
+    known: tuple[float, float],
+    away: float = AWAY,
+    points: int = 4 * NEARBY,
 ) -> tuple[float, float, bool]:
     """The least and the greatest slope of an output at generic points very near, and whether it
     depends on a single number."""
     probe, point, rng = here.probe, here.point, here.rng
     found: list[float] = []
     support: list[Array] = [np.zeros(p.shape, bool) for p in point]
-    for _ in range(NEARBY):
-        away = [AWAY * rng.uniform(-1, 1, p.shape) * np.maximum(np.abs(p), 1) for p in point]
+    for _ in range(points):
+        moves = [away * rng.uniform(-1, 1, p.shape) * np.maximum(np.abs(p), 1) for p in point]
         try:
-            near = probe.run([p + a for p, a in zip(point, away, strict=True)])
+            near = probe.run([p + move for p, move in zip(point, moves, strict=True)])
             gradients = probe.reverse(near, one)
             if near.penalised:  # a penalty's gradient comes whatever dy is
                 none = probe.reverse(near, np.zeros_like(one))

@@ -63,6 +63,16 @@ class Measured:
         the outputs are next to nothing as well."""
         return max(self.terms, largest(self.v))
 
+    @property
+    def finite(self) -> bool:
+        """Whether φ and all gradients are."""
+        return bool(np.isfinite([self.base, *map(largest, self.gradients)]).all())
+
+    @cached_property
+    def spread(self) -> float:
+        """The root of Σ (v y)²: what φ moves by where all outputs scatter by their own size."""
+        return float(np.linalg.norm(self.v * self.run.y))
+
     def phi(self, direction: Direction, h: float) -> float:
         """φ(h) along a direction; NaN where the subject refuses."""
         return float(self.v @ self.probe.outputs(self.point, direction, h, self.run))

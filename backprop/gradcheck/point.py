@@ -56,7 +56,8 @@ def prepared(
     point = probe.point
     if rounded:
         point = [single(p) for p in point]
-    if (values == "random" and probe.parameters) or moved(given, x):
+    probe.rounded = moved(given, x)
+    if (values == "random" and probe.parameters) or probe.rounded:
         probe.home = ()  # nobody gave it these
     return probe, point
 

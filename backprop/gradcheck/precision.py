@@ -27,10 +27,11 @@ from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.entry import Entry, Shape, place_of, wrong_outright
 from backprop.gradcheck.measured import Measured, measured
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.point import computes_in_float32, shaken
+from backprop.gradcheck.point import computes_in_float32, shaken, single
 from backprop.gradcheck.probe import Array, Probe, Refused, Run, Slot, largest, raises
 
 EPS32 = float(np.finfo(np.float32).eps)
+LARGEST32 = float(np.finfo(np.float32).max)
 UNITS = 64
 ZERO = 1e-5  # a gradient below this share of the function's size may be what rounding left
 SHAKES, WIDTH = 8, 64  # runs in float32, with numbers moved by so many units in the last place
@@ -49,6 +50,8 @@ def in_float32(certified: list[Entry], compare: Comparison) -> tuple[list[Entry]
         return [], ["float32: the subject computes in float64"]
     if not all(e.verdict == "pass" for e in certified):
         return [], ["float32: float64 comes first, and did not pass"]
+    if any((single(p) != p).any() or largest(p) > LARGEST32 for p in here.point):
+        return [], ["float32: it does not hold these numbers"]
     twin, wrong = probe.in_dtype(np.float32), []
     try:
         for wide in points(here):
