@@ -29,6 +29,7 @@ from backprop.gradcheck.entry import Entry
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
 from backprop.gradcheck.probe import Array, Direction, Refused, largest
+from backprop.gradcheck.slopes import FINEST
 
 STEPS = (2.0**-14, 2.0**-16)
 OUTPUTS = 8  # with a kink, that get a backward pass of their own
@@ -151,7 +152,7 @@ class Sides:
         if not np.isfinite(a):
             return True
         off, top = max(low - a, a - high), self.top
-        if self.here.natural < max(SMALLEST, EPS * top) * abs(a):  # no step is as small as claimed
+        if self.here.natural < max(SMALLEST, FINEST * top) * abs(a):  # no step is as small as that
             return False
         some = np.flatnonzero(w)
         w, size = w[some], float(np.abs(w[some]) @ self.size[some])
@@ -299,7 +300,7 @@ def hull(
         return *known, False
     low, high = min(found), max(found)
     margin = 1e-4 * (abs(low) + abs(high))
-    if len(np.unique(np.round(found, 6))) > 4:  # so many kinks that not all sides were seen
+    if len(np.unique(np.round(found, 6))) > 2:  # so many kinks that not all sides were seen
         margin += (high - low) / 2
     pointwise = sum(int(s.sum()) for s in support) <= 1
     return min(known[0], low - margin), max(known[1], high + margin), pointwise

@@ -19,7 +19,7 @@ from backprop.gradcheck.entry import Entry, not_finite, wrong_outright
 from backprop.gradcheck.kinks import bracket
 from backprop.gradcheck.measured import Measured, measured
 from backprop.gradcheck.poles import has_slope
-from backprop.gradcheck.probe import Array, Probe, Refused, Run, mask_of
+from backprop.gradcheck.probe import Array, Direction, Probe, Refused, Run, mask_of
 
 NAME = "all, at lattice points"
 
@@ -73,7 +73,7 @@ def judged(compare: Comparison) -> tuple[Entry | None, list[str]]:
     here, slots = compare.here, compare.here.probe.slots
     direction = [here.drawn(i) for i in range(len(slots))]
     if not all(np.isfinite(g).all() for g in here.gradients):
-        return where_not_finite(here)
+        return where_not_finite(here, direction)
     if len(direction) > 1:
         together = compare.along(direction)
         if together.verdict == "pass" and not together.jump:
@@ -112,12 +112,14 @@ def by_both_sides(i: int, u: Array, found: Entry, here: Measured) -> Entry | Non
     return seen.passing(found)
 
 
-def where_not_finite(here: Measured) -> tuple[Entry | None, list[str]]:
+def where_not_finite(here: Measured, direction: Direction) -> tuple[Entry | None, list[str]]:
     """A gradient that is NaN: a mistake where the function has slopes."""
-    for i, slot in enumerate(here.probe.slots):
+    unsettled = bracket(here, direction).unsettled
+    for i, slot in enumerate(() if unsettled else here.probe.slots):
         bad = not_finite(here.gradients[i])
         if bad and has_slope(i, here):
-            return wrong_outright("", (), f"{slot.name}: {bad}, where there is a slope"), []
+            reason = f"{slot.name}: {bad}, where there is a slope"
+            return wrong_outright("", (), reason), []
     return None, ["lattice points: the slope is infinite there"]
 
 

@@ -197,15 +197,19 @@ def direction_of(slot: Slot, rng: np.random.Generator) -> Array:
 
 
 def shaken(
-    point: Sequence[Array], slots: Sequence[Slot], width: float, rng: np.random.Generator
+    point: Sequence[Array],
+    slots: Sequence[Slot],
+    width: float,
+    rng: np.random.Generator,
+    least: float = 0.0,
 ) -> Point:
-    """A point in float32, every number moved by up to a share of its size."""
+    """A point in float32, every number moved by up to a share of its size, or of `least`."""
     found = []
     for p, slot in zip(point, slots, strict=True):
         move = width * rng.uniform(-1, 1, p.shape)
         if slot.still is not None:
             move[slot.still] = 0.0
-        found.append((p * (1 + move)).astype(np.float32))
+        found.append((p + move * np.maximum(np.abs(p), least)).astype(np.float32))
     return found
 
 

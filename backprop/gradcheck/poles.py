@@ -18,6 +18,7 @@ from backprop.gradcheck.noise import EPS
 from backprop.gradcheck.probe import Direction
 
 FIRST, RATIO, STEPS = 2.0**-16, 2.0**-12, 80  # the last is below all numbers
+EXACT = 2.0**-42  # of a number: steps that show three digits of the slope of one that is not 0
 GROWTH = 1 + 1e-2  # of a slope: log h has moved by more from one step to the next
 
 
@@ -37,11 +38,12 @@ def bounded(here: Measured, direction: Direction, side: int, size: float) -> boo
     grows, before = np.ones(y.shape, bool), np.zeros(y.shape)
     for k in range(STEPS):
         h = FIRST * RATIO**k * max(size, 1.0)
-        if h <= EPS * size or not h:
+        told = (y == 0) | (h > EXACT * max(size, 1.0))  # what is not yet lost in rounding
+        if h <= EPS * size or not h or not told.any():
             break
         s = np.abs(here.probe.outputs(here.point, direction, side * h, here.run) - y) / h
         if k:
-            grows &= ~(s <= GROWTH * before + 8 * EPS * np.abs(y) / h)
+            grows &= ~(told & np.isfinite(s) & (s <= GROWTH * before + 8 * EPS * np.abs(y) / h))
         if not grows.any():
             return True
         before = s
