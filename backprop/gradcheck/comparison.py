@@ -116,10 +116,9 @@ class Comparison:
         size = max(expected.size, abs(found.value))
         difference = abs(found.value - expected.slope)
         if found.bound < difference < ILL * size:
-            share = self.rounding.share()
-            found = replace(found, bound=found.bound + 4 * share * size)
-            if not np.isfinite(share):
-                found = replace(found, cause="a function of which float32 keeps no digit")
+            found = replace(found, bound=found.bound + 4 * self.rounding.share() * size)
+            if difference > found.bound and self.rounding.blind:
+                found = replace(found, settled=False, cause="a function that loses too many digits")
         if difference <= found.bound and replace(expected, size=size).decisive(found.bound):
             verdict, reason = "pass", ""
         elif difference > found.bound and found.settled:

@@ -34,6 +34,7 @@ from backprop.gradcheck.slopes import FINEST
 STEPS = (2.0**-14, 2.0**-16)
 OUTPUTS = 8  # with a kink, that get a backward pass of their own
 NEARBY = 16  # generic points beside the kink, and four times as many before one is accused
+MANY = 1e-2  # of the slopes nearby: by how much they differ at a tie
 OTHERS = 16  # further directions, which tell ties from what has one slope
 AWAY = 2.0**-20
 NEARER = 2.0**-12  # from there: what still has other slopes on all sides is no curve
@@ -55,6 +56,9 @@ class Bracket:
         How the backward pass left its bracket; empty if it did not.
     unsettled : int
         Outputs whose one-sided slopes did not converge: a root at 0, a step.
+    ties : int
+        Outputs of numbers that tie, where backward is beside all slopes nearby: no function of one
+        direction tells, as of the hue of a grey pixel.
     difference, bound : float
         Of the outputs without a kink: between backward and differences; NaN where these had settled
         by accident.
@@ -65,6 +69,7 @@ class Bracket:
     kinked: int
     violation: str
     unsettled: int
+    ties: int
     difference: float
     bound: float
     step: float
@@ -206,41 +211,46 @@ def bracket(here: Measured, direction: Direction) -> Bracket:
         difference = np.nan
     candidates = np.flatnonzero(kinked[outputs])
     chosen = here.rng.choice(candidates, min(OUTPUTS, candidates.size), replace=False)
-    unsettled = int((~sides.settled).sum())
-    violation = ""
+    unsettled, ties, violation = int((~sides.settled).sum()), 0, ""
     for j in chosen:
         a = backward(unit(j, v)) - offset
-        said = outside(j, a, sides, here, direction)
+        said = outside(j, a, sides, here, direction, room=float(tied[j]))
         if said and sides.hold(unit(j, v), a, *sides.between(j)):
             violation = said
             break
-        unsettled += bool(said or (tied[j] and not at_a_tie(j, a, sides, here, direction)))
+        least, low, high = nearest(j, sides, here, direction) if tied[j] else (0.0, a, a)
+        unsettled += bool(said) or high - low < least
+        ties += not low <= a <= high
     return Bracket(
         kinked=int(kinked.sum()),
         violation=violation,
         unsettled=unsettled,
+        ties=ties,
         difference=difference,
         bound=bound,
         step=here.share(STEPS[-1], direction),
     )
 
 
-def at_a_tie(j: int, a: float, sides: Sides, here: Measured, direction: Direction) -> bool:
-    """Whether output j has other slopes on all sides, `a` among them, however near one looks: a
-    function that is only stiff has fewer the nearer one looks."""
-    one = unit(j, here.v)
-    low, high, _ = hull(here, one, direction, sides.between(j), NEARER * AWAY)
-    return low <= a <= high
+def nearest(j: int, sides: Sides, here: Measured, direction: Direction) -> tuple[float, ...]:
+    """How far the slopes of output j differ very near if numbers tie there, and between which they
+    are: what is only stiff has fewer slopes the nearer one looks."""
+    low, high, _ = hull(here, unit(j, here.v), direction, sides.between(j), NEARER * AWAY)
+    return MANY * max(abs(low), abs(high)), low, high
 
 
-def outside(j: int, a: float, sides: Sides, here: Measured, direction: Direction) -> str:
-    """How `a`, the slope by backward of output j, leaves its bracket; empty if it does not."""
+def outside(
+    j: int, a: float, sides: Sides, here: Measured, direction: Direction, room: float
+) -> str:
+    """How `a`, the slope by backward of output j, leaves its bracket by more than a share of the
+    slopes nearby; empty if it does not."""
     low, high = sides.between(j)
     if low <= a <= high:
         return ""
     for points in (NEARBY, 4 * NEARBY):
         low, high, pointwise = hull(here, unit(j, here.v), direction, (low, high), points=points)
-        if low <= a <= high or (a == 0 and pointwise):
+        more = room * (high - low)
+        if low - more <= a <= high + more or (a == 0 and pointwise):
             return ""  # or each of the kinks that meet in this one number has slope 0
     return (
         f"at a kink backward says {a:.6g} for output {here.run.where(j)}, and the "

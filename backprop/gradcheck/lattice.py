@@ -107,7 +107,7 @@ def by_both_sides(i: int, u: Array, found: Entry, here: Measured) -> Entry | Non
             if seen.difference > 100 * seen.bound and (found.verdict == "fail" or seen.unsettled):
                 return replace(found, verdict="fail", reason=f"{name}: {seen.off}")
             return None
-        if seen.unsettled:
+        if seen.unsettled or seen.ties:
             return None
     return seen.passing(found)
 

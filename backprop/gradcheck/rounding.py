@@ -133,12 +133,17 @@ class Rounding:
 
     def share(self) -> float:
         """How much of y rounding in float64 may cost beyond what a move of the numbers shows, as an
-        ill-conditioned constant of the layer does: by what float32 costs it. Infinite where nothing
-        is left in float32. Measured once."""
+        ill-conditioned constant of the layer does: by what float32 costs it. Measured
+        once; where float32 keeps no digit, it is only known to be as much at the least."""
         if self.lost is None:
-            lost = self.lost_in_float32()
-            self.lost = EPS / EPS32 * lost if lost < ALL else np.inf
-        return self.lost
+            self.lost = self.lost_in_float32()
+        return EPS / EPS32 * self.lost
+
+    @property
+    def blind(self) -> bool:
+        """Whether float32 keeps no digit of y."""
+        self.share()
+        return self.lost is not None and self.lost > ALL
 
     def lost_in_float32(self) -> float:
         here = self.here

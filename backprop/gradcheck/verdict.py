@@ -87,6 +87,10 @@ def by_both_sides(i: int, entry: Entry, here: Measured) -> Entry | None:
     seen = bracket(here, here.alone(i))
     if seen.unsettled or not seen.kinked or not seen.difference <= seen.bound:
         return None
+    if seen.ties and not seen.violation:
+        return undecided(
+            entry.name, entry.shape, "numbers that tie, and slopes beside those nearby"
+        )
     if seen.violation and here.probe.composite:
         return undecided(entry.name, entry.shape, "kinks of several layers that meet here")
     if seen.violation:
