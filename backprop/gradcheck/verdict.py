@@ -88,9 +88,7 @@ def by_both_sides(i: int, entry: Entry, here: Measured) -> Entry | None:
     if seen.unsettled or not seen.kinked or not seen.difference <= seen.bound:
         return None
     if seen.ties and not seen.violation:
-        return undecided(
-            entry.name, entry.shape, "numbers that tie, and slopes beside those nearby"
-        )
+        return undecided(entry.name, entry.shape, "numbers that tie, where no slope is right")
     if seen.violation and here.probe.composite:
         return undecided(entry.name, entry.shape, "kinks of several layers that meet here")
     if seen.violation:
