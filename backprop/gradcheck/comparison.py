@@ -106,7 +106,8 @@ class Comparison:
                 return undecided(name, shape, self.rounding.trouble)
             expected = self.expected(direction)
             found = against(expected)
-        stair = 0.0 if found.agreed else self.stair(known)
+        # a slope of 0 agrees with a function that stands still between two stairs
+        stair = 0.0 if found.agreed and found.value else self.stair(known, found)
         if stair > slopes.SAFETY * expected.noise:
             expected = replace(expected, noise=stair)
             found = against(expected)
@@ -130,12 +131,14 @@ class Comparison:
         numbers = expected.slope, found.value, found.bound, size, found.jump, len(known)
         return Entry(name, shape, verdict, reason, *numbers, seen=found.seen, step=step)
 
-    def stair(self, known: dict[float, float]) -> float:
+    def stair(self, known: dict[float, float], found: slopes.Slope) -> float:
         """The step in which φ moves where it does as 1 - cos x at 1e-8, which is a multiple of eps;
         0 where it does not."""
         moves = np.abs(np.array([*known.values()]) - self.here.base)
         up = moves[moves > 0]
-        least = float(up.min()) if up.size else EPS * self.here.natural
+        if not up.size and not found.agreed:
+            return EPS * self.here.natural
+        least = float(up.min(initial=np.inf))
         flat = up.size < moves.size and np.isfinite(moves).all()
         return least if flat and least <= STAIRS * EPS * self.here.natural else 0.0
 

@@ -298,7 +298,7 @@ def series(
         nonlocal off
         away = abs(slope - expected.slope)
         bound = near if away <= near else expected.guess * near
-        if away <= min(bound, off / 2) and expected.decisive(bound):
+        if away <= min(bound, off / 2) and bound <= off and expected.decisive(bound):
             return Slope(slope, bound, h, True, "rounding", 0.0, True, LATE * bound)
         if away > CLEARLY * bound:
             off = away
