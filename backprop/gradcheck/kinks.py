@@ -16,6 +16,10 @@ the bracket is compared with the slopes that backward gives at generic points ve
 are no kinks and the check has been passed: it must lie between the least and the greatest. Where
 an output depends on a single number, 0 is accepted as well: it is what the sum of two rectifiers,
 relu(x) - alpha relu(-x), has at 0, and what Keras' PReLU says there.
+
+Where three numbers tie, their middle has one slope along each direction and none as a function:
+s(u) + s(w) is not s(u + w). Outputs of which that shows are judged as those at a kink, where it is
+not just a stiff function that looks so: very near it has one slope again.
 """
 
 from __future__ import annotations
