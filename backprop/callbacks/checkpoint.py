@@ -55,16 +55,21 @@ class ModelCheckpoint(MonitorCallback):
 
     Raises
     ------
+    TypeError
+        If `filepath` is no path, or `key` no `SigningKey`.
     ValueError
-        If `mode` or `save_freq` is neither of the above, `filepath` does not end in ``.npz``, or
-        has no field where `max_to_keep` is given.
-    KeyError
-        In training, if `filepath` names a field that the logs lack.
-    IsADirectoryError
-        In training, if there is a folder where the file should be.
-    OSError
-        In training, if the file cannot be written; the error names it, and the one that was there
+        If `mode` or `save_freq` is neither of the above; if `filepath` does not end in ``.npz`` or
+        another ending of files of models (of weights with `save_weights_only`), is no pattern that
+        a number or a text of the logs could fill, or has no field where `max_to_keep` is given.
+    IsADirectoryError, NotADirectoryError
+        If `filepath` is a folder, or lies in what is a file. Of a name with fields in training.
+    PermissionError, OSError
+        If its folder is not to be written to, or the name is too long. Of a name with fields, and
+        where that happens later, in training; the error names the file, and the one that was there
         before is whole.
+    KeyError
+        When a run begins, for a field that is nearly the name of a log; in training, for any that
+        the logs lack.
 
     Warns
     -----
