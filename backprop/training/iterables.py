@@ -113,7 +113,9 @@ class IterableData:
         if not self._peeked:
             if self._rest is None:
                 self._rest = self._opened()
-            self._peeked = list(itertools.islice(self._rest, 1))
+            with suppress(StopIteration):
+                # by next alone: of an iterator that begins anew at iter() that would be the first
+                self._peeked = [next(self._rest)]
         return bool(self._peeked)
 
     def batches(self, epoch: int, start: int = 0, steps: int | None = None) -> Iterator[Batch]:

@@ -775,3 +775,27 @@ def test_a_last_axis_of_length_one_is_added_and_taken():
     assert rows.predict(np.zeros((3, 4, 1)), verbose=0).shape == (3, 1)
     unknown = bp.Sequential([Dense(2)])
     assert unknown.predict(np.zeros(3), verbose=0).shape == (3, 2)
+
+
+def test_an_iterator_that_begins_anew_at_iter_is_read_to_its_end():
+    read = []
+
+    class Anew:
+        def __iter__(self):
+            self.i = 0
+            return self
+
+        def __next__(self):
+            assert len(read) < 20, "it is begun for each batch, and has no end"
+            if self.i == 3:
+                raise StopIteration
+            self.i += 1
+            read.append(self.i)
+            return np.full((2, 2), self.i, "float32"), np.zeros((2, 1))
+
+    model = bp.Sequential([bp.Input((2,)), Dense(1)])
+    model.compile("sgd", "mse")
+
+    model.fit(Anew(), epochs=2, verbose=0)
+
+    assert read[:6] == [1, 2, 3, 1, 2, 3]
