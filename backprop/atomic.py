@@ -74,7 +74,7 @@ def check_is_file(target: Path) -> None:
     except OSError:  # there is nothing, or nothing can be written either, which says more
         return
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, "A folder is there; name a file", str(target))
+        raise IsADirectoryError(errno.EISDIR, "Is a directory; name a file", str(target))
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "A device or a pipe is there; name a file", str(target))
 

@@ -49,7 +49,8 @@ def function_of(
             raise TypeError(f"{name}() {error}") from None
         y_true, y_pred = given.pop("y_true"), given.pop("y_pred")
         found = loss(**given)
-        found.check(y_true, np.shape(y_pred))
+        y_true, y_pred = found.as_arrays(y_true, y_pred)
+        found.check_labels(y_true, y_pred.shape)
         return found.per_sample(y_true, y_pred)
 
     function.__name__ = function.__qualname__ = name

@@ -536,7 +536,8 @@ class MeanLoss(MeanOf):
         self.fn = self.loss.per_sample
 
     def check_labels(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        self.loss.check(y_true, np.shape(y_pred))
+        y_true, y_pred = self.loss.as_arrays(y_true, y_pred)
+        self.loss.check_labels(y_true, y_pred.shape)
 
 
 def check_arguments(fn: Callable, kwargs: dict[str, Any]) -> None:

@@ -147,8 +147,12 @@ def test_nothing_takes_the_place_of_a_pipe_or_a_folder(name, tmp_path):
     model = small()
     save = model.save_weights if name.endswith(".h5") else model.save
 
-    for path, told in ((pipe, "pipe"), (link, "pipe"), (tmp_path / name, "folder")):
-        with pytest.raises(OSError, match=f"{told} is there; name a file.*{name}"):
+    for path, told in (
+        (pipe, "pipe is there"),
+        (link, "pipe is there"),
+        (tmp_path / name, "Is a directory"),
+    ):
+        with pytest.raises(OSError, match=f"{told}.*; name a file.*{name}"):
             save(path)
 
     assert stat.S_ISFIFO(pipe.stat().st_mode)
