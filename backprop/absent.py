@@ -70,7 +70,6 @@ KERAS: dict[str, dict[str, str]] = {
         "GradientTape": (
             BY_HAND + "; model.gradients(x, y) gives them by layer and name, or with respect to x"
         ),
-        "data": "datasets are arrays or iterables of batches; see utils for files and series",
     },
     "backprop.layers": {
         "CuDNNLSTM CuDNNGRU": "LSTM and GRU are the fast ones",

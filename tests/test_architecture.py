@@ -53,6 +53,7 @@ LINES = [
         "training.reader",
         "training.iterables",
         "training.data",
+        "data",
         "datasets",
     ],
     ["callbacks"],

@@ -19,7 +19,14 @@ from backprop.checks import integer, one_of
 from backprop.layer import Array
 from backprop.nest import as_tuple, each, row_count, shapes
 from backprop.old_arguments import levels_up
-from backprop.training.batches import Batch, place, rows_in, two_weights, warn_if_short
+from backprop.training.batches import (
+    Batch,
+    place,
+    rows_in,
+    sizes_at_ends,
+    two_weights,
+    warn_if_short,
+)
 from backprop.training.iterables import IterableData
 from backprop.training.reader import Reader, is_array, is_sparse
 
@@ -166,10 +173,7 @@ class ArrayData:
 
     def sizes(self, epochs: range, steps: int | None = None) -> Iterator[tuple[int, int]]:
         """Number and rows of the batches that these epochs would read first and last in a pass."""
-        places = {place(epoch, steps, self.steps)[1:] for epoch in epochs}
-        for begin, end in sorted(places):
-            for i in (begin, end - 1):
-                yield i, min(self.batch_size, self.n - i * self.batch_size)
+        return sizes_at_ends(epochs, steps, self.n, self.batch_size)
 
     def batches(self, epoch: int, start: int = 0, steps: int | None = None) -> Iterator[Batch]:
         """The batches of an epoch, from number `start` on."""
