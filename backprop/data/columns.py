@@ -13,7 +13,7 @@ Array = np.ndarray
 
 
 def names_in(given: Any, who: str, argument: str) -> list[str]:
-    """The columns that an argument names: one, a list of several side by side, or a dict of such."""
+    """The columns that an argument names: one, a list of some side by side, or a dict of such."""
     if given is None:
         return []
     if isinstance(given, str):
@@ -98,11 +98,11 @@ class Columns:
         """Some ranges of rows, one behind the other."""
         found = self.empty(sum(b - a for a, b in ranges))
         at = 0
-        for a, b in ranges:
-            part = self.table.read(a, b)
+        for part in self.table.parts(ranges):
             for array, (_, _, names) in zip(found, self.arrays, strict=True):
-                place(array[at : at + b - a], [part[name] for name in names])
-            at += b - a
+                columns = [part[name] for name in names]
+                place(array[at : at + len(columns[0])], columns)
+            at += len(part[self.arrays[0][2][0]])
         return found
 
     def packed(self, arrays: list[Array]) -> Any:

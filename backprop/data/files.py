@@ -38,8 +38,9 @@ class DataFile:
         return found.st_size, found.st_mtime_ns
 
     @contextmanager
-    def reading(self, what: str) -> Iterator[None]:
-        """Read `what` of the file in a block: it must be the same file before and after it.
+    def reading(self) -> Iterator[list[str]]:
+        """Read the file in a block, which is the same file before and after it. The block is given
+        a list, to whose end it writes what it reads next.
 
         Raises
         ------
@@ -51,11 +52,12 @@ class DataFile:
             It is damaged.
         """
         self.check()
+        what = ["what is in it"]
         try:
-            yield
+            yield what
         except self.faults as error:
-            self.check()  # whoever writes it is to blame for what is found in it
-            raise OSError(f"{self.path}: {what} cannot be read: {error}") from error
+            self.check()  # whoever writes to it is to blame for what is found there
+            raise OSError(f"{self.path}: {what[-1]} cannot be read: {error}") from error
         self.check()
 
     def check(self) -> None:

@@ -14,7 +14,7 @@ from backprop.data.table import Array, Column, FileTable
 
 
 class HDF5Dataset(RowDataset):
-    """Batches of rows of HDF5 files: a column is an HDF5 dataset, ``"train/images"`` one in a group.
+    """Batches of rows of HDF5 files: a column is an HDF5 dataset.
 
     Parameters
     ----------
@@ -22,8 +22,9 @@ class HDF5Dataset(RowDataset):
         A file, a folder of files ``*.h5``, ``*.hdf5`` and ``*.hdf``, or a list of files. Several
         follow each other, those of a folder by the numbers in their names.
     x : str, list of str or dict
-        The dataset of the inputs. A list of datasets, each (n,) or (n, k), stands side by side in
-        one array, a dict has those of several inputs by their names.
+        The dataset of the inputs, such as ``"train/images"`` for one in a group. A list of
+        datasets, each (n,) or (n, k), stands side by side in one array, a dict has those of several
+        inputs by their names.
     y, sample_weight : str, list of str or dict, optional
         Those of the targets and of the weights of rows.
     batch_size, buffer_size, prefetch
@@ -118,12 +119,14 @@ class HDF5Table(FileTable):
             raise ValueError(f"{path}: {name!r} has no rows: it is a single number, or empty")
         return numeric(dataset.dtype, path, name), dataset.shape[1:]
 
-    def read_file(self, number: int, first: int, last: int) -> dict[str, Array]:
-        with h5py().File(self.files[number].path, "r") as found:
-            return {
-                name: found[name][first:last].astype(self.columns[name][0], copy=False)
-                for name in self.names
-            }
+    def opened(self, number: int) -> Any:
+        return h5py().File(self.files[number].path, "r")
+
+    def read_file(self, handle: Any, number: int, first: int, last: int) -> dict[str, Array]:
+        return {
+            name: handle[name][first:last].astype(self.columns[name][0], copy=False)
+            for name in self.names
+        }
 
     def edges_in(self, number: int, rows: int, block: int) -> Array:
         chunk = self.seen[number]

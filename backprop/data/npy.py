@@ -114,19 +114,21 @@ class Shards(FileTable):
             raise OSError(f"it has {file.stamp[0]} bytes of {size}, so it was cut off")
         return {name: (dtype, shape[1:])}, shape[0], (begin, stored)
 
-    def read_file(self, number: int, first: int, last: int) -> dict[str, Array]:
+    def opened(self, number: int) -> Any:
+        return open(self.files[number].path, "rb", buffering=0)
+
+    def read_file(self, handle: Any, number: int, first: int, last: int) -> dict[str, Array]:
         name = self.names[0]
         dtype, shape = self.columns[name]
         begin, stored = self.seen[number]
         found = np.empty((last - first, *shape), stored)
-        with open(self.files[number].path, "rb", buffering=0) as stream:
-            stream.seek(begin + first * (found.nbytes // len(found)))
-            rest = memoryview(found.reshape(-1).view(np.uint8))
-            while rest:
-                count = stream.readinto(rest)
-                if not count:
-                    raise OSError(f"the file ends {len(rest)} bytes too early")
-                rest = rest[count:]
+        handle.seek(begin + first * (found.nbytes // len(found)))
+        rest: Any = memoryview(found.reshape(-1).view(np.uint8).data)
+        while rest:
+            count = handle.readinto(rest)
+            if not count:
+                raise OSError(f"the file ends {len(rest)} bytes too early")
+            rest = rest[count:]
         return {name: found.astype(dtype, copy=False)}
 
 

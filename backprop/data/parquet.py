@@ -106,11 +106,12 @@ class ParquetTable(FileTable):
                 if name not in schema.names:
                     known = ", ".join(map(repr, schema.names[:20]))
                     raise ValueError(f"{file.path} has no column {name!r}: {known}")
-            first = next(found.iter_batches(1, columns=list(self.names), use_threads=False), None)
             for name in self.names:
-                column = None if first is None else first.column(name)
-                dtype, shape = kind_of(schema.field(name).type, column, file.path, name)
-                columns[name] = dtype, shape
+                kind, column = schema.field(name).type, None
+                if arrow().types.is_nested(kind):  # the first row has its shape
+                    rows = found.iter_batches(1, columns=[name], use_threads=False)
+                    column = next((row.column(0) for row in rows), None)
+                columns[name] = kind_of(kind, column, file.path, name)
             groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
             starts = np.cumsum([0, *(group.num_rows for group in groups)])
             for group, start in zip(groups, starts, strict=False):
@@ -126,22 +127,22 @@ class ParquetTable(FileTable):
                 if statistics.has_null_count and statistics.null_count:
                     raise nulls(path, column.path_in_schema, f"behind row {start}")
 
-    def read_file(self, number: int, first: int, last: int) -> dict[str, Array]:
-        path, (starts, metadata) = self.files[number].path, self.seen[number]
+    def opened(self, number: int) -> Any:
+        return parquet_file(self.files[number].path, self.seen[number][1])
+
+    def read_file(self, handle: Any, number: int, first: int, last: int) -> dict[str, Array]:
+        path, starts = self.files[number].path, self.seen[number][0]
         found: dict[str, list[Array]] = {name: [] for name in self.names}
-        with parquet_file(path, metadata) as file:
-            for group in range(
-                int(np.searchsorted(starts, first, "right")) - 1, int(np.searchsorted(starts, last))
-            ):
-                begin = int(starts[group])
-                table = file.read_row_group(group, columns=list(self.names), use_threads=False)
-                a, b = max(first - begin, 0), min(last - begin, table.num_rows)
-                for name in self.names:
-                    at = begin + a
-                    for chunk in table.column(name).slice(a, b - a).chunks:
-                        part = values(chunk, self.columns[name], path, name, at)
-                        found[name].append(part)
-                        at += len(part)
+        groups = np.searchsorted(starts, first, "right") - 1, np.searchsorted(starts, last)
+        for group in range(*map(int, groups)):
+            begin = int(starts[group])
+            table = handle.read_row_group(group, columns=list(self.names), use_threads=False)
+            a, b = max(first - begin, 0), min(last - begin, table.num_rows)
+            for name in self.names:
+                at = begin + a
+                for chunk in table.column(name).slice(a, b - a).chunks:
+                    found[name].append(values(chunk, self.columns[name], path, name, at))
+                    at += len(chunk)
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def edges_in(self, number: int, rows: int, block: int) -> Array:
@@ -149,7 +150,7 @@ class ParquetTable(FileTable):
 
 
 def kind_of(kind: Any, column: Any, path: str, name: str) -> Column:
-    """The dtype and the shape of a row of a column; `column` holds the first row, if there is one."""
+    """The dtype and the shape of a row; `column` holds the first row, where there is one."""
     types, shape = arrow().types, []
     if isinstance(kind, arrow().BaseExtensionType):
         kind = kind.storage_type

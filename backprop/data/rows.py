@@ -132,10 +132,10 @@ class RowDataset(EpochBatches):
     # ------------------------------------------------------------------ parts of the rows
 
     def shard(self, num_shards: int, index: int) -> Self:
-        """Part `index` of `num_shards`: rows ⌊index n / num_shards⌋ to ⌊(index + 1) n / num_shards⌋.
+        """Part i of k: of n rows those from ⌊i n / k⌋ to before ⌊(i + 1) n / k⌋.
 
-        Each rank of a job reads its own with ``MPI(data="sharded")``; one that has no row takes part
-        all the same.
+        Each rank of a job reads its own with ``MPI(data="sharded")``; one that has no row takes
+        part all the same.
         """
         who = f"{type(self).__name__}.shard()"
         num_shards = integer(num_shards, who, "num_shards")

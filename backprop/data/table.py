@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,11 @@ class Table:
         """The rows from `first` to before `last` of each column. Several threads may call it."""
         raise NotImplementedError
 
+    def parts(self, ranges: list[tuple[int, int]]) -> Iterator[dict[str, Array]]:
+        """Several ranges of rows, in order: what `read` returns of each, or of each part of it."""
+        for first, last in ranges:
+            yield self.read(first, last)
+
     def edges(self, block: int) -> Array:
         """Where blocks of about so many rows begin, and where the last one ends: at the places
         between which reading is cheap."""
@@ -41,8 +48,8 @@ class Table:
 class FileTable(Table):
     """A table in files, one behind the other.
 
-    A subclass writes `look`, `read_file` and, where it knows better, `edges_in`. Files without rows
-    are left out.
+    A subclass writes `look`, `opened`, `read_file` and, where it knows better, `edges_in`. Files
+    without rows are left out.
 
     Parameters
     ----------
@@ -57,7 +64,7 @@ class FileTable(Table):
         self.seen: list[Any] = []  # what a format has to know of each file
         counts = []
         for file in files:
-            with file.reading("what is in it"):
+            with file.reading():
                 columns, count, seen = self.look(file)
             if count or file is files[0]:
                 self.columns = self.columns if any(counts) else columns
@@ -81,8 +88,12 @@ class FileTable(Table):
         is read."""
         raise NotImplementedError
 
-    def read_file(self, number: int, first: int, last: int) -> dict[str, Array]:
-        """These rows of one of the files."""
+    def opened(self, number: int) -> AbstractContextManager[Any]:
+        """One of the files, open for a block."""
+        raise NotImplementedError
+
+    def read_file(self, handle: Any, number: int, first: int, last: int) -> dict[str, Array]:
+        """These rows of one of the files, which is open."""
         raise NotImplementedError
 
     def edges_in(self, number: int, rows: int, block: int) -> Array:
@@ -96,29 +107,39 @@ class FileTable(Table):
         return np.append(np.concatenate(found), self.rows)
 
     def read(self, first: int, last: int) -> dict[str, Array]:
-        parts = []
-        number = int(np.searchsorted(self.starts, first, "right")) - 1
-        while first < last:
-            start, end = int(self.starts[number]), min(int(self.starts[number + 1]), last)
-            parts.append(self.checked(number, first - start, end - start))
-            first, number = end, number + 1
-        if len(parts) == 1:
-            return parts[0]
+        parts = list(self.parts([(first, last)]))
         return {name: np.concatenate([part[name] for part in parts]) for name in self.names}
 
-    def checked(self, number: int, first: int, last: int) -> dict[str, Array]:
-        """These rows of a file: all of them, and as they were announced."""
-        file, what = self.files[number], rows_named(first, last)
-        with file.reading(what):
-            part = self.read_file(number, first, last)
+    def parts(self, ranges: list[tuple[int, int]]) -> Iterator[dict[str, Array]]:
+        """Several ranges of rows, in order; a file is opened once for all that is read of it."""
+        for number, inside in itertools.groupby(self._pieces(ranges), key=lambda piece: piece[0]):
+            file = self.files[number]
+            with file.reading() as what, self.opened(number) as handle:
+                for _, first, last in inside:
+                    what.append(rows_named(first, last))
+                    part = self.read_file(handle, number, first, last)
+                    self._check(part, file, first, last)
+                    yield part
+
+    def _pieces(self, ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+        """The number of a file and a range of its rows, for all of it."""
+        for first, last in ranges:
+            number = int(np.searchsorted(self.starts, first, "right")) - 1
+            while first < last:
+                start, end = int(self.starts[number]), min(int(self.starts[number + 1]), last)
+                yield number, first - start, end - start
+                first, number = end, number + 1
+
+    def _check(self, part: dict[str, Array], file: DataFile, first: int, last: int) -> None:
+        """What was read of a file: all of it, and as it was announced."""
         for name, found in part.items():
             dtype, shape = self.columns[name]
             if found.shape != (last - first, *shape) or found.dtype != dtype:
                 raise ValueError(
-                    f"{file.path}: {what} of {name!r} were to be {described(self.columns[name])}, "
-                    f"and an array of shape {found.shape} and dtype {found.dtype} is there"
+                    f"{file.path}: {rows_named(first, last)} of {name!r} were to be "
+                    f"{described(self.columns[name])}, and an array of shape {found.shape} and "
+                    f"dtype {found.dtype} is there"
                 )
-        return part
 
 
 def described(column: Column) -> str:

@@ -63,14 +63,14 @@ class Windows:
         return int(np.searchsorted(self.starts, place, "right")) - 1
 
     def ranges(self, window: int) -> list[tuple[int, int]]:
-        """The rows of a window as ranges, as they are read: neighbours as one."""
+        """The rows of a window as they are read: ranges from the first to the last of the table,
+        neighbours as one."""
         found: list[tuple[int, int]] = []
-        for block in self.order[self.firsts[window] : self.firsts[window + 1]]:
+        for block in np.sort(self.order[self.firsts[window] : self.firsts[window + 1]]):
             first, last = int(self.edges[block]), int(self.edges[block + 1])
-            if self.seed is None and found:
-                found[-1] = found[-1][0], last
-            else:
-                found.append((first, last))
+            if found and found[-1][1] == first:
+                first = found.pop()[0]
+            found.append((first, last))
         return found
 
     def mixed(self, window: int) -> Array | None:
