@@ -445,6 +445,30 @@ def uneven(folder):
     write(f"{folder}/own-{rank}.npz", model, history)
 
 
+def from_files(folder):
+    """Runs on files: all ranks on all rows, each on its own, and on fewer rows than ranks."""
+    import backprop as bp
+    from backprop.distributed import MPI
+
+    rank, size = MPI().rank, MPI().size
+    every = bp.data.NpyDataset(f"{folder}/x", f"{folder}/y", batch_size=5, buffer_size=8)
+    few = bp.data.NpyDataset(f"{folder}/few.npy", f"{folder}/few_y.npy", batch_size=5)
+    seen = []
+    for name, data, strategy in [
+        ("every", every, MPI()),
+        ("own", every.shard(size, rank), MPI(data="sharded")),
+        ("again", every.shard(size, rank), MPI(data="sharded")),
+        ("few", few.shard(size, rank), MPI(data="sharded")),
+    ]:
+        model, *_ = small()
+        history = model.fit(data, epochs=3, verbose=0, validation_data=data, strategy=strategy)
+        write(f"{folder}/{name}-{rank}.npz", model, history)
+        seed = model.trainer.seed
+        seen.append([y for epoch in range(3) for _, y in data.batches(epoch, 0, seed)])
+    own = np.concatenate([np.ravel(y) for y in seen[1]])
+    np.save(f"{folder}/rows-{rank}.npy", own)
+
+
 # rows of the batches of each rank, some of which have more than others
 SHARES = [[[0, 1, 2], [3, 4], [5]], [[6, 7]], [[8]], [[9], [10, 11]]]
 

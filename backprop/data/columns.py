@@ -12,20 +12,28 @@ from backprop.data.table import Table
 Array = np.ndarray
 
 
-def names_in(given: Any, who: str, argument: str) -> list[str]:
-    """The columns that an argument names: one, a list of some side by side, or a dict of such."""
+def names_in(who: str, **arguments: Any) -> list[str]:
+    """The columns that arguments name: one, a list of some side by side, or a dict of such."""
+    need_x(who, arguments["x"])
+    return [name for key, given in arguments.items() for name in named(given, who, key)]
+
+
+def need_x(who: str, x: Any) -> None:
+    if x is None:
+        raise TypeError(f"{who} needs x: what the inputs are")
+
+
+def named(given: Any, who: str, argument: str) -> list[str]:
     if given is None:
         return []
     if isinstance(given, str):
         return [given]
     if isinstance(given, list) and given and all(isinstance(name, str) for name in given):
         return given
-    if (
-        isinstance(given, Mapping)
-        and given
-        and not any(isinstance(v, Mapping) for v in given.values())
-    ):
-        return [name for one in given.values() for name in names_in(one, who, argument)]
+    if isinstance(given, Mapping) and given:
+        ones = given.values()
+        if not any(one is None or isinstance(one, Mapping) for one in ones):
+            return [name for one in ones for name in named(one, who, argument)]
     raise TypeError(
         f"{who} expects {argument} to be the name of a column, a list of names, which stand side "
         f"by side, or a dict of these by the names of several inputs or outputs, got {given!r}"
@@ -52,14 +60,13 @@ class Columns:
     """
 
     def __init__(self, table: Table, x: Any, y: Any, sample_weight: Any, who: str):
+        names_in(who, x=x, y=y, sample_weight=sample_weight)
         self.table, self.who = table, who
         self.arrays: list[tuple[tuple[int, ...], np.dtype, list[str]]] = []
         self.roles = [
             self.role(given, name)
             for name, given in (("x", x), ("y", y), ("sample_weight", sample_weight))
         ]
-        if x is None:
-            raise TypeError(f"{who} needs x: the column, or the columns, of the inputs")
         if sample_weight is not None and y is None:
             raise ValueError(f"{who} weighs targets by sample_weight, and y is missing")
         self.row_bytes = sum(
@@ -96,13 +103,26 @@ class Columns:
 
     def read(self, ranges: list[tuple[int, int]]) -> list[Array]:
         """Some ranges of rows, one behind the other."""
-        found = self.empty(sum(b - a for a, b in ranges))
+        rows = sum(b - a for a, b in ranges)
+        found = self.empty(rows)
         at = 0
         for part in self.table.parts(ranges):
+            end = at + len(part[self.arrays[0][2][0]])
             for array, (_, _, names) in zip(found, self.arrays, strict=True):
-                columns = [part[name] for name in names]
-                place(array[at : at + len(columns[0])], columns)
-            at += len(part[self.arrays[0][2][0]])
+                place(array[at:end], [self.checked(part, name, end - at) for name in names])
+            at = end
+        if at != rows:
+            raise ValueError(f"{self.who} asked for {rows} rows, and {at} were read")
+        return found
+
+    def checked(self, part: dict[str, Array], name: str, rows: int) -> Array:
+        """A column of what was read, as it was announced."""
+        found, (dtype, shape) = part[name], self.table.columns[name]
+        if found.shape != (rows, *shape) or found.dtype != dtype:
+            raise ValueError(
+                f"{self.who} expects {rows} rows of {name!r} to have shape {(rows, *shape)} and "
+                f"dtype {dtype}, and read {found.shape} and {found.dtype}"
+            )
         return found
 
     def packed(self, arrays: list[Array]) -> Any:

@@ -76,11 +76,7 @@ class HDF5Dataset(RowDataset):
         prefetch: bool = True,
     ):
         who = type(self).__name__
-        names = [
-            name
-            for argument, given in (("x", x), ("y", y), ("sample_weight", sample_weight))
-            for name in names_in(given, who, argument)
-        ]
+        names = names_in(who, x=x, y=y, sample_weight=sample_weight)
         h5py()
         files = find(path, who, "path", (".h5", ".hdf5", ".hdf"), (OSError, RuntimeError, KeyError))
         super().__init__(

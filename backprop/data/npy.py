@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.data.columns import need_x
 from backprop.data.files import DataFile, find, numeric, row_count_of
 from backprop.data.rows import RowDataset
 from backprop.data.table import Array, Column, FileTable, Table
@@ -70,6 +71,7 @@ class NpyDataset(RowDataset):
         buffer_size: int | None = None,
         prefetch: bool = True,
     ):
+        need_x(type(self).__name__, x)
         arrays: dict[str, Shards] = {}
         roles = [
             self._found(given, name, arrays)
@@ -132,7 +134,7 @@ class Shards(FileTable):
         return {name: found.astype(dtype, copy=False)}
 
 
-def header(path: str) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+def header(path: str) -> tuple[Any, bool, np.dtype, int]:
     """Shape, whether it is in Fortran's order, dtype, and where the array begins in the file."""
     with open(path, "rb") as stream:
         try:

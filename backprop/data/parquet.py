@@ -78,11 +78,7 @@ class ParquetDataset(RowDataset):
         prefetch: bool = True,
     ):
         who = type(self).__name__
-        names = [
-            name
-            for argument, given in (("x", x), ("y", y), ("sample_weight", sample_weight))
-            for name in names_in(given, who, argument)
-        ]
+        names = names_in(who, x=x, y=y, sample_weight=sample_weight)
         faults = (arrow().lib.ArrowException, OSError)
         files = find(path, who, "path", (".parquet", ".pq"), faults)
         super().__init__(
@@ -108,7 +104,7 @@ class ParquetTable(FileTable):
                     raise ValueError(f"{file.path} has no column {name!r}: {known}")
             for name in self.names:
                 kind, column = schema.field(name).type, None
-                if arrow().types.is_nested(kind):  # the first row has its shape
+                if of_any_length(kind):  # the first row has its shape
                     rows = found.iter_batches(1, columns=[name], use_threads=False)
                     column = next((row.column(0) for row in rows), None)
                 columns[name] = kind_of(kind, column, file.path, name)
@@ -147,6 +143,15 @@ class ParquetTable(FileTable):
 
     def edges_in(self, number: int, rows: int, block: int) -> Array:
         return self.seen[number][0][:-1]
+
+
+def of_any_length(kind: Any) -> bool:
+    """Whether there are lists in a column whose length its type leaves open."""
+    types = arrow().types
+    while isinstance(kind, arrow().BaseExtensionType) or types.is_fixed_size_list(kind):
+        fixed = types.is_fixed_size_list(kind)
+        kind = kind.value_type if fixed else kind.storage_type
+    return types.is_list(kind) or types.is_large_list(kind)
 
 
 def kind_of(kind: Any, column: Any, path: str, name: str) -> Column:
