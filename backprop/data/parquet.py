@@ -47,7 +47,7 @@ class ParquetDataset(RowDataset):
 
     Notes
     -----
-    A row group is read whole. Writers put a million rows into one unless they are told otherwise:
+    Folders within a folder are not looked into. A row group is read whole. Writers put a million rows into one unless they are told otherwise:
     ``pyarrow.parquet.write_table(table, path, row_group_size=10_000)``, or the same argument of
     ``DataFrame.to_parquet``.
 
@@ -56,12 +56,12 @@ class ParquetDataset(RowDataset):
     >>> import os, tempfile
     >>> import numpy as np
     >>> import backprop as bp
-    >>> import pyarrow as pa, pyarrow.parquet as pq  # doctest: +SKIP
+    >>> import pyarrow as pa, pyarrow.parquet as pq
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = os.path.join(folder.name, "train.parquet")
-    >>> table = pa.table({"size": [1.0, 2.0], "age": [3, 4], "price": [5.0, 6.0]})  # doctest: +SKIP
-    >>> pq.write_table(table, path)  # doctest: +SKIP
-    >>> bp.data.ParquetDataset(path, x=["size", "age"], y="price")  # doctest: +SKIP
+    >>> table = pa.table({"size": [1.0, 2.0], "age": [3, 4], "price": [5.0, 6.0]})
+    >>> pq.write_table(table, path)
+    >>> bp.data.ParquetDataset(path, x=["size", "age"], y="price")
     ParquetDataset of 2 rows, x (2,) float64, y () float64
     >>> folder.cleanup()
     """

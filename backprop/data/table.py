@@ -66,8 +66,8 @@ class FileTable(Table):
         for file in files:
             with file.reading():
                 columns, count, seen = self.look(file)
-            if count or file is files[0]:
-                self.columns = self.columns if any(counts) else columns
+            if not counts:
+                self.columns = columns
             if not count:
                 continue
             for name, found in columns.items():
@@ -102,8 +102,7 @@ class FileTable(Table):
 
     def edges(self, block: int) -> Array:
         counts = np.diff(self.starts).tolist()
-        inside = [self.edges_in(i, rows, block) for i, rows in enumerate(counts)]
-        found = [start + edges for start, edges in zip(self.starts, inside, strict=False)]
+        found = [self.starts[i] + self.edges_in(i, rows, block) for i, rows in enumerate(counts)]
         return np.append(np.concatenate(found), self.rows)
 
     def read(self, first: int, last: int) -> dict[str, Array]:

@@ -31,9 +31,12 @@ class Windows:
 
     Examples
     --------
-    >>> pass_over = Windows(np.array([0, 2, 4, 6, 7]), 4, seed=1)
-    >>> [pass_over.rows(i).tolist() for i in range(len(pass_over))]
-    [[1, 0, 3, 2], [4, 6, 5]]
+    >>> edges = np.array([0, 2, 4, 6, 8])
+    >>> in_order, mixed = Windows(edges, 4), Windows(edges, 4, seed=1)
+    >>> [in_order.rows(i).tolist() for i in range(2)]
+    [[0, 1, 2, 3], [4, 5, 6, 7]]
+    >>> sorted(mixed.rows(0).tolist() + mixed.rows(1).tolist())
+    [0, 1, 2, 3, 4, 5, 6, 7]
     """
 
     def __init__(self, edges: Array, buffer_size: int, seed: int | None = None, epoch: int = 0):

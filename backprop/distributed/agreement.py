@@ -132,7 +132,7 @@ def check_callbacks(ranks: Any, callbacks: Iterable[Callback]) -> None:
 def seen_of(data: Any) -> dict[str, str]:
     """What tells data from others at little cost: their shapes, and the first and last rows."""
     if not isinstance(data, ArrayData):
-        return {}
+        return {"data set": repr(data.source)} if data.by_epoch else {}
     arrays = [a for a in (*as_tuple(data.x), *as_tuple(data.y)) if a is not None]
     found = {"shape": str([shapes(a) for a in arrays])}
     dense = [a for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind in "fiub"]
