@@ -47,7 +47,8 @@ class ParquetDataset(RowDataset):
 
     Notes
     -----
-    Folders within a folder are not looked into. A row group is read whole. Writers put a million rows into one unless they are told otherwise:
+    Folders within a folder are not looked into. A row group is read whole. Writers put a million
+    rows into one unless they are told otherwise:
     ``pyarrow.parquet.write_table(table, path, row_group_size=10_000)``, or the same argument of
     ``DataFrame.to_parquet``.
 
