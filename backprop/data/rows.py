@@ -212,7 +212,6 @@ class RowDataset(EpochBatches):
                     if not missing:
                         yield self._joined(parts)
                         parts, missing = [], self.batch_size
-                del window  # before the next one comes
         if parts:
             yield self._joined(parts)
 

@@ -53,17 +53,13 @@ def in_advance(
         for i in numbers:
             waiting.append((i, pool.submit(call, i)))
             if len(waiting) > ahead:
-                yield due(waiting)
+                number, future = waiting.popleft()
+                yield number, future.result()
         while waiting:
-            yield due(waiting)
+            number, future = waiting.popleft()
+            yield number, future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def due(waiting: deque) -> tuple[int, Any]:
-    """The next result, of which nothing is kept here while it is used: it may be large."""
-    number, future = waiting.popleft()
-    return number, future.result()
 
 
 def started(get: Callable[[int], Any], workers: int, processes: bool) -> tuple[Any, Callable]:

@@ -3,6 +3,8 @@
 import pickle
 import sys
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from data_files import KINDS, N, W, X, Y, dataset, joined, model, parquet, writt
 
 import backprop as bp
 from backprop.data import RowDataset, Table
+from backprop.data.rows import Window
 from backprop.data.windows import Windows
 
 
@@ -315,11 +318,38 @@ def test_an_error_of_the_reader_is_raised_in_the_run_with_its_traceback(prefetch
 
 def test_reading_is_no_further_ahead_than_one_window():
     data = counted(1000, buffer_size=10, batch_size=10)
+    read, until = data.table.read_rows, time.monotonic() + 60
     batches = data.batches()
     next(batches)
+    while len(read) < 2 and time.monotonic() < until:
+        time.sleep(0.001)
+    time.sleep(0.05)  # in which it could read on
     batches.close()
 
-    assert len(data.table.read_rows) <= 2
+    assert read == [(0, 10), (10, 20)]
+
+
+def test_while_a_window_is_read_one_other_is_in_memory(monkeypatch):
+    made, alive = [], []
+
+    class Watched(Window):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(weakref.ref(self))
+
+    class Looks(Counted):
+        def read(self, first, last):
+            time.sleep(0.002)  # the model goes on to the window before this one
+            alive.append(sum(one() is not None for one in made))
+            return super().read(first, last)
+
+    monkeypatch.setattr("backprop.data.rows.Window", Watched)
+    data = RowDataset(Looks(100), "x", batch_size=10, buffer_size=10)
+    for batch in data.batches():
+        time.sleep(0.01)
+        del batch
+
+    assert len(made) == 10 and np.median(alive) == 1  # on a busy machine one of them may come late
 
 
 def test_batches_are_copies_and_keep_no_window():
