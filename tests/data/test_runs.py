@@ -1,8 +1,10 @@
 """Whole runs on data that no memory holds: how much they take, and where they go on."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,39 @@ def test_a_run_that_goes_on_reads_nothing_that_lies_before(tmp_path):
 
     assert read[0] == 8  # to look at the first batch
     assert 101 - 8 * 7 <= sum(read[1:]) < 101
+
+
+@pytest.fixture
+def plain_handler():
+    """That of a plain process, whatever runs the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_while_the_thread_reads_ends_a_run_that_goes_on_bit_for_bit(plain_handler, tmp_path):
+    def fit(folder, interrupted=False):
+        data, made = dataset("npy", folder), model()
+        parts, left = data.table.parts, [6]
+
+        def heard(ranges):
+            left[0] -= 1
+            if interrupted and left[0] == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+            return parts(ranges)
+
+        data.table.parts = heard
+        made.fit(data, epochs=3, verbose=0, callbacks=[BackupAndRestore(tmp_path / "backup")])
+        return made
+
+    whole = fit(tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "b", interrupted=True)
+    assert not [t for t in threading.enumerate() if t.name.startswith("batches")]
+
+    resumed = fit(tmp_path / "c")
+
+    np.testing.assert_equal(resumed.get_weights(), whole.get_weights())
 
 
 # ------------------------------------------------------------------ less memory than data
