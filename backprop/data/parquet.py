@@ -111,18 +111,19 @@ class ParquetTable(FileTable):
                 columns[name] = kind_of(kind, column, file.path, name)
             groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
             starts = np.cumsum([0, *(group.num_rows for group in groups)])
-            for group, start in zip(groups, starts, strict=False):
-                self.check_statistics(group, int(start), file.path)
+            self.check_statistics(groups, starts, file.path)
         return columns, int(starts[-1]), (starts, metadata)
 
-    def check_statistics(self, group: Any, start: int, path: str) -> None:
-        """Raise where a row group says that there are nulls in a column of numbers."""
-        for i in range(group.num_columns):
-            column = group.column(i)
-            if column.path_in_schema in self.names and column.is_stats_set:
-                statistics = column.statistics
-                if statistics.has_null_count and statistics.null_count:
-                    raise nulls(path, column.path_in_schema, f"behind row {start}")
+    def check_statistics(self, groups: list[Any], starts: Array, path: str) -> None:
+        """Raise where a file tells that there are nulls in a column of numbers."""
+        columns = range(groups[0].num_columns if groups else 0)
+        paths = [groups[0].column(i).path_in_schema for i in columns]
+        wanted = [i for i, name in enumerate(paths) if name in self.names]
+        for group, start in zip(groups, starts, strict=False):
+            for i in wanted:
+                statistics = group.column(i).statistics
+                if statistics is not None and statistics.null_count:
+                    raise nulls(path, paths[i], f"in or behind row {start}")
 
     def opened(self, number: int) -> Any:
         return parquet_file(self.files[number].path, self.seen[number][1])
