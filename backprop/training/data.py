@@ -76,7 +76,7 @@ class ArrayData:
     once = False  # whether it can be read but once
     given = 0  # its order is a function of the epoch
 
-    def go_on(self, epochs: int, given: int) -> None:
+    def go_on(self, epochs: int, given: int, steps: int | None = None) -> None:
         """Nothing depends on what was read before."""
 
     def close(self) -> None:

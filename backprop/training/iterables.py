@@ -32,9 +32,10 @@ class IterableData:
     """Batches from any iterable: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` each.
 
     Something with `__len__` and `__getitem__` is read by index, and shuffling changes the order of
-    its batches, unless its `keeps_order` is True. `EpochBatches` are asked for an epoch's, from any
-    one on. Anything else is read in its own order; an iterator goes on from epoch to epoch. Methods
-    `on_epoch_begin` and `on_epoch_end` of the iterable are called.
+    its batches, unless its `keeps_order` is True; then `passes`, if it has that, counts how often
+    it was gone through, and decides the order of the next pass. `EpochBatches` are asked for an
+    epoch's, from any one on. Anything else is read in its own order; an iterator goes on from epoch
+    to epoch. Methods `on_epoch_begin` and `on_epoch_end` of the iterable are called.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class IterableData:
         self._peeked: list[Any] = []  # read and not yet given out
         self.given = 0  # batches of the present pass
         self._new = is_new(source)
+        self._passes: int | None = getattr(source, "passes", None)  # before this run
 
     def first(self) -> Batch:
         """The first batch, which is not lost for training."""
@@ -138,13 +140,17 @@ class IterableData:
         warn_if_short(count, steps)
         call(self.source, "on_epoch_end")
 
-    def go_on(self, epochs: int, given: int) -> None:
-        """Be where a run has stopped. A source that this process has not read is told of the epochs
-        that are done; one that has an order of its own is read up to the batch that is next."""
+    def go_on(self, epochs: int, given: int, steps: int | None = None) -> None:
+        """Be where a run has stopped, behind so many epochs of `steps` batches. A source that this
+        process has not read is told of the epochs that are done, or of the passes if it counts
+        them; one that has an order of its own is read up to the batch that is next."""
         if self._new:
             for _ in range(epochs):
                 call(self.source, "on_epoch_begin")
                 call(self.source, "on_epoch_end")
+            if self.own_order and self._passes is not None and self.steps:
+                self.close()  # the pass that was begun for the first batch
+                self.source.passes = self._passes + place(epochs, steps, self.steps)[0]
         if self.endless:
             self.given = given
         elif self.once and not self._new:
