@@ -33,10 +33,10 @@ class Windows:
     --------
     >>> edges = np.array([0, 2, 4, 6, 8])
     >>> in_order, mixed = Windows(edges, 4), Windows(edges, 4, seed=1)
-    >>> [in_order.rows(i).tolist() for i in range(2)]
-    [[0, 1, 2, 3], [4, 5, 6, 7]]
-    >>> sorted(mixed.rows(0).tolist() + mixed.rows(1).tolist())
-    [0, 1, 2, 3, 4, 5, 6, 7]
+    >>> [in_order.ranges(i) for i in range(2)]
+    [[(0, 4)], [(4, 8)]]
+    >>> sorted(mixed.mixed(0).tolist())
+    [0, 1, 2, 3]
     """
 
     def __init__(self, edges: Array, buffer_size: int, seed: int | None = None, epoch: int = 0):
@@ -81,9 +81,3 @@ class Windows:
         if self.seed is None:
             return None
         return self.rng(1 + window).permutation(self.starts[window + 1] - self.starts[window])
-
-    def rows(self, window: int) -> Array:
-        """The numbers of a window's rows, in the order of the pass."""
-        read = np.concatenate([np.arange(a, b) for a, b in self.ranges(window)])
-        order = self.mixed(window)
-        return read if order is None else read[order]

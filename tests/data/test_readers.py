@@ -55,7 +55,10 @@ def order(batches):
 def test_a_pass_has_every_row_once_and_windows_of_no_more_rows_than_they_may(n, buffer, block):
     edges = np.append(np.arange(0, n, block), n)
     windows = Windows(edges, buffer, seed=4, epoch=2)
-    rows = [windows.rows(i) for i in range(len(windows))]
+    read = [
+        np.concatenate([np.arange(a, b) for a, b in windows.ranges(i)]) for i in range(len(windows))
+    ]
+    rows = [numbers[windows.mixed(i)] for i, numbers in enumerate(read)]
 
     assert sorted(np.concatenate(rows).tolist()) == list(range(n))
     assert [len(r) for r in rows] == np.diff(windows.starts).tolist()
