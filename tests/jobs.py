@@ -1,6 +1,7 @@
 """Models, data and runs for jobs of several ranks.
 
-``python jobs.py NAME ARGUMENTS`` runs one of the functions below in each rank; `job` starts it.
+``python jobs.py NAME ARGUMENTS`` runs one of the functions below, or of `job_cases`, in each rank;
+`job` starts it.
 """
 
 import importlib.util
@@ -11,6 +12,7 @@ import sys
 import time
 import warnings
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from threading import Timer
 from uuid import uuid4
@@ -290,9 +292,9 @@ def failing(kind, folder=""):
     from backprop.distributed import MPI, failure
 
     strategy = MPI()
-    model, x, y = small(on_nonfinite="skip" if kind == "nonfinite" else "warn")
+    model, x, y = small(on_nonfinite="skip" if kind == "policies" and strategy.rank else "warn")
     alone = strategy.rank == 0
-    if kind in ("data", "nonfinite", "saves", "callbacks"):
+    if kind in ("data", "policies", "saves", "callbacks"):
         failure.PATIENCE = HANGS  # all ranks have the error, however late one of them comes to it
 
     def fail():
@@ -450,4 +452,6 @@ SHARES = [[[0, 1, 2], [3, 4], [5]], [[6, 7]], [[8]], [[9], [10, 11]]]
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]](*sys.argv[2:])
+    sys.modules["jobs"] = sys.modules["__main__"]  # which the cases import
+    work = globals().get(sys.argv[1]) or getattr(import_module("job_cases"), sys.argv[1])
+    work(*sys.argv[2:])

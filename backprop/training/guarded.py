@@ -190,7 +190,8 @@ class Guarded(Steps):
         before = [(p, p.value.copy()) for p in moving] if moving else []
         try:
             outcome = self._gradients(x, y, sample_weight)
-            if math.isfinite(outcome[0]) and self._are_finite(parameters.segments()):
+            finite = math.isfinite(outcome[0]) and self._are_finite(parameters.segments())
+            if self._on_all(finite):
                 return outcome
         except BaseException:
             put_back(before)
@@ -212,6 +213,10 @@ class Guarded(Steps):
             return False
         return True
 
+    def _on_all(self, finite: bool) -> bool:
+        """Whether a rank's look has found everything finite on all ranks, which step alike."""
+        return finite if self.across is None else self.across.all(finite)
+
     def _error(self, loss: Any, x: Any, y: Any, sample_weight: Any) -> NonfiniteError:
         how = self.on_nonfinite
         again = how.policy == "skip" and self._warned and self._in_a_row + 1 < how.limit
@@ -227,8 +232,11 @@ class Guarded(Steps):
         text = f"{what} {became} in step {self.step + 1} of epoch {self.epoch + 1}"
         if not look:
             return text, None
-        found = first_nonfinite(self, x, y, w)
-        return f"{text}: {found.about}", found
+        found, at = first_nonfinite(self, x, y, w), ""
+        if self.across is not None:
+            rank, found = self.across.first_of(found)
+            at = f"rank {rank}: " if found.tensor else ""
+        return f"{text}: {at}{found.about}", found
 
     # ----------------------------------------------------------------------------- the policies
 
@@ -315,9 +323,11 @@ class Guarded(Steps):
     def _keep(self) -> None:
         """Keep copies of the present values, unless some are not finite."""
         self._since = 0
+        if self.across is not None:  # what was gathered for the next update is a part of the state
+            self.across.updates.flush()
         _, arrays = model_state(self.model)
         arrays |= {f"states/{name}": p.value for name, p in named(self.model.states_kept()).items()}
-        if all(np.isfinite(a).all() for a in arrays.values()):
+        if self._on_all(all(np.isfinite(a).all() for a in arrays.values())):
             self._kept = [*self._kept[-1:], {name: a.copy() for name, a in arrays.items()}]
 
     def _restore(self, error: NonfiniteError) -> None:
@@ -328,6 +338,8 @@ class Guarded(Steps):
         del self._kept[1:]
         rate = self.optimizer.learning_rate * self.on_nonfinite.factor
         nobody = [None] * len(list(self.model.walk()))
+        if self.across is not None:
+            self.across.updates.forget()
         set_model_state(self.model, {"generators": nobody}, self._kept[0])
         if self.on_nonfinite.factor != 1:
             self.optimizer.learning_rate = float(rate)
@@ -343,6 +355,8 @@ class Guarded(Steps):
     def end_epoch(self, run: Any, epoch: int, so_far: Any, validation: Any) -> Logs:
         if self.on_nonfinite.policy in ("warn", "raise"):
             return super().end_epoch(run, epoch, so_far, validation)
+        if self.across is not None:
+            self.across.collect()  # of rank 0's logs, which are those of all
         logs = logs_of(so_far)
         if not self._good and not self.loss_so_far.count:
             logs = dict.fromkeys(self._names or self.results(), math.nan)  # of no step at all

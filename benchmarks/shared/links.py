@@ -112,13 +112,14 @@ def with_netem(prefix: str, count: int, link: Link) -> None:
     hub = f"{prefix}0"
     run("ip", "-n", hub, "link", "add", "bridge", "type", "bridge")
     run("ip", "-n", hub, "link", "set", "bridge", "up")
-    slowed = ("netem", "rate", f"{link.rate:.0f}bit", "delay", f"{1e6 * link.delay:.0f}us")
+    rate, delay = f"{link.rate:.0f}bit", f"{1e6 * link.delay:.0f}us"
+    slowed = ("root", "netem", "rate", rate, "delay", delay, "limit", "100000")
     for i in range(1, count + 1):
         name = f"{prefix}{i}"
         peer = ("peer", "name", f"port{i}", "netns", hub)
         run("ip", "link", "add", "link0", "netns", name, "type", "veth", *peer)
         try:
-            run("tc", "-n", name, "qdisc", "add", "dev", "link0", "root", *slowed, "limit", "100000")
+            run("tc", "-n", name, "qdisc", "add", "dev", "link0", *slowed)
         except OSError:
             run("ip", "-n", name, "link", "del", "link0")
             raise

@@ -20,14 +20,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import numpy as np  # noqa: E402
-from mpi4py import MPI as mpi  # noqa: E402
-from shared.network import GATHER, SCATTER, SUM, Call  # noqa: E402
-from shared.peers.keras_like import compiled, steps as loop_of  # noqa: E402
-from shared.rows import ROWS, Row, batches  # noqa: E402
+import numpy as np
+from mpi4py import MPI as mpi
 
-import backprop as bp  # noqa: E402
-from backprop.distributed import MPI  # noqa: E402
+import backprop as bp
+from backprop.distributed import MPI
+from shared.network import GATHER, SCATTER, SUM, Call
+from shared.peers.keras_like import compiled, steps as loop_of
+from shared.rows import ROWS, Row, batches
 
 LEAST = 3  # calls or steps of a block
 

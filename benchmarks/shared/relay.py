@@ -1,8 +1,9 @@
-"""Hands packets of TUN devices on to each other after a delay, at a rate: netem for kernels without.
+"""Hands packets of TUN devices on to each other after a delay, at a rate, where netem is missing.
 
     python relay.py PREFIX COUNT BITS_A_SECOND DELAY
 
-Device i is that of the namespace PREFIX + i, whose address ends in i. It ends with its standard input.
+Device i is that of the namespace PREFIX + i, whose address ends in i. The process ends with its
+standard input.
 """
 
 from __future__ import annotations
