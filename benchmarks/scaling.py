@@ -5,9 +5,9 @@
     python benchmarks/scaling.py --show FILE [--plot FILE]      # what a file says
 
 It measures collective calls against their size and fits the latency-bandwidth model of
-`shared/network.py`: α seconds a message, β a byte. It measures what ranks compute for their share
-of a batch, all at once, and which calls a step makes. From these it says what a step takes, and
-measures that too: steps inside `fit`, with the gradient summed (whole) and `shard_optimizer`.
+`shared/network.py`: α seconds a message, β a byte. In steps inside `fit`, on this machine, it
+measures what the slowest rank takes outside the calls, and which calls a step makes. From these two
+it says what a step takes, and measures that too, with the gradient summed and `shard_optimizer`.
 
 `--netem` does so between network namespaces as well, as root: links of 1 Gbit/s with 1 ms and of
 100 Mbit/s with 5 ms for each packet, made by ``tc netem``, or by a relay where the kernel has none.
@@ -75,7 +75,7 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
                 "ranks": {str(n): jobs.measured(n, request, hosts) for n in options.ranks},
             }
         found["places"].append(place)
-        show_place(place)
+        show_place(place, found["places"][0])
     return found
 
 
@@ -88,20 +88,23 @@ def network_of(place: dict[str, Any]) -> Network:
     return fitted(place["name"], points)
 
 
-def tested(place: dict[str, Any]) -> list[tuple[str, int, str, float, float, float]]:
-    """Row, ranks, form of the optimizer, and a step's seconds as foretold and as measured, and of
-    the latter those in calls."""
+def tested(
+    place: dict[str, Any], here: dict[str, Any]
+) -> list[tuple[str, int, str, float, float, float]]:
+    """Row, ranks, form of the optimizer, a step's seconds as foretold (by what ranks do `here`
+    outside of calls) and as measured, and of the latter those in calls."""
     network, found = network_of(place), []
     for n, answer in place["ranks"].items():
-        for row, times in answer["rows"].items():
-            ((_, compute),) = times["compute"]
-            for form, fit in times["fit"].items():
-                shared = sum(network.seconds(tuple(call), int(n)) for call in fit["calls"])
-                found.append((row, int(n), form, compute + shared, fit["seconds"], fit["in calls"]))
+        for row, forms in answer["rows"].items():
+            for form, step in forms.items():
+                foretold = here["ranks"][n]["rows"][row][form]["outside"]
+                foretold += sum(network.seconds(tuple(call), int(n)) for call in step["calls"])
+                waited = step["seconds"] - step["outside"]
+                found.append((row, int(n), form, foretold, step["seconds"], waited))
     return found
 
 
-def show_place(place: dict[str, Any]) -> None:
+def show_place(place: dict[str, Any], here: dict[str, Any]) -> None:
     means = f" ({place['means']})" if place["means"] else ""
     network = network_of(place)
     print(f"\n{network}{means}")
@@ -118,7 +121,7 @@ def show_place(place: dict[str, Any]) -> None:
         f"{'a step':14} {'ranks':>6} {'optimizer':>10} {'foretold':>10} {'measured':>10} "
         f"{'ratio':>6} {'in calls':>9}   ms"
     )
-    for row, n, form, foretold, seconds, waited in tested(place):
+    for row, n, form, foretold, seconds, waited in tested(place, here):
         ratio = foretold / seconds
         mark = "" if abs(ratio - 1) <= TRUE else "  OFF"
         print(
@@ -137,9 +140,9 @@ def works(found: dict[str, Any]) -> dict[tuple[str, str], Work]:
     made = {}
     for name, alone in found["alone"].items():
         size = sum(a.size for a in trained(ROWS[name], weights(ROWS[name])))
-        fixed, each = line(alone["compute"])
-        for form, fit in answer[name]["fit"].items():
-            calls = tuple((kind, size) for kind, size in fit["calls"])
+        fixed, each = line((int(b), step["seconds"]) for b, step in alone.items())
+        for form, step in answer[name].items():
+            calls = tuple((kind, bytes) for kind, bytes in step["calls"])
             made[name, form] = Work(name, size, fixed, each, calls)
     return made
 
@@ -183,10 +186,10 @@ def plot(found: dict[str, Any], file: str) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, *others) = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
-    span = []
+    span, here = [], found["places"][0]
     for place, color in zip(found["places"], ("C0", "C1", "C2"), strict=False):
         for form, marker in (("whole", "o"), ("sharded", "s")):
-            points = [(m, f) for _, _, how, f, m, _ in tested(place) if how == form]
+            points = [(m, f) for _, _, how, f, m, _ in tested(place, here) if how == form]
             x, y = zip(*points, strict=True)
             label = place["name"] if form == "whole" else None
             face = color if form == "whole" else "none"
@@ -251,7 +254,7 @@ def main() -> None:
         found = json.loads(Path(options.show).read_text())
         print(", ".join(f"{k} {v}" for k, v in found["machine"].items()))
         for place in found["places"]:
-            show_place(place)
+            show_place(place, found["places"][0])
     else:
         print(", ".join(f"{k} {v}" for k, v in describe().items()))
         found = study(options)

@@ -36,6 +36,7 @@ from backprop.vector import ParameterVector
 # what a rank has to say between two steps, as the bits of one number
 STOPS, SAVES, GOES_ON = 1, 2, 4
 SIGNALS: dict[int, int] = {signal.SIGINT: 8, signal.SIGTERM: 16}
+TOLD_WITH_LOSSES = (STOPS, *SIGNALS.values())
 
 
 class Ranks:
@@ -120,29 +121,30 @@ class Ranks:
         losses for each of them."""
         if not self._checked and not self.idle:
             self._checked = check_rows_apart(loss, y, y_pred)
-        several = isinstance(loss, WeightedSum)
-        parts = list(zip(value.parts, cache, strict=True)) if several else [(value, (loss, cache))]
-        counts = [divisor(*found) for _, found in parts]
-        said = [bool(self._said() & bit) for bit in (STOPS, *SIGNALS.values())]
-        tally = np.zeros(2 * len(parts) + len(said))  # N_r, N_r L_r, and what else is to be said
-        N, values, others = np.split(tally, [len(parts), 2 * len(parts)])
-        if not self.idle:
-            N[:] = [1.0 if n is None else n for n in counts]
-            values[:] = [n * float(v) if n else 0.0 for n, (v, _) in zip(N, parts, strict=True)]
-        own, others[:] = N.copy(), said
-        self.sum(tally)
-        self._told = sum(
-            bit for bit, n in zip((STOPS, *SIGNALS.values()), others, strict=True) if n
-        )
-        for i, n in enumerate(counts):
-            if n is None:
-                N[i] = 1.0
-        share = np.divide(own, N, out=np.zeros_like(N), where=N > 0).tolist()
-        found = np.divide(values, N, out=np.where(N > 0, 0, values), where=N > 0).tolist()
-        if not several:
-            return found[0], share[0]
+        if not isinstance(loss, WeightedSum):
+            found, shares = self._weigh_each([divisor(loss, cache)], [value])
+            return found[0], shares[0]
+        divisors = [divisor(*part) for part in cache]
+        found, shares = self._weigh_each(divisors, value.parts)
         weights = [loss.weights[i] for i in loss.places]
-        return Total(sum(w * v for w, v in zip(weights, found, strict=True)), found), share
+        return Total(sum(w * v for w, v in zip(weights, found, strict=True)), found), shares
+
+    def _weigh_each(
+        self, divisors: list[float | None], losses: list[Any]
+    ) -> tuple[list[float], list[float]]:
+        """L of each loss, and N_r / N, from N_r (None of a sum) and L_r. In numbers of Python, of
+        which there are a few in every step."""
+        own = [0.0 if self.idle else 1.0 if n is None else float(n) for n in divisors]
+        values = [n * float(v) if n else 0.0 for n, v in zip(own, losses, strict=True)]
+        said, k = self._said(), len(own)
+        others = [float(said & bit > 0) for bit in TOLD_WITH_LOSSES]
+        told = self.sum(np.array(own + values + others)).tolist()
+        self._told = sum(
+            bit for bit, n in zip(TOLD_WITH_LOSSES, told[2 * k :], strict=True) if n
+        )
+        N = [1.0 if n is None else m for n, m in zip(divisors, told, strict=False)]
+        found = [v / m if m > 0 else v for v, m in zip(told[k : 2 * k], N, strict=True)]
+        return found, [n / m if m > 0 else 0.0 for n, m in zip(own, N, strict=True)]
 
     def step(self, parameters: ParameterVector) -> None:
         """One step of the optimizer, from the gradients of all ranks."""

@@ -1,4 +1,4 @@
-"""Starts `shared/rank_job.py` on some ranks, here or on hosts, and reads what it found."""
+"""Starts jobs of several ranks, here or on hosts, and reads what they found."""
 
 from __future__ import annotations
 
@@ -42,12 +42,24 @@ def measured(
     settings = {name: str(threads) for name in THREADS}
     if ranks > len(os.sched_getaffinity(0)) or hosts is not None:
         settings |= YIELDING
+    return answered([*start, sys.executable, str(JOB)], request, settings)
+
+
+def of_torch(request: dict[str, Any]) -> dict[str, float]:
+    """Seconds of each row's step with PyTorch's DistributedDataParallel."""
+    command = [sys.executable, str(JOB.with_name("ddp_job.py"))]
+    return answered(command, request, dict.fromkeys(THREADS, "1"))
+
+
+def answered(
+    command: list[str], request: dict[str, Any], settings: dict[str, str]
+) -> dict[str, Any]:
+    """What a command that is given two files writes into the second."""
     with tempfile.TemporaryDirectory() as folder:
         asked, found = Path(folder, "request"), Path(folder, "answer")
         asked.write_text(json.dumps(request))
-        command = [*start, sys.executable, str(JOB), str(asked), str(found)]
         job = subprocess.Popen(
-            command,
+            [*command, str(asked), str(found)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -59,5 +71,5 @@ def measured(
         finally:
             job.kill()
         if job.returncode or not found.exists():
-            raise RuntimeError(f"a job of {ranks} ranks failed:\n{out}")
+            raise RuntimeError(f"{' '.join(command)} failed:\n{out}")
         return json.loads(found.read_text())

@@ -1,10 +1,11 @@
-"""What each rank of a job measures: collective calls, what it computes for its rows, whole steps.
+"""What each rank of a job measures: collective calls, and whole steps.
 
     mpiexec -n 2 python rank_job.py REQUEST ANSWER
 
 REQUEST is a file of JSON with "sizes" (bytes of the calls), "rows" (names, of `shared/rows.py`),
-"seconds" (of a block), "rounds" (blocks, which take turns with those of the other kinds) and
-"sharded" (whether `shard_optimizer` is measured too). Rank 0 writes the medians to ANSWER.
+"seconds" (of a block), "rounds" (blocks, which take turns with those of the other kinds), "sharded"
+(whether `shard_optimizer` is measured too) and "line" (whether one rank has parts of a batch too).
+Rank 0 writes the medians to ANSWER.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -26,10 +27,18 @@ from mpi4py import MPI as mpi
 import backprop as bp
 from backprop.distributed import MPI
 from shared.network import GATHER, SCATTER, SUM, Call
-from shared.peers.keras_like import compiled, steps as loop_of
+from shared.peers.keras_like import compiled
 from shared.rows import ROWS, Row, batches
 
 LEAST = 3  # calls or steps of a block
+
+
+class Step(NamedTuple):
+    """Seconds of a step, and of those the ones outside collective calls, of the slowest rank."""
+
+    seconds: float
+    outside: float
+    calls: list[Call]
 
 
 class Recorder:
@@ -126,72 +135,56 @@ def collectives(comm: Any, request: dict[str, Any]) -> list[tuple[Call, float]]:
     return [(call, median(times[call])) for call in calls]
 
 
-def computing(comm: Any, row: Row, seconds: float) -> Callable[[], float]:
-    """A block of steps of one process on all ranks at once: seconds a step, of the slowest."""
-    loop = loop_of(bp, row)
-    loop.run(2)
-    took, done = loop.run(LEAST)
-    count = comm.bcast(max(LEAST, round(seconds * done / took)))
-
-    def block() -> float:
-        comm.Barrier()
-        took, done = loop.run(count)
-        return comm.allreduce(took / done, mpi.MAX)
-
-    return block
-
-
-def stepping(comm: Any, row: Row, seconds: float, shard: bool) -> Callable[[], Any]:
-    """A block of steps inside `fit`: seconds a step, seconds of it in calls, and the calls."""
+def stepping(comm: Any, row: Row, seconds: float, shard: bool = False) -> Callable[[], Step]:
+    """A block of steps inside `fit`."""
     model, found = compiled(bp, row), batches(row)
     strategy = MPI(shard_optimizer=shard)
 
-    def run(count: int) -> Any:
+    def run(count: int) -> Step:
         data = [found[i % len(found)] for i in range(count)]
         x, y = (np.concatenate(part) for part in zip(*data, strict=True))
         watch = Clock() if strategy.size == 1 else Watch()
         options = {"batch_size": row.batch, "shuffle": False, "verbose": 0}
         model.fit(x, y, callbacks=[watch], strategy=strategy, **options)
         if isinstance(watch, Clock):
-            return float(np.median(np.diff(watch.ends))), 0.0, []
+            each = float(np.median(np.diff(watch.ends)))
+            return Step(each, each, [])
         steps = watch.recorder.steps()
-        ends = [calls[-1][3] for calls in steps]
-        waited = [sum(end - begin for *_, begin, end in calls) for calls in steps]
+        ends = np.array([calls[-1][3] for calls in steps])
+        waited = np.array([sum(end - begin for *_, begin, end in calls) for calls in steps])
+        outside = float(np.median(np.diff(ends) - waited[1:]))
         calls = [(kind, bytes) for kind, bytes, *_ in steps[0]]
-        return float(np.median(np.diff(ends))), median(waited), calls
+        return Step(float(np.median(np.diff(ends))), comm.allreduce(outside, mpi.MAX), calls)
 
-    each = run(LEAST + 2)[0]
-    rows_at_hand = 2e8 / sum(a.nbytes for a in found[0])  # so that a block's data fit in memory
-    count = comm.bcast(int(max(LEAST + 2, min(seconds / each, 200, rows_at_hand))))
+    each = run(LEAST + 2).seconds
+    at_hand = 2e8 / sum(a.nbytes for a in found[0])  # batches whose data fit in memory
+    count = comm.bcast(int(max(LEAST + 2, min(seconds / each, 200, at_hand))))
     return lambda: run(count)
 
 
 def steps(comm: Any, row: Row, request: dict[str, Any]) -> dict[str, Any]:
-    """What a row takes: to compute shares of its batch, and whole steps."""
-    n, seconds = comm.size, request["seconds"]
-    shares = {-(-row.batch // n)}
-    if n == 1 and request["line"]:
-        shares |= {max(1, row.batch * part // 8) for part in (1, 2, 4)}
-    compute = {b: computing(comm, replace(row, batch=b), seconds) for b in sorted(shares)}
-    whole = {False: stepping(comm, row, seconds, False)}
-    if request["sharded"] and n > 1:
-        whole[True] = stepping(comm, row, seconds, True)
-    blocks: dict[Any, list[Any]] = {key: [] for key in (*compute, *(("fit", s) for s in whole))}
+    """What whole steps of a row take, by the form of the optimizer; of one rank by the rows of its
+    batch."""
+    seconds, made = request["seconds"], {}
+    if comm.size > 1:
+        forms = {"whole": False} | ({"sharded": True} if request["sharded"] else {})
+        made = {name: stepping(comm, row, seconds, shard) for name, shard in forms.items()}
+    else:
+        parts = (1, 2, 4, 8) if request["line"] else (8,)
+        sizes = sorted({max(1, row.batch * part // 8) for part in parts})
+        made = {str(b): stepping(comm, replace(row, batch=b), seconds) for b in sizes}
+    blocks: dict[str, list[Step]] = {name: [] for name in made}
     for _ in range(request["rounds"]):
-        for b, block in compute.items():
-            blocks[b].append(block())
-        for shard, run in whole.items():
-            blocks["fit", shard].append(run())
-    fits = {
-        "sharded" if shard else "whole": {
-            "seconds": median(t for t, *_ in blocks["fit", shard]),
-            "blocks": [t for t, *_ in blocks["fit", shard]],
-            "in calls": median(waited for _, waited, _ in blocks["fit", shard]),
-            "calls": blocks["fit", shard][0][2],
+        for name, run in made.items():
+            blocks[name].append(run())
+    return {
+        name: {
+            "seconds": median(step.seconds for step in found),
+            "outside": median(step.outside for step in found),
+            "calls": found[0].calls,
         }
-        for shard in whole
+        for name, found in blocks.items()
     }
-    return {"compute": [(b, median(blocks[b])) for b in compute], "fit": fits}
 
 
 def main() -> None:
