@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from contextlib import nullcontext
@@ -79,10 +80,16 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def counted(place: dict[str, Any]) -> dict[str, Any]:
+    """The jobs by which a place is judged: within this machine those that have a core a rank."""
+    cores = len(os.sched_getaffinity(0))
+    return {n: job for n, job in place["ranks"].items() if place["means"] or int(n) <= cores}
+
+
 def network_of(place: dict[str, Any]) -> Network:
     points = [
         (tuple(call), int(n), seconds)
-        for n, answer in place["ranks"].items()
+        for n, answer in counted(place).items()
         for call, seconds in answer["calls"]
     ]
     return fitted(place["name"], points)
@@ -94,7 +101,7 @@ def tested(
     """Row, ranks, form of the optimizer, a step's seconds as foretold (by what ranks do `here`
     outside of calls) and as measured, and of the latter those in calls."""
     network, found = network_of(place), []
-    for n, answer in place["ranks"].items():
+    for n, answer in counted(place).items():
         for row, forms in answer["rows"].items():
             for form, step in forms.items():
                 foretold = here["ranks"][n]["rows"][row][form]["outside"]
@@ -108,9 +115,9 @@ def show_place(place: dict[str, Any], here: dict[str, Any]) -> None:
     means = f" ({place['means']})" if place["means"] else ""
     network = network_of(place)
     print(f"\n{network}{means}")
-    print(f"{'':14} {'':6} {'bytes':>10} " + "".join(f"{n:>10} ranks" for n in place["ranks"]))
+    print(f"{'':14} {'':6} {'bytes':>10} " + "".join(f"{n:>10} ranks" for n in counted(place)))
     table: dict[tuple[str, int], list[str]] = {}
-    for n, answer in place["ranks"].items():
+    for n, answer in counted(place).items():
         for (kind, size), seconds in answer["calls"]:
             ratio = network.seconds((kind, size), int(n)) / seconds
             table.setdefault((kind, size), []).append(f"{1e3 * seconds:9.3f} {ratio:5.2f}")

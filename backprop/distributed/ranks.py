@@ -139,9 +139,7 @@ class Ranks:
         said, k = self._said(), len(own)
         others = [float(said & bit > 0) for bit in TOLD_WITH_LOSSES]
         told = self.sum(np.array(own + values + others)).tolist()
-        self._told = sum(
-            bit for bit, n in zip(TOLD_WITH_LOSSES, told[2 * k :], strict=True) if n
-        )
+        self._told = sum(bit for bit, n in zip(TOLD_WITH_LOSSES, told[2 * k :], strict=True) if n)
         N = [1.0 if n is None else m for n, m in zip(divisors, told, strict=False)]
         found = [v / m if m > 0 else v for v, m in zip(told[k : 2 * k], N, strict=True)]
         return found, [n / m if m > 0 else 0.0 for n, m in zip(own, N, strict=True)]

@@ -21,14 +21,17 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import numpy as np
-from mpi4py import MPI as mpi
-
 import backprop as bp
 from backprop.distributed import MPI
-from shared.network import GATHER, SCATTER, SUM, Call
-from shared.peers.keras_like import compiled
-from shared.rows import ROWS, Row, batches
+
+MPI()  # before mpi4py is imported, so that MPICH is as a user's script has it
+
+import numpy as np  # noqa: E402
+from mpi4py import MPI as mpi  # noqa: E402
+
+from shared.network import GATHER, SCATTER, SUM, Call  # noqa: E402
+from shared.peers.keras_like import compiled  # noqa: E402
+from shared.rows import ROWS, Row, batches  # noqa: E402
 
 LEAST = 3  # calls or steps of a block
 
