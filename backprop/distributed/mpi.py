@@ -54,8 +54,7 @@ class MPI(SingleProcess):
     ValueError
         From `fit`, for what cannot be the same on several ranks, by name: L-BFGS, stateful layers,
         penalties on activity, losses that compare the rows of a batch, steps and losses that a
-        model has of its own, an `on_nonfinite` that decides about steps; and where the ranks were
-        given different models or data.
+        model has of its own; and where the ranks were given different models or data.
 
     Notes
     -----

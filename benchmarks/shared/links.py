@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NET = "10.213.7"  # /24, within the namespaces alone
+PACKET = 5e-4  # seconds that one of the relay's takes at most: as few as a Python program can hold
 # mpiexec starts its proxies as ssh would: the last argument before the command is the host
 LAUNCHER = """#!/bin/sh
 while case $1 in -*) true;; *) false;; esac; do shift; done
@@ -132,6 +133,7 @@ def with_netem(prefix: str, count: int, link: Link) -> None:
 def relay(prefix: str, count: int, link: Link) -> Iterator[None]:
     """The process of `shared/relay.py`, which ends with this one."""
     script = Path(__file__).with_name("relay.py")
+    mtu = int(min(65_000, max(1_500, PACKET * link.rate / 8)))
     process = subprocess.Popen(
         [sys.executable, str(script), prefix, str(count), str(link.rate), str(link.delay)],
         stdin=subprocess.PIPE,
@@ -145,7 +147,7 @@ def relay(prefix: str, count: int, link: Link) -> Iterator[None]:
             raise OSError(f"the relay: {told}{process.stdout.read()}")
         for i in range(1, count + 1):
             run("ip", "-n", f"{prefix}{i}", "addr", "add", f"{NET}.{i}/24", "dev", f"link{i}")
-            run("ip", "-n", f"{prefix}{i}", "link", "set", f"link{i}", "mtu", "9000", "up")
+            run("ip", "-n", f"{prefix}{i}", "link", "set", f"link{i}", "mtu", str(mtu), "up")
         yield
     finally:
         process.stdin.close()

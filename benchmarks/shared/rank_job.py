@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import backprop as bp
-from backprop.distributed import MPI
+from backprop.distributed import MPI, SingleProcess
 
 MPI()  # before mpi4py is imported, so that MPICH is as a user's script has it
 
@@ -138,19 +138,20 @@ def collectives(comm: Any, request: dict[str, Any]) -> list[tuple[Call, float]]:
     return [(call, median(times[call])) for call in calls]
 
 
-def stepping(comm: Any, row: Row, seconds: float, shard: bool = False) -> Callable[[], Step]:
-    """A block of steps inside `fit`."""
+def stepping(comm: Any, row: Row, seconds: float, strategy: SingleProcess) -> Callable[[], Step]:
+    """A block of steps inside `fit`: on all ranks together, or on all at once, each for itself."""
     model, found = compiled(bp, row), batches(row)
-    strategy = MPI(shard_optimizer=shard)
 
     def run(count: int) -> Step:
         data = [found[i % len(found)] for i in range(count)]
         x, y = (np.concatenate(part) for part in zip(*data, strict=True))
         watch = Clock() if strategy.size == 1 else Watch()
         options = {"batch_size": row.batch, "shuffle": False, "verbose": 0}
+        comm.Barrier()
         model.fit(x, y, callbacks=[watch], strategy=strategy, **options)
         if isinstance(watch, Clock):
-            each = float(np.median(np.diff(watch.ends)))
+            each = (watch.ends[-1] - watch.ends[0]) / (count - 1)
+            each = comm.allreduce(each, mpi.MAX)
             return Step(each, each, [])
         steps = watch.recorder.steps()
         ends = np.array([calls[-1][3] for calls in steps])
@@ -166,16 +167,20 @@ def stepping(comm: Any, row: Row, seconds: float, shard: bool = False) -> Callab
 
 
 def steps(comm: Any, row: Row, request: dict[str, Any]) -> dict[str, Any]:
-    """What whole steps of a row take, by the form of the optimizer; of one rank by the rows of its
-    batch."""
-    seconds, made = request["seconds"], {}
-    if comm.size > 1:
-        forms = {"whole": False} | ({"sharded": True} if request["sharded"] else {})
-        made = {name: stepping(comm, row, seconds, shard) for name, shard in forms.items()}
-    else:
+    """What steps of a row take. On several ranks: where each has its share of the batch alone, and
+    in each form of the optimizer. On one: by the rows of the batch."""
+    seconds, n = request["seconds"], comm.size
+
+    def alone(rows: int) -> Callable[[], Step]:
+        return stepping(comm, replace(row, batch=rows), seconds, SingleProcess())
+
+    if n == 1:
         parts = (1, 2, 4, 8) if request["line"] else (8,)
-        sizes = sorted({max(1, row.batch * part // 8) for part in parts})
-        made = {str(b): stepping(comm, replace(row, batch=b), seconds) for b in sizes}
+        made = {str(b): alone(b) for b in sorted({max(1, row.batch * p // 8) for p in parts})}
+    else:
+        made = {"alone": alone(-(-row.batch // n)), "whole": stepping(comm, row, seconds, MPI())}
+        if request["sharded"]:
+            made["sharded"] = stepping(comm, row, seconds, MPI(shard_optimizer=True))
     blocks: dict[str, list[Step]] = {name: [] for name in made}
     for _ in range(request["rounds"]):
         for name, run in made.items():
@@ -183,6 +188,7 @@ def steps(comm: Any, row: Row, request: dict[str, Any]) -> dict[str, Any]:
     return {
         name: {
             "seconds": median(step.seconds for step in found),
+            "least": min(step.seconds for step in found),
             "outside": median(step.outside for step in found),
             "calls": found[0].calls,
         }
