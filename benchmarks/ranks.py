@@ -77,15 +77,20 @@ def main() -> None:
     machine: dict[str, Any] = describe()
     machine["torch"] = version("torch") if torch else "absent"
     print(", ".join(f"{k} {v}" for k, v in machine.items()))
-    turns = [turn(options, torch) for _ in range(options.turns)]
-    print(
-        f"\n{'':14} {'ranks, ms':>10} {'in calls':>9} {'threads over it':>18} {'DDP over it':>18}"
-    )
-    for name in options.rows:
+    turns: list[Times] = []
+    for number in range(1, options.turns + 1):
+        turns.append(turn(options, torch))
+        show(options.rows, turns, f"{number} of {options.turns} turns")
+
+
+def show(rows: list[str], turns: list[Times], title: str) -> None:
+    heads = f"{'threads over it':>18} {'DDP over it':>18}"
+    print(f"\n{title:14} {'ranks, ms':>10} {'in calls':>9} {heads}")
+    for name in rows:
         seconds = median(times[name]["ranks"] for times in turns)
         share = median(times[name]["calls"] / times[name]["ranks"] for times in turns)
         beside = " ".join(ratio(turns, name, side) for side in ("threads", "DDP"))
-        print(f"{name:14} {1e3 * seconds:10.3f} {share:9.0%} {beside}")
+        print(f"{name:14} {1e3 * seconds:10.3f} {share:9.0%} {beside}", flush=True)
 
 
 if __name__ == "__main__":
