@@ -119,6 +119,26 @@ def stopped(where, strategy, folder):
     return [model.parameters.values.copy(), [model.optimizer._steps, len(read)]]
 
 
+def stopped_late(strategy, folder):
+    """The last rank wants to stop when the losses of the third step are told already: it is heard
+    with those of the fourth."""
+    import backprop as bp
+
+    model, x, y = jobs.small()
+    step = bp.optimizers.SGD.step
+
+    class Stopping(bp.optimizers.SGD):
+        def step(self, parameters):
+            step(self, parameters)
+            if self._steps == 3 and strategy.rank == strategy.size - 1:
+                model.stop_training = True
+
+    model.compile(Stopping(0.1), "mse")
+    model.fit(x, y, batch_size=4, verbose=0, strategy=strategy)
+    assert model.optimizer._steps == (3 if strategy.size == 1 else 4)
+    return []
+
+
 def evaluated(strategy, folder):
     """An evaluation before any run, of a number of rows that is uneven."""
     model, x, y = jobs.small(metrics=["mae"])
@@ -182,6 +202,7 @@ ALIKE = {
     "uneven groups": uneven_groups,
     "stopped by a callback": partial(stopped, "callback"),
     "stopped from outside": partial(stopped, "data"),
+    "stopped after the losses were told": stopped_late,
     "evaluated": evaluated,
     "generator": from_a_generator,
     "checkpoints": checkpoints,
