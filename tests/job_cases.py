@@ -21,14 +21,22 @@ def told_once(work):
     return found, [str(one.message) for one in said if one.category is RuntimeWarning]
 
 
-def poisoned(policy, strategy, folder, *, optimizer=None, bad=((1, 5),)):
+def no_way_back():
+    """y = x, whose gradient is NaN where x is large, and the loss finite."""
+    import backprop as bp
+
+    return bp.layers.Lambda(lambda x: x, backward=lambda dy, x, y: np.where(x < 1e3, dy, np.nan))
+
+
+def poisoned(policy, strategy, folder, *, optimizer=None, bad=((1, 5),), layers=(), x_is=1e200):
     """A run with rows, which rank 1 of 2 has, whose loss is infinite: (batch, row) pairs."""
     import backprop as bp
 
     settings = {"optimizer": optimizer() if optimizer else bp.optimizers.Adam(0.01)}
-    model, x, y = jobs.small(on_nonfinite=policy, metrics=["mae"], **settings)
+    settings |= {"on_nonfinite": policy() if callable(policy) else policy, "metrics": ["mae"]}
+    model, x, y = jobs.small(*(make() for make in layers), **settings)
     for batch, row in bad:
-        x[6 * batch + row] = 1e200  # whose square overflows
+        x[6 * batch + row] = x_is  # whose square overflows
     fit = partial(
         model.fit, *(x, y), batch_size=6, epochs=3, shuffle=False, verbose=0, strategy=strategy
     )
@@ -49,6 +57,12 @@ def accumulating():
     import backprop as bp
 
     return bp.optimizers.Adam(0.01, gradient_accumulation_steps=3)
+
+
+def every_step():
+    import backprop as bp
+
+    return bp.OnNonfinite("restore", every=1)
 
 
 def memory_mapped(strategy, folder):
@@ -196,6 +210,8 @@ def command_line(strategy, folder):
 ALIKE = {
     **{policy: partial(poisoned, policy) for policy in ("skip", "stop", "restore", "raise")},
     "skip, gathered": partial(poisoned, "skip", optimizer=accumulating),
+    "skip, gradient": partial(poisoned, "skip", layers=[no_way_back], x_is=1e4),
+    "restore in a group": partial(poisoned, every_step, optimizer=accumulating, bad=((3, 3),)),
     "restore, gathered": partial(poisoned, "restore", optimizer=accumulating, bad=((1, 5), (3, 3))),
     "memory maps": memory_mapped,
     "early stopping": early_stopping,
