@@ -1,0 +1,63 @@
+"""scikit-learn's own tests of MLPClassifier and MLPRegressor, with ours in their place.
+
+The file is the installed scikit-learn's. It is loaded once more, while its two classes are ours, and
+what it defines is collected here. What differs is in DIFFERENT, by name and with the reason.
+"""
+
+import importlib.util
+from unittest import mock
+
+import pytest
+
+import sklearn.neural_network
+from backprop.interop import BackpropClassifier, BackpropRegressor
+
+pytestmark = pytest.mark.filterwarnings("default")  # they are written for runs that tell of them
+
+
+class Shim:
+    """Where their tests look into MLPClassifier: the optimizer, and how long nothing was gained."""
+
+    @property
+    def _optimizer(self):
+        return self.model_.optimizer
+
+    @property
+    def _no_improvement_count(self):
+        return self._progress.waited
+
+
+class Classifier(Shim, BackpropClassifier):
+    pass
+
+
+class Regressor(Shim, BackpropRegressor):
+    pass
+
+
+def loaded():
+    """Their module, made with our classes."""
+    found = importlib.util.find_spec("sklearn.neural_network.tests.test_mlp")
+    if found is None:
+        pytest.skip("scikit-learn is installed without its tests", allow_module_level=True)
+    spec = importlib.util.spec_from_file_location("test_mlp_of_sklearn", found.origin)
+    module = importlib.util.module_from_spec(spec)
+    ours = {"MLPClassifier": Classifier, "MLPRegressor": Regressor}
+    with mock.patch.multiple(sklearn.neural_network, **ours):
+        spec.loader.exec_module(module)
+    return module
+
+
+DIFFERENT = {}
+
+THEIRS = loaded()
+
+
+@pytest.fixture
+def global_random_seed():
+    return 42
+
+
+for name, test in list(vars(THEIRS).items()):
+    if name.startswith("test_"):
+        globals()[name] = test
