@@ -61,7 +61,7 @@ LINES = [
     ["interop"],
     ["saving", "summary", "generation"],
     ["models", "utils"],
-    ["preprocessing", "testing", "diagnostics", "tabular", "versions"],
+    ["preprocessing", "testing", "diagnostics", "tabular", "interop.estimators", "versions"],
     ["cli"],
     ["__main__"],
 ]

@@ -5,6 +5,7 @@ what it defines is collected here. What differs is in DIFFERENT, by name and wit
 """
 
 import importlib.util
+from dataclasses import dataclass
 from unittest import mock
 
 import pytest
@@ -15,7 +16,7 @@ from backprop.interop import BackpropClassifier, BackpropRegressor
 pytestmark = pytest.mark.filterwarnings("default")  # they are written for runs that tell of them
 
 
-class Shim:
+class Inside:
     """Where their tests look into MLPClassifier: the optimizer, and how long nothing was gained."""
 
     @property
@@ -27,12 +28,20 @@ class Shim:
         return self._progress.waited
 
 
-class Classifier(Shim, BackpropClassifier):
-    pass
+@dataclass(eq=False, repr=False, kw_only=True)
+class Classifier(Inside, BackpropClassifier):
+    """With MLPClassifier's defaults, where ours are others."""
+
+    standardize: bool = False
+    learning_rate_init: float = 0.001
 
 
-class Regressor(Shim, BackpropRegressor):
-    pass
+@dataclass(eq=False, repr=False, kw_only=True)
+class Regressor(Inside, BackpropRegressor):
+    """With MLPRegressor's defaults, where ours are others."""
+
+    standardize: bool = False
+    learning_rate_init: float = 0.001
 
 
 def loaded():

@@ -29,9 +29,7 @@ def steps_singly(e: Any) -> bool:
     return True
 
 
-def split(
-    e: Any, task: Any, X: Any, y: Any, weight: Any, random: Any
-) -> tuple[Rows, Rows | None]:
+def split(e: Any, task: Any, X: Any, y: Any, weight: Any, random: Any) -> tuple[Rows, Rows | None]:
     """The rows to train on, and those that early stopping holds out."""
     if not e.early_stopping:
         return (X, y, weight), None

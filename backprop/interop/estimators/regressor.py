@@ -65,18 +65,86 @@ class Quantities:
         return float(r2_score(targets, outputs, sample_weight=weight))
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class BackpropRegressor(RegressorMixin, NetworkEstimator):
-    """A network that predicts quantities."""
+    """y = mean + deviation * network(z), z likewise of X: quantities predicted by a network.
+
+        X: (n, features)    y: (n,) or (n, targets)
+
+    What is made small is, with r = (y - network's y) / deviation,
+
+        L = ⟨w r²⟩ / 2 + alpha Σ kernel² / (2 Σ_batch w)
+
+    Parameters
+    ----------
+    hidden_layer_sizes, activation, model, model_params, dropout, alpha, solver, learning_rate, \
+    learning_rate_init, batch_size, max_iter, shuffle, random_state, tol, n_iter_no_change, \
+    early_stopping, validation_fraction, warm_start, callbacks, verbose, momentum, \
+    nesterovs_momentum, power_t, beta_1, beta_2, epsilon, max_fun
+        As of `BackpropClassifier`; the score of rows held out is R².
+    loss : str or Loss, optional
+        ``"squared_error"`` (the default, halved as scikit-learn does), ``"absolute_error"``,
+        ``"poisson"``, any other name of `backprop.losses`, or a loss. With Poisson's the network
+        ends in exp, and y is not negative.
+    standardize : bool, default True
+        Whether columns of X are scaled as in `BackpropClassifier`, and those of y too where the loss
+        is a squared or absolute error. For others, `TransformedTargetRegressor` can.
+
+    Attributes
+    ----------
+    target_scaling_ : Scaling or None
+        `mean` and `scale` of the columns of y: ``target_scaling_.undo(...)`` of what `model_` puts
+        out is the prediction.
+    model_, scaling_, loss_, loss_curve_, best_loss_, validation_scores_, best_validation_score_, \
+    n_iter_, t_, n_features_in_, feature_names_in_, n_outputs_, n_layers_, coefs_, intercepts_
+        As of `BackpropClassifier`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From `fit`, as `BackpropClassifier`.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If `max_iter` ended the run.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.interop import BackpropRegressor
+    >>> X = np.linspace(-2, 2, 80)[:, None]
+    >>> y = 1000 + 300 * np.sin(2 * X[:, 0])
+    >>> model = BackpropRegressor(solver="lbfgs", activation="tanh", random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.999)
+    True
+    """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> BackpropRegressor:
+        """Train a network, or go on with `warm_start`.
+
+        Parameters
+        ----------
+        X : array, data frame or sparse matrix, (n, features)
+        y : array, (n,) or (n, targets)
+        sample_weight : array, (n,), optional
+            Not negative.
+
+        Returns
+        -------
+        BackpropRegressor
+            Itself.
+        """
         return self._fit(X, y, sample_weight)
 
     @steps_singly
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> BackpropRegressor:
+        """Train for one epoch of these rows, with the scaling of the first call; the arguments are
+        those of `fit`."""
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Array:
+        """What y is expected to be: (n,), or (n, targets)."""
         return self._outputs(X, "decode")
 
     # ------------------------------------------------------------------ the task

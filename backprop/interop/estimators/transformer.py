@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from backprop import checks, losses
@@ -43,31 +44,108 @@ class Reconstruction:
         return -float(np.average(np.square(targets - outputs).mean(-1), weights=weight))
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class BackpropTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
-    """The code of an autoencoder."""
+    """code = encoder(z), z = (X - mean) / deviation: what an autoencoder keeps of X.
+
+        X: (n, features)    code: (n, n_components)
+
+    The decoder gives z back of the code, through the hidden layers of the encoder in reverse. What
+    is made small is
+
+        L = ⟨w (z - decoder(encoder(z)))²⟩ + alpha Σ kernel² / (2 Σ_batch w)
+
+    Parameters
+    ----------
+    n_components : int, default 2
+        Numbers of the code.
+    hidden_layer_sizes, activation, model_params, dropout, alpha, solver, learning_rate, \
+    learning_rate_init, batch_size, max_iter, standardize, shuffle, random_state, tol, \
+    n_iter_no_change, early_stopping, validation_fraction, warm_start, callbacks, verbose, \
+    momentum, nesterovs_momentum, power_t, beta_1, beta_2, epsilon, max_fun
+        As of `BackpropClassifier`, each hidden size in the encoder and again in the decoder; the
+        score of rows held out is `score`.
+    model : callable, optional
+        As of `BackpropClassifier`, but it returns two networks, (encoder, decoder).
+    loss : str or Loss, optional
+        Default: the mean squared error.
+
+    Attributes
+    ----------
+    encoder_, decoder_, model_ : Sequential or Model
+        The two parts, and the first before the second.
+    scaling_, loss_, loss_curve_, best_loss_, validation_scores_, best_validation_score_, n_iter_, \
+    t_, n_features_in_, feature_names_in_, n_outputs_, n_layers_, coefs_, intercepts_
+        As of `BackpropClassifier`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From `fit`, as `BackpropClassifier`.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If `max_iter` ended the run.
+
+    Notes
+    -----
+    A sparse X is made dense, as what is given back of it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.interop import BackpropTransformer
+    >>> t = np.linspace(-1, 1, 60)
+    >>> X = np.c_[t, 2 * t, -t, t + 3]  # a line in four dimensions
+    >>> coder = BackpropTransformer(n_components=1, hidden_layer_sizes=(), solver="lbfgs",
+    ...                             random_state=0).fit(X)
+    >>> coder.transform(X).shape
+    (60, 1)
+    >>> bool(np.abs(coder.inverse_transform(coder.transform(X)) - X).max() < 0.01)
+    True
+    """
 
     n_components: int = 2
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> BackpropTransformer:
+        """Train a network, or go on with `warm_start`.
+
+        Parameters
+        ----------
+        X : array, data frame or sparse matrix, (n, features)
+        y : None
+            Not looked at; pipelines hand it on.
+        sample_weight : array, (n,), optional
+            Not negative.
+
+        Returns
+        -------
+        BackpropTransformer
+            Itself.
+        """
         return self._fit(X, None, sample_weight)
 
     @steps_singly
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> BackpropTransformer:
+        """Train for one epoch of these rows, with the scaling of the first call; the arguments are
+        those of `fit`."""
         return self._fit(X, None, sample_weight, incremental=True)
 
     def transform(self, X: Any) -> Array:
+        """The code of each row, (n, n_components)."""
         return self.encoder_.predict(self._dense(self._checked(X)), verbose=0)
 
     def inverse_transform(self, X: Any) -> Array:
+        """The features, (n, features), that the decoder makes of codes X, (n, n_components)."""
         check_is_fitted(self)
-        code = np.asarray(X)
-        features = self.decoder_.predict(code, verbose=0)
+        features = self.decoder_.predict(check_array(X, dtype=DTYPES), verbose=0)
         return features if self.scaling_ is None else self.scaling_.undo(features)
 
     def score(self, X: Any, y: Any = None) -> float:
-        X = self._dense(self._checked(X))
-        return self._task.score(X, self.model_.predict(X, verbose=0), None)
+        """-⟨(z - decoder(encoder(z)))²⟩: 0 where nothing is lost."""
+        z = self._dense(self._checked(X))
+        return self._task.score(z, self.model_.predict(z, verbose=0), None)
 
     # ------------------------------------------------------------------ the task
 
@@ -91,13 +169,9 @@ class BackpropTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Net
         if self.model is not None:
             return self._joined(self._given_model(task, n, dtype), task, n, dtype)
         parts = self._own_parts(task, None)
-        encoder = networks.own_network(
-            n, dtype=dtype, **(parts | {"outputs": self.n_components})
-        )
+        encoder = networks.own_network(n, dtype=dtype, **(parts | {"outputs": self.n_components}))
         sizes = settings.sizes_of(self)[::-1]
-        decoder = networks.own_network(
-            self.n_components, dtype=dtype, **(parts | {"sizes": sizes})
-        )
+        decoder = networks.own_network(self.n_components, dtype=dtype, **(parts | {"sizes": sizes}))
         return self._joined((encoder, decoder), task, n, dtype)
 
     def _joined(self, both: Any, task: Reconstruction, n: int, dtype: str) -> Any:
