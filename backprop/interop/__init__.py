@@ -2,8 +2,8 @@
 
     from backprop.interop import BackpropClassifier
 
-`BackpropClassifier`, `BackpropRegressor` and `BackpropTransformer` need the extra ``sklearn``, which
-is imported when one of them is first asked for.
+`BackpropClassifier`, `BackpropRegressor` and `BackpropTransformer` need the extra ``sklearn``,
+which is imported when one of them is first asked for.
 """
 
 from __future__ import annotations

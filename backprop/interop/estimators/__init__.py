@@ -1,4 +1,4 @@
-"""Networks as scikit-learn's estimators: in pipelines, searches, calibration and cross-validation."""
+"""Networks as estimators of scikit-learn."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class NetworkEstimator(BaseEstimator):
         """Features and targets as arrays."""
         raise NotImplementedError
 
-    def _new_task(self, y: Any, classes: Any) -> Any:
+    def _new_task(self, y: Any, classes: Any, incremental: bool) -> Any:
         """The task that these targets pose."""
         raise NotImplementedError
 
@@ -77,7 +77,8 @@ class NetworkEstimator(BaseEstimator):
         raise NotImplementedError
 
     def _new_model(self, task: Any, n: int, dtype: str) -> Any:
-        """The network for n features. What it is trained with becomes `task.loss`, `task.factor`."""
+        """The network for n features; its loss becomes `task.loss`, and a factor on that
+        `task.factor`."""
         raise NotImplementedError
 
     def _publish(self, task: Any) -> None:
@@ -116,7 +117,7 @@ class NetworkEstimator(BaseEstimator):
             task = self._task
             self._check_same(task, y, classes)
         else:
-            task = self._new_task(y, classes)
+            task = self._new_task(y, classes, incremental)
         train, held = fitting.split(self, task, X, y, weight, random)
         seed = int(random.randint(np.iinfo(np.int32).max))
         if goes_on:
@@ -155,16 +156,20 @@ class NetworkEstimator(BaseEstimator):
         self.n_outputs_ = task.n_outputs
         self._publish(task)
 
-    def _own_parts(self, task: Any, ending: str | None) -> dict[str, Any]:
-        """The arguments of `networks.own_network` beside features and dtype."""
-        return {
-            "outputs": task.outputs,
-            "ending": ending,
-            "sizes": settings.sizes_of(self),
-            "activation": self.activation,
-            "dropout": self.dropout,
-            "penalty": L2(self.alpha) if self.alpha else None,
-        }
+    def _own_network(
+        self, n: int, outputs: Any, ending: str | None, dtype: str, reverse: bool = False
+    ) -> Any:
+        """The network of `hidden_layer_sizes`, or of these in reverse."""
+        return networks.own_network(
+            n,
+            outputs,
+            ending,
+            sizes=settings.sizes_of(self)[:: -1 if reverse else 1],
+            activation=self.activation,
+            dropout=self.dropout,
+            penalty=L2(self.alpha) if self.alpha else None,
+            dtype=dtype,
+        )
 
     def _given_model(self, task: Any, n: int, dtype: str) -> Any:
         """What `model` makes."""
@@ -185,7 +190,8 @@ class NetworkEstimator(BaseEstimator):
 
     def _outputs(self, X: Any, asked: str) -> Any:
         """What the method `asked` of the task makes of the network's outputs."""
-        outputs = self.model_.predict(self._checked(X), verbose=0)
+        X = self._checked(X)
+        outputs = self.model_.predict(X, verbose=0)
         return getattr(self._task, asked)(outputs)
 
     def _dense_layers(self) -> list[Any]:

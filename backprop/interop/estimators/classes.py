@@ -46,7 +46,7 @@ class Coding:
     """
 
     loss: Any
-    factor = 1.0
+    factor: float | None = None
 
     def __init__(self, task: str, classes: Any):
         self.task = task

@@ -19,7 +19,8 @@ from backprop.interop.estimators.classes import Coding, kind_of
 from backprop.losses.labels import ClassNumbers, OneHotLabels
 
 Array = np.ndarray
-OF_CLASSES = (OneHotLabels, ClassNumbers)  # losses of one class a row
+# losses of one class a row, or of what is a distribution only over several units
+OF_CLASSES = (OneHotLabels, ClassNumbers, losses.KLDivergence, losses.CosineSimilarity)
 OF_TWO = (losses.BinaryCrossentropy, losses.BinaryFocalCrossentropy)
 OF_MARGINS = (losses.Hinge, losses.SquaredHinge, losses.CategoricalHinge)
 
@@ -240,9 +241,14 @@ class BackpropClassifier(ClassifierMixin, NetworkEstimator):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _new_task(self, y: Array, classes: Any) -> Coding:
+    def _new_task(self, y: Array, classes: Any, incremental: bool) -> Coding:
         kind = kind_of(y)
         if classes is None:
+            if incremental and kind != "multilabel":
+                raise ValueError(
+                    "the first call to partial_fit needs all classes that will come: "
+                    "partial_fit(X, y, classes=...)"
+                )
             return Coding.of(y, kind)
         if kind == "multioutput":
             task = Coding(kind, [np.unique(column) for column in classes])
@@ -263,7 +269,7 @@ class BackpropClassifier(ClassifierMixin, NetworkEstimator):
             )
 
     def _check_same(self, task: Coding, y: Array, classes: Any) -> None:
-        if classes is not None and not same(task.classes, self._new_task(y, classes).classes):
+        if classes is not None and not same(task.classes, self._new_task(y, classes, True).classes):
             raise ValueError(
                 f"classes={shown(classes)} are not those of the first call to partial_fit, "
                 f"{shown(task.classes)}"
@@ -305,7 +311,7 @@ class BackpropClassifier(ClassifierMixin, NetworkEstimator):
             task.logits = takes_logits or isinstance(loss, OF_MARGINS)
             one_of_several = task.task in ("multiclass", "multioutput")
             ending = None if task.logits else "softmax" if one_of_several else "sigmoid"
-            model = networks.own_network(n, dtype=dtype, **self._own_parts(task, ending))
+            model = self._own_network(n, task.outputs, ending, dtype)
         else:
             model = self._given_model(task, n, dtype)
             networks.check_model(type(self).__name__, model, n)
@@ -315,12 +321,13 @@ class BackpropClassifier(ClassifierMixin, NetworkEstimator):
             task.logits = not networks.gives_probabilities(model)
         if loss is None:
             of_one = task.task in ("binary", "multilabel")
-            loss = losses.BinaryCrossentropy if of_one else losses.SparseCategoricalCrossentropy
-            loss = loss(from_logits=task.logits)
+            cls: Any = losses.BinaryCrossentropy if of_one else losses.SparseCategoricalCrossentropy
+            loss = cls(from_logits=task.logits)
             if task.task == "multilabel":  # a sum over labels, which the loss takes the mean of
                 task.factor = float(task.outputs)
         elif named and hasattr(loss, "from_logits"):
-            loss = type(loss)(from_logits=task.logits)
+            named_loss: Any = type(loss)
+            loss = named_loss(from_logits=task.logits)
         task.loss = loss
         task.one_hot = not isinstance(loss, ClassNumbers)
         return model

@@ -87,9 +87,10 @@ def run(
     )
     first = model.trainer.epoch if incremental else 0
     model.stop_training = False
+    targets = task.encode(X, y)
     model.fit(
         X,
-        task.encode(X, y),
+        targets,
         batch_size=batch,
         epochs=first + (1 if incremental else e.max_iter),
         initial_epoch=first,
@@ -98,6 +99,9 @@ def run(
         shuffle=e.shuffle and batch < n,
         sample_weight=weight,
     )
+    if not progress.losses:  # L-BFGS found nothing to do
+        found = model.evaluate(X, targets, batch, 0, weight, return_dict=True)
+        progress.losses.append(found["loss"])
 
 
 def score_of(model: Any, task: Any, scaling: Scaling | None, held: Rows) -> Any:

@@ -1,4 +1,4 @@
-"""The network of an estimator: of hidden layers that were named, or what the user's builder makes."""
+"""The network of an estimator: of hidden layers that were named, or what a builder makes."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ OF_OWN = ("hidden_layer_sizes", "activation", "dropout", "alpha")
 
 
 def hidden_layers(
-    n: int, sizes: Sequence[int], activation: Any, dropout: float, penalty: L2 | None
+    n: int, sizes: Sequence[int], activation: Any, dropout: float, penalty: L2 | None, dtype: str
 ) -> list[Any]:
     """Dense layers with an activation, each with dropout behind it, for n features."""
     made: list[Any] = []
     for before, size in zip((n, *sizes), sizes, strict=False):
-        made.append(dense(before, size, activation, penalty, activation))
+        made.append(dense(before, size, activation, penalty, activation, dtype))
         if dropout:
-            made.append(layers.Dropout(dropout))
+            made.append(layers.Dropout(dropout, dtype=dtype))
     return made
 
 
-def dense(n: int, units: int, activation: Any, penalty: L2 | None, hidden: Any) -> Any:
+def dense(n: int, units: int, activation: Any, penalty: L2 | None, hidden: Any, dtype: str) -> Any:
     """A Dense layer that begins as those of scikit-learn do: kernel and bias uniform within
     ±√(6 / (n + units)), with sigmoids in the hidden layers ±√(2 / (n + units))."""
     bound = np.sqrt((2 if hidden in ("logistic", "sigmoid") else 6) / (n + units))
@@ -44,6 +44,7 @@ def dense(n: int, units: int, activation: Any, penalty: L2 | None, hidden: Any) 
         kernel_initializer=RandomUniform(-bound, bound),
         bias_initializer=RandomUniform(-bound, bound),
         kernel_regularizer=penalty,
+        dtype=dtype,
     )
 
 
@@ -59,17 +60,15 @@ def own_network(
     dtype: str,
 ) -> BaseModel:
     """Hidden layers and a Dense layer with the activation `ending`; of several outputs one each."""
-    hidden = hidden_layers(n, sizes, activation, dropout, penalty)
+    hidden = hidden_layers(n, sizes, activation, dropout, penalty, dtype)
     width = sizes[-1] if sizes else n
-    ends = [dense(width, units, ending, penalty, activation) for units in as_tuple(outputs)]
+    ends = [dense(width, k, ending, penalty, activation, dtype) for k in as_tuple(outputs)]
     if type(outputs) is not tuple:
-        model: BaseModel = Sequential([layers.Input((n,)), *hidden, *ends], dtype=dtype)
-    else:
-        x = h = layers.Input((n,))
-        for layer in hidden:
-            h = layer(h)
-        model = Model(x, [end(h) for end in ends], dtype=dtype)
-    return model
+        return Sequential([layers.Input((n,)), *hidden, *ends], dtype=dtype)
+    x = h = layers.Input((n,), dtype=dtype)
+    for layer in hidden:
+        h = layer(h)
+    return Model(x, [end(h) for end in ends])
 
 
 def given_network(who: str, builder: Any, named: Mapping[str, Any], extra: Any) -> Any:
@@ -138,8 +137,8 @@ def gives_probabilities(model: Any) -> bool:
 
 def penalties_of(model: Any) -> list[L2]:
     """The L2 penalties on the kernels of a network's own layers, each once."""
-    found = {id(r): r for layer in model.walk() if (r := getattr(layer, "kernel_regularizer", 0))}
-    return list(found.values())
+    found = [getattr(layer, "kernel_regularizer", None) for layer in model.walk()]
+    return list({id(r): r for r in found if isinstance(r, L2)}.values())
 
 
 def make_optimizer(e: Any) -> Any:

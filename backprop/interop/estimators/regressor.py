@@ -39,7 +39,7 @@ class Quantities:
         self.outputs = self.n_outputs = 1 if self.one else y.shape[1]
         given = LOSSES.get(loss, loss) if isinstance(loss, str) else loss
         self.loss = losses.get("mean_squared_error" if given is None else given)
-        self.factor = 0.5 if loss in (None, "squared_error") else 1.0
+        self.factor = 0.5 if loss in (None, "squared_error") else None
         self.standardize = standardize and isinstance(self.loss, OF_DIFFERENCES)
 
     def prepare(self, y: Array, weight: Array | None) -> None:
@@ -87,8 +87,8 @@ class BackpropRegressor(RegressorMixin, NetworkEstimator):
         ``"poisson"``, any other name of `backprop.losses`, or a loss. With Poisson's the network
         ends in exp, and y is not negative.
     standardize : bool, default True
-        Whether columns of X are scaled as in `BackpropClassifier`, and those of y too where the loss
-        is a squared or absolute error. For others, `TransformedTargetRegressor` can.
+        Whether columns of X are scaled as in `BackpropClassifier`, and those of y too where the
+        loss is a squared or absolute error. For others, `TransformedTargetRegressor` can.
 
     Attributes
     ----------
@@ -164,7 +164,7 @@ class BackpropRegressor(RegressorMixin, NetworkEstimator):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _new_task(self, y: Array, classes: Any) -> Quantities:
+    def _new_task(self, y: Array, classes: None, incremental: bool) -> Quantities:
         return Quantities(y, self.loss, self.standardize)
 
     def _check_same(self, task: Quantities, y: Array, classes: Any) -> None:
@@ -181,7 +181,7 @@ class BackpropRegressor(RegressorMixin, NetworkEstimator):
     def _new_model(self, task: Quantities, n: int, dtype: str) -> Any:
         if self.model is None:
             ending = "exponential" if isinstance(task.loss, losses.Poisson) else None
-            return networks.own_network(n, dtype=dtype, **self._own_parts(task, ending))
+            return self._own_network(n, task.outputs, ending, dtype)
         model = self._given_model(task, n, dtype)
         networks.check_model(type(self).__name__, model, n)
         networks.check_outputs(type(self).__name__, model, task.outputs)

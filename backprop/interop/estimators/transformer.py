@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from backprop import checks, losses
-from backprop.interop.estimators import networks, settings
+from backprop.interop.estimators import networks
 from backprop.interop.estimators.base import DTYPES, NetworkEstimator, steps_singly
 from backprop.models import Sequential
 from backprop.models.base import BaseModel
@@ -28,7 +28,7 @@ class Reconstruction:
     def __init__(self, n: int, loss: Any):
         self.outputs = self.n_outputs = n
         self.loss = losses.get("mean_squared_error" if loss is None else loss)
-        self.factor = 1.0
+        self.factor = None
 
     def prepare(self, y: None, weight: Array | None) -> None:
         """There are no targets but the features."""
@@ -139,7 +139,7 @@ class BackpropTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Net
     def inverse_transform(self, X: Any) -> Array:
         """The features, (n, features), that the decoder makes of codes X, (n, n_components)."""
         check_is_fitted(self)
-        features = self.decoder_.predict(check_array(X, dtype=DTYPES), verbose=0)
+        features = self.decoder_.predict(check_array(X, dtype="numeric"), verbose=0)
         return features if self.scaling_ is None else self.scaling_.undo(features)
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -159,22 +159,20 @@ class BackpropTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Net
         """What is given back is dense, so sparse features are made so."""
         return X.toarray() if scipy.sparse.issparse(X) else X
 
-    def _new_task(self, y: None, classes: None) -> Reconstruction:
-        return Reconstruction(self.n_features_in_, self.loss)
+    def _new_task(self, y: None, classes: None, incremental: bool) -> Reconstruction:
+        return Reconstruction(vars(self)["n_features_in_"], self.loss)
 
     def _check_same(self, task: Reconstruction, y: None, classes: None) -> None:
         """The features are the targets, and `_read` has looked at them."""
 
     def _new_model(self, task: Reconstruction, n: int, dtype: str) -> Any:
         if self.model is not None:
-            return self._joined(self._given_model(task, n, dtype), task, n, dtype)
-        parts = self._own_parts(task, None)
-        encoder = networks.own_network(n, dtype=dtype, **(parts | {"outputs": self.n_components}))
-        sizes = settings.sizes_of(self)[::-1]
-        decoder = networks.own_network(self.n_components, dtype=dtype, **(parts | {"sizes": sizes}))
-        return self._joined((encoder, decoder), task, n, dtype)
+            return self._joined(self._given_model(task, n, dtype), task, n)
+        encoder = self._own_network(n, self.n_components, None, dtype)
+        decoder = self._own_network(self.n_components, n, None, dtype, reverse=True)
+        return self._joined((encoder, decoder), task, n)
 
-    def _joined(self, both: Any, task: Reconstruction, n: int, dtype: str) -> Any:
+    def _joined(self, both: Any, task: Reconstruction, n: int) -> Any:
         """An encoder and a decoder behind each other."""
         who = type(self).__name__
         if not (isinstance(both, tuple) and len(both) == 2):
@@ -183,7 +181,7 @@ class BackpropTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Net
         networks.check_model(who, encoder, n)
         networks.check_model(who, decoder, encoder.output_shape[-1])
         networks.check_outputs(who, decoder, task.outputs)
-        model = Sequential([encoder, decoder], dtype=dtype)
+        model = Sequential([encoder, decoder], dtype=encoder.dtype)
         model.build((None, n))
         return model
 
