@@ -56,8 +56,8 @@ KERAS: dict[str, dict[str, str]] = {
             "of the same layers by model.set_weights(keras_model.get_weights())"
         ),
         "wrappers": (
-            "call fit and predict in an estimator class of your own; scikit-learn's splits and "
-            "scores take the arrays as they are"
+            "interop.BackpropClassifier, BackpropRegressor and BackpropTransformer are estimators "
+            "of scikit-learn"
         ),
         "mixed_precision dtype_policies DTypePolicy FloatDTypePolicy": TWO_DTYPES,
         "quantizers Quantizer": TWO_DTYPES,

@@ -22,6 +22,7 @@ QUICK = {
     "convolution.py": (["--quick"], "largest error"),
     "digits.py": (["--epochs", "1", "--seeds", "1", "--libraries", "backprop"], "mean"),
     "embedding.py": (["--quick"], "add.at"),
+    "estimators.py": (["--seeds", "1", "--folds", "2", "--tables", "iris"], "scikit-learn"),
     "footprint.py": (["--quick", "--rows", "mlp-digits", "--peers", "autograd"], "installed mb"),
     "gradcheck.py": (["--quick"], "undecided"),
     "gradcheck_floor.py": (["1"], "found at twice the floor"),

@@ -41,7 +41,7 @@ class NetworkEstimator(BaseEstimator):
     loss: Any = None
     solver: Any = "adam"
     learning_rate: str = "constant"
-    learning_rate_init: float = 0.003
+    learning_rate_init: float = 0.005
     batch_size: Any = "auto"
     max_iter: int = 200
     standardize: bool = True

@@ -78,7 +78,7 @@ class BackpropClassifier(ClassifierMixin, NetworkEstimator):
     learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
         With ``solver="sgd"``: as it is; divided by (t + 1)^power_t after an epoch, with t rows seen
         so far; or divided by 5 where the run would have converged, which it has below 1e-6.
-    learning_rate_init : float, default 0.003
+    learning_rate_init : float, default 0.005
         The rate of a solver given by name.
     batch_size : int or "auto", default "auto"
         Rows of a step, at most all. ``"auto"`` is 200.
