@@ -12,9 +12,13 @@ import importlib
 import sys
 from typing import Any
 
-__all__ = ["BackpropClassifier", "BackpropRegressor", "BackpropTransformer"]
+HOMES = {  # each name, and the file or folder here that has it
+    "BackpropClassifier": "estimators",
+    "BackpropRegressor": "estimators",
+    "BackpropTransformer": "estimators",
+}
 
-HOMES = dict.fromkeys(__all__, "estimators")
+__all__ = list(HOMES)
 
 
 def __getattr__(name: str) -> Any:
