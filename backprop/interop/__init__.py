@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-HOMES = {  # each name, and the file or folder here that has it
-    "BackpropClassifier": "estimators",
-    "BackpropRegressor": "estimators",
-    "BackpropTransformer": "estimators",
-}
+if TYPE_CHECKING:
+    from backprop.interop.estimators import (
+        BackpropClassifier,
+        BackpropRegressor,
+        BackpropTransformer,
+    )
 
-__all__ = list(HOMES)
+__all__ = ["BackpropClassifier", "BackpropRegressor", "BackpropTransformer"]
+
+HOMES = dict.fromkeys(__all__, "estimators")  # the file or folder here that has a name
 
 
 def __getattr__(name: str) -> Any:
