@@ -171,6 +171,19 @@ def test_class_weights_are_weights_of_rows(rows):
     assert not np.allclose(by_class.coefs_[0], none.coefs_[0])
 
 
+def test_the_loss_is_a_mean_over_weights(rows):
+    y, w = rows[:, 0] + rows[:, 1], np.arange(120.0)
+    model = BackpropRegressor(solver="sgd", alpha=0, max_iter=3, **SMALL)
+
+    one, ten = (clone(model).fit(rows, y, sample_weight=k * w) for k in (1, 10))
+
+    np.testing.assert_allclose(one.coefs_[0], ten.coefs_[0])
+    z = (y - np.average(y, weights=w)) / one.target_scaling_.scale
+    still = clone(model).set_params(learning_rate_init=1e-12).fit(rows, y, sample_weight=w)
+    found = (still.predict(rows) - np.average(y, weights=w)) / still.target_scaling_.scale
+    assert still.loss_ == pytest.approx(np.average((found - z) ** 2, weights=w) / 2, rel=1e-6)
+
+
 def test_columns_are_scaled_by_the_rows_that_are_trained_on(rows):
     x = np.c_[rows * [1, 10, 100, 1000] + 5, np.full(120, 0.1)]
     w = np.arange(120.0)
