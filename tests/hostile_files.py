@@ -248,6 +248,19 @@ def edited_json(contents: bytes, rng: random.Random) -> bytes:
     return as_text(edited(json.loads(contents), rng), rng)
 
 
+def edited_safetensors(contents: bytes, rng: random.Random) -> bytes:
+    """Another header before the numbers, sometimes without the checksum, so that it is believed."""
+    end = 8 + int.from_bytes(contents[:8], "little")
+    header = json.loads(contents[8:end])
+    if rng.random() < 0.6:
+        header["__metadata__"] = {"format": "pt"}
+    text = as_text(edited(header, rng), rng)
+    length = (
+        len(text) if rng.random() < 0.9 else rng.choice((0, 2**24, 2**31, 2**63, len(text) - 1))
+    )
+    return length.to_bytes(8, "little") + text + contents[end:]
+
+
 def edited_npy(contents: bytes, rng: random.Random) -> bytes:
     """An archive of NumPy's with odd heads before its arrays."""
     members = members_of(contents)
@@ -336,6 +349,7 @@ def formats(folder: Path) -> dict[str, Format]:
     model.save(folder / "model.npz")
     graph.save(folder / "graph.npz")
     model.save_weights(folder / "weights.npz")
+    model.save_weights(folder / "weights.safetensors")
     run_state.save_checkpoint(small, folder / "run.npz", 3, 1)
     (folder / "model.json").write_text(graph.to_json())
     space = feature_space()
@@ -381,6 +395,9 @@ def formats(folder: Path) -> dict[str, Format]:
         "model": Format(folder / "model.npz", load, edited_npz),
         "graph": Format(folder / "graph.npz", load, edited_npz),
         "weights": Format(folder / "weights.npz", into(model), edited_npz, weights_of(model)),
+        "safetensors": Format(
+            folder / "weights.safetensors", into(model), edited_safetensors, weights_of(model)
+        ),
         "checkpoint": Format(folder / "run.npz", resume, edited_npz, weights_of(small)),
         "state": Format(folder / "run.npz", restore, edited_npz, weights_of(small)),
         "space": Format(folder / "space.npz", with_space, edited_npz),

@@ -100,11 +100,13 @@ class ModelCheckpoint(MonitorCallback):
     _postponed = None  # the batch that was to be compared, from 1
 
     def __post_init__(self):
-        from backprop.archive import MODEL_FILES, WEIGHT_FILES, known_path
+        from backprop.archive import MODEL_FILES, SAFETENSORS, WEIGHT_FILES, known_path
 
         # errors now, and not after an epoch of training
         check_key(self.key)
         endings = WEIGHT_FILES if self.save_weights_only else MODEL_FILES
+        if self.key is not None:  # a format without a place for a signature
+            endings = tuple(e for e in endings if e != SAFETENSORS)
         named(lambda p: known_path(p, endings), self.filepath, "ModelCheckpoint", "filepath")
         if "{" not in os.fspath(self.filepath):
             check_writable(os.fspath(self.filepath), "ModelCheckpoint", "filepath")

@@ -14,6 +14,7 @@ import pytest
 COUNT = int(os.environ.get("FUZZ", "150"))
 KINDS = (
     *("model", "graph", "weights", "checkpoint", "state", "space", "prepared", "json"),
+    "safetensors",
     *("keras", "keras_graph", "h5", "legacy", "shards"),
     *("csv", "csv_gz", "npz", "arrays", "npy", "idx", "idx_gz", "pickle", "imdb", "word_index"),
 )
