@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from backprop import layers as L
 from backprop.interop.onnx_activations import activated
 from backprop.interop.onnx_plain import cut
@@ -19,7 +17,6 @@ from backprop.interop.onnx_writing import (
     emits,
     first_channel,
     last_channel,
-    sizes_known,
 )
 
 LAST = "channels_last"
@@ -273,7 +270,7 @@ def resizing(w: Writer, layer: Any, x: Value) -> Value:
             "of Resizing what is bilinear is written, without antialias, crop_to_aspect_ratio and "
             "pad_to_aspect_ratio"
         )
-    sizes_known(x, "Resizing")
-    old = np.array(sizes(layer, x), float)
-    y = scaled(w, in_front(w, layer, x), np.array([layer.height, layer.width]) / old, "linear")
-    return images(w, layer, x, y)
+    front = in_front(w, layer, x)
+    head = w.node("Slice", w.node("Shape", front), w.integers([0]), w.integers([2]))
+    wanted = w.node("Concat", head, w.integers([layer.height, layer.width]), axis=0)
+    return images(w, layer, x, w.node("Resize", front, "", "", wanted, mode="linear"))

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from backprop import layers as L
+from backprop.interop.onnx_plain import of_length_one
 from backprop.interop.onnx_writing import (
     NotInOnnx,
     Value,
     Writer,
     emits,
-    first_channel,
     inverse,
 )
 from backprop.layers.attention.positions import waves
@@ -90,31 +90,28 @@ def by_root_mean_square(w: Writer, layer: Any, x: Value) -> Value:
 
 @emits(L.UnitNormalization)
 def to_length_one(w: Writer, layer: Any, x: Value) -> Value:
-    name = w.plain(x)
-    square = w.reduced("ReduceSum", w.node("Mul", name, name), layer.axes, True)
-    length = w.node("Sqrt", w.node("Max", square, w.constant(SHORTEST)))
-    return x.but(name=w.node("Div", name, length), order=None)
+    return x.but(name=of_length_one(w, w.plain(x), layer.axes, SHORTEST), order=None)
 
 
 @emits(L.GroupNormalization)
 def by_group(w: Writer, layer: Any, x: Value) -> Value:
-    if layer.axis % x.ndim != x.ndim - 1 or x.ndim < 3:
-        raise NotInOnnx("it is written where the channels are last, of sequences and images")
-    front = w.arranged(x, first_channel(x.ndim))
+    axis = layer.axis % x.ndim
+    order = (0, axis, *(i for i in range(1, x.ndim) if i != axis))
+    front = w.arranged(x, order)
     rows = w.reshaped(front, (0, layer.count, -1))
     ones, zeros = (w.constant(f(layer.count)) for f in (np.ones, np.zeros))
     y = w.node("InstanceNormalization", rows, ones, zeros, epsilon=float(layer.epsilon))
-    known = [x.shape[-1], *x.shape[1:-1]]
+    known = [x.shape[i] for i in order[1:]]
     if None in known:
         y = w.node("Reshape", y, w.node("Shape", front))
     else:
         y = w.reshaped(y, (0, *(n for n in known if n is not None)))
-    beside = (-1, *(1 for _ in x.shape[1:-1]))
+    beside = (-1, *(1 for _ in known[1:]))
     if layer.scale:
         y = w.node("Mul", y, w.constant(layer.gamma.reshape(beside)))
     if layer.center:
         y = w.node("Add", y, w.constant(layer.beta.reshape(beside)))
-    return Value(y, x.shape, inverse(first_channel(x.ndim)))
+    return Value(y, x.shape, inverse(order))
 
 
 @emits(L.Normalization)

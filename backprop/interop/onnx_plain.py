@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from backprop import layers as L
+from backprop.defaults import epsilon
 from backprop.interop.onnx_activations import activated
 from backprop.interop.onnx_writing import NotInOnnx, Value, Writer, emits, last_channel
 from backprop.layers.chain import Chain
@@ -128,13 +129,12 @@ def level(w: Writer, xs: tuple[Value, ...]) -> tuple[list[str], Any, int]:
     return names, None, ndim
 
 
-def merged(w: Writer, layer: Any, xs: tuple[Value, ...]) -> tuple[list[str], Any]:
-    """The names of arrays that meet number by number, and their order; masks of steps must be of
-    the same steps."""
-    names, order, ndim = level(w, xs)
-    if any(x.mask is not None and x.ndim < ndim for x in xs):
-        raise NotInOnnx("it merges arrays of different ranks under a mask")
-    return names, order
+def mask_of_all(w: Writer, xs: tuple[Value, ...]) -> str | None:
+    """The steps that are real in all; an error where they are not the same steps."""
+    mask = w.all_of([x.mask for x in xs])
+    if mask is not None and len({(x.ndim, x.shape[1]) for x in xs}) > 1:
+        raise NotInOnnx("a mask comes to it, and what it merges does not have the same steps")
+    return mask
 
 
 def by_pairs(w: Writer, op: str, names: list[str]) -> str:
@@ -144,53 +144,60 @@ def by_pairs(w: Writer, op: str, names: list[str]) -> str:
     return found
 
 
-def quotient(w: Writer, layer: Any, names: list[str]) -> str:
-    return w.node("Div", *names)
-
-
 MERGE = {
     L.Add: lambda w, layer, names: by_pairs(w, "Add", names),
     L.Multiply: lambda w, layer, names: by_pairs(w, "Mul", names),
     L.Subtract: lambda w, layer, names: w.node("Sub", *names),
-    L.Divide: quotient,
+    L.Divide: lambda w, layer, names: w.node("Div", *names),
     L.Maximum: lambda w, layer, names: w.node("Max", *names),
     L.Minimum: lambda w, layer, names: w.node("Min", *names),
     L.Average: lambda w, layer, names: w.node("Mean", *names),
 }
 
 
-@emits(*MERGE)
+@emits(*MERGE, masked=True)
 def merge(w: Writer, layer: Any, xs: tuple[Value, ...]) -> Value:
-    names, order = merged(w, layer, xs)
+    names, order, _ = level(w, xs)
     y = MERGE[type(layer)](w, layer, names)
-    return Value(y, layer.compute_output_shape(tuple(x.shape for x in xs)), order)
+    shape = layer.compute_output_shape(tuple(x.shape for x in xs))
+    return Value(y, shape, order, mask_of_all(w, xs))
 
 
-@emits(L.Concatenate)
+@emits(L.Concatenate, masked=True)
 def concatenate(w: Writer, layer: Any, xs: tuple[Value, ...]) -> Value:
     names, order, _ = level(w, xs)
     shape = layer.compute_output_shape(tuple(x.shape for x in xs))
     axis = layer.axis % len(shape)
     at = axis if order is None else order[axis]
-    return Value(w.node("Concat", *names, axis=at), shape, order)
+    mask = mask_of_all(w, xs)
+    if mask is not None and axis == 1:
+        raise NotInOnnx("a mask comes to it, and what it joins are steps")
+    return Value(w.node("Concat", *names, axis=at), shape, order, mask)
 
 
 @emits(L.Dot)
 def dot(w: Writer, layer: Any, xs: tuple[Value, ...]) -> Value:
-    if layer.normalize:
-        raise NotInOnnx("normalize=True is not written: put UnitNormalization before it")
     a, b = xs
     j, k = layer.along([a.ndim, b.ndim])
+    names = [w.plain(x) for x in xs]
+    if layer.normalize:
+        names = [of_length_one(w, *pair, epsilon()) for pair in zip(names, ([j], [k]), strict=True)]
     letters = iter(string.ascii_lowercase[1:])
     of_a = ["a", *(next(letters) for _ in a.shape[1:])]
     of_b = ["a", *(next(letters) for _ in b.shape[1:])]
     of_b[k] = of_a[j]
     rest = [c for i, c in enumerate(of_a) if i != j] + [c for c in of_b[1:] if c != of_a[j]]
     equation = f"{''.join(of_a)},{''.join(of_b)}->{''.join(rest)}"
-    y = w.node("Einsum", w.plain(a), w.plain(b), equation=equation)
+    y = w.node("Einsum", *names, equation=equation)
     if len(rest) == 1:
         y = w.node("Unsqueeze", y, w.integers([1]))
     return Value(y, layer.compute_output_shape((a.shape, b.shape)))
+
+
+def of_length_one(w: Writer, x: str, axes: Any, shortest: float) -> str:
+    """Rows along some axes, divided by their lengths."""
+    square = w.reduced("ReduceSum", w.node("Mul", x, x), axes, True)
+    return w.node("Div", x, w.node("Max", w.node("Sqrt", square), w.constant(shortest)))
 
 
 @emits(L.Matmul)

@@ -6,11 +6,20 @@ from backprop import layers
 from backprop.layers import registry
 
 TEXT = "ONNX' operators on strings are not those of Keras: prepare the data before the model"
-RANDOM = "it changes images by chance and has no part in prediction: leave it out of what is written"
+IMAGES = "it is one of the layers that prepare images: do so before the model"
+PARTS = "its windows are of different sizes"
 LOOP = "it would be a loop of operators, and ONNX has none for this cell"
 REASONS: dict[type, str] = {
     **dict.fromkeys(
         (layers.StringLookup, layers.TextVectorization, layers.Hashing, layers.HashedCrossing), TEXT
+    ),
+    **dict.fromkeys(
+        (
+            getattr(layers, f"Adaptive{kind}Pooling{n}D")
+            for kind in ("Average", "Max")
+            for n in (1, 2, 3)
+        ),
+        PARTS,
     ),
     **dict.fromkeys((layers.RNN, layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D), LOOP),
     layers.Lambda: "it is a function of Python",
@@ -35,5 +44,5 @@ def reason(cls: type) -> str:
     if cls.__name__ not in registry.classes or registry.classes[cls.__name__] is not cls:
         return "it is a class outside of the library"
     if cls.__module__.startswith("backprop.layers.images"):
-        return RANDOM
+        return IMAGES
     return "there is no operator for it"

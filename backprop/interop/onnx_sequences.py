@@ -1,6 +1,6 @@
 """Recurrent layers and attention in the words of ONNX.
 
-Of masks ONNX' recurrent operators know lengths: what is real stands in front, and padding behind it.
+Of masks ONNX' recurrent operators know lengths: what is real stands in front, padding behind it.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ KINDS: dict[type, tuple[str, int, tuple[int, ...]]] = {
 
 
 @emits(*KINDS, masked=True)
-def recurrent(w: Writer, layer: Any, given: Any) -> Any:
+def recurrent(w: Writer, layer: Any, inputs: Any) -> Any:
     if layer.stateful:
         raise NotInOnnx("it is stateful, and a file of ONNX carries nothing from batch to batch")
-    x, *states = as_tuple(given)
+    x, *states = as_tuple(inputs)
     op, count, order = KINDS[type(layer)]
     units, back = layer.units, layer.go_backwards
     if layer.return_sequences and x.mask is not None and back and not layer.in_order_of_x:
@@ -73,7 +73,7 @@ def recurrent(w: Writer, layer: Any, given: Any) -> Any:
         ends.insert(0, in_loop(layer.recurrent_activation))
     if op == "LSTM":
         ends.append(ends[-1])
-    inputs = [
+    names = [
         w.arranged(x, (1, 0, 2)),
         w.constant(gates(layer.kernel, count, order), name="kernel"),
         w.constant(gates(layer.recurrent_kernel, count, order), name="recurrent_kernel"),
@@ -81,20 +81,22 @@ def recurrent(w: Writer, layer: Any, given: Any) -> Any:
         "" if x.mask is None else lengths(w, x.mask),
         *(w.node("Unsqueeze", w.plain(state), w.integers([0])) for state in states),
     ]
-    while not inputs[-1]:
-        inputs.pop()
+    while not names[-1]:
+        names.pop()
     options: dict[str, Any] = {
         "hidden_size": units,
         "direction": "reverse" if back else "forward",
     }
     if any(name != default for (name, _, _), default in zip(ends, DEFAULTS[op], strict=True)):
         options["activations"] = [name for name, _, _ in ends]
-        if any(alpha or beta for _, alpha, beta in ends):
-            options["activation_alpha"] = [float(alpha) for _, alpha, _ in ends]
-            options["activation_beta"] = [float(beta) for _, _, beta in ends]
+        # each list has numbers for those alone that take some
+        given = [(alpha, beta) for _, alpha, beta in ends if alpha or beta]
+        if given:
+            options["activation_alpha"] = [float(alpha) for alpha, _ in given]
+            options["activation_beta"] = [float(beta) for _, beta in given]
     if op == "GRU":
         options["linear_before_reset"] = int(layer.reset_after)
-    found = w.nodes_of(op, inputs, 3 if op == "LSTM" else 2, **options)
+    found = w.nodes_of(op, names, 3 if op == "LSTM" else 2, **options)
     first = w.integers([0])
     last = [Value(w.node("Squeeze", name, first), (x.shape[0], units)) for name in found[1:]]
     y = last[0]

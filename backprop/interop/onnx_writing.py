@@ -134,7 +134,9 @@ class Writer:
         self._count += 1
         return "/".join([*self._at, f"{hint}_{self._count}"])
 
-    def nodes_of(self, op: str, inputs: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
+    def nodes_of(
+        self, op: str, inputs: Sequence[str], outputs: int, **attributes: Any
+    ) -> list[str]:
         """Append a node; the names of what comes out."""
         names = [self.new_name(op) for _ in range(outputs)]
         given = {k: v for k, v in attributes.items() if v is not None}
@@ -245,11 +247,3 @@ def classes_of(layer: Layer) -> tuple[type, ...]:
     graph. A subclass may compute something else."""
     kind = next((cls for cls in (Chain, Graph) if isinstance(layer, cls)), None)
     return (type(layer),) if kind is None else (kind,)
-
-
-def sizes_known(x: Value, what: str) -> tuple[int, ...]:
-    """The sizes of an array beside the batch; an error where one is open."""
-    found = x.shape[1:]
-    if None in found:
-        raise NotInOnnx(f"{what} needs all sizes of its input, and got {found}: give Input() them")
-    return tuple(n for n in found if n is not None)
