@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backprop.interop.onnx_export import to_onnx
+    from backprop.interop.onnx_import import from_onnx
 
-__all__ = ["to_onnx"]
+__all__ = ["from_onnx", "to_onnx"]
 
-HOMES = {"to_onnx": "onnx_export"}
+HOMES = {"from_onnx": "onnx_import", "to_onnx": "onnx_export"}
 
 
 def __getattr__(name: str) -> Any:

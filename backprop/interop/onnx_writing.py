@@ -148,9 +148,9 @@ class Writer:
         return self.nodes_of(op, inputs, 1, **attributes)[0]
 
     def constant(self, value: Any, dtype: Any = np.float32, name: str = "") -> str:
-        """The name of a constant array; equal ones are one."""
+        """The name of a constant array; small ones that are equal are one."""
         array = np.ascontiguousarray(np.asarray(value, dtype)).reshape(np.shape(value))
-        key = array.dtype.str, array.shape, array.tobytes()
+        key = array.dtype.str, array.shape, array.tobytes() if array.size < 32 else self._count
         if key not in self._known:
             self._known[key] = self.new_name(name or "constant")
             self.constants.append(self.onnx.numpy_helper.from_array(array, self._known[key]))
