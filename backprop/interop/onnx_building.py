@@ -88,6 +88,8 @@ class Builder:
         self.file = file
         self.arrays: dict[str, Known | Array | None] = {"": None, **file.constants}
         self.done: set[int] = set()
+        self._made: dict[Any, Layer] = {}
+        self._held: list[Array] = []
         self.node: Node
 
     # ----------------------------------------------------------------------- the graph
@@ -194,8 +196,12 @@ class Builder:
     # ----------------------------------------------------------------------- weights
 
     def weighted(self, layer: Layer, x: Any, *weights: Array, **options: Any) -> Any:
-        """Call a layer, and put weights into it, parameters first and then statistics."""
-        y = layer(x, **options) if options else layer(x)
+        """Call a layer, and put weights into it, parameters first and then statistics. Where such
+        a layer has these weights already, it is called once more."""
+        key = self._key(layer, x, weights)
+        if key in self._made:
+            return self._made[key](x, **options)
+        y = layer(x, **options)
         arrays = layer.arrays()
         if [p.shape for p in arrays] != [w.shape for w in weights]:
             raise self.refused(
@@ -206,7 +212,14 @@ class Builder:
             if w.dtype.kind != "f":
                 raise self.refused(f"its weights are of dtype {w.dtype}")
             p.value[...] = w
+        self._made[key] = layer
+        self._held += weights  # so that no other array comes to lie there
         return y
+
+    def _key(self, layer: Layer, x: Any, weights: Sequence[Array]) -> Any:
+        """What two calls of one layer have in common."""
+        lie = tuple((w.__array_interface__["data"][0], w.shape, w.strides) for w in weights)
+        return repr(layer), x.shape[1:], lie
 
     def bias_behind(self, n: int, axis: int = -1) -> tuple[Array | None, Node | None]:
         """The bias that the next node alone adds to what this one makes, and that node."""

@@ -67,9 +67,9 @@ def by_channel(kernel: Any) -> Any:
 def convolved(
     w: Writer, layer: Any, x: str, kernel: Any, bias: Any, groups: int, around: dict[str, Any]
 ) -> str:
-    given = [x, w.constant(kernel, name="kernel")]
+    given = [x, w.weight(kernel, "kernel")]
     if bias is not None:
-        given.append(w.constant(bias, name="bias"))
+        given.append(w.weight(bias, "bias"))
     return w.node(
         "Conv",
         *given,
@@ -121,9 +121,9 @@ def separable(w: Writer, layer: Any, x: Value) -> Value:
         each.shape[-2],
         margins(layer, x),
     )
-    given = [h, w.constant(to_front(across), name="pointwise")]
+    given = [h, w.weight(to_front(across), "pointwise")]
     if layer.use_bias:
-        given.append(w.constant(layer.bias, name="bias"))
+        given.append(w.weight(layer.bias, "bias"))
     return activated(w, layer.activation, images(w, layer, x, w.node("Conv", *given)))
 
 
@@ -143,10 +143,10 @@ def transposed(w: Writer, layer: Any, x: Value) -> Value:
     n = kernel.ndim
     given = [
         in_front(w, layer, x),
-        w.constant(kernel.transpose(n - 1, n - 2, *range(n - 2)), name="kernel"),
+        w.weight(kernel.transpose(n - 1, n - 2, *range(n - 2)), "kernel"),
     ]
     if layer.use_bias:
-        given.append(w.constant(layer.bias, name="bias"))
+        given.append(w.weight(layer.bias, "bias"))
     y = w.node(
         "ConvTranspose",
         *given,

@@ -37,7 +37,7 @@ def batch(w: Writer, layer: Any, x: Value) -> Value:
     y = w.node(
         "BatchNormalization",
         w.arranged(x, order),
-        *map(w.constant, numbers),
+        *(w.weight(np.asarray(a), "statistics") for a in numbers),
         epsilon=float(layer.epsilon),
     )
     return x.but(name=y, order=inverse(order))
@@ -49,9 +49,9 @@ def by_row(w: Writer, layer: Any, x: Value) -> Value:
         return by_some_axes(w, layer, x)
     n = [x.shape[axis] or 0 for axis in layer.axes]
     gamma, beta = gamma_and_beta(layer, int(np.prod(n)))
-    given = [w.constant(gamma.reshape(n))]
+    given = [w.weight(gamma.reshape(n), "gamma")]
     if layer.center:
-        given.append(w.constant(beta.reshape(n)))
+        given.append(w.weight(beta.reshape(n), "beta"))
     y = w.node(
         "LayerNormalization",
         w.plain(x),
@@ -135,7 +135,7 @@ def embedding(w: Writer, layer: Any, x: Value) -> Value:
     name = x.name
     if not x.integer:
         name = w.node("Cast", name, to=w.onnx.TensorProto.INT64)
-    table = w.constant(layer.embeddings, name="embeddings")
+    table = w.weight(layer.embeddings, "embeddings")
     y = w.node("Gather", table, name)
     mask = None
     if layer.mask_zero:
@@ -158,7 +158,7 @@ def masking(w: Writer, layer: Any, x: Value) -> Value:
 @emits(L.Unembedding)
 def unembedding(w: Writer, layer: Any, x: Value) -> Value:
     table = np.ascontiguousarray(layer.layer.embeddings.T)
-    y = w.node("MatMul", w.plain(x), w.constant(table, name="kernel"))
+    y = w.node("MatMul", w.plain(x), w.weight(table, "kernel"))
     return Value(y, layer.compute_output_shape(x.shape))
 
 
@@ -171,7 +171,7 @@ def positions(w: Writer, layer: Any, x: Value) -> Value:
         raise NotInOnnx("the length of its sequences is open: give Input() it")
     else:
         table = waves(0, steps, x.shape[2] or 0, layer.max_wavelength, np.dtype(np.float32))
-    added = w.constant(table, name="positions")
+    added = w.weight(table, "positions")
     if steps is None:
         count = w.node("Slice", w.node("Shape", w.plain(x)), w.integers([1]), w.integers([2]))
         added = w.node("Slice", added, w.integers([0]), count)

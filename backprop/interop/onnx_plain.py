@@ -89,8 +89,8 @@ def time_distributed(w: Writer, layer: Any, x: Value) -> Value:
 
 def affine(w: Writer, x: str, kernel: Any, bias: Any) -> str:
     """x · kernel + bias, over the last axis."""
-    y = w.node("MatMul", x, w.constant(kernel, name="kernel"))
-    return y if bias is None else w.node("Add", y, w.constant(bias, name="bias"))
+    y = w.node("MatMul", x, w.weight(kernel, "kernel"))
+    return y if bias is None else w.node("Add", y, w.weight(bias, "bias"))
 
 
 @emits(L.Dense)
@@ -103,10 +103,10 @@ def dense(w: Writer, layer: Any, x: Value) -> Value:
 def einsum_dense(w: Writer, layer: Any, x: Value) -> Value:
     if "..." in layer.equation:
         raise NotInOnnx(f"its equation {layer.equation!r} leaves axes open")
-    kernel = w.constant(layer.kernel, name="kernel")
+    kernel = w.weight(layer.kernel, "kernel")
     y = w.node("Einsum", w.plain(x), kernel, equation=layer.equation.replace(" ", ""))
     if getattr(layer, "bias", None) is not None:
-        y = w.node("Add", y, w.constant(layer.bias, name="bias"))
+        y = w.node("Add", y, w.weight(layer.bias, "bias"))
     shape = layer.compute_output_shape(x.shape)
     return activated(w, layer.activation, Value(y, shape, mask=x.mask))
 

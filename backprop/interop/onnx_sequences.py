@@ -75,9 +75,9 @@ def recurrent(w: Writer, layer: Any, inputs: Any) -> Any:
         ends.append(ends[-1])
     names = [
         w.arranged(x, (1, 0, 2)),
-        w.constant(gates(layer.kernel, count, order), name="kernel"),
-        w.constant(gates(layer.recurrent_kernel, count, order), name="recurrent_kernel"),
-        w.constant(biases(layer, count, order), name="bias"),
+        w.weight(gates(layer.kernel, count, order), "kernel"),
+        w.weight(gates(layer.recurrent_kernel, count, order), "recurrent_kernel"),
+        w.weight(biases(layer, count, order), "bias"),
         "" if x.mask is None else lengths(w, x.mask),
         *(w.node("Unsqueeze", w.plain(state), w.integers([0])) for state in states),
     ]

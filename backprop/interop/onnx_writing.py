@@ -126,6 +126,7 @@ class Writer:
         self.constants: list[Any] = []
         self._count = 0
         self._known: dict[Any, str] = {}
+        self._held: list[Array] = []
         self._at: list[str] = []  # the layers that are being written
 
     # ------------------------------------------------------------------------- nodes
@@ -147,14 +148,28 @@ class Writer:
         """Append a node with one output; its name."""
         return self.nodes_of(op, inputs, 1, **attributes)[0]
 
-    def constant(self, value: Any, dtype: Any = np.float32, name: str = "") -> str:
+    def constant(self, value: Any, dtype: Any = np.float32) -> str:
         """The name of a constant array; small ones that are equal are one."""
-        array = np.ascontiguousarray(np.asarray(value, dtype)).reshape(np.shape(value))
+        array = np.asarray(value, dtype)
         key = array.dtype.str, array.shape, array.tobytes() if array.size < 32 else self._count
         if key not in self._known:
-            self._known[key] = self.new_name(name or "constant")
-            self.constants.append(self.onnx.numpy_helper.from_array(array, self._known[key]))
+            self._known[key] = self._new_constant(array, "constant")
         return self._known[key]
+
+    def weight(self, value: Array, name: str) -> str:
+        """The name of a weight: that of a layer that is called twice is one, and of two layers
+        never, whatever they hold."""
+        key = value.__array_interface__["data"][0], value.shape, value.strides
+        if key not in self._known:
+            self._held.append(value)  # so that no other array comes to lie there
+            self._known[key] = self._new_constant(np.asarray(value, np.float32), name)
+        return self._known[key]
+
+    def _new_constant(self, array: Array, hint: str) -> str:
+        name = self.new_name(hint)
+        contiguous = np.ascontiguousarray(array).reshape(array.shape)
+        self.constants.append(self.onnx.numpy_helper.from_array(contiguous, name))
+        return name
 
     def integers(self, values: Sequence[int]) -> str:
         return self.constant(np.asarray(values, np.int64).reshape(len(values)), np.int64)
