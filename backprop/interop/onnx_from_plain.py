@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from backprop import layers as L
+from backprop.bounds import reckon
 from backprop.interop.onnx_building import Builder, Known, as_is, reads
+from backprop.interop.onnx_from_sizes import Sizes, joined, part_of
 from backprop.interop.onnx_reading import Node
 from backprop.layer import Layer
 from backprop.layers.arithmetic.slices import written
@@ -278,8 +280,8 @@ def merged(r: Builder, layer: Layer, given: list[Any]) -> Known:
 
 @reads("Concat")
 def concat(r: Builder, node: Node, *given: Any) -> Any:
-    if all(isinstance(x, np.ndarray) for x in given):
-        return np.concatenate(given, node.get("axis", 0))
+    if all(isinstance(x, np.ndarray | Sizes) for x in given):
+        return joined(r, given)
     xs = [r.known(x) for x in given]
     axis = r.axis(node.get("axis"), xs[0].ndim)
     if len({x.order for x in xs}) > 1:
@@ -322,6 +324,7 @@ def reduced(r: Builder, node: Node, x: Any, axes: Any = None) -> Known:
     n = x.shape[-1]
     if node.op not in ROW or given != [x.ndim - 1] or n is None or x.ndim < 2:
         raise r.refused("it runs over other axes than the sizes of images or, with a sum, the last")
+    reckon(n, f"its {node.op}")
     y = L.MatmulConstant(ROW[node.op](n))(r.plain(x))
     return as_is(y if keep else L.Slice("..., 0")(y))
 
@@ -346,6 +349,8 @@ def nothing(r: Builder, node: Node, x: Any, *rest: Any) -> Any:
 
 @reads("Cast")
 def cast(r: Builder, node: Node, x: Any) -> Any:
+    if isinstance(x, Sizes):
+        return x
     if isinstance(x, Known) and (node.get("to") in FLOATS or x.symbol.dtype.kind in "iu"):
         return x
     raise r.refused("it makes integers of numbers")
@@ -369,7 +374,11 @@ def flatten(r: Builder, node: Node, x: Any) -> Known:
 
 @reads("Reshape")
 def reshape(r: Builder, node: Node, x: Any, shape: Any) -> Known:
-    wanted, x = r.numbers(shape, "shape"), r.plain(x)
+    x = r.plain(x)
+    if isinstance(shape, Sizes):
+        wanted = shape.as_target(x.shape)
+    else:
+        wanted = r.numbers(shape, "shape")
     sizes = x.shape[1:]
     if not wanted or node.get("allowzero", 0):
         raise r.refused("its shape has no batch")
@@ -392,6 +401,8 @@ def reshape(r: Builder, node: Node, x: Any, shape: Any) -> Known:
 
 @reads("Squeeze")
 def squeeze(r: Builder, node: Node, x: Any, axes: Any = None) -> Any:
+    if isinstance(x, Sizes):
+        return x
     if isinstance(x, Known) and x.lead is not None:
         if r.axes(axes, x.ndim + 1) != [x.lead]:
             raise r.refused("it takes another axis than that of directions away")
@@ -408,6 +419,8 @@ def squeeze(r: Builder, node: Node, x: Any, axes: Any = None) -> Any:
 
 @reads("Unsqueeze")
 def unsqueeze(r: Builder, node: Node, x: Any, axes: Any = None) -> Any:
+    if isinstance(x, Sizes):
+        return x
     x = r.known(x)
     count = len(node.get("axes", ())) if axes is None else len(r.numbers(axes, "axes"))
     new = r.axes(axes, x.ndim + count)
@@ -420,7 +433,9 @@ def unsqueeze(r: Builder, node: Node, x: Any, axes: Any = None) -> Any:
 
 
 @reads("Slice")
-def cut(r: Builder, node: Node, x: Any, *given: Any) -> Known:
+def cut(r: Builder, node: Node, x: Any, *given: Any) -> Any:
+    if isinstance(x, Sizes):
+        return part_of(r, x, *given)
     x = r.known(x)
     names = ("starts", "ends", "axes", "steps")
     lists = [

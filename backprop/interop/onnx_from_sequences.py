@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop import layers as L
 from backprop.interop.onnx_building import Builder, Known, reads
+from backprop.interop.onnx_from_sizes import Sizes, Zeros
 from backprop.interop.onnx_reading import Node
 from backprop.layers.arithmetic.slices import written
 
@@ -26,7 +27,7 @@ GATES = {"LSTM": (4, (0, 2, 3, 1)), "GRU": (3, (0, 1, 2)), "RNN": (1, (0,))}
 
 
 @reads("Gather")
-def gather(r: Builder, node: Node, table: Any, index: Any) -> Known:
+def gather(r: Builder, node: Node, table: Any, index: Any) -> Any:
     if isinstance(table, np.ndarray):
         x = r.known(index)
         if node.get("axis", 0) != 0 or table.ndim != 2 or x.symbol.dtype.kind not in "iu":
@@ -34,6 +35,8 @@ def gather(r: Builder, node: Node, table: Any, index: Any) -> Known:
         layer = L.Embedding(*table.shape)
         y = r.weighted(layer, x.symbol, table)
         return Known(y, (*x.order, x.ndim))
+    if isinstance(table, Sizes):
+        return table.picked(r.numbers(index, "index"))
     x, [at] = r.known(table), r.numbers(index, "index") or [None]
     axis = x.order[r.axis(node.get("axis", 0), x.ndim)]
     if axis == 0 or at is None or r.constant(index, "index").ndim:
@@ -86,7 +89,9 @@ def recurrent(
     if node.op == "GRU":
         options["reset_after"] = after
     kind = {"LSTM": L.LSTM, "GRU": L.GRU, "RNN": L.SimpleRNN}[node.op]
-    first = [state(r, s) for s in states if s is not None]
+    first = [state(r, s) for s in states if s is not None and not isinstance(s, Zeros)]
+    if len(first) not in (0, sum(s is not None for s in states)):
+        raise r.refused("one of its first states is zero, and another is not")
     given = {"initial_state": first} if first else {}
     steps = r.arranged(x, (1, 0, 2))
     found = r.weighted(kind(units, **options), steps, *weights, **given)

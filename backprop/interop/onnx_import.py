@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from typing import Any
@@ -11,16 +12,16 @@ import numpy as np
 from backprop import layers as L
 from backprop.archive import describing, existing, faults_named, known_path
 from backprop.bounds import at_most
-from backprop.config import deserialize
 from backprop.interop import (  # noqa: F401 - they fill the table
     onnx_from_images,
     onnx_from_plain,
     onnx_from_sequences,
+    onnx_from_sizes,
 )
 from backprop.interop.onnx_building import Builder, as_is
 from backprop.interop.onnx_export import package
 from backprop.interop.onnx_reading import File, checked, contents_of
-from backprop.layers.graph import Graph
+from backprop.registry import FAMILIES
 
 NAME = re.compile(r"[^A-Za-z0-9_.\-]+")
 MORE = 2**20  # numbers that are too few to count
@@ -65,8 +66,8 @@ def from_onnx(path: str | os.PathLike) -> Any:
     path = existing(known_path(path, (".onnx",)))
     with faults_named(path, "ONNX"), describing(path):
         file = checked(onnx, contents_of(path))
-        # made, and made again as a model; two layers may share an array, and many a small one
-        with at_most(4 * file.numbers() + MORE):
+        # two layers may share an array, and many a small one
+        with at_most(2 * file.numbers() + MORE):
             return model_of(file)
 
 
@@ -86,12 +87,10 @@ def model_of(file: File) -> Any:
         if isinstance(found, np.ndarray) or found is None:
             raise ValueError(f"its output {name!r} is a constant")
         outputs.append(builder.plain(found))
-    graph = Graph(doors, outputs if len(outputs) > 1 else outputs[0])
-    config = graph.get_config() | {"name": good_name(file.name or "model", [])}
-    model = deserialize({"module": "models", "class_name": "Model", "config": config})
-    for p, q in zip(model.arrays(), graph.arrays(), strict=True):
-        p.value[...] = q.value
-    return model
+    importlib.import_module("backprop.models")  # it stands above, and its registry enters itself
+    name = good_name(file.name or "model", [])
+    kind: Any = FAMILIES["models"].classes["Model"]
+    return kind(doors, outputs if len(outputs) > 1 else outputs[0], name=name)
 
 
 def good_name(name: str, doors: list[Any]) -> str:

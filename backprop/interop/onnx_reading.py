@@ -85,8 +85,9 @@ class File:
     def __init__(self, proto: Any):
         graph = proto.graph
         self.opset = opset_of(proto)
-        if len(graph.node) > LAYERS:
-            raise ValueError(f"its graph has {len(graph.node):,} nodes, more than {LAYERS:,}")
+        made = sum(max(len(node.output), 1) for node in graph.node)
+        if made > LAYERS:
+            raise ValueError(f"its graph makes {made:,} arrays, more than {LAYERS:,}")
         if proto.functions or graph.sparse_initializer or proto.training_info:
             raise ValueError("it has functions, sparse arrays or steps of training of its own")
         self.name = graph.name

@@ -160,10 +160,10 @@ def in_heads(w: Writer, layer: Any, given: Any) -> Any:
     value = query if value is None else value
     key = value if key is None else key
     heads, (key_dim, value_dim) = layer.heads, layer.sizes
-    q = by_head(w, layer.query, w.plain(query), heads, key_dim, (0, 2, 1, 3), key_dim**-0.5)
+    q = by_head(w, layer.query, w.plain(query), heads, key_dim, (0, 2, 1, 3))
     k = by_head(w, layer.key, w.plain(key), heads, key_dim, (0, 2, 3, 1))
     v = by_head(w, layer.value, w.plain(value), heads, value_dim, (0, 2, 1, 3))
-    s = w.node("MatMul", q, k)
+    s = w.node("Mul", w.node("MatMul", q, k), w.constant(key_dim**-0.5))
     s = forbidden(w, layer, s, query, key)
     of_keys = w.all_of([key.mask, value.mask])
     seen = seen_by(w, query.mask, of_keys)
@@ -202,15 +202,14 @@ def by_head(
     heads: int,
     size: int,
     order: tuple[int, ...],
-    scale: float = 1.0,
 ) -> str:
     """The projection of each head; where several share one, they have it several times."""
-    groups = projection.sizes_out[0]
-    kernel = projection.kernel.repeat(heads // groups, axis=1).reshape(-1, heads * size)
-    bias = None
-    if projection.use_bias:
-        bias = projection.bias.repeat(heads // groups, axis=0).reshape(-1) * scale
-    z = w.reshaped(affine(w, x, kernel * scale, bias), (0, 0, heads, size))
+    times = heads // projection.sizes_out[0]
+    kernel, bias = projection.matrix, flat_bias(projection)
+    if times > 1:
+        kernel = projection.kernel.repeat(times, axis=1).reshape(-1, heads * size)
+        bias = None if bias is None else projection.bias.repeat(times, axis=0).reshape(-1)
+    z = w.reshaped(affine(w, x, kernel, bias), (0, 0, heads, size))
     return w.turned(z, order)
 
 
