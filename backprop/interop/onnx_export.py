@@ -160,7 +160,7 @@ def doors_of(model: Any) -> list[tuple[str, Any, np.dtype]]:
 
 
 def output_names(model: Any, count: int) -> list[str]:
-    names = list(getattr(model, "output_names", ()))
+    names: list[str] = list(getattr(model, "output_names", ()))
     if len(names) == count and len(set(names)) == count:
         return names
     return ["output"] if count == 1 else [f"output_{i}" for i in range(count)]

@@ -48,7 +48,8 @@ def sides_of(r: Builder, node: Node, count: int) -> Sides | str:
     return list(zip(found[:count], found[count:], strict=True))
 
 
-def sized(sides: Sides) -> Any:
+def sized(sides: list[Any]) -> Any:
+    """What there is for each axis; of one axis, that."""
     return sides if len(sides) > 1 else sides[0]
 
 
@@ -84,6 +85,8 @@ def convolution(r: Builder, node: Node, x: Any, w: Any, b: Any = None) -> Known:
         bias, add = r.bias_behind(filters, count + 1)
     options["use_bias"] = bias is not None
     each = groups > 1 and channels == 1 and filters % groups == 0 and count < 3
+    kind: Any
+    first: tuple[Any, ...]
     if each and groups == x.shape[-1]:
         kind, first = BY_CHANNEL[count - 1], (tuple(size),)
         options["depth_multiplier"] = filters // groups
@@ -202,13 +205,14 @@ def pad(
 @reads("Resize", "Upsample")
 def resize(r: Builder, node: Node, x: Any, *given: Any) -> Known:
     x = with_channels_behind(r, x)
-    scales = given[-1] if node.op == "Upsample" or len(given) < 3 else given[1]
-    if scales is None or len(given) > 2:
+    # behind x: scales, or since version 11 a region, scales and sizes
+    scales, *more = [a for a in given if a is not None and np.size(a)] or [None]
+    if scales is None or more or len(given) > 2:
         raise r.refused("it names sizes: scales are read")
     found = r.constant(scales, "scales")
     if found.shape != (len(x.shape),) or any(found != np.round(found)) or any(found[:2] != 1):
         raise r.refused(f"its scales are {found.tolist()[:8]}")
-    factors = tuple(int(n) for n in found[2:])
+    factors: list[int] = [int(n) for n in found[2:]]
     mode = node.get("mode", "nearest")
     how = node.get("coordinate_transformation_mode", "half_pixel")
     kinds = (L.UpSampling1D, L.UpSampling2D, L.UpSampling3D)
@@ -218,10 +222,9 @@ def resize(r: Builder, node: Node, x: Any, *given: Any) -> Known:
             how == "asymmetric" and node.get("nearest_mode", "floor") != "floor"
         ):
             raise r.refused(f"its places are reckoned as {how!r}")
-        factor = factors if len(factors) > 1 else factors[0]
-        return images(kinds[len(factors) - 1](factor)(x))
+        return images(kinds[len(factors) - 1](sized(factors))(x))
     if mode == "linear" and len(factors) == 2 and how == "half_pixel" and min(factors) > 0:
-        return images(L.UpSampling2D(factors, interpolation="bilinear")(x))
+        return images(L.UpSampling2D(tuple(factors), interpolation="bilinear")(x))
     raise r.refused(f"its mode is {mode!r}, by {how!r}")
 
 
@@ -253,7 +256,7 @@ def channels_of(r: Builder, x: Known) -> int:
 @reads("InstanceNormalization")
 def instance(r: Builder, node: Node, x: Any, gamma: Any, beta: Any) -> Known:
     x = r.known(x)
-    layer = L.GroupNormalization(-1, channels_of(r, x), node.get("epsilon", 1e-5))
+    layer = L.GroupNormalization(-1, channels_of(r, x), epsilon=node.get("epsilon", 1e-5))
     weights = [r.constant(w, "weights") for w in (gamma, beta)]
     return Known(r.weighted(layer, x.symbol, *weights), x.order)
 

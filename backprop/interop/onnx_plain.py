@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import string
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,8 @@ def graph(w: Writer, layer: Any, x: Any) -> Any:
     for part, reads, writes, _ in wiring.calls:
         y = w.emit(part, each(known.__getitem__, reads))
         known |= dict(zip(as_tuple(writes), as_tuple(y), strict=True))
-    found = tuple(known[place] for place in leaves(wiring.outputs))
-    return found if len(found) > 1 else found[0]
+    found = [known[place] for place in leaves(wiring.outputs)]
+    return tuple(found) if len(found) > 1 else found[0]
 
 
 @emits(L.Parallel, masked=True)
@@ -68,20 +69,25 @@ def time_distributed(w: Writer, layer: Any, x: Value) -> Value:
     bare = x.but(mask=None)
     if isinstance(inner, L.Dense) and inner.activation.time_local:
         return w.emit(inner, bare).but(mask=mask)
-    if None in x.shape[2:]:
-        raise NotInOnnx(f"each step would have an open size, {x.shape[2:]}")
-    rows = w.reshaped(w.plain(bare), (-1, *x.shape[2:]))
+    rows = w.reshaped(w.plain(bare), (-1, *known_sizes(x.shape[2:])))
     y = w.emit(inner, Value(rows, (None, *x.shape[2:])))
-    if isinstance(y, tuple) or y.mask is not None or None in y.shape[1:]:
-        raise NotInOnnx("its layer gives more than one array of known sizes")
-    shape = (x.shape[0], x.shape[1], *y.shape[1:])
-    if x.shape[1] is not None:
-        back = w.reshaped(w.plain(y), (-1, *shape[1:]))
+    if isinstance(y, tuple) or y.mask is not None:
+        raise NotInOnnx("its layer gives more than one array")
+    sizes, steps = known_sizes(y.shape[1:]), x.shape[1]
+    if steps is not None:
+        back = w.reshaped(w.plain(y), (-1, steps, *sizes))
     else:
-        steps = w.node("Slice", w.node("Shape", w.plain(x)), w.integers([0]), w.integers([2]))
-        sizes = w.node("Concat", steps, w.integers(shape[2:]), axis=0)
-        back = w.node("Reshape", w.plain(y), sizes)
-    return Value(back, shape, mask=mask)
+        front = w.node("Slice", w.node("Shape", w.plain(x)), w.integers([0]), w.integers([2]))
+        whole = w.node("Concat", front, w.integers(sizes), axis=0)
+        back = w.node("Reshape", w.plain(y), whole)
+    return Value(back, (*x.shape[:2], *sizes), mask=mask)
+
+
+def known_sizes(sizes: Sequence[int | None]) -> list[int]:
+    found = [n for n in sizes if n is not None]
+    if len(found) < len(sizes):
+        raise NotInOnnx(f"each step has an open size, {tuple(sizes)}: give Input() all")
+    return found
 
 
 # -------------------------------------------------------------------------------------- dense

@@ -145,8 +145,8 @@ def bidirectional(w: Writer, layer: Any, given: Any) -> Any:
     else:
         y = w.emit(layer._join, (f.but(mask=None), b.but(mask=None)))
         joined = (y.but(mask=mask),)
-    found = (*joined, *fs, *bs)
-    return found if len(found) > 1 else found[0]
+    found = [*joined, *fs, *bs]
+    return tuple(found) if len(found) > 1 else found[0]
 
 
 # ----------------------------------------------------------------------------------- attention
@@ -156,9 +156,10 @@ def bidirectional(w: Writer, layer: Any, given: Any) -> Any:
 def in_heads(w: Writer, layer: Any, given: Any) -> Any:
     if layer.rotary is not None:
         raise NotInOnnx("rotary positions are not written")
-    query, value, key, pairs = (*as_tuple(given), None, None, None)[:4]
-    value = query if value is None else value
-    key = value if key is None else key
+    query, *others = as_tuple(given)
+    value, key, pairs = (*others, None, None, None)[:3]
+    value = value or query
+    key = key or value
     heads, (key_dim, value_dim) = layer.heads, layer.sizes
     q = by_head(w, layer.query, w.plain(query), heads, key_dim, (0, 2, 1, 3))
     k = by_head(w, layer.key, w.plain(key), heads, key_dim, (0, 2, 3, 1))

@@ -32,7 +32,15 @@ FAR = -1e9  # the score of what is not seen: its exponential is 0
 
 
 class NotInOnnx(ValueError):
-    """A layer, or what it was given, that ONNX has no words for."""
+    """A layer, or what it was given, that ONNX has no words for.
+
+    Attributes
+    ----------
+    layer : Layer or None
+        The innermost that was being written, once the error has left it.
+    """
+
+    layer: Layer | None = None
 
 
 @dataclass(frozen=True)
@@ -225,9 +233,10 @@ class Writer:
             y = emitter(self, layer, x)
             return y if not MASKED.isdisjoint(classes_of(layer)) else self.with_mask(layer, x, y)
         except NotInOnnx as error:
-            if getattr(error, "where", None) is None:
-                error.where = "/".join(self._at)  # type: ignore[attr-defined] - kept for the text
-                error.args = (f"{layer!r} ({error.where}) cannot be written to ONNX: {error}",)
+            if error.layer is None:
+                where = "/".join(self._at)
+                error.args = (f"{layer!r} ({where}) cannot be written to ONNX: {error}",)
+                error.layer = layer
             raise
         finally:
             self._at.pop()
