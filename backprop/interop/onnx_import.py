@@ -16,6 +16,7 @@ from backprop.interop import (  # noqa: F401 - they fill the table
     onnx_from_images,
     onnx_from_plain,
     onnx_from_sequences,
+    onnx_from_shapes,
     onnx_from_sizes,
 )
 from backprop.interop.onnx_building import Builder, as_is
