@@ -1,6 +1,7 @@
 """Networks that are carried to ONNX and back, with weights of chance and what goes in."""
 
 import numpy as np
+from layer_examples import example
 
 import backprop as bp
 from backprop import layers as L
@@ -231,3 +232,12 @@ def network(name):
 def predicted(model, x):
     found = model.predict(list(x) if len(x) > 1 else x[0], verbose=0)
     return found if isinstance(found, list) else [found]
+
+
+def alone(name):
+    """A layer as a model, and its input."""
+    layer, x = example(name)
+    x = x if isinstance(x, tuple) else (x,)
+    x = tuple(a.astype(np.int32 if a.dtype.kind == "i" else np.float32) for a in x)
+    given = [bp.Input(a.shape[1:], dtype=a.dtype.name) for a in x]
+    return bp.Model(given, layer(given if len(given) > 1 else given[0])), x

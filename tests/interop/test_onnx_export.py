@@ -4,13 +4,13 @@ import os
 
 import numpy as np
 import pytest
-from layer_examples import DRAWN, example
-from onnx_networks import IDS, NETWORKS, chain, network, numbers, predicted
+from layer_examples import DRAWN
+from onnx_networks import IDS, NETWORKS, alone, chain, network, numbers, predicted
 
 import backprop as bp
 from backprop import layers as L
 from backprop.interop import to_onnx
-from backprop.interop.onnx_table import carried
+from backprop.interop.table import carried
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -38,15 +38,6 @@ def test_onnxruntime_gives_the_numbers_of_a_network(name):
     model, x = network(name)
 
     assert_equal(to_onnx(model), model, x)
-
-
-def alone(name):
-    """A layer as a model, and its input."""
-    layer, x = example(name)
-    x = x if isinstance(x, tuple) else (x,)
-    x = tuple(a.astype(np.int32 if a.dtype.kind == "i" else np.float32) for a in x)
-    given = [bp.Input(a.shape[1:], dtype=a.dtype.name) for a in x]
-    return bp.Model(given, layer(given if len(given) > 1 else given[0])), x
 
 
 @pytest.mark.parametrize("opset", [17, 22])
