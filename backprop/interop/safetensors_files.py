@@ -180,7 +180,7 @@ def check_places(entries: Mapping[str, Any], size: int) -> None:
 
 def checked_version(metadata: Mapping[str, str]) -> str | None:
     """The checksum that a file of this library names; None of other files."""
-    if metadata.get("format") != FORMAT and "crc32" not in metadata:
+    if metadata.get("format") != FORMAT and not {"crc32", "version"} <= metadata.keys():
         return None
     version = metadata.get("version", "")
     if not (version.isascii() and version.isdigit() and 0 < len(version) < 10) or version == "0":
