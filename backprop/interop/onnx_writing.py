@@ -269,5 +269,10 @@ class Writer:
 def classes_of(layer: Layer) -> tuple[type, ...]:
     """Whose emitter writes a layer: its class', and of a model that of what it is, a chain or a
     graph. A subclass may compute something else."""
-    kind = next((cls for cls in (Chain, Graph) if isinstance(layer, cls)), None)
-    return (type(layer),) if kind is None else (kind,)
+    for kind in (Chain, Graph):
+        same = ("propagate", "forward")
+        if isinstance(layer, kind) and all(
+            getattr(type(layer), name) is getattr(kind, name) for name in same
+        ):
+            return (kind,)
+    return (type(layer),)

@@ -136,7 +136,14 @@ class Own(L.Dense):
         return 2 * y, cache
 
 
+class OwnChain(L.Chain):
+    def propagate(self, x, ctx):
+        y, cache, mask = super().propagate(x, ctx)
+        return 2 * y, cache, mask
+
+
 REFUSED = [
+    (lambda: [OwnChain([L.Dense(2)])], r"OwnChain.*outside of the library"),
     (lambda: [L.Sparsemax()], r"Sparsemax\(\) \(sparsemax\).*it sorts"),
     (lambda: [Own(2)], r"Own\(2\).*outside of the library"),
     (lambda: [L.Residual([L.Sparsemax()])], r"\(residual/chain/sparsemax\)"),
