@@ -56,8 +56,8 @@ KERAS: dict[str, dict[str, str]] = {
             "of the same layers by model.set_weights(keras_model.get_weights())"
         ),
         "wrappers": (
-            "call fit and predict in an estimator class of your own; scikit-learn's splits and "
-            "scores take the arrays as they are"
+            "interop.BackpropClassifier, BackpropRegressor and BackpropTransformer are estimators "
+            "of scikit-learn"
         ),
         "mixed_precision dtype_policies DTypePolicy FloatDTypePolicy": TWO_DTYPES,
         "quantizers Quantizer": TWO_DTYPES,
@@ -70,7 +70,6 @@ KERAS: dict[str, dict[str, str]] = {
         "GradientTape": (
             BY_HAND + "; model.gradients(x, y) gives them by layer and name, or with respect to x"
         ),
-        "data": "datasets are arrays or iterables of batches; see utils for files and series",
     },
     "backprop.layers": {
         "CuDNNLSTM CuDNNGRU": "LSTM and GRU are the fast ones",

@@ -25,7 +25,7 @@ import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,9 +39,10 @@ from backprop.spelling import nearest, printable
 
 Array = np.ndarray
 FORMAT = "backprop"
-# the native file first; the others are Keras'
+SAFETENSORS = ".safetensors"
+# the native file first; .keras and .h5 are Keras'
 MODEL_FILES = (".npz", ".keras")
-WEIGHT_FILES = (".npz", ".weights.h5")
+WEIGHT_FILES = (".npz", ".weights.h5", SAFETENSORS)
 KERAS_2 = (".h5", ".hdf5")
 READABLE_WEIGHTS = (*WEIGHT_FILES, ".weights.json", ".keras", *KERAS_2)
 # the n-th makes a file of format n one of format n + 1: header and arrays, given and returned
@@ -200,6 +201,11 @@ def npz_path(path: str | os.PathLike) -> Path:
     return known_path(path, (".npz",))
 
 
+def listed(words: Sequence[str]) -> str:
+    """``".npz, .weights.h5 and .safetensors"``"""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
 def known_path(path: str | os.PathLike, endings: tuple[str, ...]) -> Path:
     """The path, if it has one of the endings."""
     path = Path(as_path(path, "backprop", "filepath"))
@@ -208,7 +214,7 @@ def known_path(path: str | os.PathLike, endings: tuple[str, ...]) -> Path:
         if path.suffix in KERAS_2:
             advice += ". Of Keras 2's .h5 files the weights are read, by load_weights()"
         raise ValueError(
-            f"backprop writes and reads {' and '.join(endings)} files, got {str(path)!r}: {advice}"
+            f"backprop writes and reads {listed(endings)} files, got {str(path)!r}: {advice}"
         )
     return path
 

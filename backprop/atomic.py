@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -41,10 +42,11 @@ def replacing(
     Raises
     ------
     OSError
-        The file cannot be written, or is not whole. The error names `path`, where a link leads,
-        and says what is there now.
+        There is a folder, a device or a pipe; the file cannot be written, or is not whole. The
+        error names `path`, where a link leads, and says what is there now.
     """
     target = Path(os.path.realpath(path))
+    check_is_file(target)
     sweep(target.parent)
     mode = target.stat().st_mode & 0o777 if target.exists() else None
     kept = "nothing was written" if mode is None else "the file that was there is untouched"
@@ -63,6 +65,18 @@ def replacing(
         os.replace(file.name, target)
     with named_as(target, "the new file is in its place, and a power cut might undo that"):
         sync_folder(target.parent)
+
+
+def check_is_file(target: Path) -> None:
+    """Raise where there is what no file may take the place of: a folder, a device, a pipe."""
+    try:
+        mode = target.stat().st_mode
+    except OSError:  # there is nothing, or nothing can be written either, which says more
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "Is a directory; name a file", str(target))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "A device or a pipe is there; name a file", str(target))
 
 
 def reread(file: BinaryIO) -> BinaryIO:
@@ -113,7 +127,7 @@ def locked(handle: int) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove temporary files whose writers are gone, or that are a day old."""
+    """Remove temporary files whose writers are gone; where no lock tells, those a day old."""
     with suppress(OSError):  # a folder that cannot be listed may be written to
         for entry in os.scandir(folder):
             if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
@@ -122,15 +136,20 @@ def sweep(folder: Path) -> None:
 
 
 def sweep_one(entry: os.DirEntry) -> None:
-    if time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY:
-        os.unlink(entry.path)
-    elif fcntl is not None:
+    if fcntl is not None:
         handle = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an error while it is written
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.unlink(entry.path)
+            return
+        except BlockingIOError:  # it is being written, whatever the clocks say
+            return
+        except OSError:
+            pass  # a file system without locks
         finally:
             os.close(handle)
+    if time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY:
+        os.unlink(entry.path)
 
 
 @contextmanager

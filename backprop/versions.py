@@ -15,7 +15,8 @@ from backprop.parallel import blas
 # what it needs, then what its extras bring
 DISTRIBUTIONS = (
     *("numpy", "scipy", "threadpoolctl"),
-    *("numba", "llvmlite", "h5py", "matplotlib", "pillow", "tensorboardX", "mpi4py"),
+    *("numba", "llvmlite", "h5py", "pyarrow", "matplotlib", "pillow"),
+    *("tensorboardX", "mpi4py"),
 )
 MISSING = 'not installed: pip install "backprop[fast]"'
 

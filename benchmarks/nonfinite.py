@@ -9,8 +9,9 @@ For each row of `shared/rows.py` it times steps in one process, those of two pol
     fit        a step inside `fit`, of batches that lie in memory, likewise
     restore    what "restore" adds to that: copies of all values every 100 steps, a hundredth each
 
-A number is CPU time in µs a step, the least over the rounds; behind it stands how much more it is
-than with "warn". Both policies step the same model. Kernels are those of the environment:
+A number is CPU time in µs a step, the least over the rounds; of "raise" and "restore" it is the
+median of the differences from "warn", of rounds in which both come right after each other, first
+the one and then the other. Both policies step the same model. Kernels are those of the environment:
 BACKPROP_KERNELS=numpy for NumPy alone.
 """
 
@@ -19,6 +20,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from operator import sub
+from statistics import median
 
 from shared.machine import unset_blas_limits
 
@@ -66,10 +69,10 @@ def ways(row: Row) -> dict[str, Block]:
     return found | {"restore": keep}
 
 
-def least(
-    found: dict[str, Block], rounds: int, seconds: float, least_steps: int = 30
-) -> dict[str, float]:
-    """µs of CPU time a step, the ways taking turns."""
+def timed(
+    found: dict[str, Block], rounds: int, seconds: float, least_steps: int = 10
+) -> dict[str, list[float]]:
+    """µs of CPU time a step in each round, the ways taking turns, there and back again."""
     steps = {}
     for name, block in found.items():
         block(3)
@@ -77,12 +80,12 @@ def least(
         block(3)
         steps[name] = max(least_steps, round(3 * seconds / (time.perf_counter() - begun)))
     times: dict[str, list[float]] = {name: [] for name in found}
-    for _ in range(rounds):
-        for name, block in found.items():
+    for i in range(rounds):
+        for name, block in list(found.items())[:: -1 if i % 2 else 1]:
             begun = time.process_time()
             block(steps[name])
             times[name].append((time.process_time() - begun) / steps[name] * 1e6)
-    return {name: min(each) for name, each in times.items()}
+    return times
 
 
 def main() -> None:
@@ -100,14 +103,20 @@ def main() -> None:
     print(f"{'':12} {'numbers':>9} " + " ".join(f"{head:>16}" for head in heads) + "   µs a step")
     for name in options.rows:
         row = ROWS[name]
-        times = least(ways(row), options.rounds, options.seconds)
-        times["restore"] /= read_policy("restore").every
-        cells = [f"{times[heads[0]]:16.1f}"]
-        for head, beside in zip(heads[1:], (0, None, 2, 2), strict=True):
-            plain = None if beside is None else times[heads[beside]]
-            more = times[head] if head == "restore" else times[head] - (plain or 0)
-            share = "" if plain is None else f"{more / plain:+.1%}"
-            cells.append(f"{times[head]:9.1f} {share:>6}")
+        times = timed(ways(row), options.rounds, options.seconds)
+        plain = {what: min(times[f"{what}, warn"]) for what in ("step", "fit")}
+        more = {
+            f"{what}, raise": median(map(sub, times[f"{what}, raise"], times[f"{what}, warn"]))
+            for what in plain
+        }
+        more["restore"] = median(times["restore"]) / read_policy("restore").every
+        cells = []
+        for head in heads:
+            what = "fit" if head == "restore" else head.partition(",")[0]
+            if head in more:
+                cells.append(f"{more[head]:+9.2f} {more[head] / plain[what]:+6.1%}")
+            else:
+                cells.append(f"{plain[what]:16.1f}")
         size = compiled(bp, row).parameters.size
         print(f"{name:12} {size:9,} " + " ".join(cells), flush=True)
 

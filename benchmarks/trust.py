@@ -6,7 +6,7 @@
     held-out   mistakes that no law was made for (tests/testing/held_out.py)
     right      the layers without them, which are to keep all laws
     cases      functions, layers, losses and models that are right, at numbers that are unusual
-               (tests/gradcheck/unusual_cases.py): accused, undecided
+               (tests/gradcheck/unusual_cases.py and hard_cases.py): accused, undecided
 
 A mistake counts as caught if it breaks a law; what is right is accused if it does, or if
 `gradcheck` says "fail" or raises. Everything is drawn from one seed.
@@ -29,7 +29,7 @@ sys.path[0] = str(ROOT)  # the checkout; and no module is to be mistaken for thi
 sys.path.append(str(ROOT / "tests"))
 
 import numpy as np  # noqa: E402 - the paths come first
-from gradcheck import unusual_cases  # noqa: E402
+from gradcheck import hard_cases, unusual_cases  # noqa: E402
 from testing.held_out import AUTHORS, Author  # noqa: E402
 
 from backprop.gradcheck import gradcheck  # noqa: E402
@@ -89,6 +89,7 @@ KINDS: dict[str, Callable[[], Iterator[Any]]] = {
     "layers": lambda: unusual_cases.shipped(every=1),
     "losses": unusual_cases.losses,
     "models": unusual_cases.models,
+    **hard_cases.KINDS,
 }
 
 

@@ -34,6 +34,7 @@ numpydoc_show_class_members = False  # autodoc lists them
 suppress_warnings = ["ref.footnote"]  # a source in References need not be cited in the text
 
 SECTION = re.compile(r"^\s*-{3,}\s*$")
+ROUTING = re.compile(r"set_\w+_request|get_metadata_routing")
 CODE_OR_BAR = re.compile(r"(`[^`]*`)|\|(?=\S)")
 
 
@@ -66,5 +67,11 @@ def escape_bars(line):
     return CODE_OR_BAR.sub(lambda match: match[1] or r"\|", line)
 
 
+def leave_out_routing(app, what, name, obj, skip, options):
+    """Estimators have methods that scikit-learn writes, with links into its own pages."""
+    return True if ROUTING.fullmatch(name) else None
+
+
 def setup(app):
+    app.connect("autodoc-skip-member", leave_out_routing)
     app.connect("autodoc-process-docstring", keep_formulas, priority=400)  # numpydoc's is 500

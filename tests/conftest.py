@@ -1,6 +1,7 @@
 """What all tests share: Hypothesis' profiles, Keras' backend (NumPy's, or the environment's), and
 files that wait for no disk."""
 
+import gc
 import os
 
 import pytest
@@ -23,6 +24,12 @@ patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("dev", max_examples=25, **patient)
 settings.register_profile("ci", max_examples=25, derandomize=True, print_blob=True, **patient)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_collection_finish(session):
+    """Forty thousand tests stay where they are: no search for garbage is to go through them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -248,6 +248,81 @@ def edited_json(contents: bytes, rng: random.Random) -> bytes:
     return as_text(edited(json.loads(contents), rng), rng)
 
 
+def edited_safetensors(contents: bytes, rng: random.Random) -> bytes:
+    """Another header before the numbers, sometimes without the checksum, so that it is believed."""
+    end = 8 + int.from_bytes(contents[:8], "little")
+    header = json.loads(contents[8:end])
+    if rng.random() < 0.6:
+        header["__metadata__"] = {"format": "pt"}
+    text = as_text(edited(header, rng), rng)
+    length = (
+        len(text) if rng.random() < 0.9 else rng.choice((0, 2**24, 2**31, 2**63, len(text) - 1))
+    )
+    return length.to_bytes(8, "little") + text + contents[end:]
+
+
+def edited_onnx(contents: bytes, rng: random.Random) -> bytes:
+    """Another graph: other operators, names, shapes, attributes and numbers than was written."""
+    import onnx
+
+    proto = onnx.ModelProto.FromString(contents)
+    graph = proto.graph
+    sizes = (0, 1, -1, 2, 3, 7, 1000, 2**31 - 1, 2**40, 2**62, -(2**63))
+    ops = (
+        "Loop",
+        "If",
+        "Transpose",
+        "Reshape",
+        "MatMul",
+        "Conv",
+        "LSTM",
+        "Tile",
+        "Relu",
+        "",
+        "\x1b",
+    )
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        what, node = rng.randrange(10), rng.choice(graph.node)
+        tensor = rng.choice(graph.initializer)
+        if what == 0:
+            node.op_type = rng.choice((*ops, rng.choice(graph.node).op_type))
+        elif what == 1 and node.input:
+            other = rng.choice([*graph.initializer, *graph.input]).name
+            node.input[rng.randrange(len(node.input))] = rng.choice((other, "", "x"))
+        elif what == 2 and node.attribute:
+            a = rng.choice(node.attribute)
+            if a.ints:
+                a.ints[rng.randrange(len(a.ints))] = rng.choice(sizes)
+            a.i, a.f = rng.choice(sizes), rng.choice((0.0, -1.0, 1e30, float("nan")))
+            a.s = rng.choice((b"", b"reverse", b"\xff", b"bidirectional"))
+        elif what == 3 and tensor.dims:
+            tensor.dims[rng.randrange(len(tensor.dims))] = rng.choice(sizes)
+        elif what == 4:
+            tensor.data_type = rng.randrange(24)
+        elif what == 5 and tensor.data_type == 7:
+            array = np.frombuffer(tensor.raw_data, "<i8").copy()
+            if array.size:
+                array[rng.randrange(array.size)] = rng.choice(sizes)
+            tensor.raw_data = array.tobytes()
+        elif what == 6:
+            tensor.data_location = 1
+            tensor.external_data.add(key="location", value=rng.choice(("/etc/passwd", "../x")))
+        elif what == 7:
+            dims = rng.choice([*graph.input, *graph.output]).type.tensor_type.shape.dim
+            if dims:
+                rng.choice(dims).dim_value = rng.choice(sizes)
+        elif what == 8:
+            graph.node.remove(node)
+            if rng.random() < 0.5:
+                graph.node.append(node)
+        else:
+            node.domain = rng.choice(("com.microsoft", "x", ""))
+            proto.opset_import[0].version = rng.choice((0, 1, 9, 17, 99, 2**60))
+        if not graph.node or not graph.initializer:
+            break
+    return proto.SerializeToString()
+
+
 def edited_npy(contents: bytes, rng: random.Random) -> bytes:
     """An archive of NumPy's with odd heads before its arrays."""
     members = members_of(contents)
@@ -336,6 +411,7 @@ def formats(folder: Path) -> dict[str, Format]:
     model.save(folder / "model.npz")
     graph.save(folder / "graph.npz")
     model.save_weights(folder / "weights.npz")
+    model.save_weights(folder / "weights.safetensors")
     run_state.save_checkpoint(small, folder / "run.npz", 3, 1)
     (folder / "model.json").write_text(graph.to_json())
     space = feature_space()
@@ -381,6 +457,9 @@ def formats(folder: Path) -> dict[str, Format]:
         "model": Format(folder / "model.npz", load, edited_npz),
         "graph": Format(folder / "graph.npz", load, edited_npz),
         "weights": Format(folder / "weights.npz", into(model), edited_npz, weights_of(model)),
+        "safetensors": Format(
+            folder / "weights.safetensors", into(model), edited_safetensors, weights_of(model)
+        ),
         "checkpoint": Format(folder / "run.npz", resume, edited_npz, weights_of(small)),
         "state": Format(folder / "run.npz", restore, edited_npz, weights_of(small)),
         "space": Format(folder / "space.npz", with_space, edited_npz),
@@ -388,7 +467,8 @@ def formats(folder: Path) -> dict[str, Format]:
         "json": Format(folder / "model.json", from_json, edited_json, sums=False, error=ValueError),
         "csv": Format(table, read_csv, sums=False, error=ValueError),
     }
-    return found | data_files(folder) | keras_files(folder, load, into, weights_of, graph, small)
+    found |= data_files(folder) | onnx_files(folder)
+    return found | keras_files(folder, load, into, weights_of, graph, small)
 
 
 def keras_files(folder, load, into, weights_of, graph, small) -> dict[str, Format]:
@@ -414,6 +494,28 @@ def keras_files(folder, load, into, weights_of, graph, small) -> dict[str, Forma
             folder / "several.weights.json", into(small), edited_json, numbers, sums=False
         ),
     }
+
+
+def onnx_files(folder: Path) -> dict[str, Format]:
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        return {}
+    from backprop.interop import from_onnx, to_onnx
+
+    layers = bp.layers
+    bp.utils.set_random_seed(0)
+    words, image = bp.Input((5,), dtype="int32"), bp.Input((6, 6, 2))
+    x = layers.GRU(3)(layers.LSTM(3, return_sequences=True)(layers.Embedding(9, 4)(words)))
+    y = layers.BatchNormalization()(layers.Conv2D(3, 3, padding="same")(image))
+    y = layers.GlobalAveragePooling2D()(layers.MaxPooling2D()(y))
+    z = layers.LayerNormalization()(layers.Concatenate()([x, y]))
+    to_onnx(bp.Model([words, image], layers.Dense(2, "gelu")(z)), folder / "graph.onnx")
+
+    def load(path):
+        return [p.value for p in from_onnx(path).arrays()]
+
+    return {"onnx": Format(folder / "graph.onnx", load, edited_onnx, sums=False)}
 
 
 def feature_space() -> Any:

@@ -1,6 +1,7 @@
 """Models, data and runs for jobs of several ranks.
 
-``python jobs.py NAME ARGUMENTS`` runs one of the functions below in each rank; `job` starts it.
+``python jobs.py NAME ARGUMENTS`` runs one of the functions below, or of `job_cases`, in each rank;
+`job` starts it.
 """
 
 import importlib.util
@@ -11,6 +12,7 @@ import sys
 import time
 import warnings
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from threading import Timer
 from uuid import uuid4
@@ -290,9 +292,9 @@ def failing(kind, folder=""):
     from backprop.distributed import MPI, failure
 
     strategy = MPI()
-    model, x, y = small(on_nonfinite="skip" if kind == "nonfinite" else "warn")
+    model, x, y = small(on_nonfinite="skip" if kind == "policies" and strategy.rank else "warn")
     alone = strategy.rank == 0
-    if kind in ("data", "nonfinite", "saves", "callbacks"):
+    if kind in ("data", "policies", "saves", "callbacks"):
         failure.PATIENCE = HANGS  # all ranks have the error, however late one of them comes to it
 
     def fail():
@@ -445,9 +447,35 @@ def uneven(folder):
     write(f"{folder}/own-{rank}.npz", model, history)
 
 
+def from_files(folder):
+    """Runs on files: all ranks on all rows, each on its own, and on fewer rows than ranks."""
+    import backprop as bp
+    from backprop.distributed import MPI
+
+    rank, size = MPI().rank, MPI().size
+    every = bp.data.NpyDataset(f"{folder}/x", f"{folder}/y", batch_size=5, buffer_size=8)
+    few = bp.data.NpyDataset(f"{folder}/few.npy", f"{folder}/few_y.npy", batch_size=5)
+    seen = []
+    for name, data, strategy in [
+        ("every", every, MPI()),
+        ("own", every.shard(size, rank), MPI(data="sharded")),
+        ("again", every.shard(size, rank), MPI(data="sharded")),
+        ("few", few.shard(size, rank), MPI(data="sharded")),
+    ]:
+        model, *_ = small()
+        history = model.fit(data, epochs=3, verbose=0, validation_data=data, strategy=strategy)
+        write(f"{folder}/{name}-{rank}.npz", model, history)
+        seed = model.trainer.seed
+        seen.append([y for epoch in range(3) for _, y in data.batches(epoch, 0, seed)])
+    own = np.concatenate([np.ravel(y) for y in seen[1]])
+    np.save(f"{folder}/rows-{rank}.npy", own)
+
+
 # rows of the batches of each rank, some of which have more than others
 SHARES = [[[0, 1, 2], [3, 4], [5]], [[6, 7]], [[8]], [[9], [10, 11]]]
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]](*sys.argv[2:])
+    sys.modules["jobs"] = sys.modules["__main__"]  # which the cases import
+    work = globals().get(sys.argv[1]) or getattr(import_module("job_cases"), sys.argv[1])
+    work(*sys.argv[2:])

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jobs
 import numpy as np
 import pytest
 
@@ -22,6 +23,7 @@ QUICK = {
     "convolution.py": (["--quick"], "largest error"),
     "digits.py": (["--epochs", "1", "--seeds", "1", "--libraries", "backprop"], "mean"),
     "embedding.py": (["--quick"], "add.at"),
+    "estimators.py": (["--seeds", "1", "--folds", "2", "--tables", "iris"], "scikit-learn"),
     "footprint.py": (["--quick", "--rows", "mlp-digits", "--peers", "autograd"], "installed mb"),
     "gradcheck.py": (["--quick"], "undecided"),
     "gradcheck_floor.py": (["1"], "found at twice the floor"),
@@ -37,7 +39,9 @@ QUICK = {
         ["--quick", "--rows", "mlp-tiny", "embed-bag", "--sizes", "one", "--peers"],
         "NumPy alone",
     ),
+    "ranks.py": (["--quick", "--no-torch"], "mlp-tiny"),
     "recurrent.py": (["--quick"], "LSTM"),
+    "scaling.py": (["--quick"], "weak above 80%"),
     "tables.py": (["--seeds", "1", "--tables", "iris"], "scikit-learn"),
     "trust.py": (["--quick"], "undecided"),
     "train_step.py": (
@@ -49,6 +53,9 @@ QUICK = {
         "ratios",
     ),
 }
+
+
+NEEDS_MPI = ("ranks.py", "scaling.py")
 
 
 def script(name, *arguments):
@@ -71,6 +78,8 @@ def test_every_benchmark_has_a_quick_run():
 @pytest.mark.parametrize("name", QUICK)
 def test_the_benchmark_runs(name):
     arguments, expected = QUICK[name]
+    if name in NEEDS_MPI and jobs.MISSING:
+        pytest.skip(f"no {' and no '.join(jobs.MISSING)} here")
 
     run = script(name, *arguments)
 

@@ -1,7 +1,7 @@
 """Files of each version of the format: what older and newer readers make of them.
 
-``tests/golden/formats/`` has a file for each version, plain and signed; ``python
-tests/test_formats.py`` writes those of a version that is new.
+``tests/golden/formats/`` has a file for each version, plain and signed, and in ``.safetensors``;
+``python tests/test_formats.py`` writes those of a version that is new.
 """
 
 import sys
@@ -13,6 +13,7 @@ import pytest
 
 from backprop import archive
 from backprop.archive import ModelFileError
+from backprop.interop import safetensors_files
 from backprop.saving import SigningKey, sign, verify
 
 FOLDER = Path(__file__).parent / "golden" / "formats"
@@ -74,6 +75,23 @@ def test_a_change_of_what_is_written_is_a_new_version(tmp_path):
     assert members(tmp_path / "m.npz") == members(FOLDER / f"{archive.VERSION}.npz")
 
 
+@pytest.mark.parametrize("version", range(1, safetensors_files.VERSION + 1))
+def test_a_safetensors_file_of_every_version_is_read(version):
+    found = safetensors_files.read(FOLDER / f"{version}.safetensors")
+
+    assert set(found) == set(ARRAYS)
+    for name, array in ARRAYS.items():
+        assert found[name].dtype == array.dtype.newbyteorder("<")
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_a_change_of_what_is_written_to_safetensors_is_a_new_version(tmp_path):
+    safetensors_files.write(tmp_path / "m.safetensors", ARRAYS)
+
+    golden = FOLDER / f"{safetensors_files.VERSION}.safetensors"
+    assert (tmp_path / "m.safetensors").read_bytes() == golden.read_bytes()
+
+
 @pytest.fixture
 def a_version_later(monkeypatch):
     """The library as it will be when there is a format more, in which an answer is a text."""
@@ -126,6 +144,10 @@ def test_what_an_older_reader_may_overlook_needs_no_new_version(tmp_path):
 
 
 if __name__ == "__main__":
-    if (FOLDER / f"{archive.VERSION}.npz").exists():
+    new = FOLDER / f"{archive.VERSION}.npz", FOLDER / f"{safetensors_files.VERSION}.safetensors"
+    if all(path.exists() for path in new):
         sys.exit("golden files are not made again")
-    make(archive.VERSION)
+    if not new[0].exists():
+        make(archive.VERSION)
+    if not new[1].exists():
+        safetensors_files.write(new[1], ARRAYS)

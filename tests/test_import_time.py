@@ -13,6 +13,7 @@ HEAVY = [
     "mpi4py",
     "onnx",
     "pandas",
+    "pyarrow",
     "safetensors",
     "scipy",
     "sklearn",

@@ -351,3 +351,21 @@ def test_nothing_is_looked_at_after_the_first_batch():
     for _ in range(2):
         y_pred, caches = model.forward(x.astype(np.float32), bp.layer.TRAINING)
         model.backward(np.ones_like(y_pred), caches)
+
+
+def test_a_fault_in_what_a_layer_of_the_library_declares_is_not_hidden(monkeypatch):
+    def faulty(self, input_shape):
+        return input_shape[7]
+
+    monkeypatch.setattr(bp.layers.Dense, "compute_output_shape", faulty)
+
+    with pytest.raises(IndexError):
+        bp.layers.Dense(2).build((None, 3))
+
+
+def test_what_cannot_be_declared_before_it_is_called_may_be_built(monkeypatch):
+    def refuses(self, input_shape):
+        raise ValueError("of such an input nothing is known")
+
+    monkeypatch.setattr(bp.layers.Dense, "compute_output_shape", refuses)
+    bp.layers.Dense(2).build((None, 3))

@@ -31,7 +31,7 @@ class ModelCheckpoint(MonitorCallback):
     filepath : str or path
         May have fields in braces, filled with ``epoch`` (from 1), ``batch`` (from 1; where
         `save_freq` is a number) and the logs: ``"m-{epoch:02d}-{val_loss:.2f}.npz"``. Missing
-        folders are made.
+        folders are made. A relative path is one of the folder in which the run began.
     monitor : str, default "val_loss"
         For ``save_best_only``.
     verbose : {0, 1}, default 0
@@ -55,16 +55,19 @@ class ModelCheckpoint(MonitorCallback):
 
     Raises
     ------
+    TypeError
+        If `filepath` is no path, or `key` no `SigningKey`.
     ValueError
-        If `mode` or `save_freq` is neither of the above, `filepath` does not end in ``.npz``, or
-        has no field where `max_to_keep` is given.
+        If `mode` or `save_freq` is neither of the above; if `filepath` does not end in ``.npz`` or
+        another ending of files of models (of weights with `save_weights_only`), is no pattern that
+        a number or a text of the logs could fill, or has no field where `max_to_keep` is given.
+    IsADirectoryError, NotADirectoryError, OSError
+        If `filepath` is a folder, lies in what is a file, or is a name that the system cannot have;
+        of a name with fields in training. In training, if the file cannot be written; the error
+        names it, and the one that was there before is whole.
     KeyError
-        In training, if `filepath` names a field that the logs lack.
-    IsADirectoryError
-        In training, if there is a folder where the file should be.
-    OSError
-        In training, if the file cannot be written; the error names it, and the one that was there
-        before is whole.
+        When a run begins, for a field that is nearly the name of a log; in training, for any that
+        the logs lack.
 
     Warns
     -----
@@ -95,16 +98,19 @@ class ModelCheckpoint(MonitorCallback):
     key: SigningKey | None = argument(default=None)
     unsaved = ("key",)
 
+    _home = ""  # the folder in which a run began: relative paths are of it
     _epoch = 0
     _batches = 0  # since the last time
     _postponed = None  # the batch that was to be compared, from 1
 
     def __post_init__(self):
-        from backprop.archive import MODEL_FILES, WEIGHT_FILES, known_path
+        from backprop.archive import MODEL_FILES, SAFETENSORS, WEIGHT_FILES, known_path
 
         # errors now, and not after an epoch of training
         check_key(self.key)
         endings = WEIGHT_FILES if self.save_weights_only else MODEL_FILES
+        if self.key is not None:  # a format without a place for a signature
+            endings = tuple(e for e in endings if e != SAFETENSORS)
         named(lambda p: known_path(p, endings), self.filepath, "ModelCheckpoint", "filepath")
         if "{" not in os.fspath(self.filepath):
             check_writable(os.fspath(self.filepath), "ModelCheckpoint", "filepath")
@@ -133,6 +139,7 @@ class ModelCheckpoint(MonitorCallback):
         super().set_state({**state, "_kept": kept})
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._home = os.getcwd()  # a run may change its folder
         folder = Path(os.path.dirname(os.path.realpath(self.filepath)))
         by_main(self, lambda: sweep(folder))
         self._postponed, self._kept = None, []
@@ -182,13 +189,14 @@ class ModelCheckpoint(MonitorCallback):
         path = self.path(epoch, logs)
         if not self._wanted(epoch, logs, path):
             return
-        if os.path.isdir(path):
+        place = os.path.join(self._home, path)
+        if os.path.isdir(place):
             raise IsADirectoryError(
                 f"ModelCheckpoint cannot save the model as {path!r}: that is a folder; name a file"
             )
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
         save = self.model.save_weights if self.save_weights_only else self.model.save
-        save(path, **({} if self.key is None else {"key": self.key}))
+        save(place, **({} if self.key is None else {"key": self.key}))
         note_saved(self.model, path)
         if self.max_to_keep is not None:
             self._keep({"epoch": epoch + 1} | logs)
@@ -201,7 +209,7 @@ class ModelCheckpoint(MonitorCallback):
         self._kept = [kept for kept in self._kept if name.format(**kept) != path] + [fields]
         while len(self._kept) > (self.max_to_keep or 0):
             with suppress(FileNotFoundError):  # somebody else has deleted it
-                os.remove(name.format(**self._kept[0]))
+                os.remove(os.path.join(self._home, name.format(**self._kept[0])))
             del self._kept[0]
 
     def _check_fields(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from string import Formatter
@@ -48,7 +49,8 @@ def pattern(given: Any, who: str, name: str) -> str:
 
 
 def check_writable(path: str, who: str, name: str) -> None:
-    """Raise where there is a folder in a file's place, or a file in a folder's."""
+    """Raise where there is a folder in a file's place, or a file in a folder's, or where the system
+    has no such names."""
     if os.path.isdir(path):
         raise IsADirectoryError(f"{who} got {name}={path!r}, which is a folder: name a file")
     above = os.path.dirname(path)
@@ -56,6 +58,12 @@ def check_writable(path: str, who: str, name: str) -> None:
         above = os.path.dirname(above)
     if above and not os.path.isdir(above):
         raise NotADirectoryError(f"{who} got {name}={path!r}, and {above!r} is a file")
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            why = f"{who} cannot write to {name}: {error.strerror}"
+            raise OSError(error.errno, why, path) from None
 
 
 SaveFrequency = Annotated[str | int, Convert(save_frequency, none=True)]

@@ -33,12 +33,6 @@ def check_run(trainer: Any, who: str) -> None:
             f"{who} with {trainer.strategy!r} cannot weigh what a {own[0]} of its own computes: "
             f"train {name} in one process, or write a Loss"
         )
-    if trainer.on_nonfinite.policy != "warn":
-        raise ValueError(
-            f"{who} with {trainer.strategy!r} cannot have on_nonfinite="
-            f"{trainer.on_nonfinite.policy!r}: each rank would decide by the gradient of its own "
-            "rows, and the ranks would part. Leave on_nonfinite out, or train in one process"
-        )
     for loss in losses_of(trainer.loss):
         written = next(c for c in type(loss).__mro__ if {"forward", "backward"} & vars(c).keys())
         if is_foreign(written):
@@ -90,6 +84,7 @@ def check_alike(ranks: Any, data: Any, validation: Any, epochs: int) -> None:
         "the loss": repr(trainer.loss),
         "the optimizer": repr(trainer.optimizer),
         "the metrics": str(trainer.metrics.names()),
+        "on_nonfinite": repr(trainer.on_nonfinite),
         "the number of epochs": str(epochs),
         "the state that restore_state() was given": trainer.restored_from(),
         "validation": "none" if validation is None else str((validation.steps, validation.freq)),
@@ -132,7 +127,7 @@ def check_callbacks(ranks: Any, callbacks: Iterable[Callback]) -> None:
 def seen_of(data: Any) -> dict[str, str]:
     """What tells data from others at little cost: their shapes, and the first and last rows."""
     if not isinstance(data, ArrayData):
-        return {}
+        return {"data set": repr(data.source)} if data.by_epoch else {}
     arrays = [a for a in (*as_tuple(data.x), *as_tuple(data.y)) if a is not None]
     found = {"shape": str([shapes(a) for a in arrays])}
     dense = [a for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind in "fiub"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from backprop.callbacks import CallbackList
 from backprop.callbacks.callback import BatchLogs, Callback, lazy
+from backprop.callbacks.callback_list import BATCH_HOOKS, overridden
 from backprop.callbacks.console import say
 from backprop.distributed.agreement import check_callbacks, check_together
 from backprop.training.interrupts import STOPPING, Signals
@@ -33,26 +34,54 @@ def muted(callback: Callback) -> Callback:
     return type(type(callback).__name__, (Muted,), {})(callback)
 
 
+def decides(callback: Callback) -> bool:
+    """Whether a callback may stop the run, or save its state, behind a batch."""
+    if callback.writes_only or getattr(callback, "save_freq", None) == "epoch":
+        return False
+    return any(overridden(callback, hook) for hook in BATCH_HOOKS)
+
+
 class SharedCallbacks(CallbackList):
-    """The callbacks of a run on several ranks; after each batch all agree on whether to stop."""
+    """The callbacks of a run on several ranks, which agree on whether to stop: behind each batch
+    where callbacks may decide so there, and else at the end of an epoch."""
 
     def __init__(self, ranks: Any, callbacks: Any, **options: Any):
-        self.ranks = ranks
+        self.ranks, self.decide = ranks, True
         super().__init__(callbacks, **options)
         check_callbacks(ranks, self.callbacks)
         if not ranks.is_main:
             self.callbacks = [muted(c) if c.writes_only else c for c in self.callbacks]
             self._arrange()
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        super().on_epoch_begin(epoch, logs)
+        self._find_who_decides()
+        self.ranks.agree()
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        super().on_test_begin(logs)
+        self._find_who_decides()
+
+    def _find_who_decides(self) -> None:
+        decide = self.ranks.trainer.on_nonfinite.policy != "warn"
+        decide = decide or any(map(decides, self.callbacks))
+        self.decide = not self.ranks.all(not decide)
+
     @lazy
     def on_train_batch_end(self, batch: int, logs: BatchLogs = None) -> None:
         super().on_train_batch_end(batch, logs)
-        self.ranks.agree()
+        self._after_a_batch()
 
     @lazy
     def on_test_batch_end(self, batch: int, logs: BatchLogs = None) -> None:
         super().on_test_batch_end(batch, logs)
-        self.ranks.agree()
+        self._after_a_batch()
+
+    def _after_a_batch(self) -> None:
+        if self.decide:
+            self.ranks.agree()
+        else:
+            self.ranks.settle()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         check_together(self.ranks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,10 @@ from backprop.checks import one_of
 from backprop.distributed.failure import Job
 from backprop.distributed.ranks import Ranks
 from backprop.training.strategy import SingleProcess
+
+# MPICH sends the parts of a long all-gather round in pieces of 32 KiB, of which each waits for the
+# one before: over a link of 1 ms that takes four times as long as whole parts
+WHOLE_PARTS = ("MPIR_CVAR_ALLGATHERV_PIPELINE_MSG_SIZE", str(2**31 - 1))
 
 
 class MPI(SingleProcess):
@@ -49,8 +54,7 @@ class MPI(SingleProcess):
     ValueError
         From `fit`, for what cannot be the same on several ranks, by name: L-BFGS, stateful layers,
         penalties on activity, losses that compare the rows of a batch, steps and losses that a
-        model has of its own, an `on_nonfinite` that decides about steps; and where the ranks were
-        given different models or data.
+        model has of its own; and where the ranks were given different models or data.
 
     Notes
     -----
@@ -89,6 +93,7 @@ class MPI(SingleProcess):
 @cache
 def job() -> Job:
     """The job of this process: its communicators are made once, by all ranks together."""
+    os.environ.setdefault(*WHOLE_PARTS)  # which MPICH reads when it begins
     try:
         from mpi4py import MPI as mpi
     except ImportError as error:

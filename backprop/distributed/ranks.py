@@ -13,6 +13,7 @@ N_r / N = 1.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,11 @@ from backprop.losses.several import Total, WeightedSum
 from backprop.training.data import Data
 from backprop.training.loop import Logs, logs_of
 from backprop.vector import ParameterVector
+
+# what a rank has to say between two steps, as the bits of one number
+STOPS, SAVES, GOES_ON = 1, 2, 4
+SIGNALS: dict[int, int] = {signal.SIGINT: 8, signal.SIGTERM: 16}
+TOLD_WITH_LOSSES = (STOPS, *SIGNALS.values())
 
 
 class Ranks:
@@ -56,6 +62,8 @@ class Ranks:
         self.is_main = job.rank == 0
         self.rows, self.idle = 0, False
         self._checked = False  # whether the loss takes each row for itself
+        self._wishes_to_stop = False  # which the others have not heard yet
+        self._told = 0  # what the last sum over the ranks has brought
         self.updates: Updates = (ShardedUpdates if strategy.shard_optimizer else WholeUpdates)(self)
 
     # ------------------------------------------------------------------ a run
@@ -113,27 +121,28 @@ class Ranks:
         losses for each of them."""
         if not self._checked and not self.idle:
             self._checked = check_rows_apart(loss, y, y_pred)
-        several = isinstance(loss, WeightedSum)
-        parts = list(zip(value.parts, cache, strict=True)) if several else [(value, (loss, cache))]
-        counts = [divisor(*found) for _, found in parts]
-        tally = np.zeros((2, len(parts)))  # N_r and N_r L_r
-        if not self.idle:
-            tally[0] = [1.0 if n is None else n for n in counts]
-            tally[1] = [
-                n * float(v) if n else 0.0 for n, (v, _) in zip(tally[0], parts, strict=True)
-            ]
-        own = tally[0].copy()
-        self.sum(tally)
-        N, values = tally
-        for i, n in enumerate(counts):
-            if n is None:
-                N[i] = 1.0
-        share = np.divide(own, N, out=np.zeros_like(N), where=N > 0).tolist()
-        found = np.divide(values, N, out=np.where(N > 0, 0, values), where=N > 0).tolist()
-        if not several:
-            return found[0], share[0]
+        if not isinstance(loss, WeightedSum):
+            found, shares = self._weigh_each([divisor(loss, cache)], [value])
+            return found[0], shares[0]
+        divisors = [divisor(*part) for part in cache]
+        found, shares = self._weigh_each(divisors, value.parts)
         weights = [loss.weights[i] for i in loss.places]
-        return Total(sum(w * v for w, v in zip(weights, found, strict=True)), found), share
+        return Total(sum(w * v for w, v in zip(weights, found, strict=True)), found), shares
+
+    def _weigh_each(
+        self, divisors: list[float | None], losses: list[Any]
+    ) -> tuple[list[float], list[float]]:
+        """L of each loss, and N_r / N, from N_r (None of a sum) and L_r. In numbers of Python, of
+        which there are a few in every step."""
+        own = [0.0 if self.idle else 1.0 if n is None else float(n) for n in divisors]
+        values = [n * float(v) if n else 0.0 for n, v in zip(own, losses, strict=True)]
+        said, k = self._said(), len(own)
+        others = [float(said & bit > 0) for bit in TOLD_WITH_LOSSES]
+        told = self.sum(np.array(own + values + others)).tolist()
+        self._told = sum(bit for bit, n in zip(TOLD_WITH_LOSSES, told[2 * k :], strict=True) if n)
+        N = [1.0 if n is None else m for n, m in zip(divisors, told, strict=False)]
+        found = [v / m if m > 0 else v for v, m in zip(told[k : 2 * k], N, strict=True)]
+        return found, [n / m if m > 0 else 0.0 for n, m in zip(own, N, strict=True)]
 
     def step(self, parameters: ParameterVector) -> None:
         """One step of the optimizer, from the gradients of all ranks."""
@@ -155,23 +164,50 @@ class Ranks:
 
     def agree(self) -> None:
         """Make it a decision of all ranks whether the run stops, for whichever wants to."""
-        model, signals = self.trainer.model, self.trainer.signals
-        stops, came = self._largest(int(model.stop_training), signals.heard or 0)
-        if came:
-            signals.came = came
-        model.stop_training = bool(stops or came)
+        self._settle(self._all_say(self._said() | GOES_ON))
 
-    def _largest(self, stops: int = 0, came: int = 0, saves: int = 0) -> tuple[int, int]:
+    def settle(self) -> None:
+        """The same between two steps in which no rank's callbacks decide: what is sent to a rank
+        from outside has been told with the losses of the step, or will be with those of the next.
+        """
+        self._wishes_to_stop = bool(self._said() & STOPS)
+        self._settle(self._told)
+
+    def _said(self) -> int:
+        """Whether this rank wants to stop, and the signal that it was sent."""
+        trainer = self.trainer
+        stops = STOPS * bool(trainer.model.stop_training or self._wishes_to_stop)
+        return stops | SIGNALS.get(getattr(trainer.signals, "heard", 0), 0)
+
+    def _settle(self, told: int) -> None:
+        model, signals = self.trainer.model, self.trainer.signals
+        for number, bit in SIGNALS.items():
+            if told & bit:
+                signals.came = number
+        model.stop_training = bool(told & ~(SAVES | GOES_ON))
+
+    def _all_say(self, said: int) -> int:
         """What any rank has to say between two steps. A callback that saves on some of them alone
         would have them wait for the others, which come here."""
-        said = np.array([stops, came, saves, -saves], np.int64)
-        self.comm.Allreduce(self.mpi.IN_PLACE, said, self.mpi.MAX)
-        if said[2] != -said[3]:
+        told = np.array([said], np.int64)  # 8 bytes, which take one exchange
+        self.comm.Allreduce(self.mpi.IN_PLACE, told, self.mpi.BOR)
+        if told[0] & SAVES and told[0] & GOES_ON:
             raise RuntimeError(
                 "some ranks save the state of the run and others do not: all of them call "
                 "save_state(), as each has a part of the state, and rank 0 writes"
             )
-        return int(said[0]), int(said[1])
+        return int(told[0])
+
+    def all(self, true: bool) -> bool:
+        """Whether something is so on all ranks."""
+        told = np.array([not true], np.int64)
+        self.comm.Allreduce(self.mpi.IN_PLACE, told, self.mpi.BOR)
+        return not told[0]
+
+    def first_of(self, found: Any) -> tuple[int, Any]:
+        """The first rank that has found something, and what; where none has, what rank 0 says."""
+        every = self.comm.allgather(found)
+        return next(((rank, one) for rank, one in enumerate(every) if one.tensor), (0, every[0]))
 
     def logs(self, so_far: Any) -> Logs:
         """The logs of an epoch: the loss and the metrics of all rows, alike on all ranks."""
@@ -200,7 +236,7 @@ class Ranks:
 
     def saving(self, work: Callable[[], Any]) -> Any:
         """Have rank 0 save the state of the run, of which every rank has a part."""
-        self._largest(saves=1)
+        self._all_say(SAVES)
         self.collect()
         with self.updates.whole():
             return self.on_main(work)

@@ -63,9 +63,29 @@ class SharedRows(Shared):
             for rows in data.rows(epoch, start, steps):
                 yield data.read(self._share(rows))
         else:
-            for batch in data.batches(epoch, start, steps):
+            for batch in self._alike(data.batches(epoch, start, steps)):
                 rows = self._share(slice(0, row_count(batch[0])))
                 yield rows_of(batch[0], rows), rows_of(batch[1], rows), rows_of(batch[2], rows)
+
+    def _alike(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Batches that every rank reads for itself, of which each has as many, of as many rows."""
+        ranks, number = self.ranks, 0
+        while True:
+            batch = next(batches, None)
+            n = 0 if batch is None else row_count(batch[0])
+            most = np.array([n, -n], np.int64)
+            ranks.comm.Allreduce(ranks.mpi.IN_PLACE, most, ranks.mpi.MAX)
+            if most[0] != -most[1]:
+                found = ranks.comm.allgather(n)
+                told = ", ".join(f"{n or 'none'} on rank {rank}" for rank, n in enumerate(found))
+                raise ValueError(
+                    f"every rank takes its rows of the same batches, and batch {number} has rows: "
+                    f"{told}. Give all ranks the same, or data='sharded' where each has its own"
+                )
+            if batch is None:
+                return
+            number += 1
+            yield batch
 
     def _share(self, rows: Any) -> Any:
         ranks = self.ranks

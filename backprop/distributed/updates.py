@@ -97,8 +97,12 @@ class Updates:
         """Tell the others what is pending, before the optimizer's state is asked for."""
         if self.pending:
             self.add(self.pending, self.ranks.trainer.model.parameters.segments())
-            for gathered in self.pending:
-                gathered[...] = 0
+            self.forget()
+
+    def forget(self) -> None:
+        """Nothing is pending any more."""
+        for gathered in self.pending:
+            gathered[...] = 0
 
     def end(self) -> None:
         """The last step is done."""

@@ -9,6 +9,7 @@ A file knows those above it and none below:
     point         the point at which a check looks, and directions from it
     measured      the record of what a forward and a backward pass say at a point
     kinks         two slopes at one point, and what backward may say there
+    poles         whether there is a slope where backward gives none that is finite
     rounding      what rounding does to both passes at a point
     comparison    <gradient, u> against the slope along u: an entry
     verdict       one gradient, along as many directions as it takes

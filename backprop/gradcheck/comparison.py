@@ -32,6 +32,8 @@ SMALL = 2.0**-20  # of the largest number moved: what is looked at apart
 AGAIN = 4  # times the step at which one direction agreed: where the next begins
 SETTLING = 16  # the same of one that settled and did not agree, which takes some steps more
 BLOCK = 2**15  # numbers of a product that is never as large as a gradient
+ILL = 1e-2  # of a gradient: the most that an ill-conditioned constant is taken to cost it
+STAIRS = 64  # eps of what φ is made of: what moves by no less, or not at all, moves in such steps
 STIFF = 2.0**-10  # a scale on which φ changes that asks for it
 
 
@@ -88,26 +90,36 @@ class Comparison:
                 known[h] = self.here.phi(direction, h)
             return known[h]
 
-        def measured() -> tuple[slopes.Expected, slopes.Slope]:
-            expected = self.expected(direction)
+        def against(expected: slopes.Expected) -> slopes.Slope:
             from_near = closer and self.rounding.measured
             reached = slopes.power_of_2(min(slopes.LARGEST, self.reach * expected.scale))
             first = start or reached or slopes.LARGEST
-            return expected, slopes.slope(phi, self.here.base, expected, first, from_near)
+            return slopes.slope(phi, self.here.base, expected, first, from_near)
 
-        expected, found = measured()
+        expected = self.expected(direction)
+        if not np.isfinite(expected.noise + expected.entry):
+            return undecided(name, shape, "numbers that are too large to be squared")
+        found = against(expected)
         if not found.agreed and not self.rounding.measured:
             self.rounding.measure()
             if self.rounding.trouble:
                 return undecided(name, shape, self.rounding.trouble)
-            expected, found = measured()
+            expected = self.expected(direction)
+            found = against(expected)
+        # a slope of 0 agrees with a function that stands still between two stairs
+        stair = 0.0 if found.agreed and found.value else self.stair(known, found)
+        if stair > slopes.SAFETY * expected.noise:
+            expected = replace(expected, noise=stair)
+            found = against(expected)
         if found.settled and start is None and expected.size > found.bound:
             began = found.step * (AGAIN if found.agreed else SETTLING)
             self.reach = began / expected.scale
         size = max(expected.size, abs(found.value))
         difference = abs(found.value - expected.slope)
-        if found.bound < difference < slopes.PRECISION * size:
+        if found.bound < difference < ILL * size:
             found = replace(found, bound=found.bound + 4 * self.rounding.share() * size)
+            if difference > found.bound and self.rounding.blind:
+                found = replace(found, settled=False, cause="a function that loses too many digits")
         if difference <= found.bound and replace(expected, size=size).decisive(found.bound):
             verdict, reason = "pass", ""
         elif difference > found.bound and found.settled:
@@ -118,6 +130,17 @@ class Comparison:
         step = self.here.share(found.step, direction)
         numbers = expected.slope, found.value, found.bound, size, found.jump, len(known)
         return Entry(name, shape, verdict, reason, *numbers, seen=found.seen, step=step)
+
+    def stair(self, known: dict[float, float], found: slopes.Slope) -> float:
+        """The step in which φ moves where it does as 1 - cos x at 1e-8, which is a multiple of eps;
+        0 where it does not."""
+        moves = np.abs(np.array([*known.values()]) - self.here.base)
+        up = moves[moves > 0]
+        if not up.size and not found.agreed:
+            return EPS * self.here.natural
+        least = float(up.min(initial=np.inf))
+        flat = up.size < moves.size and np.isfinite(moves).all()
+        return least if flat and least <= STAIRS * EPS * self.here.natural else 0.0
 
     def expected(self, direction: Direction) -> slopes.Expected:
         """What the slope should be, by the backward pass, and what rounding does to it."""
@@ -151,6 +174,7 @@ class Comparison:
             + 1e3 * EPS * top
             + 16 * EPS * float(np.sqrt(squares)),
             noise=self.rounding.sigma,
+            spread=self.here.spread,
             scale=natural / np.sqrt(squares) if squares else np.inf,
             top=furthest,
             grain=EPS * float(np.sqrt(grains)) / 4,

@@ -32,7 +32,7 @@ from backprop.gradcheck.lattice import at_lattice_points
 from backprop.gradcheck.measured import measured
 from backprop.gradcheck.point import prepared
 from backprop.gradcheck.precision import in_float32
-from backprop.gradcheck.probe import OutOfTime, Point, Probe, Refused
+from backprop.gradcheck.probe import NotFinite, OutOfTime, Point, Probe, Refused
 from backprop.gradcheck.report import Report, loosened
 from backprop.gradcheck.rounding import Rounding
 from backprop.gradcheck.steps import as_in_training
@@ -186,7 +186,8 @@ def where_accepted(
         try:
             entries, skipped, compare = certify(probe, point, rng, **options)
         except Refused as error:
-            drawn = values == "random" and bool(probe.parameters)
+            infinite = isinstance(error, NotFinite)  # at numbers as float32 rounds them
+            drawn = values == "random" and bool(probe.parameters) and not infinite
             what = "random values of parameters" if drawn else "numbers as float32 rounds them"
             passed_by.append(f"{what}: the subject {error} there")
             values, rounded = ("own", rounded) if drawn else (values, False)
@@ -213,6 +214,8 @@ def certify(
             f"{what}: held constant, as backward says it is" for what in probe.called_constant()
         ]
         here = measured(probe, run, probe.weights(run, rng), rng)
+        if probe.rounded and not here.finite:
+            raise NotFinite
         rounding = Rounding(here)
         compare = Comparison(here, rounding)
 

@@ -16,6 +16,10 @@ the bracket is compared with the slopes that backward gives at generic points ve
 are no kinks and the check has been passed: it must lie between the least and the greatest. Where
 an output depends on a single number, 0 is accepted as well: it is what the sum of two rectifiers,
 relu(x) - alpha relu(-x), has at 0, and what Keras' PReLU says there.
+
+Where three numbers tie, their middle has one slope along each direction and none as a function:
+s(u) + s(w) is not s(u + w). Outputs of which that shows are judged as those at a kink, where it is
+not just a stiff function that looks so: very near it has one slope again.
 """
 
 from __future__ import annotations
@@ -29,11 +33,15 @@ from backprop.gradcheck.entry import Entry
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
 from backprop.gradcheck.probe import Array, Direction, Refused, largest
+from backprop.gradcheck.slopes import FINEST
 
 STEPS = (2.0**-14, 2.0**-16)
 OUTPUTS = 8  # with a kink, that get a backward pass of their own
-NEARBY = 16  # generic points beside the kink
+NEARBY = 16  # generic points beside the kink, and four times as many before one is accused
+MANY = 1e-2  # of the slopes nearby: by how much they differ at a tie
+OTHERS = 16  # further directions, which tell ties from what has one slope
 AWAY = 2.0**-20
+NEARER = 2.0**-12  # from there: what still has other slopes on all sides is no curve
 CLOSE = 1e-5  # of its size: how well a one-sided slope is known
 CLOSER = 1 / 64  # from one step to the next where backward is about to be accused
 SMALLEST = 2.0**-100  # where neither the numbers nor rounding set an end
@@ -52,6 +60,9 @@ class Bracket:
         How the backward pass left its bracket; empty if it did not.
     unsettled : int
         Outputs whose one-sided slopes did not converge: a root at 0, a step.
+    ties : int
+        Outputs of numbers that tie, where backward is beside all slopes nearby: no function of one
+        direction tells, as of the hue of a grey pixel.
     difference, bound : float
         Of the outputs without a kink: between backward and differences; NaN where these had settled
         by accident.
@@ -62,6 +73,7 @@ class Bracket:
     kinked: int
     violation: str
     unsettled: int
+    ties: int
     difference: float
     bound: float
     step: float
@@ -103,7 +115,10 @@ class Sides:
         self.r, drift_r = limit(right)
         self.l, drift_l = limit(left)
         self.size = np.abs(self.r) + np.abs(self.l)
-        self.rounding = 16 * EPS * np.abs(run.y) / STEPS[-1]
+        moved = zip(here.point, direction, strict=True)
+        self.top = max(largest(np.where(u, p, 0.0)) for p, u in moved if u is not None)
+        # of y, and of the numbers that are moved: a step is another one than was asked for
+        self.rounding = (16 * EPS * np.abs(run.y) + EPS * self.top * self.size) / STEPS[-1]
         self.drift = np.maximum(drift_r, drift_l)
         # a slope that goes to 0 with the step, as that of x² at 0, is one of size 0
         going = np.maximum(*[np.abs(fine) / np.abs(coarse) for coarse, fine in (right, left)]) < 0.3
@@ -120,16 +135,34 @@ class Sides:
             self.nearer[h] = right, left
         return self.nearer[h]
 
+    def bent(self) -> Array:
+        """Outputs that have a slope along the direction which is not linear in it, as the middle of
+        three equal numbers: it goes up as far as down, and is no kink along any direction."""
+        here, bent = self.here, np.zeros(self.r.shape, bool)
+        for _ in range(OTHERS):
+            other = [None if u is None else here.drawn(i) for i, u in enumerate(self.direction)]
+            both = [
+                None if u is None else u + w for u, w in zip(self.direction, other, strict=True)
+            ]
+            (w, drift_w), (sum_, drift) = self.along(other), self.along(both)
+            known = self.rounding + 4 * (self.drift + drift_w + drift)
+            size = np.abs(self.r) + np.abs(w) + np.abs(sum_)
+            bent |= np.abs(self.r + w - sum_) > 1e-3 * size + known
+        return bent
+
+    def along(self, direction: Direction) -> tuple[Array, Array]:
+        """The slopes to the right along another direction, and how far they moved."""
+        run, point, probe = self.here.run, self.here.point, self.here.probe
+        return limit([(probe.outputs(point, direction, h, run) - run.y) / h for h in STEPS])
+
     def hold(self, w: Array, a: float, low: float, high: float) -> bool:
         """Whether smaller steps, as far as rounding lets `a` be told apart, see the slope of <w, y>
         between these as well. A function may change on a scale that is far below the steps."""
         if not np.isfinite(a):
             return True
-        if self.here.natural < SMALLEST * abs(a):  # no step is as small as what `a` claims
+        off, top = max(low - a, a - high), self.top
+        if self.here.natural < max(SMALLEST, FINEST * top) * abs(a):  # no step is as small as that
             return False
-        off = max(low - a, a - high)
-        moved = zip(self.here.point, self.direction, strict=True)
-        top = max(largest(np.where(u, p, 0.0)) for p, u in moved if u is not None)
         some = np.flatnonzero(w)
         w, size = w[some], float(np.abs(w[some]) @ self.size[some])
         noise = STEPS[-1] * float(np.abs(w) @ self.rounding[some]) + EPS * top * (size + abs(a))
@@ -160,46 +193,69 @@ def bracket(here: Measured, direction: Direction) -> Bracket:
     offset = backward(np.zeros_like(v)) if run.penalised else 0.0
     outputs = slice(v.size - run.penalised)
     smooth = sides.smooth
-    seen = float((v * (sides.r + sides.l) / 2)[outputs][smooth[outputs]].sum())
-    difference = abs(backward(np.where(smooth, v, 0.0)) - offset - seen)
-    bound = STRAY * float((np.abs(v) * sides.size)[smooth].sum()) + float(
-        (np.abs(v) * (sides.rounding + 1e-3 * sides.drift))[smooth].sum()
-    )
-    # a kink along which both sides are as good as one, by accident: what ties has one direction
-    bound += float((np.abs(v) * np.abs(sides.r - sides.l))[smooth].sum())
+
+    def compared(some: Array) -> tuple[float, float, float]:
+        """By how much backward is off for some outputs, what explains it, and what was seen."""
+        seen = float((v * (sides.r + sides.l) / 2)[outputs][some[outputs]].sum())
+        off = abs(backward(np.where(some, v, 0.0)) - offset - seen)
+        known = STRAY * sides.size + sides.rounding + 1e-3 * sides.drift
+        # a kink along which both sides are as good as one, by accident: what ties has one direction
+        known += np.abs(sides.r - sides.l)
+        return off, float((np.abs(v) * known)[some].sum()), seen
+
+    difference, bound, seen = compared(smooth)
+    kinked, tied = sides.kinked, np.zeros_like(smooth)
+    if difference > bound:
+        tied = smooth & sides.bent()
+        smooth, kinked = smooth & ~tied, kinked | tied
+        difference, bound, seen = compared(smooth)
     if difference > bound and not sides.hold(
         np.where(smooth, v, 0.0)[outputs], seen + difference, seen - bound, seen + bound
     ):
         difference = np.nan
-    candidates = np.flatnonzero(sides.kinked[outputs])
+    candidates = np.flatnonzero(kinked[outputs])
     chosen = here.rng.choice(candidates, min(OUTPUTS, candidates.size), replace=False)
-    unsettled = int((~sides.settled).sum())
-    violation = ""
+    unsettled, ties, violation = int((~sides.settled).sum()), 0, ""
     for j in chosen:
         a = backward(unit(j, v)) - offset
-        said = outside(j, a, sides, here, direction)
+        said = outside(j, a, sides, here, direction, room=float(tied[j]))
         if said and sides.hold(unit(j, v), a, *sides.between(j)):
             violation = said
             break
-        unsettled += bool(said)
+        least, low, high = nearest(j, sides, here, direction) if tied[j] else (0.0, a, a)
+        unsettled += bool(said) or high - low < least
+        ties += not low <= a <= high
     return Bracket(
-        kinked=int(sides.kinked.sum()),
+        kinked=int(kinked.sum()),
         violation=violation,
         unsettled=unsettled,
+        ties=ties,
         difference=difference,
         bound=bound,
         step=here.share(STEPS[-1], direction),
     )
 
 
-def outside(j: int, a: float, sides: Sides, here: Measured, direction: Direction) -> str:
-    """How `a`, the slope by backward of output j, leaves its bracket; empty if it does not."""
+def nearest(j: int, sides: Sides, here: Measured, direction: Direction) -> tuple[float, ...]:
+    """How far the slopes of output j differ very near if numbers tie there, and between which they
+    are: what is only stiff has fewer slopes the nearer one looks."""
+    low, high, _ = hull(here, unit(j, here.v), direction, sides.between(j), NEARER * AWAY)
+    return MANY * max(abs(low), abs(high)), low, high
+
+
+def outside(
+    j: int, a: float, sides: Sides, here: Measured, direction: Direction, room: float
+) -> str:
+    """How `a`, the slope by backward of output j, leaves its bracket by more than a share of the
+    slopes nearby; empty if it does not."""
     low, high = sides.between(j)
     if low <= a <= high:
         return ""
-    low, high, pointwise = hull(here, unit(j, here.v), direction, (low, high))
-    if low <= a <= high or (a == 0 and pointwise):
-        return ""  # or each of the kinks that meet in this one number has slope 0
+    for points in (NEARBY, 4 * NEARBY):
+        low, high, pointwise = hull(here, unit(j, here.v), direction, (low, high), points=points)
+        more = room * (high - low)
+        if low - more <= a <= high + more or (a == 0 and pointwise):
+            return ""  # or each of the kinks that meet in this one number has slope 0
     return (
         f"at a kink backward says {a:.6g} for output {here.run.where(j)}, and the "
         f"slopes on its sides are {sides.l[j]:.6g} and {sides.r[j]:.6g}"
@@ -228,17 +284,22 @@ def limit(slopes: Sequence[Array]) -> tuple[Array, Array]:
 
 
 def hull(
-    here: Measured, one: Array, direction: Direction, known: tuple[float, float]
+    here: Measured,
+    one: Array,
+    direction: Direction,
+    known: tuple[float, float],
+    away: float = AWAY,
+    points: int = 4 * NEARBY,
 ) -> tuple[float, float, bool]:
     """The least and the greatest slope of an output at generic points very near, and whether it
     depends on a single number."""
     probe, point, rng = here.probe, here.point, here.rng
     found: list[float] = []
     support: list[Array] = [np.zeros(p.shape, bool) for p in point]
-    for _ in range(NEARBY):
-        away = [AWAY * rng.uniform(-1, 1, p.shape) * np.maximum(np.abs(p), 1) for p in point]
+    for _ in range(points):
+        moves = [away * rng.uniform(-1, 1, p.shape) * np.maximum(np.abs(p), 1) for p in point]
         try:
-            near = probe.run([p + a for p, a in zip(point, away, strict=True)])
+            near = probe.run([p + move for p, move in zip(point, moves, strict=True)])
             gradients = probe.reverse(near, one)
             if near.penalised:  # a penalty's gradient comes whatever dy is
                 none = probe.reverse(near, np.zeros_like(one))
@@ -253,7 +314,7 @@ def hull(
         return *known, False
     low, high = min(found), max(found)
     margin = 1e-4 * (abs(low) + abs(high))
-    if len(np.unique(np.round(found, 6))) > 4:  # so many kinks that not all sides were seen
+    if len(np.unique(np.round(found, 6))) > 2:  # so many kinks that not all sides were seen
         margin += (high - low) / 2
     pointwise = sum(int(s.sum()) for s in support) <= 1
     return min(known[0], low - margin), max(known[1], high + margin), pointwise

@@ -18,6 +18,7 @@ from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.entry import Entry, not_finite, wrong_outright
 from backprop.gradcheck.kinks import bracket
 from backprop.gradcheck.measured import Measured, measured
+from backprop.gradcheck.poles import has_slope
 from backprop.gradcheck.probe import Array, Direction, Probe, Refused, Run, mask_of
 
 NAME = "all, at lattice points"
@@ -106,18 +107,20 @@ def by_both_sides(i: int, u: Array, found: Entry, here: Measured) -> Entry | Non
             if seen.difference > 100 * seen.bound and (found.verdict == "fail" or seen.unsettled):
                 return replace(found, verdict="fail", reason=f"{name}: {seen.off}")
             return None
-        if seen.unsettled:
+        if seen.unsettled or seen.ties:
             return None
     return seen.passing(found)
 
 
 def where_not_finite(here: Measured, direction: Direction) -> tuple[Entry | None, list[str]]:
     """A gradient that is NaN: a mistake where the function has slopes."""
-    if bracket(here, direction).unsettled:
-        return None, ["lattice points: the slope is infinite there"]
-    said = map(not_finite, here.gradients)
-    name, bad = next((s.name, b) for s, b in zip(here.probe.slots, said, strict=True) if b)
-    return wrong_outright("", (), f"{name}: {bad}, where there is a slope"), []
+    unsettled = bracket(here, direction).unsettled
+    for i, slot in enumerate(() if unsettled else here.probe.slots):
+        bad = not_finite(here.gradients[i])
+        if bad and has_slope(i, here):
+            reason = f"{slot.name}: {bad}, where there is a slope"
+            return wrong_outright("", (), reason), []
+    return None, ["lattice points: the slope is infinite there"]
 
 
 def lattice_of(p: Array) -> Array:

@@ -63,6 +63,16 @@ class Measured:
         the outputs are next to nothing as well."""
         return max(self.terms, largest(self.v))
 
+    @property
+    def finite(self) -> bool:
+        """Whether φ and all gradients are."""
+        return bool(np.isfinite([self.base, *map(largest, self.gradients)]).all())
+
+    @cached_property
+    def spread(self) -> float:
+        """The root of Σ (v y)²: what φ moves by where all outputs scatter by their own size."""
+        return float(np.linalg.norm(self.v * self.run.y))
+
     def phi(self, direction: Direction, h: float) -> float:
         """φ(h) along a direction; NaN where the subject refuses."""
         return float(self.v @ self.probe.outputs(self.point, direction, h, self.run))
@@ -89,3 +99,12 @@ class Measured:
 def measured(probe: Probe, run: Run, v: Array, rng: np.random.Generator) -> Measured:
     """The record of a forward pass, and of the backward pass that belongs to it."""
     return Measured(probe, run, v, probe.reverse(run, v), rng)
+
+
+def drew_otherwise(wide: Measured, twin: Probe) -> bool:
+    """Whether the pass in float32 drew other numbers than that in float64, as a generator does that
+    is asked for numbers of x.dtype: then the two are different functions."""
+    twin.run([p.astype(np.float32) for p in wide.point])
+    wide.probe.run(wide.point)
+    states = [[str(g.state) for g, _ in p.generators] for p in (wide.probe, twin)]
+    return states[0] != states[1]

@@ -56,7 +56,8 @@ def prepared(
     point = probe.point
     if rounded:
         point = [single(p) for p in point]
-    if (values == "random" and probe.parameters) or moved(given, x):
+    probe.rounded = rounded and moved(given, x)
+    if (values == "random" and probe.parameters) or probe.rounded:
         probe.home = ()  # nobody gave it these
     return probe, point
 
@@ -64,7 +65,10 @@ def prepared(
 def moved(given: Any, x: Any) -> bool:
     """Whether an input was given otherwise."""
     pairs = zip(as_tuple(given), as_tuple(x), strict=True)
-    return any(a is not None and a.dtype.kind == "f" and np.any(a != b) for a, b in pairs)
+    return any(
+        a is not None and a.dtype.kind == "f" and not np.array_equal(a, b, equal_nan=True)
+        for a, b in pairs
+    )
 
 
 def inputs_of(subject: Any, x: Any) -> Any:
@@ -196,15 +200,19 @@ def direction_of(slot: Slot, rng: np.random.Generator) -> Array:
 
 
 def shaken(
-    point: Sequence[Array], slots: Sequence[Slot], width: float, rng: np.random.Generator
+    point: Sequence[Array],
+    slots: Sequence[Slot],
+    width: float,
+    rng: np.random.Generator,
+    least: float = 0.0,
 ) -> Point:
-    """A point in float32, every number moved by up to a share of its size."""
+    """A point in float32, every number moved by up to a share of its size, or of `least`."""
     found = []
     for p, slot in zip(point, slots, strict=True):
         move = width * rng.uniform(-1, 1, p.shape)
         if slot.still is not None:
             move[slot.still] = 0.0
-        found.append((p * (1 + move)).astype(np.float32))
+        found.append((p + move * np.maximum(np.abs(p), least)).astype(np.float32))
     return found
 
 

@@ -18,6 +18,7 @@ that asks its generator for numbers of x.dtype is another function in float32, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -25,15 +26,17 @@ import numpy as np
 
 from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.entry import Entry, Shape, place_of, wrong_outright
-from backprop.gradcheck.measured import Measured, measured
+from backprop.gradcheck.measured import Measured, drew_otherwise, measured
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.point import computes_in_float32, shaken
+from backprop.gradcheck.point import computes_in_float32, shaken, single
 from backprop.gradcheck.probe import Array, Probe, Refused, Run, Slot, largest, raises
 
 EPS32 = float(np.finfo(np.float32).eps)
+LARGEST32 = float(np.finfo(np.float32).max)
 UNITS = 64
 ZERO = 1e-5  # a gradient below this share of the function's size may be what rounding left
 SHAKES, WIDTH = 8, 64  # runs in float32, with numbers moved by so many units in the last place
+SMALL = 1 / 16  # a number below it may be rounded as this one is: a unit and its likes beside 1
 OTHER_DRAWS = (
     "a draw in x.dtype gives other numbers in float32 than in float64, so the two are not "
     "compared; draw in one of them, and cast"
@@ -49,6 +52,8 @@ def in_float32(certified: list[Entry], compare: Comparison) -> tuple[list[Entry]
         return [], ["float32: the subject computes in float64"]
     if not all(e.verdict == "pass" for e in certified):
         return [], ["float32: float64 comes first, and did not pass"]
+    if any((single(p) != p).any() or largest(p) > LARGEST32 for p in here.point):
+        return [], ["float32: it does not hold these numbers"]
     twin, wrong = probe.in_dtype(np.float32), []
     try:
         for wide in points(here):
@@ -75,24 +80,29 @@ def points(here: Measured) -> Iterator[Measured]:
 
 def held_to(wide: Measured, twin: Probe, compare: Comparison) -> list[Entry] | str:
     """An entry for each gradient in float32, at a point; or why float32 is elsewhere."""
-    here, run = compare.here, twin.run([p.astype(np.float32) for p in wide.point])
+    here = compare.here
+    with overflows() as overflown:
+        run = twin.run([p.astype(np.float32) for p in wide.point])
+        narrow = twin.reverse(run, here.v)
+    held = all(largest(g) <= LARGEST32 for g in wide.gradients)
+    if not held or (overflown and not np.isfinite([largest(g) for g in narrow]).all()):
+        return "it does not hold the numbers that come up"
     scale = float(np.abs(wide.run.y).max(initial=0))
     if not np.abs(run.y - wide.run.y).max(initial=0) <= 1e-2 * scale + 1e-6:
         if drew_otherwise(wide, twin):
             return OTHER_DRAWS
         return "the forward pass is another one there"
-    narrow = twin.reverse(run, here.v)
-    moved: list[Array] = []
+    moved: dict[float, list[Array]] = {}
 
     def roundoff(i: int, at: Shape) -> float:
         compare.rounding.measure()
         return 8 * EPS32 / EPS * max(map(largest, compare.rounding.moves[i]), default=0.0)
 
-    def roundoff_in_float32(i: int, at: Shape) -> float:
-        if not moved:
-            moved.extend(moves_in_float32(narrow, wide, twin))
+    def roundoff_in_float32(i: int, at: Shape, least: float = 0.0) -> float:
+        if least not in moved:
+            moved[least] = moves_in_float32(narrow, wide, twin, least)
         # as that entry moves, or most do; a few that jump are no rounding of this one
-        far = max(float(moved[i][at]), float(np.median(moved[i])))
+        far = max(float(moved[least][i][at]), float(np.median(moved[least][i])))
         # what saturates at 1 is rounded as 1 is, however small the slope that is left of it
         return 4 * far + 8 * EPS32 * here.natural * max(1.0, *map(largest, wide.point))
 
@@ -100,10 +110,15 @@ def held_to(wide: Measured, twin: Probe, compare: Comparison) -> list[Entry] | s
         # what costs y digits, as an ill-conditioned constant does, costs the gradient as many
         return 4 * float(np.abs(run.y - wide.run.y).max()) / scale * largest(wide.gradients[i])
 
+    def roundoff_of_small(i: int, at: Shape) -> float:
+        # what is added to 1 on its way, as in sigmoid, is rounded as 1 is
+        return roundoff_in_float32(i, at, SMALL)
+
     entries = leaks(run, narrow, twin)
     for i, slot in enumerate(wide.probe.slots):
         if narrow[i].dtype == np.float32:
-            rooms = [partial(f, i) for f in (roundoff, roundoff_in_float32, roundoff_of_forward)]
+            causes = roundoff, roundoff_in_float32, roundoff_of_forward, roundoff_of_small
+            rooms = [partial(f, i) for f in causes]
             entries.append(worst(slot, narrow[i], wide.gradients[i], here.terms, rooms))
     if any(e.verdict != "pass" and e.bound for e in entries) and drew_otherwise(wide, twin):
         return OTHER_DRAWS
@@ -120,15 +135,6 @@ def leaks(run: Run, narrow: Sequence[Array], twin: Probe) -> list[Entry]:
         if g.dtype != np.float32:
             found.append(leaked(slot.name, slot.shape, "backward", g.dtype))
     return found
-
-
-def drew_otherwise(wide: Measured, twin: Probe) -> bool:
-    """Whether the pass in float32 drew other numbers than that in float64, as a generator does that
-    is asked for numbers of x.dtype: then the two are different functions."""
-    twin.run([p.astype(np.float32) for p in wide.point])
-    wide.probe.run(wide.point)
-    states = [[str(g.state) for g, _ in p.generators] for p in (wide.probe, twin)]
-    return states[0] != states[1]
 
 
 def worst(
@@ -157,12 +163,22 @@ def worst(
     return Entry(name, slot.shape, verdict, reason, a, n, bound, size, method="float32")
 
 
-def moves_in_float32(narrow: Sequence[Array], wide: Measured, twin: Probe) -> list[Array]:
+@contextmanager
+def overflows() -> Iterator[list[str]]:
+    """A list that holds something once a number was too large for its dtype."""
+    found: list[str] = []
+    with np.errstate(over="call", call=lambda error, flag: found.append(error)):
+        yield found
+
+
+def moves_in_float32(
+    narrow: Sequence[Array], wide: Measured, twin: Probe, least: float
+) -> list[Array]:
     """How far each entry of each gradient moves in float32 when all numbers move by some units in
-    the last place."""
+    the last place, of `least` where they are smaller."""
     far = [np.zeros(g.shape) for g in narrow]
     for _ in range(SHAKES):
-        near = shaken(wide.point, wide.probe.slots, WIDTH * EPS32, wide.rng)
+        near = shaken(wide.point, wide.probe.slots, WIDTH * EPS32, wide.rng, least)
         v = wide.v * (1 + WIDTH * EPS32 * wide.rng.uniform(-1, 1, wide.v.shape))
         try:
             again = twin.reverse(twin.run(near), v)

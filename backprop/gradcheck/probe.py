@@ -56,6 +56,13 @@ def raises(error: BaseException | None) -> str:
     return f"raises {type(error).__name__}" + (f" ({said})" if said else "")
 
 
+class NotFinite(Refused):
+    """What the subject gives at a point that nobody gave it is not finite."""
+
+    def __str__(self) -> str:
+        return "gives something that is not finite"
+
+
 def refusing(method: Callable[..., Any]) -> Callable[..., Any]:
     """A pass of a probe whose errors are the user's at the given point alone."""
 
@@ -201,6 +208,7 @@ class Probe:
                 self.loss = self.layer.trainer = trainer.of_copy(self.layer, shortcuts=False)
         self.given = x
         self.home: Sequence[Array] | None = None  # the given point, once it was run
+        self.rounded = False  # whether x is other than it was given
         self.constants: dict[int, tuple[Sequence[Array], Constants]] = {}  # of each point
         self.x = taken(self.layer, x, self.dtype)
         arrays = [*self.layer.arrays(), *self.layer.states_kept()]

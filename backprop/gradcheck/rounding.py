@@ -27,13 +27,14 @@ import numpy as np
 
 from backprop.gradcheck import noise
 from backprop.gradcheck.entry import Entry, wrong_outright
-from backprop.gradcheck.measured import Measured
+from backprop.gradcheck.measured import Measured, drew_otherwise
 from backprop.gradcheck.noise import EPS
 from backprop.gradcheck.probe import Array, Direction, Refused, Run, largest
 
 REVERSED = 3  # backward passes at moved points, which measure its round-off
 ROUGH = 2.0**15  # times what rounding explains
 EPS32 = float(np.finfo(np.float32).eps)
+ALL = 0.1  # of y: what is off by more in float32 has no digit left there
 JUMP = 1e-5  # of φ: what moves more is no rounding of float32, but a jump of the function
 
 
@@ -132,16 +133,25 @@ class Rounding:
 
     def share(self) -> float:
         """How much of y rounding in float64 may cost beyond what a move of the numbers shows, as an
-        ill-conditioned constant of the layer does: by what float32 costs it. Measured once."""
+        ill-conditioned constant of the layer does: by what float32 costs it. Measured
+        once; where float32 keeps no digit, it is only known to be as much at the least."""
         if self.lost is None:
-            self.lost = EPS / EPS32 * self.lost_in_float32()
-        return self.lost
+            self.lost = self.lost_in_float32()
+        return EPS / EPS32 * self.lost
+
+    @property
+    def blind(self) -> bool:
+        """Whether float32 keeps no digit of y."""
+        self.share()
+        return self.lost is not None and self.lost > ALL
 
     def lost_in_float32(self) -> float:
         here = self.here
         try:
             twin = here.probe.in_dtype(np.float32)
             run = twin.run([p.astype(np.float32) for p in here.point])
+            if drew_otherwise(here, twin):
+                return 0.0
         except Exception:  # whatever a layer does in another dtype than its own
             return 0.0
         self.spent += 1

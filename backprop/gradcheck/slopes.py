@@ -121,6 +121,8 @@ class Expected:
         What rounding explains in `slope`.
     noise : float
         Deviation of φ.
+    spread : float
+        By how much φ moves where every output moves by its own size, at random.
     scale : float
         Over which step φ changes by its own size, if `slope` is right.
     top : float
@@ -138,6 +140,7 @@ class Expected:
     terms: float
     allowance: float
     noise: float
+    spread: float = np.inf
     scale: float = np.inf
     top: float = 1.0
     grain: float = 0.0
@@ -158,7 +161,7 @@ class Expected:
 
         Then rounding the numbers once moves φ by as much, and so it scatters.
         """
-        return self.scale < last and self.noise > SCATTERED * min(self.grain, self.terms)
+        return self.scale < last and self.noise > SCATTERED * min(self.grain, self.spread)
 
     def telling(self, off: float, start: float) -> float:
         """The smallest step at which rounding is below an eighth of `off`."""
@@ -295,7 +298,7 @@ def series(
         nonlocal off
         away = abs(slope - expected.slope)
         bound = near if away <= near else expected.guess * near
-        if away <= min(bound, off / 2) and expected.decisive(bound):
+        if away <= min(bound, off / 2) and bound <= off and expected.decisive(bound):
             return Slope(slope, bound, h, True, "rounding", 0.0, True, LATE * bound)
         if away > CLEARLY * bound:
             off = away

@@ -13,6 +13,7 @@ from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.entry import Entry, not_finite, undecided, wrong_outright
 from backprop.gradcheck.kinks import bracket
 from backprop.gradcheck.measured import Measured
+from backprop.gradcheck.poles import has_slope
 
 RETRIES = 3  # further directions for what did not pass: a mistake shows along all of them
 WIDER = (2.0**-2, 2.0**2, 2.0**-8)  # first steps, where a function that hardly moves is undecided
@@ -25,8 +26,10 @@ def verdict_on(i: int, compare: Comparison) -> Entry:
     here, before = compare.here, compare.spent
     slot = here.probe.slots[i]
     bad = not_finite(here.gradients[i])
-    if bad:
+    if bad and has_slope(i, here):
         return wrong_outright(slot.name, slot.shape, bad)
+    if bad:
+        return undecided(slot.name, slot.shape, f"a slope that no number holds ({bad})")
     reach = compare.reach
     first = compare.along(here.alone(i))
     if compare.rounding.trouble:
@@ -51,8 +54,8 @@ def taken_together(i: int, tried: list[Entry], here: Measured) -> Entry:
     passed = [e for e in tried if e.verdict == "pass"]
     if passed and not failed:
         return as_sure(most_exact(passed), tried)
-    # jumps of many kinks may cancel where the slopes do not
-    found = by_both_sides(i, tried[0], here) if any(e.jump for e in tried) else None
+    # jumps of many kinks may cancel where the slopes do not, and three numbers that tie show none
+    found = by_both_sides(i, tried[0], here) if any(e.jump for e in tried) or failed else None
     if found is not None:
         return found
     # a mistake shows along all directions that can tell, an accident on one
@@ -84,6 +87,8 @@ def by_both_sides(i: int, entry: Entry, here: Measured) -> Entry | None:
     seen = bracket(here, here.alone(i))
     if seen.unsettled or not seen.kinked or not seen.difference <= seen.bound:
         return None
+    if seen.ties and not seen.violation:
+        return undecided(entry.name, entry.shape, "numbers that tie, where no slope is right")
     if seen.violation and here.probe.composite:
         return undecided(entry.name, entry.shape, "kinks of several layers that meet here")
     if seen.violation:

@@ -121,7 +121,7 @@ class CategoricalFocalCrossentropy(Smoothed, OneHotLabels):
 
         dy_pred = (dq - Σ dq q) / s
 
-    With `from_logits`, q = softmax(y_pred) and
+    With `from_logits`, q = softmax(y_pred), of which 1 - q is the sum of the others, and
 
         dy_pred = q (dq - Σ dq q)
 
@@ -151,20 +151,21 @@ class CategoricalFocalCrossentropy(Smoothed, OneHotLabels):
         t, y_pred = last(y_true, self.axis), last(y_pred, self.axis)
         t = smooth(t, self.label_smoothing, t.shape[-1])
         if self.from_logits:
-            _, q, s = exponentials(y_pred)
-            q /= s[..., None]
+            z, e, s = exponentials(y_pred)
+            q, r = e / s[..., None], others(z, e, s)
         else:
             q, s = normalise(y_pred)
+            r = 1 - q
         p = held(q)
+        f = np.where(p == q, r, 1 - p)
         t = np.asarray(self.alpha, p.dtype) * t
-        return -np.vecdot(t * (1 - p) ** self.gamma, np.log(p)), (t, q, s, p)
+        return -np.vecdot(t * f**self.gamma, log(p, f)), (t, q, s, p, f)
 
     def gradient(self, dvalues: Array, cache: Any) -> Array:
-        t, q, s, p = cache
-        f = 1 - p
+        t, q, s, p, f = cache
         dq = (
             t
-            * (slope(f, self.gamma) * np.log(p) - f**self.gamma / p)
+            * (slope(f, self.gamma) * log(p, f) - f**self.gamma / p)
             * (p == q)
             * dvalues[..., None]
         )
@@ -191,7 +192,8 @@ class CategoricalGeneralizedCrossEntropy(ClassNumbers):
 
         dy_pred = -δ p^(q - 1) dvalues
 
-    At p = 0 the slope is infinite; p is held above 1e-7 there.
+    At p = 0 the slope is infinite; p is held above 0 there, so that behind a softmax, where it is
+    multiplied by p, it goes to 0 as p^q does.
 
     Parameters
     ----------
@@ -220,7 +222,8 @@ class CategoricalGeneralizedCrossEntropy(ClassNumbers):
     def gradient(self, dvalues: Array, cache: Any) -> Array:
         p, at, shape = cache
         dy_pred = np.zeros((p.size, shape[-1]), p.dtype)
-        dy_pred[at] = -(np.maximum(p, EPSILON) ** (self.q - 1)) * dvalues.reshape(-1)
+        above = np.maximum(p, np.finfo(p.dtype).tiny)
+        dy_pred[at] = -(above ** (self.q - 1)) * dvalues.reshape(-1)
         return dy_pred.reshape(shape)
 
 
@@ -232,6 +235,16 @@ categorical_generalized_cross_entropy = function_of(
 def log(p: Array, r: Array) -> Array:
     """log p, of whichever of p and r = 1 - p is smaller: it has more digits."""
     return np.where(p < r, np.log(held(p)), np.log1p(-held(r)))
+
+
+def others(z: Array, e: Array, s: Array) -> Array:
+    """1 - e / s. Where e is most of s, beside which nothing is left of it, the rest is added up."""
+    first = z.argmax(-1, keepdims=True)
+    rest = e.copy()
+    np.put_along_axis(rest, first, 0, -1)
+    r = 1 - e / s[..., None]
+    np.put_along_axis(r, first, rest.sum(-1, keepdims=True) / s[..., None], -1)
+    return r
 
 
 def held(p: Array) -> Array:

@@ -48,7 +48,10 @@ def function_of(
         except TypeError as error:
             raise TypeError(f"{name}() {error}") from None
         y_true, y_pred = given.pop("y_true"), given.pop("y_pred")
-        return loss(**given).per_sample(y_true, y_pred)
+        found = loss(**given)
+        y_true, y_pred = found.as_arrays(y_true, y_pred)
+        found.check_labels(y_true, y_pred.shape)
+        return found.per_sample(y_true, y_pred)
 
     function.__name__ = function.__qualname__ = name
     function.__module__ = loss.__module__

@@ -286,6 +286,7 @@ class Loss(WithTargets, kw_only=True, by_position=True):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The reduced loss: a scalar, or the weighted values where `reduction` is "none"."""
         y_true, y_pred = self.as_arrays(y_true, y_pred)
+        self.check_labels(y_true, y_pred.shape)
         return self.forward(y_true, y_pred, sample_weight)[0]
 
     def per_sample(self, y_true: Any, y_pred: Any) -> Array:

@@ -18,6 +18,7 @@ import numpy as np
 from backprop import checks
 from backprop.arguments import argument
 from backprop.checks import Number, Positive
+from backprop.metrics.labels import check_classes, check_numbers, check_shares, labels, weighed
 from backprop.metrics.metric import MeanOf, align
 
 Array = np.ndarray
@@ -189,27 +190,6 @@ def in_top_k(labels: Array, scores: Array, k: int) -> Array:
     return ((scores > own).sum(-1) < k) & exists & (own == own)[..., 0]
 
 
-def check_classes(true: tuple[int, ...], pred: tuple[int, ...], who: str) -> None:
-    if true != pred:
-        raise ValueError(
-            f"{who} expects one-hot y_true of y_pred's shape {pred}, got {true}; "
-            f"for integer labels take sparse_{who}"
-        )
-
-
-def labels(y_true: Any, y_pred: Array, who: str) -> Array:
-    """Integer labels of the shape of y_pred without its last axis."""
-    y_true = np.asarray(y_true)
-    if y_true.shape == (*y_pred.shape[:-1], 1):
-        return y_true[..., 0]
-    if y_true.shape != y_pred.shape[:-1]:
-        raise ValueError(
-            f"{who} expects integer labels of shape {y_pred.shape[:-1]} for y_pred {y_pred.shape}, "
-            f"got {y_true.shape}; for one-hot labels take the metric without sparse in its name"
-        )
-    return y_true
-
-
 # ---------------------------------------------------------------------------- metrics
 
 
@@ -243,6 +223,9 @@ class BinaryAccuracy(MeanOf, of=binary_accuracy):
 
     threshold: Number = argument(default=0.5, after="dtype")
 
+    def check_labels(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        check_shares(weighed(np.asarray(y_true), sample_weight), repr(self))
+
 
 class CategoricalAccuracy(MeanOf, of=categorical_accuracy):
     """result = share of the samples with argmax y_pred = argmax y_true.
@@ -258,7 +241,19 @@ class CategoricalAccuracy(MeanOf, of=categorical_accuracy):
     """
 
 
-class SparseCategoricalAccuracy(MeanOf, of=sparse_categorical_accuracy):
+class OfClassNumbers(MeanOf):
+    """A mean over labels that are class numbers."""
+
+    from_sorted_ids = False
+
+    def check_labels(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_pred = np.asarray(y_pred)
+        classes = None if self.from_sorted_ids else y_pred.shape[-1]
+        numbers = labels(y_true, y_pred, repr(self))
+        check_numbers(weighed(numbers, sample_weight), classes, repr(self))
+
+
+class SparseCategoricalAccuracy(OfClassNumbers, of=sparse_categorical_accuracy):
     """result = share of the samples with argmax y_pred = y_true.
 
     Parameters
@@ -289,7 +284,7 @@ class TopKCategoricalAccuracy(MeanOf, of=top_k_categorical_accuracy):
     k: Positive = 5
 
 
-class SparseTopKCategoricalAccuracy(MeanOf, of=sparse_top_k_categorical_accuracy):
+class SparseTopKCategoricalAccuracy(OfClassNumbers, of=sparse_top_k_categorical_accuracy):
     """result = share of the samples with y_true among the k highest y_pred.
 
     Parameters

@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop.checks import choice, where
 from backprop.losses.loss import EPSILON
+from backprop.metrics.labels import check_shares
 from backprop.metrics.metric import NameFirst, spread_weights
 
 Array = np.ndarray
@@ -73,6 +74,8 @@ class FBetaScore(NameFirst):
                 f"{self!r} expects y_true and y_pred of one shape (n, classes), got {y.shape} and "
                 f"{p.shape}; of class numbers make rows by utils.to_categorical(y)"
             )
+        if not self.labels_known:
+            check_shares(y, repr(self))
         if not self.variables:
             self.build(p.shape[1])
         elif p.shape[1:] != self.true_positives.shape:

@@ -86,6 +86,10 @@ class IoU(Confusion):
         self.tally(y, p, sample_weight)
 
     def _numbers(self, a: np.ndarray) -> np.ndarray:
+        if a.dtype.kind == "f" and not np.isfinite(a).all():
+            raise ValueError(
+                f"{self!r} expects y_true and y_pred to be class numbers, got NaN or inf"
+            )
         numbers = a.astype(np.int64)
         if a.dtype.kind == "f" and not (numbers == a).all():
             warnings.warn(

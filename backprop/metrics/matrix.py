@@ -9,6 +9,7 @@ import numpy as np
 
 from backprop.arguments import Convert, argument
 from backprop.checks import Number, choice, integer
+from backprop.metrics.labels import check_numbers, weighed
 from backprop.metrics.metric import NameFirst, spread_weights
 from backprop.metrics.outcomes import ratio
 
@@ -107,8 +108,11 @@ class ConfusionMatrix(Confusion):
         elif y.ndim > 1 and y.shape[-1] == 1 and (y.ndim == p.ndim or y.shape[:-1] == p.shape):
             y = y[..., 0]
         p = self._foreseen(p, y.ndim)
-        self._check(y[y != self.ignore_class] if self.ignore_class is not None else y, "labels")
-        self._check(p, "predictions")
+        counted = weighed(y, sample_weight)
+        if self.ignore_class is not None:
+            counted = counted[counted != self.ignore_class]
+        check_numbers(counted, self.num_classes, repr(self))
+        check_numbers(p, self.num_classes, repr(self), "y_pred")
         self.tally(y, p, sample_weight)
 
     def _foreseen(self, p: Array, ndim: int) -> Array:
@@ -123,13 +127,6 @@ class ConfusionMatrix(Confusion):
             f"{self!r} expects a score for each of {self.num_classes} classes, got y_pred of shape "
             f"{p.shape}"
         )
-
-    def _check(self, numbers: Array, what: str) -> None:
-        if numbers.size and not (numbers.min() >= 0 and numbers.max() < self.num_classes):
-            raise ValueError(
-                f"{self!r} expects {what} from 0 to {self.num_classes - 1}, got {numbers.min()} to "
-                f"{numbers.max()}"
-            )
 
     def result(self) -> Any:
         """The matrix so far."""

@@ -136,6 +136,7 @@ class Metric(Configurable, kw_only=True, by_position=True):
 
     _variables: ClassVar[list[Variable]]
     direction = None  # "up" or "down": which way is better, where that is known
+    labels_known = False  # set in a model whose loss looks at labels, so that no step does it twice
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls, *args, **kwargs)
@@ -480,7 +481,12 @@ class MeanMetricWrapper(Mean):
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
         """Add a batch: targets and outputs, (n, ...), and weights that suit the values of `fn`."""
+        if not self.labels_known:
+            self.check_labels(y_true, y_pred, sample_weight)
         super().update_state(self.fn(y_true, y_pred, **self.fn_kwargs), sample_weight)
+
+    def check_labels(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Raise where a label can be none."""
 
     def __repr__(self) -> str:
         known = defaults_of(type(self))
@@ -528,6 +534,10 @@ class MeanLoss(MeanOf):
         options = {n: getattr(self, n) for n in options_of(self.of) if hasattr(self, n)}
         self.loss = self.of(**options)
         self.fn = self.loss.per_sample
+
+    def check_labels(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_true, y_pred = self.loss.as_arrays(y_true, y_pred)
+        self.loss.check_labels(y_true, y_pred.shape)
 
 
 def check_arguments(fn: Callable, kwargs: dict[str, Any]) -> None:

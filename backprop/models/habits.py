@@ -73,13 +73,21 @@ class Habits:
         )
 
     def save_weights(
-        self, filepath, overwrite: bool = True, max_shard_size=None, *, key=None
+        self, filepath, overwrite: bool = True, max_shard_size=None, *, names=None, key=None
     ) -> None:
-        """Write the weights alone to one file, ``.npz`` or ``.weights.h5``."""
-        saving.save_weights(self, filepath, overwrite, max_shard_size, key=key)
+        """Write the weights alone to one file, ``.npz``, ``.weights.h5`` or ``.safetensors``; see
+        `backprop.saving`."""
+        saving.save_weights(self, filepath, overwrite, max_shard_size, names=names, key=key)
 
     def load_weights(
-        self, filepath, skip_mismatch: bool = False, *, by_name=None, objects_to_skip=None, key=None
+        self,
+        filepath,
+        skip_mismatch: bool = False,
+        *,
+        by_name=None,
+        objects_to_skip=None,
+        names=None,
+        key=None,
     ) -> None:
         """Read what `save_weights` or `save` wrote, or Keras; see `backprop.saving`. Nothing
         changes unless all of it fits."""
@@ -89,6 +97,7 @@ class Habits:
             skip_mismatch=skip_mismatch,
             by_name=by_name,
             objects_to_skip=objects_to_skip,
+            names=names,
             key=key,
         )
 

@@ -48,6 +48,12 @@ class LBFGS(Optimizer):
         Evaluations that one call of `minimize` may take. Default: what the line searches need.
     name : str, optional
 
+    Attributes
+    ----------
+    converged : bool
+        Whether the last run of `minimize` ended because the loss fell no more (`ftol`, `gtol`), and
+        not by its callback or for want of iterations or evaluations. False before.
+
     Notes
     -----
     Byrd, Lu, Nocedal and Zhu, "A limited memory algorithm for bound constrained optimization",
@@ -62,6 +68,7 @@ class LBFGS(Optimizer):
 
     full_batch = True
     scratch = 0
+    converged = False
 
     def __init__(
         self,
@@ -133,8 +140,10 @@ class LBFGS(Optimizer):
         an exception in `callback`. An exception in `closure` puts back the values from before.
         """
         iterations = checks.integer(iterations, "LBFGS", "iterations")
-        run = Run(parameters, closure)
-        return run.minimize(self, iterations, callback)
+        self.converged = False
+        result = Run(parameters, closure).minimize(self, iterations, callback)
+        self.converged = result.status == 0
+        return result
 
 
 class Run:

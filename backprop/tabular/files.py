@@ -37,6 +37,17 @@ def listing(names: Iterable[Any], most: int = 12) -> str:
     return ", ".join(names[:most]) + more
 
 
+def contents(path: Path) -> bytes:
+    """All of a file; of a pipe or a device, which may have no end, no more than a table may be."""
+    if path.is_file() or not path.exists():
+        return path.read_bytes()
+    with open(path, "rb", buffering=0) as file:
+        data = bytes(some(file, LIMIT + 1))
+    if len(data) > LIMIT:
+        raise ValueError(f"{path} is no file and has more than {LIMIT:,} bytes: make it a file")
+    return data
+
+
 def unpack(data: bytes, path: Path) -> bytes:
     for head, kind in KINDS.items():
         if data.startswith(head):

@@ -12,7 +12,7 @@ from pathlib import Path
 from backprop.spelling import nearest
 from backprop.tabular import notation
 from backprop.tabular.dates import looks_like_a_date
-from backprop.tabular.files import decode, even_out, listing, parse, unpack
+from backprop.tabular.files import contents, decode, even_out, listing, parse, unpack
 from backprop.tabular.notation import is_missing, looks_like_a_number
 
 ENOUGH = 1_000  # rows show how a table is made
@@ -129,7 +129,7 @@ def read_csv(
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder, and a CSV file was expected")
-    text = decode(unpack(path.read_bytes(), path), path)
+    text = decode(unpack(contents(path), path), path)
     rows, lines, delimiter = parse(text, path)
     if not rows:
         raise ValueError(f"{path} is empty")

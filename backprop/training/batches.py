@@ -1,13 +1,45 @@
-"""What a batch is, and where an epoch lies in the data."""
+"""What a batch is, where an epoch lies in the data, and what may be read from anywhere in it."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 Batch = tuple[Any, Any, Any]  # x, y, sample_weight
+
+
+class EpochBatches:
+    """Batches in an order that is a function of the seed and the epoch, read from any one on.
+
+    `fit` asks for the passes by their numbers, and reads no batch before the one at which a run
+    goes on. Without a seed the order is that of the data: `evaluate`, `predict` and validation read
+    so.
+
+    Attributes
+    ----------
+    count : int
+        How many rows there are in all.
+    batch_size : int
+        How many are in each batch; the last one may be smaller.
+    """
+
+    count: int
+    batch_size: int
+
+    def __len__(self) -> int:
+        return -(-self.count // self.batch_size)
+
+    def first(self) -> Any:
+        """Rows like those to come, at little cost: the first batch where there is one."""
+        raise NotImplementedError
+
+    def batches(
+        self, epoch: int = 0, start: int = 0, seed: int | None = None
+    ) -> Generator[Any, None, None]:
+        """The batches of a pass from number `start` on."""
+        raise NotImplementedError
 
 
 def place(epoch: int, steps: int | None, total: int) -> tuple[int, int, int]:
@@ -23,9 +55,19 @@ def place(epoch: int, steps: int | None, total: int) -> tuple[int, int, int]:
     """
     if steps is None:
         return epoch, 0, total
-    epochs = -(-total // steps)
+    epochs = -(-total // steps) or 1
     begin = epoch % epochs * steps
     return epoch // epochs, begin, min(begin + steps, total)
+
+
+def sizes_at_ends(
+    epochs: range, steps: int | None, n: int, batch_size: int
+) -> Iterator[tuple[int, int]]:
+    """Number and rows of the batches of n rows that these epochs read first and last in a pass."""
+    total = -(-n // batch_size)
+    for begin, end in sorted({place(epoch, steps, total)[1:] for epoch in epochs}):
+        for i in (begin, end - 1):
+            yield i, min(batch_size, n - i * batch_size)
 
 
 def warn_if_short(count: int, steps: int | None) -> None:

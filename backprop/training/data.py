@@ -19,9 +19,16 @@ from backprop.checks import integer, one_of
 from backprop.layer import Array
 from backprop.nest import as_tuple, each, row_count, shapes
 from backprop.old_arguments import levels_up
-from backprop.training.batches import Batch, place, rows_in, two_weights, warn_if_short
+from backprop.training.batches import (
+    Batch,
+    place,
+    rows_in,
+    sizes_at_ends,
+    two_weights,
+    warn_if_short,
+)
 from backprop.training.iterables import IterableData
-from backprop.training.reader import Reader, is_array, is_sparse
+from backprop.training.reader import Reader, is_array, is_mapped, is_sparse
 
 
 def is_array_like(x: Any) -> bool:
@@ -69,7 +76,7 @@ class ArrayData:
     once = False  # whether it can be read but once
     given = 0  # its order is a function of the epoch
 
-    def go_on(self, epochs: int, given: int) -> None:
+    def go_on(self, epochs: int, given: int, steps: int | None = None) -> None:
         """Nothing depends on what was read before."""
 
     def close(self) -> None:
@@ -92,7 +99,7 @@ class ArrayData:
         self.x = reader.x(x, rows=None if reader.outputs.several else rows_in(y))
         self.y = reader.y(y, rows=row_count(self.x))
         self.n = reader.rows(self.x, self.y)
-        self.weight = reader.weight(sample_weight, self.n)
+        self.weight = reader.weight(sample_weight, self.n, whole=True)
         self.class_weight = reader.class_weight(class_weight)
         if self.class_weight is not None and self.weight is not None:
             raise two_weights()
@@ -101,8 +108,8 @@ class ArrayData:
         self.shuffle = shuffle
         self.seed = seed
         self.who = who
-        arrays = (*as_tuple(self.x), *as_tuple(self.y))
-        self.late = any(is_sparse(a) or isinstance(a, np.memmap) for a in arrays)
+        arrays = (*as_tuple(self.x), *as_tuple(self.y), *as_tuple(self.weight))
+        self.late = any(is_sparse(a) or is_mapped(a) for a in arrays)
 
     @cached_property
     def batch_size(self) -> int:
@@ -149,7 +156,7 @@ class ArrayData:
         """The first batch as it is trained on. Raises unless the targets fit the loss, all of them
         where they are in memory; then the classes' weights become weights of samples."""
         x, y, _ = batch
-        whole = not any(isinstance(a, np.memmap) for a in as_tuple(self.y))
+        whole = not some_mapped(self.y)
         self.reader.check(x, self.y if whole else y)
         if self.class_weight is None:
             return batch
@@ -166,10 +173,7 @@ class ArrayData:
 
     def sizes(self, epochs: range, steps: int | None = None) -> Iterator[tuple[int, int]]:
         """Number and rows of the batches that these epochs would read first and last in a pass."""
-        places = {place(epoch, steps, self.steps)[1:] for epoch in epochs}
-        for begin, end in sorted(places):
-            for i in (begin, end - 1):
-                yield i, min(self.batch_size, self.n - i * self.batch_size)
+        return sizes_at_ends(epochs, steps, self.n, self.batch_size)
 
     def batches(self, epoch: int, start: int = 0, steps: int | None = None) -> Iterator[Batch]:
         """The batches of an epoch, from number `start` on."""
@@ -201,10 +205,12 @@ class ArrayData:
     def _late(self, x: Any, y: Any, w: Array | None) -> Batch:
         """Do to a batch what is not done to all data at once: check and cast a memory map, make
         sparse rows dense."""
-        if any(isinstance(a, np.memmap) for a in as_tuple(self.x)):
+        if some_mapped(self.x):
             x = self.reader.x(each(in_memory, x), whole=False)
         x = self.reader.dense(x)
-        if any(isinstance(a, np.memmap) for a in as_tuple(self.y)):
+        if some_mapped(self.weight):
+            w = self.reader.weight(each(in_memory, w), row_count(x))
+        if some_mapped(self.y):
             y = self.reader.y(each(in_memory, y), whole=False)
             if self.reader.model.built:
                 self.reader.check(x, y)
@@ -280,7 +286,12 @@ def rows_of(arrays: Any, rows: Any) -> Any:
 
 def in_memory(a: Any) -> Any:
     """What was read of a memory map, as an array like others."""
-    return np.asarray(a) if isinstance(a, np.memmap) else a
+    return np.asarray(a) if is_mapped(a) else a
+
+
+def some_mapped(x: Any) -> bool:
+    """Whether an array is a memory map, or one of several is."""
+    return any(is_mapped(a) for a in as_tuple(x))
 
 
 def joined(batches: list) -> Any:

@@ -6,11 +6,10 @@
     stop       the step is not taken, and the run ends after it
     restore    back to values that were good, with a smaller learning rate
 
-All but the first look at the gradient g too, before the optimizer moves anything, by one dot
-product. ⟨g, 0⟩ is 0 unless there is NaN (0 NaN = NaN) or an infinity (0 ∞ = NaN) in g; no finite
-number makes it overflow. It reads two vectors, so a large g is read once for ⟨g, g⟩ instead, and
-number by number where that is not finite. A step that is not taken leaves values, moments,
-averages, buffers and states as they were; generators go on.
+All but the first look at the gradient g too, before the optimizer moves anything: Σ 0 g is 0 unless
+there is NaN (0 NaN = NaN) or an infinity (0 ∞ = NaN) in g, and no finite number makes it overflow.
+A step that is not taken leaves values, moments, averages, buffers and states as they were;
+generators go on.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ import numpy as np
 
 from backprop.checks import Positive, choice, where
 from backprop.config import Configurable
+from backprop.kernels import finite
 from backprop.layer import Array
 from backprop.run_state import model_state, named, set_model_state
 from backprop.training.loop import Logs, Outcome, logs_of
 from backprop.training.nonfinite import Finding, first_nonfinite
 from backprop.training.steps import Steps
 
-WITH_ZEROS = 1 << 15  # numbers of a gradient that is multiplied with zeros, which stay in a cache
 DROPPED = "skipped_steps"  # in the logs of an epoch
 
 
@@ -128,9 +127,8 @@ class Guarded(Steps):
         The file in which finite values of this run are.
     """
 
-    # what a look rests on, found anew where the model's memory is another
-    _moving: tuple[Any, list[Any]] = (None, [])  # a ParameterVector; buffers and states beside it
-    _looks: tuple[Any, list[tuple[Callable, Array]]] = (None, [])  # segments; see `look`
+    # buffers and states beside a ParameterVector, found anew where the model's memory is another
+    _moving: tuple[Any, list[Any]] = (None, [])
 
     def __init__(self, *arguments: Any, on_nonfinite: Any = "warn"):
         super().__init__(*arguments)
@@ -149,7 +147,7 @@ class Guarded(Steps):
         self._kept: list[dict[str, Array]] = []  # older values, and newer ones that may be bad yet
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_moving": (None, []), "_looks": (None, [])}
+        return super().__getstate__() | {"_moving": (None, [])}
 
     def prepare(self, data: Any, who: str, *, training: bool) -> Any:
         how = self.on_nonfinite
@@ -182,15 +180,16 @@ class Guarded(Steps):
                 text, _ = self._report_of(outcome[0], x, y, sample_weight, True)
                 warnings.warn(text, RuntimeWarning, stacklevel=5)
             return outcome
-        parameters = self.model._vector  # in every step, so without what `parameters` checks
-        if parameters is None or parameters is not self._moving[0]:
-            parameters = self.model.parameters
-            self._moving = (parameters, moved_by_a_pass(self.model))
-        moving = self._moving[1]
+        parameters, moving = self._moving
+        # in every step, so without what `parameters` checks
+        if parameters is None or parameters is not self.model._vector:
+            parameters, moving = self.model.parameters, moved_by_a_pass(self.model)
+            self._moving = (parameters, moving)
         before = [(p, p.value.copy()) for p in moving] if moving else []
         try:
             outcome = self._gradients(x, y, sample_weight)
-            if math.isfinite(outcome[0]) and self._are_finite(parameters.segments()):
+            good = zero_of(parameters.segments()) == 0 and math.isfinite(outcome[0])
+            if self._on_all(good):
                 return outcome
         except BaseException:
             put_back(before)
@@ -198,19 +197,9 @@ class Guarded(Steps):
         put_back(before)
         raise self._error(outcome[0], x, y, sample_weight)
 
-    def _are_finite(self, segments: list[Any]) -> bool:
-        """Whether the gradients in these stretches are."""
-        known, found = self._looks
-        if segments is not known:
-            found = [look(s.gradients) for s in segments]
-            self._looks = (segments, found)
-        try:
-            for dot, other in found:
-                if dot(other) != 0:
-                    return False
-        except (FloatingPointError, RuntimeWarning):  # of 0 ∞, where such are errors
-            return False
-        return True
+    def _on_all(self, finite: bool) -> bool:
+        """Whether a rank's look has found everything finite on all ranks, which step alike."""
+        return finite if self.across is None else self.across.all(finite)
 
     def _error(self, loss: Any, x: Any, y: Any, sample_weight: Any) -> NonfiniteError:
         how = self.on_nonfinite
@@ -227,8 +216,11 @@ class Guarded(Steps):
         text = f"{what} {became} in step {self.step + 1} of epoch {self.epoch + 1}"
         if not look:
             return text, None
-        found = first_nonfinite(self, x, y, w)
-        return f"{text}: {found.about}", found
+        found, at = first_nonfinite(self, x, y, w), ""
+        if self.across is not None:
+            rank, found = self.across.first_of(found)
+            at = f"rank {rank}: " if found.tensor else ""
+        return f"{text}: {at}{found.about}", found
 
     # ----------------------------------------------------------------------------- the policies
 
@@ -315,9 +307,11 @@ class Guarded(Steps):
     def _keep(self) -> None:
         """Keep copies of the present values, unless some are not finite."""
         self._since = 0
+        if self.across is not None:  # what was gathered for the next update is a part of the state
+            self.across.updates.flush()
         _, arrays = model_state(self.model)
         arrays |= {f"states/{name}": p.value for name, p in named(self.model.states_kept()).items()}
-        if all(np.isfinite(a).all() for a in arrays.values()):
+        if self._on_all(all(np.isfinite(a).all() for a in arrays.values())):
             self._kept = [*self._kept[-1:], {name: a.copy() for name, a in arrays.items()}]
 
     def _restore(self, error: NonfiniteError) -> None:
@@ -328,6 +322,8 @@ class Guarded(Steps):
         del self._kept[1:]
         rate = self.optimizer.learning_rate * self.on_nonfinite.factor
         nobody = [None] * len(list(self.model.walk()))
+        if self.across is not None:
+            self.across.updates.forget()
         set_model_state(self.model, {"generators": nobody}, self._kept[0])
         if self.on_nonfinite.factor != 1:
             self.optimizer.learning_rate = float(rate)
@@ -343,6 +339,8 @@ class Guarded(Steps):
     def end_epoch(self, run: Any, epoch: int, so_far: Any, validation: Any) -> Logs:
         if self.on_nonfinite.policy in ("warn", "raise"):
             return super().end_epoch(run, epoch, so_far, validation)
+        if self.across is not None:
+            self.across.collect()  # of rank 0's logs, which are those of all
         logs = logs_of(so_far)
         if not self._good and not self.loss_so_far.count:
             logs = dict.fromkeys(self._names or self.results(), math.nan)  # of no step at all
@@ -361,19 +359,12 @@ def moved_by_a_pass(model: Any) -> list[Any]:
     return [p for p in model.arrays() if p.gradient is None] + model.states_kept()
 
 
-def look(gradients: Array) -> tuple[Callable[[Array], Any], Array]:
-    """A function and its argument, by which it is 0 where the gradients are finite, and else not:
-    called in every step, and made once."""
-    if gradients.size <= WITH_ZEROS:
-        return gradients.dot, np.zeros_like(gradients)
-    return by_squares, gradients
-
-
-def by_squares(g: Array) -> float:
-    """0 where g is finite, else NaN."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = math.isfinite(g.dot(g)) or np.isfinite(g).all()
-    return 0.0 if finite else math.nan
+def zero_of(segments: list[Any]) -> float:
+    """0 where the gradients in these stretches are finite, else NaN."""
+    total = 0.0
+    for segment in segments:
+        total += finite.times_zero(segment.gradients)
+    return total
 
 
 def put_back(before: list[tuple[Any, Array]]) -> None:

@@ -15,9 +15,11 @@ import numpy as np
 from backprop.nest import row_count, shapes
 from backprop.training.batches import (
     Batch,
+    EpochBatches,
     located,
     place,
     rows_in,
+    sizes_at_ends,
     two_weights,
     unpack_x_y_sample_weight,
     warn_if_short,
@@ -30,9 +32,10 @@ class IterableData:
     """Batches from any iterable: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` each.
 
     Something with `__len__` and `__getitem__` is read by index, and shuffling changes the order of
-    its batches, unless its `keeps_order` is True. Anything else is read in its own order; an
-    iterator goes on from epoch to epoch. Methods `on_epoch_begin` and `on_epoch_end` of the
-    iterable are called.
+    its batches, unless its `keeps_order` is True; then `passes`, if it has that, counts how often
+    it was gone through, and decides the order of the next pass. `EpochBatches` are asked for an
+    epoch's, from any one on. Anything else is read in its own order; an iterator goes on from epoch
+    to epoch. Methods `on_epoch_begin` and `on_epoch_end` of the iterable are called.
     """
 
     def __init__(
@@ -59,7 +62,8 @@ class IterableData:
         self.steps = self._length = length(source)
         self.own_order = getattr(source, "keeps_order", False)
         by_number = self.steps is not None and hasattr(source, "__getitem__")
-        self.indexed = by_number and not self.own_order
+        self.by_epoch = isinstance(source, EpochBatches)
+        self.indexed = self.by_epoch or (by_number and not self.own_order)
         self.once = isinstance(source, Iterator)
         self.workers = workers_of(source)
         self.endless = self.steps is None and self.workers is not None
@@ -67,9 +71,12 @@ class IterableData:
         self._peeked: list[Any] = []  # read and not yet given out
         self.given = 0  # batches of the present pass
         self._new = is_new(source)
+        self._passes: int | None = getattr(source, "passes", None)  # before this run
 
     def first(self) -> Batch:
         """The first batch, which is not lost for training."""
+        if self.by_epoch:
+            return self.read(self.source.first(), 0)
         if self.endless:  # and no worker begins before the run does
             return self.read(self.source[0], 0)
         if not self.more():
@@ -101,6 +108,8 @@ class IterableData:
 
     def sizes(self, epochs: range, steps: int | None = None) -> Iterator[tuple[int, int]]:
         """Number and rows of the batches, as far as they can be known without reading any."""
+        if self.by_epoch:
+            yield from sizes_at_ends(epochs, steps, self.source.count, self.source.batch_size)
         for i, batch in enumerate(self.source if isinstance(self.source, list | tuple) else ()):
             x, inputs = unpack_x_y_sample_weight(batch)[0], self.reader.inputs
             x = inputs.ordered(x, f"batch {i + 1} of x")[0] if inputs.several else x
@@ -113,7 +122,9 @@ class IterableData:
         if not self._peeked:
             if self._rest is None:
                 self._rest = self._opened()
-            self._peeked = list(itertools.islice(self._rest, 1))
+            with suppress(StopIteration):
+                # by next alone: of an iterator that begins anew at iter() that would be the first
+                self._peeked = [next(self._rest)]
         return bool(self._peeked)
 
     def batches(self, epoch: int, start: int = 0, steps: int | None = None) -> Iterator[Batch]:
@@ -131,13 +142,17 @@ class IterableData:
         warn_if_short(count, steps)
         call(self.source, "on_epoch_end")
 
-    def go_on(self, epochs: int, given: int) -> None:
-        """Be where a run has stopped. A source that this process has not read is told of the epochs
-        that are done; one that has an order of its own is read up to the batch that is next."""
+    def go_on(self, epochs: int, given: int, steps: int | None = None) -> None:
+        """Be where a run has stopped, behind so many epochs of `steps` batches. A source that this
+        process has not read is told of the epochs that are done, or of the passes if it counts
+        them; one that has an order of its own is read up to the batch that is next."""
         if self._new:
             for _ in range(epochs):
                 call(self.source, "on_epoch_begin")
                 call(self.source, "on_epoch_end")
+            if self.own_order and self._passes is not None and self.steps:
+                self.close()  # the pass that was begun for the first batch
+                self.source.passes = self._passes + place(epochs, steps, self.steps)[0]
         if self.endless:
             self.given = given
         elif self.once and not self._new:
@@ -170,6 +185,15 @@ class IterableData:
         return in_advance(self.source.__getitem__, numbers, **self.workers)
 
     def _indexed(self, epoch: int, start: int, steps: int | None) -> Iterator[tuple[int, Any]]:
+        if self.by_epoch:
+            number, begin, end = place(epoch, steps, self._present_length(steps))
+            self._rest = self.source.batches(
+                number, begin + start, self.seed if self.shuffle else None
+            )
+            # closed by `close`, also where the epoch ends before the pass
+            yield from enumerate(itertools.islice(self._rest, end - begin - start), begin + start)
+            self._rest.close()
+            return
         self._rest = self._fetched(self._numbers(epoch, start, steps))
         yield from self._rest
 

@@ -24,6 +24,15 @@ def is_sparse(x: Any) -> bool:
     return hasattr(x, "tocsr") and hasattr(x, "nnz")
 
 
+def is_mapped(x: Any) -> bool:
+    """Whether `x` is a memory map, or a view of one, as `np.asarray` makes it."""
+    while isinstance(x, np.ndarray):
+        if isinstance(x, np.memmap):
+            return True
+        x = x.base
+    return False
+
+
 def is_array(x: Any) -> bool:
     return hasattr(x, "shape") or hasattr(x, "to_numpy") or is_sparse(x)
 
@@ -100,7 +109,7 @@ def numbers(x: Any, name: str, strings: bool = False) -> Any:
             raise ValueError(
                 f"{name} expected a sparse matrix of two axes, got one of shape {x.shape}"
             )
-    elif not isinstance(x, np.memmap):
+    elif not is_mapped(x):
         x = as_array(x, name)
     text = strings and is_text(x, name)
     if x.dtype.kind == "O" and not text:
@@ -214,7 +223,7 @@ def fits(shape: tuple[int, ...], declared: Shape) -> bool:
 
 def late(x: Any, whole: bool) -> bool:
     """Whether an array is read batch by batch, and not now: a memory map that is given whole."""
-    return whole and isinstance(x, np.memmap)
+    return whole and is_mapped(x)
 
 
 class Reader:
@@ -369,27 +378,27 @@ class Reader:
             y = y.toarray()
         return self.cast(y, name) if y.dtype.kind == "f" else y
 
-    def weight(self, w: Any, n: int, name: str = "sample_weight") -> Any:
+    def weight(self, w: Any, n: int, name: str = "sample_weight", whole: bool = False) -> Any:
         """Weights of the rows; for several outputs a tuple, as one array weighs the rows of all."""
         if w is None:
             return None
         if not self.outputs.several:
             if isinstance(w, Mapping) and self.outputs.structure is not None:
                 w = self.outputs.ordered(w, name)[0]
-            return self._weight(w, n, name)
+            return self._weight(w, n, name, whole)
         if not is_nest(w) or (not isinstance(w, Mapping) and all(map(np.isscalar, w))):
-            return (self._weight(w, n, name),) * len(self.outputs.names)
+            return (self._weight(w, n, name, whole),) * len(self.outputs.names)
         given = tuple(self.outputs.ordered(w, name, partly=True))
         return tuple(
-            None if a is None else self._weight(a, n, label)
+            None if a is None else self._weight(a, n, label, whole)
             for label, a in self.outputs.labelled(name, given)
         )
 
-    def _weight(self, w: Any, n: int, name: str) -> Array:
-        w = self.cast(numbers(w, name), name)
+    def _weight(self, w: Any, n: int, name: str, whole: bool) -> Array:
+        w = numbers(w, name)
         if len(w) != n:
             raise ValueError(f"{name} has {len(w)} rows where x has {n}")
-        return w
+        return w if late(w, whole) else self.cast(w, name)
 
     def rows(self, x: Any, y: Any) -> int:
         """How many rows there are: as many in each array."""

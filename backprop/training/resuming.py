@@ -211,7 +211,8 @@ class Resumable(Guarded):
         given, also = self.given or (0, 0)
         if steps is not None:
             given = min(given, len(done) * steps + self.step)
-        train.go_on(len(done), max(given - self.step, 0))  # the epoch goes on from its own step
+        # the epoch goes on from its own step
+        train.go_on(len(done), max(given - self.step, 0), steps)
         if validation is not None:
             rounds = sum(map(validation.is_due, done))
             if validation.steps is not None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from backprop import metrics
 from backprop.layer import Array, Layer
+from backprop.losses.labels import ClassNumbers
 from backprop.masks import cleaned
 from backprop.nest import entries
 from backprop.training.batches import located
@@ -152,7 +153,9 @@ class MetricSet(Metrics):
                 k += 1
                 name = f"weighted_{metric.name}" if weighted and k == 1 else f"{metric.name}_{k}"
             items.append((name, metric, weighted))
-            by_name = isinstance(identifier, str) and isinstance(metric, metrics.SPARSE)
+            sparse = isinstance(metric, metrics.SPARSE)
+            metric.labels_known = not sparse or isinstance(self.loss, ClassNumbers)
+            by_name = isinstance(identifier, str) and sparse
             if by_name and getattr(self.loss, "ignore_class", None) is not None:
                 ignoring.add(name)
         return items, ignoring

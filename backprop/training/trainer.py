@@ -162,8 +162,10 @@ class Trainer(Resumable):
             `validation_split`.
         shuffle : bool or "batch", default True
             Anew for each epoch; the order depends only on the seed and the epoch. Batches that can
-            be read by index are shuffled as they are, those of other iterables are not. ``"batch"``
-            shuffles the rows within each batch, and leaves the batches where they are.
+            be read by index are shuffled as they are, those of other iterables are not; the data
+            sets of `backprop.data` shuffle their rows, as far as these are in memory together.
+            ``"batch"`` shuffles the rows of arrays within each batch, and leaves the batches where
+            they are.
         class_weight : dict of int to float, or "balanced", optional
             A factor for each class in the loss of training, by the class numbers that stand in `y`,
             or are one-hot there; those that are not named weigh 1. The loss says what the classes

@@ -377,3 +377,32 @@ def test_what_a_killed_writer_left_is_swept_at_the_start(make, tmp_path, fake_mo
         model.fit(np.ones((4, 2)), np.ones(4), verbose=0, callbacks=[make(tmp_path)])
 
     assert not left.exists()
+
+
+def test_a_relative_path_is_of_the_folder_in_which_the_run_began(tmp_path, monkeypatch):
+    """A run that changes its folder saves where it saved before, and deletes nothing elsewhere."""
+    home, other = tmp_path / "home", tmp_path / "other"
+    for folder in (home, other):
+        folder.mkdir()
+    (other / "2.npz").write_bytes(b"mine")
+    monkeypatch.chdir(home)
+    model = bp.Sequential([bp.Input((2,)), bp.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    leave = bp.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: os.chdir(other))
+
+    model.fit(
+        np.ones((4, 2)),
+        np.ones(4),
+        epochs=4,
+        verbose=0,
+        callbacks=[ModelCheckpoint("{epoch}.npz", max_to_keep=2), leave],
+    )
+
+    assert sorted(os.listdir(home)) == ["3.npz", "4.npz"]
+    assert os.listdir(other) == ["2.npz"]
+    assert (other / "2.npz").read_bytes() == b"mine"
+
+
+def test_a_name_that_no_system_has_is_found_at_once():
+    with pytest.raises(OSError, match="ModelCheckpoint cannot write to filepath"):
+        ModelCheckpoint("a" * 5000 + ".npz")

@@ -72,3 +72,12 @@ def test_every_row_counts_once_however_few_a_rank_has(tmp_path):
             found = jobs.read(tmp_path / f"{name}-{rank}.npz")
             for what, a in expected.items():
                 assert distance(found[what], a) < 1e-11, (name, rank, what)
+
+
+def test_what_ranks_decide_and_skip_and_read_is_what_one_process_does(tmp_path):
+    out, code, _ = jobs.job(2, "alike", tmp_path)
+
+    assert code == 0, out
+    plain, sharded = out.splitlines()[-2:]  # the calls of two steps
+    assert plain == "Allreduce Allreduce Allreduce Allreduce"
+    assert sharded == "Allreduce Reduce_scatter Allgatherv Allreduce Reduce_scatter Allgatherv"

@@ -48,7 +48,7 @@ def test_a_rank_that_left_before_a_run_is_named():
     ("kind", "said"),
     [
         ("data", "differ in x or y, checksum.*seed what makes or splits the data"),
-        ("nonfinite", "cannot have on_nonfinite='skip'.*the ranks would part"),
+        ("policies", "differ in on_nonfinite: rank 0 has OnNonfinite.'warn'"),
         ("saves", "some ranks save the state of the run and others do not"),
         ("callbacks", "rank 0 has BackupAndRestore and rank 1 has none"),
     ],
@@ -112,6 +112,31 @@ def test_a_state_that_a_callback_saves_is_gone_on_with(tmp_path):
         expected, found = (jobs.read(tmp_path / f"{name}-{rank}.npz") for name in ("whole", "rest"))
         for what, a in expected.items():
             np.testing.assert_array_equal(found[what], a, err_msg=what)
+
+
+def test_a_generator_that_ends_on_one_rank_before_the_others_is_an_error_of_all(tmp_path):
+    out, code, _ = jobs.job(2, "ends_early", "generator", tmp_path)
+
+    assert code != 0
+    assert out.count("Traceback") == 1
+    assert "batch 3 has rows: 6 on rank 0, none on rank 1" in out
+
+
+@pytest.mark.parametrize("to", ["one", "job"], ids=["to one rank", "to mpiexec"])
+def test_sigterm_ends_all_ranks_after_a_step_and_leaves_a_backup(to, tmp_path):
+    with jobs.started(2, "ends_early", to, tmp_path) as job:
+        assert job.stdout.readline() == "running\n"
+        begin = time.monotonic()
+        if to == "job":
+            os.kill(job.pid, signal.SIGTERM)
+        out, _ = job.communicate()
+        seconds = time.monotonic() - begin
+    print(f"{seconds:.1f} s until the job was over, of 10 that are promised")
+
+    assert seconds < jobs.LIMIT
+    assert job.returncode != 0
+    assert "Traceback" not in out and "the script goes on" not in out
+    assert (tmp_path / "backup/latest.npz").exists()
 
 
 def test_ctrl_c_ends_all_ranks_after_a_step(tmp_path):

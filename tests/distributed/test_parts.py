@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import backprop as bp
-from backprop import losses, metrics
+from backprop import callbacks, losses, metrics
 from backprop.distributed import SingleProcess
 from backprop.distributed.agreement import check_rows_apart, check_run, check_together
+from backprop.distributed.callbacks import decides
 from backprop.distributed.generators import Generators
 from backprop.distributed.ranks import divisor
 from backprop.distributed.rows import part_of
@@ -267,6 +268,25 @@ def test_a_weight_that_has_come_apart_is_named():
     check_together(alike)
     with pytest.raises(ValueError, match=r"norm/moving_variance has come apart.*0 on rank 1"):
         check_together(apart)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: callbacks.EarlyStopping(), False),
+        (lambda: callbacks.BackupAndRestore("backup"), False),
+        (lambda: callbacks.BackupAndRestore("backup", save_freq=3), True),
+        (lambda: callbacks.ModelCheckpoint("m.npz", save_freq=2), True),
+        (lambda: callbacks.CSVLogger("log.csv"), False),
+        (lambda: callbacks.TerminateOnNaN(), True),
+        (lambda: callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None), True),
+        (lambda: callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None), False),
+    ],
+    ids=["early stopping", "backup", "backup in epochs", "checkpoint in epochs", "log", "NaN",
+         "batch hook", "epoch hook"],
+)  # fmt: skip
+def test_ranks_agree_behind_batches_where_a_callback_may_stop_there(make, expected):
+    assert decides(make()) is expected
 
 
 def test_a_rank_whose_rows_are_finite_says_that_those_of_another_are_not():

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import marshal
+import os
 import pickle
 import re
 import time
@@ -649,3 +650,12 @@ def test_a_file_that_ends_in_another_format_is_assert_refused(tmp_path):
         for contents in (b"", b"PK", buffer.getvalue(), b"\x89HDF\r\n\x1a\n" + bytes(100)):
             path.write_bytes(contents)
             assert_refused(path)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="the system has no such device")
+def test_a_table_without_end_is_not_read_to_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("backprop.tabular.files.LIMIT", 1 << 20)
+    (tmp_path / "t.csv").symlink_to("/dev/zero")
+
+    with pytest.raises(ValueError, match=r"t\.csv is no file and has more than 1,048,576 bytes"):
+        read_csv(tmp_path / "t.csv")

@@ -39,6 +39,7 @@ def checkpoint(path):
 SAVES = {
     "m.npz": lambda path: small().save(path),
     "w.npz": lambda path: small().save_weights(path),
+    "w.safetensors": lambda path: small().save_weights(path),
     "run.npz": checkpoint,
     "m.keras": keras_file,
     "m.weights.h5": keras_weights,
@@ -86,7 +87,7 @@ def test_the_first_save_that_fails_says_that_nothing_was_written(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["m.npz", "m.keras", "m.weights.h5"])
+@pytest.mark.parametrize("name", ["m.npz", "m.keras", "m.weights.h5", "w.safetensors"])
 def test_what_cannot_be_read_back_does_not_take_the_place_of_what_was_there(
     name, tmp_path, monkeypatch
 ):

@@ -14,6 +14,7 @@ import pytest
 COUNT = int(os.environ.get("FUZZ", "150"))
 KINDS = (
     *("model", "graph", "weights", "checkpoint", "state", "space", "prepared", "json"),
+    *("safetensors", "onnx"),
     *("keras", "keras_graph", "h5", "legacy", "shards"),
     *("csv", "csv_gz", "npz", "arrays", "npy", "idx", "idx_gz", "pickle", "imdb", "word_index"),
 )
@@ -30,7 +31,7 @@ def written(tmp_path_factory):
 def test_no_file_does_more_than_be_read_or_be_refused(kind, written):
     folder, formats = written
     if kind not in formats:
-        pytest.skip("h5py is not installed")
+        pytest.skip("h5py or onnx is not installed")
 
     found = hostile_files.failures(kind, formats[kind], range(COUNT), folder)
 
@@ -43,7 +44,7 @@ def test_no_file_does_more_than_be_read_or_be_refused(kind, written):
 def test_20000_files_do_no_more(kind, written):
     folder, formats = written
     if kind not in formats:
-        pytest.skip("h5py is not installed")
+        pytest.skip("h5py or onnx is not installed")
 
     found = hostile_files.failures(kind, formats[kind], range(20_000), folder)
 

@@ -122,3 +122,39 @@ def test_errors_name_the_file_and_not_the_one_that_takes_its_place(
     assert ".tmp" not in str(caught.value)
     assert path.read_bytes() == before
     assert temporaries(tmp_path) == []
+
+
+def test_what_is_being_written_stays_whatever_the_clocks_say(tmp_path):
+    with atomic.replacing(tmp_path / "m.npz") as file:
+        file.write(b"whole")
+        os.utime(file.name, (time.time() - 2 * atomic.DAY,) * 2)
+        small().save(tmp_path / "other.npz")
+
+    assert (tmp_path / "m.npz").read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("name", ["m.npz", "m.keras", "m.weights.h5"])
+def test_nothing_takes_the_place_of_a_pipe_or_a_folder(name, tmp_path):
+    """A device is such a place too: one that went would be missed by the whole machine."""
+    if not name.endswith(".npz"):
+        pytest.importorskip("h5py")
+    pipe, link = tmp_path / "pipe" / name, tmp_path / "link" / name
+    for folder in (pipe.parent, link.parent, tmp_path / name):
+        folder.mkdir()
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    model = small()
+    save = model.save_weights if name.endswith(".h5") else model.save
+
+    for path, told in (
+        (pipe, "pipe is there"),
+        (link, "pipe is there"),
+        (tmp_path / name, "Is a directory"),
+    ):
+        with pytest.raises(OSError, match=f"{told}.*; name a file.*{name}"):
+            save(path)
+
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert link.is_symlink()
+    assert not temporaries(tmp_path)

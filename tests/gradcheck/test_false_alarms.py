@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from gradcheck import unusual_cases
+from gradcheck import hard_cases, unusual_cases
 from gradcheck.correct_layers import subjects
 from hypothesis import Phase, given, settings, strategies as st
 
@@ -60,8 +60,10 @@ KINDS = {
     "layers": unusual_cases.shipped,
     "losses": unusual_cases.losses,
     "models": unusual_cases.models,
+    **hard_cases.KINDS,
 }
-UNDECIDED = {"numbers": 0.1, "matrices": 0.5, "layers": 0.03, "losses": 0.1, "models": 0.4}
+# of all: chaos, float64 at the end of its digits, and what float32 keeps no digit of
+UNDECIDED = {"numbers": 0.03, "models": 0.15, "edges": 0.12, "constants": 0.6, "extremes": 0.08}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -74,4 +76,4 @@ def test_what_is_right_and_unusual_does_not_fail(kind):
     failed = [f"{name}\n{r}" for name, r in reports.items() if r.verdict == "fail"]
     undecided = [name for name, r in reports.items() if r.verdict == "inconclusive"]
     assert not failed, failed[0]
-    assert len(undecided) <= UNDECIDED[kind] * len(cases), undecided
+    assert len(undecided) <= UNDECIDED.get(kind, 0.01) * len(cases), undecided

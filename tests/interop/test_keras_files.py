@@ -374,7 +374,7 @@ def test_other_endings_are_refused_with_those_that_are_known(tmp_path):
     model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(2)])
     with pytest.raises(ValueError, match=r"\.npz and \.keras"):
         model.save(tmp_path / "m.h5")
-    with pytest.raises(ValueError, match=r"\.npz and \.weights\.h5"):
+    with pytest.raises(ValueError, match=r"\.npz, \.weights\.h5 and \.safetensors"):
         model.save_weights(tmp_path / "m.h5")
     with pytest.raises(FileNotFoundError, match="no file"):
         bp.models.load_model(tmp_path / "gone.keras")

@@ -20,8 +20,9 @@ spec.loader.exec_module(own_layers)
 SEARCHES = [law.__name__ for law in LAWS["v4"] if law not in LAWS["v3"]]
 CHEAP = [law.__name__ for law in LAWS["v3"]]
 # one derivation for both kinds of kernels, which tests/kernels holds to each other: it is tried
-# at length with those of NumPy, and with the compiled ones at fewer examples
-PROFILE = "quick" if os.environ.get("BACKPROP_KERNELS") == "numba" else "default"
+# at length with those of NumPy, and with the compiled ones at fewer examples, as are further
+# settings of a layer; the nightly command tries all of them at greater length than either
+FIRST = "quick" if os.environ.get("BACKPROP_KERNELS") == "numba" else "default"
 CLASSES = layers.registry.classes | losses.REGISTRY.classes
 
 
@@ -43,7 +44,8 @@ def under(row, laws):
 for name, rows in own_layers.TABLE.items():
     for number, row in enumerate(rows):
         place = f"{snake_case(name)}{number or ''}"
-        globals()[f"test_{place}"] = layer_laws(**under(row, CHEAP), profile=PROFILE)
+        profile = "quick" if number else FIRST
+        globals()[f"test_{place}"] = layer_laws(**under(row, CHEAP), profile=profile)
         globals()[f"test_searched_{place}"] = layer_laws(**under(row, SEARCHES), profile="quick")
         thoroughly = layer_laws(**row, profile="thorough")
         globals()[f"test_thoroughly_{place}"] = pytest.mark.slow(thoroughly)

@@ -259,18 +259,29 @@ def test_data_are_never_written_to():
 # ------------------------------------------------------------------ never whole in memory
 
 
-def test_a_memory_map_is_never_loaded_whole(tmp_path):
+@pytest.mark.parametrize("shuffle", [True, "batch", False])
+@pytest.mark.parametrize("view", [lambda a: a, np.asarray])
+def test_a_memory_map_is_never_loaded_whole(view, shuffle, tmp_path):
     n, width = 50_000, 50
-    x = np.memmap(tmp_path / "x", np.float64, "w+", shape=(n, width))
-    y = np.memmap(tmp_path / "y", np.float64, "w+", shape=(n, 10))
-    x[::1000], y[::1000] = 1.0, 1.0
-    model = bp.Sequential([bp.Input((width,)), Dense(10)])
+    x = np.memmap(tmp_path / "x", np.float64, "w+", shape=(n, 1, width))
+    y = np.memmap(tmp_path / "y", np.float64, "w+", shape=(n, 1, 10))
+    w = np.memmap(tmp_path / "w", np.float64, "w+", shape=(n, 1))
+    x[::1000], y[::1000], w[:] = 1.0, 1.0, 1.0
+    x, y, w = view(x), view(y), view(w)
+    model = bp.Sequential([bp.Input((1, width)), Dense(10)])
     model.compile("sgd", "mse")
     model.fit(x[:10], y[:10], verbose=0)  # loads what is loaded once
 
     tracemalloc.start()
     try:
-        model.fit(x, y, 1000, epochs=1, verbose=0, validation_split=0.2)
+        model.fit(
+            *(x, y, 1000),
+            sample_weight=w,
+            epochs=1,
+            verbose=0,
+            validation_split=0.2,
+            shuffle=shuffle,
+        )
         model.evaluate(x, y, 1000, verbose=0)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -775,3 +786,27 @@ def test_a_last_axis_of_length_one_is_added_and_taken():
     assert rows.predict(np.zeros((3, 4, 1)), verbose=0).shape == (3, 1)
     unknown = bp.Sequential([Dense(2)])
     assert unknown.predict(np.zeros(3), verbose=0).shape == (3, 2)
+
+
+def test_an_iterator_that_begins_anew_at_iter_is_read_to_its_end():
+    read = []
+
+    class Anew:
+        def __iter__(self):
+            self.i = 0
+            return self
+
+        def __next__(self):
+            assert len(read) < 20, "it is begun for each batch, and has no end"
+            if self.i == 3:
+                raise StopIteration
+            self.i += 1
+            read.append(self.i)
+            return np.full((2, 2), self.i, "float32"), np.zeros((2, 1))
+
+    model = bp.Sequential([bp.Input((2,)), Dense(1)])
+    model.compile("sgd", "mse")
+
+    model.fit(Anew(), epochs=2, verbose=0)
+
+    assert read[:6] == [1, 2, 3, 1, 2, 3]

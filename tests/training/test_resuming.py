@@ -295,7 +295,18 @@ def endless(most=50):
         yield X[rows], Y[rows]
 
 
+def windows():
+    """Five batches, in another order in each pass."""
+    return bp.utils.timeseries_dataset_from_array(X[:, 0], Y, 3, batch_size=4, shuffle=True, seed=1)
+
+
 ORDERS = {
+    "an order of its own, whole": (windows, {}),
+    "an order of its own, by steps": (windows, {"steps_per_epoch": 2}),
+    "an order of its own to validate on": (
+        windows,
+        {"validation_data": windows, "validation_steps": 2, "validation_freq": 2},
+    ),
     "by number, shuffled by itself": (Shuffles, {}),
     "a list": (lambda: [(X[i : i + 5], Y[i : i + 5]) for i in range(0, 20, 5)], {}),
     "a stream, by steps": (Stream, {"steps_per_epoch": 2}),

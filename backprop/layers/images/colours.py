@@ -192,7 +192,7 @@ class RandomSaturation(OfColours):
 
         y[j] = a - r (a - x[j]),    r = min(f, (a - low) / (a - b)), at least 0
 
-    With sums over j, the last line where f was too large:
+    With sums over j, the last line where f was too large and r is not held at 0:
 
         dx[j] = r dy[j]        da = (1 - r) Σ dy        dr = Σ dy (x - a)
 
@@ -237,7 +237,7 @@ class RandomSaturation(OfColours):
         x, d = self.planes(x), self.planes(dy)
         top, bottom = x.argmax(0), x.argmin(0)
         a, b = x.max(0), x.min(0)
-        dr = np.divide((d * (x - a)).sum(0), a - b, out=np.zeros_like(a), where=full)
+        dr = np.divide((d * (x - a)).sum(0), a - b, out=np.zeros_like(a), where=full & (r > 0))
         da, db = (1 - r) * (d.sum(0) + dr), r * dr
         return self.joined([r * d[j] + da * (top == j) + db * (bottom == j) for j in range(3)])
 
