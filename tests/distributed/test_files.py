@@ -73,7 +73,7 @@ def test_batches_of_all_ranks_are_those_of_their_parts(folder):
         def __iter__(self):
             self.epoch += 1
             batches = [list(part.batches(self.epoch, 0, self.seed)) for part in parts]
-            for several in zip(*(b for b in batches), strict=True):
+            for several in zip(*batches, strict=True):
                 yield tuple(np.concatenate(arrays) for arrays in zip(*several, strict=True))
 
     together = Together()

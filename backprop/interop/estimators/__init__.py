@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 try:
-    import sklearn  # noqa: F401
+    import sklearn  # noqa: F401 - looked for, before the files below need it
 except ImportError as error:
     raise ImportError(
         "BackpropClassifier and its like are estimators of scikit-learn: "
