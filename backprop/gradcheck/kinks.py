@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -35,7 +36,9 @@ from backprop.gradcheck.noise import EPS
 from backprop.gradcheck.probe import Array, Direction, Refused, largest
 from backprop.gradcheck.slopes import FINEST
 
-STEPS = (2.0**-14, 2.0**-16)
+Steps = tuple[float, float]
+STEPS: Steps = (2.0**-14, 2.0**-16)
+FINER: tuple[Steps, ...] = ((2.0**-22, 2.0**-24), (2.0**-28, 2.0**-30))  # where some do not settle
 OUTPUTS = 8  # with a kink, that get a backward pass of their own
 NEARBY = 16  # generic points beside the kink, and four times as many before one is accused
 MANY = 1e-2  # of the slopes nearby: by how much they differ at a tie
@@ -61,8 +64,8 @@ class Bracket:
     unsettled : int
         Outputs whose one-sided slopes did not converge: a root at 0, a step.
     ties : int
-        Outputs of numbers that tie, where backward is beside all slopes nearby: no function of one
-        direction tells, as of the hue of a grey pixel.
+        Outputs of numbers that tie, where backward is beside all slopes nearby, as of the hue of a
+        grey pixel, and those with a kink beside such ones: no function of one direction tells.
     difference, bound : float
         Of the outputs without a kink: between backward and differences; NaN where these had settled
         by accident.
@@ -106,11 +109,11 @@ class Bracket:
 class Sides:
     """The slopes r and l of every output along a direction, and how well they are known."""
 
-    def __init__(self, here: Measured, direction: Direction):
+    def __init__(self, here: Measured, direction: Direction, steps: Steps = STEPS):
         run = here.run
-        self.here, self.direction = here, direction
+        self.here, self.direction, self.steps = here, direction, steps
         self.nearer: dict[float, tuple[Array, Array]] = {}
-        right, left = zip(*[self.at(h) for h in STEPS], strict=True)
+        right, left = zip(*[self.at(h) for h in steps], strict=True)
         finite = np.isfinite([*right, *left]).all(0)
         self.r, drift_r = limit(right)
         self.l, drift_l = limit(left)
@@ -118,7 +121,7 @@ class Sides:
         moved = zip(here.point, direction, strict=True)
         self.top = max(largest(np.where(u, p, 0.0)) for p, u in moved if u is not None)
         # of y, and of the numbers that are moved: a step is another one than was asked for
-        self.rounding = (16 * EPS * np.abs(run.y) + EPS * self.top * self.size) / STEPS[-1]
+        self.rounding = (16 * EPS * np.abs(run.y) + EPS * self.top * self.size) / steps[-1]
         self.drift = np.maximum(drift_r, drift_l)
         # a slope that goes to 0 with the step, as that of x² at 0, is one of size 0
         going = np.maximum(*[np.abs(fine) / np.abs(coarse) for coarse, fine in (right, left)]) < 0.3
@@ -135,6 +138,7 @@ class Sides:
             self.nearer[h] = right, left
         return self.nearer[h]
 
+    @cached_property
     def bent(self) -> Array:
         """Outputs that have a slope along the direction which is not linear in it, as the middle of
         three equal numbers: it goes up as far as down, and is no kink along any direction."""
@@ -148,12 +152,12 @@ class Sides:
             known = self.rounding + 4 * (self.drift + drift_w + drift)
             size = np.abs(self.r) + np.abs(w) + np.abs(sum_)
             bent |= np.abs(self.r + w - sum_) > 1e-3 * size + known
-        return bent
+        return self.smooth & bent
 
     def along(self, direction: Direction) -> tuple[Array, Array]:
         """The slopes to the right along another direction, and how far they moved."""
         run, point, probe = self.here.run, self.here.point, self.here.probe
-        return limit([(probe.outputs(point, direction, h, run) - run.y) / h for h in STEPS])
+        return limit([(probe.outputs(point, direction, h, run) - run.y) / h for h in self.steps])
 
     def hold(self, w: Array, a: float, low: float, high: float) -> bool:
         """Whether smaller steps, as far as rounding lets `a` be told apart, see the slope of <w, y>
@@ -165,8 +169,8 @@ class Sides:
             return False
         some = np.flatnonzero(w)
         w, size = w[some], float(np.abs(w[some]) @ self.size[some])
-        noise = STEPS[-1] * float(np.abs(w) @ self.rounding[some]) + EPS * top * (size + abs(a))
-        h = STEPS[-1] * CLOSER
+        noise = self.steps[-1] * float(np.abs(w) @ self.rounding[some]) + EPS * top * (size + abs(a))
+        h = self.steps[-1] * CLOSER
         while h > max(SMALLEST, 8 * noise / off):
             for side in self.at(h):
                 if not low - noise / h <= w @ side[some] <= high + noise / h:
@@ -182,8 +186,18 @@ class Sides:
 
 
 def bracket(here: Measured, direction: Direction) -> Bracket:
-    """Judge the backward pass at a point with kinks, along a direction."""
-    probe, run, v, sides = here.probe, here.run, here.v, Sides(here, direction)
+    """Judge the backward pass at a point with kinks, along a direction; with smaller steps where
+    numbers that nearly tie do not let all outputs settle."""
+    first = judged(Sides(here, direction))
+    if not first.unsettled or first.violation or not first.kinked:
+        return first
+    finer = (judged(Sides(here, direction, steps)) for steps in FINER)
+    return next((found for found in finer if not found.unsettled), first)
+
+
+def judged(sides: Sides) -> Bracket:
+    here, direction = sides.here, sides.direction
+    probe, run, v = here.probe, here.run, here.v
 
     def backward(weights: Array) -> float:
         """The slope along the direction that backward gives for an upstream gradient."""
@@ -206,7 +220,7 @@ def bracket(here: Measured, direction: Direction) -> Bracket:
     difference, bound, seen = compared(smooth)
     kinked, tied = sides.kinked, np.zeros_like(smooth)
     if difference > bound:
-        tied = smooth & sides.bent()
+        tied = sides.bent
         smooth, kinked = smooth & ~tied, kinked | tied
         difference, bound, seen = compared(smooth)
     if difference > bound and not sides.hold(
@@ -219,6 +233,10 @@ def bracket(here: Measured, direction: Direction) -> Bracket:
     for j in chosen:
         a = backward(unit(j, v)) - offset
         said = outside(j, a, sides, here, direction, room=float(tied[j]))
+        doubtful = bool(said) and not tied[j] and sides.bent.any()
+        if doubtful and not outside(j, a, sides, here, direction, room=1.0):
+            ties += 1  # what ties may as well be clipped, and have two slopes for that
+            continue
         if said and sides.hold(unit(j, v), a, *sides.between(j)):
             violation = said
             break
@@ -232,7 +250,7 @@ def bracket(here: Measured, direction: Direction) -> Bracket:
         ties=ties,
         difference=difference,
         bound=bound,
-        step=here.share(STEPS[-1], direction),
+        step=here.share(sides.steps[-1], direction),
     )
 
 

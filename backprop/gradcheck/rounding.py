@@ -15,7 +15,8 @@ much, which is half the way to float32 in digits, comes out of a computation wit
 those of float64. Its slopes are too uncertain for a verdict, however well they agree. Steps of a
 few units in the last place move nothing in what was rounded to float32, so φ is looked at over
 steps of 2^-26 too: they are a fraction of what float32 tells apart, and a smooth function is still
-straight there to rounding.
+straight there to rounding. Kinks and near ties that lie between such steps scatter φ as well, but
+by more over wider ones, or only until they are passed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ from backprop.gradcheck.probe import Array, Direction, Refused, Run, largest
 REVERSED = 3  # backward passes at moved points, which measure its round-off
 ROUGH = 2.0**15  # times what rounding explains
 EPS32 = float(np.finfo(np.float32).eps)
+WIDER = 2.0**4  # times the coarse steps: what rounding scatters by is the same over these
+GROWS = WIDER / 2  # times: by what kinks between the steps make φ scatter more there,
+BEYOND = 2  # or less from here on, where it has passed them
 ALL = 0.1  # of y: what is off by more in float32 has no digit left there
 JUMP = 1e-5  # of φ: what moves more is no rounding of float32, but a jump of the function
 
@@ -168,6 +172,11 @@ class Rounding:
         cancelling = float(np.abs(here.v).sum()) * rms
         unit = EPS * (here.terms + moving + cancelling)
         rough = max(s for s in (0.0, self.sigma, coarse) if not s > JUMP * here.terms)
+        if rough > max(self.sigma, ROUGH * unit):
+            wider = self.scatter(WIDER * noise.COARSE, 0)
+            bent = noise.deviation(wider) > GROWS * rough
+            straight = noise.deviation(wider[BEYOND:]) < rough / GROWS
+            rough = self.sigma if bent or straight else rough
         self.units = rough / unit if rough else 0.0
         if self.units > ROUGH:
             self.sigma = max(self.sigma, rough)

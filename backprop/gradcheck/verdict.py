@@ -85,10 +85,12 @@ def most_exact(entries: list[Entry]) -> Entry:
 def by_both_sides(i: int, entry: Entry, here: Measured) -> Entry | None:
     """The verdict where there is a kink at the point; None if there is none, or no telling."""
     seen = bracket(here, here.alone(i))
-    if seen.unsettled or not seen.kinked or not seen.difference <= seen.bound:
+    if not seen.kinked or not seen.difference <= seen.bound:
         return None
     if seen.ties and not seen.violation:
         return undecided(entry.name, entry.shape, "numbers that tie, where no slope is right")
+    if seen.unsettled:
+        return None
     if seen.violation and here.probe.composite:
         return undecided(entry.name, entry.shape, "kinks of several layers that meet here")
     if seen.violation:

@@ -13,6 +13,7 @@ from gradcheck.unusual_cases import Case, Function, along, first, hilbert, sorte
 from scipy import special
 
 from backprop.gradcheck import catalogue
+from backprop.layers import RandomHue
 
 RNG = np.random.default_rng(7)
 U = RNG.uniform(0.5, 2, (5, 4))
@@ -163,6 +164,7 @@ def ties() -> Iterator[Case]:
     three[:, :3] = np.array([0, 0.5, 1, -1, 2])[:, None]
     at = {"three": three, "four": np.full((5, 4), 0.5), "zeros": 0 * Z, "whole": np.round(Z)}
     at |= {f"three by {d:g}": three + d * Z for d in (1e-5, 1e-12)}
+    at |= {f"three by {d:g}, off": 0.5 + d * Z for d in (1e-6, 1e-8, 1e-10)}
     yield from in_both("sorted", partial(Function, partial(np.sort, axis=-1), sorted_back), at)
     largest = partial(Function, partial(np.max, axis=-1), shared_back, first)
     yield from in_both("largest", largest, at)
@@ -204,6 +206,21 @@ def shipped(names: tuple[str, ...] = LAYERS) -> Iterator[Case]:
             yield Case(f"{case.name}, {place}", case.make, there, case.options)
 
 
+def greys() -> Iterator[Case]:
+    """Images of which some pixels are grey, some nearly so, and some of one colour."""
+    for n in range(12):
+        rng = np.random.default_rng(n)
+        top = (1, 255)[n % 2]
+        x = top * rng.random((2, 2, 3, 3))
+        mean = x.mean(-1, keepdims=True)
+        near = mean + 10.0 ** rng.integers(-12, -1) * rng.standard_normal(x.shape)
+        kind = rng.integers(3, size=mean.shape)
+        x = np.select([kind == 0, kind == 1], [x, near], mean)
+        make = partial(RandomHue, (0.1, 0.9), value_range=(0, top), seed=3)
+        for seed in (0, 1):
+            yield Case(f"hue of greys {n}, seed {seed}", make, x, {"seed": seed})
+
+
 def losses() -> Iterator[Case]:
     """Losses of probabilities that are nearly sure."""
     for case in catalogue.cases():
@@ -222,5 +239,6 @@ KINDS: dict[str, Callable[[], Iterator[Case]]] = {
     "ties": ties,
     "constants": constants,
     "extremes": shipped,
+    "greys": greys,
     "sure losses": losses,
 }
