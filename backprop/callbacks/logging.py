@@ -28,6 +28,11 @@ def one_character(separator: Any, who: str, name: str) -> str:
     return separator
 
 
+def at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody reads is an error and is not waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
 class CSVLogger(Configurable, Callback):
     """Write the logs of every epoch into a CSV file, one row an epoch; each row is on disk at once.
 
@@ -81,7 +86,7 @@ class CSVLogger(Configurable, Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._path = os.path.realpath(self.filename)  # a run may change its folder
         os.makedirs(os.path.dirname(self._path), exist_ok=True)
-        with open(self._path, "a"):  # an error now, and not after an epoch of training
+        with open(self._path, "a", opener=at_once):  # an error now, not after an epoch of training
             pass
         # what is there is overwritten with the first row, when it is known whether the run goes on
         self.keys, self.rows, self.missing, self._begun = None, 0, [], False

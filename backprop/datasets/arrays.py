@@ -22,6 +22,7 @@ Array = np.ndarray
 PIECE = 1 << 20  # bytes that are read at once
 LENGTHS = 26  # where the head of a zip file's member says how long its name is, and what follows
 DESCRIPTOR = 24  # bytes that may stand behind a member
+ARRAYS = 4096  # that a file may hold: each costs time, however small it is
 LIMIT = 1 << 30  # bytes that an array may have, unpacked: ten times what the largest of these has
 
 
@@ -128,12 +129,17 @@ def of_kinds(file: IO[bytes], size: int, kinds: str, what: str) -> Array:
 
 @contextmanager
 def zipped(path: Path) -> Iterator[Any]:
-    """A zip file to read; damage is a ValueError."""
+    """A zip file to read; damage, and more members than a file of data has, are a ValueError."""
     import zipfile  # here, as importing the package should not pay for it
     import zlib
 
     try:
         with zipfile.ZipFile(path) as archive:
+            if len(archive.filelist) > ARRAYS:
+                raise ValueError(
+                    f"{path} is not read: it holds {len(archive.filelist):,} arrays, and may hold "
+                    f"{ARRAYS:,}"
+                )
             yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error) as error:
         raise ValueError(f"{path} is no .npz file that can be read: {error}") from error

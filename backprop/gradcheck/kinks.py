@@ -169,7 +169,9 @@ class Sides:
             return False
         some = np.flatnonzero(w)
         w, size = w[some], float(np.abs(w[some]) @ self.size[some])
-        noise = self.steps[-1] * float(np.abs(w) @ self.rounding[some]) + EPS * top * (size + abs(a))
+        noise = self.steps[-1] * float(np.abs(w) @ self.rounding[some]) + EPS * top * (
+            size + abs(a)
+        )
         h = self.steps[-1] * CLOSER
         while h > max(SMALLEST, 8 * noise / off):
             for side in self.at(h):

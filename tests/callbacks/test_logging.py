@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 
 import numpy as np
 import pytest
@@ -143,6 +144,14 @@ def test_each_row_is_in_the_file_when_its_epoch_ends(tmp_path):
 def test_a_file_that_cannot_be_written_is_an_error_before_training(tmp_path):
     with pytest.raises(OSError, match=tmp_path.name):
         CSVLogger(tmp_path).on_train_begin()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_that_nobody_reads_is_an_error_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "log.csv")
+
+    with pytest.raises(OSError, match=r"log\.csv"):
+        CSVLogger(tmp_path / "log.csv").on_train_begin()
 
 
 def test_a_separator_is_one_character():

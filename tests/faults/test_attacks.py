@@ -499,6 +499,16 @@ def test_data_that_would_fill_the_memory_are_not_unpacked(name, tmp_path, monkey
         read[name]()
 
 
+def test_arrays_beyond_number_are_not_read(tmp_path):
+    path = tmp_path / "many.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        for k in range(arrays.ARRAYS + 1):
+            file.writestr(f"{k}.npy", b"")
+
+    with pytest.raises(ValueError, match=r"many\.npz is not read: it holds 4,097 arrays"):
+        arrays.read_any(path, "f")
+
+
 def test_external_data_in_hdf5_are_not_opened(tmp_path):
     h5py = pytest.importorskip("h5py")
     secret = tmp_path / "secret"
