@@ -22,8 +22,11 @@ CHEAP = [law.__name__ for law in LAWS["v3"]]
 # one derivation for both kinds of kernels, which tests/kernels holds to each other: it is tried
 # at length with those of NumPy, and with the compiled ones at fewer examples, as are further
 # settings of a layer; the nightly command tries all of them at greater length than either
-FIRST = "quick" if os.environ.get("BACKPROP_KERNELS") == "numba" else "default"
+COMPILED = os.environ.get("BACKPROP_KERNELS") == "numba"
+FIRST = "quick" if COMPILED else "default"
 CLASSES = layers.registry.classes | losses.REGISTRY.classes
+# families that call no kernel are the same code in both
+IN_NUMPY = ("arithmetic", "columns", "images", "merging", "pooling", "resizing", "text")
 
 
 def test_every_class_of_the_registries_is_in_the_table():
@@ -41,7 +44,20 @@ def under(row, laws):
     }
 
 
-for name, rows in own_layers.TABLE.items():
+def calls_kernels(name):
+    return not CLASSES[name].__module__.startswith(tuple(f"backprop.layers.{f}" for f in IN_NUMPY))
+
+
+TABLE = {n: rows for n, rows in own_layers.TABLE.items() if not COMPILED or calls_kernels(n)}
+
+
+@pytest.mark.parametrize("family", IN_NUMPY)
+def test_a_family_that_is_left_out_calls_no_kernel(family):
+    files = Path(layers.__file__).parent.rglob(f"{family}/*.py")
+    assert not [file for file in files if "backprop.kernels" in file.read_text()]
+
+
+for name, rows in TABLE.items():
     for number, row in enumerate(rows):
         place = f"{snake_case(name)}{number or ''}"
         # what is said to break has to be found
