@@ -446,7 +446,7 @@ def formats(folder: Path) -> dict[str, Format]:
         bp.models.model_from_json(path.read_text("utf-8", "replace"))
 
     def prepare(path):
-        extra = bp.saving.read_model(path)[1]
+        extra = bp.saving.models.read_model(path)[1]
         with archive.describing(path):
             Preprocessing.from_json(extra["preprocessing"])
 

@@ -240,7 +240,7 @@ def test_held_out_rows_do_not_influence_the_model(run):
     for name in "ab":
         arguments = ("--target", "price", "--ignore", "label", "--output", f"{name}.npz")
         assert run("train", f"{name}.csv", *arguments, *QUICK) == 0, run.err
-        model, extra = bp.saving.read_model(f"{name}.npz")
+        model, extra = bp.saving.models.read_model(f"{name}.npz")
         found.append((model.parameters.values, extra))
 
     np.testing.assert_array_equal(found[0][0], found[1][0])
@@ -256,7 +256,7 @@ def test_options_reach_the_training(run):
         "--held-out", 0.5, "--output", "m.npz", "--picture", "m.svg",
     ) == 0, run.err  # fmt: skip
 
-    model, extra = bp.saving.read_model("m.npz")
+    model, extra = bp.saving.models.read_model("m.npz")
     assert [type(layer).__name__ for layer in model.layers] == [
         "Dense", "Dropout", "LayerNormalization", "LeakyReLU", "Dense",
     ]  # fmt: skip
@@ -736,7 +736,7 @@ def test_images_of_bytes_are_scaled(run):
     np.savez("m.npz", x=x, y=y)
     assert run("train", "m.npz", "--epochs", 1, "--quiet") == 0, run.err
 
-    _, extra = bp.saving.read_model("m_model.npz")
+    _, extra = bp.saving.models.read_model("m_model.npz")
     prepared = tabular.Preprocessing.from_json(extra["preprocessing"])
     scaled = prepared.encode(x)
     assert scaled.dtype == np.float32
@@ -995,7 +995,7 @@ def test_a_damaged_model_is_one_clear_line(run, trained):
 
 
 def test_made_up_preprocessing_is_one_clear_line(run, trained):
-    model, extra = bp.saving.read_model(trained)
+    model, extra = bp.saving.models.read_model(trained)
     extra["preprocessing"]["columns"][0]["levels"] = 3
     bp.saving.save_model(model, trained, extra=extra)
 

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from layer_examples import example
 
 import backprop as bp
-from backprop import archive, layers, optimizers, random, saving, seeds
+from backprop import archive, layers, optimizers, random, run_state, saving, seeds
 from backprop.config import serialize
 from backprop.layer import INFERENCE, Layer
 from backprop.layers import (
@@ -866,7 +866,7 @@ def stateful():
 
 def with_the_carry_among_the_weights(model, path, kind):
     """A file as it was written when a state was a weight: "carry", behind those of its layer."""
-    header, arrays = saving.model_state(model)
+    header, arrays = run_state.model_state(model)
     names = [p.path for p in model.arrays()]
     values = [p.value for p in model.arrays()]
     (carry,) = model.states_kept()

@@ -34,7 +34,7 @@ def add_options(predict: argparse.ArgumentParser) -> None:
 
 def load(path: str, key: SigningKey | None = None) -> tuple[Any, Preprocessing | None]:
     """A saved model with its preprocessing, signed with the key if there is one."""
-    model, extra = saving.read_model(path, compile=False, key=key)
+    model, extra = saving.models.read_model(path, compile=False, key=key)
     if "preprocessing" not in extra:
         return model, None
     with describing(path):

@@ -37,7 +37,7 @@ def model_from_json(json_string: str, custom_objects=None) -> Any:
         wants more than two billion weights. A ValueError.
     """
     with describing("json_string"), custom_object_scope(custom_objects or {}):
-        return saving.described(json.loads(json_string))
+        return saving.compiled.described(json.loads(json_string))
 
 
 def save_model(

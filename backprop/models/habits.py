@@ -41,11 +41,11 @@ class Habits:
     def get_compile_config(self) -> dict[str, Any] | None:
         """Optimizer, loss and metrics as JSON can hold them; None before `compile`."""
 
-        return saving.compile_config(self)
+        return saving.compiled.compile_config(self)
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile as `get_compile_config` says."""
-        saving.recompile(self, config)
+        saving.compiled.recompile(self, config)
 
     def to_json(self, **options) -> str:
         """The configuration as JSON; `models.model_from_json` builds the model again."""

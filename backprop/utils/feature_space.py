@@ -469,7 +469,7 @@ class FeatureSpace:
         ValueError
             Where the file is damaged, or holds no feature space.
         """
-        model, extra = saving.read_model(filepath, custom_objects, key=key)
+        model, extra = saving.models.read_model(filepath, custom_objects, key=key)
         if "feature_space" not in extra:
             raise ValueError(f"{str(filepath)!r} holds a model and no {cls.__name__}")
         with saving.custom_object_scope(custom_objects or {}), describing(filepath):

@@ -396,7 +396,7 @@ def test_a_vectorizer_travels_beside_its_model(tmp_path):
     model.fit(vectorize(TEXTS), np.ones(3), verbose=0)
 
     bp.saving.save_model(model, tmp_path / "m.npz", extra={"text": vectorize.get_config()})
-    loaded, extra = bp.saving.read_model(tmp_path / "m.npz")
+    loaded, extra = bp.saving.models.read_model(tmp_path / "m.npz")
     again = TextVectorization.from_config(extra["text"])
 
     np.testing.assert_array_equal(
