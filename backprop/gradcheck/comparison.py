@@ -25,7 +25,8 @@ from backprop.gradcheck import slopes
 from backprop.gradcheck.entry import Entry, undecided
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.probe import Array, Direction, largest
+from backprop.gradcheck.places import Direction
+from backprop.gradcheck.probe import Array, largest
 from backprop.gradcheck.rounding import Rounding
 
 SMALL = 2.0**-20  # of the largest number moved: what is looked at apart

@@ -24,7 +24,8 @@ import numpy as np
 from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.entry import Entry
 from backprop.gradcheck.measured import Measured
-from backprop.gradcheck.probe import Array, Slot
+from backprop.gradcheck.places import Slot
+from backprop.gradcheck.probe import Array
 from backprop.nest import as_tuple, several
 
 STEPS = (2.0**-12, 2.0**-14)

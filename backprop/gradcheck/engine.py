@@ -30,9 +30,11 @@ from backprop.gradcheck.entry import Entry, undecided
 from backprop.gradcheck.entrywise import entry_by_entry
 from backprop.gradcheck.lattice import at_lattice_points
 from backprop.gradcheck.measured import measured
+from backprop.gradcheck.passes import NotFinite, OutOfTime, Refused
+from backprop.gradcheck.places import Point
 from backprop.gradcheck.point import prepared
 from backprop.gradcheck.precision import in_float32
-from backprop.gradcheck.probe import NotFinite, OutOfTime, Point, Probe, Refused
+from backprop.gradcheck.probe import Probe
 from backprop.gradcheck.report import Report, loosened
 from backprop.gradcheck.rounding import Rounding
 from backprop.gradcheck.steps import as_in_training

@@ -18,7 +18,8 @@ from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.entry import Entry, place_of
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.probe import Array, Refused
+from backprop.gradcheck.passes import Refused
+from backprop.gradcheck.probe import Array
 from backprop.gradcheck.rounding import Rounding
 from backprop.nest import several
 

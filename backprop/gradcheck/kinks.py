@@ -33,7 +33,9 @@ import numpy as np
 from backprop.gradcheck.entry import Entry
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.probe import Array, Direction, Refused, largest
+from backprop.gradcheck.passes import Refused
+from backprop.gradcheck.places import Direction
+from backprop.gradcheck.probe import Array, largest
 from backprop.gradcheck.slopes import FINEST
 
 Steps = tuple[float, float]

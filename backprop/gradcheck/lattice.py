@@ -18,8 +18,10 @@ from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.entry import Entry, not_finite, wrong_outright
 from backprop.gradcheck.kinks import bracket
 from backprop.gradcheck.measured import Measured, measured
+from backprop.gradcheck.passes import Refused
+from backprop.gradcheck.places import Direction, Run
 from backprop.gradcheck.poles import has_slope
-from backprop.gradcheck.probe import Array, Direction, Probe, Refused, Run, mask_of
+from backprop.gradcheck.probe import Array, Probe, mask_of
 
 NAME = "all, at lattice points"
 

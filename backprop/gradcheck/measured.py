@@ -14,8 +14,9 @@ from functools import cached_property
 
 import numpy as np
 
+from backprop.gradcheck.places import Direction, Run
 from backprop.gradcheck.point import direction_of
-from backprop.gradcheck.probe import Array, Direction, Probe, Run, largest
+from backprop.gradcheck.probe import Array, Probe, largest
 
 
 @dataclass(frozen=True)

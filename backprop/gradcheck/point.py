@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from backprop.gradcheck.probe import Array, Passes, Point, Probe, Slot
+from backprop.gradcheck.passes import Passes
+from backprop.gradcheck.places import Point, Slot
+from backprop.gradcheck.probe import Array, Probe
 from backprop.layers import Graph
 from backprop.masks import flags
 from backprop.nest import as_tuple, each

@@ -15,7 +15,7 @@ import numpy as np
 
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.probe import Direction
+from backprop.gradcheck.places import Direction
 
 FIRST, RATIO, STEPS = 2.0**-16, 2.0**-12, 80  # the last is below all numbers
 EXACT = 2.0**-42  # of a number: steps that show three digits of the slope of one that is not 0

@@ -28,8 +28,10 @@ from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.entry import Entry, Shape, place_of, wrong_outright
 from backprop.gradcheck.measured import Measured, drew_otherwise, measured
 from backprop.gradcheck.noise import EPS
+from backprop.gradcheck.passes import Refused, raises
+from backprop.gradcheck.places import Run, Slot
 from backprop.gradcheck.point import computes_in_float32, shaken, single
-from backprop.gradcheck.probe import Array, Probe, Refused, Run, Slot, largest, raises
+from backprop.gradcheck.probe import Array, Probe, largest
 
 EPS32 = float(np.finfo(np.float32).eps)
 LARGEST32 = float(np.finfo(np.float32).max)

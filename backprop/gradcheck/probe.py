@@ -16,51 +16,22 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from backprop.context import Constants
-from backprop.gradcheck.entry import place_of
+from backprop.gradcheck.passes import Passes, Refused
+from backprop.gradcheck.places import Direction, Place, Point, Run, Slot
 from backprop.layer import Array, Context, Layer
 from backprop.layers import Chain, Graph, InputLayer
-from backprop.nest import any_rows, as_tuple, each, several, shapes
+from backprop.nest import any_rows, as_tuple, each, shapes
 from backprop.parameters import Parameter
 from backprop.promises import came_back, pair
 from backprop.training.ends import ends_of
 from backprop.training.hooks import is_model
-
-Point = list[Array]  # a value for each slot
-Direction = Sequence[Array | None]  # one for each slot; None stands still
-
-
-class OutOfTime(Exception):
-    """The time limit has passed."""
-
-
-class Refused(Exception):
-    """The subject raised an error at a point that nobody gave it."""
-
-    def __str__(self) -> str:
-        return raises(self.__cause__)
-
-
-def raises(error: BaseException | None) -> str:
-    """What an error is, behind the name of who raised it."""
-    said = str(error).partition("\n")[0]
-    return f"raises {type(error).__name__}" + (f" ({said})" if said else "")
-
-
-class NotFinite(Refused):
-    """What the subject gives at a point that nobody gave it is not finite."""
-
-    def __str__(self) -> str:
-        return "gives something that is not finite"
 
 
 def refusing(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,73 +48,6 @@ def refusing(method: Callable[..., Any]) -> Callable[..., Any]:
             raise Refused from error
 
     return guarded
-
-
-@dataclass
-class Passes:
-    """Forward and backward passes spent by a probe and those that were made from it; after the
-    deadline, of `time.monotonic()`, a forward pass raises `OutOfTime`."""
-
-    deadline: float | None = None
-    forward: int = 0
-    backward: int = 0
-
-    def check_time(self) -> None:
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            raise OutOfTime
-
-
-@dataclass(frozen=True)
-class Slot:
-    """What has a gradient: a parameter or the k-th input, and which of its entries stand for a
-    mask."""
-
-    name: str
-    shape: tuple[int, ...]
-    parameter: Parameter | None = None
-    still: Array | None = None
-    k: int = 0
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
-
-
-@dataclass(frozen=True)
-class Place:
-    """point + h · direction. Not added up: parameters may be large."""
-
-    point: Sequence[Array]
-    direction: Direction
-    h: float
-
-
-@dataclass(frozen=True)
-class Run:
-    """One forward pass: y as a vector, its shape or that of each output, and what backward
-    needs."""
-
-    y: Array
-    shape: tuple[Any, ...]
-    cache: Any
-    penalised: bool
-    place: Place
-
-    def where(self, j: int) -> str:
-        """Where the j-th number of y stands, as a message says it."""
-        if not several(self.shape):
-            return str(place_of(j, self.shape) or "")
-        starts = np.cumsum([0, *map(math.prod, self.shape)])
-        k = int(np.searchsorted(starts, j, "right")) - 1
-        return f"{k} {place_of(j - starts[k], self.shape[k])}"
-
-    def upstream(self, v: Array, dtype: np.dtype) -> Any:
-        """v as the dy that backward takes: with several outputs one for each."""
-        v = v[: v.size - self.penalised].astype(dtype)
-        if not several(self.shape):
-            return v.reshape(self.shape)
-        parts = np.split(v, np.cumsum([*map(math.prod, self.shape)])[:-1])
-        return tuple([p.reshape(shape) for p, shape in zip(parts, self.shape, strict=True)])
 
 
 class Probe:

@@ -30,7 +30,9 @@ from backprop.gradcheck import noise
 from backprop.gradcheck.entry import Entry, wrong_outright
 from backprop.gradcheck.measured import Measured, drew_otherwise
 from backprop.gradcheck.noise import EPS
-from backprop.gradcheck.probe import Array, Direction, Refused, Run, largest
+from backprop.gradcheck.passes import Refused
+from backprop.gradcheck.places import Direction, Run
+from backprop.gradcheck.probe import Array, largest
 
 REVERSED = 3  # backward passes at moved points, which measure its round-off
 ROUGH = 2.0**15  # times what rounding explains

@@ -55,7 +55,8 @@ from backprop.metrics.curves import (
 from backprop.metrics.fscore import F1Score, FBetaScore
 from backprop.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from backprop.metrics.matrix import ConfusionMatrix
-from backprop.metrics.metric import FUNCTIONS, Mean, MeanMetricWrapper, Metric, Sum, apply_mask
+from backprop.metrics.means import FUNCTIONS, Mean, MeanMetricWrapper, Sum
+from backprop.metrics.metric import Metric
 from backprop.metrics.outcomes import (
     FalseNegatives,
     FalsePositives,
@@ -84,6 +85,7 @@ from backprop.metrics.regression import (
     R2Score,
     RootMeanSquaredError,
 )
+from backprop.metrics.weighing import apply_mask
 from backprop.registry import classes_in, in_capitals_too
 from backprop.spelling import snake_case
 

@@ -19,7 +19,8 @@ from backprop import checks
 from backprop.arguments import argument
 from backprop.checks import Number, Positive
 from backprop.metrics.labels import check_classes, check_numbers, check_shares, labels, weighed
-from backprop.metrics.metric import MeanOf, align
+from backprop.metrics.means import MeanOf
+from backprop.metrics.weighing import align
 
 Array = np.ndarray
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.losses.loss import EPSILON
-from backprop.metrics.metric import MeanOf, align
+from backprop.metrics.means import MeanOf
+from backprop.metrics.weighing import align
 
 Array = np.ndarray
 

@@ -11,8 +11,8 @@ from backprop.arguments import Convert, argument
 from backprop.bounds import reckon
 from backprop.checks import NotNegative, Numbers, integer, one_of, where
 from backprop.linalg import sigmoid
-from backprop.metrics.metric import spread_weights
 from backprop.metrics.outcomes import Outcomes, ratio, thresholds_from
+from backprop.metrics.weighing import spread_weights
 
 Array = np.ndarray
 MANY = 2**20  # thresholds

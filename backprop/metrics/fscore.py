@@ -9,7 +9,8 @@ import numpy as np
 from backprop.checks import choice, where
 from backprop.losses.loss import EPSILON
 from backprop.metrics.labels import check_shares
-from backprop.metrics.metric import NameFirst, spread_weights
+from backprop.metrics.means import NameFirst
+from backprop.metrics.weighing import spread_weights
 
 Array = np.ndarray
 AVERAGES = (None, "micro", "macro", "weighted")

@@ -10,8 +10,9 @@ import numpy as np
 from backprop.arguments import Convert, argument
 from backprop.checks import Number, choice, integer
 from backprop.metrics.labels import check_numbers, weighed
-from backprop.metrics.metric import NameFirst, spread_weights
+from backprop.metrics.means import NameFirst
 from backprop.metrics.outcomes import ratio
+from backprop.metrics.weighing import spread_weights
 
 Array = np.ndarray
 Classes = Annotated[int, Convert(integer, most=2**15)]  # a matrix of 8 GiB

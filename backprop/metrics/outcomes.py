@@ -23,7 +23,8 @@ from backprop import checks
 from backprop.arguments import Convert
 from backprop.checks import NotNegative, Positive
 from backprop.losses.loss import same_rank
-from backprop.metrics.metric import NameFirst, spread_weights
+from backprop.metrics.means import NameFirst
+from backprop.metrics.weighing import spread_weights
 
 Array = np.ndarray
 SLACK = 1e-6  # how far rounding may take a probability out of [0, 1]

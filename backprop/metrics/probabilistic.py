@@ -8,7 +8,8 @@ import numpy as np
 
 from backprop import losses
 from backprop.arguments import argument
-from backprop.metrics.metric import MeanLoss, apply_mask
+from backprop.metrics.means import MeanLoss
+from backprop.metrics.weighing import apply_mask
 
 
 class BinaryCrossentropy(MeanLoss, of=losses.BinaryCrossentropy):

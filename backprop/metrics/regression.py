@@ -11,7 +11,8 @@ import numpy as np
 from backprop import losses
 from backprop.arguments import argument
 from backprop.checks import NotNegative, choice
-from backprop.metrics.metric import Mean, MeanLoss, NameFirst, align
+from backprop.metrics.means import Mean, MeanLoss, NameFirst
+from backprop.metrics.weighing import align
 
 Array = np.ndarray
 AGGREGATIONS = ("uniform_average", "variance_weighted_average", None)

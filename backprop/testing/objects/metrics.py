@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from backprop.metrics.metric import Metric, apply_mask
+from backprop.metrics.metric import Metric
+from backprop.metrics.weighing import apply_mask
 from backprop.testing.laws.law import needs
 from backprop.testing.objects.trial import (
     Array,
