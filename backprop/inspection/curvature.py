@@ -124,8 +124,9 @@ def power_iteration(
     """The eigenvalue of the largest size, its error, the vector, and the products that it took; the
     error is small beside the eigenvalue without the shift."""
     v = start / np.linalg.norm(start)
-    value, error, k = 0.0, math.inf, 0
-    for k in range(1, iterations + 1):
+    value, error, used = 0.0, math.inf, 0
+    while used < iterations:
+        used += 1
         h = product(v)
         value = float(v @ h)
         error = float(np.linalg.norm(h - value * v))
@@ -138,7 +139,7 @@ def power_iteration(
         if error <= tolerance * abs(value - shift) or size == 0:
             break
         v = h / size
-    return value, error, v, k
+    return value, error, v, used
 
 
 def rates(optimizer: Any, curvature: float) -> dict[str, Any]:

@@ -183,6 +183,8 @@ def backward_block(i: int, part: Part, one: Pass, k: int) -> Block:
     assert one.dy is not None
     for label, dy in labelled("dz" if part.logits else "dy", one.dy):
         measure_gradient(block, label, dy)
+    if isinstance(one.dz, np.ndarray):
+        measure_gradient(block, "dz", one.dz)
     if k == 0:
         several = " (the sum over its places)" if len(part.passes) > 1 else ""
         for name, gradient in part.gradients.items():

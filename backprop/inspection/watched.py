@@ -11,6 +11,7 @@ import numpy as np
 
 from backprop.callbacks.looks import parts_of, runs
 from backprop.inspection.batches import prepared
+from backprop.layer import Layer
 from backprop.nest import as_tuple
 from backprop.taps import leave, listen
 
@@ -26,6 +27,7 @@ class Pass:
     cache: Any
     dy: tuple[Any, ...] | None = None  # or dz, where the layer ends in a softmax
     dx: tuple[Any, ...] | None = None
+    dz: Any = None  # dL/dz behind the activation of the layer, where it has one
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Part:
     after: dict[str, Array] = field(default_factory=dict)
     trained: dict[str, bool] = field(default_factory=dict)
     logits: bool = False
+    passed: Any = None  # the dz that its activation has passed back last
 
 
 @dataclass
@@ -162,6 +165,8 @@ def watch(part: Part) -> Callable[[], None]:
         waiting = [one for one in mine if one.dy is None]
         one = (waiting or mine)[-1]
         one.dy = as_tuple(dy)
+        if part.passed is not None:
+            one.dz, part.passed = part.passed, None
         if found is not None:
             one.dx = as_tuple(found)
 
@@ -169,13 +174,23 @@ def watch(part: Part) -> Callable[[], None]:
         back(_, arguments, found)
         part.logits = True
 
-    told = [(runs(layer), forward), ("backward", back), ("backward_params", back)]
-    told.append(("backward_logits", logits))
-    for name, listener in told:
-        listen(layer, name, listener)
+    def through_activation(_: Any, arguments: tuple, found: Any) -> None:
+        part.passed = found
+
+    told: list[tuple[Any, str, Any]] = [
+        (layer, runs(layer), forward),
+        (layer, "backward", back),
+        (layer, "backward_params", back),
+        (layer, "backward_logits", logits),
+    ]
+    activation = getattr(layer, "activation", None)
+    if isinstance(activation, Layer):
+        told += [(activation, name, through_activation) for name in ("backward", "backward_finish")]
+    for one in told:
+        listen(*one)
 
     def stop() -> None:
-        for name, listener in told:
-            leave(layer, name, listener)
+        for one in told:
+            leave(*one)
 
     return stop
