@@ -78,7 +78,8 @@ class Story:
                 lines += wrapped(line, "")
             for block in section.blocks:
                 lines += ["", f"  {block.title}"] if block.title else [""]
-                lines += [f"      {line}" for line in block.formulas]
+                for formula in block.formulas:
+                    lines += wrapped(formula, "      ")
                 width = max((len(name) for name, _ in block.rows), default=0)
                 for name, figure in block.rows:
                     lines += wrapped(figure, f"    {name.ljust(width)}  ")
