@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from backprop.callbacks.looks import size_of
+from backprop.context import Logits
 from backprop.inspection.formulas import formula, shapes, way_back
 from backprop.inspection.story import Block, Section, Story
 from backprop.inspection.watched import Part, Pass, Step, watched_step
@@ -20,6 +21,7 @@ Array = np.ndarray
 
 WHO = "explain()"
 TINY = 32  # numbers of an array that is shown whole
+FEW = 128  # weights of a network whose arrays are shown
 
 
 def explain(model: Any, x: Any, y: Any, sample_weight: Any = None) -> Story:
@@ -37,6 +39,9 @@ def explain(model: Any, x: Any, y: Any, sample_weight: Any = None) -> Story:
         update(step),
         outcome(step),
     ]
+    if model.parameters.size > FEW:
+        for block in (block for section in sections for block in section.blocks):
+            block.arrays.clear()
     return Story(title, sections)
 
 
@@ -145,6 +150,8 @@ def each_loss(step: Step) -> tuple[list[Any], list[float]]:
 
 def backwards(step: Step) -> Section:
     said = "dL/dz, as softmax and loss cancel: q - δ" if step.fused else "dL/dy"
+    if isinstance(step.loss, WeightedSum):
+        said = "dL/dy of each output, and dL/dz behind a softmax, as that and its loss cancel"
     section = Section(
         "3. Backward: the chain rule, from the loss to the first layer",
         [
@@ -157,8 +164,11 @@ def backwards(step: Step) -> Section:
     loss = step.loss
     if loss is not None and not isinstance(loss, WeightedSum):
         start.formulas = way_back(type(loss))
-    for label, d in labelled("dz" if step.fused else "dy", as_tuple(step.dy)):
-        measure_gradient(start, label, getattr(d, "dz", d))
+    plain = "dz" if step.fused and not isinstance(step.loss, WeightedSum) else "dy"
+    given = (step.dy,) if isinstance(step.dy, Logits) else as_tuple(step.dy)
+    for label, d in labelled(plain, given):
+        short = isinstance(d, Logits)
+        measure_gradient(start, label.replace("dy", "dz") if short else label, d.dz if short else d)
     section.blocks.append(start)
     for i, part in reversed(list(enumerate(step.parts))):
         for k, one in reversed(list(enumerate(part.passes))):
