@@ -409,12 +409,13 @@ class GradientFlow(Looks):
             layer = called(name, self._parts[name])
             step = self.steps[-1]
             if ratio < 1:
+                gated = type(self._parts[name]).__name__ in ("LSTM", "GRU")
+                other = "attention, a convolution in front" if gated else "LSTM or GRU"
                 self.say(
                     "forgets",
                     f"the gradient vanishes over the time steps of {layer}: what comes back to the "
                     f"first is {ratio:.2g} of what the last gets (step {step}); what usually "
-                    "helps: LSTM or GRU, an orthogonal recurrent_initializer, shorter sequences, "
-                    "attention",
+                    f"helps: {other}, an orthogonal recurrent_initializer, shorter sequences",
                 )
             else:
                 self.say(
