@@ -106,10 +106,20 @@ class ActivationStatistics(Looks):
     """
 
     remembers = (
-        *("seen", "steps", "layers", "means", "deviations", "dead", "saturated", "warnings"),
+        *(
+            "seen",
+            "steps",
+            "layers",
+            "means",
+            "deviations",
+            "dead",
+            "saturated",
+            "warnings",
+            "told",
+        ),
     )
 
-    def forget(self):
+    def forget(self) -> None:
         super().forget()
         self.means: list[list[float]] = []
         self.deviations: list[list[float]] = []

@@ -44,7 +44,7 @@ class Looks(Configurable, Callback):
     """
 
     writes_only = True
-    remembers: tuple[str, ...] = ("seen", "steps", "warnings")
+    remembers: tuple[str, ...] = ("seen", "steps", "warnings", "told")
 
     every: Annotated[int | str, Convert(interval)] = "auto"
 
@@ -57,7 +57,7 @@ class Looks(Configurable, Callback):
         self.steps: list[int] = []
         self.layers: list[str] = []
         self.warnings: list[str] = []
-        self._told: set[str] = set()  # the kinds of trouble that were told of
+        self.told: list[str] = []  # the kinds of trouble of which nothing is said any more
         self._taps: list[tuple[Any, str, Listener]] = []
         self._parts: dict[str, Any] = {}
         self._recurrent: list[tuple[str, Any]] = []
@@ -84,8 +84,8 @@ class Looks(Configurable, Callback):
 
     def say(self, kind: str, sentence: str, *implies: str) -> None:
         """Warn, once for each kind of trouble; of what it `implies` nothing is said any more."""
-        if kind not in self._told:
-            self._told |= {kind, *implies}
+        if kind not in self.told:
+            self.told += [kind, *implies]
             self.warnings.append(sentence)
             warnings.warn(f"{type(self).__name__}: {sentence}", stacklevel=2)
 

@@ -211,6 +211,22 @@ def test_an_interrupted_run_goes_on_counting(tmp_path):
         assert repr(one.get_state()) == repr(other.get_state())
 
 
+def test_what_was_told_is_not_told_again_when_a_run_goes_on(tmp_path):
+    class Break(bp.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyError
+
+    make, pattern, _ = BROKEN["equal units"]
+    backup = bp.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.warns(UserWarning, match=pattern), pytest.raises(KeyError):
+        fitted(make, [GradientFlow(), backup, Break()])
+    flow = GradientFlow()
+    fitted(make, [flow, bp.callbacks.BackupAndRestore(tmp_path / "backup")])
+
+    assert len(flow.warnings) == 1
+
+
 def test_of_two_who_listen_one_may_leave():
     layer, heard = Dense(2), []
 
