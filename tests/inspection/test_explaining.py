@@ -268,3 +268,31 @@ def test_a_loss_of_the_models_own_is_told_of():
     assert "own computes the loss by itself: compute_loss" in text
     assert "dkernel" in text
     assert model.hessian_top(np.ones((2, 2)), np.ones((2, 1))).eigenvalue == pytest.approx(6)
+
+
+def asked_nothing(model, x, y):
+    pass
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda model, x, y: model.explain(x, y),
+        lambda model, x, y: model.hessian_top(x, y, training=True, iterations=3),
+        lambda model, x, y: model.loss_landscape(x, y, training=True, points=2),
+        lambda model, x, y: bp.callbacks.LearningRateFinder().find(model, x, y, batch_size=4),
+    ],
+    ids=["explain", "hessian_top", "loss_landscape", "LearningRateFinder"],
+)
+def test_no_seed_is_taken_by_looking(ask):
+    def outcome(ask):
+        bp.utils.set_random_seed(0)
+        model = bp.Sequential([bp.Input((4,)), Dense(5, "relu"), Dropout(0.5), Dense(2)])
+        model.compile("adam", "mse")
+        x, y = np.random.default_rng(0).normal(size=(2, 8, 4))
+        ask(model, x, y[:, :2])
+        loss = float(model.train_on_batch(x, y[:, :2]))
+        later = Dense(3)(np.ones((1, 2)))  # what is made afterwards begins as it would
+        return model.trainer.seed, loss, model.parameters.values.tobytes(), later.tobytes()
+
+    assert outcome(ask) == outcome(asked_nothing)
