@@ -15,6 +15,8 @@ from backprop.diagnostics.pictures.look import (
     axes_for,
     colour_bar,
     named_ticks,
+    plain,
+    room,
     show,
     tidy,
 )
@@ -117,20 +119,19 @@ def plot_attention(
     heads, queries, steps = weights.shape
     if head is not None and integer(head, who, "head", 0) >= heads:
         raise ValueError(f"{who} expects a head from 0 to {heads - 1} of {found.name}, got {head}")
-    of_heads = "mean of all heads" if heads > 1 else "weight"
-    label = of_heads if head is None else f"weight of head {head}"
+    which = f"mean of {heads} heads" if head is None else f"head {head}"
     p = weights.mean(0) if head is None else weights[head]
     keys = tokens if keys is None and queries == steps else keys
     across, down = (
         steps_named(keys, steps, "keys", who),
         steps_named(tokens, queries, "tokens", who),
     )
-    ax = axes_for(ax, who, 5.0, 4.2)
+    ax = axes_for(ax, who, 4.4 + room(down), 3.6 + room(across))
     image = show(ax, p, cmap=AMOUNT, vmin=0, vmax=max(float(np.nanmax(p, initial=0)), 1e-12))
-    colour_bar(ax, image, label)
+    colour_bar(ax, image, f"weight in {plain(found.name)}: {which}")
     named_ticks(ax.xaxis, across)
     named_ticks(ax.yaxis, down)
-    tidy(ax, title, "key: looked at", f"query: looks ({found.name})", grid=False)
+    tidy(ax, title, "key (looked at)", "query (looks)", grid=False)
     ax.spines[:].set_visible(False)
     return ax
 

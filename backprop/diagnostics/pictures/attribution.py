@@ -331,6 +331,7 @@ def draw_bars(ax: Any, values: Array, features: Any, label: str, title: str, who
     ax.axvline(0, color="0.5", linewidth=1)
     named_ticks(ax.yaxis, [names[i] for i in order])
     ax.set_ylim(-0.7, len(order) - 0.3)
+    ax.locator_params(axis="x", nbins=5)
     what = f"{len(order)} of {n} features" if n > len(order) else "feature"
     return tidy(ax, title, label, what)
 
@@ -355,5 +356,5 @@ def draw_beside(
     ax.set_ylim(height, 0)
     ax.set_xticks([width / 2, step + width / 2], ["input", label])
     ax.tick_params(length=0)
-    colour_bar(ax, image, label)
+    colour_bar(ax, image, "")
     return tidy(ax, title, grid=False)

@@ -11,7 +11,6 @@ from backprop.checks import array, integer, number, sequence
 from backprop.diagnostics.pictures import scores
 from backprop.diagnostics.pictures.given import outputs
 from backprop.diagnostics.pictures.look import (
-    SIGNED,
     axes_for,
     colour_bar,
     limits,
@@ -19,7 +18,7 @@ from backprop.diagnostics.pictures.look import (
     show,
     tidy,
 )
-from backprop.diagnostics.pictures.points import class_colour, class_names, draw_points
+from backprop.diagnostics.pictures.points import NAMED, class_colour, class_names, draw_points
 from backprop.layer import Array
 
 MARGIN = 0.08  # of a feature's range, around all rows
@@ -161,19 +160,20 @@ def plot_decision_boundary(
         "aspect": "auto",
         "zorder": 0,
     }
-    finite: Array = np.isfinite(found).all(-1)
+    finite = np.asarray(np.isfinite(found).all(-1))
     if found.shape[2] == 1:
         value = found[..., 0]
         _, spread = limits(value - boundary, signed=True)
         span = {"vmin": boundary - spread, "vmax": boundary + spread}
-        image = show(ax, value, cmap=SIGNED, **span, alpha=0.75, **place)
+        image = show(ax, value, cmap=two_tints(), **span, **place)
         colour_bar(ax, image, "output")
         edges = [value - boundary]
     else:
         best = found.argmax(-1)
         shade = np.take([tinted(class_colour(k)) for k in range(n)], best, 0)
         show(ax, np.where(finite[..., None], shade, np.nan), **place)
-        edges = [np.equal(best, k) - 0.5 for k in np.unique(best[finite])]
+        here = np.unique(best[finite])
+        edges = [np.equal(best, k) - 0.5 for k in here if len(here) <= NAMED]
     for edge in edges:
         edge = np.where(finite, edge, np.nan)
         if np.nanmin(edge, initial=0) < 0 < np.nanmax(edge, initial=0):
@@ -205,6 +205,14 @@ def around(values: Array, steps: int) -> Array:
     return np.linspace(low - margin, high + margin, steps)
 
 
-def tinted(colour: str) -> tuple[float, ...]:
+def two_tints() -> Any:
+    """From the tone of class 0 through white to that of class 1."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    tones = [tinted(class_colour(0), 0.7), (1, 1, 1), tinted(class_colour(1), 0.7)]
+    return LinearSegmentedColormap.from_list("two classes", tones)
+
+
+def tinted(colour: str, strength: float = 0.38) -> tuple[float, ...]:
     """A light tone of a colour, on which its points are seen."""
-    return tuple(1 - 0.38 * (1 - int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))
+    return tuple(1 - strength * (1 - int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))

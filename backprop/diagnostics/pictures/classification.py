@@ -17,13 +17,14 @@ from backprop.diagnostics.pictures.look import (
     line_style,
     named_ticks,
     plain,
+    room,
     show,
     tidy,
 )
 
 FEW = 6  # classes that have a line with a name of its own
 WORST = 3  # of many, those that are named
-NUMBERS = 20  # classes of which each cell of the matrix says its number
+NUMBERS = 15  # classes of which each cell of the matrix says its number
 
 
 def plot_confusion_matrix(
@@ -50,7 +51,7 @@ def plot_confusion_matrix(
     Returns
     -------
     matplotlib Axes
-        Of more than 20 classes the cells show a colour alone.
+        Of more than 15 classes the cells show a colour alone.
 
     Raises
     ------
@@ -71,23 +72,30 @@ def plot_confusion_matrix(
     n = None if labels is None else len(sequence(labels, "plot_confusion_matrix()", "labels"))
     matrix = scores.confusion_matrix(y_true, y_pred, n_classes=n, normalize=normalize)
     n = len(matrix)
-    side = min(max(3.4, 0.42 * n + 1.6), 7.0)
-    ax = axes_for(ax, "plot_confusion_matrix()", side + 0.8, side)
+    names = list(map(str, range(n) if labels is None else labels))
+    side = min(max(2.2, 0.42 * n), 6.0) + 0.5
+    ax = axes_for(ax, "plot_confusion_matrix()", side + 0.9 + room(names), side + room(names))
     image = show(ax, matrix, cmap="Blues", vmin=0, vmax=matrix.max() or 1)
     colour_bar(ax, image, share_of(normalize))
-    names = list(map(str, range(n) if labels is None else labels))
     named_ticks(ax.xaxis, names)
     named_ticks(ax.yaxis, names)
     if n <= NUMBERS:
-        widest = max(len(cell(v, normalize)) for v in matrix.flat)
-        size = min(10.0, 190 / (n * max(widest, 2) * 0.6))
-        for (i, j), value in np.ndenumerate(matrix):
-            dark = value > 0.55 * matrix.max()
-            place = {"ha": "center", "va": "center", "color": "white" if dark else "#10304f"}
-            ax.text(j, i, cell(value, normalize), fontsize=size, **place)
+        write_cells(ax, matrix, normalize)
     tidy(ax, title, "predicted class", "true class", grid=False)
     ax.spines[:].set_visible(False)
     return ax
+
+
+def write_cells(ax: Any, matrix: np.ndarray, normalize: str | None) -> None:
+    """The number of each cell, as large as there is room for; 0 is pale."""
+    widest = max(len(cell(v, normalize)) for v in matrix.flat)
+    points = ax.get_window_extent().width / ax.get_figure(root=True).dpi * 72
+    size = min(10.0, points * 0.8 / (len(matrix) * max(widest, 2) * 0.62))
+    for (i, j), value in np.ndenumerate(matrix):
+        dark = value > 0.55 * matrix.max()
+        colour = "white" if dark else "#10304f" if value else "#93a5b8"
+        text = cell(value, normalize)
+        ax.text(j, i, text, fontsize=size, ha="center", va="center", color=colour)
 
 
 def cell(value: float, normalize: str | None) -> str:
@@ -271,8 +279,9 @@ def plot_calibration_curve(
     error = np.abs(right - foreseen).sum() / counts.sum()
     ax = axes_for(ax, who, 4.6, 4.2)
     ax.plot([0, 1], [0, 1], color="0.5", linewidth=1, linestyle="--", label="perfectly calibrated")
+    rows = "row" if len(prob) == 1 else "rows"
     at, share = foreseen / counts, right / counts
-    ax.plot(at, share, label=f"{len(prob):,} rows (ECE = {error:.3f})", **line_style(0))
+    ax.plot(at, share, label=f"{len(prob):,} {rows} (ECE = {error:.3f})", **line_style(0))
     ax.scatter(
         at, share, 15 + 105 * counts / counts.max(), color=COLOURS[0], zorder=3, clip_on=False
     )
@@ -330,7 +339,7 @@ def draw_each(
         mean = float(np.mean([area for _, _, area, _ in curves]))
         for k, (x, y, _, _) in enumerate(curves):
             label = f"{len(curves)} classes (mean {what} = {mean:.3f})" if k == 0 else "_nolegend_"
-            ax.plot(x, y, color="0.55", linewidth=0.8, label=label, drawstyle=drawstyle)
+            ax.plot(x, y, color="0.65", linewidth=0.7, label=label, drawstyle=drawstyle)
     for k, (x, y, area, name) in enumerate(worst if many else curves):
         label = f"{plain(name)} ({what} = {area:.3f})"
         ax.plot(x, y, label=label, drawstyle=drawstyle, **line_style(k))

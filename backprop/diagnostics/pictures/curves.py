@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backprop.diagnostics.pictures.look import COLOURS, MISSING, axes_for, tidy
+from backprop.diagnostics.pictures.look import COLOURS, MISSING, axes_for, tidy, whole_steps
 from backprop.spelling import nearest
 
 ACROSS = 3  # panels beside each other
@@ -131,8 +131,6 @@ def epochs_of(history: Any, who: str) -> tuple[Mapping[str, list[float]], list[s
 
 def draw(axes: Any, history: Mapping[str, list[float]], name: str, colour: str) -> None:
     """One quantity, in training and held out."""
-    from matplotlib.ticker import MaxNLocator
-
     trained, held_out = list(history[name]), list(history.get(f"val_{name}", []))
     epochs = range(1, len(trained) + 1)
     marker = "o" if len(trained) <= 20 else None  # a line through few points is hard to see
@@ -144,7 +142,7 @@ def draw(axes: Any, history: Mapping[str, list[float]], name: str, colour: str) 
         axes.plot(at, held_out, label="held out", linestyle="--", alpha=0.85, **style)
     if name == "loss" and all(v > 0 for v in (*trained, *held_out)):
         axes.set_yscale("log")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_steps(axes, epochs)
     axes.margins(x=0.03)
     falls = trained[-1] <= trained[0]  # then the upper corner is free
     axes.legend(frameon=False, loc="upper right" if falls else "lower right")

@@ -18,6 +18,7 @@ from backprop.diagnostics.pictures.look import (
     plain,
     pyplot,
     tidy,
+    whole_steps,
 )
 
 FEW = 8  # layers that have a line with a name of its own
@@ -85,6 +86,7 @@ def plot_gradient_flow(
         ax.set_yscale("log", nonpositive="clip")
     if quantity == "update_ratios":
         ax.axhline(USUAL, color="0.5", linewidth=1, zorder=1)
+    whole_steps(ax, steps)
     if colours is None:
         beside(ax)
     else:
@@ -230,14 +232,15 @@ def plot_activation_histograms(
             edges,
             baseline=bottom,
             fill=True,
-            color=COLOURS[0],
+            facecolor=COLOURS[0],
+            edgecolor=COLOURS[0],  # of a narrow bin its edge is what is seen
             alpha=0.75,
-            linewidth=0,
+            linewidth=0.8,
         )
         ax.axhline(bottom, color="0.5", linewidth=0.5)
     named_ticks(ax.yaxis, list(found)[::-1])
     ax.set_ylim(-0.15, len(found))
-    return tidy(ax, title, "activation", "layer (height: root of the frequency)")
+    return tidy(ax, title, "activation (height: root of its frequency)", "layer")
 
 
 def histograms_of(source: Any, x: Any, layers: Any, bins: int, who: str) -> dict[str, Any]:

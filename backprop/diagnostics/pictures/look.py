@@ -30,7 +30,7 @@ def axes_for(ax: Any, who: str, width: float = 5.2, height: float = 3.7) -> Any:
     """The Axes to draw in: those of the user, or new ones in a figure of so many inches."""
     plt = pyplot()
     if ax is None:
-        return plt.figure(figsize=(width, height), layout="constrained").subplots()
+        return plt.figure(figsize=(width, height), layout="compressed").subplots()
     if not callable(getattr(ax, "imshow", None)):
         what = "an array of them" if isinstance(ax, np.ndarray) else repr(ax)
         raise TypeError(f"{who} expects ax to be one Axes of matplotlib, got {what}")
@@ -73,7 +73,8 @@ def legend(ax: Any, **options: Any) -> None:
     drawn = [a for a in (*ax.lines, *ax.collections, *ax.patches) if is_named(str(a.get_label()))]
     if drawn:
         labels = [str(a.get_label()) for a in drawn]
-        ax.legend(drawn, labels, frameon=False, fontsize=9, **options)
+        frame = {"framealpha": 0.85, "edgecolor": "none", "fontsize": 9}
+        ax.legend(drawn, labels, **(frame | options))
 
 
 def is_named(label: str) -> bool:
@@ -81,9 +82,9 @@ def is_named(label: str) -> bool:
     return label not in ("", "_nolegend_") and not re.fullmatch(r"_child\d+", label)
 
 
-def beside(ax: Any) -> None:
+def beside(ax: Any, **options: Any) -> None:
     """A legend to the right of the Axes, where nothing is hidden by it."""
-    legend(ax, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+    legend(ax, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, **options)
 
 
 def named_ticks(axis: Any, names: Sequence[str], *, most: int = TICKS) -> None:
@@ -94,6 +95,21 @@ def named_ticks(axis: Any, names: Sequence[str], *, most: int = TICKS) -> None:
     size = 9 if len(places) <= 12 else 7
     long = axis.axis_name == "x" and sum(len(plain(names[i])) + 1 for i in places) * size > 340
     axis.set_tick_params(labelsize=size, length=2, rotation=90 if long else 0)
+
+
+def room(names: Sequence[str]) -> float:
+    """Inches that the longest of some names takes along an axis."""
+    return 0.07 * max(len(plain(name)) for name in names)
+
+
+def whole_steps(ax: Any, steps: Sequence[int]) -> None:
+    """Ticks at whole numbers alone, along x."""
+    from matplotlib.ticker import MaxNLocator
+
+    if len(set(steps)) == 1:
+        ax.set_xticks([steps[0]])
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def limits(values: np.ndarray, signed: bool) -> tuple[float, float]:
@@ -131,7 +147,7 @@ def show(ax: Any, values: np.ndarray, inside: Any = True, **options: Any) -> Any
 
 def colour_bar(ax: Any, image: Any, label: str) -> None:
     bar = ax.figure.colorbar(image, ax=ax, fraction=0.05, pad=0.02)
-    bar.set_label(plain(label, 60))
+    bar.set_label(plain(label, 60), fontsize=9)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=9, length=2)
 

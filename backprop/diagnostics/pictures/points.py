@@ -42,6 +42,7 @@ def draw_points(ax: Any, z: Array, classes: Any, names: list[str], **options: An
     style = {"s": size, "linewidths": 0.4, "edgecolors": "white", **options}
     if classes is None:
         ax.scatter(z[:, 0], z[:, 1], color=COLOURS[0], **style)
+        beside(ax)  # of what else is in it
         return
     here = np.unique(classes)
     for k in here:
@@ -49,4 +50,6 @@ def draw_points(ax: Any, z: Array, classes: Any, names: list[str], **options: An
         label = plain(names[k]) if len(here) <= NAMED else "_nolegend_"
         marker = MARKERS[round_ % len(MARKERS)]
         ax.scatter(*rows.T, color=class_colour(k), marker=marker, label=label, **style)
-    beside(ax)
+    if len(here) > NAMED:
+        ax.set_title(f"{len(here)} classes", loc="right", fontsize=9)
+    beside(ax, markerscale=np.sqrt(30 / size))

@@ -135,6 +135,7 @@ def write_beside(ax: Any, z: Array, texts: list[str]) -> None:
     renderer = figure.canvas.get_renderer()
     taken: list[Any] = []
     frame = ax.get_window_extent(renderer)
+    places = ax.transData.transform(z)
     outermost = np.argsort(-((z - z.mean(0)) ** 2).sum(1), kind="stable")
     for i in outermost:
         if len(taken) == WORDS:
@@ -155,10 +156,17 @@ def write_beside(ax: Any, z: Array, texts: list[str]) -> None:
                 and box.x1 <= frame.x1
                 and frame.y0 <= box.y0 <= box.y1 <= frame.y1
             )
-            if fits and not any(box.overlaps(other) for other in taken):
+            free = not any(box.overlaps(other) for other in taken)
+            if fits and free and not (covered(box, places) & (np.arange(len(z)) != i)).any():
                 taken.append(box)
                 break
             text.remove()
+
+
+def covered(box: Any, places: Array) -> Array:
+    """Which points lie in a box."""
+    x, y = places.T
+    return (box.x0 <= x) & (x <= box.x1) & (box.y0 <= y) & (y <= box.y1)
 
 
 PLACES = [

@@ -56,7 +56,8 @@ def confusion_matrix(
     n = most if n_classes is None else integer(n_classes, who, "n_classes")
     in_range(true, n, "y_true", who)
     in_range(foreseen, n, "y_pred", who)
-    return ConfusionMatrix(n, normalize=normalize, dtype="float64")(true, foreseen)
+    metric = ConfusionMatrix(max(n, 2), normalize=normalize, dtype="float64")
+    return metric(true, foreseen)[:n, :n]
 
 
 def roc_curve(y_true: Any, y_score: Any) -> tuple[Array, Array, Array]:

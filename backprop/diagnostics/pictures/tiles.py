@@ -101,7 +101,8 @@ def plot_filters(
     images, found = filters_of(model, layer, who)
     coloured = images.ndim == 4
     low, high = limits(images, signed=True)
-    size = " × ".join(map(str, images.shape[1:3]))
+    size = "{} × {}" if kernel_of(found).ndim == 4 else "{} channels × {} steps"
+    size = size.format(*images.shape[1:3])
     label = f"{counted(len(images), most, 'filters')} of {found.name}, {size}"
     if coloured:
         images = as_colours(images, low, high)
@@ -289,12 +290,12 @@ def plot_reconstructions(
     low, high = limits(given, signed=False)
     if images.ndim == 4:
         images = as_colours(images, low, high)
-    ax = axes_for(ax, who, max(3.0, 0.8 * len(x) + 0.6), 2.0)
+    ax = axes_for(ax, who, min(max(3.0, 0.8 * len(x) + 0.6), 12.0), 2.0)
     draw_tiles(ax, images, len(x), cmap=IMAGE, vmin=low, vmax=high)
     height = images.shape[1] + gap_of(images)
     ax.set_yticks([(height - 1) / 2 - 0.5, height + (height - 1) / 2 - 0.5], ["input", "output"])
     ax.tick_params(length=0)
-    return tidy(ax, title, f"example ({len(x)} of them)" if len(x) > 1 else "example", grid=False)
+    return tidy(ax, title, f"{len(x)} example{'s' * (len(x) > 1)}", grid=False)
 
 
 # --------------------------------------------------------------------------------------- one image
