@@ -63,7 +63,7 @@ KERAS: dict[str, dict[str, str]] = {
         "quantizers Quantizer": TWO_DTYPES,
         "distribution distillation device": NO_ENGINE,
         "remat RematScope StatelessScope SymbolicScope name_scope": NO_ENGINE,
-        "visualization": "diagnostics.pictures draws learning curves; matplotlib does the rest",
+        "visualization": "diagnostics draws what a network did and learned, with matplotlib",
         "export": "save() writes one .npz file, or a .keras file that Keras reads and can export",
         "legacy src engine": "what is public is in layers, models, utils and their like",
         "estimator experimental": "model.fit() trains, there is nothing else that does",

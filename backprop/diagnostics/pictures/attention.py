@@ -23,6 +23,7 @@ from backprop.diagnostics.pictures.look import (
 from backprop.layer import INFERENCE, Array, Layer
 from backprop.layers import AdditiveAttention, Attention, AttentionInHeads
 from backprop.nest import as_tuple
+from backprop.taps import leave, listen
 
 Kinds = AttentionInHeads | Attention | AdditiveAttention
 
@@ -122,10 +123,8 @@ def plot_attention(
     which = f"mean of {heads} heads" if head is None else f"head {head}"
     p = weights.mean(0) if head is None else weights[head]
     keys = tokens if keys is None and queries == steps else keys
-    across, down = (
-        steps_named(keys, steps, "keys", who),
-        steps_named(tokens, queries, "tokens", who),
-    )
+    down = steps_named(tokens, queries, "tokens", who)
+    across = steps_named(keys, steps, "keys", who)
     ax = axes_for(ax, who, 4.4 + room(down), 3.6 + room(across))
     image = show(ax, p, cmap=AMOUNT, vmin=0, vmax=max(float(np.nanmax(p, initial=0)), 1e-12))
     colour_bar(ax, image, f"weight in {plain(found.name)}: {which}")
@@ -152,6 +151,10 @@ def weights_of(model: Any, x: Any, layer: Any, who: str) -> tuple[Array, Layer]:
     place: Any = model if layer is None else layer
     if isinstance(place, str):
         place = within(model, place)
+    if not isinstance(place, Layer):
+        raise TypeError(
+            f"{who} expects layer to be a layer of the model or its name, got {place!r}"
+        )
     found = next((part for part in place.walk() if isinstance(part, Kinds)), None)
     if found is None:
         raise ValueError(
@@ -181,20 +184,19 @@ def within(model: Any, name: str) -> Layer:
 
 
 @contextmanager
-def seen(layer: Any) -> Iterator[list[tuple[Any, Any]]]:
+def seen(layer: Layer) -> Iterator[list[tuple[Any, Any]]]:
     """Within the block what the layer's forward is given, and under which mask, is kept."""
     calls: list[tuple[Any, Any]] = []
-    forward = layer.forward
 
-    def noting(x: Any, ctx: Any = INFERENCE) -> Any:
+    def note(_: Layer, arguments: tuple, __: Any) -> None:
+        x, ctx = (*arguments, INFERENCE)[:2]
         calls.append((x, ctx.mask))
-        return forward(x, ctx)
 
-    layer.__dict__["forward"] = noting
+    listen(layer, "forward", note)
     try:
         yield calls
     finally:
-        del layer.__dict__["forward"]
+        leave(layer, "forward", note)
 
 
 def call_again(layer: Any, x: Any, mask: Any) -> Array:

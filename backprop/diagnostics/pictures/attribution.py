@@ -10,7 +10,7 @@ import numpy as np
 from backprop.checks import integer, number, sequence
 from backprop.diagnostics.pictures.given import (
     ROWS,
-    as_images,
+    as_pixels,
     batch,
     one_example,
     one_output,
@@ -107,7 +107,8 @@ def plot_saliency(
     Returns
     -------
     matplotlib Axes
-        Of an image |dy/dx|, the largest of its channels, beside the image; of a row of numbers a
+        Of an image |dy/dx|, the largest of its channels, beside the image, or beside the mean of
+        its channels where these are no colours; of a row of numbers a
         bar with its sign for each, of many for the 20 largest.
 
     Raises
@@ -134,7 +135,7 @@ def plot_saliency(
     if x.ndim == 2 and image_shape is None:
         return draw_bars(ax, slope[0], features, "dy / dx", title, who)
     given = pictured(x, features, image_shape, who)
-    found = np.abs(as_images(slope, image_shape, who))[0]
+    found = np.abs(as_pixels(slope, image_shape, who))[0]
     found = found.max(-1) if found.ndim == 3 else found
     return draw_beside(ax, given, found, False, "|dy / dx|", title, who)
 
@@ -206,7 +207,7 @@ def occlusion(
     chosen = one_output(y, output, who).astype(bool)
     if x.ndim > 2 or image_shape is not None:
         # the numbers of x by their places, so that an image is covered in all of its channels
-        places = as_images(np.arange(x.size).reshape(x.shape), image_shape, who)[0]
+        places = as_pixels(np.arange(x.size).reshape(x.shape), image_shape, who)[0]
         corners = patches(places.shape[0], places.shape[1], size, stride, who)
     elif size is not None or stride != 1:
         raise ValueError(f"{who} covers each number of a row: size and stride are of images")
@@ -306,9 +307,11 @@ def plot_occlusion(
 
 
 def pictured(x: Array, features: Any, image_shape: Any, who: str) -> Array:
+    """The image that x is; of other channels than colours their mean."""
     if features is not None:
         raise ValueError(f"{who} takes features of rows of numbers, and x is an image")
-    return as_images(x, image_shape, who)[0].astype(float)
+    image = as_pixels(x, image_shape, who)[0].astype(float)
+    return image.mean(-1) if image.ndim == 3 and image.shape[-1] != 3 else image
 
 
 def draw_bars(ax: Any, values: Array, features: Any, label: str, title: str, who: str) -> Any:

@@ -90,8 +90,8 @@ def one_output(y: Array, output: int | Sequence[int] | None, who: str) -> Array:
     return d
 
 
-def as_images(rows: Array, image_shape: Any, who: str) -> Array:
-    """Rows as images (n, height, width) or, in colours, (n, height, width, 3)."""
+def as_pixels(rows: Array, image_shape: Any, who: str) -> Array:
+    """Rows as images (n, height, width), or with several channels (n, height, width, channels)."""
     if image_shape is not None:
         length = len(image_shape) if isinstance(image_shape, list | tuple) else 2
         shape = integers(image_shape, length, who, "image_shape")
@@ -101,16 +101,22 @@ def as_images(rows: Array, image_shape: Any, who: str) -> Array:
                 f"{int(np.prod(rows.shape[1:]))} numbers, got {image_shape!r}"
             )
         rows = rows.reshape(len(rows), *shape)
-    if rows.ndim == 4 and rows.shape[-1] not in (1, 3) and rows.shape[1] in (1, 3):
-        rows = np.moveaxis(rows, 1, -1)  # channels first
-    if rows.ndim == 4 and rows.shape[-1] == 1:
-        rows = rows[..., 0]
-    if rows.ndim != 3 and not (rows.ndim == 4 and rows.shape[-1] == 3):
+    if rows.ndim not in (3, 4):
         hint = "; say image_shape=(height, width)" if rows.ndim == 2 else ""
         raise ValueError(
-            f"{who} draws images, (height, width) with 1, 3 or no channels, got "
+            f"{who} draws images, (height, width) or (height, width, channels), got "
             f"{shown(rows.shape[1:])}{hint}"
         )
+    if rows.ndim == 4 and rows.shape[-1] not in (1, 3) and rows.shape[1] in (1, 3):
+        rows = np.moveaxis(rows, 1, -1)  # channels first
+    return rows[..., 0] if rows.ndim == 4 and rows.shape[-1] == 1 else rows
+
+
+def as_images(rows: Array, image_shape: Any, who: str) -> Array:
+    """Rows as images to be shown: (n, height, width) or, in colours, (n, height, width, 3)."""
+    rows = as_pixels(rows, image_shape, who)
+    if rows.ndim == 4 and rows.shape[-1] != 3:
+        raise ValueError(f"{who} draws images of 1 or 3 channels, got {shown(rows.shape[1:])}")
     return rows
 
 
