@@ -285,7 +285,7 @@ def plot_calibration_curve(
     ax.scatter(
         at, share, 15 + 105 * counts / counts.max(), color=COLOURS[0], zorder=3, clip_on=False
     )
-    legend(ax, loc="upper left")
+    legend(ax, loc="best")
     square(ax)
     if several:
         return tidy(ax, title, "mean probability of the predicted class", "fraction that is right")

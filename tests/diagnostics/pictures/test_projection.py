@@ -76,6 +76,9 @@ def test_texts_cover_neither_each_other_nor_other_points():
     boxes = [text.get_window_extent(renderer) for text in ax.texts]
     assert 3 < len(boxes) < 40
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    points = ax.transData.transform(principal_components(VECTORS)[0])
+    inside = [[box.contains(*point) for point in points] for box in boxes]
+    assert not np.any(inside)
     assert all(text.xy[0] in principal_components(VECTORS)[0][:, 0] for text in ax.texts)
 
 

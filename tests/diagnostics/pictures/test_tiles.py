@@ -89,7 +89,11 @@ def test_three_channels_are_colours():
     ("layer", "shape", "expected"),
     [
         (Conv1D(6, 4), (9, 2), lambda l: l.kernel.transpose(2, 1, 0)),
-        (Conv2DTranspose(2, 3), (5, 5, 1), lambda l: l.kernel[..., 0].transpose(2, 0, 1)),
+        (
+            Conv2DTranspose(4, 3),
+            (5, 5, 2),
+            lambda l: l.kernel.transpose(2, 3, 0, 1).reshape(8, 3, 3),
+        ),
         (DepthwiseConv2D(2), (5, 5, 3), lambda l: l.kernel[..., 0].transpose(2, 0, 1)),
         (
             SeparableConv2D(2, 3),
