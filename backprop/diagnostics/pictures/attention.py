@@ -161,10 +161,14 @@ def weights_of(model: Any, x: Any, layer: Any, who: str) -> tuple[Array, Layer]:
             f"{who} finds no attention in {place.name}"
             f"{'' if model.built else ': the model is not built, call it on data first'}"
         )
-    if isinstance(x, list | tuple) and len(getattr(model, "inputs", [])) > 1:
-        x = tuple(np.asarray(part) for part in x)
-        if any(len(part) != 1 for part in x):
-            raise ValueError(f"{who} expects one example, got {[part.shape for part in x]}")
+    n = len(model.inputs) if model.built else 1
+    if n > 1:
+        x = tuple(np.asarray(part) for part in x) if isinstance(x, list | tuple) else ()
+        if len(x) != n or any(part.shape[:1] != (1,) for part in x):
+            raise ValueError(
+                f"{who} expects x to be a tuple of {n} arrays, of one row each, as {model.name} has "
+                f"{n} inputs{'; got the shapes ' if x else ''}{', '.join(str(p.shape) for p in x)}"
+            )
     else:
         x = one_example(model, x, who)
     with seen(found) as calls:

@@ -147,6 +147,7 @@ def test_one_step_and_many_are_drawn(steps):
 WITHOUT = bp.Sequential([bp.Input((5, 8)), Dense(2)])
 UNBUILT = bp.Sequential([TransformerBlock(4, 2)])
 OTHER = blocks().layers[0]
+TWO = cross(Attention())
 
 
 @pytest.mark.parametrize(
@@ -155,6 +156,8 @@ OTHER = blocks().layers[0]
         (lambda m: attention_weights(WITHOUT, X), ValueError, "finds no attention in"),
         (lambda m: attention_weights(UNBUILT, X), ValueError, "not built"),
         (lambda m: attention_weights(m, X[None].repeat(2, 0)), ValueError, "expects one example"),
+        (lambda m: attention_weights(TWO, X), ValueError, "a tuple of 2 arrays, of one row each"),
+        (lambda m: attention_weights(TWO, (X, X)), ValueError, r"shapes \(5, 8\), \(5, 8\)"),
         (lambda m: attention_weights(m, X, layer="blok_0"), ValueError, "blok_0"),
         (lambda m: attention_weights(m, X, layer=3), TypeError, "a layer of the model or its name"),
         (lambda m: attention_weights(m, X, layer=OTHER), ValueError, "is no part"),
