@@ -165,9 +165,10 @@ def weights_of(model: Any, x: Any, layer: Any, who: str) -> tuple[Array, Layer]:
     if n > 1:
         x = tuple(np.asarray(part) for part in x) if isinstance(x, list | tuple) else ()
         if len(x) != n or any(part.shape[:1] != (1,) for part in x):
+            got = ", ".join(str(part.shape) for part in x) or "something else"
             raise ValueError(
-                f"{who} expects x to be a tuple of {n} arrays, of one row each, as {model.name} has "
-                f"{n} inputs{'; got the shapes ' if x else ''}{', '.join(str(p.shape) for p in x)}"
+                f"{who} expects x to be a tuple of {n} arrays, of one row each, as {model.name} "
+                f"has {n} inputs; got {got}"
             )
     else:
         x = one_example(model, x, who)

@@ -89,7 +89,7 @@ def plot_confusion_matrix(
 def write_cells(ax: Any, matrix: np.ndarray, normalize: str | None) -> None:
     """The number of each cell, as large as there is room for; 0 is pale."""
     widest = max(len(cell(v, normalize)) for v in matrix.flat)
-    points = ax.get_window_extent().width / ax.get_figure(root=True).dpi * 72
+    points = ax.get_window_extent().width / ax.figure.canvas.figure.dpi * 72
     size = min(10.0, points * 0.8 / (len(matrix) * max(widest, 2) * 0.62))
     for (i, j), value in np.ndenumerate(matrix):
         dark = value > 0.55 * matrix.max()

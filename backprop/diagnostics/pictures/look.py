@@ -72,9 +72,10 @@ def legend(ax: Any, **options: Any) -> None:
     """A legend of all that has a label, also of one that begins with _; none without."""
     drawn = [a for a in (*ax.lines, *ax.collections, *ax.patches) if is_named(str(a.get_label()))]
     if drawn:
-        labels = [str(a.get_label()) for a in drawn]
         frame = {"framealpha": 0.85, "edgecolor": "none", "fontsize": 9}
-        ax.legend(drawn, labels, **(frame | options))
+        box = ax.legend(drawn, ["label"] * len(drawn), **(frame | options))
+        for text, artist in zip(box.get_texts(), drawn, strict=True):
+            text.set_text(artist.get_label())  # some versions leave out what begins with _
 
 
 def is_named(label: str) -> bool:

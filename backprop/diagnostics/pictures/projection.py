@@ -130,7 +130,7 @@ def plot_embedding(
 
 def write_beside(ax: Any, z: Array, texts: list[str]) -> None:
     """Write texts at their points, the outermost first, where they cover no other."""
-    figure = ax.get_figure(root=True)
+    figure = ax.figure.canvas.figure  # also where the Axes are in a part of one
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
     taken: list[Any] = []

@@ -157,7 +157,7 @@ TWO = cross(Attention())
         (lambda m: attention_weights(UNBUILT, X), ValueError, "not built"),
         (lambda m: attention_weights(m, X[None].repeat(2, 0)), ValueError, "expects one example"),
         (lambda m: attention_weights(TWO, X), ValueError, "a tuple of 2 arrays, of one row each"),
-        (lambda m: attention_weights(TWO, (X, X)), ValueError, r"shapes \(5, 8\), \(5, 8\)"),
+        (lambda m: attention_weights(TWO, (X, X)), ValueError, r"inputs; got \(5, 8\), \(5, 8\)"),
         (lambda m: attention_weights(m, X, layer="blok_0"), ValueError, "blok_0"),
         (lambda m: attention_weights(m, X, layer=3), TypeError, "a layer of the model or its name"),
         (lambda m: attention_weights(m, X, layer=OTHER), ValueError, "is no part"),
