@@ -10,6 +10,7 @@ from backprop.callbacks.early_stopping import EarlyStopping
 from backprop.callbacks.ema import SwapEMAWeights
 from backprop.callbacks.gradient_flow import GradientFlow
 from backprop.callbacks.history import History
+from backprop.callbacks.learning_rate_finder import LearningRateFinder
 from backprop.callbacks.logging import CSVLogger, LambdaCallback, TerminateOnNaN
 from backprop.callbacks.monitor import MonitorCallback
 from backprop.callbacks.progbar import Progbar, ProgbarLogger
@@ -26,6 +27,7 @@ __all__ = [
     "GradientFlow",
     "History",
     "LambdaCallback",
+    "LearningRateFinder",
     "LearningRateScheduler",
     "ModelCheckpoint",
     "MonitorCallback",

@@ -9,13 +9,16 @@ from events import scalars
 import backprop as bp
 from backprop import archive, callbacks
 from backprop.callbacks import (
+    ActivationStatistics,
     BackupAndRestore,
     Callback,
     CallbackList,
     CSVLogger,
     EarlyStopping,
+    GradientFlow,
     History,
     LambdaCallback,
+    LearningRateFinder,
     LearningRateScheduler,
     ModelCheckpoint,
     MonitorCallback,
@@ -101,11 +104,13 @@ def tensorboard(folder):
 
 
 KINDS = {
+    "ActivationStatistics": lambda folder: ActivationStatistics(),
     "CSVLogger": lambda folder: CSVLogger(folder / "log.csv"),
     "CSVLogger, appended": lambda folder: CSVLogger(folder / "log.csv", append=True),
     "EarlyStopping": lambda folder: EarlyStopping(patience=2),
     "EarlyStopping, best": lambda folder: EarlyStopping(patience=9, restore_best_weights=True),
     "EarlyStopping, later": lambda folder: EarlyStopping(start_from_epoch=2, baseline=0.1),
+    "GradientFlow": lambda folder: GradientFlow(every=2),
     "History": lambda folder: History(),
     "LambdaCallback": counting_lambda,
     "LearningRateScheduler": lambda folder: LearningRateScheduler(lambda epoch, lr: 0.9 * lr),
@@ -131,7 +136,10 @@ KINDS = {
     "by attributes": lambda folder: CountsBatches(),
     "by methods": lambda folder: CountsEpochs(),
 }
-NO_RUN_OF_THEIR_OWN = {Callback, CallbackList, MonitorCallback, BackupAndRestore}
+NO_RUN_OF_THEIR_OWN = {
+    *(Callback, CallbackList, MonitorCallback, BackupAndRestore),
+    LearningRateFinder,  # whose run is put back, and not gone on with
+}
 
 
 def test_every_callback_of_the_library_is_killed_here():
