@@ -66,3 +66,7 @@ __all__ = [
     "roc_curve",
     "saliency",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
