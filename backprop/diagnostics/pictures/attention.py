@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import integer, sequence
-from backprop.diagnostics.pictures.given import one_example
+from backprop.diagnostics.pictures.given import one_example, within
 from backprop.diagnostics.pictures.look import (
     AMOUNT,
     axes_for,
@@ -179,13 +179,6 @@ def weights_of(model: Any, x: Any, layer: Any, who: str) -> tuple[Array, Layer]:
     given, mask = calls[-1]
     weights = call_again(found, given, mask)
     return np.asarray(weights[0] if weights.ndim == 4 else weights), found
-
-
-def within(model: Any, name: str) -> Layer:
-    """The layer of that name, however deep it is."""
-    parts = list(model.walk())
-    found = next((part for part in parts if part.name == name), None)
-    return model.get_layer(name) if found is None else found  # which says what there is
 
 
 @contextmanager

@@ -59,8 +59,8 @@ def learning_curve(
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for spare in panels[len(names) :]:
         spare.remove()
-    for i, (axes, name) in enumerate(zip(panels, names, strict=False)):
-        draw(axes, history, name, COLOURS[i % len(COLOURS)])
+    for axes, name in zip(panels, names, strict=False):
+        draw(axes, history, name)
         tidy(axes, name.replace("_", " "), "epoch")
     if title:
         figure.suptitle(title)
@@ -114,7 +114,7 @@ def plot_learning_curve(
             f"{', '.join(names)}{nearest(metric, names)}"
         )
     ax = axes_for(ax, "plot_learning_curve()")
-    draw(ax, history, metric, COLOURS[0])
+    draw(ax, history, metric)
     return tidy(ax, title, "epoch", metric.replace("_", " "))
 
 
@@ -129,17 +129,17 @@ def epochs_of(history: Any, who: str) -> tuple[Mapping[str, list[float]], list[s
     return history, sorted(names, key=lambda name: name != "loss")
 
 
-def draw(axes: Any, history: Mapping[str, list[float]], name: str, colour: str) -> None:
+def draw(axes: Any, history: Mapping[str, list[float]], name: str) -> None:
     """One quantity, in training and held out."""
     trained, held_out = list(history[name]), list(history.get(f"val_{name}", []))
     epochs = range(1, len(trained) + 1)
     marker = "o" if len(trained) <= 20 else None  # a line through few points is hard to see
-    style = {"color": colour, "marker": marker, "markersize": 3.5, "linewidth": 1.7}
-    axes.plot(epochs, trained, label="training", **style)
+    style = {"marker": marker, "markersize": 3.5, "linewidth": 1.7}
+    axes.plot(epochs, trained, label="training", color=COLOURS[0], **style)
     if held_out:
         every = max(len(trained) // len(held_out), 1)  # validation_freq
         at = [every * (k + 1) for k in range(len(held_out))]
-        axes.plot(at, held_out, label="held out", linestyle="--", alpha=0.85, **style)
+        axes.plot(at, held_out, label="held out", color=COLOURS[1], linestyle="--", **style)
     if name == "loss" and all(v > 0 for v in (*trained, *held_out)):
         axes.set_yscale("log")
     whole_steps(axes, epochs)

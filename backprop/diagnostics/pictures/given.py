@@ -60,6 +60,15 @@ def input_shape(model: Any, who: str) -> tuple:
     return tuple(model.inputs[0].shape)
 
 
+def within(model: Any, name: str) -> Any:
+    """The layer of that name, however deep it is."""
+    parts = list(model.walk())
+    found = next((part for part in parts if part.name == name), None)
+    if found is None and not hasattr(model, "get_layer"):
+        raise ValueError(f"{model.name} has no layer {name!r} within")
+    return model.get_layer(name) if found is None else found  # which says what there is
+
+
 def shown(shape: tuple) -> str:
     inner = ", ".join("n" if size is None else str(size) for size in shape)
     return f"({inner},)" if len(shape) == 1 else f"({inner})"

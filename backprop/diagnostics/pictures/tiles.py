@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import integer
-from backprop.diagnostics.pictures.given import as_colours, as_images, batch, one_example, outputs
+from backprop.diagnostics.pictures.given import (
+    as_colours,
+    as_images,
+    batch,
+    one_example,
+    outputs,
+    within,
+)
 from backprop.diagnostics.pictures.look import (
     AMOUNT,
     IMAGE,
@@ -101,8 +108,10 @@ def plot_filters(
     images, found = filters_of(model, layer, who)
     coloured = images.ndim == 4
     low, high = limits(images, signed=True)
-    size = "{} × {}" if kernel_of(found).ndim == 4 else "{} channels × {} steps"
-    size = size.format(*images.shape[1:3])
+    height, width = images.shape[1:3]
+    size = f"{height} × {width}"
+    if kernel_of(found).ndim == 3:
+        size = f"{height} channel{'s' * (height > 1)} × {width} steps"
     label = f"{counted(len(images), most, 'filters')} of {found.name}, {size}"
     if coloured:
         images = as_colours(images, low, high)
@@ -126,7 +135,7 @@ def filters_of(model: Any, layer: Any, who: str) -> tuple[Array, Layer]:
             )
         found = known[0]
     else:
-        found = model.get_layer(layer) if isinstance(layer, str) else layer
+        found = within(model, layer) if isinstance(layer, str) else layer
         if not isinstance(found, Layer) or not convolves(found):
             built = not isinstance(found, Layer) or found.built
             raise ValueError(

@@ -77,6 +77,18 @@ def test_each_channel_of_a_filter_is_an_image(model):
     assert np.array_equal(filters(model, layer=model.layers[1]), found)
 
 
+def test_a_layer_within_a_layer_is_found_by_its_name(model):
+    outer = bp.Sequential([bp.Input((8, 8, 1)), model])
+
+    assert np.array_equal(filters(outer, layer="second"), filters(model, layer="second"))
+
+
+def test_filters_along_one_axis_are_channels_and_steps():
+    ax = plot_filters(built(Conv1D(6, 4, name="one"), (9, 1)))
+
+    assert ax.get_xlabel() == "6 filters of one, 1 channel × 4 steps"
+
+
 def test_three_channels_are_colours():
     layer = Conv2D(4, 2)
 
@@ -163,6 +175,7 @@ def test_one_filter_that_is_0_and_one_that_is_nan_are_drawn():
             "a kernel along one or two axes, got Dense",
         ),
         (lambda m: filters(m, layer="thrid"), ValueError, "thrid"),
+        (lambda m: filters(m.layers[0], layer="second"), ValueError, "first has no layer 'second'"),
         (lambda m: filters(m, layer=3), ValueError, "got 3"),
         (lambda m: filters(np.ones((3, 3))), TypeError, "expects a model, or a layer"),
         (lambda m: plot_filters(m, most=0), ValueError, "most"),
