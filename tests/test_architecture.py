@@ -46,6 +46,7 @@ LINES = [
         "training.workers",
         "training.batches",
         "run_state",
+        "taps",
     ],
     [
         "optimizers",

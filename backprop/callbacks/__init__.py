@@ -1,12 +1,14 @@
 """Callbacks: what may look at a training run, and change its course, between its steps."""
 
 from backprop.absent import face
+from backprop.callbacks.activation_statistics import ActivationStatistics
 from backprop.callbacks.backup import BackupAndRestore
 from backprop.callbacks.callback import Callback
 from backprop.callbacks.callback_list import CallbackList
 from backprop.callbacks.checkpoint import ModelCheckpoint
 from backprop.callbacks.early_stopping import EarlyStopping
 from backprop.callbacks.ema import SwapEMAWeights
+from backprop.callbacks.gradient_flow import GradientFlow
 from backprop.callbacks.history import History
 from backprop.callbacks.logging import CSVLogger, LambdaCallback, TerminateOnNaN
 from backprop.callbacks.monitor import MonitorCallback
@@ -15,11 +17,13 @@ from backprop.callbacks.schedules import LearningRateScheduler, ReduceLROnPlatea
 from backprop.callbacks.tensorboard import TensorBoard
 
 __all__ = [
+    "ActivationStatistics",
     "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",
     "EarlyStopping",
+    "GradientFlow",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",

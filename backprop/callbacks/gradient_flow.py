@@ -1,0 +1,435 @@
+"""`GradientFlow`: how large gradients and updates are, layer by layer, and what is wrong with them.
+
+Of each layer with trained weights w, |dL/dw| and |Δw| / |w|, the update of a step beside the weights:
+about a thousandth is usual. What the sentences rest on stands in the functions at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from backprop.callbacks.callback import Logs
+from backprop.callbacks.looks import (
+    HELD,
+    LARGE_INPUT,
+    Array,
+    Looks,
+    called,
+    entrances,
+    kind_of,
+    leading_to_loss,
+    root_mean_square,
+    size_of,
+)
+from backprop.nest import as_tuple
+from backprop.parameters import Parameter
+
+VANISHED = 1e-4  # the gradient of the first layer beside the largest behind it
+EXPLODED = 1e4  # the gradient of the first layer beside that of the last
+FORGOTTEN = 1e-7  # what comes back to the first time step beside the last
+STEEP = 1e3  # the gradient of a layer beside its weights, at the first step
+LARGE_UPDATE = 0.5  # the update of a step beside the weights
+FEW = 8  # numbers of a layer that is not judged by the size of its updates
+
+
+class GradientFlow(Looks):
+    """Gradient norm and ratio of update to weight, by layer, at some steps; and a warning, one
+    sentence, when the gradients of a network vanish, explode or die.
+
+    A warning says where it begins, with the figure that gives it away, and what usually helps.
+    Training is not changed: the weights are, bit for bit, those of a run without the callback.
+
+    Parameters
+    ----------
+    every : int or "auto", default "auto"
+        From how many steps one is looked at. ``"auto"``: steps 0, 1, 2, 4, ..., 64, then every
+        hundredth, which costs less than 3 % of the training (``benchmarks/looks.py``).
+
+    Attributes
+    ----------
+    steps : list of int
+        Which steps were looked at, counted from 0 over all epochs.
+    layers : list of str
+        The layers with trained weights, from input to output; those of a model within the model as
+        ``"inner/dense"``.
+    gradient_norms : list of list of float
+        For each look, of each layer sqrt(Σ g²), g = dL/dw over all its weights, before clipping and
+        without the part of the regularizers.
+    update_ratios : list of list of float
+        For each look, of each layer |w' - w| / |w|, with w' the weights after the step; where w = 0
+        beside |w'|.
+    warnings : list of str
+        What it has said. Each kind of trouble is told of once in a run, as a `UserWarning`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `every` is neither "auto" nor a positive integer.
+
+    Notes
+    -----
+    Deep layers: Glorot and Bengio (2010), "Understanding the difficulty of training deep
+    feedforward neural networks". Time: Pascanu, Mikolov and Bengio (2013), "On the difficulty of
+    training recurrent neural networks". With `gradient_accumulation_steps` a step that only
+    gathers is not looked at; the next that moves the weights is. An optimizer that takes all data
+    at once, `LBFGS`, makes no steps of batches, and nothing is seen of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import backprop as bp
+    >>> bp.utils.set_random_seed(0)
+    >>> model = bp.Sequential([bp.Input((4,)), bp.layers.Dense(8, "tanh"), bp.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> flow = bp.callbacks.GradientFlow()
+    >>> x = np.random.default_rng(0).normal(size=(64, 4))
+    >>> history = model.fit(x, x[:, :1], epochs=2, batch_size=8, verbose=0, callbacks=[flow])
+    >>> flow.steps, flow.layers, flow.warnings
+    ([0, 1, 2, 4, 8], ['dense', 'dense_1'], [])
+    >>> len(flow.gradient_norms), len(flow.update_ratios[0])
+    (5, 2)
+    """
+
+    remembers = ("seen", "steps", "layers", "gradient_norms", "update_ratios", "warnings")
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.gradient_norms: list[list[float]] = []
+        self.update_ratios: list[list[float]] = []
+        self._weights: list[list[Parameter]] = []
+        self._before: list[list[Array]] = []
+        self._inputs: dict[str, float] = {}
+        self._over_time: dict[str, float] = {}  # by layer, |dL/dx| at its first step over the last
+        self._alike: list[list[str]] = []
+        self._dead: list[list[int]] = []
+        self._forgets: dict[str, int] = {}
+
+    def due(self) -> bool:
+        return (super().due() or self._late) and self._moves()
+
+    def _moves(self) -> bool:
+        """Whether the step that comes moves the weights; if not, the next one is due."""
+        optimizer = self.model.optimizer
+        n = optimizer.gradient_accumulation_steps or 1
+        self._late = (optimizer._steps + 1) % n != 0 and (super().due() or self._late)
+        return not self._late
+
+    _late = False
+
+    # ------------------------------------------------------------------ looking
+
+    def begin(self) -> None:
+        found = {
+            name: [p for p in layer.arrays() if p.trainable] for name, layer in self._parts.items()
+        }
+        found = {name: arrays for name, arrays in found.items() if arrays}
+        self.layers, self._weights = list(found), list(found.values())
+        self._before = [[p.value.copy() for p in arrays] for arrays in self._weights]
+        if not self.steps:
+            for layer in entrances(self.model):
+                self.attend(layer, "forward", self._meet)
+        self._over_time = {}
+        for name, layer in self._parts.items():
+            for part in layer.walk():
+                if hasattr(part, "run_back") and hasattr(part, "return_sequences"):
+                    self._follow(name, part)
+
+    def _meet(self, layer: Any, arguments: tuple, _: Any) -> None:
+        x = as_tuple(arguments[0])[0]
+        if isinstance(x, np.ndarray) and x.dtype.kind == "f" and arguments[-1].training:
+            self._inputs.setdefault(layer.name, root_mean_square(x))
+
+    def _follow(self, name: str, layer: Any) -> None:
+        """See what comes back through a recurrent layer to its first step, also where it is the
+        first of the model and nobody asks for its dx."""
+
+        def back(_: Any, __: Any, found: Any) -> None:
+            slopes = sizes_over_time(found[0], layer.go_backwards)
+            if len(slopes) > 1 and slopes[-1] > 0:
+                self._over_time[name] = slopes[0] / slopes[-1]
+
+        def again(_: Any, arguments: tuple, __: Any) -> None:
+            kept = [p.gradient.copy() for p in layer.arrays() if p.gradient is not None]
+            layer.backward(*arguments)
+            own = (p for p in layer.arrays() if p.gradient is not None)
+            for p, gradient in zip(own, kept, strict=True):
+                p.gradient[...] = gradient
+
+        self.attend(layer, "run_back", back)
+        self.attend(layer, "backward_params", again)
+
+    def end(self) -> None:
+        norms, ratios, alike = [], [], []
+        for name, arrays, before in zip(self.layers, self._weights, self._before, strict=True):
+            slopes = [own_gradient(p, w) for p, w in zip(arrays, before, strict=True)]
+            norms.append(math.hypot(*map(size_of, slopes)))
+            if any(is_symmetric(p, w) for p, w in zip(arrays, before, strict=True)):
+                alike.append(name)
+            size = math.hypot(*map(size_of, before))
+            for p, w in zip(arrays, before, strict=True):
+                np.subtract(p.value, w, out=w)
+            moved = math.hypot(*map(size_of, before))
+            ratios.append(moved and moved / (size or moved))
+        self.gradient_norms.append(norms)
+        self.update_ratios.append(ratios)
+        self._alike.append(alike)
+        self._before = []
+        self._judge()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._weights = []
+
+    # ------------------------------------------------------------------ judging
+
+    def _judge(self) -> None:
+        norms = self.gradient_norms[-1]
+        if not norms:
+            return
+        if not all(map(math.isfinite, norms)):
+            self._say_overflown()
+            return
+        self._judge_start()
+        if len(self.steps) >= HELD:
+            self._judge_rate()
+            self._judge_symmetry()
+            self._judge_death()
+            self._judge_depth()
+        self._judge_time()
+
+    def _last(self, table: list[list[float]], count: int = HELD) -> Array:
+        return np.array(table[-count:])
+
+    def _name(self, i: int) -> str:
+        name = self.layers[i]
+        return called(name, self._parts[name])
+
+    def _large_input(self) -> str:
+        """That an input is large, if it is."""
+        name, size = max(self._inputs.items(), key=lambda item: item[1], default=("", 0.0))
+        if size <= LARGE_INPUT:
+            return ""
+        return (
+            f"the inputs that {name} is given have a root mean square of {size:.3g}, where about 1 "
+            "is usual"
+        )
+
+    def _say_overflown(self) -> None:
+        norms, step = self.gradient_norms[-1], self.steps[-1]
+        finite = [k for k, row in enumerate(self.gradient_norms) if all(map(math.isfinite, row))]
+        if not finite:
+            i = max(k for k, norm in enumerate(norms) if not math.isfinite(norm))
+            figure = f"the gradient of {self._name(i)} is {norms[i]} at step {step}"
+        else:
+            first, last = self.gradient_norms[finite[0]], self.gradient_norms[finite[-1]]
+            growth = [b / a if a else 0.0 for a, b in zip(first, last, strict=True)]
+            i = int(np.argmax(growth))
+            figure = (
+                f"the gradient of {self._name(i)}, {first[i]:.2g} at step {self.steps[finite[0]]} "
+                f"and {last[i]:.2g} at step {self.steps[finite[-1]]}, is no number at step {step}"
+            )
+        self._say_exploding(figure, rate=bool(finite) and "start" not in self._told)
+
+    def _say_exploding(self, figure: str, rate: bool) -> None:
+        implies = ("explodes", "rate", "dies", "vanishes", "grows", "start", "symmetric")
+        if large := self._large_input():
+            self.say(
+                "inputs",
+                f"the network explodes because {large}: {figure}; scale the inputs, by "
+                "layers.Normalization or a BatchNormalization in front",
+                *implies,
+            )
+            return
+        advice = (
+            "a smaller learning rate, clipping (clipnorm=1 of the optimizer) or normalisation"
+            if rate
+            else "He or Glorot initialisation, normalisation, scaled targets, or clipping"
+        )
+        why = "the learning rate is too large and the network" if rate else "the network"
+        self.say("explodes", f"{why} explodes: {figure}; what usually helps: {advice}", *implies)
+
+    def _judge_start(self) -> None:
+        """Gradients that dwarf the weights before anything is learnt."""
+        if len(self.steps) > 1:
+            return
+        sizes = [math.hypot(*(size_of(p.value) for p in arrays)) for arrays in self._weights]
+        steep = [
+            norm / size if size else 0.0
+            for norm, size in zip(self.gradient_norms[0], sizes, strict=True)
+        ]
+        i = int(np.argmax(steep))
+        if steep[i] > STEEP:
+            self._say_exploding(
+                f"before anything is learnt the gradient of {self._name(i)} is "
+                f"{self.gradient_norms[0][i]:.2g}, {steep[i]:.2g} times its weights",
+                rate=False,
+            )
+
+    def _judge_rate(self) -> None:
+        """Updates as large as the weights, or gradients that grow from look to look."""
+        large = self._last(self.update_ratios).min(axis=0)
+        sizes = np.array([sum(p.size for p in arrays) for arrays in self._weights])
+        large[sizes < FEW] = 0
+        i = int(np.argmax(large))
+        norms = self._last(self.gradient_norms)
+        first = np.array(self.gradient_norms[0])
+        grows = (norms[1:] > 3 * norms[:-1]).all(axis=0) & (norms[-1] > 1e3 * first) & (first > 0)
+        if large[i] > LARGE_UPDATE:
+            figure = (
+                f"at each of the last {HELD} looks, up to step {self.steps[-1]}, a step changed "
+                f"the weights of {self._name(i)} by more than {large[i]:.2g} of their size, where "
+                "about 0.001 is usual"
+            )
+        elif grows.any():
+            i = int(np.argmax(np.where(grows, norms[-1] / np.where(first > 0, first, 1), 0)))
+            figure = (
+                f"the gradient of {self._name(i)} grew from {first[i]:.2g} at step "
+                f"{self.steps[0]} to {norms[-1, i]:.2g} at step {self.steps[-1]}"
+            )
+        else:
+            return
+        if self._large_input():
+            self._say_exploding(figure, rate=True)
+            return
+        self.say(
+            "rate",
+            f"the learning rate is too large: {figure}; what usually helps: a smaller rate, "
+            "a warm-up, clipping (clipnorm=1 of the optimizer)",
+            *("explodes", "dies", "vanishes"),
+        )
+
+    def _judge_symmetry(self) -> None:
+        held = set.intersection(*map(set, self._alike[-HELD:]))
+        name = next((name for name in self.layers if name in held), None)
+        if name is not None:
+            self.say(
+                "symmetric",
+                f"the units of {called(name, self._parts[name])} are copies of each other: the "
+                f"columns of its kernel were equal at the last {HELD} looks, up to step "
+                f"{self.steps[-1]}, and as their gradients are equal too they stay so; what helps: "
+                "a random initialisation (glorot_uniform, he_normal) of the kernel",
+                *("dies", "vanishes"),
+            )
+
+    def _judge_death(self) -> None:
+        """Layers whose gradients are exactly 0, look after look."""
+        dead = (self._last(self.gradient_norms) == 0).all(axis=0)
+        reached = leading_to_loss(self.model)
+        if reached is not None:
+            dead &= [
+                any(id(p.layer) in reached for p in arrays) for arrays in self._weights
+            ]  # an output without a loss teaches nothing, and is not dead
+        if not dead.any():
+            return
+        i = int(np.flatnonzero(dead)[-1])  # the nearest to the output
+        where = f"{self._name(i)}{' and what is before it' if dead[:i].any() else ''}"
+        fell = [self.update_ratios[k][i] for k in range(len(self.steps))]
+        if max(fell) > LARGE_UPDATE:
+            why = (
+                f", after step {self.steps[int(np.argmax(fell))]} had changed its weights by "
+                f"{max(fell):.2g} of their size"
+            )
+            advice = "a smaller learning rate, clipping, LeakyReLU in place of ReLU"
+        else:
+            why = ""
+            advice = (
+                "He initialisation with biases of 0, LeakyReLU in place of ReLU, a smaller rate"
+            )
+        self.say(
+            "dies",
+            f"the network is dead at {where}: no gradient comes there, it was exactly 0 at the "
+            f"last {HELD} looks, up to step {self.steps[-1]}{why}; what usually helps: {advice}",
+            "vanishes",
+        )
+
+    def _judge_depth(self) -> None:
+        """The first layer beside those behind it."""
+        norms = self._last(self.gradient_norms)
+        if norms.shape[1] < 2 or (norms == 0).any():
+            return
+        behind = norms[:, 1:].max(axis=1)
+        ratio = float((norms[:, 0] / behind).max())
+        now = norms[-1]
+        if ratio < VANISHED:
+            small = np.flatnonzero(now < now[1:].max() / 100)
+            begins = self._name(int(small[small < int(np.argmax(now))].max(initial=0)))
+            advice = advice_against_vanishing({kind_of(layer) for layer in self._parts.values()})
+            self.say(
+                "vanishes",
+                f"the gradient vanishes on its way back: in {self._name(0)} it is {now[0]:.2g}, "
+                f"{ratio:.2g} of the largest behind it (step {self.steps[-1]}); it has fallen "
+                f"below a hundredth at {begins}; what usually helps: {advice}",
+            )
+        growth = float((norms[:, 0] / norms[:, -1]).min())
+        if growth > EXPLODED:
+            large = np.flatnonzero(now > 100 * now[-1])
+            self.say(
+                "grows",
+                f"the gradient explodes on its way back: in {self._name(0)} it is {now[0]:.2g}, "
+                f"{growth:.2g} times that of {self._name(-1)} (step {self.steps[-1]}); it has grown "
+                f"a hundredfold at {self._name(int(large.max()))}; what usually helps: a smaller "
+                "initialisation (Glorot, He), normalisation, clipping",
+            )
+
+    def _judge_time(self) -> None:
+        for name, ratio in self._over_time.items():
+            beyond = ratio < FORGOTTEN or ratio > 1 / FORGOTTEN
+            self._forgets[name] = self._forgets.get(name, 0) + 1 if beyond else 0
+            if self._forgets[name] < HELD:
+                continue
+            layer = called(name, self._parts[name])
+            step = self.steps[-1]
+            if ratio < 1:
+                self.say(
+                    "forgets",
+                    f"the gradient vanishes over the time steps of {layer}: what comes back to the "
+                    f"first is {ratio:.2g} of what the last gets (step {step}); what usually "
+                    "helps: LSTM or GRU, an orthogonal recurrent_initializer, shorter sequences, "
+                    "attention",
+                )
+            else:
+                self.say(
+                    "explodes over time",
+                    f"the gradient explodes over the time steps of {layer}: what comes back to the "
+                    f"first is {ratio:.2g} times what the last gets (step {step}); what usually "
+                    "helps: clipping (clipnorm=1), an orthogonal recurrent_initializer, LSTM or "
+                    "GRU",
+                    *("explodes", "rate", "grows"),
+                )
+
+
+# ------------------------------------------------------------------------------------- helpers
+
+
+def own_gradient(p: Parameter, before: Array) -> Array:
+    """dL/dw without the part of the regularizer, which lives on in a dead layer."""
+    if p.regularizer is None:
+        return p.gradient
+    return p.gradient - p.regularizer.gradient(before)
+
+
+def is_symmetric(p: Parameter, w: Array) -> bool:
+    """Whether all units have the same weights, before a step and in their gradient."""
+    if p.name != "kernel" or w.ndim < 2 or w.shape[-1] < 2 or w.shape[-2] < 2:
+        return False
+    return all(
+        float(np.abs(a[..., :1] - a[..., 1:2]).max()) <= 1e-4 * float(np.abs(a).max())
+        and float(np.ptp(a, axis=-1).max()) <= 1e-4 * float(np.abs(a).max())
+        for a in (w, p.gradient)
+    )
+
+
+def sizes_over_time(dx: Array, backwards: bool) -> Sequence[float]:
+    """|dL/dx| of each time step of dx (N, T, ...), in the order in which they were run."""
+    sizes = [size_of(np.ascontiguousarray(dx[:, t])) for t in (0, dx.shape[1] - 1)]
+    return sizes[::-1] if backwards else sizes
+
+
+def advice_against_vanishing(kinds: set[str]) -> str:
+    """What helps, beginning with the activations that are at fault."""
+    narrow = sorted(kinds & {"Sigmoid", "HardSigmoid", "Tanh", "HardTanh", "Softsign"})
+    advice = "He or Glorot initialisation, BatchNormalization, Residual connections"
+    return f"relu or gelu in place of {' and '.join(narrow)}, {advice}" if narrow else advice
