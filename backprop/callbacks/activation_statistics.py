@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from backprop.callbacks.callback import Logs
 from backprop.callbacks.looks import (
     HELD,
     LARGE_INPUT,
