@@ -63,7 +63,7 @@ class Browser:
         self.driver.get("about:blank")
         self.errors()
         self._command("Emulation.setEmulatedMedia", media="", features=[])
-        self._command("Emulation.setDeviceMetricsOverride", **DESK)
+        self._screen(**DESK)
         self.offline(False)
 
     def _command(self, name, **arguments):
@@ -83,7 +83,10 @@ class Browser:
     def phone(self, width=360, height=780):
         """A screen of so many CSS pixels; a page that has no viewport of its own is shown as if it
         were 980 wide, as phones do."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": True}
+        self._screen(width=width, height=height, deviceScaleFactor=2, mobile=True)
+
+    def _screen(self, **size):
+        self.width = size["width"]
         self._command("Emulation.setDeviceMetricsOverride", **size)
 
     def printed(self):
@@ -122,7 +125,7 @@ class Browser:
     def too_wide(self):
         """What reaches beyond the screen's right or left edge and cannot be scrolled to within a
         box of its own: as ``tag.class``."""
-        return self.run(SCRIPTS + "return too_wide()")
+        return self.run(SCRIPTS + "return too_wide(arguments[0])", self.width)
 
     def faint(self, normal=4.5, large=3.0):
         """Texts with less contrast to what is behind them than WCAG AA asks for, with the ratio."""
@@ -152,9 +155,9 @@ function shown() {
     }
     return found;
 }
-function too_wide() {
+function too_wide(screen_width) {
     const width = document.documentElement.clientWidth, found = [];
-    if (innerWidth > screen.width) found.push(`the page is laid out ${innerWidth} wide`);
+    if (innerWidth > screen_width) found.push(`the page is laid out ${innerWidth} wide`);
     if (document.documentElement.scrollWidth > width) found.push('the page scrolls sideways');
     for (const element of document.body.querySelectorAll('*')) {
         const box = element.getBoundingClientRect();
@@ -181,18 +184,25 @@ function over(top, below) {
     return [0, 1, 2].map(i => top[3] * top[i] + (1 - top[3]) * below[i]).concat(1);
 }
 function behind(element) {
-    // boxes of HTML, and the first shape that stands before a text in its group of an SVG
-    const layers = [];
-    for (let e = element; e; e = e.parentElement) {
-        if (e instanceof SVGElement && e.tagName !== 'svg') {
-            const shape = e.parentElement.querySelector(':scope > rect, :scope > .ground');
-            if (shape && shape !== e && !(e.compareDocumentPosition(shape) & 4))
-                layers.push(rgba(getComputedStyle(shape).fill));
-        } else layers.push(rgba(getComputedStyle(e).backgroundColor));
-    }
+    // boxes of HTML, and in an SVG shapes that stand before the element and around its middle
+    const layers = [], box = element.getBoundingClientRect();
+    const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+    const around = shape => {
+        const b = shape.getBoundingClientRect();
+        return b.left <= x && x <= b.right && b.top <= y && y <= b.bottom;
+    };
+    for (let e = element; e; e = e.parentElement)
+        if (!(e instanceof SVGElement)) layers.unshift(rgba(getComputedStyle(e).backgroundColor));
+    if (element instanceof SVGElement)
+        for (const shape of element.ownerSVGElement.querySelectorAll('rect, circle'))
+            if (shape.compareDocumentPosition(element) & 4 && around(shape)) {
+                const style = getComputedStyle(shape), fill = rgba(style.fill);
+                fill[3] *= style.opacity;
+                layers.push(fill);
+            }
     const dark = getComputedStyle(document.documentElement).colorScheme.includes('dark')
         && matchMedia('(prefers-color-scheme: dark)').matches;
-    return layers.reverse().reduce((below, top) => over(top, below),
+    return layers.reduce((below, top) => over(top, below),
         dark ? [18, 18, 18, 1] : [255, 255, 255, 1]);
 }
 function luminance(colour) {

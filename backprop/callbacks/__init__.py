@@ -10,6 +10,7 @@ from backprop.callbacks.early_stopping import EarlyStopping
 from backprop.callbacks.ema import SwapEMAWeights
 from backprop.callbacks.gradient_flow import GradientFlow
 from backprop.callbacks.history import History
+from backprop.callbacks.html_report import HTMLReport
 from backprop.callbacks.logging import CSVLogger, LambdaCallback, TerminateOnNaN
 from backprop.callbacks.monitor import MonitorCallback
 from backprop.callbacks.progbar import Progbar, ProgbarLogger
@@ -24,6 +25,7 @@ __all__ = [
     "CallbackList",
     "EarlyStopping",
     "GradientFlow",
+    "HTMLReport",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
