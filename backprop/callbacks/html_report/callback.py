@@ -162,8 +162,9 @@ class HTMLReport(Configurable, Callback):
         self._epoch_began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        rate = {"learning_rate": getattr(self.model.optimizer, "learning_rate", None)}
-        numbers = {k: float(v) for k, v in (rate | (logs or {})).items() if is_number(v)}
+        found = dict(logs or {})
+        found.setdefault("learning_rate", getattr(self.model.optimizer, "learning_rate", None))
+        numbers = {name: float(value) for name, value in found.items() if is_number(value)}
         took = time.perf_counter() - self._epoch_began
         self.rows.append({"epoch": epoch, "seconds": took} | numbers)
         since = time.perf_counter() - self._written

@@ -9,7 +9,7 @@ from backprop.callbacks.html_report.text import escaped
 from backprop.layered import layered
 from backprop.nest import as_tuple
 
-BOX, NARROW, TALL, GAP = 264.0, 196.0, 46.0, 18.0  # widths, height, from row to row
+BOX, NARROW, TALL, GAP = 264.0, 212.0, 46.0, 18.0  # widths, height, from row to row
 FAMILIES = {  # rooms of layers, and the hue that marks them
     "inputs": "in",
     "dense": "dense",
@@ -115,7 +115,7 @@ def spelled(shape: Any) -> str:
 
 def box(node: Node, x: float, y: float, width: float) -> str:
     letters = int((width - 24) / 7.2)
-    kind = shortened(node.kind, letters - len(node.size) - 1)
+    kind = shortened(node.kind, int((width - 24) / 8.4) - len(node.size))
     name = shortened(node.name, letters - len(node.shape) - 1)
     said = ", ".join(filter(None, (node.kind, node.name, node.shape, node.size)))
     return (

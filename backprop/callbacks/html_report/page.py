@@ -18,7 +18,7 @@ MARK = '<meta name="generator" content="backprop.callbacks.HTMLReport">'
 STYLE = Path(__file__).with_name("style.css")
 REFRESH = 5  # seconds after which an open page of a run that goes on is loaded anew
 ROWS = 1000  # of the table of epochs, at most
-SIDE = 340.0  # pixels: a network that is wider stands below, and not aside
+SIDE = 340.0  # pixels: a network that is wider stands below all else, and not aside
 USUAL = 1e-3  # update beside weight
 BESIDES = ("epoch", "seconds")  # what rows have beside what was logged
 STATES = {  # what a run does, and whether that is good
@@ -70,9 +70,9 @@ def page(run: Run) -> str:
     """All of it as text."""
     live = f'<meta http-equiv="refresh" content="{REFRESH}">' if run.state == "training" else ""
     aside = run.network.width <= SIDE
-    graph = section("Network", f'<div class="scroll">{run.network.text}</div>', "graph")
-    main = [warned(run), learning(run), flowing(run), active(run), "" if aside else graph]
-    main += [certified(run), all_numbers(run)]
+    drawn = f'<div class="scroll" tabindex="0">{run.network.text}</div>'
+    graph = section("Network", drawn, "graph" if aside else "graph wide")
+    main = [warned(run), learning(run), flowing(run), active(run), certified(run), all_numbers(run)]
     side = [graph if aside else "", listed("Settings", run.settings)]
     side += [listed("Environment", run.environment)]
     return (
@@ -85,7 +85,8 @@ def page(run: Run) -> str:
         '<meta name="color-scheme" content="light dark">'
         f"<title>{escaped(run.title)} · training report</title>"
         f"<style>{STYLE.read_text('utf-8')}</style></head>\n<body>{header(run)}\n<main>"
-        f'<div class="main">{"".join(main)}</div>\n<div class="side">{"".join(side)}</div></main>\n'
+        f'<div class="main">{"".join(main)}</div>\n<div class="side">{"".join(side)}</div>'
+        f"{'' if aside else graph}</main>\n"
         f"<footer>Written by backprop on {datetime.datetime.now():%Y-%m-%d at %H:%M:%S}.</footer>"
         "</body></html>\n"
     )
@@ -120,7 +121,8 @@ def said(run: Run) -> str:
 def key_figures(run: Run) -> Iterator[str]:
     names = logged(run.rows)
     chosen = [name for name in names if f"val_{name}" in names or name == "loss"]
-    chosen.sort(key=lambda name: name == "loss")  # the metrics first: they are what is wanted
+    # the metrics first: they are what is wanted; losses of single outputs last
+    chosen.sort(key=lambda name: 1 if name == "loss" else 2 * name.endswith("_loss"))
     for name in chosen[:3]:
         held = f"val_{name}" in names
         value = latest(run.rows, f"val_{name}" if held else name)
@@ -224,7 +226,7 @@ def active(run: Run) -> str:
     if seen is None or not seen.steps:
         return ""
     columns = {
-        "layer": [escaped(name) for name in seen.layers],
+        "layer": [broken(name) for name in seen.layers],
         "mean ± deviation": [
             f"{figure(mean, 3)} ± {figure(deviation, 3)}"
             for mean, deviation in zip(seen.means[-1], seen.deviations[-1], strict=True)
@@ -255,7 +257,7 @@ def certified(run: Run) -> str:
         return section("Certificate", f"<p class='note'>{escaped(found)}</p>" if found else "")
     rows = [
         [
-            escaped(e.name),
+            broken(e.name),
             escaped(" × ".join(map(str, e.shape)) or "1"),
             f"{e.difference:.1e}",
             f"{e.bound:.1e}",
@@ -320,6 +322,11 @@ def all_numbers(run: Run) -> str:
         f"<section><details><summary><h2>All numbers</h2></summary>{note}{shown}</details>"
         "</section>\n"
     )
+
+
+def broken(name: str) -> str:
+    """A name that a narrow column may break where its words end."""
+    return escaped(name).replace("_", "_<wbr>").replace("/", "/<wbr>")
 
 
 def exactly(value: float | None) -> str:
