@@ -100,13 +100,13 @@ QUICK = ("--epochs", 2, "--quiet", "--layers", "dense 8 relu")
 # ------------------------------------------------------------------ train
 
 
-def test_the_digits_are_read_after_two_epochs_which_leave_model_and_picture(run):
+def test_the_digits_are_read_after_two_epochs_which_leave_model_picture_and_page(run):
     assert run("train", "--epochs", 2, "--quiet") == 0, run.err
 
     assert "1,438 rows to train on, 359 held out, 10 classes" in run.out
     assert re.search(r"test accuracy: 0\.\d{4} \(\d+ of 359 wrong\)", run.out)
     assert "pass: " in run.out and "gradients" in run.out
-    assert set(os.listdir()) == {"digits.npz", "digits.png"}
+    assert set(os.listdir()) == {"digits.npz", "digits.png", "digits.html"}
     assert Path("digits.png").read_bytes().startswith(b"\x89PNG")
     model = bp.models.load_model("digits.npz")
     (_, _), (x, y) = bp.datasets.digits.load_data()
@@ -1274,7 +1274,8 @@ def test_ctrl_c_ends_a_training_with_130_and_no_traceback():
 
     assert child.returncode == 130
     assert err == "backprop: interrupted\n"
-    assert os.listdir() == []
+    assert os.listdir() == ["digits.html"]  # which says so
+    assert "Interrupted after" in Path("digits.html").read_text("utf-8")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell's pipe")

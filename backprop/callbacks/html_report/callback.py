@@ -10,7 +10,7 @@ import reprlib
 import time
 import warnings
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeGuard
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
 import numpy as np
 
@@ -19,16 +19,13 @@ from backprop.atomic import replacing
 from backprop.callbacks.activation_statistics import ActivationStatistics
 from backprop.callbacks.callback import Callback, Logs, lazy
 from backprop.callbacks.gradient_flow import GradientFlow
-from backprop.callbacks.html_report.network import network
-from backprop.callbacks.html_report.page import MARK, Run, page
 from backprop.callbacks.paths import check_writable, path as named_path
 from backprop.checks import is_real
 from backprop.config import Configurable
-from backprop.environment import environment
-from backprop.gradcheck import gradcheck
-from backprop.gradcheck.report import Report
 from backprop.nest import each
-from backprop.training.data import ArrayData
+
+if TYPE_CHECKING:
+    from backprop.gradcheck.report import Report
 
 SHARE = 0.02  # of the time of a run that writing may take, at most
 REST = 1.0  # seconds from one writing to the next, at least
@@ -39,6 +36,8 @@ HEAD = 1024  # bytes in which a page says who wrote it
 
 
 def certifying(value: Any, who: str, name: str) -> Any:
+    from backprop.gradcheck.report import Report
+
     if isinstance(value, tuple | list) and len(value) == 2:
         return tuple(value)
     if not isinstance(value, bool | Report):
@@ -127,6 +126,8 @@ class HTMLReport(Configurable, Callback):
     # ------------------------------------------------------------------ the run
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        from backprop.callbacks.html_report.network import network
+
         self._path = os.path.realpath(self.path)  # a run may change its folder
         check_ours(self._path)
         os.makedirs(os.path.dirname(self._path), exist_ok=True)
@@ -208,6 +209,9 @@ class HTMLReport(Configurable, Callback):
         self._write()
 
     def _certified(self) -> Report | str | None:
+        from backprop.gradcheck import gradcheck
+        from backprop.gradcheck.report import Report
+
         if isinstance(self.certify, Report):
             return self.certify
         if self.certify is False:
@@ -225,6 +229,8 @@ class HTMLReport(Configurable, Callback):
 
     def _sample(self) -> tuple[Any, Any] | None:
         """The first rows of the arrays that are trained on."""
+        from backprop.training.data import ArrayData
+
         data = next(iter(self.model.trainer._data), None)
         if not isinstance(data, ArrayData):
             return None
@@ -242,6 +248,9 @@ class HTMLReport(Configurable, Callback):
                 self._told = True
 
     def _write(self) -> None:
+        from backprop.callbacks.html_report.page import Run, page
+        from backprop.environment import environment
+
         began = time.perf_counter()
         state, note = self._ended
         shown = [look for look in (self._flow, self._activations) if look is not None]
@@ -297,6 +306,8 @@ def check_ours(path: str) -> None:
 
 def is_ours(path: str | os.PathLike) -> bool:
     """Whether an `HTMLReport` wrote a file, so that overwriting it loses no one's work."""
+    from backprop.callbacks.html_report.page import MARK
+
     try:
         with open(path, "rb") as file:
             return MARK.encode() in file.read(HEAD)

@@ -30,6 +30,9 @@ FAMILIES = {  # rooms of layers, and the hue that marks them
 
 
 class Node(NamedTuple):
+    """What is said of a layer: its class, name, shape of what it puts out, number of parameters;
+    and the hue of its family."""
+
     kind: str
     name: str
     shape: str
