@@ -135,6 +135,10 @@ class Browser:
         """Texts that are shown in fewer CSS pixels, with their size: in an SVG as it is scaled."""
         return self.run(SCRIPTS + "return small(arguments[0])", least)
 
+    def cut_off(self):
+        """Texts of drawings that reach beyond the drawing's edge, where they are not seen."""
+        return self.run(SCRIPTS + "return cut_off()")
+
     def screenshot(self, path, whole=True):
         """A PNG file of the page, or of what a screen shows of it."""
         found = self._command("Page.captureScreenshot", captureBeyondViewport=whole)
@@ -167,6 +171,17 @@ function too_wide(screen_width) {
             scrolls ||= getComputedStyle(within).overflowX !== 'visible'
                 && within.getBoundingClientRect().right <= width + 0.5;
         if (!scrolls) found.push(element.tagName.toLowerCase() + '.' + element.classList);
+    }
+    return found;
+}
+function cut_off() {
+    const found = [];
+    for (const [element, text] of shown()) {
+        if (!(element instanceof SVGElement)) continue;
+        const box = element.getBoundingClientRect();
+        const edge = element.ownerSVGElement.getBoundingClientRect();
+        if (box.left < edge.left - 0.5 || box.right > edge.right + 0.5
+            || box.top < edge.top - 0.5 || box.bottom > edge.bottom + 0.5) found.push(text);
     }
     return found;
 }

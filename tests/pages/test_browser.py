@@ -90,3 +90,9 @@ def test_small_texts_are_measured_as_they_are_scaled(shown):
     drawing = "<svg viewBox='0 0 700 100' width='350'><text y='50' font-size='14'>7</text></svg>"
 
     assert shown(f"<p style='font-size:9px'>9</p>{drawing}").small() == ["9: 9.0", "7: 7.0"]
+
+
+def test_a_text_beyond_the_edge_of_its_drawing_is_named(shown):
+    texts = "<text y='20'>within</text><text x='80' y='20'>beyond the edge</text>"
+
+    assert shown(f"<svg width='100' height='30'>{texts}</svg>").cut_off() == ["beyond the edge"]

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from backprop.callbacks.html_report.text import escaped, figure
 
 WIDTH, HEIGHT = 306, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 8, 10, 36  # around the field of a chart
+RIGHT, TOP, BOTTOM = 8, 10, 36  # around the field of a chart
+LETTER = 7.7  # pixels that a letter takes, at most
 POINTS, TOUCHED = 500, 120  # of a line, and places that answer to the pointer, at most
 MARKED = 12  # points of a line that are marked, at most
 SPAN = 20.0  # largest over smallest value from which an axis is logarithmic
@@ -60,9 +61,11 @@ def curves(title: str, lines: Sequence[Line], across: str = "epoch", log: bool =
         return canvas(
             title, "no value is finite", HEIGHT, label(WIDTH / 2, HEIGHT / 2, "NaN", "middle")
         )
-    x = Axis(*apart(min(places), max(places)), LEFT + 6, WIDTH - RIGHT - 6)
     y = upright(min(finite), max(finite), log)
-    parts = [*grid_of(x, y, across)]
+    ticks = logarithmic(y.low, y.high) if y.log else round_numbers(y.low, y.high, 4)
+    left = 10 + LETTER * max((len(figure(value)) for value in ticks), default=0)
+    x = Axis(*apart(min(places), max(places)), left + 6, WIDTH - RIGHT - 6)
+    parts = grid_of(x, y, ticks, across)
     parts += [part for line in lines for part in drawn(thinned(line), x, y)]
     parts += touched(lines, x, y, across)
     return canvas(title, "; ".join(map(told, lines)), HEIGHT, "".join(parts))
@@ -91,16 +94,16 @@ def apart(low: float, high: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def grid_of(x: Axis, y: Axis, across: str) -> list[str]:
-    left, right, bottom = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM
+def grid_of(x: Axis, y: Axis, ticks: Sequence[float], across: str) -> list[str]:
+    left, right, bottom = x.begin - 6, WIDTH - RIGHT, HEIGHT - BOTTOM
     parts = []
-    for value in logarithmic(y.low, y.high) if y.log else round_numbers(y.low, y.high, 4):
+    for value in ticks:
         at = n(y.place(value))
-        parts.append(f'<path class="grid" d="M{left} {at}H{right}"/>')
+        parts.append(f'<path class="grid" d="M{n(left)} {at}H{right}"/>')
         parts.append(label(left - 6, y.place(value) + 4, figure(value), "end", "tick y"))
     for value in round_numbers(x.low, x.high, 6, whole=True):
         parts.append(label(x.place(value), bottom + 16, figure(value), "middle", "tick x"))
-    parts.append(f'<path class="axis" d="M{left} {bottom}H{right}"/>')
+    parts.append(f'<path class="axis" d="M{n(left)} {bottom}H{right}"/>')
     parts.append(label(right, HEIGHT - 4, across, "end", "name"))
     return parts
 
@@ -140,7 +143,11 @@ def touched(lines: Sequence[Line], x: Axis, y: Axis, across: str) -> list[str]:
             by_place.setdefault(at, []).append((line, value))
     places = sorted(by_place)
     places = places[:: -(-len(places) // TOUCHED)]
-    ends = [LEFT, *(x.place((a + b) / 2) for a, b in itertools.pairwise(places)), WIDTH - RIGHT]
+    ends = [
+        x.begin - 6,
+        *(x.place((a + b) / 2) for a, b in itertools.pairwise(places)),
+        WIDTH - RIGHT,
+    ]
     found = []
     for i, place in enumerate(places):
         said = [f"{across} {figure(place)}"]
