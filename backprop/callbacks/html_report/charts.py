@@ -62,7 +62,7 @@ def curves(title: str, lines: Sequence[Line], across: str = "epoch", log: bool =
             title, "no value is finite", HEIGHT, label(WIDTH / 2, HEIGHT / 2, "NaN", "middle")
         )
     y = upright(min(finite), max(finite), log)
-    ticks = logarithmic(y.low, y.high) if y.log else round_numbers(y.low, y.high, 4)
+    ticks = logarithmic(y.low, y.high) if y.log else round_numbers(y.low, y.high, 5)
     left = 10 + LETTER * max((len(figure(value)) for value in ticks), default=0)
     x = Axis(*apart(min(places), max(places)), left + 6, WIDTH - RIGHT - 6)
     parts = grid_of(x, y, ticks, across)
@@ -294,7 +294,7 @@ def n(value: float) -> str:
 def round_numbers(low: float, high: float, most: int, whole: bool = False) -> list[float]:
     """Numbers between two, at most about so many, that are 1, 2 or 5 times a power of ten apart.
 
-    >>> round_numbers(0.13, 0.97, 4)
+    >>> round_numbers(0.13, 0.97, 5)
     [0.2, 0.4, 0.6, 0.8]
     >>> round_numbers(0.5, 1.5, 6, whole=True)
     [1.0]

@@ -21,6 +21,10 @@ ROWS = 1000  # of the table of epochs, at most
 SIDE = 340.0  # pixels: a network that is wider stands below all else, and not aside
 USUAL = 1e-3  # update beside weight
 BESIDES = ("epoch", "seconds")  # what rows have beside what was logged
+ALONE = {  # what there is but one of, and the name of its line
+    "learning_rate": ("learning rate", "rate"),
+    "seconds": ("time of an epoch", "seconds"),
+}
 STATES = {  # what a run does, and whether that is good
     "training": "live",
     "finished": "good",
@@ -164,32 +168,29 @@ def warned(run: Run) -> str:
 
 
 def learning(run: Run) -> str:
-    """A chart for the loss and each metric, the held-out rows beside the training."""
+    """A chart for the loss and each metric, the rate, and the time."""
     if not run.rows:
         return section("Learning curves", "<p>The first epoch is not over yet.</p>")
     names = logged(run.rows)
     plain = [name for name in names if not name.startswith("val_")]
     plain += [name[4:] for name in names if name.startswith("val_") and name[4:] not in plain]
     plain.sort(key=lambda name: (name != "loss", name == "learning_rate"))
-    found = []
-    for name in plain:
-        lines = [
-            Line(said, kind, *values)
-            for said, kind, key in (
-                ("training", "train", name),
-                ("held out", "held", f"val_{name}"),
-            )
-            if (values := values_of(run.rows, key))[0]
-        ]
-        if name == "learning_rate":
-            lines = [line._replace(name="rate", kind="plain") for line in lines]
-        now = "".join(
-            f'<span class="{line.kind}">{line.name} <b>{figure(line.values[-1])}</b></span>'
-            for line in lines
-        )
-        chart = curves(spoken(name), lines, log=name == "loss")
-        found.append(card(spoken(name), f'<p class="now">{now}</p>{chart}'))
-    return section("Learning curves", f'<div class="cards">{"".join(found)}</div>')
+    cards = [curve(run.rows, name) for name in [*plain, "seconds"]]
+    return section("Learning curves", f'<div class="cards">{"".join(cards)}</div>')
+
+
+def curve(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+    """A chart of what was logged under a name, in training and of the held-out rows."""
+    title, words = ALONE.get(name, (spoken(name), "training"))
+    kind = "plain" if name in ALONE else "train"
+    keys = ((words, kind, name), ("held out", "held", f"val_{name}"))
+    lines = [Line(*said, *values) for *said, key in keys if (values := values_of(rows, key))[0]]
+    now = "".join(
+        f'<span class="{line.kind}">{line.name} <b>{figure(line.values[-1])}</b></span>'
+        for line in lines
+    )
+    chart = curves(title, lines, log=name == "loss")
+    return card(title, f'<p class="now">{now}</p>{chart}')
 
 
 def values_of(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
