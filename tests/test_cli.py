@@ -340,6 +340,23 @@ def test_a_picture_of_somebody_elses_is_never_overwritten(run):
     )
 
 
+def test_a_report_is_written_where_it_is_wanted_and_over_nobody_elses_page(run):
+    write_table()
+    train = ("train", "t.csv", "--target", "price", *QUICK)
+    Path("t.html").write_text("<h1>my diary</h1>")
+    assert run(*train) == 0
+    assert "report: t_report.html" in run.out
+    assert run(*train, "--report", "r.html") == 0
+    assert "report: r.html" in run.out and "PASS: " in Path("r.html").read_text("utf-8")
+    run.refused(*train, "--report", "t.html", match="'t.html' exists and is no report of backprop")
+    os.remove("r.html")
+
+    assert run(*train, "--report", "none") == 0
+    assert "report:" not in run.out
+    assert {path.name for path in Path().glob("*.html")} == {"t.html", "t_report.html"}
+    assert Path("t.html").read_text() == "<h1>my diary</h1>"
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_a_learning_curve_takes_the_place_of_a_learning_curve(run, suffix):
     write_table()
@@ -526,6 +543,8 @@ def test_of_many_epochs_a_few_are_printed(run):
         (["--output", "folder.npz"], "'folder.npz' is a folder"),
         (["--output", "data.npz"], "'data.npz' exists and is no model of backprop"),
         (["--picture", "curve.doc"], "--picture expects a name that ends in .png, .svg, .pdf"),
+        (["--report", "run.pdf"], "--report expects a name that ends in .html, .htm, or none"),
+        (["--report", "no/run.html"], "there is no folder 'no' to write run.html"),
         (["--picture", "no/curve.png"], "there is no folder 'no' to write curve.png"),
         (
             ["--epochz", "3"],

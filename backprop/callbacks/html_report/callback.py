@@ -66,9 +66,9 @@ class HTMLReport(Configurable, Callback):
     title : str, optional
         Default: the model's name.
     certify : bool, (x, y) or Report, default True
-        Where gradients are certified at the end, by `gradcheck` in at most 20 seconds: on the first
-        8 rows of the arrays that are trained on, on these rows, or nowhere; or a check that was
-        made already. Of a run that is interrupted they are not.
+        Where gradients are certified at the end, by `gradcheck` in at most 20 seconds: on 8 rows of
+        the arrays that are trained on, on these rows, or nowhere; or a check that was made already.
+        Of a run that is interrupted they are not.
     inside : bool, default True
         Whether to look at gradients and activations where no other callback of the run does.
 
@@ -228,10 +228,11 @@ class HTMLReport(Configurable, Callback):
             return f"Gradients could not be checked: {type(error).__name__}: {error}"
 
     def _sample(self) -> tuple[Any, Any] | None:
-        """The first rows of the arrays that are trained on."""
+        """Some rows of the arrays that are trained on."""
         from backprop.training.data import ArrayData
 
         data = next(iter(self.model.trainer._data), None)
+        data = getattr(data, "data", data)  # of which a rank reads its part
         if not isinstance(data, ArrayData):
             return None
         x, y, _ = next(iter(data.batches(0, 0, 1)))

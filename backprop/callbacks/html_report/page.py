@@ -183,8 +183,13 @@ def curve(rows: Sequence[Mapping[str, Any]], name: str) -> str:
     """A chart of what was logged under a name, in training and of the held-out rows."""
     title, words = ALONE.get(name, (spoken(name), "training"))
     kind = "plain" if name in ALONE else "train"
-    keys = ((words, kind, name), ("held out", "held", f"val_{name}"))
-    lines = [Line(*said, *values) for *said, key in keys if (values := values_of(rows, key))[0]]
+    lines = [
+        Line(said, kind, *values)
+        for said, kind, key in ((words, "train", name), ("held out", "held", f"val_{name}"))
+        if (values := values_of(rows, key))[0]
+    ]
+    if name in ALONE:
+        lines = [line._replace(kind="plain") for line in lines]
     now = "".join(
         f'<span class="{line.kind}">{line.name} <b>{figure(line.values[-1])}</b></span>'
         for line in lines
