@@ -73,7 +73,7 @@ def curves(title: str, lines: Sequence[Line], across: str = "epoch", log: bool =
 
 def upright(low: float, high: float, log: bool) -> Axis:
     """The axis of the values, with some room at its ends."""
-    if log and low > 0 and high > SPAN * low:
+    if log and low > 1e-140 and SPAN * low < high < 1e140:  # else the ends may overflow
         room = (high / low) ** 0.04
         return Axis(low / room, high * room, HEIGHT - BOTTOM, TOP, log=True)
     low, high = apart(low, high)
