@@ -28,6 +28,9 @@ class Tap:
             listener(self.layer, arguments, found)
         return found
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"listeners": []}  # nobody listens to a copy
+
 
 def listen(layer: Any, name: str, listener: Listener) -> None:
     """Have a listener told of each call of a method of this layer, until `leave`."""

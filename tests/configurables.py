@@ -48,6 +48,7 @@ CALLBACKS = [
     bp.callbacks.CSVLogger,
     bp.callbacks.EarlyStopping,
     bp.callbacks.GradientFlow,
+    bp.callbacks.LearningRateFinder,
     bp.callbacks.LearningRateScheduler,
     bp.callbacks.ModelCheckpoint,
     bp.callbacks.ReduceLROnPlateau,

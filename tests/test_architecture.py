@@ -61,7 +61,7 @@ LINES = [
     ["training"],
     ["distributed"],
     ["interop"],
-    ["saving", "summary", "generation"],
+    ["saving", "summary", "generation", "inspection"],
     ["models", "utils"],
     ["preprocessing", "testing", "diagnostics", "tabular", "interop.estimators", "versions"],
     ["cli"],

@@ -11,6 +11,7 @@ from backprop.callbacks.ema import SwapEMAWeights
 from backprop.callbacks.gradient_flow import GradientFlow
 from backprop.callbacks.history import History
 from backprop.callbacks.html_report import HTMLReport
+from backprop.callbacks.learning_rate_finder import LearningRateFinder
 from backprop.callbacks.logging import CSVLogger, LambdaCallback, TerminateOnNaN
 from backprop.callbacks.monitor import MonitorCallback
 from backprop.callbacks.progbar import Progbar, ProgbarLogger
@@ -28,6 +29,7 @@ __all__ = [
     "HTMLReport",
     "History",
     "LambdaCallback",
+    "LearningRateFinder",
     "LearningRateScheduler",
     "ModelCheckpoint",
     "MonitorCallback",

@@ -53,8 +53,8 @@ class ActivationStatistics(Looks):
     Parameters
     ----------
     every : int or "auto", default "auto"
-        From how many steps one is looked at. ``"auto"``: steps 0, 1, 2, 4, ..., 64, then every
-        hundredth, which costs less than 3 % of the training (``benchmarks/looks.py``).
+        From how many steps one is looked at. ``"auto"``: steps 0, 1, 2, 4, ..., 128, then
+        every two hundredth, which costs less than 3 % of the training (``benchmarks/looks.py``).
 
     Attributes
     ----------
@@ -109,29 +109,45 @@ class ActivationStatistics(Looks):
         *("seen", "steps", "layers", "means", "deviations", "dead", "saturated", "warnings"),
     )
 
-    def __post_init__(self):
-        super().__post_init__()
+    def forget(self):
+        super().forget()
         self.means: list[list[float]] = []
         self.deviations: list[list[float]] = []
         self.dead: list[list[float]] = []
         self.saturated: list[list[float]] = []
-        self.histograms: dict[str, tuple[Array, Array]] = {}
+        self._samples: dict[str, Array] = {}  # of the last look
+        self._of_now: dict[str, Array] = {}
+        self._states_now: dict[str, Array] = {}
         self.states: dict[str, Array] = {}
         self._now: dict[str, tuple[float, float, float, float, float]] = {}
         self._silent: dict[str, list[Array]] = {}  # of each look, which units were 0
         self._sizes: list[list[float]] = []
         self._inputs: dict[str, float] = {}
         self._rows = 0
+        self._kinds: dict[str, str] = {}
+        self._listeners: list[tuple[Any, str, Any]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_listeners": []}
+
+    @property
+    def histograms(self) -> dict[str, tuple[Array, Array]]:
+        """Of the last look, for each layer counts and edges."""
+        return {name: histogram(y) for name, y in self._samples.items()}
 
     # ------------------------------------------------------------------ looking
 
+    def arrange(self) -> None:
+        self._kinds = {name: kind_of(layer) for name, layer in self._parts.items()}
+        self._listeners = [
+            (layer, runs(layer), self._listener(name)) for name, layer in self._parts.items()
+        ]
+        self._listeners += [(part, "run", self._of_states(name)) for name, part in self._recurrent]
+
     def begin(self) -> None:
-        self._now, self.states = {}, {}
-        for name, layer in self._parts.items():
-            self.attend(layer, runs(layer), self._listener(name))
-            for part in layer.walk():
-                if hasattr(part, "run_back") and hasattr(part, "return_sequences"):
-                    self.attend(part, "run", self._of_states(name))
+        self._now, self._of_now, self._states_now = {}, {}, {}
+        for layer, name, listener in self._listeners:
+            self.attend(layer, name, listener)
         if not self.steps:
             for layer in entrances(self.model):
                 self.attend(layer, runs(layer), self._meet)
@@ -152,30 +168,30 @@ class ActivationStatistics(Looks):
     def _of_states(self, name: str) -> Any:
         def look(layer: Any, arguments: tuple, found: Any) -> None:
             if arguments[1].training:
-                self.states[name] = states_over_time(layer, found)
+                self._states_now[name] = states_over_time(layer, found)
 
         return look
 
     def _measure(self, name: str, layer: Any, y: Array) -> None:
-        y, kind, self._rows = sampled(y), kind_of(layer), len(y)
+        y, kind, self._rows = sampled(y), self._kinds[name], len(y)
         with np.errstate(all="ignore"):
-            mean, deviation = float(y.mean(dtype=np.float64)), float(y.std(dtype=np.float64))
-        size = size_of(y) / max(y.size, 1) ** 0.5
+            mean = float(y.mean(dtype=np.float64))
+            deviation = size_of(y - y.dtype.type(mean)) / max(y.size, 1) ** 0.5
         dead = saturated = math.nan
         if kind in RECTIFIERS and y.ndim > 1:
             axis = 1 if getattr(layer, "data_format", "") == "channels_first" else -1
             silent = ~y.any(axis=tuple(k for k in range(y.ndim) if k != axis % y.ndim))
             dead = float(silent.mean())
-            self._silent[name] = [*self._silent.get(name, [])[1 - HELD :], silent]
+            self._silent[name] = [*self._silent.get(name, [])[1 - HELD :], np.asarray(silent)]
         if kind in RANGES:
             low, high = RANGES[kind]
             margin = MARGIN * (high - low) / 2
             saturated = float(((y < low + margin) | (y > high - margin)).mean())
-        self._now[name] = mean, deviation, dead, saturated, size
-        if math.isfinite(mean) and math.isfinite(deviation):
-            self.histograms[name] = histogram(y)
+        self._now[name] = mean, deviation, dead, saturated, math.hypot(mean, deviation)
+        self._of_now[name] = y
 
     def end(self) -> None:
+        self._samples, self.states = self._of_now, self._states_now
         self.layers = [name for name in self._parts if name in self._now]
         rows = [self._now[name] for name in self.layers]
         for k, table in enumerate(
@@ -193,8 +209,8 @@ class ActivationStatistics(Looks):
         if not self.layers:
             return
         self._judge_inputs()
-        self._judge_sizes()
         self._judge_states()
+        self._judge_sizes()
         if len(self._sizes) >= HELD and len({len(row) for row in self._sizes[-HELD:]}) == 1:
             self._judge_dead()
             self._judge_saturation()
@@ -223,7 +239,7 @@ class ActivationStatistics(Looks):
             self._say_exploding(figure, i)
             return
         inner = sizes[:-1]  # what comes out may be of any size, as the targets are
-        start = max([*self._inputs.values(), *([] if self._inputs else sizes[:1])])
+        start = max(self._inputs.values(), default=float(sizes[0]))
         if not len(inner) or not start:
             return
         i = int(np.argmax(inner))
@@ -297,11 +313,11 @@ class ActivationStatistics(Looks):
                 return
 
     def _judge_saturation(self) -> None:
-        shares = np.array(self.saturated[-HELD:]).min(axis=0)[:-1]  # an output may be sure
-        shares = np.nan_to_num(shares)
-        if shares.size and shares.max() >= SATURATED:
-            i = int(np.flatnonzero(shares >= SATURATED)[0])
-            low, high = RANGES[kind_of(self._parts[self.layers[i]])]
+        shares = [min(column) for column in zip(*self.saturated[-HELD:], strict=True)]
+        full = [i for i, share in enumerate(shares[:-1]) if share >= SATURATED]  # an output may be
+        if full:
+            i = full[0]
+            low, high = RANGES[self._kinds[self.layers[i]]]
             self.say(
                 "saturates",
                 f"{self._name(i)} is saturated: {100 * shares[i]:.0f} % of what it puts out is "
@@ -320,12 +336,12 @@ def is_measured(a: Any, arguments: tuple) -> bool:
 
 
 def histogram(y: Array) -> tuple[Array, Array]:
-    """Counts and edges; of an array of one value too, however large."""
-    low, high = float(y.min(initial=np.inf)), float(y.max(initial=-np.inf))
+    """Counts and edges of its finite numbers; of an array of one value too."""
+    y = y[np.isfinite(y)]
+    low, high = (float(y.min()), float(y.max())) if y.size else (0.0, 1.0)
     if not low < high:
-        width = max(abs(low), 1.0) / 2 if math.isfinite(low) else 0.5
-        low, high = (low - width, low + width) if math.isfinite(low) else (0.0, 1.0)
-    return np.histogram(y, BINS, (low, high))
+        low, high = low - max(abs(low), 1) / 2, high + max(abs(high), 1) / 2
+    return np.histogram(y.astype(np.float64), BINS, (low, high))
 
 
 def states_over_time(layer: Any, found: Any) -> Array:

@@ -1,7 +1,7 @@
 """`GradientFlow`: how large gradients and updates are, layer by layer, and what is wrong with them.
 
-Of each layer with trained weights w, |dL/dw| and |Δw| / |w|, the update of a step beside the weights:
-about a thousandth is usual. What the sentences rest on stands in the functions at the end.
+Of each layer with trained weights w, |dL/dw| and |Δw| / |w|, the update of a step beside the
+weights, of which about a thousandth is usual.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from backprop.parameters import Parameter
 VANISHED = 1e-4  # the gradient of the first layer beside the largest behind it
 EXPLODED = 1e4  # the gradient of the first layer beside that of the last
 FORGOTTEN = 1e-7  # what comes back to the first time step beside the last
+BLOWN_UP = 1e3  # the root mean square of what the last layer is given
 STEEP = 1e3  # the gradient of a layer beside its weights, at the first step
 LARGE_UPDATE = 0.5  # the update of a step beside the weights
 FEW = 8  # numbers of a layer that is not judged by the size of its updates
@@ -46,16 +47,16 @@ class GradientFlow(Looks):
     Parameters
     ----------
     every : int or "auto", default "auto"
-        From how many steps one is looked at. ``"auto"``: steps 0, 1, 2, 4, ..., 64, then every
-        hundredth, which costs less than 3 % of the training (``benchmarks/looks.py``).
+        From how many steps one is looked at. ``"auto"``: steps 0, 1, 2, 4, ..., 128, then
+        every two hundredth, which costs less than 3 % of the training (``benchmarks/looks.py``).
 
     Attributes
     ----------
     steps : list of int
         Which steps were looked at, counted from 0 over all epochs.
     layers : list of str
-        The layers with trained weights, from input to output; those of a model within the model as
-        ``"inner/dense"``.
+        The layers with weights that are trained when the run begins, from input to output; those
+        of a model within the model as ``"inner/dense"``.
     gradient_norms : list of list of float
         For each look, of each layer sqrt(Σ g²), g = dL/dw over all its weights, before clipping and
         without the part of the regularizers.
@@ -96,52 +97,54 @@ class GradientFlow(Looks):
 
     remembers = ("seen", "steps", "layers", "gradient_norms", "update_ratios", "warnings")
 
-    def __post_init__(self):
-        super().__post_init__()
+    def forget(self):
+        super().forget()
         self.gradient_norms: list[list[float]] = []
         self.update_ratios: list[list[float]] = []
         self._weights: list[list[Parameter]] = []
         self._before: list[list[Array]] = []
         self._inputs: dict[str, float] = {}
+        self._given_last = 0.0
         self._over_time: dict[str, float] = {}  # by layer, |dL/dx| at its first step over the last
         self._alike: list[list[str]] = []
         self._dead: list[list[int]] = []
         self._forgets: dict[str, int] = {}
 
-    def due(self) -> bool:
-        return (super().due() or self._late) and self._moves()
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_weights": [], "_before": []}
 
-    def _moves(self) -> bool:
-        """Whether the step that comes moves the weights; if not, the next one is due."""
-        optimizer = self.model.optimizer
+    def ready(self) -> bool:
+        optimizer = self.model.optimizer  # one that gathers gradients moves nothing in between
         n = optimizer.gradient_accumulation_steps or 1
-        self._late = (optimizer._steps + 1) % n != 0 and (super().due() or self._late)
-        return not self._late
-
-    _late = False
+        return (optimizer._steps + 1) % n == 0
 
     # ------------------------------------------------------------------ looking
 
-    def begin(self) -> None:
+    def arrange(self) -> None:
         found = {
             name: [p for p in layer.arrays() if p.trainable] for name, layer in self._parts.items()
         }
         found = {name: arrays for name, arrays in found.items() if arrays}
         self.layers, self._weights = list(found), list(found.values())
+
+    def begin(self) -> None:
         self._before = [[p.value.copy() for p in arrays] for arrays in self._weights]
         if not self.steps:
             for layer in entrances(self.model):
                 self.attend(layer, "forward", self._meet)
+        if self.gradient_norms and self.gradient_norms[-1][-1:] == [0.0]:
+            self.attend(self._parts[self.layers[-1]], "forward", self._meet_last)
         self._over_time = {}
-        for name, layer in self._parts.items():
-            for part in layer.walk():
-                if hasattr(part, "run_back") and hasattr(part, "return_sequences"):
-                    self._follow(name, part)
+        for name, layer in self._recurrent:
+            self._follow(name, layer)
 
     def _meet(self, layer: Any, arguments: tuple, _: Any) -> None:
         x = as_tuple(arguments[0])[0]
         if isinstance(x, np.ndarray) and x.dtype.kind == "f" and arguments[-1].training:
             self._inputs.setdefault(layer.name, root_mean_square(x))
+
+    def _meet_last(self, layer: Any, arguments: tuple, _: Any) -> None:
+        self._given_last = root_mean_square(as_tuple(arguments[0])[0])
 
     def _follow(self, name: str, layer: Any) -> None:
         """See what comes back through a recurrent layer to its first step, also where it is the
@@ -181,7 +184,8 @@ class GradientFlow(Looks):
         self._judge()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self._weights = []
+        super().on_train_end(logs)
+        self._before = []
 
     # ------------------------------------------------------------------ judging
 
@@ -271,8 +275,7 @@ class GradientFlow(Looks):
     def _judge_rate(self) -> None:
         """Updates as large as the weights, or gradients that grow from look to look."""
         large = self._last(self.update_ratios).min(axis=0)
-        sizes = np.array([sum(p.size for p in arrays) for arrays in self._weights])
-        large[sizes < FEW] = 0
+        large[[sum(p.size for p in arrays) < FEW for arrays in self._weights]] = 0
         i = int(np.argmax(large))
         norms = self._last(self.gradient_norms)
         first = np.array(self.gradient_norms[0])
@@ -325,25 +328,48 @@ class GradientFlow(Looks):
         if not dead.any():
             return
         i = int(np.flatnonzero(dead)[-1])  # the nearest to the output
+        moved = [row[i] for row in self.update_ratios]
+        k = int(np.argmax(moved))
+        moved_much = (
+            f"step {self.steps[k]} had changed its weights by {moved[k]:.2g} of their size"
+            if moved[k] > LARGE_UPDATE
+            else ""
+        )
+        held = f"exactly 0 at the last {HELD} looks, up to step {self.steps[-1]}"
+        if i == len(dead) - 1:
+            self._judge_flat(held, moved_much)
+            return
         where = f"{self._name(i)}{' and what is before it' if dead[:i].any() else ''}"
-        fell = [self.update_ratios[k][i] for k in range(len(self.steps))]
-        if max(fell) > LARGE_UPDATE:
-            why = (
-                f", after step {self.steps[int(np.argmax(fell))]} had changed its weights by "
-                f"{max(fell):.2g} of their size"
-            )
-            advice = "a smaller learning rate, clipping, LeakyReLU in place of ReLU"
-        else:
-            why = ""
-            advice = (
-                "He initialisation with biases of 0, LeakyReLU in place of ReLU, a smaller rate"
-            )
+        advice = (
+            "a smaller learning rate, clipping, LeakyReLU in place of ReLU"
+            if moved_much
+            else "He initialisation with biases of 0, LeakyReLU in place of ReLU, a smaller rate"
+        )
         self.say(
             "dies",
-            f"the network is dead at {where}: no gradient comes there, it was exactly 0 at the "
-            f"last {HELD} looks, up to step {self.steps[-1]}{why}; what usually helps: {advice}",
+            f"the network is dead at {where}: no gradient comes there, it was {held}"
+            f"{', after ' * bool(moved_much)}{moved_much}; what usually helps: {advice}",
             "vanishes",
         )
+
+    def _judge_flat(self, held: str, moved_much: str) -> None:
+        """The last layer has no gradient: its y is so far out that the loss is flat. A network that
+        has learnt all there is may be there too."""
+        last = self._name(-1)
+        if moved_much:
+            self.say(
+                "rate",
+                f"the learning rate is too large: the loss is flat where {last} is, its gradient "
+                f"was {held}, after {moved_much}; what usually helps: a smaller rate, a warm-up, "
+                "clipping (clipnorm=1 of the optimizer)",
+                *("explodes", "dies", "vanishes"),
+            )
+        elif self._given_last > BLOWN_UP:
+            self._say_exploding(
+                f"what {last} is given has a root mean square of {self._given_last:.2g}, and its "
+                f"gradient was {held}, as the loss is flat so far out",
+                rate=False,
+            )
 
     def _judge_depth(self) -> None:
         """The first layer beside those behind it."""
@@ -360,8 +386,8 @@ class GradientFlow(Looks):
             self.say(
                 "vanishes",
                 f"the gradient vanishes on its way back: in {self._name(0)} it is {now[0]:.2g}, "
-                f"{ratio:.2g} of the largest behind it (step {self.steps[-1]}); it has fallen "
-                f"below a hundredth at {begins}; what usually helps: {advice}",
+                f"{now[0] / behind[-1]:.2g} of the largest behind it (step {self.steps[-1]}); it "
+                f"has fallen below a hundredth at {begins}; what usually helps: {advice}",
             )
         growth = float((norms[:, 0] / norms[:, -1]).min())
         if growth > EXPLODED:
@@ -369,9 +395,9 @@ class GradientFlow(Looks):
             self.say(
                 "grows",
                 f"the gradient explodes on its way back: in {self._name(0)} it is {now[0]:.2g}, "
-                f"{growth:.2g} times that of {self._name(-1)} (step {self.steps[-1]}); it has grown "
-                f"a hundredfold at {self._name(int(large.max()))}; what usually helps: a smaller "
-                "initialisation (Glorot, He), normalisation, clipping",
+                f"{growth:.2g} times that of {self._name(-1)} (step {self.steps[-1]}); it has "
+                f"grown a hundredfold at {self._name(int(large.max()))}; what usually helps: a "
+                "smaller initialisation (Glorot, He), normalisation, clipping",
             )
 
     def _judge_time(self) -> None:
@@ -415,10 +441,11 @@ def is_symmetric(p: Parameter, w: Array) -> bool:
     """Whether all units have the same weights, before a step and in their gradient."""
     if p.name != "kernel" or w.ndim < 2 or w.shape[-1] < 2 or w.shape[-2] < 2:
         return False
+    some = w[(0,) * (w.ndim - 1)]
+    if abs(some[0] - some[1]) > 1e-4 * abs(some[0]):  # nearly always enough
+        return False
     return all(
-        float(np.abs(a[..., :1] - a[..., 1:2]).max()) <= 1e-4 * float(np.abs(a).max())
-        and float(np.ptp(a, axis=-1).max()) <= 1e-4 * float(np.abs(a).max())
-        for a in (w, p.gradient)
+        float(np.ptp(a, axis=-1).max()) <= 1e-4 * float(np.abs(a).max()) for a in (w, p.gradient)
     )
 
 
@@ -430,6 +457,6 @@ def sizes_over_time(dx: Array, backwards: bool) -> Sequence[float]:
 
 def advice_against_vanishing(kinds: set[str]) -> str:
     """What helps, beginning with the activations that are at fault."""
-    narrow = sorted(kinds & {"Sigmoid", "HardSigmoid", "Tanh", "HardTanh", "Softsign"})
+    narrow = sorted(kinds & {"Sigmoid", "HardSigmoid", "SparseSigmoid"})  # slopes of 1/4 at most
     advice = "He or Glorot initialisation, BatchNormalization, Residual connections"
     return f"relu or gelu in place of {' and '.join(narrow)}, {advice}" if narrow else advice

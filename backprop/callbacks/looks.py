@@ -1,13 +1,14 @@
 """What the callbacks share that look into a network while it trains: when to look, at which layers,
 and how to say what is wrong.
 
-A look costs about as much as a step, so there are few: at first often, then every hundredth step.
+A look costs as much as some steps of a small network, so there are few: at first often, then every
+two hundredth step.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -20,12 +21,13 @@ from backprop.layer import Layer
 from backprop.layers.activations import Activation
 from backprop.layers.containers import Listed
 from backprop.layers.graph import Graph
+from backprop.layers.recurrent.time import OverTime
 from backprop.nest import as_tuple
 from backprop.taps import Listener, leave, listen
 
 Array = np.ndarray
 
-EVERY = 100  # steps from one look to the next, in the long run
+EVERY = 200  # steps from one look to the next, in the long run
 HELD = 3  # looks in a row that must agree, where one alone may be chance
 LARGE_INPUT = 20.0  # the root mean square of an input; about 1 is usual, pixels as bytes have 100
 
@@ -47,6 +49,10 @@ class Looks(Configurable, Callback):
     every: Annotated[int | str, Convert(interval)] = "auto"
 
     def __post_init__(self):
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
         self.seen = 0  # steps of the run
         self.steps: list[int] = []
         self.layers: list[str] = []
@@ -54,7 +60,16 @@ class Looks(Configurable, Callback):
         self._told: set[str] = set()  # the kinds of trouble that were told of
         self._taps: list[tuple[Any, str, Listener]] = []
         self._parts: dict[str, Any] = {}
+        self._recurrent: list[tuple[str, Any]] = []
         self._looking = False
+        self._next = 0
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        super().set_state(state)
+        self._next = self._after(self.steps[-1]) if self.steps else 0
+
+    def arrange(self) -> None:
+        """Before the first step, when the parts of the model are known."""
 
     def begin(self) -> None:
         """Before a step that is looked at."""
@@ -76,30 +91,53 @@ class Looks(Configurable, Callback):
 
     # ------------------------------------------------------------------ the hooks
 
-    def due(self) -> bool:
-        """Whether the step that comes is looked at."""
-        n = self.seen
-        if self.every != "auto":
-            return n % self.every == 0
-        return n % EVERY == 0 or (n < EVERY and n & (n - 1) == 0)
+    def ready(self) -> bool:
+        """Whether the step that comes, which is due, shows what there is to see; else the next
+        is."""
+        return True
+
+    def _after(self, step: int) -> int:
+        """The step to look at next."""
+        if isinstance(self.every, int):
+            return step - step % self.every + self.every
+        if step < EVERY // 2:
+            return 1 << step.bit_length()  # 1, 2, 4, ... 128
+        return step - step % EVERY + EVERY
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.__post_init__()
+        self.forget()
         self._parts = parts_of(self.model)
+        self._recurrent = [
+            (name, part)
+            for name, layer in self._parts.items()
+            for part in layer.walk()
+            if isinstance(part, OverTime)
+        ]
+        self.arrange()
 
-    @lazy
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if self.due():
-            self._looking = True
-            self.begin()
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._stop()  # whoever had a turn behind an epoch may have changed the weights
+        self._prepare()
 
     @lazy
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self._looking:
             self._stop()
             self.steps.append(self.seen)
+            self._next = self._after(self.seen)
             self.end()
-        self.seen += 1
+        self.__dict__["seen"] = seen = self.seen + 1  # no argument, so nobody need be asked
+        if seen >= self._next:
+            self._prepare()
+
+    def _prepare(self) -> None:
+        """For the step that comes; a hook before each step would cost more than the looks."""
+        if self.seen >= self._next and self.ready():
+            self._looking = True
+            self.begin()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._stop()
 
     def on_exception(self, error: BaseException) -> None:
         self._stop()
@@ -111,7 +149,12 @@ class Looks(Configurable, Callback):
         self._taps = []
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_taps": [], "_parts": {}, "_looking": False}
+        return super().__getstate__() | {
+            "_taps": [],
+            "_parts": {},
+            "_recurrent": [],
+            "_looking": False,
+        }
 
 
 # -------------------------------------------------------------------------------- which layers
@@ -218,13 +261,18 @@ def size_of(a: Array) -> float:
 
 
 def root_mean_square(a: Array) -> float:
-    """Of a sample of at most some ten thousand numbers."""
-    return size_of(sampled(a)) / max(sampled(a).size, 1) ** 0.5
+    """sqrt(⟨a²⟩), of a large array that of a sample."""
+    a = sampled(a)
+    return size_of(a) / max(a.size, 1) ** 0.5
 
 
-def sampled(a: Array, most: int = 32768) -> Array:
-    """Some rows of an array, evenly chosen, of about `most` numbers and at least 16 rows."""
+def sampled(a: Array, most: int = 32768, rows: int = 16) -> Array:
+    """A part of an array, evenly chosen, of about `most` numbers: of its rows and, where these are
+    fewer than `rows` then, of what comes next, places or time steps."""
     if a.size <= most or not len(a):
         return a
-    rows = max(most // max(a[0].size, 1), 16)
-    return a[:: max(len(a) // rows, 1)]
+    wanted = max(most // max(a[0].size, 1), rows)
+    a = a[:: max(len(a) // wanted, 1)]
+    if a.ndim > 2 and a.size > 2 * most:
+        a = a[:, :: min(a.size // most, max(a.shape[1] // 4, 1))]
+    return a.copy()

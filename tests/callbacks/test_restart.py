@@ -107,6 +107,7 @@ KINDS = {
     "EarlyStopping, best": lambda folder: EarlyStopping(patience=9, restore_best_weights=True),
     "EarlyStopping, later": lambda folder: EarlyStopping(start_from_epoch=2, baseline=0.1),
     "History": lambda folder: History(),
+    "HTMLReport": lambda folder: HTMLReport(folder / "report.html"),
     "LambdaCallback": counting_lambda,
     "LearningRateScheduler": lambda folder: LearningRateScheduler(lambda epoch, lr: 0.9 * lr),
     "ModelCheckpoint": lambda folder: ModelCheckpoint(folder / "m-{epoch}.npz"),
@@ -170,7 +171,9 @@ def files(folder):
         if os.path.isdir(folder / name):
             found[name] = {part.name: scalars(part) for part in (folder / name).iterdir()}
             continue
-        if name.endswith(".npz"):
+        if name.endswith(".html"):  # the numbers of a page; the times on it are those of each run
+            found[name] = Page(folder / name).history() | {"seconds": None}
+        elif name.endswith(".npz"):
             with np.load(folder / name) as file:
                 found[name] = {member: file[member] for member in file}
         else:
@@ -178,11 +181,18 @@ def files(folder):
     return found
 
 
+def timeless(state):
+    """A state without the seconds that its epochs took."""
+    if isinstance(rows := state.get("rows"), list):
+        return {**state, "rows": [row | {"seconds": 0} for row in rows]}
+    return state
+
+
 def end_of(model, callback, folder):
     return {
         "weights": model.get_weights(),
         "optimizer": model.optimizer.get_state(),
-        "state": callback.get_state(),
+        "state": timeless(callback.get_state()),
         "history": model.history.history,
         "files": files(folder),
     }
