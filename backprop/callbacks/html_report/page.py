@@ -18,7 +18,7 @@ MARK = '<meta name="generator" content="backprop.callbacks.HTMLReport">'
 STYLE = Path(__file__).with_name("style.css")
 REFRESH = 5  # seconds after which an open page of a run that goes on is loaded anew
 ROWS = 1000  # of the table of epochs, at most
-SIDE = 340.0  # pixels: a network that is wider stands below all else, and not aside
+SIDE = 276.0  # pixels: a network that is wider stands below all else, and not aside
 USUAL = 1e-3  # update beside weight
 BESIDES = ("epoch", "seconds")  # what rows have beside what was logged
 ALONE = {  # what there is but one of, and the name of its line
