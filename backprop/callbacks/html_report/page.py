@@ -231,6 +231,7 @@ def active(run: Run) -> str:
     seen = run.activations
     if seen is None or not seen.steps:
         return ""
+    drawn = seen.histograms  # counted when it is asked for
     columns = {
         "layer": [broken(name) for name in seen.layers],
         "mean ± deviation": [
@@ -239,10 +240,7 @@ def active(run: Run) -> str:
         ],
         "dead": [share(value) for value in seen.dead[-1]],
         "saturated": [share(value) for value in seen.saturated[-1]],
-        "histogram": [
-            histogram(*seen.histograms[name]) if name in seen.histograms else ""
-            for name in seen.layers
-        ],
+        "histogram": [histogram(*drawn[name]) if name in drawn else "" for name in seen.layers],
     }
     columns = {name: cells for name, cells in columns.items() if any(cells)}
     rows = list(zip(*columns.values(), strict=True))
