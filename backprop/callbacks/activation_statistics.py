@@ -303,12 +303,13 @@ class ActivationStatistics(Looks):
             share = float(np.logical_and.reduce(looks).mean())
             if share >= DEAD:
                 count = round(share * len(looks[0]))
+                advice = ["He initialisation with biases of 0", "LeakyReLU", "BatchNormalization"]
                 self.say(
                     "dies",
                     f"{count} of {len(looks[0])} units of {self._name(i)} are dead: they put out "
-                    f"0 for every row at the last {HELD} looks, up to step {self.steps[-1]}, and "
-                    "learn nothing; what usually helps: a smaller learning rate, He "
-                    "initialisation with biases of 0, LeakyReLU, BatchNormalization",
+                    f"0 for every row at the last {HELD} looks, up to step {self.steps[-1]}"
+                    f"{self._at_first(self.dead, i)}, and learn nothing; what usually helps: "
+                    f"{self._with_rate(self.dead, i, advice)}",
                 )
                 return
 
@@ -318,13 +319,25 @@ class ActivationStatistics(Looks):
         if full:
             i = full[0]
             low, high = RANGES[self._kinds[self.layers[i]]]
+            advice = ["a smaller initialisation (Glorot)", "scaled inputs", "normalisation"]
             self.say(
                 "saturates",
                 f"{self._name(i)} is saturated: {100 * shares[i]:.0f} % of what it puts out is "
                 f"within a hundredth of {low:g} or {high:g} at the last {HELD} looks, up to step "
-                f"{self.steps[-1]}, where its slope is almost 0; what usually helps: a smaller "
-                "initialisation (Glorot), scaled inputs, normalisation, a smaller learning rate",
+                f"{self.steps[-1]}{self._at_first(self.saturated, i)}, where its slope is almost "
+                f"0; what usually helps: {self._with_rate(self.saturated, i, advice)}",
             )
+
+    def _at_first(self, shares: list[list[float]], i: int) -> str:
+        """What a share was when the run began."""
+        return f" ({100 * shares[0][i]:.0f} % at step {self.steps[0]})"
+
+    def _with_rate(self, shares: list[list[float]], i: int, advice: list[str]) -> str:
+        """The learning rate is the first to suspect where training has made it so, and else the
+        last."""
+        rate = ["a smaller learning rate"]
+        made = shares[0][i] < shares[-1][i] / 2
+        return ", ".join([*rate, *advice] if made else [*advice, *rate])
 
 
 # ------------------------------------------------------------------------------------- helpers

@@ -34,6 +34,7 @@ FORGOTTEN = 1e-7  # what comes back to the first time step beside the last
 BLOWN_UP = 1e3  # the root mean square of what the last layer is given
 STEEP = 1e3  # the gradient of a layer beside its weights, at the first step
 LARGE_UPDATE = 0.5  # the update of a step beside the weights
+GROWN_UP = 8  # steps after which weights that began with 0 are judged by that
 FEW = 8  # numbers of a layer that is not judged by the size of its updates
 
 
@@ -198,8 +199,8 @@ class GradientFlow(Looks):
             return
         self._judge_start()
         if len(self.steps) >= HELD:
-            self._judge_rate()
             self._judge_symmetry()
+            self._judge_rate()
             self._judge_death()
             self._judge_depth()
         self._judge_time()
@@ -276,6 +277,8 @@ class GradientFlow(Looks):
         """Updates as large as the weights, or gradients that grow from look to look."""
         large = self._last(self.update_ratios).min(axis=0)
         large[[sum(p.size for p in arrays) < FEW for arrays in self._weights]] = 0
+        if self.steps[-HELD] < GROWN_UP:  # weights that began with 0 are small for some steps
+            large[np.array(self.update_ratios[0]) == 1] = 0
         i = int(np.argmax(large))
         norms = self._last(self.gradient_norms)
         first = np.array(self.gradient_norms[0])
@@ -314,7 +317,7 @@ class GradientFlow(Looks):
                 f"columns of its kernel were equal at the last {HELD} looks, up to step "
                 f"{self.steps[-1]}, and as their gradients are equal too they stay so; what helps: "
                 "a random initialisation (glorot_uniform, he_normal) of the kernel",
-                *("dies", "vanishes"),
+                *("dies", "vanishes", "rate"),
             )
 
     def _judge_death(self) -> None:
@@ -409,12 +412,13 @@ class GradientFlow(Looks):
             layer = called(name, self._parts[name])
             step = self.steps[-1]
             if ratio < 1:
+                gated = type(self._parts[name]).__name__ in ("LSTM", "GRU")
+                other = "attention, a convolution in front" if gated else "LSTM or GRU"
                 self.say(
                     "forgets",
                     f"the gradient vanishes over the time steps of {layer}: what comes back to the "
                     f"first is {ratio:.2g} of what the last gets (step {step}); what usually "
-                    "helps: LSTM or GRU, an orthogonal recurrent_initializer, shorter sequences, "
-                    "attention",
+                    f"helps: {other}, an orthogonal recurrent_initializer, shorter sequences",
                 )
             else:
                 self.say(

@@ -105,6 +105,12 @@ def of_loss(model: Any, step: Step) -> Section:
         "2. The loss: one number that says how wrong y is",
         [f"loss = {figure(step.data_loss)}{with_penalties(step)}"],
     )
+    if step.loss is None:
+        block = Block(f"{model.name} computes the loss by itself: compute_loss")
+        for label, y in labelled("y_pred", as_tuple(step.y_pred)):
+            measure(block, label, y)
+        section.blocks.append(block)
+        return section
     losses, weights = each_loss(step)
     y_pred, y_true, w = (as_tuple(part) for part in (step.y_pred, step.y, step.weight))
     parts = getattr(step.data_loss, "parts", None)

@@ -74,7 +74,7 @@ class Landscape:
             ax.plot([0], [0], "o", color="white", markeredgecolor="black", label="the weights")
             ax.set_ylabel("along the second direction")
         ax.set_xlabel("along a random direction, in lengths of the weights")
-        ax.legend(frameon=False)
+        ax.legend(frameon=self.b is not None)  # else it is not read before the colours
         return ax
 
 

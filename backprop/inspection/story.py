@@ -16,7 +16,8 @@ WIDTH = 96  # characters of a line of text
 STYLE = (
     "<style>.backprop-story{font-size:.92em;max-width:60em}"
     ".backprop-story summary{cursor:pointer;font-weight:600;margin:.4em 0}"
-    ".backprop-story table{border-collapse:collapse;margin:.2em 0 .6em 1.2em}"
+    ".backprop-story table{font-size:inherit;color:inherit;border-collapse:collapse;"
+    "margin:.2em 0 .6em 1.2em}"
     ".backprop-story td{text-align:left;vertical-align:top;padding:.1em .8em .1em 0;border:0;"
     "background:none}"
     ".backprop-story td:first-child{opacity:.7;white-space:nowrap}"

@@ -44,7 +44,8 @@ class Inspected:
         -----
         It is the step that ``train_on_batch(x, y)`` would take next, dropout and momentum included,
         taken by a copy: the weights, the optimizer, the generators, moving statistics and states
-        of this model stay what they are. A model that is not built yet is built for the data.
+        of this model stay what they are. A model that is not built yet is built for the data. A
+        `train_step` that a subclass writes anew is not called.
 
         Examples
         --------

@@ -124,6 +124,17 @@ def test_what_looks_at_gradients_and_activations_is_shown(path):
     assert len(page.all("svg", "spark")) == 3  # of Dense, Dropout, Dense: it looked itself
 
 
+def test_it_looks_as_the_callbacks_themselves_do(path):
+    report, flow = HTMLReport(path), bp.callbacks.GradientFlow()
+    seen = bp.callbacks.ActivationStatistics()
+    fit(report)
+    fit(flow, seen)
+
+    own, other = report._looks
+    assert own.get_state() == flow.get_state()
+    np.testing.assert_equal(other.get_state(), seen.get_state())
+
+
 def test_without_looks_of_its_own_there_are_none(path):
     fit(HTMLReport(path, inside=False))
 
@@ -264,7 +275,7 @@ def test_a_resumed_run_has_the_epochs_of_before(path, tmp_path):
 
     found = Page(path).history()
     assert len(history["loss"]) == 4 and found["loss"] == history["loss"]
-    looks = [text for text in Page(path).text("title") if text.startswith("dense, step 0:")]
+    looks = [text for text in Page(path).text("title") if text.startswith("dense, step 1:")]
     assert looks  # of the process before
 
 

@@ -62,6 +62,17 @@ def test_what_is_broken_is_named_and_nothing_else(name):
             assert "helps" in said or "scale the inputs" in said
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 8))
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_broken_is_named_first_whatever_the_seed(name, seed):
+    make, *expected = BROKEN[name]
+
+    for look, pattern in zip(looked_at(make, seed=seed, epochs=8), expected, strict=True):
+        said = [*look.warnings, ""][0]
+        assert re.search(pattern, said) if pattern else said == ""
+
+
 def test_a_sentence_is_a_warning_and_comes_once():
     make, pattern, _ = BROKEN["equal units"]
     with pytest.warns(UserWarning, match=f"GradientFlow: .*{pattern}") as found:

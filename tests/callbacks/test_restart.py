@@ -106,12 +106,12 @@ def tensorboard(folder):
 
 
 KINDS = {
+    "ActivationStatistics": lambda folder: ActivationStatistics(),
     "CSVLogger": lambda folder: CSVLogger(folder / "log.csv"),
     "CSVLogger, appended": lambda folder: CSVLogger(folder / "log.csv", append=True),
     "EarlyStopping": lambda folder: EarlyStopping(patience=2),
     "EarlyStopping, best": lambda folder: EarlyStopping(patience=9, restore_best_weights=True),
     "EarlyStopping, later": lambda folder: EarlyStopping(start_from_epoch=2, baseline=0.1),
-    "ActivationStatistics": lambda folder: ActivationStatistics(),
     "GradientFlow": lambda folder: GradientFlow(every=2),
     "History": lambda folder: History(),
     "HTMLReport": lambda folder: HTMLReport(folder / "report.html"),
@@ -140,11 +140,8 @@ KINDS = {
     "by methods": lambda folder: CountsEpochs(),
 }
 NO_RUN_OF_THEIR_OWN = {
-    Callback,
-    CallbackList,
-    MonitorCallback,
-    BackupAndRestore,
-    LearningRateFinder,
+    *(Callback, CallbackList, MonitorCallback, BackupAndRestore),
+    LearningRateFinder,  # whose run is put back, and not gone on with
 }
 
 

@@ -251,3 +251,20 @@ def test_a_model_that_is_not_built_is_built_and_one_without_a_loss_refused():
     assert model.built
     with pytest.raises(ValueError, match="2 along axis -1 and got"):
         model.explain(np.ones((2, 3)), np.ones((2, 1)))
+
+
+def test_a_loss_of_the_models_own_is_told_of():
+    class Own(bp.Sequential):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return float(((y_pred - y) ** 2).mean())
+
+        def compute_loss_gradient(self, x, y, y_pred, sample_weight):
+            return 2 * (y_pred - y) / y_pred.size
+
+    model = Own([bp.Input((2,)), Dense(1)])
+    model.compile("sgd")
+    text = str(model.explain(np.ones((2, 2)), np.ones((2, 1))))
+
+    assert "own computes the loss by itself: compute_loss" in text
+    assert "dkernel" in text
+    assert model.hessian_top(np.ones((2, 2)), np.ones((2, 1))).eigenvalue == pytest.approx(6)

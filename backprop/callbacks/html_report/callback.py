@@ -150,16 +150,13 @@ class HTMLReport(Configurable, Callback):
         self._flow, self._activations = (shown.get(kind) for kind in LOOKS)
 
     @lazy
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        for look in self._looks:
-            look.on_train_batch_begin(batch, logs)
-
-    @lazy
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         for look in self._looks:
             look.on_train_batch_end(batch, logs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        for look in self._looks:
+            look.on_epoch_begin(epoch, logs)
         self._epoch_began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -182,7 +182,6 @@ def learning(run: Run) -> str:
 def curve(rows: Sequence[Mapping[str, Any]], name: str) -> str:
     """A chart of what was logged under a name, in training and of the held-out rows."""
     title, words = ALONE.get(name, (spoken(name), "training"))
-    kind = "plain" if name in ALONE else "train"
     lines = [
         Line(said, kind, *values)
         for said, kind, key in ((words, "train", name), ("held out", "held", f"val_{name}"))
