@@ -334,6 +334,19 @@ def test_what_cannot_be_written_is_an_error_before_training(tmp_path):
         HTMLReport("")
 
 
+def test_a_disk_that_refuses_the_first_page_ends_a_run_before_its_first_step(path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    model = small()
+    before = model.get_weights()
+    with pytest.raises(PermissionError, match=r"nothing was written.*report\.html"):
+        fit(HTMLReport(path), model=model)
+
+    np.testing.assert_equal(model.get_weights(), before)
+
+
 def test_missing_folders_are_made_and_the_path_is_that_of_the_beginning(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()

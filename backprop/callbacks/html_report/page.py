@@ -20,10 +20,16 @@ REFRESH = 5  # seconds after which an open page of a run that goes on is loaded 
 ROWS = 1000  # of the table of epochs, at most
 SIDE = 276.0  # pixels: a network that is wider stands below all else, and not aside
 USUAL = 1e-3  # update beside weight
+REACHED = 'tabindex="0" role="region" aria-label="{}"'  # what scrolls, by the keyboard too
 BESIDES = ("epoch", "seconds")  # what rows have beside what was logged
 ALONE = {  # what there is but one of, and the name of its line
     "learning_rate": ("learning rate", "rate"),
     "seconds": ("time of an epoch", "seconds"),
+}
+VERDICTS = {
+    "pass": ("PASS", "gradients certified"),
+    "fail": ("FAIL", "gradients checked"),
+    "inconclusive": ("open", "gradients undecided"),
 }
 STATES = {  # what a run does, and whether that is good
     "training": "live",
@@ -74,7 +80,7 @@ def page(run: Run) -> str:
     """All of it as text."""
     live = f'<meta http-equiv="refresh" content="{REFRESH}">' if run.state == "training" else ""
     aside = run.network.width <= SIDE
-    drawn = f'<div class="scroll" tabindex="0">{run.network.text}</div>'
+    drawn = f'<div class="scroll" {REACHED.format("network")}>{run.network.text}</div>'
     graph = section("Network", drawn, "graph" if aside else "graph wide")
     main = [warned(run), learning(run), flowing(run), active(run), certified(run), all_numbers(run)]
     side = [graph if aside else "", listed("Settings", run.settings)]
@@ -136,8 +142,7 @@ def key_figures(run: Run) -> Iterator[str]:
         yield key_figure(run.settings["Parameters"].partition(" ")[0], "parameters")
     if isinstance(run.certificate, Report):
         verdict = run.certificate.verdict
-        word = "PASS" if verdict == "pass" else "FAIL" if verdict == "fail" else "open"
-        yield key_figure(word, "gradients certified", verdict)
+        yield key_figure(*VERDICTS[verdict], verdict)
 
 
 def key_figure(value: str, name: str, kind: str = "") -> str:
@@ -337,15 +342,14 @@ def exactly(value: float | None) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str) -> str:
-    """Cells are HTML; the first of a row names it. A wide table scrolls in a box of its own, for
-    which it has to be reachable by the keyboard."""
+    """Cells are HTML; the first of a row names it. A wide table scrolls in a box of its own."""
     top = "".join(f'<th scope="col">{escaped(cell)}</th>' for cell in head)
     body = "".join(
         f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{c}</td>" for c in row[1:])}</tr>'
         for row in rows
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{kind}"><table class="{kind}">'
+        f'<div class="scroll" {REACHED.format(kind)}><table class="{kind}">'
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
