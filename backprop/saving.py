@@ -161,21 +161,28 @@ def write_keras_model(
 
     compiled = compile_config(model)
     if compiled is not None:
-        if compiled.pop("without_weight_decay"):
+        if compiled["without_weight_decay"]:
             warnings.warn(
                 "a file of Keras does not say which weights are left out of the weight decay: call "
                 "exclude_from_weight_decay() after loading it",
                 stacklevel=4,
             )
-        if compiled.pop("on_nonfinite")["policy"] != "warn":
+        if compiled["on_nonfinite"]["policy"] != "warn":
             warnings.warn(
                 "a file of Keras does not say what happens to a step that is not finite: give "
                 "compile() on_nonfinite after loading it",
                 stacklevel=4,
             )
-        del compiled["seed"]
-        compiled |= {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": "auto"}
-    keras_files.write_model(model, path, compiled, extra, key)
+    keras_files.write_model(model, path, in_keras(compiled), extra, key)
+
+
+def in_keras(compiled: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What of a `compile_config` Keras knows, and what it says besides."""
+    if compiled is None:
+        return None
+    unknown = "without_weight_decay", "on_nonfinite", "seed"
+    known = {k: v for k, v in compiled.items() if k not in unknown}
+    return known | {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": "auto"}
 
 
 def compile_config(model: Any) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Bridges to other libraries: Keras' files, ``.safetensors``, ONNX and scikit-learn's estimators.
+"""Bridges to other libraries: Keras, PyTorch, ``.safetensors``, ONNX and scikit-learn's estimators.
 
     from backprop.interop import BackpropClassifier, to_onnx
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         BackpropRegressor,
         BackpropTransformer,
     )
+    from backprop.interop.live.keras_models import from_keras, to_keras
     from backprop.interop.onnx_export import to_onnx
     from backprop.interop.onnx_import import from_onnx
 
@@ -25,11 +26,18 @@ __all__ = [
     "BackpropClassifier",
     "BackpropRegressor",
     "BackpropTransformer",
+    "from_keras",
     "from_onnx",
+    "to_keras",
     "to_onnx",
 ]
 
-HOMES = {"from_onnx": "onnx_import", "to_onnx": "onnx_export"}
+HOMES = {
+    "from_keras": "live.keras_models",
+    "from_onnx": "onnx_import",
+    "to_keras": "live.keras_models",
+    "to_onnx": "onnx_export",
+}
 
 
 def __getattr__(name: str) -> Any:
