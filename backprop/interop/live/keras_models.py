@@ -172,8 +172,8 @@ def package() -> Any:
         import keras
     except ImportError as error:
         raise ImportError(
-            'models of Keras are converted by keras: pip install "backprop[keras]", and KERAS_BACKEND '
-            f"names the engine where it is not TensorFlow ({error})"
+            'models of Keras are converted by keras: pip install "backprop[keras]", and '
+            f"KERAS_BACKEND names the engine where it is not TensorFlow ({error})"
         ) from error
     return keras
 
