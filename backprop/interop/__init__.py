@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         BackpropTransformer,
     )
     from backprop.interop.live.keras_models import from_keras, to_keras
+    from backprop.interop.live.torch_import import from_torch
     from backprop.interop.onnx_export import to_onnx
     from backprop.interop.onnx_import import from_onnx
 
@@ -28,6 +29,7 @@ __all__ = [
     "BackpropTransformer",
     "from_keras",
     "from_onnx",
+    "from_torch",
     "to_keras",
     "to_onnx",
 ]
@@ -35,6 +37,7 @@ __all__ = [
 HOMES = {
     "from_keras": "live.keras_models",
     "from_onnx": "onnx_import",
+    "from_torch": "live.torch_import",
     "to_keras": "live.keras_models",
     "to_onnx": "onnx_export",
 }

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from backprop import layers as L
-from backprop.interop.onnx_building import Builder, Known, reads
+from backprop.interop.drawing import Known
+from backprop.interop.onnx_building import Builder, reads
 from backprop.interop.onnx_from_sizes import Sizes, Zeros
 from backprop.interop.onnx_reading import Node
 from backprop.layers.arithmetic.slices import written

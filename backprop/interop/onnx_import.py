@@ -19,7 +19,8 @@ from backprop.interop import (  # noqa: F401 - they fill the table
     onnx_from_shapes,
     onnx_from_sizes,
 )
-from backprop.interop.onnx_building import Builder, as_is
+from backprop.interop.drawing import as_is
+from backprop.interop.onnx_building import Builder
 from backprop.interop.onnx_export import package
 from backprop.interop.onnx_reading import File, checked, contents_of
 from backprop.registry import FAMILIES
