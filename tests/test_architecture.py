@@ -444,8 +444,8 @@ def missing_code(extras, trees):
 def test_an_extra_for_users_comes_with_its_code():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    # dask is an engine that joblib finds by itself
-    others = ("test", "bench", "docs", "dask")
+    # dask is an engine that joblib finds by itself; torch is imported by its name
+    others = ("test", "bench", "docs", "dask", "torch")
     for_users = {k: v for k, v in extras.items() if k not in others}
 
     assert "plot" in for_users

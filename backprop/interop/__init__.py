@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         BackpropTransformer,
     )
     from backprop.interop.live.keras_models import from_keras, to_keras
+    from backprop.interop.live.torch_export import to_torch
     from backprop.interop.live.torch_import import from_torch
     from backprop.interop.onnx_export import to_onnx
     from backprop.interop.onnx_import import from_onnx
@@ -32,6 +33,7 @@ __all__ = [
     "from_torch",
     "to_keras",
     "to_onnx",
+    "to_torch",
 ]
 
 HOMES = {
@@ -40,6 +42,7 @@ HOMES = {
     "from_torch": "live.torch_import",
     "to_keras": "live.keras_models",
     "to_onnx": "onnx_export",
+    "to_torch": "live.torch_export",
 }
 
 

@@ -1,12 +1,15 @@
 """Modules of PyTorch here, and models there: outputs, training, and what is refused."""
 
+import models_of_both as both
 import numpy as np
 import pytest
+from onnx_networks import alone, predicted
 from torch_modules import MODULES
 from torch_networks import NETWORKS, forwards
 
 import backprop as bp
-from backprop.interop import from_torch
+from backprop.interop import from_torch, to_torch
+from backprop.interop.live.table import written
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -259,3 +262,72 @@ def test_code_that_cannot_be_traced_is_said():
         from_torch(forwards(nn, {}, forward), (3,))
     with pytest.raises(TypeError, match=r"expects a torch\.nn\.Module, got int"):
         from_torch(3, (3,))
+
+
+# ------------------------------------------------------------------------------- from here to there
+
+
+def rows(y):
+    return y if isinstance(y, list | tuple) else [y]
+
+
+def computed(module, x):
+    """What a module of PyTorch makes of inputs as they are here."""
+    return [y.detach().numpy() for y in rows(module(*map(torch.tensor, x)))]
+
+
+@pytest.mark.parametrize("name", sorted(written()))
+def test_each_layer_that_the_table_names_is_a_module_and_comes_back(name):
+    model, x = alone(name)
+    before = model.get_weights()
+
+    module = to_torch(model)
+    shapes = [a.shape[1:] for a in x]
+    back = from_torch(module, shapes if len(shapes) > 1 else shapes[0])
+
+    for found, again, expected in zip(
+        computed(module, x), predicted(back, x), predicted(model, x), strict=True
+    ):
+        close(found, expected)
+        close(again, expected)
+    assert all(map(np.array_equal, model.get_weights(), before))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_of_torch_go_there_and_back(name):
+    make, shape, kind = NETWORKS[name]
+    module = stirred(make)
+    x, ours = numbers(shape, kind)
+
+    model = from_torch(module, shape)
+    again = to_torch(model)
+    back = from_torch(again, model.input_shape[1:])
+
+    expected = as_here(module(x), kind)
+    close(computed(again, [ours])[0], expected)
+    close(back.predict(ours, verbose=0), expected)
+
+
+# layers of these that PyTorch has not, and why
+REFUSED = {
+    "causal": "",
+    "named_activations": "there is no module",
+}
+
+
+@pytest.mark.parametrize("name", both.MODELS)
+def test_networks_of_ours_are_modules_or_say_why_not(name):
+    model = both.stirred(np, both.MODELS[name](bp))
+    dtype = np.float64 if name == "double" else np.float32
+    given = both.inputs(np, name, model)
+    given = [given[door.name] for door in model.inputs] if isinstance(given, dict) else rows(given)
+    x = [a.astype(dtype) if a.dtype.kind == "f" else a for a in given]
+    try:
+        module = to_torch(model)
+    except ValueError as error:
+        print(name, error)
+        raise
+
+    found = np.concatenate([np.ravel(y) for y in computed(module, x)])
+    expected = both.predicted(np, name, model)
+    close(found, expected)

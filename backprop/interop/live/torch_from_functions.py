@@ -108,6 +108,11 @@ FUNCTIONS |= {name: as_module(name) for name in SAME}
 
 # ----------------------------------------------------------------------------------- arithmetic
 
+
+def no_power() -> Any:
+    raise ValueError("it raises one array to another")
+
+
 # by the function of PyTorch: the layer of two arrays, and the operator with a constant
 ARITHMETIC: dict[str, tuple[Callable[[], Any], Callable[[Any, Any], Any]]] = {
     "add": (L.Add, operator.add),
@@ -121,6 +126,7 @@ ARITHMETIC: dict[str, tuple[Callable[[], Any], Callable[[Any, Any], Any]]] = {
     "itruediv": (L.Divide, operator.truediv),
     "maximum": (L.Maximum, np.maximum),
     "minimum": (L.Minimum, np.minimum),
+    "pow": (no_power, operator.pow),
 }
 
 
@@ -175,13 +181,6 @@ UNARY: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@reads_function("pow")
-def power(r: ModuleReader, x: Any, exponent: Any) -> Seen:
-    if not isinstance(x, Seen) or not isinstance(exponent, int | float):
-        raise r.refused("it raises to what is no number")
-    return replace(x, symbol=x.symbol**exponent)
-
-
 def unary(name: str) -> Callable[..., Any]:
     return lambda r, x: replace(r.known(x), symbol=UNARY[name](r.known(x).symbol))
 
@@ -226,7 +225,7 @@ def same(r: ModuleReader, x: Any, *args: Any, **kwargs: Any) -> Seen:
 def turned(r: ModuleReader, x: Any, *dims: Any) -> Seen:
     x = r.known(x)
     given = dims[0] if len(dims) == 1 and isinstance(dims[0], list | tuple) else dims
-    return replace(x, order=tuple(x.order[r.axis(d, x.ndim)] for d in given))
+    return replace(x, order=tuple(x.order[r.axis(d, x.ndim)] for d in given), lies=False)
 
 
 @reads_function("transpose", "swapaxes")
@@ -235,7 +234,7 @@ def swapped(r: ModuleReader, x: Any, dim0: int, dim1: int) -> Seen:
     a, b = r.axis(dim0, x.ndim), r.axis(dim1, x.ndim)
     order = [*x.order]
     order[a], order[b] = order[b], order[a]
-    return replace(x, order=tuple(order))
+    return replace(x, order=tuple(order), lies=False)
 
 
 @reads_function("pad")
@@ -268,7 +267,29 @@ def item(r: ModuleReader, x: Any, index: Any) -> Any:
     if ... in given:
         at = given.index(...)
         given = (*given[:at], *[slice(None)] * (x.ndim - len(given) + 1), *given[at + 1 :])
+    if None in given and all(part is None or part == slice(None) for part in given):
+        return r.reshaped(x, r.shape())
     return picked(r, x, given)
+
+
+@reads_function("expand")
+def repeated(r: ModuleReader, x: Any, *sizes: Any) -> Seen:
+    x = r.natural(x)
+    if x.ndim != 3 or x.shape[1] != 1 or x.shape[2] != r.shape()[2]:
+        raise r.refused("it repeats other than one row of features, (N, 1, n)")
+    return seen(L.RepeatVector(r.shape()[1])(L.Flatten()(x.symbol)))
+
+
+@reads_function("flip")
+def reversed_(r: ModuleReader, x: Any, *dims: Any) -> Seen:
+    x = r.known(x)
+    given = dims[0] if len(dims) == 1 and isinstance(dims[0], list | tuple) else dims
+    own: list[Any] = [slice(None)] * x.ndim
+    for dim in given:
+        own[r.axis_of(x, dim)] = slice(None, None, -1)
+    if own[0] != slice(None):
+        raise r.refused("it turns the batch round")
+    return replace(x, symbol=L.Slice(written(tuple(own)))(x.symbol))
 
 
 @reads_function("select")

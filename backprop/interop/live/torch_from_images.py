@@ -19,7 +19,7 @@ from backprop.interop.drawing_images import (
     sized,
     with_channels_behind,
 )
-from backprop.interop.live.torch_reading import ModuleReader, Seen, reads_module, seen, weights_of
+from backprop.interop.live.torch_reading import ModuleReader, Seen, lying, reads_module, weights_of
 from backprop.symbols import Symbol
 
 # layers whose outputs are never negative, and those that let such inputs be so
@@ -28,7 +28,7 @@ KEEP = (*MAXIMA, *AVERAGES, *PADDINGS, L.Dropout, L.UpSampling2D)
 
 
 def as_images(symbol: Symbol) -> Seen:
-    return seen(symbol, images(symbol).order)
+    return lying(symbol, images(symbol).order)
 
 
 def per_axis(value: Any, count: int) -> tuple[int, ...]:

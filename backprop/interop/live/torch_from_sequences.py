@@ -69,7 +69,7 @@ def recurrent(r: ModuleReader, m: Any, x: Any, states: Any = None) -> tuple[Any,
         last += [ends[:half], ends[half:]] if m.bidirectional else [ends]
     each = [tuple(seen(ends[i]) for ends in last) for i in range(len(last[0]))] if wanted else []
     states = (tuple(each) if m.mode == "LSTM" else each[0]) if wanted else None
-    return Seen(steps, order), states
+    return Seen(steps, order, lies=True), states
 
 
 def one_layer(r: ModuleReader, m: Any, k: int, x: Symbol, wanted: bool) -> Any:
@@ -153,7 +153,7 @@ def attention(
     )
     others: dict[str, Any] = {} if q is v is k else {"value": v, "key": k}
     y = r.weighted(layer, q, *of_heads(r, m), **others)
-    return Seen(y, given[0][1]), None
+    return Seen(y, given[0][1], lies=True), None
 
 
 def of_heads(r: ModuleReader, m: Any) -> list[Array]:
@@ -221,7 +221,7 @@ def block(
     attending = of_heads(r, m.self_attn)
     parts = [first, attending, second, dense] if m.norm_first else [attending, first, dense, second]
     y = r.weighted(layer, steps, *(w for part in parts for w in part))
-    return Seen(y, order)
+    return Seen(y, order, lies=True)
 
 
 @reads_module("TransformerEncoder")

@@ -17,12 +17,14 @@ from backprop.interop.live import (  # noqa: F401 - they fill the tables
     torch_from_plain,
     torch_from_sequences,
 )
+from backprop.interop.live.torch_package import package
 from backprop.interop.live.torch_reading import (
     BATCHES,
     FEATUREWISE,
     ModuleReader,
     Seen,
     class_of,
+    lying,
     seen,
 )
 from backprop.models import Model, Sequential
@@ -112,18 +114,6 @@ def from_torch(module: Any, input_shape: Any, *, name: str | None = None) -> Any
         return model_of([door.symbol for door in doors.values()], ends, name)
 
 
-def package() -> Any:
-    """The package torch, which the extra `torch` brings."""
-    try:
-        import torch
-        import torch.fx
-    except ImportError as error:
-        raise ImportError(
-            'modules of PyTorch are converted by torch: pip install "backprop[torch]"'
-        ) from error
-    return torch
-
-
 def checked_shapes(given: Any) -> list[tuple[int | None, ...]]:
     shapes = given if isinstance(given, list) else [given]
     for shape in shapes:
@@ -180,9 +170,10 @@ def doors_of(traced: Any, shapes: list[Any], name: str) -> tuple[dict[Any, Seen]
     for node, kind, shape in zip(nodes, kinds, shapes, strict=True):
         if kind == "images" and len(shape) > 1:
             symbol = L.Input((*shape[1:], shape[0]), name=node.name)
-            doors[node] = seen(symbol, images(symbol).order)
+            doors[node] = lying(symbol, images(symbol).order)
         elif kind == "steps":
-            doors[node] = seen(L.Input(shape, name=node.name), (1, 0, *range(2, len(shape) + 1)))
+            order = (1, 0, *range(2, len(shape) + 1))
+            doors[node] = lying(L.Input(shape, name=node.name), order)
         else:
             dtype = "int32" if kind == "integers" else None
             doors[node] = seen(L.Input(shape, dtype=dtype, name=node.name))
@@ -240,9 +231,7 @@ def ran(torch: Any, traced: Any, shapes: list[Any], kinds: list[str], dtype: Any
 
 def symbol_of(reader: ModuleReader, output: Seen) -> Symbol:
     """An output as the model gives it: the batch in front, channels of images behind."""
-    n = output.ndim
-    as_they_lie = images(output.symbol).order, (1, 0, *range(2, n))
-    return output.symbol if output.order in as_they_lie else reader.plain(output)
+    return output.symbol if output.lies else reader.plain(output)
 
 
 def model_of(doors: list[Symbol], outputs: list[Symbol], name: str) -> Any:

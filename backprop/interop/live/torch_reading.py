@@ -61,17 +61,27 @@ class Seen(Known):
     columns : ndarray, optional
         Of features that were flattened with their channels behind: feature j of PyTorch is feature
         columns[j] of the symbol.
+    lies : bool
+        Whether it is an image that lies as layers of images have it, or steps likewise: an output
+        stays so.
     """
 
     columns: Array | None = None
+    lies: bool = False
 
 
 class Lost:
     """Stands for what could not be read."""
 
 
-def seen(symbol: Symbol, order: tuple[int, ...] | None = None) -> Seen:
-    return Seen(symbol, tuple(range(len(symbol.shape))) if order is None else order)
+def seen(symbol: Symbol) -> Seen:
+    """An array that lies as PyTorch has it."""
+    return Seen(symbol, tuple(range(len(symbol.shape))))
+
+
+def lying(symbol: Symbol, order: tuple[int, ...]) -> Seen:
+    """An array that lies as layers have it, otherwise than in PyTorch."""
+    return Seen(symbol, order, lies=True)
 
 
 def class_of(module: Any) -> str:
