@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
+MODEL = "bp.Sequential([bp.Input((2,)), bp.layers.Dense(1)])"
 
-@pytest.mark.parametrize("call", ["from_torch(None, (3,))"])
+
+@pytest.mark.parametrize("call", ["from_torch(None, (3,))", f"to_torch({MODEL})"])
 def test_the_error_says_what_to_install(call):
     script = (
         "import sys, backprop as bp; sys.modules['torch'] = None\n"
@@ -20,7 +22,8 @@ def test_the_error_says_what_to_install(call):
 
 def test_the_package_is_imported_where_it_is_used_alone():
     script = (
-        "import sys, backprop as bp, backprop.interop.live.torch_import\n"
+        "import sys\n"
+        "from backprop.interop.live import keras_models, table, torch_export, torch_import\n"
         "sys.exit('torch' in sys.modules or 'keras' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -22,6 +22,7 @@ AS_CONSTANTS = {
     *("PositionEmbedding", "RMSNormalization"),
 }
 AS_CONSTANTS_FROM_TORCH = {"Normalization"}
+ONE_WAY_TO_TORCH = {"Dot"}  # it becomes a sum of products that is not read
 # what ONNX has operators for that have no layer here
 ONE_WAY = {"HardShrink", "Masking", "Resizing", "Threshold"}
 HEAD = "layer", "Keras", "`to_onnx`", "`from_onnx`", "`to_torch`", "`from_torch`"
@@ -69,7 +70,9 @@ def row(name: str) -> tuple[str, ...]:
         onnx, from_onnx = "yes", back
     torch, from_torch = f"no: {why_no_module(cls)}", ""
     if name in written():
-        torch, from_torch = "yes", "as constants" if name in AS_CONSTANTS_FROM_TORCH else "yes"
+        constant = name in AS_CONSTANTS_FROM_TORCH
+        back = "as constants" if constant else "no" if name in ONE_WAY_TO_TORCH else "yes"
+        torch, from_torch = "yes", back
     return name, keras, onnx, from_onnx, torch, from_torch
 
 

@@ -69,13 +69,14 @@ def to_torch(model: Any) -> Any:
     if not model.built:
         raise ValueError(f"{model.name} is not built yet, so it has no weights: give it an Input")
     doors = doors_of(model)
-    w = ModuleWriter(len(doors))
+    w = ModuleWriter(len(doors), any(p.value.dtype == np.float64 for p in model.arrays()))
     given: Any = tuple(
         Value(str(i), tuple(shape), integer=dtype.kind in "iub")
         for i, (_, shape, dtype) in enumerate(doors)
     )
     write: Any = graph if isinstance(model, Graph) else chain
-    found = as_tuple(write(w, model, given if len(given) > 1 else given[0]))
+    with w.in_dtype():
+        found = as_tuple(write(w, model, given if len(given) > 1 else given[0]))
     outputs = [int(w.plain(w.as_float(y))) for y in found]
     if w.faults:
         lines = "\n".join(f"  {at}: {why}" for at, why in dict.fromkeys(w.faults))
@@ -83,7 +84,7 @@ def to_torch(model: Any) -> Any:
     module = (
         row_of(w) if is_row(w, len(doors), outputs) else graph_of(w, doors, outputs, model.name)
     )
-    return (module.double() if model.dtype == np.float64 else module).eval()
+    return module.eval()
 
 
 def is_row(w: ModuleWriter, inputs: int, outputs: list[int]) -> bool:

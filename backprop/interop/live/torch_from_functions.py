@@ -280,6 +280,17 @@ def repeated(r: ModuleReader, x: Any, *sizes: Any) -> Seen:
     return seen(L.RepeatVector(r.shape()[1])(L.Flatten()(x.symbol)))
 
 
+@reads_function("normalize")
+def of_length_one(
+    r: ModuleReader, x: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None
+) -> Seen:
+    x = r.known(x)
+    if p != 2 or eps != 1e-12 or out is not None:
+        raise r.refused("its p is not 2, or its eps another than 1e-12")
+    axes = sorted(r.axis_of(x, d) for d in np.atleast_1d(dim).tolist())
+    return r.through(x, L.UnitNormalization(axes if len(axes) > 1 else axes[0]))
+
+
 @reads_function("flip")
 def reversed_(r: ModuleReader, x: Any, *dims: Any) -> Seen:
     x = r.known(x)

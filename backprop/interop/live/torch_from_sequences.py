@@ -156,6 +156,31 @@ def attention(
     return Seen(y, given[0][1], lies=True), None
 
 
+@reads_module("Heads")
+def of_any_size(r: ModuleReader, m: Any, query: Any, value: Any = None, key: Any = None) -> Seen:
+    """What `to_torch` writes for heads that PyTorch's own attention has not."""
+    q = r.plain(query)
+    v = q if value is None else r.plain(value)
+    k = v if key is None else r.plain(key)
+    bias = m.query.bias is not None
+    size, of_values = m.query.out_features // m.heads, m.value.out_features // m.groups
+    options: dict[str, Any] = {"use_bias": bias, "dropout": m.dropout, "use_causal_mask": m.causal}
+    if m.groups == m.heads:
+        options["output_shape"] = m.output.out_features
+        layer: Any = L.MultiHeadAttention(m.heads, size, of_values, **options)
+    else:
+        layer = L.GroupQueryAttention(size, m.heads, m.groups, **options)
+    weights: list[Array] = []
+    for part, count in ((m.query, m.heads), (m.key, m.groups), (m.value, m.groups)):
+        kernel, *more = weights_of(part.weight, part.bias)
+        weights.append(kernel.T.reshape(part.in_features, count, -1))
+        weights += [b.reshape(count, -1) for b in more]
+    output, *more = weights_of(m.output.weight, m.output.bias)
+    weights += [output.T.reshape(m.heads, -1, m.output.out_features), *more]
+    others: dict[str, Any] = {} if q is v is k else {"value": v, "key": k}
+    return seen(r.weighted(layer, q, *weights, **others))
+
+
 def of_heads(r: ModuleReader, m: Any) -> list[Array]:
     """The weights of projections, by heads."""
     if m.bias_k is not None or m.add_zero_attn:

@@ -24,6 +24,7 @@ from backprop.interop.live.torch_reading import (
     ModuleReader,
     Seen,
     class_of,
+    is_heads,
     lying,
     seen,
 )
@@ -130,9 +131,13 @@ def traced_module(torch: Any, module: Any, name: str) -> Any:
     """The module with its calls written down."""
     if class_of(module) and class_of(module) != "Sequential":
         module = torch.nn.Sequential(module)
+
+    class Tracer(torch.fx.Tracer):
+        def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
+            return is_heads(m) or super().is_leaf_module(m, module_qualified_name)
+
     try:
-        tracer = torch.fx.Tracer()
-        return torch.fx.GraphModule(module, tracer.trace(module))
+        return torch.fx.GraphModule(module, Tracer().trace(module))
     except Exception as error:  # a user's code raises anything
         raise ValueError(
             f"{name} cannot be converted from PyTorch: torch.fx cannot trace its forward ({error})"

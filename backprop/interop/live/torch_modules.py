@@ -179,36 +179,48 @@ class Recurrent(nn.Module):
 
 
 class BothWays(nn.Module):
-    """A recurrent module in both directions, whose outputs become one.
+    """A recurrent module in both directions.
 
     Parameters
     ----------
     rnn : torch.nn.RNNBase
         Of one layer and two directions, with the batch in front.
-    sequences : bool
-        Whether the outputs of all steps are wanted, or of each direction its last one.
-    merge : str
-        "concat", "sum", "mul" or "ave".
+    sequences, states : bool
+        Whether the outputs of all steps are wanted, or of each direction its last one; and the last
+        states too, those of the first direction before those of the other.
+    merge : str or None
+        How the outputs of both become one: "concat", "sum", "mul" or "ave". None keeps both.
     """
 
-    def __init__(self, rnn: Any, sequences: bool, merge: str):
+    def __init__(self, rnn: Any, sequences: bool, states: bool, merge: str | None):
         super().__init__()
-        self.rnn, self.sequences, self.merge = rnn, sequences, merge
+        self.rnn, self.sequences, self.states, self.merge = rnn, sequences, states, merge
 
     def forward(self, x):
         out, last = self.rnn(x)
-        if self.sequences:
-            if self.merge == "concat":
-                return out
-            a, b = out.chunk(2, dim=-1)
+        h = self.each(last)[0]
+        if self.sequences and self.merge == "concat":
+            found = [out]
+        elif self.sequences:
+            found = self.merged(*out.chunk(2, dim=-1))
         else:
-            h = last[0] if isinstance(self.rnn, nn.LSTM) else last
-            a, b = h[0], h[1]
+            found = self.merged(h[0], h[1])
+        if self.states:
+            found += [state[i] for i in (0, 1) for state in self.each(last)]
+        return tuple(found) if len(found) > 1 else found[0]
+
+    def each(self, last):
+        """h and c of an LSTM, which are the one h of others."""
+        return (last[0], last[1]) if isinstance(self.rnn, nn.LSTM) else (last,)
+
+    def merged(self, a, b):
+        if self.merge is None:
+            return [a, b]
         if self.merge == "concat":
-            return torch.cat((a, b), dim=-1)
+            return [torch.cat((a, b), dim=-1)]
         if self.merge == "mul":
-            return a * b
-        return a + b if self.merge == "sum" else (a + b) / 2
+            return [a * b]
+        return [a + b] if self.merge == "sum" else [(a + b) / 2]
 
 
 class Attention(nn.Module):
@@ -238,3 +250,85 @@ class Attention(nn.Module):
             steps = query.shape[1], key.shape[1]
             hidden = torch.ones(steps, dtype=torch.bool, device=query.device).triu(1)
         return self.heads(query, key, value, need_weights=False, attn_mask=hidden)[0]
+
+
+class Heads(nn.Module):
+    """Attention in heads of any size, of which some may share their keys and values.
+
+    Parameters
+    ----------
+    sizes : tuple of (int, int)
+        Features in and out of query, key, value and output.
+    heads : int
+        Of the query.
+    groups : int
+        Heads of keys and values.
+    bias, causal : bool
+    dropout : float
+    """
+
+    def __init__(self, sizes, heads, groups, bias, causal, dropout):
+        super().__init__()
+        self.query, self.key, self.value, self.output = (
+            nn.Linear(n, m, bias=bias) for n, m in sizes
+        )
+        self.heads, self.groups, self.causal, self.dropout = heads, groups, causal, dropout
+
+    def forward(self, query, value=None, key=None):
+        value = query if value is None else value
+        key = value if key is None else key
+        q = self.query(query).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        k, v = (
+            p(x).unflatten(-1, (self.groups, -1)).transpose(1, 2)
+            for p, x in ((self.key, key), (self.value, value))
+        )
+        if self.groups < self.heads:
+            times = self.heads // self.groups
+            k, v = k.repeat_interleave(times, dim=1), v.repeat_interleave(times, dim=1)
+        y = nn.functional.scaled_dot_product_attention(
+            q, k, v, is_causal=self.causal, dropout_p=self.dropout if self.training else 0.0
+        )
+        return self.output(y.transpose(1, 2).flatten(2))
+
+
+class Normalize(nn.Module):
+    """Rows along some axes, divided by their lengths."""
+
+    def __init__(self, dim: Any):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x):
+        return nn.functional.normalize(x, dim=self.dim)
+
+
+class Einsum(nn.Module):
+    """A sum of products of two arrays."""
+
+    def __init__(self, equation: str):
+        super().__init__()
+        self.equation = equation
+
+    def forward(self, a, b):
+        return torch.einsum(self.equation, a, b)
+
+    def extra_repr(self):
+        return repr(self.equation)
+
+
+class Rows(nn.Module):
+    """(N, steps, sizes ...) → (N steps, sizes ...)"""
+
+    def forward(self, x):
+        return x.flatten(0, 1)
+
+
+class Steps(nn.Module):
+    """(N steps, sizes ...) → (N, steps, sizes ...)"""
+
+    def __init__(self, steps: int):
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, x):
+        return x.unflatten(0, (-1, self.steps))

@@ -85,9 +85,15 @@ def lying(symbol: Symbol, order: tuple[int, ...]) -> Seen:
 
 
 def class_of(module: Any) -> str:
-    """The name of a class of `torch.nn`; of a user's own class "", whatever it is called."""
-    own = type(module).__module__.startswith(("torch.nn.modules.", "torch.ao.nn"))
-    return type(module).__name__ if own else ""
+    """The name of a class that is read as a whole, of `torch.nn` and what `to_torch` writes for
+    heads; of a user's own class "", whatever it is called."""
+    known = type(module).__module__.startswith("torch.nn.modules.") or is_heads(module)
+    return type(module).__name__ if known else ""
+
+
+def is_heads(module: Any) -> bool:
+    where = "backprop.interop.live.torch_modules", "Heads"
+    return (type(module).__module__, type(module).__name__) == where
 
 
 class ModuleReader(Drawer):

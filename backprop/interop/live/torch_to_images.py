@@ -291,23 +291,35 @@ def of_groups(w: ModuleWriter, layer: Any, x: Value) -> Value:
 
 @emits(L.LayerNormalization)
 def of_rows(w: ModuleWriter, layer: Any, x: Value) -> Value:
-    if not layer.by_rows or layer.rms_scaling:
-        raise NotInTorch("PyTorch normalizes along the last axes")
-    shape = [x.shape[axis] for axis in layer.axes]
+    if layer.rms_scaling:
+        raise NotInTorch("it has rms_scaling: RMSNormalization is written")
+    order, shape = rows_last(layer, x)
     module = w.nn.LayerNorm(
         shape,
         eps=layer.epsilon,
         elementwise_affine=layer.scale or layer.center,
         bias=layer.center,
     )
-    return x.but(name=w.call(affine(w, module, layer, shape), w.plain(x)), order=None)
+    y = w.call(affine(w, module, layer, shape), w.arranged(x, order))
+    return x.but(name=y, order=inverted(order))
+
+
+def rows_last(layer: Any, x: Value) -> tuple[tuple[int, ...], list[Any]]:
+    """The order that has the axes of rows at the end, where PyTorch has them, and their sizes."""
+    axes = sorted(axis % x.ndim for axis in layer.axes)
+    order = (*(i for i in range(x.ndim) if i not in axes), *axes)
+    return order, [x.shape[axis] for axis in axes]
 
 
 @emits(L.RMSNormalization)
 def by_root_mean_square(w: ModuleWriter, layer: Any, x: Value) -> Value:
-    if sorted(layer.axes) != [*range(x.ndim - len(layer.axes), x.ndim)]:
-        raise NotInTorch("PyTorch normalizes along the last axes")
-    shape = [x.shape[axis] for axis in sorted(layer.axes)]
+    order, shape = rows_last(layer, x)
     module = w.nn.RMSNorm(shape, eps=layer.epsilon)
     module = w.filled(module, layer, weight=layer.scale.reshape(shape))
-    return x.but(name=w.call(module, w.plain(x)), order=None)
+    return x.but(name=w.call(module, w.arranged(x, order)), order=inverted(order))
+
+
+@emits(L.UnitNormalization)
+def to_length_one(w: ModuleWriter, layer: Any, x: Value) -> Value:
+    axes = tuple(layer.axes)
+    return x.but(name=w.call(w.own.Normalize(axes), w.plain(x)), order=None)

@@ -70,10 +70,15 @@ def decoder(w: ModuleWriter, layer: Any, x: Any) -> Any:
 
 @emits(L.TimeDistributed)
 def time_distributed(w: ModuleWriter, layer: Any, x: Value) -> Value:
-    inner = layer.layer
-    if not isinstance(inner, L.Dense) or not inner.activation.time_local:
-        raise NotInTorch("of layers for each step Dense is written")
-    return w.emit(inner, x)
+    inner, steps = layer.layer, x.shape[1]
+    if isinstance(inner, L.Dense) and inner.activation.time_local:
+        return w.emit(inner, x)
+    if steps is None:
+        raise NotInTorch("the length of its sequences is open: give Input() it")
+    y = w.emit(inner, Value(w.call(w.own.Rows(), w.plain(x)), (None, *x.shape[2:])))
+    if isinstance(y, tuple):
+        raise NotInTorch("its layer gives more than one array")
+    return Value(w.call(w.own.Steps(steps), w.plain(y)), (None, steps, *y.shape[1:]))
 
 
 # -------------------------------------------------------------------------------------- dense
@@ -216,6 +221,29 @@ def matmul(w: ModuleWriter, layer: Any, xs: tuple[Value, ...]) -> Value:
     return Value(y, layer.compute_output_shape(tuple(x.shape for x in xs)))
 
 
+@emits(L.Dot)
+def dot(w: ModuleWriter, layer: Any, xs: tuple[Value, ...]) -> Value:
+    ends = layer.along([x.ndim for x in xs])
+    names = [w.plain(x) for x in xs]
+    if layer.normalize:
+        ways = zip(names, ends, strict=True)
+        names = [w.call(w.own.Normalize(axis), name) for name, axis in ways]
+    letters = [
+        ["a", *(side[i] for i in range(x.ndim - 1))] for x, side in zip(xs, SIDES, strict=True)
+    ]
+    letters[1][ends[1]] = letters[0][ends[0]]
+    rest = [c for i, c in enumerate(letters[0]) if i != ends[0]]
+    rest += [c for c in letters[1][1:] if c != letters[0][ends[0]]]
+    y = w.call(
+        w.own.Einsum(f"{''.join(letters[0])},{''.join(letters[1])}->{''.join(rest)}"), *names
+    )
+    if len(rest) == 1:
+        y = w.call(w.own.Part(slice(None), None), y)
+    return Value(y, layer.compute_output_shape(tuple(x.shape for x in xs)))
+
+
+SIDES = "bcdefgh", "ijklmno"  # letters for the axes of either array
+
 # --------------------------------------------------------------------------------- arithmetic
 
 # the operator, and whether the constant comes first
@@ -240,7 +268,7 @@ def with_constant(w: ModuleWriter, layer: Any, x: Value) -> Value:
 
 
 def computed(w: ModuleWriter, op: str, value: Any, name: str, first: bool = False) -> str:
-    return w.call(w.own.Arithmetic(op, np.asarray(value, np.float32), first), name)
+    return w.call(w.own.Arithmetic(op, np.asarray(value, float).tolist(), first), name)
 
 
 @emits(L.Rescaling)

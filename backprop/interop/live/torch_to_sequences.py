@@ -9,7 +9,7 @@ import numpy as np
 from backprop import layers as L
 from backprop.interop.live.torch_writing import ModuleWriter, NotInTorch, emits
 from backprop.interop.onnx_writing import Value
-from backprop.nest import as_tuple
+from backprop.nest import as_tuple, several
 
 Array = np.ndarray
 
@@ -109,53 +109,55 @@ def recurrent(w: ModuleWriter, layer: Any, inputs: Any) -> Any:
 
 
 @emits(L.Bidirectional)
-def both_ways(w: ModuleWriter, layer: Any, x: Any) -> Value:
+def both_ways(w: ModuleWriter, layer: Any, x: Any) -> Any:
     forward, backward = layer.forward_layer, layer.backward_layer
-    if isinstance(x, tuple) or forward.return_state or type(forward) not in KINDS:
-        raise NotInTorch("it gives or is given states, or has layers of another kind")
-    if layer.merge_mode is None:
-        raise NotInTorch("it keeps its outputs apart (merge_mode=None)")
+    if isinstance(x, tuple) or type(forward) not in KINDS:
+        raise NotInTorch("it is given first states, or has layers of another kind")
     rnn = made(w, x, forward, backward)
-    y = w.call(w.own.BothWays(rnn, forward.return_sequences, layer.merge_mode), w.plain(x))
-    return Value(y, layer.compute_output_shape(x.shape))
+    module = w.own.BothWays(rnn, forward.return_sequences, forward.return_state, layer.merge_mode)
+    shape = layer.compute_output_shape(x.shape)
+    shapes = shape if several(shape) else (shape,)
+    names = w.calls_of(module, (w.plain(x),), len(shapes))
+    found = [Value(name, tuple(s)) for name, s in zip(names, shapes, strict=True)]
+    return tuple(found) if several(shape) else found[0]
 
 
 # ----------------------------------------------------------------------------------- attention
 
 
-@emits(L.MultiHeadAttention)
+@emits(L.MultiHeadAttention, L.GroupQueryAttention)
 def in_heads(w: ModuleWriter, layer: Any, given: Any) -> Value:
     query, *others = as_tuple(given)
     value = others[0] if others and others[0] is not None else query
     key = others[1] if len(others) > 1 and others[1] is not None else value
     if len(others) > 2:
         raise NotInTorch("it is given a mask of pairs")
-    heads, (size, of_values) = layer.heads, layer.sizes
-    n = heads * size
     if layer.rotary is not None or layer.use_gate or layer.return_attention_scores:
         raise NotInTorch("it has rotary positions or a gate, or returns its scores")
-    if layer.sliding_window is not None or query.ndim != 3:
+    if layer.sliding_window is not None or query.ndim != 3 or len(layer.output.sizes_out) > 1:
         raise NotInTorch("it has a window, or attends along other axes than the steps")
-    if size != of_values or n != query.shape[-1] or layer.output.sizes_out != (n,):
-        raise NotInTorch(
-            f"PyTorch's heads share the features of the query, and here are {heads} of {size} for "
-            f"{query.shape[-1]}"
-        )
-    module = w.nn.MultiheadAttention(
-        n,
-        heads,
-        dropout=layer.dropout,
-        bias=layer.use_bias,
-        kdim=key.shape[-1],
-        vdim=value.shape[-1],
-        batch_first=True,
-    )
-    fill_heads(w, module, layer)
-    arrays = [query] if query is value is key else [query, value, key]
     steps = query.shape[1], key.shape[1]
-    own = w.own.Attention(module, layer.use_causal_mask, None if None in steps else steps)
+    if layer.use_causal_mask and steps[0] != steps[1]:
+        raise NotInTorch("a causal mask of other steps than its own lies otherwise there")
+    n = query.shape[-1]
+    equal = [p.matrix.shape[1] for p in (layer.query, layer.key, layer.value)] == [n] * 3
+    if equal and layer.output.matrix.shape[1] == n:
+        module = w.nn.MultiheadAttention(
+            n,
+            layer.heads,
+            dropout=layer.dropout,
+            bias=layer.use_bias,
+            kdim=key.shape[-1],
+            vdim=value.shape[-1],
+            batch_first=True,
+        )
+        fill_heads(w, module, layer)
+        own = w.own.Attention(module, layer.use_causal_mask, None if None in steps else steps)
+    else:
+        own = of_any_size(w, layer)
+    arrays = [query] if query is value is key else [query, value, key]
     y = w.call(own, *map(w.plain, arrays))
-    return Value(y, query.shape)
+    return Value(y, (*query.shape[:2], layer.output.matrix.shape[1]))
 
 
 def fill_heads(w: ModuleWriter, module: Any, layer: Any) -> None:
@@ -165,11 +167,30 @@ def fill_heads(w: ModuleWriter, module: Any, layer: Any) -> None:
     if module.in_proj_weight is not None:
         weights["in_proj_weight"] = np.concatenate(kernels)
     else:
-        weights |= dict(
-            zip(("q_proj_weight", "k_proj_weight", "v_proj_weight"), kernels, strict=True)
-        )
+        names = "q_proj_weight", "k_proj_weight", "v_proj_weight"
+        weights |= dict(zip(names, kernels, strict=True))
     if layer.use_bias:
         weights["in_proj_bias"] = np.concatenate([p.bias.reshape(-1) for p in parts])
     w.filled(module, layer, **weights)
-    bias = layer.output.bias.reshape(-1) if layer.use_bias else None
-    w.filled(module.out_proj, layer, weight=layer.output.matrix.T, bias=bias)
+    w.filled(module.out_proj, layer, **affine_of(layer.output))
+
+
+def affine_of(projection: Any) -> dict[str, Array | None]:
+    bias = projection.bias.reshape(-1) if projection.use_bias else None
+    return {"weight": projection.matrix.T, "bias": bias}
+
+
+def of_any_size(w: ModuleWriter, layer: Any) -> Any:
+    """The module of heads that PyTorch's own attention has not."""
+    parts = {name: getattr(layer, name) for name in ("query", "key", "value", "output")}
+    module = w.own.Heads(
+        [p.matrix.shape for p in parts.values()],
+        layer.heads,
+        layer.key.sizes_out[0],
+        layer.use_bias,
+        layer.use_causal_mask,
+        layer.dropout,
+    )
+    for name, projection in parts.items():
+        w.filled(getattr(module, name), layer, **affine_of(projection))
+    return module

@@ -14,7 +14,8 @@ needs it otherwise.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,13 @@ def emits(*classes: type) -> Callable[[Emitter], Emitter]:
 class ModuleWriter:
     """A module that is being written.
 
+    Parameters
+    ----------
+    inputs : int
+        Of the model: the arrays with the first numbers.
+    double : bool, default False
+        Whether weights are float64.
+
     Attributes
     ----------
     torch, nn, own : module
@@ -59,19 +67,30 @@ class ModuleWriter:
         Layers that have no module, by place, and why.
     """
 
-    def __init__(self, inputs: int):
+    def __init__(self, inputs: int, double: bool = False):
         self.torch: Any = package()
         self.nn: Any = self.torch.nn
         self.own: Any = importlib.import_module("backprop.interop.live.torch_modules")
         self.calls: list[tuple[str, list[int], list[int]]] = []
         self.steps: dict[str, Any] = {}
         self.faults: list[tuple[str, str]] = []
+        self.dtype = self.torch.float64 if double else self.torch.float32
         self._count = inputs
         self._at: list[str] = []  # the layers that are being written
         self._layer: Layer | None = None
         self._made: dict[Any, str] = {}  # the modules of a layer that is called again
         self._parts = 0
         self._turned: dict[Any, str] = {}
+
+    @contextmanager
+    def in_dtype(self) -> Iterator[None]:
+        """Modules are made in the dtype that the model has."""
+        before = self.torch.get_default_dtype()
+        self.torch.set_default_dtype(self.dtype)
+        try:
+            yield
+        finally:
+            self.torch.set_default_dtype(before)
 
     # ------------------------------------------------------------------------- calls
 
