@@ -22,6 +22,7 @@ from backprop.interop.onnx_reading import File, Node
 Array = np.ndarray
 Reader = Callable[..., Any]
 READERS: dict[str, Reader] = {}
+OF_MASKS: dict[str, Reader] = {}  # for operators on what stands for a mask
 
 
 def reads(*ops: str) -> Callable[[Reader], Reader]:
@@ -34,6 +35,20 @@ def reads(*ops: str) -> Callable[[Reader], Reader]:
     return enter
 
 
+def reads_masks(*ops: str) -> Callable[[Reader], Reader]:
+    """Enter a function for some operators on masks into their table."""
+
+    def enter(function: Reader) -> Reader:
+        OF_MASKS.update(dict.fromkeys(ops, function))
+        return function
+
+    return enter
+
+
+class Followed:
+    """What stands for an array that no layer makes, such as a mask, until a layer takes it in."""
+
+
 class Builder(Drawer):
     """A graph of layers that is being built.
 
@@ -43,6 +58,10 @@ class Builder(Drawer):
     arrays : dict of str to Known or ndarray
     done : set of int
         The nodes, by identity, that were taken together with one before them.
+    followed : bool
+        Whether there are masks.
+    masks : dict
+        What is known of those that come with arrays: see `masks_of`.
     """
 
     def __init__(self, file: File):
@@ -50,6 +69,8 @@ class Builder(Drawer):
         self.file = file
         self.arrays: dict[str, Known | Array | None] = {"": None, **file.constants}
         self.done: set[int] = set()
+        self.followed = False
+        self.masks: dict[int, Any] = {}
         self.node: Node
 
     # ----------------------------------------------------------------------- the graph
@@ -58,14 +79,17 @@ class Builder(Drawer):
         for node in self.file.nodes:
             if id(node) in self.done:
                 continue
-            if node.op not in READERS:
-                known = ", ".join(sorted(READERS))
-                raise ValueError(f"its operator {node.op[:80]!r} is not read: these are, {known}")
             self.node = node
             given = [self.arrays[name] for name in node.inputs]
+            masks = any(isinstance(x, Followed) for x in given) and node.op in OF_MASKS
+            table = OF_MASKS if masks else READERS
+            if node.op not in table:
+                known = ", ".join(sorted(READERS))
+                raise ValueError(f"its operator {node.op[:80]!r} is not read: these are, {known}")
             if not given and node.op != "Constant":
                 raise ValueError(f"its {node.op} reads nothing")
-            found = READERS[node.op](self, node, *given)
+            found = table[node.op](self, node, *given)
+            self.followed |= isinstance(found, Followed)
             self.give(node, found)
 
     def give(self, node: Node, found: Any) -> None:

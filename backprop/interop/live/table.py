@@ -24,7 +24,7 @@ AS_CONSTANTS = {
 AS_CONSTANTS_FROM_TORCH = {"Normalization"}
 ONE_WAY_TO_TORCH = {"Dot"}  # it becomes a sum of products that is not read
 # what ONNX has operators for that have no layer here
-ONE_WAY = {"HardShrink", "Masking", "Resizing", "Threshold"}
+ONE_WAY = {"HardShrink", "Resizing", "Threshold"}
 HEAD = "layer", "Keras", "`to_onnx`", "`from_onnx`", "`to_torch`", "`from_torch`"
 
 

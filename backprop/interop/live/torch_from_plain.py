@@ -11,7 +11,6 @@ import numpy as np
 from backprop import layers as L
 from backprop.interop.live.torch_reading import (
     FEATUREWISE,
-    MODULES,
     ModuleReader,
     Seen,
     array,
@@ -195,6 +194,3 @@ def of_rows(r: ModuleReader, m: Any, x: Any) -> Seen:
 @reads_module("Flatten", "Unflatten")
 def shape(r: ModuleReader, m: Any, x: Any) -> Seen:
     return r.reshaped(x, r.shape())
-
-
-assert MODULES
