@@ -86,6 +86,7 @@ MODULES = {
         IMAGE,
         "images",
     ),
+    "PixelShuffle": (lambda nn: nn.Sequential(nn.PixelShuffle(2)), IMAGE, "images"),
     "BatchNorm1d": (lambda nn: nn.BatchNorm1d(5, momentum=0.2, eps=1e-3), (5,), ""),
     "BatchNorm1d of lines": (lambda nn: nn.BatchNorm1d(4, affine=False), LINE, "images"),
     "BatchNorm2d": (lambda nn: nn.BatchNorm2d(4), IMAGE, "images"),

@@ -88,6 +88,19 @@ def by_functions(nn):
     return forwards(nn, parts, forward)
 
 
+def more_functions(nn):
+    import torch
+    import torch.nn.functional as F
+
+    def forward(self, x):
+        x = F.interpolate(F.pad(x, (1, 2, 0, 1)), scale_factor=2, mode="nearest")
+        x = F.avg_pool2d(F.gelu(self.conv(x)), 3, 2, 1)
+        x = F.adaptive_avg_pool2d(x, 1).squeeze(-1).squeeze(-1)
+        return 2 * F.normalize(x, dim=1) + torch.exp(-x) * x.softmax(dim=1).sqrt()
+
+    return forwards(nn, {"conv": nn.Conv2d(2, 3, 3)}, forward)
+
+
 def u_net(nn):
     import torch
 
@@ -307,6 +320,7 @@ NETWORKS = {
     "vgg": (vgg, (3, 8, 8), "images"),
     "residual": (residual, (3, 20, 18), "images"),
     "by_functions": (by_functions, (1, 12, 12), "images"),
+    "more_functions": (more_functions, (2, 5, 4), "images"),
     "u_net": (u_net, (2, 8, 6), "images"),
     "inception": (inception, (2, 6, 7), "images"),
     "squeeze_and_excitation": (squeeze_and_excitation, (2, 6, 7), "images"),

@@ -178,20 +178,20 @@ def test_one_error_names_all_that_has_no_layer_and_why():
 
     parts = {
         "own": Own(3, 4, 1),
-        "shuffle": nn.Sequential(nn.PixelShuffle(2), nn.Conv2d(1, 2, 3, padding_mode="reflect")),
-        "pool": nn.MaxPool2d(2, return_indices=False, dilation=2),
-        "head": nn.Linear(2 * 25, 2),
+        "shuffle": nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(16, 2, 1, padding_mode="reflect")),
+        "pool": nn.MaxPool2d(2, dilation=2),
+        "head": nn.Linear(2, 2),
     }
     module = forwards(nn, parts, forward)
 
     with pytest.raises(ValueError) as error:
-        from_torch(module, (3, 7, 7))
+        from_torch(module, (3, 8, 8))
 
     head, *lines = str(error.value).splitlines()
     said = dict(line.strip().split(": ", 1) for line in lines)
     assert head == "Own cannot be converted from PyTorch:"
     assert said.keys() == {"conv2d", "shuffle.0", "shuffle.1", "pool", "cumsum"}
-    assert said["shuffle.0"] == "there is no layer for PixelShuffle"
+    assert said["shuffle.0"] == "there is no layer for PixelUnshuffle"
     assert "reflect" in said["shuffle.1"] and "gaps" in said["pool"]
 
 
@@ -215,6 +215,14 @@ def test_one_error_names_all_that_has_no_layer_and_why():
 def test_what_has_no_counterpart_is_said(make, shape, why):
     with pytest.raises(ValueError, match=why):
         from_torch(make(), shape)
+
+
+def test_hooks_are_refused():
+    module = nn.Linear(3, 2)
+    module.register_forward_hook(lambda m, args, y: 2 * y)
+
+    with pytest.raises(ValueError, match="it has hooks"):
+        from_torch(module, (3,))
 
 
 def test_code_that_cannot_be_traced_is_said():

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from backprop import layers as L
+from backprop.interop.drawing import images
 from backprop.interop.live.torch_reading import (
     FEATUREWISE,
     ModuleReader,
     Seen,
     array,
+    lying,
     reads_module,
     seen,
     weights_of,
@@ -194,3 +196,15 @@ def of_rows(r: ModuleReader, m: Any, x: Any) -> Seen:
 @reads_module("Flatten", "Unflatten")
 def shape(r: ModuleReader, m: Any, x: Any) -> Seen:
     return r.reshaped(x, r.shape())
+
+
+@reads_module("PixelShuffle")
+def pixels_of_channels(r: ModuleReader, m: Any, x: Any) -> Seen:
+    """(N, C s², H, W) → (N, C, H s, W s)"""
+    x = r.natural(x)
+    _, channels, height, width = x.symbol.shape
+    s = m.upscale_factor
+    y = L.Reshape((channels // s**2, s, s, height, width))(x.symbol)
+    y = L.Permute((4, 2, 5, 3, 1))(y)  # rows, of each s; columns, of each s; channels
+    y = L.Reshape((height * s, width * s, channels // s**2))(y)
+    return lying(y, images(y).order)

@@ -34,7 +34,17 @@ from backprop.symbols import Symbol
 # modules that want the channels before the pixels, by how their names begin, and functions
 CHANNELS_FIRST = (
     *("Conv", "MaxPool", "AvgPool", "Adaptive", "BatchNorm", "InstanceNorm", "GroupNorm"),
-    *("Upsampl", "ZeroPad", "ConstantPad", "PReLU", "Dropout1d", "Dropout2d", "Dropout3d"),
+    *(
+        "Pixel",
+        "pad",
+        "Upsampl",
+        "ZeroPad",
+        "ConstantPad",
+        "PReLU",
+        "Dropout1d",
+        "Dropout2d",
+        "Dropout3d",
+    ),
     *("conv", "max_pool", "avg_pool", "adaptive", "interpolate", "Softmax2d"),
 )
 STEPS_FIRST = "LSTM", "GRU", "RNN", "MultiheadAttention", "Transformer"
@@ -100,7 +110,7 @@ def from_torch(module: Any, input_shape: Any, *, name: str | None = None) -> Any
         raise TypeError(f"from_torch() expects a torch.nn.Module, got {type(module).__name__}")
     shapes = checked_shapes(input_shape)
     name = name or type(module).__name__
-    traced = traced_module(torch, copy.deepcopy(module).eval(), name)
+    traced = traced_module(torch, copy.deepcopy(module).cpu().eval(), name)
     with in_dtype(torch, module) as dtype:
         doors, kinds = doors_of(traced, shapes, name)
         results = [ran(torch, traced, shapes, kinds, dtype, n) for n in BATCHES]

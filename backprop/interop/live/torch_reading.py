@@ -133,8 +133,8 @@ class ModuleReader(Drawer):
                     outputs = [*self.outputs(node)]
                 else:
                     self.values[node] = self.checked(self.read(node))
-            except (ValueError, TypeError, NotImplementedError, KeyError) as error:
-                self.faults.append((self.place(node), str(error)))
+            except Exception as error:  # arguments that are of no layer raise anything
+                self.faults.append((self.place(node), str(error) or type(error).__name__))
                 self.values[node] = self.stand_in(self.result(node))
         return outputs
 
@@ -150,6 +150,8 @@ class ModuleReader(Drawer):
             reader = MODULES.get(class_of(module))
             if reader is None:
                 raise ValueError(f"there is no layer for {type(module).__name__}")
+            if module._forward_hooks or module._forward_pre_hooks:
+                raise ValueError("it has hooks, which may change what it does")
             return reader(self, module, *given, **named)
         name = node.target if isinstance(node.target, str) else node.target.__name__
         reader = FUNCTIONS.get(name.strip("_"))
@@ -215,8 +217,9 @@ class ModuleReader(Drawer):
         """What was read, if it has the shape that PyTorch gave."""
         result = self.result(self.node)
         if isinstance(found, Seen) and hasattr(result, "shape"):
-            for size, wanted in zip(found.shape, result.shape, strict=True):
-                assert size is None or size == wanted, (self.node, found.shape, result.shape)
+            pairs = [*zip(found.shape, result.shape, strict=True)]
+            if any(size not in (None, wanted) for size, wanted in pairs):
+                raise ValueError(f"layers make {found.shape} of it, PyTorch {tuple(result.shape)}")
         return found
 
     def stand_in(self, result: Any) -> Any:
