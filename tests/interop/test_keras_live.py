@@ -1,5 +1,6 @@
 """Models of Keras in memory: every layer and many networks there and back, and what is refused."""
 
+import importlib.util
 import subprocess
 import sys
 
@@ -217,6 +218,33 @@ def test_one_error_names_all_that_keras_has_not_and_why():
         "compile(optimizer=...)": "LARS: Keras has none",
         "compile(loss=...)": "GaussianNLL: Keras has none",
     }
+
+
+def test_classes_of_ones_own_and_layers_of_tensorflow_are_named_too(keras):
+    class Own(bp.Sequential):
+        pass
+
+    words = bp.layers.IntegerLookup(vocabulary=[1, 2], name="words")
+    model = Own([bp.Input((3,), dtype="int32"), words], name="odd")
+
+    with pytest.raises(ValueError, match="odd cannot be converted to Keras") as error:
+        to_keras(model)
+
+    assert "odd: Own: it is your own" in str(error.value)
+    if importlib.util.find_spec("tensorflow") is None:
+        assert "words: IntegerLookup: Keras needs TensorFlow" in str(error.value)
+
+
+def test_what_a_normalization_has_learned_goes_both_ways(keras):
+    x = np.random.default_rng(0).normal(3, 2, (40, 3)).astype("float32")
+    for library, convert in ((keras, from_keras), (bp, to_keras)):
+        layer = library.layers.Normalization()
+        layer.adapt(x)
+        model = library.Sequential([library.Input((3,)), layer, library.layers.Dense(2)])
+
+        other = convert(model)
+
+        close(other.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
 def test_what_is_no_model_or_not_built_is_said(keras):

@@ -8,6 +8,7 @@ every layer is looked at by itself, so that one error names all that cannot be c
 from __future__ import annotations
 
 import gc
+import importlib.util
 import json
 import tempfile
 import warnings
@@ -33,6 +34,9 @@ Faults = Iterator[tuple[str, str]]  # the place of a layer, and why it cannot be
 OWN_CALL = "its class has a call() of its own: Sequential and functional models are converted"
 CODE = "it is code of Keras: draw what it does with layers, or write a layer here"
 BY_SHAPE = {"accuracy", "acc", "crossentropy", "ce"}  # metrics that compile chooses
+NEED_TENSORFLOW = {
+    *("HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"),
+}
 SETTINGS = ("optimizer", "loss", "metrics", "weighted_metrics")
 
 
@@ -149,7 +153,8 @@ def to_keras(
         raise ValueError(f"{model.name} is not built yet, so it has no weights: give it an Input")
     dtype = (model.dtype or float_dtype(floatx())).name
     compiled = compile_config(model) if compile else None
-    refuse(model.name, "to Keras", [*faults_of_ours(model, dtype, compiled)])
+    counterparts = Counterparts(keras, dtype, custom_objects or {})
+    refuse(model.name, "to Keras", [*counterparts.faults(model, compiled)])
     if compiled is not None and compiled["on_nonfinite"]["policy"] != "warn":
         warnings.warn("Keras has no on_nonfinite: it takes every step", stacklevel=2)
     with exchanged() as path:
@@ -290,24 +295,64 @@ def fault_of(attempt: Callable[[], Any]) -> str | None:
 # ----------------------------------------------------------------------------------- ours → Keras'
 
 
-def faults_of_ours(model: Any, dtype: str, compiled: Mapping[str, Any] | None) -> Faults:
-    """What of a model of this library has no counterpart in Keras."""
-    yield from faults_within(model, dtype, "")
-    for name in SETTINGS if compiled else ():
-        reason = fault_of(lambda name=name: keras_configs.to_keras((compiled or {})[name], dtype))
-        if reason:
-            yield f"compile({name}=...)", reason
+class Counterparts:
+    """What of a model of this library Keras has.
 
+    Parameters
+    ----------
+    keras : module
+    dtype : str
+        Of the model.
+    custom : mapping
+        Keras' classes that stand for the user's own.
+    """
 
-def faults_within(model: Any, dtype: str, at: str) -> Faults:
-    graph = is_graph(model)
-    for layer in model._wiring.layers if graph else model.layers:
-        here = f"{at}/{layer.name}".lstrip("/")
-        if is_graph(layer) or type(layer).__name__ in ("Chain", "Sequential"):
-            yield from faults_within(layer, dtype, here)
-            continue
-        reason = fault_of(
-            lambda layer=layer: keras_configs.to_keras(serialize(layer), dtype, layer, graph)
-        )
-        if reason:
-            yield here, reason
+    def __init__(self, keras: Any, dtype: str, custom: Mapping[str, Any]):
+        self.keras, self.dtype, self.custom = keras, dtype, custom
+
+    def faults(self, model: Any, compiled: Mapping[str, Any] | None) -> Faults:
+        own = fault_of(lambda: self.look_up({**serialize(model), "module": None}))
+        if own:
+            yield model.name, own
+        yield from self.faults_within(model, "")
+        for name in SETTINGS if compiled else ():
+            reason = fault_of(lambda name=name: self.known((compiled or {})[name], None, False))
+            if reason:
+                yield f"compile({name}=...)", reason
+
+    def faults_within(self, model: Any, at: str) -> Faults:
+        graph = is_graph(model)
+        for layer in model._wiring.layers if graph else model.layers:
+            here = f"{at}/{layer.name}".lstrip("/")
+            if is_graph(layer) or type(layer).__name__ in ("Chain", "Sequential"):
+                yield from self.faults_within(layer, here)
+                continue
+            reason = fault_of(lambda layer=layer: self.known(serialize(layer), layer, graph))
+            if reason:
+                yield here, reason
+
+    def known(self, config: Any, made: Any, called: bool) -> None:
+        """Raise unless Keras has what a configuration says."""
+        waiting = [keras_configs.to_keras(config, self.dtype, made, called)]
+        while waiting:
+            found = waiting.pop()
+            if isinstance(found, Mapping):
+                self.look_up(found)
+                waiting += found.values()
+            elif isinstance(found, list | tuple):
+                waiting += found
+
+    def look_up(self, found: Mapping[str, Any]) -> None:
+        """Raise unless Keras has a class."""
+        name, registered = found.get("class_name"), found.get("registered_name")
+        if name in NEED_TENSORFLOW and importlib.util.find_spec("tensorflow") is None:
+            raise ValueError(f"{name}: Keras needs TensorFlow for it, which is not installed")
+        name = found["config"] if name == "function" else name
+        known = self.keras.saving.get_registered_object
+        if registered is None or found.get("module") is not None or name in self.custom:
+            return
+        if known(registered, self.custom) is None:
+            raise ValueError(
+                f"{name}: it is your own: hand over what Keras has of that name, "
+                f"custom_objects={{{name!r}: ...}}, or register it there as {registered!r}"
+            )
