@@ -69,7 +69,6 @@ def test_networks_of_torch_go_there_and_back(name):
 
 # what PyTorch has not, by place
 NOT_THERE = {
-    "activations": {"re_lu"},
     "named_activations": {"dense_k/sparse_plus", "dense_k/squareplus"},
     "recurrent": {"gru", "gru_k"},
     "directions": {"bidirectional", "bidirectional_k"},
@@ -129,6 +128,20 @@ def test_a_step_of_training_there_is_one_here():
     optimizer.step()
 
     close(computed(module.eval(), [x])[0], model.predict(x, verbose=0))
+
+
+@pytest.mark.parametrize(
+    ("layer", "deviation"),
+    [(bp.layers.GaussianNoise(0.5), 0.5), (bp.layers.GaussianDropout(0.2), 2 * 0.25**0.5)],
+)
+def test_noise_is_there_in_training(layer, deviation):
+    torch.manual_seed(0)
+    module = to_torch(bp.Sequential([bp.Input((5,)), layer])).train()
+
+    y = module(torch.full((4000, 5), 2.0))
+
+    assert y.std().item() == pytest.approx(deviation, rel=0.03)
+    assert y.mean().item() == pytest.approx(2, rel=0.03)
 
 
 def test_what_is_frozen_here_is_frozen_there():

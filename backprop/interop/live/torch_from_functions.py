@@ -190,8 +190,12 @@ FUNCTIONS |= {name: unary(name) for name in UNARY}
 
 @reads_function("matmul", "bmm")
 def product(r: ModuleReader, a: Any, b: Any) -> Seen:
-    a, b = r.natural(a), r.natural(b)
-    return seen(L.Matmul()([a.symbol, b.symbol]))
+    if isinstance(a, Seen) and isinstance(b, Seen):
+        return seen(L.Matmul()([r.plain(a), r.plain(b)]))
+    x, other = (a, b) if isinstance(a, Seen) else (b, a)
+    if isinstance(other, Varies) or other.requires_grad:
+        raise r.refused("it multiplies by a parameter of its own, or what differs with the batch")
+    return seen(L.MatmulConstant(array(other), first=x is b)(r.plain(x)))
 
 
 @reads_function("cat", "concat", "concatenate")

@@ -24,7 +24,7 @@ from backprop.interop.live.torch_reading import (
     ModuleReader,
     Seen,
     class_of,
-    is_heads,
+    is_ours,
     lying,
     seen,
 )
@@ -144,7 +144,7 @@ def traced_module(torch: Any, module: Any, name: str) -> Any:
 
     class Tracer(torch.fx.Tracer):
         def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
-            return is_heads(m) or super().is_leaf_module(m, module_qualified_name)
+            return is_ours(m) or super().is_leaf_module(m, module_qualified_name)
 
     try:
         return torch.fx.GraphModule(module, Tracer().trace(module))

@@ -72,6 +72,42 @@ class Function(nn.Module):
         return repr(self.name)
 
 
+class Rectifier(nn.Module):
+    """min(x, top) above the threshold, slope (x - threshold) below."""
+
+    def __init__(self, threshold: float, slope: float, top: float | None):
+        super().__init__()
+        self.threshold, self.slope, self.top = threshold, slope, top
+
+    def forward(self, x):
+        above = x if self.top is None else x.clamp(max=self.top)
+        return torch.where(x > self.threshold, above, self.slope * (x - self.threshold))
+
+
+class GaussianNoise(nn.Module):
+    """x + noise, in training."""
+
+    def __init__(self, stddev: float):
+        super().__init__()
+        self.stddev = stddev
+
+    def forward(self, x):
+        return x + self.stddev * torch.randn_like(x) if self.training else x
+
+
+class GaussianDropout(nn.Module):
+    """x times noise around 1, in training; its variance is that of dropout."""
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        return x * (1 + (self.p / (1 - self.p)) ** 0.5 * torch.randn_like(x))
+
+
 class AsFloat(nn.Module):
     """Integers as floating point numbers."""
 

@@ -84,16 +84,19 @@ def lying(symbol: Symbol, order: tuple[int, ...]) -> Seen:
     return Seen(symbol, order, lies=True)
 
 
+OURS = "Heads", "Rectifier", "GaussianNoise", "GaussianDropout"  # of torch_modules.py
+
+
 def class_of(module: Any) -> str:
-    """The name of a class that is read as a whole, of `torch.nn` and what `to_torch` writes for
-    heads; of a user's own class "", whatever it is called."""
-    known = type(module).__module__.startswith("torch.nn.modules.") or is_heads(module)
+    """The name of a class that is read as a whole, of `torch.nn` or what `to_torch` writes; of a
+    user's own class "", whatever it is called."""
+    known = type(module).__module__.startswith("torch.nn.modules.") or is_ours(module)
     return type(module).__name__ if known else ""
 
 
-def is_heads(module: Any) -> bool:
-    where = "backprop.interop.live.torch_modules", "Heads"
-    return (type(module).__module__, type(module).__name__) == where
+def is_ours(module: Any) -> bool:
+    where = type(module).__module__ == "backprop.interop.live.torch_modules"
+    return where and type(module).__name__ in OURS
 
 
 class ModuleReader(Drawer):

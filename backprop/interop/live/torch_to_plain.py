@@ -103,7 +103,7 @@ def activation(w: ModuleWriter, layer: Any, x: Value) -> Value:
 
 def relu(w: ModuleWriter, layer: Any) -> Any:
     if layer.threshold or (layer.max_value is not None and layer.negative_slope):
-        raise NotInTorch("it has a threshold, or a slope and a largest value")
+        return w.own.Rectifier(layer.threshold, layer.negative_slope, layer.max_value)
     if layer.max_value is not None:
         return w.nn.Hardtanh(0.0, float(layer.max_value))
     return w.nn.LeakyReLU(layer.negative_slope) if layer.negative_slope else w.nn.ReLU()
@@ -120,6 +120,8 @@ BY_NUMBER: dict[type, Callable[[ModuleWriter, Any], Any]] = {
     L.ReLU: relu,
     L.Dropout: dropout,
     L.AlphaDropout: dropout,
+    L.GaussianNoise: lambda w, layer: w.own.GaussianNoise(layer.stddev),
+    L.GaussianDropout: lambda w, layer: w.own.GaussianDropout(layer.rate),
     L.ReLU6: lambda w, layer: w.nn.ReLU6(),
     L.LeakyReLU: lambda w, layer: w.nn.LeakyReLU(layer.negative_slope),
     L.ELU: lambda w, layer: w.nn.ELU(layer.alpha),
@@ -269,6 +271,12 @@ def with_constant(w: ModuleWriter, layer: Any, x: Value) -> Value:
 
 def computed(w: ModuleWriter, op: str, value: Any, name: str, first: bool = False) -> str:
     return w.call(w.own.Arithmetic(op, np.asarray(value, float).tolist(), first), name)
+
+
+@emits(L.MatmulConstant)
+def matmul_constant(w: ModuleWriter, layer: Any, x: Value) -> Value:
+    y = computed(w, "matmul", layer.value, w.plain(x), layer.first)
+    return Value(y, layer.compute_output_shape(x.shape))
 
 
 @emits(L.Rescaling)
