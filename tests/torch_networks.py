@@ -267,6 +267,27 @@ def encoder(nn):
     return forwards(nn, parts | {"positions": nn.Parameter(0.1 * torch.randn(1, 6, 8))}, forward)
 
 
+def translator(nn):
+    """A decoder that looks at what it is given itself through an encoder."""
+    import torch
+
+    def forward(self, x):
+        h = self.table(x)
+        hidden = torch.ones(6, 6, dtype=torch.bool).triu(1)
+        h = self.first(h, self.encoder(h), tgt_mask=hidden)
+        return self.head(self.second(h, h))
+
+    options = {"batch_first": True, "dropout": 0.0}
+    parts = {
+        "table": nn.Embedding(9, 8),
+        "encoder": nn.TransformerEncoderLayer(8, 2, 12, **options),
+        "first": nn.TransformerDecoderLayer(8, 2, 12, **options),
+        "second": nn.TransformerDecoderLayer(8, 4, 10, norm_first=True, **options),
+        "head": nn.Linear(8, 3),
+    }
+    return forwards(nn, parts, forward)
+
+
 def mixer(nn):
     """Dense layers along patches and along channels, between which axes are turned."""
 
@@ -336,6 +357,7 @@ NETWORKS = {
     "convolved_text": (convolved_text, (6,), "words"),
     "attending": (attending, (5, 8), ""),
     "encoder": (encoder, (6,), "words"),
+    "translator": (translator, (6,), "words"),
     "mixer": (mixer, (3, 8, 8), "images"),
     "shared": (shared, (5,), ""),
     "arithmetic": (arithmetic, (4,), ""),

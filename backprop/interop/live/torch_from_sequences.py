@@ -223,16 +223,48 @@ def block(
     src_key_padding_mask: Any = None,
     is_causal: bool = False,
 ) -> Seen:
-    """In training PyTorch drops between the two dense layers too."""
     causal = seen_before(r, src_key_padding_mask, src_mask, is_causal)
-    steps, order = by_steps(r, m.self_attn, r.known(x))
+    return transformer(r, m, L.TransformerBlock, [x], causal, [m.self_attn], [m.norm1, m.norm2])
+
+
+@reads_module("TransformerDecoderLayer")
+def decoder(
+    r: ModuleReader,
+    m: Any,
+    x: Any,
+    memory: Any,
+    tgt_mask: Any = None,
+    memory_mask: Any = None,
+    tgt_key_padding_mask: Any = None,
+    memory_key_padding_mask: Any = None,
+    tgt_is_causal: bool = False,
+    memory_is_causal: bool = False,
+) -> Seen:
+    if seen_before(r, memory_key_padding_mask, memory_mask, memory_is_causal):
+        raise r.refused("what it sees of the other sequence is masked")
+    causal = seen_before(r, tgt_key_padding_mask, tgt_mask, tgt_is_causal)
+    attentions, norms = [m.self_attn, m.multihead_attn], [m.norm1, m.norm2, m.norm3]
+    return transformer(r, m, L.TransformerDecoder, [x, memory], causal, attentions, norms)
+
+
+def transformer(
+    r: ModuleReader,
+    m: Any,
+    kind: Any,
+    inputs: list[Any],
+    causal: bool,
+    attentions: list[Any],
+    norms: list[Any],
+) -> Seen:
+    """A block of attentions and two dense layers; in training PyTorch drops between these too."""
+    given = [by_steps(r, m.self_attn, r.known(x)) for x in inputs]
     if m.linear1.bias is None:
         raise r.refused("it has no biases")
     names = {"relu": "relu", "gelu": "gelu", "silu": "silu"}
     name = getattr(m.activation, "__name__", type(m.activation).__name__.lower())
     if name not in names:
         raise r.refused(f"its activation is {name}: {', '.join(names)} are read")
-    layer = L.TransformerBlock(
+    layer = kind(
         m.linear1.out_features,
         m.self_attn.num_heads,
         dropout=m.dropout.p,
@@ -241,12 +273,14 @@ def block(
         normalize_first=m.norm_first,
         use_causal_mask=causal,
     )
-    first, second = (weights_of(n.weight, n.bias) for n in (m.norm1, m.norm2))
-    dense = [w for d in (m.linear1, m.linear2) for w in (array(d.weight).T, array(d.bias))]
-    attending = of_heads(r, m.self_attn)
-    parts = [first, attending, second, dense] if m.norm_first else [attending, first, dense, second]
-    y = r.weighted(layer, steps, *(w for part in parts for w in part))
-    return Seen(y, order, lies=True)
+    parts = [of_heads(r, attention) for attention in attentions]
+    parts.append([w for d in (m.linear1, m.linear2) for w in (array(d.weight).T, array(d.bias))])
+    scales = [weights_of(norm.weight, norm.bias) for norm in norms]
+    pairs = zip(scales, parts, strict=True) if m.norm_first else zip(parts, scales, strict=True)
+    symbols = [symbol for symbol, _ in given]
+    x: Any = symbols if len(symbols) > 1 else symbols[0]
+    y = r.weighted(layer, x, *(w for pair in pairs for part in pair for w in part))
+    return Seen(y, given[0][1], lies=True)
 
 
 @reads_module("TransformerEncoder")
