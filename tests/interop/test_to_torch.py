@@ -144,6 +144,21 @@ def test_noise_is_there_in_training(layer, deviation):
     assert y.mean().item() == pytest.approx(2, rel=0.03)
 
 
+def test_what_matters_in_training_alone_goes_along_both_ways():
+    layers = [
+        *(bp.layers.BatchNormalization(momentum=0.7), bp.layers.Dropout(0.25)),
+        *(bp.layers.AlphaDropout(0.125), bp.layers.BatchNormalization(scale=False)),
+    ]
+    module = to_torch(bp.Sequential([bp.Input((5,)), *layers]))
+    norm, drop, alpha, centred = module
+
+    assert norm.momentum == pytest.approx(0.3) and (drop.p, alpha.p) == (0.25, 0.125)
+    assert not centred.weight.requires_grad and centred.bias.requires_grad
+    back = from_torch(module, (5,)).layers
+    assert back[0].momentum == pytest.approx(0.7)
+    assert (back[1].rate, back[2].rate) == (0.25, 0.125)
+
+
 def test_what_is_frozen_here_is_frozen_there():
     model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(4, name="a"), bp.layers.Dense(2)])
     model.layers[0].trainable = False
