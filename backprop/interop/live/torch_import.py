@@ -92,7 +92,7 @@ def from_torch(module: Any, input_shape: Any, *, name: str | None = None) -> Any
     Notes
     -----
     Training goes on alike, with these differences: PyTorch's moving variance is that of a sample,
-    n / (n - 1) as large; its `TransformerEncoderLayer` has one dropout more.
+    n / (n - 1) as large; its transformer layers have one dropout more.
 
     Examples
     --------
