@@ -63,6 +63,7 @@ LINES = [
     ["saving", "summary", "generation"],
     ["models", "utils"],
     ["preprocessing", "testing", "diagnostics", "tabular", "interop.estimators", "versions"],
+    ["serving"],
     ["cli"],
     ["__main__"],
 ]

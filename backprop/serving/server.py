@@ -1,0 +1,63 @@
+"""The process that `backprop serve` is: a socket, uvicorn, and an end at SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+NUMBERS = ("127.0.0.1", "::1")  # what a machine calls itself
+ANYWHERE = ("0.0.0.0", "::", "")
+GRACE = 5  # seconds for requests that are being answered when the server is told to stop
+
+
+def names_of(host: str, others: Sequence[str] = ()) -> list[str] | None:
+    """What a server at a host may be called; None, anything, where it listens at all addresses."""
+    if host in ANYWHERE and not others:
+        return None
+    return ["localhost", *NUMBERS, host, *others]
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there; raises OSError where that cannot be."""
+    family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family)
+
+
+def address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def serve(app: Any, listener: socket.socket, ready: Callable[[], None] | None = None) -> None:
+    """Answer requests until SIGINT or SIGTERM; those that are being answered are finished first.
+
+    `ready` is called once requests are answered.
+    """
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise ImportError('serving needs uvicorn: pip install "backprop[serve]"') from error
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if ready is not None:
+                ready()
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE,
+    )
+    # uvicorn hands a signal on once it has stopped: to these, for which the work is done
+    before = {s: signal.signal(s, lambda *_: None) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        Server(config).run(sockets=[listener])
+    finally:
+        listener.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
