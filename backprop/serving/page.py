@@ -49,7 +49,7 @@ def page_of(served: Served) -> tuple[str, str]:
     filled = "".join(parts[p] if i % 2 else p for i, p in enumerate(pieces))
     policy = (
         f"default-src 'none'; style-src {hash_of(style)}; script-src {hash_of(script)}; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return filled, policy
 
@@ -72,7 +72,8 @@ def field(i: int, column: Column) -> str:
         control = f"<select {attributes}>{options}</select>"
     else:
         control = f'<input {attributes} value="{value}" autocomplete="off" spellcheck="false">'
-    hint = "" if isinstance(column, Texts) else escape(expected(column))
+    plain = isinstance(column, Texts) or (isinstance(column, Numbers) and not str(column.reader))
+    hint = "" if plain else escape(expected(column))
     return (
         f'<div class="field"><label for="f{i}">{name}</label>{control}'
         f'<small id="h{i}">{hint}</small></div>'

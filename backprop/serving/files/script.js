@@ -88,6 +88,7 @@ async function ask(form, type, body) {
     add(answer, "div", `no answer: ${error.message}`);
   } finally {
     answer.hidden = false;
+    answer.scrollIntoView({ block: "nearest" });
     button.disabled = false;
   }
 }
