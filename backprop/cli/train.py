@@ -22,10 +22,11 @@ from backprop.cli.usage import UsageError
 Array = np.ndarray
 WHAT = "train a network on the digits, or on a CSV or NPZ file"
 
-DIGITS = (
-    "conv2d 24 3 relu padding=same, batchnorm momentum=0.9, "
-    "conv2d 48 3 relu padding=same, batchnorm momentum=0.9, "
-    "maxpooling2d 2, dropout 0.4, flatten, dense 128 relu, batchnorm momentum=0.9, dropout 0.5"
+DIGITS = (  # normalized before relu, the curve of the held-out rows rises from the first epoch
+    "conv2d 24 3 padding=same use_bias=False, batchnorm momentum=0.9, relu, "
+    "conv2d 48 3 padding=same use_bias=False, batchnorm momentum=0.9, relu, "
+    "maxpooling2d 2, dropout 0.4, flatten, "
+    "dense 128 use_bias=False, batchnorm momentum=0.9, relu, dropout 0.5"
 )
 DIGITS_EPOCHS = 25
 DIGITS_RATE = 0.003
