@@ -82,15 +82,9 @@ class Place:
 
     def refused(self, value: Any, i: int, way: tuple[int, ...], wanted: str) -> Refusal:
         where = "".join(f"[{k}]" for k in (i, *way))
-        if isinstance(value, int) and abs(value) >= 2**63 and not isinstance(value, bool):
-            got = "a number of many digits"
-        elif isinstance(value, float) and not math.isfinite(value):
-            got = "a number beyond all that a float can hold"
-        else:
-            got = shown(value)
         return Refusal(
             422,
-            f"input {self.name!r} expects {wanted} at {where}, and has {got}",
+            f"input {self.name!r} expects {wanted} at {where}, and has {shown(value)}",
             column=self.name,
             row=i,
             expected=wanted,

@@ -49,7 +49,8 @@ def page_of(served: Served) -> tuple[str, str]:
     filled = "".join(parts[p] if i % 2 else p for i, p in enumerate(pieces))
     policy = (
         f"default-src 'none'; style-src {hash_of(style)}; script-src {hash_of(script)}; "
-        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
     )
     return filled, policy
 

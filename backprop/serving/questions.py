@@ -12,7 +12,7 @@ from backprop.spelling import nearest, printable
 from backprop.tabular import Table, TooManyRowsError, as_table, plain_lines
 
 SOURCE = "the request"
-SHOWN = 60  # letters of a value in an error
+SHOWN = 60  # letters of a value that an error shows
 
 
 @dataclass
@@ -130,6 +130,5 @@ def shown(value: Any) -> str:
     if isinstance(value, list | dict) and len(value):
         kind = "a list of" if isinstance(value, list) else "an object of"
         return f"{kind} {len(value):,} entr{'y' if len(value) == 1 else 'ies'}"
-    if isinstance(value, str) and len(value) > SHOWN:
-        value = value[:SHOWN] + "..."
-    return printable(json.dumps(value, ensure_ascii=False))
+    said = json.dumps(value, ensure_ascii=False)
+    return printable(said if len(said) <= SHOWN else said[: SHOWN - 3] + "...")

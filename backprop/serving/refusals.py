@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+LONGEST = 400  # letters of a message, which may repeat what came
+
 
 class Refusal(Exception):
     """A request that is not answered: its status, and what was expected instead.
@@ -32,6 +34,8 @@ class Refusal(Exception):
         expected: str | None = None,
         headers: dict[str, str] | None = None,
     ):
+        if len(message) > LONGEST:
+            message = message[: LONGEST // 2] + " ... " + message[5 - LONGEST // 2 :]
         super().__init__(message)
         self.status, self.message = status, message
         self.column, self.row, self.expected = column, row, expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,10 +31,16 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(app: Any, listener: socket.socket, ready: Callable[[], None] | None = None) -> None:
-    """Answer requests until SIGINT or SIGTERM; those that are being answered are finished first.
+def serve(
+    app: Any,
+    listener: socket.socket,
+    ready: Callable[[], object] | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Answer requests until SIGINT or SIGTERM, or until `stop` is set; those that are being
+    answered are finished first.
 
-    `ready` is called once requests are answered.
+    `ready` is called once requests are answered. Signals are for the main thread alone.
     """
     try:
         import uvicorn
@@ -46,6 +53,9 @@ def serve(app: Any, listener: socket.socket, ready: Callable[[], None] | None = 
             if ready is not None:
                 ready()
 
+        async def on_tick(self, counter: int) -> bool:
+            return await super().on_tick(counter) or (stop is not None and stop.is_set())
+
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -54,7 +64,9 @@ def serve(app: Any, listener: socket.socket, ready: Callable[[], None] | None = 
         timeout_graceful_shutdown=GRACE,
     )
     # uvicorn hands a signal on once it has stopped: to these, for which the work is done
-    before = {s: signal.signal(s, lambda *_: None) for s in (signal.SIGINT, signal.SIGTERM)}
+    main = threading.current_thread() is threading.main_thread()
+    ours = (signal.SIGINT, signal.SIGTERM) if main else ()
+    before = {number: signal.signal(number, lambda *_: None) for number in ours}
     try:
         Server(config).run(sockets=[listener])
     finally:

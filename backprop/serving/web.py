@@ -19,7 +19,8 @@ from backprop.serving.refusals import Refusal
 from backprop.tabular import Preprocessing
 
 SOON = {"Retry-After": "1"}
-SAFE = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+SAFE_BYTES = [(name.lower().encode(), value.encode()) for name, value in SAFE.items()]
 
 
 def app(
@@ -253,7 +254,7 @@ class Door:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async def safely(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", []), *SAFE]}
+                message = {**message, "headers": [*message.get("headers", []), *SAFE_BYTES]}
             await send(message)
 
         if scope["type"] == "http" and self.hosts is not None:
@@ -313,5 +314,5 @@ async def no_such(request: Any, error: Any) -> Any:
 
 
 async def failed(request: Any, error: Exception) -> Any:
-    """A fault of ours, which the server logs with its traceback."""
-    return error_response(Refusal(500, "the server failed, and its log says where"))
+    """A fault of ours: the server logs its traceback, and this answer passes no `Door`."""
+    return error_response(Refusal(500, "the server failed, and its log says where", headers=SAFE))
