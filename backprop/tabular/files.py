@@ -98,6 +98,7 @@ def decode(data: bytes, path: Path) -> str:
 
 
 def plain_lines(text: str, source: Path | str) -> str:
+    """The text with the line ends of all systems made one; NUL characters are an error."""
     if "\0" in text:
         raise ValueError(f"{source} is no CSV file: it holds NUL characters")
     return text.replace("\r\n", "\n").replace("\r", "\n")

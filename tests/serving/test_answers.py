@@ -309,3 +309,37 @@ def test_dates_of_every_order_read_their_own_examples():
             column = tabular.Dates("when", median=7.5e8 if order else 4e4, reader=form)
 
             assert form.read(written(column)) is not None, (form, written(column))
+
+
+def test_a_numbered_table_without_its_target_is_read_by_place(tmp_path, capsys):
+    rows = np.random.default_rng(0).normal(size=(20, 3)).round(3).tolist()
+    lines = [",".join(map(str, row)) for row in rows]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    table = tabular.read_csv(tmp_path / "t.csv")
+    prepared = tabular.Preprocessing(target="0")
+    prepared.learn_columns(table, ["1", "2"], np.arange(20))
+    model = bp.Sequential([bp.Input((2,)), Dense(1)])
+    path = tmp_path / "t.npz"
+    bp.saving.save_model(model, path, extra={"preprocessing": prepared.to_json()})
+    (tmp_path / "new.csv").write_text("0.5,0.25\n0.125,\n")
+    expected = [0.5, 0.25], [0.125, prepared.columns[1].median]
+
+    with serving_model(path) as client:
+        by_csv = client.answer("0.5,0.25\n0.125,\n", CSV)
+        by_rows = client.answer({"rows": [[0.5, 0.25], [0.125, None]]})
+        by_name = client.answer({"rows": [{"1": 0.5, "2": 0.25}, {"1": 0.125, "2": None}]})
+    with pytest.warns(UserWarning, match="column '2' has no value in line 2"):
+        assert (
+            cli.predict.run(
+                cli.build_parser().parse_args(["predict", str(path), str(tmp_path / "new.csv")])
+            )
+            == 0
+        )
+
+    encoded = [
+        [(v - c.mean) / c.deviation for v, c in zip(row, prepared.columns, strict=True)]
+        for row in expected
+    ]
+    assert np.allclose(by_csv["predictions"], model.predict(np.array(encoded), verbose=0)[:, 0])
+    assert by_csv["predictions"] == by_rows["predictions"] == by_name["predictions"]
+    assert "line 2" in by_csv["warnings"][0]
