@@ -33,7 +33,7 @@ LINES = [
     ["initializers", "regularizers", "constraints", "archive", "environment"],
     ["variable"],
     ["parameters", "promises"],
-    ["vector"],
+    ["vector", "counts"],
     ["layer_arrays"],
     ["layer_calls"],
     ["layer_face"],

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from backprop.counts import in_a_row
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Array, Layer, Shape
 from backprop.layer_arrays import NOT_BUILT
@@ -65,6 +66,8 @@ class Chain(Row):
             (i for i, s in enumerate(steps) if s.arrays() or isinstance(s, ActivityPenalty)),
             len(steps),
         )
+
+    multiply_adds = in_a_row
 
     def propagate(self, x, ctx):
         if not self.built:
