@@ -615,4 +615,4 @@ def get_registered_object(
     return found or users_own(name)
 
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

@@ -7,6 +7,7 @@ from typing import Any
 
 from backprop import checks
 from backprop.counts import Count, by_call, plus, times
+from backprop.html import paragraphs, table
 from backprop.layer import Layer
 from backprop.layers.inputs import InputLayer
 from backprop.nest import several
@@ -42,18 +43,26 @@ def summary(
         For how many rows memory is counted.
     """
     batch_size = checks.integer(batch_size, "summary()", "batch_size")
-    table = rows_of_table(model, expand_nested, show_trainable, layer_range)
-    if positions is not None and len(positions) < len(table[0]):
-        table = [cells[: max(len(positions), 3)] for cells in table]  # Keras' columns come first
-    widths = column_widths(table, line_length, positions)
+    rows = rows_of_table(model, expand_nested, show_trainable, layer_range)
+    if positions is not None and len(positions) < len(rows[0]):
+        rows = [cells[: max(len(positions), 3)] for cells in rows]  # Keras' columns come first
+    widths = column_widths(rows, line_length, positions)
     rule = "─" * (sum(widths) + 2 * len(widths) - 2)
-    lines = [f'Model: "{printable(model.name)}"', rule]
-    for i, cells in enumerate(table):
+    said = [f'Model: "{printable(model.name)}"', rule]
+    for i, cells in enumerate(rows):
         padded = (c[:width].ljust(width) for c, width in zip(cells, widths, strict=True))
-        lines.append("  ".join(padded).rstrip())
+        said.append("  ".join(padded).rstrip())
         if i == 0:
-            lines.append(rule)
-    return "\n".join([*lines, rule, *totals(model), *costs(model, batch_size)])
+            said.append(rule)
+    return "\n".join([*said, rule, *totals(model), *costs(model, batch_size)])
+
+
+def as_html(model: Any) -> str:
+    """The summary as a notebook shows it."""
+    head, *rows = rows_of_table(model)
+    said = [line.strip() for line in (*totals(model), *costs(model, 32))]
+    title = paragraphs([f"{type(model).__name__} {model.name}"])
+    return f"{title}{table(head, rows)}{paragraphs(said)}"
 
 
 def rows_of_table(
@@ -62,19 +71,19 @@ def rows_of_table(
     """The table's headings, and the cells of each of its lines."""
     graph = hasattr(model, "connections")
     headings = ["Layer (type)", "Output Shape", "Param #"] + ["Connected to"] * graph
-    table = [[*headings, *["Trainable"] * show_trainable, "Multiply-adds"]]
+    rows = [[*headings, *["Trainable"] * show_trainable, "Multiply-adds"]]
     counts = multiply_adds(model)
     met: list[Layer] = []
     for layer, shape, connected in chosen(entries(model), layer_range):
         shared = layer in met
         met.append(layer)
         count = "" if shared else shown_count(counts.get(id(layer)))
-        table += rows_of(layer, shape, connected, shared, show_trainable, count)
+        rows += rows_of(layer, shape, connected, shared, show_trainable, count)
         if expand_nested:
             for part, depth in nested(layer):
                 connected = [] if graph else None
-                table += rows_of(part, None, connected, False, show_trainable, "", depth)
-    return table
+                rows += rows_of(part, None, connected, False, show_trainable, "", depth)
+    return rows
 
 
 def multiply_adds(model: Any) -> dict[int, Count]:
@@ -233,8 +242,8 @@ def size_of_row(shape: Any) -> Count:
 
 
 def size_of_state(optimizer: Any, arrays: list[Any]) -> int | None:
-    """The bytes that an optimizer remembers beside these arrays; None for one of full batches, which
-    SciPy keeps."""
+    """The bytes that an optimizer remembers beside these arrays; None for one of full batches, for
+    which SciPy does."""
     if optimizer.full_batch:
         return None
     names = [name for group in optimizer.slots() for name in group]

@@ -33,4 +33,4 @@ __all__ = [
     "TerminateOnNaN",
 ]
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

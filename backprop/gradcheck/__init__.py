@@ -26,3 +26,7 @@ from backprop.gradcheck.engine import gradcheck
 from backprop.gradcheck.report import Entry, Report
 
 __all__ = ["Entry", "Report", "gradcheck"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -95,9 +95,8 @@ class Chain(Row):
                 cache = None  # in inference nothing outlives its layer
         except Exception as error:
             i = max(i, len(caches))
-            raise self.located(
-                error, self._places[i], f"{show_shape(x.shape[1:])} {x.dtype}"
-            ) from error
+            given = f"{show_shape(x.shape[1:])} {x.dtype}"
+            raise self.located(error, self._places[i], given) from error
         if not tried:
             self._tried |= {ctx.training}
         return x, caches, ctx.mask

@@ -11,7 +11,7 @@ from backprop.callbacks.console import say
 from backprop.config import serialize
 from backprop.generation import generate
 from backprop.layer import Array
-from backprop.summary import summary
+from backprop.summary import as_html, summary
 
 
 class Fixed:
@@ -132,6 +132,10 @@ class Habits:
                 batch_size,
             )
         )
+
+    def _repr_html_(self) -> str:
+        """The summary as a notebook shows it."""
+        return as_html(self)
 
     def generate(
         self: Any,

@@ -15,3 +15,7 @@ from backprop.serving.loading import load
 from backprop.serving.web import app
 
 __all__ = ["Limits", "app", "load"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
