@@ -40,6 +40,12 @@ def no_products(self: Any, input_shape: Any) -> Count:
     return 0
 
 
+@short_for("forward")
+def by_units(self: Any, input_shape: Any) -> Count:
+    """Those of x · kernel, over the last axis."""
+    return times(*input_shape[1:], self.units)
+
+
 def by_its(attribute: str) -> Any:
     """The method of a layer that does what the layer does that it has as this attribute."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backprop.checks import Positive
-from backprop.counts import Count, times
+from backprop.counts import by_units
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.kernels import KernelAndBias
@@ -76,9 +76,7 @@ class Dense(KernelAndBias):
     def obeys_mask(self, x, mask):
         return self.activation.obeys_mask(x, mask)
 
-    @short_for("forward")
-    def multiply_adds(self, input_shape) -> Count:
-        return times(*input_shape[1:], self.units)
+    multiply_adds = by_units
 
     def forward(self, x, ctx=INFERENCE):
         y, a = self.activation.finish(affine(x, self.kernel), ctx, self.bias)
