@@ -43,6 +43,8 @@ def summary(
         For how many rows memory is counted.
     """
     batch_size = checks.integer(batch_size, "summary()", "batch_size")
+    if positions is not None:
+        positions = checks.sequence(positions, "summary()", "positions")
     rows = rows_of_table(model, expand_nested, show_trainable, layer_range)
     if positions is not None and len(positions) < len(rows[0]):
         rows = [cells[: max(len(positions), 3)] for cells in rows]  # Keras' columns come first
@@ -170,8 +172,8 @@ def column_widths(
     if line_length is not None:
         line_length = checks.integer(line_length, "summary()", "line_length")
     if positions is not None:
-        given = checks.sequence(positions, "summary()", "positions")
-        positions = [checks.number(p, "summary()", "each of positions", least=0) for p in given]
+        who = "each of positions"
+        positions = [checks.number(p, "summary()", who, least=0) for p in positions]
     if positions is None:
         widths = [max(len(cells[c]) for cells in table) for c in range(columns)]
         if line_length is not None:

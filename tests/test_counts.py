@@ -129,6 +129,8 @@ HAND = {
     "spectral": (lambda: L.SpectralNormalization(Dense(4)), (None, 3), 12),
     "pooling": (lambda: L.AveragePooling2D(2), (None, 6, 6, 2), 0),
     "global": (lambda: L.GlobalAveragePooling1D(), (None, None, 2), 0),
+    "nearest": (lambda: L.UpSampling2D(2), (None, 3, 3, 2), 0),
+    "bilinear": (lambda: L.UpSampling2D(2, interpolation="bilinear"), (None, 3, 3, 2), None),
     "free": (lambda: L.LSTM(4), (None, None, 3), None),
     "free dense": (lambda: Dense(4), (None, None, 3), None),
     "image": (lambda: L.RandomRotation(0.1), (None, 6, 6, 2), None),
