@@ -32,12 +32,13 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         help="another name by which requests may call the server; may be repeated",
     )
     for field in fields(serving.Limits):
+        shown = f"{field.default:,}".removesuffix(".0")
         serve.add_argument(
             f"--max-{field.name.replace('_', '-')}",
             type=float if field.name == "seconds" else int,
             metavar="N",
             default=field.default,
-            help=f"{LIMITS[field.name]} (default {field.default:,})",
+            help=f"{LIMITS[field.name]} (default {shown})",
         )
     add_key(serve, "the key that the model must be signed with")
 
