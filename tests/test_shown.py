@@ -14,6 +14,7 @@ import pytest
 import backprop as bp
 from backprop.callbacks import History
 from backprop.gradcheck import gradcheck
+from backprop.html import curve
 from backprop.layers import Dense
 from backprop.testing.report import BROKEN, HELD, LawReport, LawResult
 
@@ -29,6 +30,9 @@ class Parsed(HTMLParser):
         self.feed(html)
         self.close()
         assert self.open == []
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.add(tag)
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
@@ -100,8 +104,24 @@ def test_a_history_is_a_table_of_ends_and_extremes():
     at = shown.texts.index("loss")
     assert shown.texts[at : at + 5] == ["loss", "0.5", "0.25", "0.125 (epoch 3)", "0.5 (epoch 1)"]
     assert "".join(shown.texts).count(EVIL) == 1 and "script" not in shown.tags
-    assert "nan (epoch 0)" in shown.texts
+    assert shown.tags >= {"svg", "polyline"} and "nan" in shown.texts
     assert EVIL in repr(history)
+
+
+@pytest.mark.parametrize(
+    "values", [[], [1.0], [1.0, math.nan], [math.inf, 1.0], [-1e308, 1e308], [math.nan] * 3]
+)
+def test_what_is_no_curve_is_none(values):
+    assert curve(values) == ""
+
+
+def test_a_curve_of_many_epochs_has_few_points():
+    points = curve([math.sin(i) for i in range(100_000)]).split('points="')[1].split('"')[0]
+    places = [tuple(map(float, point.split(","))) for point in points.split()]
+
+    assert 150 < len(places) <= 300
+    assert all(0 <= x <= 120 and 0 <= y <= 24 for x, y in places)
+    assert curve([2.0, 2.0, 2.0]).count("22.0") == 3
 
 
 def test_a_model_is_its_summary():

@@ -8,7 +8,7 @@ from math import nan
 from typing import Any
 
 from backprop.callbacks.callback import Callback, Logs
-from backprop.html import paragraphs, table
+from backprop.html import curve, paragraphs, table
 from backprop.spelling import printable
 
 
@@ -63,17 +63,19 @@ class History(Callback):
         return f"<History of {n} epoch{'' if n == 1 else 's'}{said}>"
 
     def _repr_html_(self) -> str:
-        """The first, the last, the least and the most of each, as a notebook shows it."""
+        """The first, the last, the least and the most of each and its curve, as a notebook shows
+        it."""
         rows = []
         for name, values in self.history.items():
-            known = [(v, i) for i, v in enumerate(values, 1) if v == v] or [(nan, 0)]
-            (least, at_least), (most, at_most) = min(known), max(known, key=lambda pair: pair[0])
+            numbers = [float(v) if hasattr(v, "__float__") else nan for v in values]
+            known = [(v, i) for i, v in enumerate(numbers, 1) if v == v] or [(nan, 0)]
+            extremes = min(known), max(known, key=lambda pair: pair[0])
             ends = [number(v) for v in (values[0], values[-1])] if values else ["", ""]
-            far = [f"{number(least)} (epoch {at_least})", f"{number(most)} (epoch {at_most})"]
-            rows.append([name, *ends, *far])
+            far = [f"{number(v)} (epoch {i})" if i else "" for v, i in extremes]
+            rows.append([name, *ends, *far, curve(numbers)])
         n = max(map(len, self.history.values()), default=0)
         title = paragraphs([f"History of {n} epoch{'' if n == 1 else 's'}"])
-        return title + table(["", "first", "last", "least", "most"], rows)
+        return title + table(["", "first", "last", "least", "most", ""], rows)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epoch = []
