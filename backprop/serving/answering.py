@@ -93,7 +93,7 @@ class Served:
         self.model, self.prepared, self.limits = model, prepared, limits
         inputs, self.outputs = ends_of(model)
         self.reader: Reader = (
-            TableReader(prepared, limits)
+            TableReader(prepared, model.input_shape[-1], limits)
             if prepared is not None and prepared.columns
             else ArrayReader(inputs, model.inputs, prepared, limits)
         )

@@ -11,7 +11,7 @@ import numpy as np
 from backprop.serving.limits import Limits
 from backprop.serving.questions import SOURCE, Question, held_in, rows_in, shown, table_of
 from backprop.serving.refusals import Refusal
-from backprop.tabular import CellError, Preprocessing, read_numbers
+from backprop.tabular import CellError, Preprocessing, listing, read_numbers
 from backprop.training.ends import Ends
 
 Array = np.ndarray
@@ -134,18 +134,10 @@ class ArrayReader:
         names = [place.name for place in self.places]
         if not isinstance(given, dict) and len(names) == 1:
             given = {names[0]: given}
-        wrong = not isinstance(given, dict) or set(given) != set(names)
-        if wrong:
-            raise Refusal(
-                422,
-                f"inputs should be an object with {', '.join(map(repr, names))}, and "
-                + (
-                    f"has {', '.join(map(shown, given))}"
-                    if isinstance(given, dict)
-                    else f"is {shown(given)}"
-                ),
-                expected=f"an object with {', '.join(map(repr, names))}",
-            )
+        wanted = f"an object with {', '.join(map(repr, names))}"
+        if not isinstance(given, dict) or set(given) != set(names):
+            has = f"has {listing(given)}" if isinstance(given, dict) else f"is {shown(given)}"
+            raise Refusal(422, f"inputs should be {wanted}, and {has}", expected=wanted)
         arrays = [place.array(given[place.name], self.limits) for place in self.places]
         for place, array in zip(self.places, arrays, strict=True):
             if len(array) != len(arrays[0]):

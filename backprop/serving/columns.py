@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 from backprop.serving.limits import Limits
-from backprop.serving.questions import SOURCE, Question, held_in, rows_in, shown, table_of
+from backprop.serving.questions import SOURCE, Question, held_in, rows_in, shown, table_of, too_many
 from backprop.serving.refusals import Refusal
 from backprop.tabular import CellError, Column, Dates, Numbers, Preprocessing, Table, Texts
 
 SHOWN_LEVELS = 5
+MOST_NUMBERS = 1 << 24  # of all rows for the network: a text is as many as its column has values
 
 
 class JsonTable(Table):
@@ -27,11 +28,14 @@ class TableReader:
     ----------
     prepared : Preprocessing
         With columns.
+    width : int
+        How many numbers a row is for the network.
     limits : Limits
     """
 
-    def __init__(self, prepared: Preprocessing, limits: Limits):
+    def __init__(self, prepared: Preprocessing, width: int, limits: Limits):
         self.prepared, self.limits = prepared, limits
+        self.most = max(MOST_NUMBERS // width, 1)
         self.names = [column.name for column in prepared.columns]
         self.without_target = [name for name in prepared.order if name != prepared.target]
 
@@ -55,6 +59,8 @@ class TableReader:
         return self.question(table, warnings)
 
     def question(self, table: Table, warnings: list[str]) -> Question:
+        if len(table.rows) > self.most:
+            raise too_many(self.most)
         try:
             x = self.prepared.encode(table)
         except CellError as error:

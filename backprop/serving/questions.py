@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
@@ -61,8 +62,7 @@ def no_constant(name: str) -> NoReturn:
 def no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise Refusal(400, f"an object of the body has {shown(twice)} twice", column=twice)
     return found
 
@@ -84,7 +84,7 @@ def table_of(text: str, limits: Limits, warnings: list[str], **options: Any) -> 
     try:
         return as_table(text, SOURCE, most=limits.rows, tell=warnings.append, **options)
     except TooManyRowsError as error:
-        raise too_many(limits) from error
+        raise too_many(limits.rows) from error
     except ValueError as error:
         raise Refusal(400, str(error)) from error
 
@@ -117,12 +117,12 @@ def rows_in(value: Any, what: str, limits: Limits, column: str | None = None) ->
             expected="a list of at least one row",
         )
     if len(value) > limits.rows:
-        raise too_many(limits)
+        raise too_many(limits.rows)
     return value
 
 
-def too_many(limits: Limits) -> Refusal:
-    return Refusal(413, f"a request may have {limits.rows:,} rows: send them in parts")
+def too_many(most: int) -> Refusal:
+    return Refusal(413, f"a request may have {most:,} rows: send them in parts")
 
 
 def shown(value: Any) -> str:

@@ -245,11 +245,11 @@ def name_columns(table: Table) -> None:
     if not table.rows:
         raise ValueError(f"{table.source} has a row of names and no row of data")
     table.columns = [name or f"column {i}" for i, name in enumerate(names, start=1)]
-    for i, name in enumerate(table.columns):
-        if name in table.columns[:i]:
-            first = table.columns.index(name) + 1
+    met: dict[str, int] = {}
+    for i, name in enumerate(table.columns, start=1):
+        if met.setdefault(name, i) < i:
             raise ValueError(
-                f"{table.source} has two columns named {name!r}, number {first} and {i + 1}: "
+                f"{table.source} has two columns named {name!r}, number {met[name]} and {i}: "
                 "rename one of them"
             )
     if names[-2:] == [str(width - 2), str(width - 1)]:

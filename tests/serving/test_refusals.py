@@ -14,6 +14,7 @@ from servers import COLUMNS, CSV, JSON, house_model, running, serving_model
 import backprop as bp
 from backprop import serving
 from backprop.layers import Dense, Lambda
+from backprop.serving import columns
 
 ROW = dict(zip(COLUMNS, [100.0, 1950, "hill", "1.2.2024", 3.0], strict=True))
 HEAD = ",".join(COLUMNS)
@@ -211,6 +212,39 @@ def test_a_million_rows_are_refused_before_they_are_predicted(pair):
     pair.error(413, json.dumps({"inputs": [[]] * 1_000_000}))
 
     assert time.process_time() - began < 10
+
+
+MANY = 250_000
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        ("{" + ",".join(f'"{i}":0' for i in range(MANY)) + ',"0":0}', JSON, 400),
+        ("{" + ",".join(f'"{i}":0' for i in range(MANY)) + "}", JSON, 422),
+        ('[{"' + '":0,"'.join(map(str, range(MANY))) + '":0}]', JSON, 422),
+        (",".join(f"c{i}" for i in range(MANY)) + "\n" + "," * (MANY - 1), CSV, 400),
+        (",".join(f"c{i}" for i in range(MANY)) + "\n" + "1," * (MANY - 1), CSV, 422),
+        (f"{'aera' * 30_000},b\n1,2\n", CSV, 422),
+        (f"{HEAD}\n{'1 ' * 60_000},1,hill,,\n", CSV, 422),
+        (f"{HEAD}\n{'9' * 100_000},{'1.' * 50_000},hill,{'1-' * 50_000},\n", CSV, 422),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_no_body_takes_time_out_of_proportion(body, headers, status, tmp_path):
+    with serving_model(house_model(tmp_path)) as client:
+        began = time.process_time()
+        client.error(status, body, headers)
+
+        assert time.process_time() - began < 5
+
+
+def test_rows_are_fewer_where_each_is_many_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(columns, "MOST_NUMBERS", 200)
+    with serving_model(house_model(tmp_path)) as client:
+        most = 200 // serving.load(tmp_path / "houses.npz")[0].input_shape[-1]
+        assert client.answer([ROW] * most)
+        assert f"{most} rows" in client.error(413, [ROW] * (most + 1))["message"]
 
 
 def send(client, lines, pause=0.0):
