@@ -280,16 +280,11 @@ def host_of(header: str) -> str:
 # ---------------------------------------------------------------------------- answers
 
 
-def as_response(content: Any, status: int = 200, **options: Any) -> Any:
-    from starlette.responses import JSONResponse
+def as_response(content: Any, status: int = 200, media_type: str = JSON, **options: Any) -> Any:
+    """JSON in ASCII, as there are letters, halves of surrogates, that UTF-8 lacks."""
+    from starlette.responses import Response
 
-    class Ascii(JSONResponse):
-        """In ASCII, so that no letter of a name is one that UTF-8 lacks."""
-
-        def render(self, content: Any) -> bytes:
-            return dumps(content).encode()
-
-    return Ascii(content, status, **options)
+    return Response(dumps(content).encode(), status, media_type=media_type, **options)
 
 
 def error_response(refusal: Refusal) -> Any:

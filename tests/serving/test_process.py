@@ -106,3 +106,15 @@ def test_a_model_must_be_signed_with_the_key(tmp_path, capsys):
     process, _ = started(path, "--key", key)
     process.terminate()
     assert process.communicate(timeout=20) == ("stopped\n", "")
+
+
+@pytest.mark.parametrize(
+    ("absent", "match"),
+    [("starlette.applications", "needs starlette: pip"), ("uvicorn", "needs uvicorn: pip")],
+)
+def test_a_package_that_is_missing_is_named(model, monkeypatch, capsys, absent, match):
+    monkeypatch.setitem(sys.modules, absent, None)
+
+    assert cli.main(["serve", str(model), "--port", "0"]) == 2
+    out, err = capsys.readouterr()
+    assert match in err and 'install "backprop[serve]"' in err and out == ""
