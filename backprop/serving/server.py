@@ -42,6 +42,16 @@ def serve(
 
     `ready` is called once requests are answered. Signals are for the main thread alone.
     """
+    with listener:
+        _serve(app, listener, ready, stop)
+
+
+def _serve(
+    app: Any,
+    listener: socket.socket,
+    ready: Callable[[], object] | None,
+    stop: threading.Event | None,
+) -> None:
     try:
         import uvicorn
     except ImportError as error:
@@ -70,6 +80,5 @@ def serve(
     try:
         Server(config).run(sockets=[listener])
     finally:
-        listener.close()
         for number, handler in before.items():
             signal.signal(number, handler)
