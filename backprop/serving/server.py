@@ -70,6 +70,7 @@ def _serve(
         app,
         log_level="warning",
         server_header=False,
+        ws="none",
         lifespan="on",
         timeout_graceful_shutdown=GRACE,
     )
