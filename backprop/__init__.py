@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         random,
         regularizers,
         saving,
+        serving,
         training,
         utils,
     )
@@ -100,6 +101,7 @@ __all__ = [
     "random",
     "regularizers",
     "saving",
+    "serving",
     "show_versions",
     "training",
     "utils",

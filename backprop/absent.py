@@ -1,9 +1,9 @@
 """What Keras has and this library has not, and what to write instead.
 
 One table, by the place where a Keras user looks for a name, and one way to say it: a module's
-``__getattr__ = face(__name__)``, a layer's missing attribute, and an import of a module
-that is not there all end in `explain`. A name that Keras does not have either is answered with the
-nearest one that is here.
+``__getattr__, __dir__ = face(__name__, __all__)``, a layer's missing attribute, and an import of a
+module that is not there all end in `explain`. A name that Keras does not have either is answered
+with the nearest one that is here.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ KERAS: dict[str, dict[str, str]] = {
         "quantizers Quantizer": TWO_DTYPES,
         "distribution distillation device": NO_ENGINE,
         "remat RematScope StatelessScope SymbolicScope name_scope": NO_ENGINE,
-        "visualization": "diagnostics.pictures draws learning curves; matplotlib does the rest",
+        "visualization": "diagnostics draws what a network did and learned, with matplotlib",
         "export": "save() writes one .npz file, or a .keras file that Keras reads and can export",
         "legacy src engine": "what is public is in layers, models, utils and their like",
         "estimator experimental": "model.fit() trains, there is nothing else that does",
@@ -358,10 +358,11 @@ def refuse(place: str, name: str, frame: FrameType) -> Exception:
     return AttributeError(sentence)
 
 
-def face(place: str) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a public module: says what to write for a name that it has not."""
+def face(place: str, names: Iterable[str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__getattr__`` of a public module, which says what to write for a name that it has not,
+    and its ``__dir__``: the names that it is there for, which a Tab in a notebook lists."""
 
     def __getattr__(name: str) -> Any:
         raise refuse(place, name, sys._getframe(1))
 
-    return __getattr__
+    return __getattr__, lambda: sorted(names)

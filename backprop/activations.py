@@ -239,4 +239,4 @@ def deserialize(config, custom_objects=None) -> Any:
         return get(config)
 
 
-__getattr__ = face(__name__)
+__getattr__ = face(__name__, ())[0]

@@ -28,4 +28,4 @@ __all__ = [
     "standardize_dtype",
 ]
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

@@ -320,4 +320,4 @@ def alike(a: Any, b: Any) -> bool:
     return a is b or bool(a == b)
 
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

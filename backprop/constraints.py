@@ -199,4 +199,4 @@ ConstraintLike = Annotated[Any, Convert(lambda value, who, name: get(value))]
 serialize, deserialize = registry.functions("constraint")
 
 
-__getattr__ = face(__name__)
+__getattr__ = face(__name__, ())[0]

@@ -116,6 +116,7 @@ class LayerCalls(LayerArrays):
     def with_options(self, options: dict[str, Any]) -> Any:
         """This layer with other arguments, for one call: its values are shared."""
         twin = self.replica()
+        twin.__dict__["fixed"] = ()  # whoever made this layer does not speak for the twin
         for name, value in options.items():
             setattr(twin, name, value)
         return twin

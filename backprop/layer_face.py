@@ -104,6 +104,20 @@ class LayerFace(LayerCalls):
             )
         return sum(p.size for p in self.arrays())
 
+    def multiply_adds(self, input_shape: Any) -> int | None:
+        """How many products that are added to a sum `forward` takes for one row of this shape, in
+        matrix products, convolutions and attention; what works number by number has none.
+
+        A layer that writes it marks it by ``@short_for("forward")``, and what else it relies on, so
+        that a subclass which computes something else has the default again.
+
+        Returns
+        -------
+        int or None
+            None where nobody has counted, or a size is free.
+        """
+        return None
+
     @property
     def losses(self) -> list[float]:
         """The penalties on the layer's weights."""

@@ -211,4 +211,4 @@ def drawn(x: Any, dtype: Any) -> np.ndarray:
     return np.asarray(x, dtype)
 
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

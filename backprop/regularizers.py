@@ -301,4 +301,4 @@ RegularizerLike = Annotated[Any, Convert(lambda value, who, name: get(value))]
 serialize, deserialize = registry.functions("regularizer")
 
 
-__getattr__ = face(__name__)
+__getattr__ = face(__name__, ())[0]

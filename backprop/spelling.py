@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 LONGEST = 200  # letters of a name that is compared with others
+MOST = 1_000  # names that one is compared with
 
 
 def printable(text: str, kept: str = "") -> str:
@@ -40,7 +42,8 @@ def nearest(name: Any, known: Iterable[str]) -> str:
     name = str(name)
     if len(name) > LONGEST:
         return ""
-    ranked = [(unlike(name, k), slips(name, k), k) for k in known]
+    short = (k for k in islice(known, MOST) if len(k) <= LONGEST)
+    ranked = [(unlike(name, k), slips(name, k), k) for k in short]
     found = min(ranked, default=(1.0, 0, ""))
     return f"; did you mean {found[2]!r}?" if found[0] < 1 else ""
 

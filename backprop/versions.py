@@ -16,7 +16,7 @@ from backprop.parallel import blas
 DISTRIBUTIONS = (
     *("numpy", "scipy", "threadpoolctl"),
     *("numba", "llvmlite", "h5py", "pyarrow", "matplotlib", "pillow"),
-    *("tensorboardX", "mpi4py"),
+    *("tensorboardX", "mpi4py", "starlette", "uvicorn"),
 )
 MISSING = 'not installed: pip install "backprop[fast]"'
 

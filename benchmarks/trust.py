@@ -1,10 +1,13 @@
 """How far the laws and the gradient check can be trusted: what they find, and what they accuse.
 
     python benchmarks/trust.py [--profile default] [--seed 0] [--jobs 1] [--parts bank cases]
+    python benchmarks/trust.py --parts layers --seeds 20 --jobs 2
 
     bank       mistakes of `backprop.testing.bugs`: caught by the laws, by `gradcheck` alone
     held-out   mistakes that no law was made for (tests/testing/held_out.py)
     right      the layers without them, which are to keep all laws
+    layers     every layer and loss of the library, which are to keep all laws, from several seeds
+               (--seeds, from --seed on)
     cases      functions, layers, losses and models that are right, at numbers that are unusual
                (tests/gradcheck/unusual_cases.py and hard_cases.py): accused, undecided
 
@@ -31,6 +34,7 @@ sys.path.append(str(ROOT / "tests"))
 import numpy as np  # noqa: E402 - the paths come first
 from gradcheck import hard_cases, unusual_cases  # noqa: E402
 from testing.held_out import AUTHORS, Author  # noqa: E402
+from testing.own_layers import TABLE  # noqa: E402
 
 from backprop.gradcheck import gradcheck  # noqa: E402
 from backprop.testing import PROFILES, check_layer, selftest  # noqa: E402
@@ -71,12 +75,20 @@ def of_author(k: int, options: Options) -> tuple[list[str], list[str]]:
     return missed, broken(author, author.right, options)
 
 
+def of_row(place: tuple[str, int, int], options: Options) -> list[str]:
+    """The laws that a layer of the library breaks from one seed."""
+    name, number, seed = place
+    row = dict(TABLE[name][number])
+    report = check_layer(row.pop("layer"), **row, profile=options.profile, seed=seed)
+    return [result.law for result in report.results if result.outcome == "broken"]
+
+
 def of_cases(kind: str, options: Options) -> list[tuple[str, str]]:
     """(name, verdict) of all cases of a kind."""
     found = []
     for case in islice(KINDS[kind](), 0, None, options.every):
         try:
-            report = gradcheck(case.make(), case.x, seed=options.seed, **case.options)
+            report = gradcheck(case.make(), case.x, **{"seed": options.seed} | case.options)
             found.append((case.name, str(report.verdict)))
         except Exception as error:  # which a check of what is right may not raise
             found.append((case.name, f"raises {type(error).__name__}"))
@@ -124,6 +136,16 @@ def right(each: Callable, options: Options) -> None:
     show("accused", [name for name, good in zip(names, kept, strict=True) if not good])
 
 
+def layers(each: Callable, options: Options) -> None:
+    rows = [(name, k) for name, those in TABLE.items() for k in range(len(those))]
+    rows = rows[:: options.every]
+    for seed in range(options.seed, options.seed + options.seeds):
+        found = list(each(of_row, [(*row, seed) for row in rows]))
+        alarms = [(row, laws) for row, laws in zip(rows, found, strict=True) if laws]
+        print(f"layers: {len(rows)} rows from seed {seed}; {len(alarms)} accused", flush=True)
+        show("accused", [f"{name} {k}: {', '.join(laws)}" for (name, k), laws in alarms])
+
+
 def cases(each: Callable, options: Options) -> None:
     found = [one for those in each(of_cases, list(KINDS)) for one in those]
     undecided = sum(verdict == "inconclusive" for _, verdict in found)
@@ -141,7 +163,7 @@ def show(what: str, names: Iterable[str]) -> None:
         print(f"    {what}: {name}")
 
 
-PARTS = {"bank": bank, "held-out": held_out, "right": right, "cases": cases}
+PARTS = {"bank": bank, "held-out": held_out, "right": right, "layers": layers, "cases": cases}
 
 
 def main() -> None:
@@ -149,6 +171,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--profile", choices=list(PROFILES), default="default")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=1, help="of the part `layers`")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--quick", action="store_true", help="a few of each: does it run?")
     options = parser.parse_args()

@@ -43,9 +43,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ModelCheckpoint": {"filepath": "best.npz"},
 }
 CALLBACKS = [
+    bp.callbacks.ActivationStatistics,
     bp.callbacks.BackupAndRestore,
     bp.callbacks.CSVLogger,
     bp.callbacks.EarlyStopping,
+    bp.callbacks.GradientFlow,
+    bp.callbacks.LearningRateFinder,
     bp.callbacks.LearningRateScheduler,
     bp.callbacks.ModelCheckpoint,
     bp.callbacks.ReduceLROnPlateau,

@@ -412,6 +412,18 @@ def interrupted(folder):
     print("the script goes on, and should not")
 
 
+def reported(folder):
+    """A run that each rank would write a page about."""
+    import backprop as bp
+    from backprop.distributed import MPI
+
+    strategy = MPI()
+    model, x, y = normalized()
+    page = bp.callbacks.HTMLReport(f"{folder}/report-of-{strategy.rank}.html")
+    model.fit(*(x, y), epochs=3, batch_size=8, verbose=0, callbacks=[page], strategy=strategy)
+    print(len(page.rows), getattr(page.certificate, "verdict", "none"), flush=True)
+
+
 def normalized():
     """`small` with batch normalization. The gradient of a bias before it is noise, of which Adam
     would make steps."""

@@ -28,6 +28,7 @@ QUICK = {
     "gradcheck.py": (["--quick"], "undecided"),
     "gradcheck_floor.py": (["1"], "found at twice the floor"),
     "import_time.py": (["--rounds", "1"], "import backprop"),
+    "looks.py": (["--quick"], "in all"),
     "new_face.py": (
         ["--quick", "--peers", "--only", "columns", "metrics", "losses", "small", "RandomHue"],
         "RandomHue",

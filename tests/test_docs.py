@@ -533,4 +533,7 @@ def test_the_readme_states_what_its_first_command_reaches(tmp_path):
 
     reached = 100 * float(re.search(r"test accuracy: ([\d.]+)", run.stdout)[1])
     assert abs(reached - stated) < 0.6  # two digits: another processor rounds in another way
+    curve = [float(value) for value in re.findall(r"val_accuracy: ([\d.]+)", run.stdout)]
+    falls = np.subtract(np.maximum.accumulate(curve), curve)
+    assert len(curve) == 25 and curve[0] > 0.85 and falls.max() < 0.02  # rises, and stays up
     assert (tmp_path / "digits.npz").exists()

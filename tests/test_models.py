@@ -811,12 +811,12 @@ def test_the_summary_of_a_graph_says_what_each_layer_reads():
 
     assert text.startswith('Model: "two"')
     rows = [line.split() for line in text.splitlines()]
-    assert ["x", "(InputLayer)", "(None,", "3)", "0", "-", "Y"] in rows
-    assert ["inner", "(Model)", "(None,", "4)", "16", "x[0][0]", "Y"] in rows
+    assert ["x", "(InputLayer)", "(None,", "3)", "0", "-", "Y", "0"] in rows
+    assert ["inner", "(Model)", "(None,", "4)", "16", "x[0][0]", "Y", "24"] in rows
     assert ["z[0][0]"] in rows
     assert "[(None, 2), (None, 2)]" in text
     at = rows.index(next(row for row in rows if row[:1] == ["join"]))
-    assert rows[at][-2:] == ["inner[0][0]", "Y"]
+    assert rows[at][-3:] == ["inner[0][0]", "Y", "0"]
     assert rows[at + 1 : at + 4] == [["inner[1][0]"], ["gru[0][1]"], ["gru[0][0]"]]
     model.summary(print_fn=lines.append, expand_nested=True, layer_range=("inner", "join"))
     assert "  tower (Dense)" in lines[1]

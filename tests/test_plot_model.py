@@ -12,7 +12,7 @@ from graphs_to_save import GRAPHS, images, nested, recursive, shared, states
 
 import backprop as bp
 from backprop import layers
-from backprop.utils.layered import APART, NARROW, layered
+from backprop.layered import APART, NARROW, layered
 from backprop.utils.plotting import LINE, PADDING, Picture, width_of
 
 SVG = "{http://www.w3.org/2000/svg}"

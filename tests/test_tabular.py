@@ -679,3 +679,14 @@ def test_any_json_is_a_column_or_a_value_error(key, value):
         Preprocessing.from_json(data).encode(t)
     except ValueError:
         return
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(notation.NOTATIONS),
+    st.sampled_from(["", "%", "$", "US$", "kg", "EUR", "km/h"]),
+)
+def test_a_number_that_is_written_is_read_again(value, form, unit):
+    form = notation.Notation(form.decimal, form.thousands, unit)
+
+    assert form.read(form.write(value)) == value

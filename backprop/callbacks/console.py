@@ -32,6 +32,13 @@ def is_notebook(stream: Any) -> bool:
     return type(stream).__module__.partition(".")[0] == "ipykernel"
 
 
+def has_cells() -> bool:
+    """Whether this process is the kernel of a notebook, by the IPython that it has imported."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    return shell is not None and getattr(shell, "kernel", None) is not None
+
+
 def columns(stream: Any) -> int | None:
     """Width of the terminal behind `stream`, None where there is no such limit."""
     try:
@@ -89,8 +96,9 @@ def say(message: str, after_bar: bool = False) -> None:
     ----------
     message : str
     after_bar : bool, default False
-        Whether an unfinished progress bar may stand in the line; a terminal and a notebook then get
-        a new line first.
+        Whether an unfinished progress bar may stand in the line; a terminal then gets a new line
+        first. A notebook's bar stands by itself.
     """
-    new_line = "\n" if after_bar and is_live(sys.stdout) else ""
+    own_line = is_notebook(sys.stdout) and has_cells()
+    new_line = "\n" if after_bar and is_live(sys.stdout) and not own_line else ""
     write(sys.stdout, new_line + message + "\n")

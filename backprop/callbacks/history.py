@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
+from math import nan
 from typing import Any
 
 from backprop.callbacks.callback import Callback, Logs
+from backprop.html import curve, paragraphs, table
+from backprop.spelling import printable
 
 
 class History(Callback):
@@ -48,6 +51,32 @@ class History(Callback):
             raise ValueError(f"the epochs of a history are numbers, got {reprlib.repr(epochs)}")
         super().set_state({"history": history, "epoch": epochs})
 
+    def __repr__(self) -> str:
+        """How far it has come: ``<History of 5 epochs: loss 0.9000 → 0.2500>``."""
+        n = max(map(len, self.history.values()), default=0)
+        ends = [
+            f"{printable(name)} {number(values[0])} → {number(values[-1])}"
+            for name, values in self.history.items()
+            if values
+        ]
+        said = f": {', '.join(ends)}" if ends else ""
+        return f"<History of {n} epoch{'' if n == 1 else 's'}{said}>"
+
+    def _repr_html_(self) -> str:
+        """The first, the last, the least and the most of each and its curve, as a notebook shows
+        it."""
+        rows = []
+        for name, values in self.history.items():
+            numbers = [float(v) if hasattr(v, "__float__") else nan for v in values]
+            known = [(v, i) for i, v in enumerate(numbers, 1) if v == v] or [(nan, 0)]
+            extremes = min(known), max(known, key=lambda pair: pair[0])
+            ends = [number(v) for v in (values[0], values[-1])] if values else ["", ""]
+            far = [f"{number(v)} (epoch {i})" if i else "" for v, i in extremes]
+            rows.append([name, *ends, *far, curve(numbers)])
+        n = max(map(len, self.history.values()), default=0)
+        title = paragraphs([f"History of {n} epoch{'' if n == 1 else 's'}"])
+        return title + table(["", "first", "last", "least", "most", ""], rows)
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epoch = []
 
@@ -57,3 +86,10 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
         if self.model is not None:
             self.model.history = self
+
+
+def number(value: Any) -> str:
+    """A value of a log in a few digits; what is no number as it is."""
+    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+        return reprlib.repr(value)
+    return f"{float(value):.4g}"

@@ -4,7 +4,8 @@
     12/45 ━━━━━─────────────── 2s 3ms/step - accuracy: 0.9312 - loss: 0.2410      time left
     45/45 ━━━━━━━━━━━━━━━━━━━━ 3s 3ms/step - accuracy: 0.9512 - loss: 0.1603      time taken
 
-A terminal and a notebook get one line that is rewritten; a pipe or a file gets one line an epoch:
+A terminal gets one line that is rewritten, a notebook a table with a bar that moves (`cell`); a
+pipe or a file gets one line an epoch:
 
     Epoch 3/10 - 45/45 - 3s - 3ms/step - accuracy: 0.9512 - loss: 0.1603
 
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from backprop.callbacks.callback import BatchLogs, Callback, Logs, lazy
+from backprop.callbacks.cell import Cell, cell_of
 from backprop.callbacks.console import (
     NOTEBOOK_INTERVAL,
     can_show,
@@ -95,6 +97,7 @@ class Progbar:
         self._stream = sys.stdout
         terminal, notebook = is_terminal(self._stream), is_notebook(self._stream)
         self._live = self.verbose == 1 and is_live(self._stream)
+        self._cell = cell_of() if self._live and notebook else None
         self._terminal = terminal and not notebook
         if notebook:
             self.interval = max(interval, NOTEBOOK_INTERVAL)
@@ -139,12 +142,10 @@ class Progbar:
             self._draw(finalize)
             self._due = perf_counter() + self.interval
         elif finalize:
-            self._write(
-                " - ".join(
-                    filter(None, (self.label, self._counted(), *self._times(True), *self._shown()))
-                )
-                + "\n"
-            )
+            self._write(f"{self.label}{self.label and ' - '}{self._said(True)}\n")
+
+    def _said(self, finalize: bool) -> str:
+        return " - ".join((self._counted(), *self._times(finalize), *self._shown()))
 
     def add(self, n: int, values: Iterable[tuple[str, Any]] | None = None) -> None:
         """Show that `n` more steps are done."""
@@ -164,6 +165,13 @@ class Progbar:
         self._values[name] = (total + value * weight, weights + weight)
 
     def _draw(self, finalize: bool) -> None:
+        if self._cell is not None:
+            self._drawn = 0 if finalize else 1
+            if finalize:
+                self._cell.finish(self.label, self._said(True))
+            else:
+                self._cell.draw(self.label, self.seen, self.target, self._said(False))
+            return
         head, info = self._counted(), " ".join(self._times(finalize))
         info = " - ".join((info, *self._shown()))
         limit = columns(self._stream) if self._terminal else None
@@ -180,6 +188,13 @@ class Progbar:
             line = line[: max(limit - 4, 0)] + "..."
         self._write("\r" + line.ljust(self._drawn) + ("\n" if finalize else ""))
         self._drawn = len(line)
+
+    def stop(self) -> None:
+        """End the bar where it is: what is written next has lines of its own."""
+        if self._cell is not None:
+            self._cell.stop()
+        else:
+            self._write("\n")
 
     def _bar(self, width: int) -> str:
         done = min(width, width * self.seen // self.target) if self.target else 0
@@ -250,6 +265,7 @@ class ProgbarLogger(Callback):
         self.target: int | None = None
         self._in_fit = False
         self._bar: Progbar | None = None
+        self._cell: Cell | None = None  # of a notebook, in which a run's bars follow each other
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         super().set_params(params)
@@ -259,21 +275,23 @@ class ProgbarLogger(Callback):
         self.target = params.get("steps")
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._in_fit = True
+        self._in_fit, self._cell = True, None
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._in_fit = False
 
+    def on_train_interrupt(self, epoch: int, batch: int) -> None:
+        self._stop()
+
     def on_exception(self, error: BaseException) -> None:
-        if self._bar is not None and self._bar._drawn:
-            self._bar._write("\n")  # the traceback has lines of its own
-        self._in_fit, self._bar = False, None
+        self._stop()
+        self._in_fit = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         bar = self._begin()
         if self.epochs and self.epochs > 1:
             bar.label = f"Epoch {epoch + 1}/{self.epochs}"
-        if bar._live and bar.label:
+        if bar._live and bar.label and bar._cell is None:
             bar._write(bar.label + "\n")
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
@@ -310,9 +328,16 @@ class ProgbarLogger(Callback):
     def on_predict_end(self, logs: Logs | None = None) -> None:
         self._end(None)
 
+    def _stop(self) -> None:
+        if self._bar is not None and self._bar._drawn:
+            self._bar.stop()
+        self._bar = None
+
     def _begin(self) -> Progbar:
-        self._bar = Progbar(self.target, verbose=self.verbose, stateless_metrics=())
-        return self._bar
+        self._bar = bar = Progbar(self.target, verbose=self.verbose, stateless_metrics=())
+        if bar._cell is not None and self._in_fit:
+            self._cell = bar._cell = self._cell or bar._cell
+        return bar
 
     def _end(self, logs: Logs | None) -> None:
         bar = self._bar or self._begin()

@@ -1,4 +1,4 @@
-"""The command line: train, predict, check, summary and so on, each in a file of its own.
+"""The command line: train, predict, serve, check and so on, each in a file of its own.
 
 A wrong option, file or table is one line on stderr and exit status 2, never a traceback.
 """
@@ -10,13 +10,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from backprop.cli import check, predict, sign, summary, train, verify, warmup
+from backprop.cli import check, predict, serve, sign, summary, train, verify, warmup
 from backprop.cli.usage import Parser, UsageError, add_command
 from backprop.spelling import printable
 
 COMMANDS = {
     "train": train,
     "predict": predict,
+    "serve": serve,
     "check": check,
     "summary": summary,
     "sign": sign,

@@ -1,4 +1,4 @@
-"""The files that `train` writes: a model, and a picture of its learning curve."""
+"""The files that `train` writes: a model, a picture of its learning curve, a page about the run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 from backprop import archive
 from backprop.cli.usage import UsageError
 
-PICTURES = (".png", ".svg", ".pdf")
+PICTURES, PAGES = (".png", ".svg", ".pdf"), (".html", ".htm")
 
 
-def output_paths(options: argparse.Namespace) -> tuple[Path, Path]:
-    """Where to write, checked before an hour is spent on training.
+def output_paths(options: argparse.Namespace) -> tuple[Path, Path, Path | None]:
+    """Where to write model, picture and page, checked before an hour is spent on training.
 
-    A model may take the place of a model, and a learning curve that of a learning curve; other
-    files are never overwritten.
+    A model may take the place of a model, a learning curve that of a learning curve, and a report
+    that of a report; other files are never overwritten. There is no page where none is wanted.
     """
+    from backprop.callbacks import html_report
     from backprop.diagnostics import is_ours
 
     name = "digits" if options.data is None else Path(options.data).name.split(".")[0] or "model"
@@ -32,11 +33,16 @@ def output_paths(options: argparse.Namespace) -> tuple[Path, Path]:
     picture = Path(options.picture) if options.picture else output.with_suffix(".png")
     if not options.picture and picture.exists() and not is_ours(picture):
         picture = picture.with_name(f"{picture.stem}_curve.png")
+    page = report_path(options.report, output)
+    if page is not None and page.suffix not in PAGES:
+        raise UsageError(
+            f"--report expects a name that ends in {', '.join(PAGES)}, or none, got {str(page)!r}"
+        )
     if picture.suffix not in PICTURES:
         raise UsageError(
             f"--picture expects a name that ends in {', '.join(PICTURES)}, got {str(picture)!r}"
         )
-    for path in (output, picture):
+    for path in filter(None, (output, picture, page)):
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder {str(path.parent)!r} to write {path.name} to")
         if path.is_dir():
@@ -52,15 +58,32 @@ def output_paths(options: argparse.Namespace) -> tuple[Path, Path]:
             f"{str(picture)!r} exists and is no learning curve of backprop: choose another name "
             "with --picture"
         )
-    return output, picture
+    if page is not None and page.exists() and not html_report.is_ours(page):
+        raise UsageError(
+            f"{str(page)!r} exists and is no report of backprop: choose another name with --report"
+        )
+    return output, picture, page
 
 
-def replaced(*paths: Path) -> list[str]:
+def report_path(given: str | None, output: Path) -> Path | None:
+    """The page that is asked for, or the model's name with .html, or another one where somebody
+    else's page is there."""
+    from backprop.callbacks import html_report
+
+    if given is not None:
+        return None if given == "none" else Path(given)
+    page = output.with_suffix(".html")
+    if page.exists() and not html_report.is_ours(page):
+        page = page.with_name(f"{page.stem}_report.html")
+    return page
+
+
+def replaced(*paths: Path | None) -> list[str]:
     """What will be overwritten, a line each."""
     return [
         f"{path} of {datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M} will be replaced"
         for path in paths
-        if path.exists()
+        if path is not None and path.exists()
     ]
 
 

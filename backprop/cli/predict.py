@@ -9,17 +9,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from backprop import saving
-from backprop.archive import describing
 from backprop.cli.keys import add_key, key_of
 from backprop.cli.sources import load_inputs
 from backprop.cli.usage import UsageError, exists
-from backprop.saving import SigningKey
-from backprop.tabular import Preprocessing, Table
+from backprop.serving import load
+from backprop.tabular import Table, answers
 
-Array = np.ndarray
 WHAT = "apply a saved model to a CSV or NPZ file"
 
 
@@ -32,20 +27,13 @@ def add_options(predict: argparse.ArgumentParser) -> None:
     add_key(predict, "the key that the model must be signed with")
 
 
-def load(path: str, key: SigningKey | None = None) -> tuple[Any, Preprocessing | None]:
-    """A saved model with its preprocessing, signed with the key if there is one."""
-    model, extra = saving.models.read_model(path, compile=False, key=key)
-    if "preprocessing" not in extra:
-        return model, None
-    with describing(path):
-        return model, Preprocessing.from_json(extra["preprocessing"])
-
-
 def run(options: argparse.Namespace) -> int:
     model, prepared = load(options.model, key_of(options))
     exists(options.data)
     check_answer_file(options)
     source = load_inputs(options.data, prepared, model.input_shape)
+    if isinstance(source, Table) and prepared is not None and prepared.columns:
+        source = prepared.arrange(source)
     x = source if prepared is None else prepared.encode(source)
     if isinstance(source, Table) and prepared is not None:
         for column in prepared.columns:
@@ -63,22 +51,6 @@ def check_answer_file(options: argparse.Namespace) -> None:
         raise UsageError(f"--output {options.output} would overwrite what is read")
     if not output.parent.is_dir():
         raise UsageError(f"there is no folder {str(output.parent)!r} to write {output.name} to")
-
-
-def answers(y: Array, prepared: Preprocessing | None) -> tuple[list[str], list[list[Any]]]:
-    """The header and rows of the answer: predictions, and for classes the probability of each."""
-    if prepared is None:
-        y = y.reshape(len(y), -1)
-        return [f"y{i}" for i in range(y.shape[1])], [
-            [f"{value:.7g}" for value in row] for row in y
-        ]
-    decoded = prepared.decode(y)
-    if prepared.classes is None:
-        return [prepared.target], [[f"{value:.7g}"] for value in decoded]
-    header = [prepared.target, *(f"p({label})" for label in prepared.classes)]
-    return header, [
-        [label, *(f"{p:.6f}" for p in row)] for label, row in zip(decoded, y, strict=True)
-    ]
 
 
 def write_csv(path: str, header: list[str], rows: list[list[Any]]) -> None:

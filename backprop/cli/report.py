@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backprop.cli.task import Task
+
+if TYPE_CHECKING:
+    from backprop.gradcheck.report import Report
 
 Array = np.ndarray
 MOST_ACROSS = 12  # classes that a table of confusions has room for
@@ -82,7 +85,7 @@ def aligned(rows: list[list[str]]) -> list[str]:
     ]
 
 
-def certify(model: Any, task: Task, seed: int) -> bool:
+def certify(model: Any, task: Task, seed: int) -> Report:
     """Certify the gradients of the trained model on a few held-out rows, and say how it went."""
     from backprop.gradcheck import gradcheck
 
@@ -91,4 +94,4 @@ def certify(model: Any, task: Task, seed: int) -> bool:
     print(f"gradients of the trained model against finite differences:\n{report}")
     if report.verdict == "inconclusive":
         print(UNDECIDED)
-    return report.verdict != "fail"
+    return report

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from backprop.cli.keys import add_key, key_of
-from backprop.cli.predict import load
+from backprop.serving import load
 
 WHAT = "show the layers of a saved model"
 

@@ -17,3 +17,7 @@ from backprop.data.rows import RowDataset
 from backprop.data.table import Table
 
 __all__ = ["HDF5Dataset", "NpyDataset", "ParquetDataset", "RowDataset", "Table"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

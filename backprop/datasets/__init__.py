@@ -26,4 +26,4 @@ __all__ = [
     "reuters",
 ]
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

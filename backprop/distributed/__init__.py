@@ -14,3 +14,7 @@ from backprop.distributed.mpi import MPI
 from backprop.training.strategy import SingleProcess
 
 __all__ = ["MPI", "SingleProcess"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -5,6 +5,7 @@ A file knows those above it and none below:
     entry         what is said of one gradient
     noise         how far a function scatters by rounding
     slopes        φ'(0) by differences, with its bound
+    passes, places     how many passes there were and what stops them, where a subject is looked at
     probe         a subject as a function F of its input and its parameters
     point         the point at which a check looks, and directions from it
     measured      the record of what a forward and a backward pass say at a point
@@ -26,3 +27,7 @@ from backprop.gradcheck.engine import gradcheck
 from backprop.gradcheck.report import Entry, Report
 
 __all__ = ["Entry", "Report", "gradcheck"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

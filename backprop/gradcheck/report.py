@@ -13,6 +13,7 @@ from backprop.gradcheck.diagnosis import diagnose
 from backprop.gradcheck.entry import Entry
 from backprop.gradcheck.locate import Located, locate
 from backprop.gradcheck.pictures import COLOURS, draw
+from backprop.html import cells, paragraphs
 
 VERDICTS = ("fail", "inconclusive", "pass")  # the worst first
 
@@ -206,19 +207,15 @@ class Report:
         return "\n".join([*lines, *self.notes(), self.summary()])
 
     def _repr_html_(self) -> str:
-        def cells(row: list[str], tag: str) -> str:
-            return "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
-
-        rows = [
+        rows = "".join(
             f"<tr>{cells(row, 'td')}<td style='color:{COLOURS[e.verdict]}'>"
             f"{html.escape(ending(e))}</td></tr>"
             for row, e in zip(self.rows(), self.entries, strict=True)
-        ]
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in [*self.notes(), self.summary()])
+        )
         return (
             f"<p><code>{html.escape(self.subject)}</code></p><table><thead><tr>"
-            f"{cells([*HEAD, 'verdict'], 'th')}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-            f"{notes}"
+            f"{cells([*HEAD, 'verdict'], 'th')}</tr></thead><tbody>{rows}</tbody></table>"
+            f"{paragraphs([*self.notes(), self.summary()])}"
         )
 
 

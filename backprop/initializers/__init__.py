@@ -154,4 +154,4 @@ InitializerLike = Annotated[Any, Convert(given_or_glorot)]
 serialize, deserialize = registry.functions("initializer")
 
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

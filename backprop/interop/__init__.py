@@ -1,4 +1,4 @@
-"""Bridges to other libraries: Keras' files, ``.safetensors``, ONNX and scikit-learn's estimators.
+"""Bridges to other libraries: Keras, PyTorch, ``.safetensors``, ONNX and scikit-learn's estimators.
 
     from backprop.interop import BackpropClassifier, to_onnx
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
         BackpropRegressor,
         BackpropTransformer,
     )
+    from backprop.interop.live.keras_models import from_keras, to_keras
+    from backprop.interop.live.torch_export import to_torch
+    from backprop.interop.live.torch_import import from_torch
     from backprop.interop.onnx_export import to_onnx
     from backprop.interop.onnx_import import from_onnx
 
@@ -25,11 +28,22 @@ __all__ = [
     "BackpropClassifier",
     "BackpropRegressor",
     "BackpropTransformer",
+    "from_keras",
     "from_onnx",
+    "from_torch",
+    "to_keras",
     "to_onnx",
+    "to_torch",
 ]
 
-HOMES = {"from_onnx": "onnx_import", "to_onnx": "onnx_export"}
+HOMES = {
+    "from_keras": "live.keras_models",
+    "from_onnx": "onnx_import",
+    "from_torch": "live.torch_import",
+    "to_keras": "live.keras_models",
+    "to_onnx": "onnx_export",
+    "to_torch": "live.torch_export",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -44,4 +58,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted(__all__)

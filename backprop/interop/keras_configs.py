@@ -148,9 +148,9 @@ def to_keras(value: Any, dtype: str, made: Any = None, called: bool = False) -> 
     family = value.get("module")
     cls = FAMILIES[family].classes.get(name) if family in FAMILIES else None
     if cls is None or name in OURS:
-        raise ValueError(refusal(name))
+        raise refusal(name)
     if name in CALLED and not called:
-        raise ValueError(refusal(name, TWO_INPUTS))
+        raise refusal(name, TWO_INPUTS)
     given = given_to(cls, config, called and family == "layers")
     graph = name in ("Model", "Graph")
     kept = {k: to_keras(v, dtype, part_of(made, k), graph) for k, v in given.items()}
@@ -196,7 +196,7 @@ def given_to(cls: type, config: Mapping[str, Any], called: bool) -> dict[str, An
             if not whole or argument in ours or argument in options or argument in NOT_OF_ALL:
                 continue
         elif argument in ours:
-            raise ValueError(refusal(f"{cls.__name__}({argument}={value!r})"))
+            raise refusal(f"{cls.__name__}({argument}={value!r})")
         if not (called and argument in options):
             found[argument] = value
     return found
@@ -229,7 +229,7 @@ def layer_config(cls: type, config: dict[str, Any], dtype: str) -> dict[str, Any
     if name_in_keras(cls) == "Activation" != cls.__name__:
         arguments = sorted(config.keys() - {"name", "trainable", "dtype"})
         if arguments:
-            raise ValueError(refusal(f"{cls.__name__}({arguments[0]}={config[arguments[0]]!r})"))
+            raise refusal(f"{cls.__name__}({arguments[0]}={config[arguments[0]]!r})")
         config = {"activation": function_name(cls)} | config
     if cls.__name__ in CATEGORIES and config.get("output_mode", "int") == "int":
         return config | {"dtype": "int64"}
@@ -241,14 +241,28 @@ def function_name(cls: type) -> str:
     return snake_case(cls.__name__.replace("SiLU", "Silu").replace("ReLU", "Relu"))
 
 
-def refusal(name: str, reason: str | None = None) -> str:
+class NotInKeras(ValueError):
+    """Something of ours that Keras does not know.
+
+    Attributes
+    ----------
+    reason : str
+        Why, without a word of files.
+    """
+
+    def __init__(self, text: str, reason: str):
+        super().__init__(f"{text}: save the model as .npz")
+        self.reason = reason
+
+
+def refusal(name: str, reason: str | None = None) -> NotInKeras:
     if name == "__shared__":
-        return (
-            "a file of Keras holds a layer once, in a Model in several places, in a Sequential or "
-            "in two models not: save the model as .npz"
-        )
+        once = "a layer once, in a Model in several places, in a Sequential or in two models not"
+        return NotInKeras(f"a file of Keras holds {once}", f"Keras' format holds {once}")
     reason = reason or OURS.get(name, NO_SUCH)
-    return f"{name} cannot be written to a file of Keras ({reason}): save the model as .npz"
+    return NotInKeras(
+        f"{name} cannot be written to a file of Keras ({reason})", f"{name}: {reason}"
+    )
 
 
 # --------------------------------------------------------------------------------- Keras' → ours

@@ -101,7 +101,6 @@ def name_of_class(layer: Any) -> str:
 
 def write(model: Any, file: Any) -> None:
     """Put the weights of a model, and what its optimizer remembers, into an open HDF5 file."""
-    optimizer = model.optimizer
     for place in places(model):
         group = file.create_group(f"{place.path}/vars".lstrip("/"))
         group.attrs["name"] = place.name
@@ -109,12 +108,21 @@ def write(model: Any, file: Any) -> None:
             group.create_dataset(str(i), data=p.value)
         for at, value in place.named.items():
             file.create_dataset(f"{place.path}/{at}".lstrip("/"), data=value)
-    if optimizer is not None and optimizer.built:
+    if model.optimizer is not None:
+        optimizer = model.optimizer if model.optimizer.built else as_it_begins(model)
         group = file.create_group("optimizer/vars")
         group.attrs["name"] = optimizer.name
         known = zip(optimizer.variables, of_trained(optimizer), strict=True)
         for i, variable in enumerate(variable for variable, trained in known if trained):
             group.create_dataset(str(i), data=variable)
+
+
+def as_it_begins(model: Any) -> Any:
+    """An optimizer like the model's, before its first step: Keras misses the zeros of one that has
+    taken none."""
+    found = type(model.optimizer).from_config(model.optimizer.get_config())
+    found.build(model.parameters)
+    return found
 
 
 def of_trained(optimizer: Any) -> list[bool]:
@@ -137,6 +145,8 @@ def take_up(optimizer: Any, found: Found) -> None:
     """Put what an optimizer remembered into one that is built."""
     known = {at: d for at, d in found.datasets.items() if at.startswith(OPTIMIZER)}
     variables = {str(i): variable for i, variable in enumerate(optimizer.variables)}
+    if len(known) <= len(variables) - len(optimizer._order()) and is_new(known):
+        return
     trained = [i for i, kept in zip(variables, of_trained(optimizer), strict=True) if kept]
     numbers = trained if len(known) == len(trained) else variables
     given = {f"{OPTIMIZER}{j}": i for j, i in enumerate(numbers)}
@@ -146,6 +156,12 @@ def take_up(optimizer: Any, found: Found) -> None:
         )
     taken = {i: known[at][()] for at, i in given.items()}
     optimizer.load_own_variables(variables | taken)
+
+
+def is_new(known: Mapping[str, Any]) -> bool:
+    """Whether an optimizer of Keras has not taken a step, so that it knows its rate alone."""
+    count = known.get(f"{OPTIMIZER}0")
+    return count is not None and count.shape == () and int(count[()]) == 0
 
 
 def weights_in(found: Found) -> dict[str, Any]:

@@ -7,26 +7,21 @@ from typing import Any
 import numpy as np
 
 from backprop import layers as L
-from backprop.interop.onnx_building import Builder, Known, as_is, behind, images, reads
+from backprop.interop.drawing import Known, as_is, images
+from backprop.interop.drawing_images import (
+    AVERAGES,
+    MAXIMA,
+    PADDINGS,
+    Sides,
+    convolve,
+    convolve_back,
+    padding_for,
+    sized,
+    with_channels_behind,
+)
+from backprop.interop.onnx_building import Builder, reads
 from backprop.interop.onnx_reading import Node
 from backprop.layers.activations import ReLU
-from backprop.symbols import Symbol
-
-CONVOLUTIONS = (L.Conv1D, L.Conv2D, L.Conv3D)
-BY_CHANNEL = (L.DepthwiseConv1D, L.DepthwiseConv2D)
-TRANSPOSED = (L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose)
-MAXIMA = (L.MaxPooling1D, L.MaxPooling2D, L.MaxPooling3D)
-AVERAGES = (L.AveragePooling1D, L.AveragePooling2D, L.AveragePooling3D)
-PADDINGS = (L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D)
-CROPPINGS = (L.Cropping1D, L.Cropping2D, L.Cropping3D)
-Sides = list[tuple[int, int]]
-
-
-def with_channels_behind(r: Builder, x: Any) -> Symbol:
-    x = r.known(x)
-    if not 3 <= x.ndim <= 5:
-        raise r.refused(f"it reads an array of {x.ndim} axes, and one to three sizes are read")
-    return r.arranged(x, behind(x))
 
 
 def per_axis(r: Builder, node: Node, name: str, count: int) -> tuple[int, ...]:
@@ -48,63 +43,29 @@ def sides_of(r: Builder, node: Node, count: int) -> Sides | str:
     return list(zip(found[:count], found[count:], strict=True))
 
 
-def sized(sides: list[Any]) -> Any:
-    """What there is for each axis; of one axis, that."""
-    return sides if len(sides) > 1 else sides[0]
-
-
-def padding_for(layer: Any, sides: Sides | str, sizes: Any, causal: bool) -> str | None:
-    """The padding of a layer's class that is these sides; None where it has none."""
-    if sides == "same" or not any(map(any, sides)):
-        return "same" if sides == "same" else "valid"
-    windows = layer.windows
-    if max(windows.strides) == 1 or None not in sizes:
-        same = type(windows)(windows.size, windows.strides, "same", windows.dilation)
-        if same.margins(tuple(n or 2**20 for n in sizes)) == sides:
-            return "same"
-    if causal and sides == [(windows.spans[0] - 1, 0)]:
-        return "causal"
-    return None
-
-
 @reads("Conv")
 def convolution(r: Builder, node: Node, x: Any, w: Any, b: Any = None) -> Known:
     x, kernel = with_channels_behind(r, x), r.constant(w, "kernel")
     count, groups = len(x.shape) - 2, node.get("group", 1)
     if kernel.ndim != count + 2:
         raise r.refused(f"its kernel has shape {kernel.shape}")
-    filters, channels, *size = kernel.shape
+    filters, _, *size = kernel.shape
     if node.get("kernel_shape", size) != size or min(kernel.shape) < 1 or groups < 1:
         raise r.refused(f"its kernel_shape is {node.get('kernel_shape')}, and the kernel's {size}")
-    options: dict[str, Any] = {
-        "strides": per_axis(r, node, "strides", count),
-        "dilation_rate": per_axis(r, node, "dilations", count),
-    }
     bias, add = (None, None) if b is None else (r.constant(b, "bias"), None)
     if b is None:
         bias, add = r.bias_behind(filters, count + 1)
-    options["use_bias"] = bias is not None
-    each = groups > 1 and channels == 1 and filters % groups == 0 and count < 3
-    kind: Any
-    first: tuple[Any, ...]
-    if each and groups == x.shape[-1]:
-        kind, first = BY_CHANNEL[count - 1], (tuple(size),)
-        options["depth_multiplier"] = filters // groups
-        turned = kernel.reshape(groups, filters // groups, *size)
-        turned = turned.transpose(*range(2, count + 2), 0, 1)
-    else:
-        kind, first = CONVOLUTIONS[count - 1], (filters, tuple(size))
-        options["groups"] = groups
-        turned = kernel.transpose(*range(2, count + 2), 1, 0)
-    sides = sides_of(r, node, count)
-    causal = kind is L.Conv1D
-    padding = padding_for(kind(*first, **options), sides, x.shape[1:-1], causal)
-    if padding is None:
-        assert not isinstance(sides, str)
-        x, padding = PADDINGS[count - 1](sized(sides))(x), "valid"
-    layer = kind(*first, padding=padding, **options)
-    weights = (turned,) if bias is None else (turned, bias)
-    return r.with_bias(images(r.weighted(layer, x, *weights)), add)
+    y = convolve(
+        r,
+        x,
+        kernel,
+        bias,
+        strides=per_axis(r, node, "strides", count),
+        dilations=per_axis(r, node, "dilations", count),
+        groups=groups,
+        sides=sides_of(r, node, count),
+    )
+    return r.with_bias(images(y), add)
 
 
 @reads("ConvTranspose")
@@ -119,26 +80,16 @@ def transposed(r: Builder, node: Node, x: Any, w: Any, b: Any = None) -> Known:
     if isinstance(sides, str):
         raise r.refused("its auto_pad is SAME_UPPER: pads are read")
     more = node.get("output_padding", [0] * count)
-    strides = per_axis(r, node, "strides", count)
-    layer = TRANSPOSED[count - 1](
-        kernel.shape[1],
-        kernel.shape[2:],
-        strides=strides,
-        dilation_rate=per_axis(r, node, "dilations", count),
-        use_bias=b is not None,
+    y = convolve_back(
+        r,
+        x,
+        kernel,
+        None if b is None else r.constant(b, "bias"),
+        strides=per_axis(r, node, "strides", count),
+        dilations=per_axis(r, node, "dilations", count),
+        sides=sides,
+        more=more,
     )
-    spans = layer.windows.spans
-    cropped = [
-        (before, max(span, s) - span - extra + after)
-        for (before, after), span, s, extra in zip(sides, spans, strides, more, strict=True)
-    ]
-    if any(after < 0 for _, after in cropped):
-        raise r.refused(f"its output_padding is {more}")
-    turned = kernel.transpose(*range(2, count + 2), 1, 0)
-    weights = (turned,) if b is None else (turned, r.constant(b, "bias"))
-    y = r.weighted(layer, x, *weights)
-    if any(map(any, cropped)):
-        y = CROPPINGS[count - 1](sized(cropped))(y)
     return images(y)
 
 

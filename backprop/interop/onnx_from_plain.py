@@ -9,7 +9,8 @@ import numpy as np
 
 from backprop import layers as L
 from backprop.bounds import reckon
-from backprop.interop.onnx_building import Builder, Known, as_is, reads
+from backprop.interop.drawing import Known, as_is
+from backprop.interop.onnx_building import Builder, reads
 from backprop.interop.onnx_from_sizes import Sizes, joined
 from backprop.interop.onnx_reading import Node
 from backprop.layer import Layer

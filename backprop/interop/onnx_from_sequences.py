@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from backprop import layers as L
-from backprop.interop.onnx_building import Builder, Known, reads
+from backprop.interop.drawing import Known
+from backprop.interop.onnx_building import Builder, reads
+from backprop.interop.onnx_from_masks import (
+    Held,
+    Real,
+    expect,
+    is_held,
+    is_read,
+    makes_mask,
+    only_held,
+)
 from backprop.interop.onnx_from_sizes import Sizes, Zeros
 from backprop.interop.onnx_reading import Node
 from backprop.layers.arithmetic.slices import written
@@ -32,7 +43,7 @@ def gather(r: Builder, node: Node, table: Any, index: Any) -> Any:
         x = r.known(index)
         if node.get("axis", 0) != 0 or table.ndim != 2 or x.symbol.dtype.kind not in "iu":
             raise r.refused("it is no look-up of rows in a matrix by integers")
-        layer = L.Embedding(*table.shape)
+        layer = L.Embedding(*table.shape, mask_zero=makes_mask(r, node.inputs[1]))
         y = r.weighted(layer, x.symbol, table)
         return Known(y, (*x.order, x.ndim))
     if isinstance(table, Sizes):
@@ -59,8 +70,8 @@ def recurrent(
 ) -> list[Any]:
     x = r.known(x)
     direction, units = node.get("direction", "forward"), node.get("hidden_size", 0)
-    if lengths is not None:
-        raise r.refused("it is given the lengths of sequences, which are masks here")
+    if lengths is not None and not (isinstance(lengths, Real) and lengths.form == "lengths"):
+        raise r.refused("it is given lengths of sequences that are not those of a mask")
     if direction not in ("forward", "reverse") or node.get("layout", 0):
         raise r.refused(f"its direction is {direction!r}, or its layout has the batch in front")
     if {"clip", "input_forget"} & {k for k, v in node.attributes.items() if v}:
@@ -77,8 +88,10 @@ def recurrent(
     after = node.op == "GRU" and bool(node.get("linear_before_reset", 0))
     if b is not None:
         weights.append(bias_of(r, r.constant(b, "bias"), node.op, units, after))
-    used = [bool(r.file.readers.get(name)) or name in r.file.outputs for name in node.outputs]
+    used = [bool(name) and is_read(r, name) for name in node.outputs]
     used += [False] * (3 - len(used))
+    kept = len(node.outputs) > 1 and only_held(r, node.outputs[1])
+    used[1] &= not kept
     options: dict[str, Any] = {
         "use_bias": b is not None,
         "return_sequences": used[0],
@@ -86,6 +99,8 @@ def recurrent(
         "go_backwards": direction == "reverse",
         **activations(r, node),
     }
+    if lengths is not None and direction == "forward" and used[0]:
+        options["zero_output_for_mask"] = not is_held(r, node.outputs[0])
     if node.op == "GRU":
         options["reset_after"] = after
     kind = {"LSTM": L.LSTM, "GRU": L.GRU, "RNN": L.SimpleRNN}[node.op]
@@ -94,15 +109,16 @@ def recurrent(
         raise r.refused("one of its first states is zero, and another is not")
     given = {"initial_state": first} if first else {}
     steps = r.arranged(x, (1, 0, 2))
+    expect(r, steps, () if lengths is None else lengths.sources)
     found = r.weighted(kind(units, **options), steps, *weights, **given)
     y, *last = found if isinstance(found, tuple | list) else (found,)
     if not last:
         last = [y]
     if used[0] and direction == "reverse":
         y = L.Slice(":, ::-1")(y)
-    ends = [Known(s, (0, 1), 0) for s in last]
     whole = Known(y, (1, 0, 2), 1) if used[0] else None
-    return [whole, *ends][: len(node.outputs)]
+    ends = [whole, *(Known(s, (0, 1), 0) for s in last)]
+    return [end if read else Held() for end, read in zip_longest(ends, used)][: len(node.outputs)]
 
 
 def state(r: Builder, x: Any) -> Any:

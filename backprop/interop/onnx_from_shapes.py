@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from backprop import layers as L
-from backprop.interop.onnx_building import Builder, Known, as_is, reads
+from backprop.interop.drawing import Known, as_is
+from backprop.interop.onnx_building import Builder, reads
 from backprop.interop.onnx_from_sizes import Sizes, part_of
 from backprop.interop.onnx_reading import Node
 from backprop.layers.arithmetic.slices import written

@@ -14,13 +14,16 @@ from backprop.archive import describing, existing, faults_named, known_path
 from backprop.bounds import at_most
 from backprop.interop import (  # noqa: F401 - they fill the table
     onnx_from_images,
+    onnx_from_masks,
     onnx_from_plain,
     onnx_from_sequences,
     onnx_from_shapes,
     onnx_from_sizes,
 )
-from backprop.interop.onnx_building import Builder, as_is
+from backprop.interop.drawing import as_is
+from backprop.interop.onnx_building import Builder
 from backprop.interop.onnx_export import package
+from backprop.interop.onnx_from_masks import check_masks
 from backprop.interop.onnx_reading import File, checked, contents_of
 from backprop.registry import FAMILIES
 
@@ -88,6 +91,7 @@ def model_of(file: File) -> Any:
         if isinstance(found, np.ndarray) or found is None:
             raise ValueError(f"its output {name!r} is a constant")
         outputs.append(builder.plain(found))
+    check_masks(builder, outputs)
     importlib.import_module("backprop.models")  # it stands above, and its registry enters itself
     name = good_name(file.name or "model", [])
     kind: Any = FAMILIES["models"].classes["Model"]

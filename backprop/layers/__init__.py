@@ -122,4 +122,4 @@ for name in ("Lambda", "Wrapper"):  # no file holds a function, and a base class
 
 serialize, deserialize = registry.functions("layer")
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

@@ -7,6 +7,7 @@ from typing import Any
 
 from backprop.checks import one_of, sequence
 from backprop.construction import named
+from backprop.counts import Count, plus
 from backprop.input_spec import show_shape
 from backprop.layer import Array, Layer
 from backprop.layer_arrays import NOT_BUILT
@@ -16,7 +17,7 @@ from backprop.layers.containers import Container
 from backprop.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply
 from backprop.linalg import total
 from backprop.parameters import Parameter
-from backprop.promises import came_back
+from backprop.promises import came_back, short_for
 
 JOINS = {
     "concat": Concatenate,
@@ -117,6 +118,10 @@ class Parallel(Container):
             + along
         ) from refused
 
+    @short_for("propagate")
+    def multiply_adds(self, input_shape) -> Count:
+        return plus(branch.multiply_adds(input_shape) for branch in self.branches)
+
     def propagate(self, x, ctx) -> Any:
         if not self.built:
             raise ValueError(f"{self.name} cannot run{NOT_BUILT}")
@@ -215,6 +220,10 @@ class Residual(Parallel):
     def build(self, input_shape):
         super().build(input_shape)
         build_activation(self.activation, self.compute_output_shape(input_shape))
+
+    @short_for("propagate")
+    def multiply_adds(self, input_shape) -> Count:
+        return plus(branch.multiply_adds(input_shape) for branch in self.branches)
 
     def propagate(self, x, ctx):
         z, branches, mask = super().propagate(x, ctx)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from backprop.counts import in_a_row
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Array, Layer, Shape
 from backprop.layer_arrays import NOT_BUILT
@@ -66,6 +67,8 @@ class Chain(Row):
             len(steps),
         )
 
+    multiply_adds = in_a_row
+
     def propagate(self, x, ctx):
         if not self.built:
             raise ValueError(f"{self.name} cannot run{NOT_BUILT}")
@@ -92,9 +95,8 @@ class Chain(Row):
                 cache = None  # in inference nothing outlives its layer
         except Exception as error:
             i = max(i, len(caches))
-            raise self.located(
-                error, self._places[i], f"{show_shape(x.shape[1:])} {x.dtype}"
-            ) from error
+            given = f"{show_shape(x.shape[1:])} {x.dtype}"
+            raise self.located(error, self._places[i], given) from error
         if not tried:
             self._tried |= {ctx.training}
         return x, caches, ctx.mask

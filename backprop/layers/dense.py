@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backprop.checks import Positive
+from backprop.counts import by_units
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.kernels import KernelAndBias
@@ -74,6 +75,8 @@ class Dense(KernelAndBias):
 
     def obeys_mask(self, x, mask):
         return self.activation.obeys_mask(x, mask)
+
+    multiply_adds = by_units
 
     def forward(self, x, ctx=INFERENCE):
         y, a = self.activation.finish(affine(x, self.kernel), ctx, self.bias)

@@ -12,12 +12,14 @@ import numpy as np
 
 from backprop.arguments import Convert, argument
 from backprop.checks import integer
+from backprop.counts import Count, times
 from backprop.initializers import VarianceScaling
 from backprop.layer import INFERENCE, InputSpec, Shape
 from backprop.layers.activations import ActivationLike, build_activation
 from backprop.layers.kernels import KernelAndBias
 from backprop.linalg import unbroadcast
 from backprop.old_arguments import NOT_QUANTIZED, Only
+from backprop.promises import short_for
 from backprop.regularizers import RegularizerLike
 
 Array = np.ndarray
@@ -271,6 +273,12 @@ class EinsumDense(KernelAndBias):
     def obeys_mask(self, x, mask):
         goes_on = mask.ndim == 1 or self._by_steps(x)
         return goes_on and self.activation.obeys_mask(x, mask)
+
+    @short_for("forward")
+    def multiply_adds(self, input_shape) -> Count:
+        product, sizes = self._sized(input_shape)
+        kept = {*product.x[1:], *product.k} - {*product.alone}
+        return times(*(sizes[a] for a in kept))
 
     def forward(self, x, ctx=INFERENCE):
         product = equation(self.equation).product(x.ndim)

@@ -10,12 +10,14 @@ from backprop import constraints, initializers, regularizers
 from backprop.arguments import Convert
 from backprop.checks import array, flag, integer, is_real, number
 from backprop.construction import named
+from backprop.counts import Count, no_products, times
 from backprop.defaults import float_dtype
 from backprop.kernels.embedding import sum_at
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.linalg import affine, rows
 from backprop.masks import both
 from backprop.old_arguments import NOT_QUANTIZED, Ignored
+from backprop.promises import short_for
 
 
 class Embedding(Layer):
@@ -106,6 +108,8 @@ class Embedding(Layer):
 
     def compute_mask(self, x, mask=None):
         return both(mask, x != 0) if self.mask_zero else mask
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         ids = self._indices(x)
@@ -304,6 +308,10 @@ class Unembedding(Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.layer.input_dim)
 
+    @short_for("forward")
+    def multiply_adds(self, input_shape) -> Count:
+        return times(*input_shape[1:], self.layer.input_dim)
+
     def forward(self, x, ctx=INFERENCE):
         t = self.layer
         kernel, cap = self._kernel(), t.logit_soft_cap
@@ -379,6 +387,8 @@ class Masking(Layer):
 
     def compute_mask(self, x, mask=None):
         return both(mask, (x != self.mask_value).any(-1))
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         real = (x != self.mask_value).any(-1, keepdims=True)

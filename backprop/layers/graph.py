@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from backprop.context import Context, Logits
+from backprop.counts import of_calls
 from backprop.input_spec import fits, show_shape
 from backprop.layer import Array, Layer
 from backprop.layers.chain import add_up, repeated
@@ -125,6 +126,8 @@ class Graph(Listed):
         take_in(self, wiring.layers)
 
     # ------------------------------------------------------------------ forward
+
+    multiply_adds = of_calls
 
     def propagate(self, x, ctx):
         values, masks = [None] * self._size, [None] * self._size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backprop.checks import integer, sequence
+from backprop.counts import no_products
 from backprop.defaults import floatx
 from backprop.layer import INFERENCE, Layer, Shape
 from backprop.layer_arrays import sizes_of
@@ -103,6 +104,8 @@ class InputLayer(Layer):
 
     def _first_drawn(self) -> Symbol:
         return self.symbol()  # without a call, and without an input shape
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         return x, None

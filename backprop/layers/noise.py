@@ -9,6 +9,7 @@ import numpy as np
 
 from backprop.arguments import Convert, argument
 from backprop.checks import Fraction, fraction, integer, sequence
+from backprop.counts import no_products
 from backprop.defaults import FloatDtype
 from backprop.initializers.draws import Seed
 from backprop.input_spec import show_shape
@@ -28,6 +29,8 @@ class Multiplied(Layer, kw_only=True):
     def draw(self, x):
         """k, of a shape that broadcasts to that of x."""
         raise TypeError(f"{type(self).__name__} has no draw(self, x): write one that returns k")
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         if not ctx.training or self.rate == 0:
@@ -301,6 +304,8 @@ class GaussianNoise(Layer):
 
     changeable = ("stddev",)
 
+    multiply_adds = no_products
+
     def forward(self, x, ctx=INFERENCE):
         if not ctx.training or self.stddev == 0:
             return x, None
@@ -364,6 +369,8 @@ class AlphaDropout(Layer):
         super().check_input(shape)
         check_noise_shape(self, self.noise_shape, shape)
 
+    multiply_adds = no_products
+
     def forward(self, x, ctx=INFERENCE):
         if not ctx.training or self.rate == 0:
             return x, None
@@ -422,6 +429,8 @@ class ActivityRegularization(Layer):
     @l2.setter
     def l2(self, l2: float) -> None:
         self.activity_regularizer.l2 = l2
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         return x, None

@@ -11,6 +11,7 @@ import numpy as np
 
 from backprop.arguments import Convert
 from backprop.checks import Numbers, index
+from backprop.counts import no_products
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Layer
 from backprop.linalg import rows_of
@@ -159,6 +160,8 @@ class Normalization(Layer):
         self.mean = origin + mean
         self.variance = square / rows
 
+    multiply_adds = no_products
+
     def forward(self, x, ctx=INFERENCE):
         mean, s = self._beside(self.mean, x), self._beside(self.variance, x)
         s = np.maximum(np.sqrt(s), s.dtype.type(LEAST))
@@ -236,6 +239,8 @@ class Rescaling(Layer):
                     f"{self!r} expects a {name} of shape {value.shape} to broadcast to a sample, "
                     f"and got {show_shape(shape[1:])}"
                 )
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         y = x * self.scale.astype(x.dtype)

@@ -9,6 +9,7 @@ import numpy as np
 
 from backprop.arguments import Convert
 from backprop.checks import Positive, integer, sequence
+from backprop.counts import no_products
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.windows import DataFormat, channels_back, channels_last, shape_last
@@ -54,6 +55,8 @@ class Flatten(Layer):
 
     def compute_mask(self, x, mask=None):
         return mask if mask is None or self.obeys_mask(x, mask) else None
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         turned = channels_last(x, self.data_format) if x.ndim > 2 else x
@@ -125,6 +128,8 @@ class Reshape(Layer):
     def compute_mask(self, x, mask=None):
         return mask if mask is None or self.obeys_mask(x, mask) else None
 
+    multiply_adds = no_products
+
     def forward(self, x, ctx=INFERENCE):
         return x.reshape(self.compute_output_shape(x.shape)), x.shape
 
@@ -184,6 +189,8 @@ class Permute(Layer):
             return None
         return mask.transpose(0, *self.dims[: mask.ndim - 1])
 
+    multiply_adds = no_products
+
     def forward(self, x, ctx=INFERENCE):
         return x.transpose(0, *self.dims), None
 
@@ -227,6 +234,8 @@ class RepeatVector(Layer):
 
     def compute_mask(self, x, mask=None):
         return mask if mask is None or mask.ndim == 1 else None  # the time axis is a new one
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         return np.repeat(x[:, None], self.n, axis=1), None

@@ -10,6 +10,7 @@ import numpy as np
 from backprop import initializers
 from backprop.arguments import Convert
 from backprop.checks import Fraction, NumberFromZero, Positive
+from backprop.counts import Count
 from backprop.input_spec import show_shape
 from backprop.layer import InputSpec, Layer
 from backprop.layers.activations import layer_of
@@ -26,6 +27,7 @@ from backprop.layers.noise import Dropout
 from backprop.layers.normalization import LayerNormalization
 from backprop.nest import as_tuple, several
 from backprop.parallel import pays, run
+from backprop.promises import short_for
 from backprop.tuning import FORK_SIZE
 
 
@@ -220,6 +222,10 @@ class TransformerBlock(Transformer):
     def parts(self) -> tuple[str, list[Layer]]:
         return "part", [self.chain]
 
+    @short_for("propagate")
+    def multiply_adds(self, input_shape) -> Count:
+        return self.chain.multiply_adds(input_shape)
+
     def propagate(self, x, ctx):
         if not self._forks(x, ctx):
             return self.chain.propagate(x, ctx)
@@ -395,6 +401,10 @@ class TransformerDecoder(Transformer):
 
     def compute_mask(self, x, mask=None):
         return as_tuple(mask)[0]
+
+    @short_for("propagate")
+    def multiply_adds(self, input_shape) -> Count:
+        return self.graph.multiply_adds(input_shape)
 
     def propagate(self, x, ctx):
         return self.graph.propagate(x, ctx)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backprop.counts import by_its
 from backprop.layer import INFERENCE, Layer
 from backprop.promises import short_for
 
@@ -85,6 +86,8 @@ class Wrapper(Layer):
 
     def check_values(self, x):
         self.layer.check_values(x)
+
+    multiply_adds = by_its("layer")
 
     def forward(self, x, ctx=INFERENCE):
         y, cache, _ = self.propagate_of(self.layer, x, ctx)

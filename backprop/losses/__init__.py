@@ -209,4 +209,4 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> L
         return get(name)
 
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

@@ -312,4 +312,4 @@ def name_of(fn: Any) -> str:
 serialize, deserialize = registry.functions("metric")
 
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

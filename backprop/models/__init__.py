@@ -55,4 +55,4 @@ def load_model(
     return saving.load_model(filepath, custom_objects, compile, safe_mode, key=key)
 
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

@@ -10,6 +10,7 @@ from backprop.layer import Layer
 from backprop.layers.containers import Listed, take_in
 from backprop.models.habits import Habits
 from backprop.models.insight import Insight
+from backprop.models.inspected import Inspected
 from backprop.models.trained import Trained
 from backprop.spelling import nearest
 from backprop.symbols import Symbol
@@ -18,12 +19,12 @@ from backprop.training.trainer import Trainer
 from backprop.vector import ParameterVector
 
 
-class BaseModel(Trained, Habits, Insight, Listed):
+class BaseModel(Trained, Habits, Insight, Inspected, Listed):
     """A container that can be trained, put before the class of the container.
 
     How a model is compiled and trained is in `backprop.models.trained`, how it is saved, described
     and lets text go on in `backprop.models.habits`, what it can be asked about itself in
-    `backprop.models.insight`.
+    `backprop.models.insight` and `backprop.models.inspected`.
     """
 
     def __init__(self, *arguments: Any, **options: Any):

@@ -11,7 +11,7 @@ from backprop.callbacks.console import say
 from backprop.config import serialize
 from backprop.generation import generate
 from backprop.layer import Array
-from backprop.summary import summary
+from backprop.summary import as_html, summary
 
 
 class Fixed:
@@ -109,13 +109,33 @@ class Habits:
         expand_nested: bool = False,
         show_trainable: bool = False,
         layer_range=None,
+        *,
+        batch_size: int = 32,
     ) -> None:
-        """Print, or log, the layers with their output shapes and numbers of parameters."""
+        """Print, or log, the layers with their output shapes, numbers of parameters and of
+        multiply-adds for a row, and the memory that training on `batch_size` rows takes.
+
+        A multiply-add is a product that is added to a sum, in a matrix product, a convolution or
+        attention; biases, activations, gates, normalization and pooling work number by number and
+        have none. ``?`` stands for what is not known: layers that nobody has counted, sizes that
+        are free. Layers' outputs are what a step keeps at least; the other arguments are Keras'."""
         if print_fn is not None and not callable(print_fn):
             raise TypeError(f"summary() expects print_fn to be a function, got {print_fn!r}")
         (print_fn or say)(
-            summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
+            summary(
+                self,
+                line_length,
+                positions,
+                expand_nested,
+                show_trainable,
+                layer_range,
+                batch_size,
+            )
         )
+
+    def _repr_html_(self) -> str:
+        """The summary as a notebook shows it."""
+        return as_html(self)
 
     def generate(
         self: Any,

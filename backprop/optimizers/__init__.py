@@ -112,4 +112,4 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
         return registry.deserialize({**config, "class_name": known_as(config.get("class_name"))})
 
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

@@ -16,4 +16,4 @@ __all__ = [
     "timeseries_dataset_from_array",
 ]
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

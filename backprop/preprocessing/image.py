@@ -5,4 +5,4 @@ from backprop.utils import array_to_img, img_to_array, load_img, save_img
 
 __all__ = ["array_to_img", "img_to_array", "load_img", "save_img"]
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

@@ -5,4 +5,4 @@ from backprop.utils import pad_sequences
 
 __all__ = ["pad_sequences"]
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

@@ -48,4 +48,4 @@ __all__ = [
 
 CustomObjectScope = custom_object_scope
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

@@ -34,6 +34,15 @@ def compile_config(model: Any) -> dict[str, Any] | None:
     }
 
 
+def in_keras(compiled: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What of a `compile_config` Keras knows, and what it says besides."""
+    if compiled is None:
+        return None
+    unknown = "without_weight_decay", "on_nonfinite", "seed"
+    known = {k: v for k, v in compiled.items() if k not in unknown}
+    return known | {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": "auto"}
+
+
 def trainable(model: Any) -> list[Any]:
     """The model's parameters in order, without its buffers."""
     return [p for p in model.arrays() if p.gradient is not None]

@@ -21,7 +21,7 @@ from backprop.run_state import (
     model_state,
     set_model_state,
 )
-from backprop.saving.compiled import compile_config, model_of, recompile
+from backprop.saving.compiled import compile_config, in_keras, model_of, recompile
 from backprop.signing import SigningKey, check_key
 
 
@@ -116,21 +116,19 @@ def write_keras_model(
 
     compiled = compile_config(model)
     if compiled is not None:
-        if compiled.pop("without_weight_decay"):
+        if compiled["without_weight_decay"]:
             warnings.warn(
                 "a file of Keras does not say which weights are left out of the weight decay: call "
                 "exclude_from_weight_decay() after loading it",
                 stacklevel=4,
             )
-        if compiled.pop("on_nonfinite")["policy"] != "warn":
+        if compiled["on_nonfinite"]["policy"] != "warn":
             warnings.warn(
                 "a file of Keras does not say what happens to a step that is not finite: give "
                 "compile() on_nonfinite after loading it",
                 stacklevel=4,
             )
-        del compiled["seed"]
-        compiled |= {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": "auto"}
-    keras_files.write_model(model, path, compiled, extra, key)
+    keras_files.write_model(model, path, in_keras(compiled), extra, key)
 
 
 def load_model(

@@ -10,9 +10,10 @@ How cells are written (``1,234`` or ``1.234``) is a property of the file, and fo
 rows. What a column is called decides where it goes; its place in the file does not matter.
 """
 
-from backprop.tabular.cells import read_numbers
+from backprop.tabular.answers import answers
+from backprop.tabular.cells import CellError, read_numbers
 from backprop.tabular.columns import Column, Dates, Numbers, Texts
-from backprop.tabular.files import listing
+from backprop.tabular.files import TooManyRowsError, listing, plain_lines
 from backprop.tabular.preparation import (
     Preprocessing,
     choose_task,
@@ -20,20 +21,25 @@ from backprop.tabular.preparation import (
     learn_array,
     read_target,
 )
-from backprop.tabular.reading import Table, is_numbered, read_csv
+from backprop.tabular.reading import Table, as_table, is_numbered, read_csv
 
 __all__ = [
+    "CellError",
     "Column",
     "Dates",
     "Numbers",
     "Preprocessing",
     "Table",
     "Texts",
+    "TooManyRowsError",
+    "answers",
+    "as_table",
     "choose_task",
     "hold_out",
     "is_numbered",
     "learn_array",
     "listing",
+    "plain_lines",
     "read_csv",
     "read_numbers",
     "read_target",

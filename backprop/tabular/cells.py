@@ -15,6 +15,23 @@ from backprop.tabular.reading import Table
 Array = np.ndarray
 
 
+class CellError(ValueError):
+    """A cell that its column cannot read.
+
+    Attributes
+    ----------
+    column : str
+    row : int
+        Counted from 0.
+    expected : str
+        What the column holds, in words.
+    """
+
+    def __init__(self, message: str, column: str, row: int, expected: str):
+        super().__init__(message)
+        self.column, self.row, self.expected = column, row, expected
+
+
 class Reader(Protocol):
     """What reads the cells of a column: a `Notation` or a `Form`."""
 
@@ -50,16 +67,18 @@ def read_cells(table: Table, name: str, reader: Reader) -> Array:
         if value is None:
             what = "numbers" if isinstance(reader, Notation) else "dates"
             how = f" with {reader}" if isinstance(reader, Notation) and str(reader) else ""
-            raise ValueError(
+            raise CellError(
                 f"{table.source}: column {name!r} holds {what}{how}, but {table.place(i)} has "
-                f"the text {cell!r}; mend or remove the row"
+                f"the text {cell!r}; mend or remove the row",
+                *(name, i, f"{what}{how}"),
             )
         values[i] = value
     if np.isinf(values).any():
         row = int(np.isinf(values).argmax())
-        raise ValueError(
+        raise CellError(
             f"{table.source}: column {name!r} has {table.column(name)[row]} in "
-            f"{table.place(row)}; mend or remove the row"
+            f"{table.place(row)}; mend or remove the row",
+            *(name, row, "finite numbers"),
         )
     return values
 
@@ -72,8 +91,9 @@ def read_numbers(table: Table, name: str) -> Array:
     if np.isnan(values).any():
         row = int(np.isnan(values).argmax())
         what = f"has {cells[row]}" if cells[row] else "has an empty cell"
-        raise ValueError(
-            f"{table.source}: column {name!r} {what} in {table.place(row)}; mend or remove the row"
+        raise CellError(
+            f"{table.source}: column {name!r} {what} in {table.place(row)}; mend or remove the row",
+            *(name, row, "numbers"),
         )
     return values
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from backprop.tabular.cells import explain, find_reader, read_cells
+from backprop.tabular.cells import CellError, explain, find_reader, read_cells
 from backprop.tabular.dates import Form
 from backprop.tabular.notation import Notation, is_missing
 from backprop.tabular.reading import Table, listing
 
 Array = np.ndarray
 MOST_LEVELS = 50  # of a column of text in a small table
+LARGEST = np.finfo(np.float32).max
 
 
 @dataclass
@@ -158,10 +159,11 @@ class Gaps(Column):
         gaps = np.isnan(values)
         if gaps.any():
             if self.median is None:
-                raise ValueError(
-                    f"{table.source}: column {self.name!r} has no value in "
-                    f"{table.place(int(gaps.argmax()))}, and the model was saved without one to "
-                    "put there: mend or remove the row"
+                row = int(gaps.argmax())
+                raise CellError(
+                    f"{table.source}: column {self.name!r} has no value in {table.place(row)}, "
+                    "and the model was saved without one to put there: mend or remove the row",
+                    *(self.name, row, "a value"),
                 )
             values[gaps] = self.median
         return values, gaps
@@ -225,7 +227,14 @@ class Numbers(Gaps):
         values, gaps = self.filled(table)
         with np.errstate(over="ignore"):
             y = (values - self.mean) / self.deviation
-        in_range(y, f"{table.source}: column {self.name!r}")
+        large = ~(np.abs(y) < LARGEST)
+        if large.any():
+            row = int(large.argmax())
+            raise CellError(
+                f"{table.source}: column {self.name!r} is too large to compute with in "
+                f"{table.place(row)}: give it in larger units",
+                *(self.name, row, "a number that float32 can hold"),
+            )
         return np.concatenate([y[:, None], *self.marks(gaps)], axis=1)
 
 
@@ -294,7 +303,7 @@ def moments(x: Array, axis: int | None = None) -> tuple[Array, Array]:
 
 def in_range(x: Array, what: str) -> Array:
     """`x`, unless it is larger than float32 can hold."""
-    if not (np.abs(x) < np.finfo(np.float32).max).all():
+    if not (np.abs(x) < LARGEST).all():
         raise ValueError(f"{what} is too large to compute with: give it in larger units")
     return x
 

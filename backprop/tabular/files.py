@@ -8,7 +8,7 @@ import io
 import re
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from backprop.datasets.arrays import some
 from backprop.spelling import printable
 from backprop.tabular.notation import is_plain
 
+Tell = Callable[[str], None]
 DELIMITERS = "\t;|,"
 LIMIT = 1 << 28  # bytes that are unpacked, of a file that would take more when it is read
 
@@ -28,6 +29,10 @@ KINDS = {
     b"\x89HDF": "an HDF5 file",
     b"\x93NUMPY": "a NumPy array (name it .npy)",
 }
+
+
+def warn(message: str) -> None:
+    warnings.warn(message, stacklevel=3)
 
 
 def listing(names: Iterable[Any], most: int = 12) -> str:
@@ -89,16 +94,30 @@ def decode(data: bytes, path: Path) -> str:
             "letters with accents",
             stacklevel=2,
         )
+    return plain_lines(text, path)
+
+
+def plain_lines(text: str, source: Path | str) -> str:
+    """The text with the line ends of all systems made one; NUL characters are an error."""
     if "\0" in text:
-        raise ValueError(f"{path} is no CSV file: it holds NUL characters")
+        raise ValueError(f"{source} is no CSV file: it holds NUL characters")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 # ---------------------------------------------------------------------------- text to rows
 
 
-def parse(text: str, path: Path) -> tuple[list[list[str]], list[int], str]:
-    """The rows that are not blank, the line on which each begins, and the delimiter."""
+class TooManyRowsError(ValueError):
+    """A table has more rows than were asked for."""
+
+
+def parse(
+    text: str, source: str, most: int | None = None, tell: Tell = warn
+) -> tuple[list[list[str]], list[int], str]:
+    """The rows that are not blank, the line on which each begins, and the delimiter.
+
+    More rows than `most` are an error; `tell` is given what was left out.
+    """
     skipped = 0
     declared = re.match(r"sep=(.)\n", text)  # a line for Excel
     if declared:
@@ -115,14 +134,16 @@ def parse(text: str, path: Path) -> tuple[list[list[str]], list[int], str]:
             if any(cells):
                 rows.append(cells)
                 lines.append(begin)
+                if most is not None and len(rows) > most:
+                    raise TooManyRowsError(f"{source} has more than {most:,} rows")
             elif len(cells) > 1:
                 bare.append(begin)
             begin = skipped + reader.line_num + 1
     except csv.Error as error:
-        raise ValueError(f"{path}: {misquoted(error, begin, delimiter)}") from error
+        raise ValueError(f"{source}: {misquoted(error, begin, delimiter)}") from error
     inside = [line for line in bare if lines and line < lines[-1]]
     if inside:
-        warnings.warn(f"{path}: empty rows are left out: line {listing(inside)}", stacklevel=2)
+        tell(f"{source}: empty rows are left out: line {listing(inside)}")
     return rows, lines, delimiter
 
 
@@ -170,7 +191,7 @@ def sample(text: str, delimiter: str, most: int) -> list[list[str]]:
         return []
 
 
-def even_out(rows: list[list[str]], lines: list[int], delimiter: str, path: Path) -> None:
+def even_out(rows: list[list[str]], lines: list[int], delimiter: str, source: str) -> None:
     """Cut empty cells behind the last column; a row of another length is an error."""
     width = len(rows[0])
     for row, line in zip(rows, lines, strict=True):
@@ -185,4 +206,4 @@ def even_out(rows: list[list[str]], lines: list[int], delimiter: str, path: Path
                 f" ({', '.join(row)[:60]!r}): a cell with a comma in it is put in quotation marks, "
                 "and a table with decimal commas has semicolons between its cells"
             )
-        raise ValueError(f"{path}: line {line} has {count} where there are {width} columns{why}")
+        raise ValueError(f"{source}: line {line} has {count} where there are {width} columns{why}")

@@ -132,6 +132,16 @@ class Notation:
             return None
         return self.value(parts)
 
+    def write(self, value: float) -> str:
+        """A cell that holds a number in this notation.
+
+        >>> Notation(",", unit="%").write(12.5)
+        '12,5%'
+        """
+        digits = repr(float(value)).removesuffix(".0").replace(".", self.decimal)
+        behind = digits + self.unit
+        return behind if self.read(behind) == value else self.unit + digits
+
     def __str__(self) -> str:
         """What is not plain about it, in words; empty where nothing is."""
         said = []

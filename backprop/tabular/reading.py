@@ -12,7 +12,17 @@ from pathlib import Path
 from backprop.spelling import nearest
 from backprop.tabular import notation
 from backprop.tabular.dates import looks_like_a_date
-from backprop.tabular.files import contents, decode, even_out, listing, parse, unpack
+from backprop.tabular.files import (
+    Tell,
+    TooManyRowsError,
+    contents,
+    decode,
+    even_out,
+    listing,
+    parse,
+    unpack,
+    warn,
+)
 from backprop.tabular.notation import is_missing, looks_like_a_number
 
 ENOUGH = 1_000  # rows show how a table is made
@@ -130,15 +140,35 @@ def read_csv(
     if path.is_dir():
         raise ValueError(f"{path} is a folder, and a CSV file was expected")
     text = decode(unpack(contents(path), path), path)
-    rows, lines, delimiter = parse(text, path)
+    return as_table(text, str(path), known, named, decimal=decimal, dates=dates)
+
+
+def as_table(
+    text: str,
+    source: str,
+    known: Sequence[str] = (),
+    named: bool = True,
+    *,
+    decimal: str | None = None,
+    dates: str | None = None,
+    most: int | None = None,
+    tell: Tell = warn,
+) -> Table:
+    """The table that a text with plain line ends is, as `read_csv` reads one from a file.
+
+    `most` rows may be in it, and `tell` is given what was left out of it.
+    """
+    rows, lines, delimiter = parse(text, source, None if most is None else most + 1, tell)
     if not rows:
-        raise ValueError(f"{path} is empty")
+        raise ValueError(f"{source} is empty")
     rows[0][0] = re.sub(r"^#\s+(?=\S)", "", rows[0][0])  # NumPy's way to write a row of names
     if len(rows) > 1:
-        even_out(rows, lines, delimiter, path)
+        even_out(rows, lines, delimiter, source)
     found = are_names(rows, known, named) if known else has_names(rows)
-    table = Table(str(path), [], rows, found, lines, delimiter, decimal=decimal, dates=dates)
+    table = Table(source, [], rows, found, lines, delimiter, decimal=decimal, dates=dates)
     name_columns(table)
+    if most is not None and len(table.rows) > most:
+        raise TooManyRowsError(f"{source} has more than {most:,} rows")
     if not known:
         leave_out_blanks(table)
         leave_out_row_names(table)
@@ -215,11 +245,11 @@ def name_columns(table: Table) -> None:
     if not table.rows:
         raise ValueError(f"{table.source} has a row of names and no row of data")
     table.columns = [name or f"column {i}" for i, name in enumerate(names, start=1)]
-    for i, name in enumerate(table.columns):
-        if name in table.columns[:i]:
-            first = table.columns.index(name) + 1
+    met: dict[str, int] = {}
+    for i, name in enumerate(table.columns, start=1):
+        if met.setdefault(name, i) < i:
             raise ValueError(
-                f"{table.source} has two columns named {name!r}, number {first} and {i + 1}: "
+                f"{table.source} has two columns named {name!r}, number {met[name]} and {i}: "
                 "rename one of them"
             )
     if names[-2:] == [str(width - 2), str(width - 1)]:

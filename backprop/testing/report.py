@@ -8,11 +8,13 @@ import textwrap
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from backprop.html import paragraphs, table
 from backprop.registry import FAMILIES
 from backprop.testing.advice import advice
 from backprop.testing.case import Case
@@ -117,18 +119,35 @@ class LawReport:
         )
 
     def __str__(self) -> str:
-        width = max(len(r.law) for r in self.results) if self.results else 0
-        lines = [f"laws {self.laws} for {self.subject}, profile {self.profile!r}"]
+        rows = self.rows()
+        width = max((len(law) for law, *_ in rows), default=0)
+        said = [f"{law:{width}}  {outcome}: {note}" for law, outcome, note in rows]
+        told = (f"\n{reason}" for reason in self.told())
+        return "\n".join([self.title(), *said, self.summary(), *told])
+
+    def _repr_html_(self) -> str:
+        reasons = "".join(f"<pre>{escape(reason)}</pre>" for reason in self.told())
+        found = table(["law", "outcome", ""], self.rows())
+        return paragraphs([self.title()]) + found + paragraphs([self.summary()]) + reasons
+
+    def title(self) -> str:
+        return f"laws {self.laws} for {self.subject}, profile {self.profile!r}"
+
+    def rows(self) -> list[list[str]]:
+        """Of each law its name, its outcome, and on how many cases, or why."""
+        found = []
         for r in self.results:
             note = f"{r.cases} cases" if r.outcome == HELD else r.reason.partition("\n")[0]
             note += f", {r.undecided} undecided" if r.undecided else ""
-            lines.append(f"{r.law:{width}}  {r.outcome}: {note}")
+            found.append([r.law, r.outcome, note])
+        return found
+
+    def summary(self) -> str:
+        """How many laws had which outcome, on how many cases, in one line."""
         c = self.counts
-        lines.append(
-            ", ".join(f"{c[o]} {o}" for o in (HELD, BROKEN, EXPECTED, SKIPPED, SURPRISE))
-            + f"; {c['cases']} cases, {c['undecided']} undecided; {self.seconds:.1f} s"
-        )
-        return "\n".join([*lines, *(f"\n{reason}" for reason in self.told())])
+        said = ", ".join(f"{c[o]} {o}" for o in (HELD, BROKEN, EXPECTED, SKIPPED, SURPRISE))
+        cases = f"{c['cases']} cases, {c['undecided']} undecided"
+        return f"{said}; {cases}; {self.seconds:.1f} s"
 
     def told(self) -> list[str]:
         """The messages of the failures; an error that breaks several laws once, with their

@@ -73,4 +73,4 @@ __all__ = [
     "unpack_x_y_sample_weight",
 ]
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, [*__all__, "Progbar"])

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from backprop import checks
+from backprop.layered import Layout, layered
 from backprop.layers.inputs import InputLayer
 from backprop.nest import as_one, as_tuple
 from backprop.spelling import snake_case
-from backprop.utils.layered import Layout, layered
 from backprop.utils.painting import check_format, is_svg, paint
 
 SIZE, LINE = 13, 18  # of the font, and from line to line

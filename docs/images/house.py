@@ -1,8 +1,8 @@
 """Draw the rooms of the house from the imports of the code: `python docs/images/house.py`.
 
-A room is a folder or a file of the package. It stands one floor above the highest room that it
-imports, so that every arrow points down; arrows that others imply are left out. A room's number is
-that of its lines of code. Writes `house.png` beside this file.
+A room is a folder or a file of the package, or what stands apart in a folder. It stands one floor
+above the highest room that it imports, so that every arrow points down; arrows that others imply
+are left out. A room's number is that of its lines of code. Writes `house.png` beside this file.
 """
 
 import ast
@@ -26,8 +26,15 @@ KINDS = {  # what a room is for: its colour, the rooms
         "linalg parallel random masks seeds input_spec initializers regularizers constraints "
         "activations layers losses metrics optimizers",
     ),
-    "training": ("#cfdff2", "training callbacks run_state models generation"),
+    "training": (
+        "#cfdff2",
+        "training training.data callbacks distributed data run_state saving models generation",
+    ),
     "trust": ("#ecd0dc", "gradcheck testing promises"),
+    "to look at, and to tools": (
+        "#e3dcf1",
+        "diagnostics inspection summary interop interop.estimators interop.live serving cli",
+    ),
 }
 COLOURS = {room: colour for colour, rooms in KINDS.values() for room in rooms.split()}
 NO_CODE = (
@@ -40,8 +47,18 @@ NO_CODE = (
 )
 
 
+LOWER = "class_weight ends hooks workers batches reader iterables data"
+APART = {  # what stands on another floor than the folder that it is in
+    "interop.estimators": "interop.estimators",
+    "interop.live": "interop.live",
+    **{f"training.{name}": "training.data" for name in LOWER.split()},
+}
+
+
 def room_of(name: str) -> str:
-    return name.split(".")[1]
+    """backprop.layers.dense → layers."""
+    parts = name.split(".")[1:]
+    return APART.get(".".join(parts[:2]), parts[0])
 
 
 def imported(path: Path) -> set[str]:
@@ -74,10 +91,13 @@ def house() -> tuple[dict[str, set[str]], dict[str, int]]:
     arrows: dict[str, set[str]] = {}
     sizes: dict[str, int] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
-        room = path.relative_to(PACKAGE).with_suffix("").parts[0]
+        room = room_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
         if room in ("__init__", "__main__"):
             continue
-        arrows.setdefault(room, set()).update(imported(path))
+        below = imported(path)
+        if path.name == "__init__.py":  # a face shows what is in its own folder
+            below = {other for other in below if not other.startswith(f"{room}.")}
+        arrows.setdefault(room, set()).update(below)
         sizes[room] = sizes.get(room, 0) + lines_of_code(path)
     return {room: (below - {room}) & arrows.keys() for room, below in arrows.items()}, sizes
 
@@ -132,21 +152,21 @@ def draw(path: Path) -> None:
     everything, sizes = house()
     arrows = direct(everything)
     at = places(arrows, floors(everything))
-    figure, ax = plt.subplots(figsize=(12, 11))
+    figure, ax = plt.subplots(figsize=(15.5, 12))
     for room, below in arrows.items():
         for other in below:
             (x0, y0), (x1, y1) = at[room], at[other]
             ax.plot([x0, x1], [y0 - 0.28, y1 + 0.28], color="#8a8f98", lw=0.7, alpha=0.6, zorder=1)
     for room, (x, y) in at.items():
         box = {"boxstyle": "round,pad=0.35", "fc": COLOURS.get(room, "#f4f4f4"), "ec": "#555b66"}
-        text = f"{room}\n{sizes[room]:,}"
-        ax.text(x, y, text, ha="center", va="center", fontsize=8.5, bbox=box, zorder=2)
+        text = f"{room.removeprefix('interop.')}\n{sizes[room]:,}"
+        ax.text(x, y, text, ha="center", va="center", fontsize=8, bbox=box, zorder=2)
     for i, (meaning, (colour, _)) in enumerate(KINDS.items()):
         where, box = (0.01, 0.99 - 0.03 * i), {"fc": colour, "ec": "none", "pad": 2}
         ax.text(*where, f"  {meaning}  ", transform=ax.transAxes, va="top", fontsize=8.5, bbox=box)
     ax.set_axis_off()
     ax.margins(0.04)
-    figure.savefig(path, dpi=110, bbox_inches="tight")
+    figure.savefig(path, dpi=85, bbox_inches="tight")
     plt.close(figure)
 
 

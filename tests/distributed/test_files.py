@@ -89,3 +89,12 @@ def test_a_rank_without_rows_takes_part(folder):
     data = bp.data.NpyDataset(folder / "few.npy", folder / "few_y.npy", batch_size=5)
 
     same(folder, "few", *alone(data))
+
+
+@needs_mpi
+def test_a_report_is_written_by_the_first_rank_and_certifies_the_gradients(tmp_path):
+    out, code, _ = job(2, "reported", tmp_path)
+
+    assert code == 0, out
+    assert sorted(out.split("\n")) == ["", "0 none", "3 pass"]
+    assert [path.name for path in tmp_path.iterdir()] == ["report-of-0.html"]

@@ -8,13 +8,13 @@ from layers_in_files import OTHER_NUMBERS, STRINGS, WITHIN, WRITTEN
 from onnx_networks import alone, predicted
 
 from backprop.interop import from_onnx, to_onnx
-from backprop.interop.table import AS_CONSTANTS, ROWS, carried, row, table
+from backprop.interop.live.table import AS_CONSTANTS, ROWS, carried, row, table
 
 PAGE = Path(__file__).parents[2] / "docs" / "bridges.md"
 
 
 def test_the_page_has_the_table_as_it_is_now():
-    assert table() in PAGE.read_text("utf-8"), "python -m backprop.interop.table prints it"
+    assert table() in PAGE.read_text("utf-8"), "python -m backprop.interop.live.table prints it"
 
 
 def test_layers_that_files_of_keras_hold_are_those_that_are_tried():

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from keras_parity import keras_in
 from layer_examples import example
-from layers_in_files import WRITTEN
 
 import backprop as bp
 from backprop.arguments import defaults_of
@@ -86,26 +85,6 @@ def around(layer, x):
 
 
 # ------------------------------------------------------------------------------------- both ways
-
-
-@pytest.mark.parametrize("name", WRITTEN)
-def test_keras_opens_each_layer_and_gives_it_back(name, keras, tmp_path):
-    layer, x = example(name)
-    model = around(layer, x)
-    x = list(x) if isinstance(x, tuple) else x
-    expected = model.predict(x, verbose=0)
-    model.save(tmp_path / "ours.keras")
-
-    theirs = keras.saving.load_model(tmp_path / "ours.keras")
-    theirs.save(tmp_path / "theirs.keras")
-    back = bp.models.load_model(tmp_path / "theirs.keras")
-
-    found = theirs.predict(x, verbose=0)
-    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
-    np.testing.assert_allclose(back.predict(x, verbose=0), expected, rtol=2e-5, atol=2e-6)
-    np.testing.assert_array_equal(
-        bp.models.load_model(tmp_path / "ours.keras").predict(x, verbose=0), expected
-    )
 
 
 @pytest.mark.parametrize(

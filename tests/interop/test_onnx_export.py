@@ -10,7 +10,7 @@ from onnx_networks import IDS, NETWORKS, alone, chain, network, numbers, predict
 import backprop as bp
 from backprop import layers as L
 from backprop.interop import to_onnx
-from backprop.interop.table import carried
+from backprop.interop.live.table import carried
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -284,3 +284,15 @@ def test_a_block_that_cannot_be_built_stays_unbuilt():
     block.build((None, 3, 8))
 
     assert block(normal(1, 3, 8)).shape == (1, 3, 8)
+
+
+def test_the_attention_within_a_block_is_asked_for_its_scores():
+    block, x = drawn(TransformerBlock(4, 2), normal(1, 3, 4)), normal(1, 3, 4)
+
+    p = block.attention.scores(x)
+    causal = block.attention(x, use_causal_mask=True, return_attention_scores=True)[1]
+
+    assert np.allclose(p.sum(-1), 1) and np.all(p > 0) and causal[0, 0, 0, 1] == 0
+    assert not block.attention.return_attention_scores
+    with pytest.raises(AttributeError, match="fixed"):  # the layer itself is the block's as before
+        block.attention.return_attention_scores = True

@@ -17,4 +17,4 @@ from backprop.interop.estimators.transformer import BackpropTransformer
 
 __all__ = ["BackpropClassifier", "BackpropRegressor", "BackpropTransformer"]
 
-__getattr__ = face(__name__)
+__getattr__, __dir__ = face(__name__, __all__)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.counts import no_products
 from backprop.kernels.activations import as_matrices
 from backprop.kernels.smooth import along_slope
 from backprop.layer import INFERENCE, Array, Context, Layer
@@ -45,6 +46,8 @@ class FromOutput(Layer):
             f"{type(self).__name__} has no slope(self, kept): write one that returns dy/dx"
         )
 
+    multiply_adds = no_products
+
     def forward(self, x: Array, ctx: Context = INFERENCE) -> tuple[Array, Any]:
         y = self.value(x)
         return y, y
@@ -55,6 +58,8 @@ class FromOutput(Layer):
 
 class FromInput(FromOutput):
     """y = f(x) for each number by itself, with a slope that must be found from x, which is kept."""
+
+    multiply_adds = no_products
 
     def forward(self, x: Array, ctx: Context = INFERENCE) -> tuple[Array, Any]:
         return self.value(x), x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from backprop.counts import no_products
 from backprop.input_spec import show_shape
 from backprop.kernels.smooth import gelu, gelu_by_tanh
 from backprop.layer import INFERENCE, Layer
@@ -43,6 +44,8 @@ class SiLU(FromOutput):
     >>> SiLU()(np.array([-1.0, 0.0, 1.0])).round(4)
     array([-0.2689,  0.    ,  0.7311], dtype=float32)
     """
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         s = sigmoid(x)
@@ -125,6 +128,8 @@ class GELU(KeepsSlope):
 
     changeable = ("approximate",)
 
+    multiply_adds = no_products
+
     def forward(self, x, ctx=INFERENCE):
         return curve(self._kernel, x, ctx)
 
@@ -158,6 +163,8 @@ class Mish(KeepsSlope):
     >>> Mish()(np.array([-1.0, 0.0, 1.0])).round(4)
     array([-0.3034,  0.    ,  0.8651], dtype=float32)
     """
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         c = x.clip(-LOW, 20)  # beyond, t is 0 or 1 in every digit, and w² must not overflow
@@ -223,6 +230,8 @@ class GLU(Layer):
 
     def compute_mask(self, x, mask=None):
         return mask if mask is None or self.obeys_mask(x, mask) else None
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         a, b = np.split(x, 2, self.axis)

@@ -10,6 +10,7 @@ import numpy as np
 
 from backprop import config
 from backprop.arguments import Convert
+from backprop.counts import no_products
 from backprop.layer import INFERENCE, Layer, Shape
 from backprop.layers.activations.exponentials import CELU, ELU, SELU, Exponential
 from backprop.layers.activations.gated import GELU, GLU, HardSiLU, Mish, SiLU
@@ -196,6 +197,8 @@ class Activation(Layer):
 
     def fit_mask(self, mask, shape):
         return self.activation.fit_mask(mask, shape)
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         return self.activation.forward(x, ctx)

@@ -9,6 +9,7 @@ import numpy as np
 from backprop.arguments import Convert
 from backprop.checks import NumberFromZero, index, sequence
 from backprop.constraints import ConstraintLike
+from backprop.counts import no_products
 from backprop.initializers import InitializerLike
 from backprop.kernels import activations as kernels
 from backprop.layer import INFERENCE, InputSpec, Layer
@@ -43,6 +44,8 @@ class Linear(Layer):
     """
 
     time_local = True
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         return x, None
@@ -109,6 +112,8 @@ class ReLU(FromOutput):
         self._needs_x = self.negative_slope > 0 or self.threshold > 0
         plain = not self._needs_x and self.max_value is None
         self.finishes_parts = plain and type(self).finish is ReLU.finish
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         if self.finishes_parts:  # what nearly every network uses, with no call to spare
@@ -260,6 +265,8 @@ class PReLU(Layer):
         self.input_spec = InputSpec(
             ndim=n, axes={i: input_shape[i] for i in range(1, n) if i not in shared}
         )
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         y = self.alpha * negative(x)

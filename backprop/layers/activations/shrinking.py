@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backprop.checks import Number, NumberFromZero
+from backprop.counts import no_products
 from backprop.layer import INFERENCE
 from backprop.layers.activations.elementwise import (
     FromInput,
@@ -38,6 +39,8 @@ class TanhShrink(FromOutput):
     >>> TanhShrink()(np.array([-1.0, 0.0, 1.0])).round(4)
     array([-0.2384,  0.    ,  0.2384], dtype=float32)
     """
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         t = np.tanh(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from backprop.counts import no_products
 from backprop.kernels import activations as fast
 from backprop.layer import INFERENCE
 from backprop.layers.activations.elementwise import (
@@ -40,6 +41,8 @@ class Sigmoid(FromOutput):
 
     def slope(self, y):
         return y * (1 - y)
+
+    multiply_adds = no_products
 
     forward, finish, backward, backward_finish = by_kernels(fast.sigmoid, fast.sigmoid_backward)
 
@@ -120,6 +123,8 @@ class Tanh(FromOutput):
     def slope(self, y):
         return 1 - y * y
 
+    multiply_adds = no_products
+
     forward, finish, backward, backward_finish = by_kernels(fast.tanh, fast.tanh_backward)
 
 
@@ -171,6 +176,8 @@ class Softsign(FromOutput):
     >>> Softsign()(np.array([-1.0, 0.0, 3.0]))
     array([-0.5 ,  0.  ,  0.75], dtype=float32)
     """
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         c = bounded(x)  # infinity over infinity is no number

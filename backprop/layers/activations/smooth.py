@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backprop.checks import NumberAboveZero
+from backprop.counts import no_products
 from backprop.layer import INFERENCE
 from backprop.layers.activations.elementwise import (
     FromInput,
@@ -78,6 +79,8 @@ class Squareplus(KeepsSlope):
     b: NumberAboveZero = 4
 
     changeable = ("b",)
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         c = x.clip(-1e15, 1e15)  # beyond, r is |x| in every digit, and c² must not overflow

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert
+from backprop.counts import no_products
 from backprop.input_spec import show_shape
 from backprop.kernels import activations as kernels
 from backprop.layer import INFERENCE, Array, Context, Layer
@@ -85,6 +86,8 @@ class Softmax(AlongAxis):
     >>> Softmax()(np.array([1.0, 2.0, 1.0])).round(4)
     array([0.2119, 0.5761, 0.2119], dtype=float32)
     """
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx: Context = INFERENCE):
         mask = self.entries(x, ctx)
@@ -165,6 +168,8 @@ class LogSoftmax(AlongAxis):
     array([-10000., -10000.,      0.], dtype=float32)
     """
 
+    multiply_adds = no_products
+
     def forward(self, x, ctx=INFERENCE):
         y = log_softmax(x, self.axis)
         return y, y
@@ -213,6 +218,8 @@ class Sparsemax(AlongAxis):
     def __post_init__(self):
         if isinstance(self.axis, tuple):
             raise ValueError(f"{self!r} runs along one axis, got {self.axis}")
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         z = np.moveaxis(x, self.axis, -1)

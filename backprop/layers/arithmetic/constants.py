@@ -7,12 +7,14 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert
+from backprop.counts import Count, no_products, times
 from backprop.input_spec import Shape, show_shape
 from backprop.layer import INFERENCE, Array, InputSpec, Layer
 from backprop.layers.activations import Linear
 from backprop.linalg import unbroadcast
 from backprop.masks import only_real
 from backprop.nest import is_nest, leaves, packed
+from backprop.promises import short_for
 
 
 def constant(value: Any, who: str, name: str, good: Any = np.isfinite, kind: str = "") -> Any:
@@ -74,6 +76,8 @@ class WithConstant(Layer):
             return None
         return np.broadcast_to(mask, self.compute_output_shape(x.shape)[: mask.ndim])
 
+    multiply_adds = no_products
+
     def forward(self, x, ctx=INFERENCE):
         c = self.value
         if type(c) is np.ndarray and x.dtype.kind == "f":
@@ -96,6 +100,8 @@ class WithConstant(Layer):
 
 class WithPoles(WithConstant):
     """y = f(x, c), which may be infinite for a finite x: a masked x counts as 1."""
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         return super().forward(only_real(x, ctx.mask, 1), ctx)
@@ -416,6 +422,11 @@ class MatmulConstant(Layer):
     def obeys_mask(self, x, mask):
         return mask.ndim < x.ndim - self.first
 
+    @short_for("forward")
+    def multiply_adds(self, input_shape) -> Count:
+        y = self.compute_output_shape(input_shape)
+        return times(*y[1:], input_shape[-2 if self.first else -1])
+
     def forward(self, x, ctx=INFERENCE):
         c = np.asarray(self.value, x.dtype if x.dtype.kind == "f" else None)
         return (c @ x if self.first else x @ c), c
@@ -444,6 +455,8 @@ class Absolute(Layer):
     """
 
     time_local = True
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         return np.abs(x), x

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert
+from backprop.counts import no_products
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Array, Layer
 
@@ -160,6 +161,8 @@ class Slice(Layer):
             return None
         found = self.of_mask(x, mask)
         return found if found.ndim > 1 or mask.ndim == 1 else None
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         return x[self.index], x.shape

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from backprop.counts import Count, plus, times
 from backprop.kernels.attention import blind, softmax_of_seen, softmax_of_seen_backward
 from backprop.layer import INFERENCE, Array
 from backprop.layers.attention.projecting import Inputs, Joined, Projecting, named, named_shapes
@@ -22,6 +23,7 @@ from backprop.layers.attention.scores import (
 from backprop.linalg import sigmoid
 from backprop.masks import both, cleaned
 from backprop.nest import as_tuple
+from backprop.promises import short_for
 
 PAIRS = Inputs._fields.index("attention_mask")  # its place; it has no derivative
 
@@ -61,6 +63,18 @@ class AttentionInHeads(Projecting):
     call_inputs = Inputs._fields
 
     # ------------------------------------------------------------------------- forward and backward
+
+    @short_for("forward", "attend")
+    def multiply_adds(self, input_shape) -> Count:
+        shapes = named_shapes(input_shape)
+        value = shapes.query if shapes.value is None else shapes.value
+        queries, keys = shapes.query[1], value[1]
+        of_query = [self.query, self.output, *([self.gate] if self.use_gate else [])]
+        projected = (
+            times(queries, sum(part.kernel.size for part in of_query)),
+            times(keys, self.key.kernel.size + self.value.kernel.size),
+        )
+        return plus((*projected, times(queries, keys, self.heads, sum(self.sizes))))
 
     def forward(self, x, ctx=INFERENCE) -> Any:
         given = named(x)

@@ -9,6 +9,7 @@ import numpy as np
 
 from backprop.checks import NumberAboveZero, Positive
 from backprop.constraints import ConstraintLike
+from backprop.counts import no_products
 from backprop.initializers import InitializerLike
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.linalg import constant
@@ -26,6 +27,8 @@ class Positions(Layer):
     def encoding(self, start: int, x) -> Any:
         """e of the steps of x, the first of which is number `start`: (T, d)."""
         raise TypeError(f"{type(self).__name__} has no encoding(self, start, x): write one")
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         return x + self.encoding(0, x), None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import NumberAboveZero
+from backprop.counts import no_products
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.linalg import constant
@@ -82,6 +83,8 @@ class RotaryEmbedding(Layer):
                 f"{n}"
             )
         self.input_spec = InputSpec(ndim=ndim, axes={self.feature_axis: n})
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         return self.turn(x), None

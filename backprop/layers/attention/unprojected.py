@@ -8,6 +8,7 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import Fraction, choice
+from backprop.counts import Count, plus, times
 from backprop.initializers.draws import Seed
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Array, Context, InputSpec
@@ -15,6 +16,7 @@ from backprop.layers.attention.common import AnyAttention
 from backprop.linalg import softmax, softmax_backward
 from backprop.masks import cleaned, only_real
 from backprop.nest import as_tuple, several
+from backprop.promises import short_for
 
 FAR = 1e9  # what the score of a key that is not seen is lowered by, as in Keras
 
@@ -205,6 +207,13 @@ class Attention(Unprojected):
             weight = self.param("concat_score_weight", (), "ones")
             self.concat_score_weight, self.dconcat_score_weight = weight
 
+    @short_for("forward", "attend", "score")
+    def multiply_adds(self, input_shape) -> Count:
+        query, value, *_ = input_shape
+        pairs = times(query[1], value[1])
+        summed = query[-1] if self.score_mode == "dot" else 0
+        return plus((times(pairs, summed), times(pairs, value[-1])))
+
     def score(self, q, k):
         scale = self.scale if self.use_scale else 1
         if self.score_mode == "dot":
@@ -284,6 +293,13 @@ class AdditiveAttention(Unprojected):
     def build(self, input_shape):
         if self.use_scale:
             self.scale, self.dscale = self.param("scale", input_shape[0][2:])
+
+    @short_for("forward", "attend", "score")
+    def multiply_adds(self, input_shape) -> Count:
+        query, value, *_ = input_shape
+        pairs = times(query[1], value[1])
+        summed = query[-1] if self.use_scale else 0
+        return plus((times(pairs, summed), times(pairs, value[-1])))
 
     def score(self, q, k):
         h = np.tanh(q[:, :, None] + k[:, None])

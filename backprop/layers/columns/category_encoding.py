@@ -9,6 +9,7 @@ import numpy as np
 from backprop import checks
 from backprop.arguments import Convert
 from backprop.checks import Positive
+from backprop.counts import no_products
 from backprop.defaults import floatx
 from backprop.layer import INFERENCE
 from backprop.layers.columns.column import Column
@@ -93,6 +94,8 @@ class CategoryEncoding(Column):
 
     def compute_output_shape(self, input_shape):
         return super().compute_output_shape(input_shape[0] if several(input_shape) else input_shape)
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         return super().forward(x, ctx)[0], x

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.counts import no_products
 from backprop.defaults import floatx
 from backprop.layer import INFERENCE, Layer
 from backprop.layers.columns.rows import row_shape
@@ -58,6 +59,8 @@ class Column(Layer):
 
     def obeys_mask(self, x, mask):
         return self.output_mode in STEP_BY_STEP
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         if self.sparse:

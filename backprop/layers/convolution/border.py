@@ -154,6 +154,10 @@ class Convolutional(Layer, kw_only=True, by_position=True):
             raise ValueError(self._too_small(given))
         return shape_back((n, *found, self.channels_of_z(channels)), self.data_format)
 
+    def places_of_z(self, input_shape: Shape) -> Shape:
+        """How many sums there are along each axis."""
+        return shape_last(self._shape_of_z(input_shape), self.data_format)[1:-1]
+
     def _too_small(self, given: str) -> str:
         """What to say about an input that gives no output; `given` has a place for the fault."""
         advice = "; take padding='same' or a smaller kernel_size"

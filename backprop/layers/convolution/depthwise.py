@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from backprop.checks import Positive
+from backprop.counts import Count, times
 from backprop.layers.convolution.border import Convolutional
 from backprop.layers.convolution.products import correlate, gradients
 from backprop.layers.kernels import DepthwiseAndBias
 from backprop.layers.windows import DataFormat, Sizes
+from backprop.promises import short_for
 
 Array = np.ndarray
 
@@ -34,6 +36,10 @@ class DepthwiseConv(Convolutional, DepthwiseAndBias):
 
     def channels_of_z(self, channels):
         return channels and channels * self.depth_multiplier
+
+    @short_for("forward", "linear")
+    def multiply_adds(self, input_shape) -> Count:
+        return times(*self.places_of_z(input_shape), self.kernel.size)
 
     def linear(self, x, ctx, finish):
         copies = repeated(x, self.depth_multiplier)

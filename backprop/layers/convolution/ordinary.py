@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from backprop.checks import Positive
+from backprop.counts import Count, times
 from backprop.input_spec import show_shape
 from backprop.layers.convolution.border import Convolutional
 from backprop.layers.convolution.products import correlate_for_backward, gradients
 from backprop.layers.kernels import KernelAndBias
 from backprop.layers.windows import DataFormat, Sizes
 from backprop.old_arguments import NO_LORA
+from backprop.promises import short_for
 
 
 class Conv(Convolutional, KernelAndBias):
@@ -80,6 +82,10 @@ class Conv(Convolutional, KernelAndBias):
 
     def channels_of_z(self, channels):
         return self.filters
+
+    @short_for("forward", "linear")
+    def multiply_adds(self, input_shape) -> Count:
+        return times(*self.places_of_z(input_shape), self.kernel.size)
 
     def linear(self, x, ctx, finish):
         z, kept = correlate_for_backward(

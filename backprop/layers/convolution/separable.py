@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from backprop.checks import Positive
+from backprop.counts import Count, times
 from backprop.layers.convolution.border import Convolutional
 from backprop.layers.convolution.depthwise import merged, repeated, summed
 from backprop.layers.convolution.products import correlate, gradients
 from backprop.layers.kernels import DepthwisePointwiseAndBias
 from backprop.layers.windows import DataFormat, Sizes
 from backprop.linalg import product_of_rows
+from backprop.promises import short_for
 
 
 class SeparableConv(Convolutional, DepthwisePointwiseAndBias):
@@ -41,6 +43,11 @@ class SeparableConv(Convolutional, DepthwisePointwiseAndBias):
 
     def channels_of_z(self, channels):
         return self.filters
+
+    @short_for("forward", "linear")
+    def multiply_adds(self, input_shape) -> Count:
+        weights = self.depthwise_kernel.size + self.pointwise_kernel.size
+        return times(*self.places_of_z(input_shape), weights)
 
     def linear(self, x, ctx, finish):
         copies = repeated(x, self.depth_multiplier)

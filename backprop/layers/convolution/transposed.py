@@ -9,11 +9,13 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import Positive, integer
+from backprop.counts import Count, times
 from backprop.layers.convolution.border import Convolutional
 from backprop.layers.convolution.products import correlate, input_gradient, kernel_gradient
 from backprop.layers.kernels import KernelAndBias
-from backprop.layers.windows import DataFormat, Shape, Sizes, Windows
+from backprop.layers.windows import DataFormat, Shape, Sizes, Windows, shape_last
 from backprop.masks import between
+from backprop.promises import short_for
 
 Array = np.ndarray
 
@@ -108,6 +110,11 @@ class ConvTranspose(Convolutional, KernelAndBias):
 
     def channels_of_z(self, channels):
         return self.filters
+
+    @short_for("forward", "linear")
+    def multiply_adds(self, input_shape) -> Count:
+        places = shape_last(input_shape, self.data_format)[1:-1]
+        return times(*places, self.kernel.size)
 
     def linear(self, x, ctx, finish):
         z = input_gradient(x, self.kernel, self.windows, self.windows.sizes(x.shape[1:-1]))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.counts import no_products
 from backprop.layer import INFERENCE
 from backprop.layers.merging.shared import Merging
 from backprop.masks import beside, everywhere
@@ -82,6 +83,8 @@ class Concatenate(Merging):
             for a, m in zip(x, mask, strict=True)
         ]
         return np.concatenate(parts, axis)
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         return np.concatenate(x, self.axis), [a.shape[self.axis] for a in x]

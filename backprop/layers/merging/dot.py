@@ -9,12 +9,14 @@ import numpy as np
 
 from backprop.arguments import Convert
 from backprop.checks import integer
+from backprop.counts import Count, times
 from backprop.defaults import epsilon
 from backprop.layer import INFERENCE, Array
 from backprop.layers.merging.shared import Merging
 from backprop.linalg import of_length_one, of_length_one_backward
 from backprop.masks import both, only_real
 from backprop.nest import shapes
+from backprop.promises import short_for
 
 
 def axis_or_two(value: Any, who: str, name: str) -> int | tuple[int, ...]:
@@ -107,6 +109,13 @@ class Dot(Merging):
             return None
         y = self.compute_output_shape(shapes(x))
         return np.broadcast_to(found, y[: found.ndim])
+
+    @short_for("forward")
+    def multiply_adds(self, input_shape) -> Count:
+        a, b = self.shapes_in(input_shape)
+        i, k = self.along([len(a), len(b)])
+        free = (*a[1:i], *a[i + 1 :], *b[1:k], *b[k + 1 :])
+        return times(*free, b[k] if a[i] is None else a[i])
 
     def forward(self, x, ctx=INFERENCE):
         along = self.along([v.ndim for v in x])

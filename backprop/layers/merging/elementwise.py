@@ -7,6 +7,7 @@ from functools import reduce
 
 import numpy as np
 
+from backprop.counts import no_products
 from backprop.layer import INFERENCE
 from backprop.layers.merging.shared import Elementwise
 from backprop.linalg import total
@@ -146,6 +147,8 @@ class Divide(Elementwise):
     """
 
     least = most = 2
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         a, b = x

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from backprop.counts import Count, times
 from backprop.layer import INFERENCE
 from backprop.layers.merging.shared import Merging
 from backprop.linalg import unbroadcast
 from backprop.masks import only_real
+from backprop.promises import short_for
 
 
 class Matmul(Merging):
@@ -73,6 +75,12 @@ class Matmul(Merging):
 
     def obeys_mask(self, x, mask):
         return all(m is None or m.ndim <= max(x[0].ndim - 2, 2) for m in mask)
+
+    @short_for("forward")
+    def multiply_adds(self, input_shape) -> Count:
+        a, b = self.shapes_in(input_shape)
+        y = self.compute_output_shape(input_shape)
+        return times(*y[1:], b[-2] if a[-1] is None else a[-1])
 
     def forward(self, x, ctx=INFERENCE):
         a, b = x

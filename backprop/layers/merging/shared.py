@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from backprop.counts import no_products
 from backprop.input_spec import Shape, show_shape
 from backprop.layer import INFERENCE, Array, Layer
 from backprop.linalg import unbroadcast
@@ -76,6 +77,8 @@ class Elementwise(Merging):
 
     def compute_mask(self, x, mask=None):
         return None if mask is None else everywhere(mask, [a.shape for a in x])
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         shapes = [a.shape for a in x]

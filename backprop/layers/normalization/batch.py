@@ -9,6 +9,7 @@ import numpy as np
 
 from backprop.arguments import Convert, argument
 from backprop.checks import Fraction, number
+from backprop.counts import no_products
 from backprop.initializers import InitializerLike
 from backprop.kernels import normalization as kernels
 from backprop.layer import INFERENCE, InputSpec
@@ -140,6 +141,8 @@ class BatchNormalization(Scaled):
             self.renorm_mean = self.buffer("renorm_mean", (n,), self.moving_mean)
             self.renorm_stddev = self.buffer("renorm_stddev", (n,), stddev)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: n})
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         real = None if ctx.mask is None else stretched(ctx.mask, x.shape).swapaxes(self.axis, -1)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert
+from backprop.counts import no_products
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, InputSpec
 from backprop.layers.normalization.shared import (
@@ -88,6 +89,8 @@ class GroupNormalization(Scaled):
             )
         self.scale_and_shift((n,))
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: n})
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         p = self._shares(x, ctx)

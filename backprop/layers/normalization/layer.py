@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from backprop.checks import Axes
+from backprop.counts import no_products
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.normalization.shared import (
     Scaled,
@@ -98,6 +99,8 @@ class LayerNormalization(Scaled, OfRootMeanSquares):
             n if i in axes else 1 for i, n in enumerate(input_shape)
         )  # of gamma beside x
         self.input_spec = InputSpec(ndim=len(input_shape), axes=dict(zip(axes, shape, strict=True)))
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         p = shares(x, ctx, self.axes)

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from backprop.checks import Axes
+from backprop.counts import no_products
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.normalization.shared import (
     Epsilon,
@@ -72,6 +73,8 @@ class RMSNormalization(Layer):
         self.input_spec = InputSpec(
             ndim=len(input_shape), axes=dict(zip(self.axes, shape, strict=True))
         )
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         p = shares(x, ctx, self.axes)

@@ -9,6 +9,7 @@ import numpy as np
 from backprop.arguments import argument
 from backprop.checks import Positive
 from backprop.context import constant
+from backprop.counts import by_its
 from backprop.initializers import TruncatedNormal
 from backprop.layer import INFERENCE
 from backprop.layers.wrapper import Wrapper
@@ -88,6 +89,8 @@ class SpectralNormalization(Wrapper):
             )
         width = held[self.which].shape[-1]
         self.vector_u = self.buffer("vector_u", (1, width), TruncatedNormal(stddev=0.02))
+
+    multiply_adds = by_its("layer")
 
     def forward(self, x, ctx=INFERENCE):
         kernel = getattr(self.layer, self.which)

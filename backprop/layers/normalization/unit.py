@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backprop.checks import Axes
+from backprop.counts import no_products
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers.normalization.shared import axes_of
 from backprop.linalg import of_length_one, of_length_one_backward
@@ -45,6 +46,8 @@ class UnitNormalization(Layer):
     def build(self, input_shape):
         self.axes = tuple(axes_of(self, self.axis, input_shape))
         self.input_spec = InputSpec(ndim=len(input_shape))
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         mask = ctx.mask

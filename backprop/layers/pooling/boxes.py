@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from backprop.counts import no_products
 from backprop.layer import INFERENCE, Array, Context, Shape
 from backprop.layers.pooling.axes import Along, along_axis, largest, pay, spread, total
 from backprop.layers.pooling.shared import Pooling
@@ -107,6 +108,8 @@ class OverAxes(Pooling):
 class MaxOverAxes(OverAxes):
     """y = the largest pixel of each window, axis by axis, with some images at a time."""
 
+    multiply_adds = no_products
+
     def forward(self, x, ctx=INFERENCE):
         axes, steps = self.axes(x.shape)[::-1], self.steps(x, ctx)
         if steps is not None:
@@ -152,6 +155,8 @@ class MaxOverAxes(OverAxes):
 
 class MeanOverAxes(OverAxes):
     """y = the mean of each window's pixels: their sum, axis by axis, divided by their number."""
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         axes, steps = self.axes(x.shape), self.steps(x, ctx)

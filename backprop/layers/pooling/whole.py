@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 
+from backprop.counts import no_products
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Array, Context
 from backprop.layers.pooling.shared import Pooling
@@ -69,6 +70,8 @@ def sum_places(x, axis: int):
 class GlobalAverage(GlobalPooling):
     """y = the mean over all places, or over those that are real."""
 
+    multiply_adds = no_products
+
     def forward(self, x, ctx=INFERENCE):
         flat, real = x.reshape(self._flat(x.shape)), self.real(x, ctx)
         if real is None:
@@ -89,6 +92,8 @@ class GlobalAverage(GlobalPooling):
 
 class GlobalMax(GlobalPooling):
     """y = the largest of all places."""
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         flat, real = x.reshape(self._flat(x.shape)), self.real(x, ctx)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backprop.checks import array, one_of, sequence
+from backprop.counts import Count, plus
 from backprop.input_spec import show_shape
 from backprop.layer import Array, Context, Layer
 from backprop.layers.chain import ActivityPenalty
@@ -14,7 +15,7 @@ from backprop.layers.containers import Container, described
 from backprop.layers.merging import Add, Average, Concatenate, Multiply
 from backprop.layers.recurrent.time import FromStates, OverTime, sequence_shape
 from backprop.nest import as_tuple, several, shapes
-from backprop.promises import came_back
+from backprop.promises import came_back, short_for
 
 DROPS = ("dropout", "recurrent_dropout")  # what may be changed in a direction
 JOINS = {"concat": Concatenate, "sum": Add, "ave": Average, "mul": Multiply, None: None}
@@ -197,6 +198,11 @@ class Bidirectional(FromStates, Container):
         return tuple(found) if len(found) > 1 else found[0]
 
     # ------------------------------------------------------------------ forwards and back
+
+    @short_for("propagate")
+    def multiply_adds(self, input_shape) -> Count:
+        x = sequence_shape(input_shape)
+        return plus(layer.multiply_adds(x) for layer in self.parts()[1])
 
     def propagate(self, x, ctx):
         ctx = ctx.with_mask(as_tuple(ctx.mask)[0])

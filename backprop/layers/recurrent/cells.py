@@ -13,6 +13,7 @@ import numpy as np
 
 from backprop.arguments import argument
 from backprop.checks import Positive
+from backprop.counts import Count
 from backprop.layer import INFERENCE, Array, InputSpec
 from backprop.layers.activations import ActivationLike
 from backprop.layers.recurrent.cell import Cell
@@ -20,6 +21,7 @@ from backprop.layers.recurrent.time import sequence_shape
 from backprop.layers.recurrent.weights import Dropping, FourGates, Weighted
 from backprop.linalg import sum_rows
 from backprop.old_arguments import Only
+from backprop.promises import short_for
 from backprop.regularizers import RegularizerLike
 
 
@@ -112,6 +114,10 @@ class SimpleRNNCell(UnitCell, kw_only=True, by_position=True):
     (array([[2.]], dtype=float32), [array([[2.]], dtype=float32)])
     """
 
+    @short_for("forward", "advance")
+    def multiply_adds(self, input_shape) -> Count:
+        return self.kernel.size + self.recurrent_kernel.size
+
     def advance(self, x, ctx, drawn):
         (x, h), (drop_x, drop_h) = x, drawn
         z = times(x, self.kernel, drop_x)
@@ -179,6 +185,10 @@ class LSTMCell(FourGates, UnitCell, kw_only=True, by_position=True):
 
     state_count = 2
     legacy = (Only("implementation", (1, 2)),)  # of the same numbers
+
+    @short_for("forward", "advance")
+    def multiply_adds(self, input_shape) -> Count:
+        return self.kernel.size + self.recurrent_kernel.size
 
     def advance(self, x, ctx, drawn):
         (x, h, c), (drop_x, drop_h) = x, drawn
@@ -280,6 +290,10 @@ class GRUCell(UnitCell, kw_only=True, by_position=True):
 
     def bias_shape(self):
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    @short_for("forward", "advance")
+    def multiply_adds(self, input_shape) -> Count:
+        return self.kernel.size + self.recurrent_kernel.size
 
     def advance(self, x, ctx, drawn):
         (x, h), (drop_x, drop_h), n = x, drawn, 2 * self.units

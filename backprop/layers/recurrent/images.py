@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import Positive, integers
+from backprop.counts import Count, times
 from backprop.input_spec import show_shape
 from backprop.layer import InputSpec
 from backprop.layers.recurrent.convolutions import Convolution
@@ -20,6 +21,7 @@ from backprop.layers.windows import (
     standard_format,
     standard_padding,
 )
+from backprop.promises import short_for
 
 
 class Images(Recurrent):
@@ -86,6 +88,11 @@ class Images(Recurrent):
         n, *sizes, _ = shape_last(self._one_step(input_shape), self.data_format)
         counts = self.windows.counts(tuple(sizes))
         return tuple(shape_back((n, *counts, self.filters), self.data_format))
+
+    @short_for("forward", "run")
+    def multiply_adds(self, input_shape) -> Count:
+        state = shape_last(self.state_shape(sequence_shape(input_shape)), self.data_format)
+        return times(super().multiply_adds(input_shape), *state[1:-1])
 
     def check_input(self, shape):
         super().check_input(shape)

@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 
 from backprop import parallel
+from backprop.counts import Count, times
 from backprop.input_spec import Shape
 from backprop.layer import Array, Context
 from backprop.layers.recurrent.beside import follow, pays
 from backprop.layers.recurrent.inplace import InPlace, in_place
-from backprop.layers.recurrent.time import OverTime
+from backprop.layers.recurrent.time import OverTime, sequence_shape
 from backprop.layers.recurrent.weights import Dropping, Weighted
 from backprop.linalg import rows_of
 from backprop.masks import only_real
 from backprop.nest import as_tuple
+from backprop.promises import short_for
 from backprop.tuning import LARGE_LOOP, LEAST_PART, LOOK_BACK, STRETCH
 
 # what a compiled loop over the steps is short for
@@ -177,6 +179,11 @@ class Recurrent(Weighted, Dropping, OverTime, kw_only=True, by_position=True):
         raise TypeError(f"{type(self).__name__} has no state_shape(self, input_shape): write one")
 
     # ------------------------------------------------------------------ forwards
+
+    @short_for("forward", "run")
+    def multiply_adds(self, input_shape) -> Count:
+        weights = self.kernel.size + self.recurrent_kernel.size
+        return times(sequence_shape(input_shape)[1], weights)
 
     def run(self, x, ctx, states):
         held = self.masked_steps(x, ctx)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert, argument
+from backprop.counts import Count, times
 from backprop.input_spec import Shape, show_shape
 from backprop.layer import Array, Context
 from backprop.layers.recurrent.cell import Cell
@@ -15,7 +16,7 @@ from backprop.layers.recurrent.sums import Sums
 from backprop.layers.recurrent.time import OverTime, sequence_shape
 from backprop.masks import only_real
 from backprop.nest import leaves
-from backprop.promises import came_back, kept
+from backprop.promises import came_back, kept, short_for
 
 
 def as_cell(value: Any, who: str, name: str) -> Any:
@@ -150,6 +151,12 @@ class RNN(OverTime, kw_only=True, by_position=True):
         return (y[0], *self.cell.as_states(y[1:]))
 
     # ------------------------------------------------------------------ the loop
+
+    @short_for("forward", "run")
+    def multiply_adds(self, input_shape) -> Count:
+        n, time, *rest = sequence_shape(input_shape)
+        one = ((n, *rest), *self.state_shapes(sequence_shape(input_shape)))
+        return times(time, self.cell.multiply_adds(one))
 
     def run(self, x, ctx, states):
         held = self.masked_steps(x, ctx)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from backprop.counts import Count, plus
 from backprop.layer import INFERENCE
 from backprop.layers.chain import add_up, repeated
 from backprop.layers.recurrent.cell import Cell
 from backprop.layers.recurrent.time import sequence_shape
 from backprop.nest import leaves
+from backprop.promises import short_for
 
 
 class StackedRNNCells(Cell):
@@ -85,6 +87,15 @@ class StackedRNNCells(Cell):
     def forward(self, x, ctx=INFERENCE) -> Any:
         drawn = self.draw_once(tuple(a.shape for a in x), x[0].dtype, ctx)
         return self.advance(x, ctx, drawn)
+
+    @short_for("forward", "advance")
+    def multiply_adds(self, input_shape) -> Count:
+        x, found = sequence_shape(input_shape), []
+        for cell in self.cells:
+            one = (x, *((x[0], size) for size in cell.sizes))
+            found.append(cell.multiply_adds(one))
+            x = (x[0], *cell.compute_output_shape(x)[0][1:])
+        return plus(found)
 
     def advance(self, x, ctx, drawn):
         y, *states = x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from backprop.counts import Count, times
 from backprop.input_spec import show_shape
 from backprop.layer import Array, Layer
 from backprop.layers.chain import Chain
@@ -12,6 +13,7 @@ from backprop.layers.recurrent.sums import Sums
 from backprop.layers.recurrent.time import OverTime
 from backprop.layers.wrapper import Wrapper
 from backprop.masks import both
+from backprop.promises import short_for
 
 
 class TimeDistributed(Container, Wrapper):
@@ -89,6 +91,11 @@ class TimeDistributed(Container, Wrapper):
         self.check_rank(input_shape)
         n, *rest = self.layer.compute_output_shape((input_shape[0], *input_shape[2:]))
         return (n, input_shape[1], *rest)
+
+    @short_for("propagate")
+    def multiply_adds(self, input_shape) -> Count:
+        inner = self.layer.multiply_adds((input_shape[0], *input_shape[2:]))
+        return times(input_shape[1], inner)
 
     def propagate(self, x, ctx):
         mask = ctx.mask

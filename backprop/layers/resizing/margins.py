@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from backprop.checks import integer
+from backprop.counts import no_products
 from backprop.input_spec import show_shape
 from backprop.layer import INFERENCE, Array, Shape
 from backprop.layers.resizing.shared import Resizing
@@ -63,6 +64,8 @@ class ZeroPadding(Margins, kw_only=True, by_position=True):
             None if n is None else n + sum(side) for n, side in zip(sizes, self.sides, strict=True)
         )
 
+    multiply_adds = no_products
+
     def forward(self, x, ctx=INFERENCE):
         real = None
         if ctx.mask is not None and self.places == 1:
@@ -110,6 +113,8 @@ class Cropping(Margins, kw_only=True, by_position=True):
                 f"{self!r} leaves nothing of {show_shape(sizes)} along an axis; crop less"
             )
         return left
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         sizes = shape_last(x.shape, self.data_format)[1:-1]

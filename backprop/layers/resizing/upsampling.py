@@ -7,10 +7,12 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.checks import per_axis
+from backprop.counts import Count, no_products
 from backprop.layer import INFERENCE, Shape
 from backprop.layers.interpolation import Method, along, weights
 from backprop.layers.resizing.shared import Resizing
 from backprop.layers.windows import DataFormat, shape_back, shape_last
+from backprop.promises import short_for
 
 
 class UpSampling(Resizing):
@@ -18,6 +20,8 @@ class UpSampling(Resizing):
 
     def resized(self, sizes):
         return tuple(None if n is None else n * f for n, f in zip(sizes, self.size, strict=True))
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         y = np.empty(self._blocks(x.shape), x.dtype)
@@ -114,6 +118,10 @@ class UpSampling2D(UpSampling):
     size: Annotated[Any, per_axis(2)] = (2, 2)
     data_format: DataFormat = None
     interpolation: Method = "nearest"
+
+    @short_for("forward")
+    def multiply_adds(self, input_shape) -> Count:
+        return 0 if self.interpolation == "nearest" else None
 
     def forward(self, x, ctx=INFERENCE):
         if self.interpolation == "nearest":

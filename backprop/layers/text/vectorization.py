@@ -13,6 +13,7 @@ import numpy as np
 from backprop import checks
 from backprop.arguments import Convert, argument
 from backprop.checks import Positive
+from backprop.counts import no_products
 from backprop.defaults import floatx
 from backprop.layer import INFERENCE
 from backprop.layers.columns.column import as_array, strings
@@ -157,6 +158,8 @@ class TextVectorization(Lookup):
 
     def obeys_mask(self, x, mask):
         return False
+
+    multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
         if self.ragged:

@@ -5,9 +5,10 @@ import sys
 import pytest
 
 import backprop as bp
-from backprop.diagnostics import learning_curve
+from backprop.diagnostics import learning_curve, plot_learning_curve
 
 figure = pytest.importorskip("matplotlib.figure", reason="pictures need backprop[plot]")
+pyplot = pytest.importorskip("matplotlib.pyplot")
 
 HISTORY = {
     "accuracy": [0.5, 0.8, 0.9],
@@ -113,3 +114,41 @@ def test_without_matplotlib_it_is_said_what_to_install(tmp_path, monkeypatch):
 
     with pytest.raises(ImportError, match=r'pip install "backprop\[plot\]"'):
         learning_curve(HISTORY, tmp_path / "curve.png")
+
+
+# -------------------------------------------------------------------------------- Axes of one's own
+
+
+def test_one_quantity_is_drawn_in_axes_of_ones_own():
+    ax = pyplot.figure().subplots()
+
+    found = plot_learning_curve(HISTORY, metric="accuracy", ax=ax, title="digits")
+
+    solid, dashed = found.lines
+    assert found is ax and ax.get_title("left") == "digits"
+    assert list(solid.get_ydata()) == HISTORY["accuracy"]
+    assert list(dashed.get_ydata()) == HISTORY["val_accuracy"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "accuracy")
+
+
+def test_the_rate_of_a_schedule_is_a_quantity():
+    ax = plot_learning_curve(HISTORY, metric="learning_rate")
+
+    assert len(ax.lines) == 1 and ax.get_ylabel() == "learning rate"
+
+
+def test_one_epoch_has_one_tick():
+    assert list(plot_learning_curve({"loss": [0.5]}).get_xticks()) == [1]
+
+
+@pytest.mark.parametrize(
+    ("history", "metric", "error", "match"),
+    [
+        ({}, "loss", ValueError, "without an epoch: train first"),
+        (HISTORY, "acuracy", ValueError, "did you mean 'accuracy'"),
+        ([1.0, 0.5], "loss", TypeError, "expects what fit"),
+    ],
+)
+def test_what_is_not_in_a_history_is_refused(history, metric, error, match):
+    with pytest.raises(error, match=match):
+        plot_learning_curve(history, metric=metric)

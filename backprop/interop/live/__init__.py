@@ -1,0 +1,1 @@
+"""Bridges between models in memory: those of Keras and modules of PyTorch."""
