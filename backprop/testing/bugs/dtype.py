@@ -19,7 +19,7 @@ from backprop.losses.regression import MeanSquaredError
 from backprop.testing.bugs.bank import bug, normal
 from backprop.testing.bugs.linear import Spoilt
 from backprop.testing.bugs.losses import logits
-from backprop.testing.bugs.normalization import LayerByPaths
+from backprop.testing.bugs.normalization_paths import LayerByPaths
 
 floats = partial(bug, x=normal(4, 5), inputs="floats")
 

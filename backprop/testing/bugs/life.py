@@ -16,7 +16,7 @@ from backprop.layers.dense import Dense
 from backprop.layers.normalization import BatchNormalization
 from backprop.testing.bugs.bank import bug, normal
 from backprop.testing.bugs.linear import Spoilt
-from backprop.testing.bugs.normalization import BatchByPaths
+from backprop.testing.bugs.normalization_paths import BatchByPaths
 
 dense = partial(bug, x=normal(5, 4), inputs="rows", config={"units": 3})
 floats = partial(bug, x=normal(4, 5), inputs="floats")

@@ -46,7 +46,7 @@ def page() -> str:
         name = family.__name__.rpartition(".")[2]
         those = bugs(family=name)
         doc = first_paragraph(family.__doc__)
-        text += f"\n## {name.capitalize()}\n\n{doc}\n\n{table(those)}\n"
+        text += f"\n## {name.capitalize().replace('_', ' ')}\n\n{doc}\n\n{table(those)}\n"
     meanings = [f"{name.capitalize()}: {VERDICTS[name]}." for name in ("equivalent", "choice")]
     text += f"\n## Of what is no layer\n\n{OBJECTS.format(count=len(MISTAKES))}\n\n"
     text += "| name | in | what is wrong |\n|---|---|---|\n" + "".join(

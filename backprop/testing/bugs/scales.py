@@ -26,7 +26,7 @@ from backprop.testing.bugs.attention import Attending
 from backprop.testing.bugs.bank import bug, each_of, normal
 from backprop.testing.bugs.elementwise import FromX
 from backprop.testing.bugs.losses import logits, regression
-from backprop.testing.bugs.normalization import BatchByPaths, LayerByPaths
+from backprop.testing.bugs.normalization_paths import BatchByPaths, LayerByPaths
 from backprop.testing.bugs.recurrent import SpoilingStep
 from backprop.testing.bugs.shared import Mixin
 

@@ -23,7 +23,7 @@ from backprop.testing.bugs.attention import Attending
 from backprop.testing.bugs.bank import bug, given, integers, normal
 from backprop.testing.bugs.linear import Spoilt
 from backprop.testing.bugs.losses import regression
-from backprop.testing.bugs.normalization import BatchByPaths, GroupByPaths, LayerByPaths
+from backprop.testing.bugs.normalization_paths import BatchByPaths, GroupByPaths, LayerByPaths
 from backprop.testing.bugs.recurrent import SpoilingStep
 from backprop.testing.bugs.shared import Mixin, Spoiling
 
