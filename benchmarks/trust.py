@@ -140,10 +140,13 @@ def layers(each: Callable, options: Options) -> None:
     rows = [(name, k) for name, those in TABLE.items() for k in range(len(those))]
     rows = rows[:: options.every]
     for seed in range(options.seed, options.seed + options.seeds):
-        found = list(each(of_row, [(*row, seed) for row in rows]))
-        alarms = [(row, laws) for row, laws in zip(rows, found, strict=True) if laws]
-        print(f"layers: {len(rows)} rows from seed {seed}; {len(alarms)} accused", flush=True)
-        show("accused", [f"{name} {k}: {', '.join(laws)}" for (name, k), laws in alarms])
+        accused = 0
+        found = each(of_row, [(*row, seed) for row in rows])
+        for (name, k), laws in zip(rows, found, strict=True):
+            if laws:  # said at once: a seed takes some twenty minutes
+                accused += 1
+                show("accused", [f"{name} {k}: {', '.join(laws)}"])
+        print(f"layers: {len(rows)} rows from seed {seed}; {accused} accused", flush=True)
 
 
 def cases(each: Callable, options: Options) -> None:
@@ -160,7 +163,7 @@ def cases(each: Callable, options: Options) -> None:
 
 def show(what: str, names: Iterable[str]) -> None:
     for name in names:
-        print(f"    {what}: {name}")
+        print(f"    {what}: {name}", flush=True)
 
 
 PARTS = {"bank": bank, "held-out": held_out, "right": right, "layers": layers, "cases": cases}

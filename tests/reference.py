@@ -1,6 +1,6 @@
 """Naive versions of layers, in loops that follow the formula; the fast ones must agree."""
 
-from itertools import groupby, product
+from itertools import product
 
 import numpy as np
 
@@ -667,16 +667,24 @@ def in_the_middle(image, height, width):
 
 
 def ctc(y_true, y_pred, sample_weight=None, mask=None):
-    """-log of the summed probability of all k^t alignments that spell y_true, one by one."""
+    """-log of the summed probability of all k^t alignments that spell y_true: step by step, those
+    together that have spelled as many labels and ended in the same class."""
     values = []
     for i, labels in enumerate(y_true):
         z = y_pred[i] if mask is None else y_pred[i][mask[i]]
         q = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
-        total = 0.0
-        for alignment in product(range(z.shape[-1]), repeat=len(z)):
-            if [k for k, _ in groupby(alignment) if k] == [k for k in labels if k]:
-                total += np.prod([q[t, k] for t, k in enumerate(alignment)])
-        values.append(-np.log(total))
+        wanted = [k for k in labels if k]
+        sums = {(0, 0): 1.0}  # (labels spelled, class of the last step) → probability
+        for step in q:
+            found = {}
+            for (n, last), p in sums.items():
+                for k in range(len(step)):
+                    spells = k not in (0, last)
+                    if not spells or wanted[n : n + 1] == [k]:
+                        end = n + spells, k
+                        found[end] = found.get(end, 0.0) + p * step[k]
+            sums = found
+        values.append(-np.log(sum(p for (n, _), p in sums.items() if n == len(wanted))))
     return np.array(values) * (1 if sample_weight is None else sample_weight)
 
 
