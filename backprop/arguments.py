@@ -40,7 +40,16 @@ import sys
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, replace
-from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
 
 import numpy as np
 
@@ -175,7 +184,7 @@ def redefaulted(cls: type) -> dict[str, Declared]:
     return found
 
 
-def resolved(annotation: Any, cls: type) -> Any:
+def resolved(annotation: Any, cls: Any) -> Any:
     """The type that an annotation means; what cannot be known here, such as a name that is imported
     for type checkers alone, may be anything."""
     if not isinstance(annotation, str):
@@ -218,6 +227,41 @@ def converter(hint: Any, default: Any) -> Callable[[Any, str, str], Any] | None:
 
     vars(convert)["keeps_none"] = lenient
     return convert
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a public function, so that an argument whose annotation says `Convert`, or bool, is
+    checked and converted as one of a class: ``def f(x: ArrayLike, k: Positive, fast: bool)``."""
+
+    @functools.cache
+    def known() -> tuple[inspect.Signature, dict[str, Callable[[Any, str, str], Any]]]:
+        signature = inspect.signature(function)
+        found = {}
+        for p in signature.parameters.values():
+            hint = resolved(p.annotation, function)
+            convert = converter(hint, p.default)
+            if convert is not None and not {int, float, str} & set(members(hint)):
+                found[p.name] = convert
+        return signature, found
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        signature, converters = known()
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # which says it with the name of the function
+        for name, convert in converters.items():
+            if name in given.arguments:
+                value = given.arguments[name]
+                given.arguments[name] = convert(value, f"{function.__name__}()", name)
+        return function(*given.args, **given.kwargs)
+
+    return run
 
 
 def truth(value: Any) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numbers
 import os
-from collections.abc import Callable
+import reprlib
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeGuard
 
 import numpy as np
@@ -46,6 +47,12 @@ def integers(value: Any, length: int, who: str, name: str) -> tuple[int, ...]:
     if len(values) != length:
         raise ValueError(f"{who} expects {name} to be {expected}, got {value!r}")
     return tuple(integer(v, who, name) for v in values)
+
+
+def sizes(value: Any, who: str, name: str) -> tuple[int, ...]:
+    """A shape, as a tuple of integers that are not negative."""
+    found = sequence(value, who, name)
+    return tuple(integer(n, who, f"each of {name}", least=0) for n in found)
 
 
 def index(value: Any, who: str, name: str) -> int:
@@ -107,6 +114,44 @@ def array(value: Any, who: str, name: str, finite: bool = False) -> np.ndarray:
     return found
 
 
+def array_like(value: Any, who: str, name: str) -> Any:
+    """`value` as an array of whatever dtype; what NumPy has no shape for is an error."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{who} expects {name} to be an array, or lists of one length in each other, got "
+            f"{reprlib.repr(value)}"
+        ) from None
+
+
+def axis_of(axis: Any, ndim: int, who: str, name: str = "axis") -> int:
+    """`axis` as an int that is one of so many axes, from the end where it is negative."""
+    found = index(axis, who, name)
+    if not -ndim <= found < ndim:
+        raise ValueError(f"{who} expects {name} to be one of {ndim} axes, got {axis!r}")
+    return found
+
+
+def text(value: Any, who: str, name: str) -> str:
+    return value if type(value) is str else of_kinds(value, who, name, [str])
+
+
+def names(value: Any, who: str, name: str) -> list[str]:
+    """The texts of a list or a tuple."""
+    found = sequence(value, who, name, "a list of names")
+    if not all(isinstance(one, str) for one in found):
+        raise ValueError(f"{who} expects {name} to be a list of names, got {value!r}")
+    return found
+
+
+def mapping(value: Any, who: str, name: str) -> Mapping[str, Any]:
+    """`value`, if it says something under names."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{who} expects {name} to be a dict, got {reprlib.repr(value)}")
+    return value
+
+
 def as_path(value: Any, who: str, name: str) -> str:
     """A path as text."""
     if not isinstance(value, str | os.PathLike):
@@ -130,7 +175,13 @@ def name_of(value: Any, who: str, name: str) -> str:
     return (None if value is None else of_kinds(value, who, name, [str])) or snake_case(who)
 
 
+ArrayLike = Annotated[Any, Convert(array_like)]
 Axes = Annotated[Any, Convert(axes)]
+Axis = Annotated[int, Convert(index)]
+Names = Annotated[Any, Convert(names)]
+PathLike = Annotated[Any, Convert(as_path)]
+Settings = Annotated[Any, Convert(mapping)]
+Text = Annotated[str, Convert(text)]
 Positive = Annotated[int, Convert(integer)]
 NotNegative = Annotated[int, Convert(integer, least=0)]
 Number = Annotated[float, Convert(number)]
@@ -161,7 +212,8 @@ def where(test: Callable[[Any], Any], expected: str) -> Convert:
 
     def check(value, who, name):
         try:
-            passed = not isinstance(value, np.ndarray) and test(value)
+            beyond = isinstance(value, int) and abs(value) >= HUGE
+            passed = not isinstance(value, np.ndarray) and not beyond and test(value)
         except TypeError:  # a text has no size
             passed = False
         if not passed:
