@@ -6,7 +6,9 @@ from __future__ import annotations
 import errno
 import io
 import math
+import reprlib
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,8 @@ Array = np.ndarray
 PIECE = 1 << 20  # bytes that are read at once
 LENGTHS = 26  # where the head of a zip file's member says how long its name is, and what follows
 DESCRIPTOR = 24  # bytes that may stand behind a member
+AXES = 32  # that an array may have
+LONGEST = 1000  # characters of an error that quotes a file
 ARRAYS = 4096  # that a file may hold: each costs time, however small it is
 LIMIT = 1 << 30  # bytes that an array may have, unpacked: ten times what the largest of these has
 
@@ -141,12 +145,20 @@ def zipped(path: Path) -> Iterator[Any]:
                     f"{ARRAYS:,}"
                 )
             yield archive
+    except ValueError as error:
+        raise ValueError(cut(error)) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error) as error:
-        raise ValueError(f"{path} is no .npz file that can be read: {error}") from error
+        raise ValueError(f"{path} is no .npz file that can be read: {cut(error)}") from error
     except OSError as error:
         if error.errno not in (None, errno.EINVAL):  # a place before the file's beginning
             raise
-        raise ValueError(f"{path} is no .npz file that can be read: {error}") from error
+        raise ValueError(f"{path} is no .npz file that can be read: {cut(error)}") from error
+
+
+def cut(error: Exception) -> str:
+    """What an error says, without the most of what it quotes of a file."""
+    text = str(error)
+    return text if len(text) <= LONGEST else printable(text[:LONGEST]) + " ..."
 
 
 def read_npy(file: IO[bytes], size: int, expected: Expected, what: str) -> Array:
@@ -181,8 +193,11 @@ def npy_head(data: bytearray, what: str) -> tuple[np.dtype, tuple[int, ...], int
         Exception
     ) as error:  # NumPy parses what a stranger wrote, and its parser's errors are many
         # NumPy advises to trust a file whose head is long
-        why = "its head is too long" if "allow_pickle" in str(error) else error
+        why = "its head is too long" if "allow_pickle" in str(error) else cut(error)
         raise ValueError(f"{what} is damaged: {why}") from error
+    # NumPy counts without those of length 0
+    if len(shape) > AXES or math.prod(abs(n) or 1 for n in shape) > sys.maxsize // 8:
+        raise ValueError(f"{what} is damaged: there is no array of shape {reprlib.repr(shape)}")
     return dtype, shape, stream.tell(), fortran
 
 

@@ -72,9 +72,13 @@ def read_python(path: Path, key: str, kinds: tuple[str, ...]) -> tuple[Array, Ar
     if not isinstance(x, np.ndarray):
         raise ValueError(f"data of {path} should be an array, and is {type(x).__name__}")
     DATA.check(x.dtype, x.shape, f"data of {path}")
-    if not isinstance(y, list) or len(y) != len(x) or not all(type(i) is int for i in y):
+    if not isinstance(y, list) or len(y) != len(x) or not all(map(fits, y)):
         raise ValueError(f"{key} of {path} should be a list of {len(x)} integers")
     return x, np.array(y, np.int64)
+
+
+def fits(label: Any) -> bool:
+    return type(label) is int and -(2**63) <= label < 2**63
 
 
 def text(name: Any) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 from backprop.spelling import printable
 
 Array = np.ndarray
+DEPTH = 256  # of marks, and so of values that are not there as a whole
 
 # the functions and classes that may be named: the module that was NumPy's, the one that is, and the
 # one by which bytes are written in pickles for Python 2
@@ -177,6 +178,8 @@ class Machine:
         self.stack.append(value)
 
     def mark(self) -> None:
+        if len(self.below) >= DEPTH:
+            self.refuse(f"its values are nested {DEPTH} deep")
         self.below.append(self.stack)
         self.stack = []
 
@@ -280,6 +283,9 @@ class Machine:
             return np.frombuffer(values, made).reshape(shape, order=order)
         if type(values) is not list or len(values) != math.prod(shape):
             raise TypeError("the objects of an array are as many as its shape says")
+        # a list takes a byte for each entry, unless it is the same one again and again
+        if sum(len(value) for value in values if isinstance(value, list)) > len(self.data):
+            self.refuse("its lists stand in it again and again")
         array = np.empty(len(values), object)
         for i, value in enumerate(values):  # as a whole, NumPy would look into the objects
             array[i] = value

@@ -30,6 +30,7 @@ OURS = "backprop"  # the entry of the metadata for what is kept beside a model
 # the oldest Keras that reads files as they are written here
 KERAS_VERSION = "3.8.0"
 SHARD = ".weights.h5"
+SHARDS, LONGEST = 4096, 200  # that one file may name, and letters of a name
 NOT_BY_NAME = (
     "by_name is for files in the layout of Keras 2 (.h5): here weights have their places by the "
     "order of the layers, and skip_mismatch=True takes those that fit"
@@ -216,8 +217,12 @@ def shards(path: Path) -> list[Path]:
     found: dict[str, None] = {}
     for value in names.values():
         for name in value if isinstance(value, list) else [value]:
+            if isinstance(name, str) and name in found:
+                continue
             if not isinstance(name, str) or Path(name).name != name or not name.endswith(SHARD):
                 raise ValueError(f"it names a file {name!r}, where one beside it was expected")
+            if len(name) > LONGEST or len(found) == SHARDS:
+                raise ValueError(f"it names more than {SHARDS:,} files, or one by a whole text")
             found[name] = None
     return [path.with_name(name) for name in found]
 

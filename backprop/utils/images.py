@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
-from backprop.checks import array
-from backprop.defaults import floatx, image_data_format
+from backprop.arguments import checked
+from backprop.checks import ArrayLike, array, array_like
+from backprop.defaults import floatx, image_data_format, standardize_dtype
+from backprop.old_arguments import levels_up
 
 Array = np.ndarray
 
@@ -40,6 +42,7 @@ def layout(data_format: str | None, who: str) -> str:
     return checks.one_of(data_format, LAYOUTS, who, "data_format")
 
 
+@checked
 def load_img(
     path: Any,
     color_mode: str = "rgb",
@@ -110,8 +113,15 @@ def opened(path: Any, who: str) -> Any:
         raise TypeError(
             f"{who} expects path to be the path of a file or an io.BytesIO, got {path!r}"
         )
-    with images.open(path) as image:
-        return image.copy()
+    if isinstance(path, str | os.PathLike):
+        path = checks.as_path(path, who, "path")
+    try:
+        with images.open(path) as image:
+            return image.copy()
+    except Exception as error:  # whatever a stranger's picture does to Pillow
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise OSError(f"{who} finds no whole picture that Pillow can read in {path!r}") from error
 
 
 def middle(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -158,7 +168,10 @@ def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) ->
     (2, 3, 1)
     """
     first = layout(data_format, "img_to_array()") == "channels_first"
-    x = np.asarray(img, dtype=floatx() if dtype is None else dtype)
+    x = array_like(img, "img_to_array()", "img")
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"img_to_array() expects numbers and got an array of dtype {x.dtype}")
+    x = x.astype(floatx() if dtype is None else standardize_dtype(dtype), copy=False)
     if x.ndim not in (2, 3):
         raise ValueError(
             "img_to_array() expects an image of two axes, or of three with its channels last, got "
@@ -169,8 +182,9 @@ def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) ->
     return x.transpose(2, 0, 1) if first else x
 
 
+@checked
 def array_to_img(
-    x: Any, data_format: str | None = None, scale: bool = True, dtype: Any = None
+    x: ArrayLike, data_format: str | None = None, scale: bool = True, dtype: Any = None
 ) -> Any:
     """An array as a Pillow image.
 
@@ -209,7 +223,9 @@ def array_to_img(
     who = "array_to_img()"
     first = layout(data_format, who) == "channels_first"
     images = pillow()
-    x = array(x, who, "x").astype(floatx() if dtype is None else dtype, copy=False)
+    x = array(x, who, "x").astype(
+        floatx() if dtype is None else standardize_dtype(dtype), copy=False
+    )
     if x.ndim != 3:
         raise ValueError(
             f"{who} expects one image of three axes, its channels among them, got the shape "
@@ -237,9 +253,10 @@ def stretched(x: Array) -> Array:
     return x / (largest if largest != 0 else 1) * 255
 
 
+@checked
 def save_img(
     path: Any,
-    x: Any,
+    x: ArrayLike,
     data_format: str | None = None,
     file_format: str | None = None,
     scale: bool = True,
@@ -291,7 +308,9 @@ def save_img(
     if file_format == "jpg":
         file_format = "jpeg"
     if file_format == "jpeg" and image.mode == "RGBA":
-        warnings.warn("save_img(): a JPEG file has no alpha channel, it is left out", stacklevel=2)
+        warnings.warn(
+            "save_img(): a JPEG file has no alpha channel, it is left out", stacklevel=levels_up()
+        )
         image = image.convert("RGB")
     try:
         image.save(path, format=file_format, **kwargs)
