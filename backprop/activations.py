@@ -9,6 +9,7 @@ a call of that layer.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, cleandoc
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 
 from backprop.absent import face
 from backprop.arguments import EMPTY, parameters_of
+from backprop.checks import array_like
 from backprop.config import custom_object_scope, deserialize as object_of, serialize as config_of
 from backprop.layer import INFERENCE, Array, Layer
 from backprop.layers.activations import (
@@ -61,12 +63,14 @@ def run(layer: Layer, x: Any) -> Any:
     if isinstance(x, Symbol):
         return layer(x)
     if not isinstance(x, np.ndarray | np.generic) or x.dtype.kind != "f":
-        x = np.asarray(x)
+        x = array_like(x, type(layer).__name__, "x")
         if x.dtype.kind not in "fiub":
             raise TypeError(
                 f"{type(layer).__name__} expected numbers and got an array of dtype {x.dtype}"
             )
         x = x.astype(np.float32)
+    layer.check_input(x.shape)
+    layer.compute_output_shape(x.shape)  # where x does not suit, it says so too
     layer.__dict__["dtype"] = x.dtype  # whatever it is
     # not a call, which takes the first axis for the batch
     return np.asarray(layer.forward(np.asarray(x), INFERENCE)[0])
@@ -230,12 +234,14 @@ def deserialize(config, custom_objects=None) -> Any:
     >>> deserialize("gelu") is gelu
     True
     """
-    with custom_object_scope(custom_objects or {}):
+    with custom_object_scope(custom_objects):
         if isinstance(config, Mapping):
             # Keras writes a function of the user's as {"class_name": "function", "config": name}
-            config = (
-                config["config"] if config.get("class_name") == "function" else object_of(config)
-            )
+            if not isinstance(config.get("class_name"), str):
+                raise ValueError(
+                    f"a config of an activation needs 'class_name', got {reprlib.repr(config)}"
+                )
+            config = config["config"] if config["class_name"] == "function" else object_of(config)
         return get(config)
 
 

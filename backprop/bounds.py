@@ -26,6 +26,7 @@ WORK = {
     "num_oov_indices": 2**16,
     "ngrams": 2**6,
 }
+PLAIN = (int, float, str, type(None))
 SHARED = "shared_object_id"
 WEIGHTS_OF_A_FILE = "there are weights for it"
 NO_WEIGHTS = "are made where no file holds them"
@@ -145,5 +146,10 @@ def check_work(config: Any) -> None:
 
 def parts_of(config: Any) -> list[Any]:
     values = config.values() if isinstance(config, Mapping) else config
-    nested = isinstance(config, Mapping | list | tuple)
-    return [v for v in values if isinstance(v, Mapping | list | tuple)] if nested else []
+    nested = is_nested(config)
+    # numbers first, of which lists have a million
+    return [v for v in values if not isinstance(v, PLAIN) and is_nested(v)] if nested else []
+
+
+def is_nested(value: Any) -> bool:
+    return isinstance(value, Mapping | list | tuple)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import reprlib
 from collections.abc import Mapping
 from typing import Any, ClassVar, dataclass_transform
 
@@ -140,7 +141,12 @@ class Configurable(Serializable):
         cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
     ):
         """Build an object from what `get_config` returned."""
-        with custom_object_scope(custom_objects or {}):
+        if not isinstance(config, Mapping) or not all(isinstance(name, str) for name in config):
+            raise TypeError(
+                f"{cls.__name__}.from_config() expects what get_config() returned, a dict, got "
+                f"{reprlib.repr(config)}"
+            )
+        with custom_object_scope(custom_objects):
             defaults = defaults_of(cls)
             known = {name: deserialize(value) for name, value in config.items()}
             known = {n: v for n, v in known.items() if not same(v, defaults.get(n, cls))}

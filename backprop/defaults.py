@@ -78,7 +78,10 @@ def standardize_dtype(dtype=None) -> str:
     >>> bp.utils.standardize_dtype(np.float64), bp.utils.standardize_dtype("int")
     ('float64', 'int64')
     """
-    return _floatx if dtype is None else np.dtype(dtype).name
+    try:
+        return _floatx if dtype is None else np.dtype(dtype).name
+    except (TypeError, ValueError):
+        raise TypeError(f"standardize_dtype() expects a dtype or its name, got {dtype!r}") from None
 
 
 def epsilon() -> float:
@@ -108,7 +111,7 @@ def set_image_data_format(data_format: str) -> None:
     ValueError
         For "channels_first", which is an argument of each layer here.
     """
-    if data_format != image_data_format():
+    if not isinstance(data_format, str) or data_format != image_data_format():
         raise ValueError(
             f"the default is 'channels_last' and stays so, got {data_format!r}; give the layers "
             "data_format='channels_first', or turn the images by np.moveaxis(x, 1, -1)"
@@ -123,7 +126,7 @@ def set_epsilon(value: float) -> None:
     ValueError
         For another number: the losses do not read it from here.
     """
-    if value != epsilon():
+    if not isinstance(value, float) or value != epsilon():
         raise ValueError(
             f"epsilon is {epsilon()} in all losses and cannot be changed, got {value!r}; layers "
             "and optimizers take an epsilon= of their own"

@@ -3,8 +3,10 @@ shape."""
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 Shape = tuple[Any, ...]  # of integers, or None where a size is free
@@ -83,6 +85,16 @@ class InputSpec:
             parts.append(f"at most {self.max_ndim - 1} axes besides the batch")
         parts += [f"{size} along axis {axis}" for axis, size in (self.axes or {}).items()]
         return " and ".join(parts)
+
+
+def as_shape(given: Any, who: str) -> Any:
+    """A shape, or those of several inputs, as a tuple."""
+    found = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else ("",)
+    if not all(n is None or isinstance(n, Integral | tuple | list) for n in found):
+        raise TypeError(
+            f"{who} expects the shape of its input, such as (None, 784), got {reprlib.repr(given)}"
+        )
+    return found
 
 
 def described(function: Callable[[Any], Any]) -> Any:

@@ -47,7 +47,7 @@ from backprop.context import (
     Context as Context,
 )
 from backprop.defaults import floatx
-from backprop.input_spec import InputSpec as InputSpec, Shape as Shape
+from backprop.input_spec import InputSpec as InputSpec, Shape as Shape, as_shape
 from backprop.layer_face import LayerFace
 from backprop.linalg import and_sum
 from backprop.parameters import Parameter, State
@@ -332,7 +332,7 @@ def once(build):
                 f"{self.name} does not know its input's shape: build((None, 784)), or add an Input "
                 "first"
             )
-        input_shape = tuple(input_shape)
+        input_shape = as_shape(input_shape, self.name)
         unbuilt = [(layer, dict(layer.__dict__)) for layer in self.walk() if not layer.built]
         for layer in self.sublayers():
             layer.adopt_dtype(self.dtype)

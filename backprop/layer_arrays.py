@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -186,7 +186,8 @@ class LayerArrays(Configurable, kw_only=True):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Build a layer from what `get_config` returned."""
-        if "trainable" in config and "trainable" not in defaults_of(cls):
+        held = isinstance(config, Mapping) and "trainable" in config
+        if held and "trainable" not in defaults_of(cls):
             config = dict(config)
             trainable = config.pop("trainable")
             layer = super().from_config(config, custom_objects)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -152,7 +152,11 @@ class LayerFace(LayerCalls):
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build for the shape that `get_build_config` gave."""
-        self.build(tuple(config["input_shape"]))
+        if not isinstance(config, Mapping) or "input_shape" not in config:
+            raise TypeError(
+                f"{self!r} is built from what get_build_config() returned, got {config!r}"
+            )
+        self.build(config["input_shape"])
 
     def reset_states(self) -> None:
         """Another name of `reset_state`."""

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from backprop.arguments import BY_POSITION, EMPTY, defaults_of
-from backprop.bounds import SHARED, bounded
+from backprop.bounds import PLAIN, SHARED, bounded
 from backprop.spelling import nearest, snake_case
 
 # what one configuration has met so far: while it is written {id: (object, its dict)}, while it is
@@ -191,9 +191,16 @@ class Registry:
     def deserialize(self, config: Mapping[str, Any] | str) -> Any:
         if isinstance(config, str):
             return self.get(config)
+        if not isinstance(config, Mapping):
+            raise TypeError(
+                f"{self.family}.deserialize() expects config to be a mapping or a name, got "
+                f"{reprlib.repr(config)}"
+            )
         name = config.get("class_name")
         if not isinstance(name, str):
-            raise ValueError(f"a config of a {self.kind} needs 'class_name', got {sorted(config)}")
+            raise ValueError(
+                f"a config of a {self.kind} needs 'class_name', got {reprlib.repr(list(config))}"
+            )
         if name == "__shared__":
             return read_before(config)
         registered = config.get("registered_name")
@@ -223,7 +230,7 @@ class Registry:
             return self.serialize(*named.bind(*args, **kwargs).args)
 
         def deserialize(config, custom_objects=None):
-            with custom_object_scope(custom_objects or {}):
+            with custom_object_scope(custom_objects):
                 return self.deserialize(config)
 
         serialize.__dict__["__signature__"] = named
@@ -388,7 +395,7 @@ def serialize_object(item: Serializable) -> dict[str, Any]:
 def deserialize(value: Any) -> Any:
     """The value that `serialize` turned into JSON."""
     if isinstance(value, list | tuple):
-        return [deserialize(v) for v in value]
+        return [v if isinstance(v, PLAIN) else deserialize(v) for v in value]
     if not isinstance(value, Mapping):
         return value
     if "class_name" not in value:
@@ -477,14 +484,14 @@ def get_custom_objects() -> dict[str, Any]:
 
 
 @contextmanager
-def custom_object_scope(custom_objects: Mapping[str, Any]):
+def custom_object_scope(custom_objects: Mapping[str, Any] | None):
     """Within the block, the given names may be used in configs, files and strings: by the thread
     that is in it, and no other."""
-    if not isinstance(custom_objects, Mapping):
+    if not isinstance(custom_objects, Mapping | None):
         raise TypeError(
             f"custom_objects are a dict of names and objects, got {reprlib.repr(custom_objects)}"
         )
-    token = _handed.set({**_handed.get(), **custom_objects})
+    token = _handed.set({**_handed.get(), **(custom_objects or {})})
     try:
         yield
     finally:

@@ -454,7 +454,7 @@ def test_fit_goes_through_windows_in_their_own_order():
         ({"seed": -1}, ValueError, "seed"),
         ({"format": "torch"}, ValueError, "format to be one of 'tf', 'grain'"),
         ({"data": 3.0}, TypeError, "first axis is time"),
-        ({"targets": [[1], [1, 2]]}, ValueError, "inhomogeneous"),
+        ({"targets": [[1], [1, 2]]}, ValueError, "targets to be an array, or lists of one length"),
     ],
 )
 def test_windows_refuse_wrong_arguments(arguments, error, message):

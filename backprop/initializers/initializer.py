@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -91,4 +92,9 @@ def real(value: Any, who: Any, dtype: Any) -> Array:
 
 
 def float_or(dtype) -> np.dtype:
-    return np.dtype(floatx() if dtype is None else dtype)
+    try:
+        return np.dtype(floatx() if dtype is None else dtype)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"an initializer expects dtype to be that of an array, got {reprlib.repr(dtype)}"
+        ) from None

@@ -36,7 +36,11 @@ def compute_fans(
     >>> compute_fans((784, 10)), compute_fans((3, 3, 16, 32)), compute_fans((5,))
     ((784, 10), (144, 288), (5, 5))
     """
+    shape = checks.sizes(shape, "compute_fans()", "shape")
     if input_axes is not None and output_axes is not None:
+        for name, given in (("input_axes", input_axes), ("output_axes", output_axes)):
+            for axis in checks.sequence(given, "compute_fans()", name):
+                checks.axis_of(axis, len(shape), "compute_fans()", f"each of {name}")
         return math.prod(shape[a] for a in input_axes), math.prod(shape[a] for a in output_axes)
     if len(shape) < 2:
         n = math.prod(shape)

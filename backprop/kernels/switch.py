@@ -94,7 +94,7 @@ def from_environment() -> str:
 
 
 def checked(asked: str, who: str) -> str:
-    if asked not in CHOICES:
+    if not isinstance(asked, str) or asked not in CHOICES:
         raise ValueError(f"{who} expects one of {', '.join(map(repr, CHOICES))}, got {asked!r}")
     return asked
 

@@ -438,7 +438,7 @@ class Graph(Listed):
             return super().from_config(config, custom_objects)
         rest = {k: v for k, v in config.items() if k not in ("layers", "calls", "dtype")}
         check_calls(cls.__name__, config)
-        with custom_object_scope(custom_objects or {}):
+        with custom_object_scope(custom_objects):
             layers = deserialize(config["layers"])
             for layer in layers if config.get("dtype") else ():
                 layer.adopt_dtype(np.dtype(config["dtype"]))

@@ -205,7 +205,7 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> L
     custom_objects : mapping, optional
         Names of one's own losses.
     """
-    with custom_object_scope(custom_objects or {}):
+    with custom_object_scope(custom_objects):
         return get(name)
 
 

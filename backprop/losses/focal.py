@@ -147,6 +147,15 @@ class CategoricalFocalCrossentropy(Smoothed, OneHotLabels):
     gamma: NotNegative = 2.0
     name = "categorical_focal_crossentropy"
 
+    def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
+        super().check_targets(y_true, output_shape)
+        classes = output_shape[self.axis]
+        if isinstance(self.alpha, list) and len(self.alpha) not in (1, classes or len(self.alpha)):
+            raise ValueError(
+                f"{type(self).__name__} expects alpha to be a weight, or one for each of {classes} "
+                f"classes, got {len(self.alpha)}"
+            )
+
     def values(self, y_true: Array, y_pred: Array) -> tuple[Array, Any]:
         t, y_pred = last(y_true, self.axis), last(y_pred, self.axis)
         t = smooth(t, self.label_smoothing, t.shape[-1])

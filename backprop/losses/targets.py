@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from backprop.checks import array_like, axis_of
 from backprop.defaults import floatx
 from backprop.input_spec import show_shape
 from backprop.layer import Layer
 from backprop.losses.axes import agree
+from backprop.nest import as_tuple
 
 Array = np.ndarray
 FLATTEN = "or add Flatten() or a pooling layer before the last one"
@@ -21,13 +23,12 @@ class WithTargets(Layer):
     takes_targets = True
 
     def as_arrays(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
-        y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+        who = type(self).__name__
+        y_true, y_pred = array_like(y_true, who, "y_true"), array_like(y_pred, who, "y_pred")
         if y_pred.dtype.kind not in "fiub":
-            raise TypeError(
-                f"{type(self).__name__} expects numbers as y_pred and got an array of "
-                f"{y_pred.dtype}"
-            )
+            raise TypeError(f"{who} expects numbers as y_pred and got an array of {y_pred.dtype}")
         self.check_targets(y_true, y_pred.shape)
+        self.check_axes(y_pred.ndim)
         return y_true, y_pred
 
     def cast(self, x: Array) -> Array:
@@ -52,9 +53,20 @@ class WithTargets(Layer):
         ValueError
             If their shape or a label does not fit.
         """
-        y_true = np.asarray(y_true)
+        y_true = array_like(y_true, type(self).__name__, "y_true")
         self.check_targets(y_true, tuple(output_shape))
+        self.check_axes(len(output_shape))
         self.check_labels(y_true, tuple(output_shape))
+
+    def check_axes(self, ndim: int) -> None:
+        """Raise unless the axes that the loss runs along are some of the outputs'."""
+        axis = getattr(self, "axis", None)
+        if axis is None or not ndim:
+            return
+        who = type(self).__name__
+        found = {axis_of(a, ndim, who) % ndim for a in as_tuple(axis)}
+        if len(found) < len(as_tuple(axis)):
+            raise ValueError(f"{who} expects axis to name each axis once, got {axis}")
 
     def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:
         """Raise unless `values` can be computed."""

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
-from backprop.arguments import argument
-from backprop.checks import Number, Positive
+from backprop.arguments import argument, checked
+from backprop.checks import ArrayLike, Number, Positive, array_like
 from backprop.metrics.labels import check_classes, check_numbers, check_shares, labels, weighed
 from backprop.metrics.means import MeanOf
 from backprop.metrics.weighing import align
@@ -51,7 +51,8 @@ def accuracy(y_true: Any, y_pred: Any) -> Array:
     return as_values(y_true == y_pred, y_pred)
 
 
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
+@checked
+def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: Number = 0.5) -> Array:
     """v = 1 where (y_pred > threshold) = y_true, element by element.
 
     Parameters
@@ -74,7 +75,8 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
     return as_values(y_true == (y_pred > threshold), y_pred)
 
 
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+@checked
+def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """v = 1 where argmax y_pred = argmax y_true, over the last axis.
 
     Parameters
@@ -98,7 +100,8 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     return as_values(y_true.argmax(-1) == y_pred.argmax(-1), y_pred)
 
 
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+@checked
+def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """v = 1 where argmax y_pred = y_true, over the last axis.
 
     Parameters
@@ -123,7 +126,8 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     return values.squeeze(-1) if values.ndim > 1 and values.shape[-1:] == (1,) else values
 
 
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
+@checked
+def top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: Positive = 5) -> Array:
     """v = 1 where argmax y_true is among the k highest y_pred, over the last axis.
 
     Parameters
@@ -148,8 +152,9 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
     return as_values(in_top_k(y_true.argmax(-1), y_pred, k), y_pred)
 
 
+@checked
 def sparse_top_k_categorical_accuracy(
-    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
+    y_true: ArrayLike, y_pred: ArrayLike, k: Positive = 5, from_sorted_ids: bool = False
 ) -> Array:
     """v = 1 where y_true is among the k highest y_pred, over the last axis.
 
@@ -225,7 +230,8 @@ class BinaryAccuracy(MeanOf, of=binary_accuracy):
     threshold: Number = argument(default=0.5, after="dtype")
 
     def check_labels(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        check_shares(weighed(np.asarray(y_true), sample_weight), repr(self))
+        given = array_like(y_true, type(self).__name__, "y_true")
+        check_shares(weighed(given, sample_weight), repr(self))
 
 
 class CategoricalAccuracy(MeanOf, of=categorical_accuracy):
@@ -248,7 +254,7 @@ class OfClassNumbers(MeanOf):
     from_sorted_ids = False
 
     def check_labels(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_pred = np.asarray(y_pred)
+        y_pred = array_like(y_pred, type(self).__name__, "y_pred")
         classes = None if self.from_sorted_ids else y_pred.shape[-1]
         numbers = labels(y_true, y_pred, repr(self))
         check_numbers(weighed(numbers, sample_weight), classes, repr(self))

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from backprop.arguments import argument
+from backprop.arguments import argument, checked
+from backprop.checks import ArrayLike, Axis, axis_of
 from backprop.losses.loss import EPSILON
 from backprop.metrics.means import MeanOf
 from backprop.metrics.weighing import align
@@ -14,7 +15,8 @@ from backprop.metrics.weighing import align
 Array = np.ndarray
 
 
-def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
+@checked
+def pearson_correlation(y_true: ArrayLike, y_pred: ArrayLike, axis: Axis = -1) -> Array:
     """v = cov(y_true, y_pred) / (σ(y_true) σ(y_pred)) along an axis.
 
     Parameters
@@ -37,7 +39,8 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
         return (t * p).mean(axis) / np.sqrt((t * t).mean(axis) * (p * p).mean(axis))
 
 
-def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
+@checked
+def concordance_correlation(y_true: ArrayLike, y_pred: ArrayLike, axis: Axis = -1) -> Array:
     """v = 2 cov(y_true, y_pred) / (σ²(y_true) + σ²(y_pred) + (⟨y_true⟩ - ⟨y_pred⟩)²) along an axis.
 
     1 where they are equal, not only proportional (Lin, 1989). The denominator has 1e-7 added.
@@ -65,6 +68,7 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
 def deviations(y_true: Any, y_pred: Any, axis: int, who: str) -> tuple[Array, Array, Array]:
     """What remains of both without their means along an axis, and how far these are apart."""
     y_true, y_pred = align(y_true, y_pred, who)
+    axis_of(axis, y_pred.ndim, who)
     t, p = (y.astype(np.float64) for y in np.broadcast_arrays(y_true, y_pred))
     mean_t, mean_p = (y.mean(axis, keepdims=True) for y in (t, p))
     return t - mean_t, p - mean_p, (mean_t - mean_p).squeeze(axis)

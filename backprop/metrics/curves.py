@@ -9,7 +9,7 @@ import numpy as np
 from backprop import checks
 from backprop.arguments import Convert, argument
 from backprop.bounds import reckon
-from backprop.checks import NotNegative, Numbers, integer, one_of, where
+from backprop.checks import NotNegative, Numbers, array_like, integer, one_of, where
 from backprop.linalg import sigmoid
 from backprop.metrics.outcomes import Outcomes, ratio, thresholds_from
 from backprop.metrics.weighing import spread_weights
@@ -227,7 +227,7 @@ class AUC(Outcomes):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels of 0 and 1 and predictions, (n, ...)."""
-        y_pred = np.asarray(y_pred)
+        y_pred = array_like(y_pred, type(self).__name__, "y_pred")
         if self.from_logits:
             y_pred = sigmoid(y_pred.astype(np.result_type(y_pred.dtype, np.float32)))
         if self.multi_label:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from backprop.checks import choice, where
+from backprop.checks import array, array_like, choice, where
 from backprop.losses.loss import EPSILON
 from backprop.metrics.labels import check_shares
 from backprop.metrics.means import NameFirst
@@ -69,7 +69,8 @@ class FBetaScore(NameFirst):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: one-hot or several labels and predictions, (n, classes)."""
-        y, p = np.asarray(y_true, np.float64), np.asarray(y_pred)
+        who = type(self).__name__
+        y, p = array(y_true, who, "y_true"), array_like(y_pred, who, "y_pred")
         if p.ndim != 2 or y.shape != p.shape:
             raise ValueError(
                 f"{self!r} expects y_true and y_pred of one shape (n, classes), got {y.shape} and "

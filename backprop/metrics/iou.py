@@ -10,7 +10,7 @@ import numpy as np
 
 from backprop import checks
 from backprop.arguments import argument
-from backprop.checks import Number
+from backprop.checks import Number, array_like
 from backprop.losses.loss import EPSILON
 from backprop.metrics.matrix import Classes, Confusion
 
@@ -72,7 +72,8 @@ class IoU(Confusion):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch."""
-        y, p = np.asarray(y_true), np.asarray(y_pred)
+        who = type(self).__name__
+        y, p = array_like(y_true, who, "y_true"), array_like(y_pred, who, "y_pred")
         y = y if self.sparse_y_true else y.argmax(self.axis)
         p = p if self.sparse_y_pred else p.argmax(self.axis)
         if y.size != p.size:
@@ -133,7 +134,7 @@ class BinaryIoU(IoU):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels of 0 and 1 and predictions."""
-        p = np.asarray(y_pred)
+        p = array_like(y_pred, type(self).__name__, "y_pred")
         least = p.dtype.type(self.threshold) if p.dtype.kind == "f" else self.threshold
         super().update_state(y_true, p >= least, sample_weight)
 

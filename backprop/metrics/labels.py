@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from backprop.checks import array_like
+
 Array = np.ndarray
 
 
@@ -23,7 +25,7 @@ def check_classes(true: tuple[int, ...], pred: tuple[int, ...], who: str) -> Non
 
 def labels(y_true: Any, y_pred: Array, who: str) -> Array:
     """Integer labels of the shape of y_pred without its last axis."""
-    y_true = np.asarray(y_true)
+    y_true = array_like(y_true, who, "y_true")
     if y_true.shape == (*y_pred.shape[:-1], 1):
         return y_true[..., 0]
     if y_true.shape != y_pred.shape[:-1]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop.arguments import Convert, argument
-from backprop.checks import Number, choice, integer
+from backprop.checks import Number, array_like, choice, integer
 from backprop.metrics.labels import check_numbers, weighed
 from backprop.metrics.means import NameFirst
 from backprop.metrics.outcomes import ratio
@@ -100,7 +100,8 @@ class ConfusionMatrix(Confusion):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: class numbers or one-hot rows, and a score for each class (or one)."""
-        y, p = np.asarray(y_true), np.asarray(y_pred)
+        who = type(self).__name__
+        y, p = array_like(y_true, who, "y_true"), array_like(y_pred, who, "y_pred")
         if whole(p) and p.ndim > 1 and p.shape[-1] == 1:
             p = p[..., 0]
         one_hot = y.ndim > 1 and y.shape[-1] == self.num_classes

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backprop.arguments import argument, defaults_of
-from backprop.checks import Name
+from backprop.checks import Name, array_like
 from backprop.construction import named
 from backprop.losses.functions import options_of
 from backprop.metrics.metric import Metric
@@ -55,7 +55,7 @@ class Sum(NameFirst):
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add an array of values, each times its weight."""
-        values = np.asarray(values)
+        values = array_like(values, f"{type(self).__name__}()", "values")
         if sample_weight is not None:
             values, _ = samplewise(values, sample_weight, np.sum, repr(self))
         self.total += values.sum(dtype=np.float64)
@@ -95,7 +95,7 @@ class Mean(NameFirst):
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values, (n, ...), with weights of shape (n,), of the values' shape, or in between."""
-        values = np.asarray(values)
+        values = array_like(values, f"{type(self).__name__}()", "values")
         if values.dtype.kind not in "biuf":
             raise TypeError(f"{self!r} expects values to be numbers, got dtype {values.dtype}")
         total, count = self.total, self.count  # assigning to the attributes costs a look-up

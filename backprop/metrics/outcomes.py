@@ -21,7 +21,7 @@ import numpy as np
 
 from backprop import checks
 from backprop.arguments import Convert
-from backprop.checks import NotNegative, Positive
+from backprop.checks import NotNegative, Positive, array_like
 from backprop.losses.loss import same_rank
 from backprop.metrics.means import NameFirst
 from backprop.metrics.weighing import spread_weights
@@ -88,7 +88,8 @@ class Outcomes(NameFirst):
 
     def pair(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
         """Labels as booleans and predictions, of one shape."""
-        y, p = same_rank(np.asarray(y_true), np.asarray(y_pred))
+        who = type(self).__name__
+        y, p = same_rank(array_like(y_true, who, "y_true"), array_like(y_pred, who, "y_pred"))
         if y.shape != p.shape:
             raise ValueError(
                 f"{self!r} expects y_true and y_pred of one shape, got {np.shape(y_true)} and "

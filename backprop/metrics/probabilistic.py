@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from backprop import losses
 from backprop.arguments import argument
+from backprop.checks import array_like
 from backprop.metrics.means import MeanLoss
 from backprop.metrics.weighing import apply_mask
 
@@ -73,7 +72,9 @@ class SparseCategoricalCrossentropy(MeanLoss, of=losses.SparseCategoricalCrossen
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels, (n, ...), outputs, (n, ..., classes), and weights of the labels."""
         if sample_weight is not None:
-            labels, _ = self.loss.align(np.asarray(y_true), np.asarray(y_pred))
+            who = type(self).__name__
+            found = array_like(y_true, who, "y_true"), array_like(y_pred, who, "y_pred")
+            labels, _ = self.loss.align(*found)
             sample_weight = apply_mask(sample_weight, self.loss.valid(labels))
         super().update_state(y_true, y_pred, sample_weight)
 

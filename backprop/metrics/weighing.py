@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from backprop.checks import array
+from backprop.arguments import checked
+from backprop.checks import ArrayLike, array, array_like
 from backprop.losses.axes import leading, same_rank
 from backprop.masks import flags
 
 Array = np.ndarray
 
 
-def apply_mask(sample_weight: Any, mask: Any) -> Array | None:
+@checked
+def apply_mask(sample_weight: ArrayLike | None, mask: Any) -> Array | None:
     """A mask as weights: 1 at a real step, 0 at padding, times the sample weights.
 
     Parameters
@@ -34,7 +36,13 @@ def apply_mask(sample_weight: Any, mask: Any) -> Array | None:
     if sample_weight is None:
         return m
     m, w = same_rank(m, np.asarray(sample_weight, np.float64))
-    return leading(m, w.shape) * leading(w, m.shape)
+    try:
+        return leading(m, w.shape) * leading(w, m.shape)
+    except ValueError:
+        raise ValueError(
+            f"apply_mask() expects mask and sample_weight of one shape, got {np.shape(mask)} and "
+            f"{np.shape(sample_weight)}"
+        ) from None
 
 
 def samplewise(
@@ -86,7 +94,7 @@ def spread_weights(sample_weight: Any, shape: tuple[int, ...], who: str) -> Arra
 
 def align(y_true: Any, y_pred: Any, who: str) -> tuple[Array, Array]:
     """Both as arrays of one rank that broadcast to y_pred's shape."""
-    y_true, y_pred = same_rank(np.asarray(y_true), np.asarray(y_pred))
+    y_true, y_pred = same_rank(array_like(y_true, who, "y_true"), array_like(y_pred, who, "y_pred"))
     if y_true.ndim != y_pred.ndim or any(
         m != n and 1 not in (m, n) for m, n in zip(y_true.shape, y_pred.shape, strict=True)
     ):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from backprop import saving
+from backprop import checks, saving
 from backprop.absent import face
 from backprop.archive import describing
 from backprop.config import Registry, custom_object_scope
@@ -36,7 +36,8 @@ def model_from_json(json_string: str, custom_objects=None) -> Any:
         The text is not JSON or describes no model, names a class that is not known, holds code, or
         wants more than two billion weights. A ValueError.
     """
-    with describing("json_string"), custom_object_scope(custom_objects or {}):
+    checks.text(json_string, "model_from_json()", "json_string")
+    with describing("json_string"), custom_object_scope(custom_objects):
         return saving.compiled.described(json.loads(json_string))
 
 
@@ -44,6 +45,7 @@ def save_model(
     model: BaseModel, filepath, overwrite: bool = True, zipped=None, *, key=None, **older
 ) -> None:
     """Write a `Sequential` or `Model` to one file; see `backprop.saving.save_model`."""
+    saving.models.check_model(model, "save_model()")
     signed = {} if key is None else {"key": key}  # a subclass may have written `save` without it
     model.save(filepath, overwrite=overwrite, zipped=zipped, **signed, **older)
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from backprop import checks
 from backprop.bounds import unbounded
 from backprop.config import custom_object_scope, deserialize, serialize
 from backprop.layer import Layer
@@ -65,6 +66,7 @@ def clone_model(
     for name, given in {"clone_function": clone_function, "call_function": call_function}.items():
         if given is not None and not callable(given):
             raise TypeError(f"clone_model() expects {name} to be a function, got {given!r}")
+    checks.flag(recursive, "clone_model()", "recursive")
     cloned = cloner(clone_function, call_function, recursive)
     if isinstance(model, Sequential):
         if call_function is not None:

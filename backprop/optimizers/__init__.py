@@ -106,10 +106,12 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     custom_objects : mapping, optional
         Classes and functions of one's own, by the names that the config uses.
     """
-    with custom_object_scope(custom_objects or {}):
+    with custom_object_scope(custom_objects):
         if isinstance(config, str):
             return registry.deserialize(known_as(config))
-        return registry.deserialize({**config, "class_name": known_as(config.get("class_name"))})
+        if isinstance(config, Mapping):
+            config = {**config, "class_name": known_as(config.get("class_name"))}
+        return registry.deserialize(config)
 
 
 __getattr__, __dir__ = face(__name__, __all__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from backprop.config import (
     custom_object_scope,
     serialize,
 )
+from backprop.layer import Layer
 from backprop.old_arguments import levels_up
 from backprop.random import own_seeds
 from backprop.run_state import (
@@ -80,7 +82,10 @@ def save_model(
     ...     bp.models.load_model(path)
     Sequential([InputLayer([2]), Dense(1)], dtype='float32')
     """
-    if zipped is False:
+    check_model(model, "save_model()")
+    if extra is not None:
+        checks.mapping(extra, "save_model()", "extra")
+    if zipped is not None and not checks.flag(zipped, "save_model()", "zipped"):
         raise ValueError("zipped=False, a directory of files, is not offered: a model is one file")
     if not checks.flag(include_optimizer, "save()", "include_optimizer"):
         warn_of_old(
@@ -165,6 +170,9 @@ def load_model(
         the key. A ValueError.
     """
     checks.flag(safe_mode, "load_model()", "safe_mode")
+    checks.flag(compile, "load_model()", "compile")
+    if custom_objects is not None:
+        checks.mapping(custom_objects, "load_model()", "custom_objects")
     return read_model(filepath, custom_objects, compile, key)[0]
 
 
@@ -182,7 +190,7 @@ def read_model(
     # nothing is taken from the process' seeds: the generators come from the file
     with (
         describing(filepath),
-        custom_object_scope(custom_objects or {}),
+        custom_object_scope(custom_objects),
         at_most(size),
         own_seeds(0),
     ):
@@ -204,12 +212,19 @@ def read_keras_model(
     path = archive.existing(filepath)
     config, compiled, contents, extra = keras_files.read_model(path, key)
     size = len(contents) // 4  # so many numbers of float32, at the most
-    with describing(filepath), custom_object_scope(custom_objects or {}), at_most(size):
+    with describing(filepath), custom_object_scope(custom_objects), at_most(size):
         model = model_of(config)
         if compile and compiled:
             recompile(model, compiled)
         keras_files.read_weights(model, contents, optimizer=compile)
     return model, extra
+
+
+def check_model(model: Any, who: str) -> None:
+    if not isinstance(model, Layer):
+        raise TypeError(
+            f"{who} expects model to be a Sequential or a Model, got {reprlib.repr(model)}"
+        )
 
 
 def refuse_overwriting(

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from backprop import archive
+from backprop import archive, checks
 from backprop.run_state import (
     check_weights,
     path_of,
     weight_names,
     weights_and_states,
 )
-from backprop.saving.models import refuse_overwriting
+from backprop.saving.models import check_model, refuse_overwriting
 from backprop.signing import SigningKey, check_key
 
 Array = np.ndarray
@@ -72,6 +72,7 @@ def save_weights(
     ...     model.save_weights(path, names=names)
     ...     model.load_weights(path, names=names)
     """
+    check_model(model, "save_weights()")
     check_key(key)
     if max_shard_size is not None:
         raise ValueError(
@@ -152,6 +153,8 @@ def load_weights(
         The file is damaged, holds no weights or is not signed with the key, they are not those of
         the model, or `by_name`, `objects_to_skip` or `names` is for other files.
     """
+    check_model(model, "load_weights()")
+    checks.flag(skip_mismatch, "load_weights()", "skip_mismatch")
     if not model.built:
         raise ValueError(
             f"{model.name} is not built yet: give it an Input or build((None, ...)) before loading "

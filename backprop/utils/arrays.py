@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from backprop import checks, random
+from backprop.arguments import checked
+from backprop.checks import ArrayLike
 
 Array = np.ndarray
 
 
-def to_categorical(x: Any, num_classes: int | None = None) -> Array:
+@checked
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     """y[..., k] = 1 where x[...] = k, else 0.
 
     Parameters
@@ -73,7 +76,8 @@ def whole_numbers(x: Array) -> Array:
     return x.astype(np.int64)
 
 
-def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:
+@checked
+def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> Array:
     """x / ‖x‖ along an axis; vectors of norm 0 stay as they are.
 
     Parameters
@@ -101,9 +105,14 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:
     x = np.asarray(x)
     if x.dtype.kind not in "biuf":
         raise TypeError(f"normalize() expects numbers and got an array of dtype {x.dtype}")
-    if x.ndim == 0 or not isinstance(axis, int | np.integer) or not -x.ndim <= axis < x.ndim:
+    if (
+        x.ndim == 0
+        or isinstance(axis, bool)
+        or not isinstance(axis, int | np.integer)
+        or not -x.ndim <= axis < x.ndim
+    ):
         raise ValueError(f"normalize() expects an axis of x, {x.ndim} in number, got axis={axis!r}")
-    if isinstance(order, bool) or not isinstance(order, int | float | np.number):
+    if not checks.is_real(order):
         raise ValueError(f"normalize() expects order to be a number, got {order!r}")
     if x.dtype.kind != "f":
         x = x.astype(np.float64)
@@ -111,10 +120,11 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:
         # the largest entry comes near 1, so that no power overflows; a power of two rounds nothing
         top = np.abs(x).max(axis, keepdims=True, initial=0)
         x = np.ldexp(x, -np.frexp(top)[1])
-    norm = np.linalg.norm(x, order, axis, keepdims=True)
+    norm = np.linalg.norm(x, float(order), axis, keepdims=True)
     return x / np.where(norm == 0, norm.dtype.type(1), norm)
 
 
+@checked
 def split_dataset(
     dataset: Any,
     left_size: int | float | None = None,

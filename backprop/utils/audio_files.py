@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
+from backprop.arguments import checked
 from backprop.utils.directories import Kind, files_of
 
 Array = np.ndarray
@@ -17,6 +18,7 @@ Array = np.ndarray
 KIND = Kind("audio_dataset_from_directory()", "audio", (".wav",))
 
 
+@checked
 def audio_dataset_from_directory(
     directory: Any,
     labels: Any = "inferred",

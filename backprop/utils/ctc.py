@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from backprop import checks
+from backprop.arguments import checked
+from backprop.checks import ArrayLike, Axis
 from backprop.linalg import log_softmax
 
 Array = np.ndarray
@@ -15,14 +17,15 @@ STRATEGIES = ("greedy", "beam_search")
 NOTHING = -1  # fills up what is decoded, as in Keras
 
 
+@checked
 def ctc_decode(
-    inputs: Any,
-    sequence_lengths: Any,
+    inputs: ArrayLike,
+    sequence_lengths: ArrayLike,
     strategy: str = "greedy",
     beam_width: int = 100,
     top_paths: int = 1,
     merge_repeated: bool = True,
-    mask_index: int | None = 0,
+    mask_index: Axis | None = 0,
 ) -> tuple[Array, Array]:
     """The labels that the logits of a network trained with `losses.CTC` spell.
 

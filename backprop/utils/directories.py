@@ -124,12 +124,16 @@ def files_of(
 
 def check_labels(kind: Kind, labels: Any, label_mode: Any, class_names: Any) -> None:
     checks.one_of(label_mode, LABEL_MODES, kind.who, "label_mode")
-    if not (labels is None or isinstance(labels, list | tuple) or labels == "inferred"):
+    if not (labels is None or isinstance(labels, list | tuple)) and not (
+        isinstance(labels, str) and labels == "inferred"
+    ):
         raise ValueError(
             f"{kind.who} expects labels to be 'inferred', from the names of the directories, None, "
             f"or a list of a number for each {kind.one} file, in the order of their paths, got "
             f"{labels!r}"
         )
+    if class_names is not None:
+        checks.names(class_names, kind.who, "class_names")
     if class_names is not None and not isinstance(labels, str):
         raise ValueError(
             f"{kind.who} takes class_names with labels='inferred' alone, got labels={labels!r}"
@@ -138,7 +142,7 @@ def check_labels(kind: Kind, labels: Any, label_mode: Any, class_names: Any) -> 
 
 def check_split(who: str, share: Any, subset: Any, shuffle: Any, seed: Any) -> None:
     checks.one_of(subset, ("training", "validation", "both", None), who, "subset")
-    if share and not 0 < share < 1:
+    if share is not None and (not checks.is_real(share) or not 0 <= share < 1):
         raise ValueError(f"{who} expects validation_split to be between 0 and 1, got {share!r}")
     if bool(share) != bool(subset):
         raise ValueError(

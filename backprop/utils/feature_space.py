@@ -10,7 +10,7 @@ import numpy as np
 
 from backprop import layers, saving
 from backprop.archive import describing
-from backprop.checks import Positive, choice, integer, one_of, sequence
+from backprop.checks import Positive, choice, integer, one_of, sequence, text
 from backprop.config import Configurable, deserialize, serialize
 from backprop.layers.columns.column import as_array
 from backprop.models import Model
@@ -70,6 +70,8 @@ class Feature(Configurable):
 
 def named(name: str | None) -> str | None:
     """The name of a preprocessor; without one it gets that of its column."""
+    if name is not None:
+        text(name, "FeatureSpace", "name")
     return f"{name}_preprocessor" if name else None
 
 
@@ -152,7 +154,7 @@ class FeatureSpace:
         self.num_discretization_bins = bins
         self.crossing_dim = integer(crossing_dim, who, "crossing_dim")
         crosses = [] if crosses is None else sequence(crosses, who, "crosses")
-        self.name = name or "feature_space"
+        self.name = (name if name is None else text(name, who, "name")) or "feature_space"
         self.features = {key: self._feature(key, given) for key, given in features.items()}
         self.crosses = [self._cross(given) for given in crosses]
         self.crosses_by_name = {cross.name: cross for cross in self.crosses}
@@ -446,6 +448,10 @@ class FeatureSpace:
     @reading
     def from_config(cls, config: Mapping[str, Any]) -> FeatureSpace:
         """Make one of what `get_config` returned."""
+        if not isinstance(config, Mapping) or not {"features", "crosses"} <= config.keys():
+            raise TypeError(
+                f"{cls.__name__}.from_config() expects what get_config() returned, got {config!r}"
+            )
         features = {name: feature_of(entry) for name, entry in config["features"].items()}
         crosses = [Cross(**entry) for entry in config["crosses"]]
         return cls(**{**config, "features": features, "crosses": crosses})
@@ -472,7 +478,7 @@ class FeatureSpace:
         model, extra = saving.models.read_model(filepath, custom_objects, key=key)
         if "feature_space" not in extra:
             raise ValueError(f"{str(filepath)!r} holds a model and no {cls.__name__}")
-        with saving.custom_object_scope(custom_objects or {}), describing(filepath):
+        with saving.custom_object_scope(custom_objects), describing(filepath):
             made = cls.from_config(extra["feature_space"])
             made._adapted = True
             for name in extra["learned"]:  # a vocabulary that was learned may be learned anew

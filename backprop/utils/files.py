@@ -14,6 +14,8 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from backprop import checks
+from backprop.arguments import checked
+from backprop.checks import PathLike
 from backprop.datasets.cache import keras_home
 
 WHO = "get_file()"
@@ -23,17 +25,18 @@ ROOM = 1 << 28  # so many bytes
 MEMBERS = 1_000_000
 
 
+@checked
 def get_file(
-    fname: Any = None,
-    origin: Any = None,
+    fname: PathLike | None = None,
+    origin: PathLike | None = None,
     untar: bool = False,
     md5_hash: str | None = None,
     file_hash: str | None = None,
-    cache_subdir: Any = "datasets",
+    cache_subdir: PathLike = "datasets",
     hash_algorithm: str = "auto",
     extract: bool = False,
     archive_format: str | None = "auto",
-    cache_dir: Any = None,
+    cache_dir: PathLike | None = None,
     force_download: bool = False,
 ) -> str:
     """The path of a file in Keras' cache, into which one on disk is copied. Nothing is downloaded.
@@ -96,7 +99,6 @@ def get_file(
     checks.one_of(archive_format, ("auto", "tar", "zip", None), WHO, "archive_format")
     if md5_hash is not None and file_hash is None:
         file_hash, hash_algorithm = md5_hash, "md5"
-    origin = os.fspath(origin)
     name = file_name(fname, origin)
     root = keras_home() if cache_dir is None else Path(cache_dir).expanduser()
     folder = root / cache_subdir

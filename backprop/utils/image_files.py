@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
+from backprop.arguments import checked
 from backprop.utils import resizing
 from backprop.utils.directories import Kind, files_of
 from backprop.utils.images import COLOUR_MODES, layout, opened, pillow
@@ -17,6 +18,7 @@ Array = np.ndarray
 KIND = Kind("image_dataset_from_directory()", "image", (".bmp", ".gif", ".jpeg", ".jpg", ".png"))
 
 
+@checked
 def image_dataset_from_directory(
     directory: Any,
     labels: Any = "inferred",

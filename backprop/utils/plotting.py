@@ -4,13 +4,14 @@ files."""
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from backprop import checks
+from backprop.arguments import checked
+from backprop.checks import PathLike
 from backprop.layered import Layout, layered
 from backprop.layers.inputs import InputLayer
 from backprop.nest import as_one, as_tuple
@@ -75,9 +76,10 @@ class Box(NamedTuple):
     inside: str
 
 
+@checked
 def plot_model(
     model: Any,
-    to_file: str | os.PathLike | None = "model.png",
+    to_file: PathLike | None = "model.png",
     show_shapes: bool = False,
     show_dtype: bool = False,
     show_layer_names: bool = False,

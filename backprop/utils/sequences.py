@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
+from backprop.arguments import checked
 from backprop.utils.batches import Batches, batch_size_and_seed, one_batch
 
 Array = np.ndarray
@@ -75,7 +76,12 @@ def pad_sequences(
         maxlen = checks.integer(maxlen, "pad_sequences()", "maxlen")
     filled = [np.asarray(s) for s in sequences if len(s)]
     shape = filled[0].shape[1:] if filled else ()
-    y = np.full((len(lengths), maxlen, *shape), value, dtype)
+    try:
+        y = np.full((len(lengths), maxlen, *shape), value, dtype)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            f"pad_sequences() cannot fill an array of {dtype} with value={value!r}"
+        ) from None
     for i, s in enumerate(sequences):
         kept = min(lengths[i], maxlen)
         try:
@@ -96,7 +102,9 @@ def pad_sequences(
 
 def lengths_of(sequences: Any) -> list[int]:
     """The length of each sequence."""
-    if not hasattr(sequences, "__len__"):
+    if not hasattr(sequences, "__len__") or (
+        isinstance(sequences, np.ndarray) and not sequences.ndim
+    ):
         kind = type(sequences).__name__
         raise TypeError(f"pad_sequences() expects a list of sequences, got {kind}; use list(...)")
     lengths = []
@@ -107,6 +115,7 @@ def lengths_of(sequences: Any) -> list[int]:
     return lengths
 
 
+@checked
 def timeseries_dataset_from_array(
     data: Any,
     targets: Any,
@@ -204,7 +213,7 @@ def timeseries_dataset_from_array(
 
 def array_of(x: Any, who: str, name: str) -> Array:
     """`x` as an array with an axis of time."""
-    x = np.asarray(x)
+    x = checks.array_like(x, who, name)
     if x.ndim == 0 or x.dtype.kind == "O":
         raise TypeError(
             f"{who} expects {name} to be an array whose first axis is time, "

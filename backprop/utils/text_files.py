@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from backprop import checks
+from backprop.arguments import checked
 from backprop.utils.directories import Kind, files_of
 
 KIND = Kind("text_dataset_from_directory()", "text", (".txt",))
 
 
+@checked
 def text_dataset_from_directory(
     directory: Any,
     labels: Any = "inferred",

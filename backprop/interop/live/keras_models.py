@@ -88,7 +88,7 @@ def from_keras(
         raise TypeError(f"from_keras() expects a model of Keras, got {type(model).__name__}")
     if not model.built:
         raise ValueError(f"{model.name} is not built yet, so it has no weights: give it an Input")
-    with custom_object_scope(custom_objects or {}), own_seeds(0):
+    with custom_object_scope(custom_objects), own_seeds(0):
         refuse(model.name, "to this library", [*faults_of_keras(keras, model, compile)])
     with exchanged() as path:
         model.save(path)

@@ -38,7 +38,10 @@ class AlongAxis(Layer):
     def check_input(self, shape):
         super().check_input(shape)
         n = len(shape)
-        for axis in self.axis if isinstance(self.axis, tuple) else (self.axis,):
+        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
+        if n and len({axis % n for axis in axes}) < len(axes):
+            raise ValueError(f"{self!r} names an axis of inputs of {show_shape(shape[1:])} twice")
+        for axis in axes:
             if not -n <= axis < n:
                 raise ValueError(
                     f"{self!r} has no axis {axis} in inputs of {show_shape(shape[1:])}"

@@ -35,6 +35,8 @@ class Merging(Layer):
             raise ValueError(
                 f"{self!r} expects {wanted} in a list, as in layer([a, b]), and got {came}"
             )
+        if not all(input_shape):
+            raise ValueError(f"{self!r} expects arrays of rows, and got a single number")
         if len({shape[0] for shape in input_shape} - {None}) > 1:
             counts = " and ".join(str(shape[0]) for shape in input_shape)
             raise ValueError(f"{self!r} expects arrays of as many rows, and got {counts}")
