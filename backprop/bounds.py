@@ -17,6 +17,7 @@ LAYERS = 2**14  # and objects that belong to them
 NUMBERS = 2**31  # of weights, where a configuration comes without them
 TABLES = 2**20  # numbers that layers may reckon out when they are made, beside weights
 SUMS = 2**21  # numbers that metrics may keep
+METRICS = 2**10  # and how many they may be
 # the most that layers may ask for which no weight or shape shows
 WORK = {
     "power_iterations": 2**10,
@@ -142,6 +143,19 @@ def check_work(config: Any) -> None:
                     f"it has {name}={value}, and from a file at most {most:,} is taken: build the "
                     "model in code and load its weights"
                 )
+
+
+def check_metrics(config: Any) -> None:
+    """Raise where there are more metrics than a run needs: each takes time, by whatever name."""
+    count, waiting = 0, [config]
+    while waiting:
+        one = waiting.pop()
+        if is_nested(one) and not (isinstance(one, Mapping) and "class_name" in one):
+            waiting += one.values() if isinstance(one, Mapping) else one
+        elif one is not None:
+            count += 1
+    if count > METRICS:
+        raise ValueError(f"it has {count:,} metrics, and from a file at most {METRICS:,} are taken")
 
 
 def parts_of(config: Any) -> list[Any]:

@@ -78,6 +78,8 @@ class SigningKey:
         ValueError
             It is too short or too long.
         """
+        if not isinstance(path, str | os.PathLike):  # a number would be an open file of somebody's
+            raise TypeError(f"SigningKey.from_file() expects a path, got {type(path).__name__}")
         with open(path, "rb") as file:
             return cls.of_text(file.read(MOST + 3), str(path))
 
@@ -90,6 +92,10 @@ class SigningKey:
         ValueError
             There is no such variable, or it is too short or too long.
         """
+        if not isinstance(name, str):
+            raise TypeError(
+                f"SigningKey.from_environment() expects a name, got {type(name).__name__}"
+            )
         if name not in os.environ:
             raise ValueError(f"the environment has no variable {name!r} with the key")
         return cls.of_text(os.fsencode(os.environ[name]), name)

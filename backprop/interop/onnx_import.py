@@ -77,11 +77,11 @@ def from_onnx(path: str | os.PathLike) -> Any:
 
 def model_of(file: File) -> Any:
     builder = Builder(file)
-    doors = []
+    doors, taken = [], set()
     for name, (shape, dtype) in file.inputs.items():
         if dtype.kind not in "fiu" or (dtype.kind == "f" and dtype != np.float32):
             raise ValueError(f"its input {name!r} is of {dtype}, and float32 and integers are read")
-        door = L.Input(shape[1:], dtype=dtype.name, name=good_name(name, doors))
+        door = L.Input(shape[1:], dtype=dtype.name, name=good_name(name, taken))
         doors.append(door)
         builder.arrays[name] = as_is(door)
     builder.read_all()
@@ -93,17 +93,17 @@ def model_of(file: File) -> Any:
         outputs.append(builder.plain(found))
     check_masks(builder, outputs)
     importlib.import_module("backprop.models")  # it stands above, and its registry enters itself
-    name = good_name(file.name or "model", [])
+    name = good_name(file.name or "model", set())
     kind: Any = FAMILIES["models"].classes["Model"]
     return kind(doors, outputs if len(outputs) > 1 else outputs[0], name=name)
 
 
-def good_name(name: str, doors: list[Any]) -> str:
-    """A name that a layer can have, and none of these has."""
+def good_name(name: str, taken: set[str]) -> str:
+    """A name that a layer can have, and none of these is; from now on it is one of them."""
     name = NAME.sub("_", name)[:LONGEST].strip("_.") or "input"
-    taken = {door.name for door in doors}
     k, found = 0, name
     while found in taken:
         k += 1
         found = f"{name}_{k}"
+    taken.add(found)
     return found

@@ -21,6 +21,7 @@ from backprop.interop.onnx_export import package
 Array = np.ndarray
 MOST_BYTES = 2**31
 MOST_AXES = 32
+MOST_INPUTS = 2**9
 MOST_NAMES = 2**16  # that nodes may read
 OLDEST, NEWEST = 7, 25  # versions of the operators that are read
 # ONNX' numbers of the dtypes that are read
@@ -94,6 +95,8 @@ class File:
         self.constants = {t.name: array_of(t) for t in graph.initializer}
         self.nodes = [Node(node) for node in graph.node]
         self.inputs = {i.name: kind_of(i) for i in graph.input if i.name not in self.constants}
+        if len(self.inputs) > MOST_INPUTS:
+            raise ValueError(f"its graph has {len(self.inputs):,} inputs, more than {MOST_INPUTS}")
         self.outputs = [o.name for o in graph.output]
         self.readers: dict[str, list[Node]] = {}
         self._check_names(len(graph.initializer), len(graph.input))

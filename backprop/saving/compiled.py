@@ -6,6 +6,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
+from backprop.bounds import check_metrics
 from backprop.config import (
     deserialize,
     serialize,
@@ -70,7 +71,9 @@ def described(config: Any) -> Any:
 
 def recompile(model: Any, settings: Mapping[str, Any]) -> None:
     """Compile as `compile_config` says."""
-    plain, weighted = (deserialize(settings.get(k)) or () for k in ("metrics", "weighted_metrics"))
+    given = [settings.get(k) for k in ("metrics", "weighted_metrics")]
+    check_metrics(given)
+    plain, weighted = (deserialize(metrics) or () for metrics in given)
     model.compile(
         optimizer=deserialize(settings["optimizer"]),
         loss=deserialize(settings["loss"]),

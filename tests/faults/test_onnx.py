@@ -132,6 +132,11 @@ def too_many_nodes(proto):
         proto.graph.node.add(op_type="Relu", input=["input"], output=[f"r{i}"])
 
 
+def too_many_inputs(proto):
+    for i in range(5000):
+        proto.graph.input.append(onnx.helper.make_tensor_value_info(f"i{i}", 1, [None, 1]))
+
+
 def too_many_outputs(proto):
     node = proto.graph.node.add(op_type="Split", input=["input"])
     node.output.extend(f"s{i}" for i in range(2**15))
@@ -185,6 +190,7 @@ ATTACKS = {
     of_the_future: "versions 7 to",
     too_many_nodes: "arrays, more than",
     too_many_outputs: "arrays, more than",
+    too_many_inputs: "5,001 inputs, more than 512",
     a_huge_row: "to reckon out",
     a_table_of_others: "more than there are weights|at most",
     escapes: "owned",
