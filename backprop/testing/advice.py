@@ -25,7 +25,8 @@ from backprop.testing.probes import constants_of
 from backprop.testing.results import Broken
 
 Array = np.ndarray
-OF_EVERY_LAYER = {"_rng", *vars(Layer())}
+# what the library itself notes on a layer and on a container
+OF_EVERY_LAYER = {"_rng", "_warned", "_tried", "_reversed", *vars(Layer())}
 HERE = Path(__file__).resolve().parent.parent
 
 # what a layer means that breaks a law on purpose, and says by a tag
@@ -33,6 +34,14 @@ MEANT = {
     "rows_are_independent": (
         "if rows are to depend on each other, as in batch normalization, say so: "
         "tags=['couples_rows']"
+    ),
+    "an_addition_to_the_loss_is_asked_for": (
+        "backward adds the derivative of what forward adds to the loss whether or not that was "
+        "asked for (ctx.penalties is a list, or None)"
+    ),
+    "what_weighs_nothing_does_not_count": (
+        "forward has to leave masked steps out (ctx.mask, and only_real of backprop.masks), or the "
+        "layer to say that it does not: def obeys_mask(self, x, mask): return False"
     ),
     "extreme_input_gives_finite_results": (
         "if the function has no finite value there, say so: expected_failures="
@@ -163,7 +172,7 @@ def kinks(law: str, case: Case, error: BaseException) -> Iterator[str]:
 
 
 def meant(law: str, case: Case, error: BaseException) -> Iterator[str]:
-    if said := MEANT.get(law):
+    if (said := MEANT.get(law)) and not (case.is_loss and law.startswith("what_weighs")):
         yield said
 
 

@@ -31,6 +31,8 @@ KINDS = ("generic", "lattice")
 SCALES = ("large", "tiny", "columns", "constant", "repeated")
 LENGTHS = (9, 31, 32, 33, 64, 65, 128, 129, 257)
 AXES = ("rows", "second", "between", "last")
+ALL = "all"  # axes at once: how long each of two, of three ... is, some 20,000 numbers together
+LENGTHS_OF_ALL = {1: 33, 2: 130, 3: 33, 4: 12, 5: 7}
 RARELY = 12  # one draw in so many has a long axis, and one has numbers of another scale
 
 
@@ -41,7 +43,7 @@ class Focus:
     Attributes
     ----------
     axis : str
-        The axis that is to be long: a name of `AXES`, or empty.
+        The axis that is to be long: a name of `AXES`, or `ALL`, or empty.
     lengths : tuple of int
         How long it may be.
     kind : str
@@ -105,6 +107,8 @@ def lengthened(
     long it may be: without an upper bound as long as you like. `roles` are names of `AXES`, one for
     each axis, and by default what stands at their places."""
     focus, roles = CURRENT.get(), roles or roles_of(len(shape))
+    if focus is not None and focus.axis == ALL:
+        return all_long(shape, bounds, focus)
     if focus is not None and (focus.kind or focus.seen):
         return shape  # one thing at a time
     free = [
@@ -123,6 +127,15 @@ def lengthened(
     if focus is not None:
         focus.seen = True
     return (*shape[:axis], max(n, bounds[axis][0]), *shape[axis + 1 :])
+
+
+def all_long(shape: tuple[int, ...], bounds: Mapping[int, Bounds], focus: Focus) -> tuple[int, ...]:
+    """The shape, with all axes long that may be."""
+    n = LENGTHS_OF_ALL.get(len(shape), 4)
+    long = Focus(ALL, (n,), exact=True)
+    free = [axis for axis, within in bounds.items() if may_be(within, long)]
+    focus.seen |= bool(free)
+    return tuple([n if axis in free else size for axis, size in enumerate(shape)])
 
 
 def may_be(within: Bounds, focus: Focus | None) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from backprop.random import own_seeds
 from backprop.testing.case import Case
 from backprop.testing.drawing import (
+    ALL,
     AXES,
     FOCI,
     MAIN_FOCI,
@@ -58,6 +59,8 @@ BY_HALVES = ("no_number_is_an_exception", "nothing_is_remembered")
 SWEEPS = "no_size_is_an_exception"
 # lengths of an axis; those below are drawn anyway
 SWEPT = (*range(5, 37), 40, 48, 63, 64, 65, 96, 100, 127, 128, 129)
+# some numbers of rows that are more than a block, or than a thousand
+SWEPT_ROWS = (*SWEPT, 257, 513, 1025)
 # inputs of each length; twice as many where a gradient may be 0 for most of its numbers
 SWEEPING = {"quick": 0, "default": 2, "thorough": 6}
 TWICE = ("gradients_match_finite_differences", "slopes_at_kinks_are_subgradients")
@@ -249,7 +252,7 @@ def sweep(
                 raise
 
     wanted = SWEEPING[plan.profile] * (2 if "piecewise" in plan.tags else 1)
-    for axis in AXES if wanted else ():
+    for axis in (*AXES, ALL) if wanted else ():
         search(attempt_all, law, plan, seed, False, wanted, f"sweep {axis}", sweeps(plan, axis))
 
 
@@ -276,10 +279,12 @@ def examples_for(law: str, examples: int) -> int:
 
 @st.composite
 def sweeps(draw: Any, plan: Plan, axis: str) -> list[tuple[Focus, Case]]:
-    """Cases of one configuration in which an axis has each of the lengths, as far as it may."""
+    """Cases of one configuration in which an axis has each of the lengths, as far as it may; or one
+    in which all axes are long."""
     config = draw(plan.configs)
     found = []
-    for tried, n in enumerate(SWEPT):
+    lengths = {"rows": SWEPT_ROWS, ALL: (2,)}.get(axis, SWEPT)
+    for tried, n in enumerate(lengths):
         focus = Focus(axis, (n,), exact=True)
         with focused(focus):
             case = draw(cases(plan, config))

@@ -201,6 +201,8 @@ def drawn_for(bug: Bug) -> Any:
         return shapes(4, 4, **options)
     if bug.inputs == "sequences":
         return sequences(**options)
+    if bug.inputs == "padded":
+        return sequences(masked=True, **options)
     if bug.inputs == "holes":
         return sequences(features=(2, 3), kinds=("generic",)).map(with_a_hole)
     if bug.inputs == "exact":

@@ -50,6 +50,20 @@ from backprop.testing.bugs.keys import (
     DenseRemembersByTheFirstRow,
     LayerNormFindsItsShortcutOnce,
 )
+from backprop.testing.bugs.paths import (
+    DenseOfAThousandRows,
+    DenseOfSquareTiles,
+    EmbeddingCountsFromItsEnd,
+    GlobalAverageCountsPadding,
+    GRUWritesIntoItsMemory,
+    LSTMBeginsAnewAtEachStep,
+    ReluDrawsFromTheProcess,
+    ReluPredictsInOneArray,
+    SigmoidPredictsByAStraightLine,
+    SigmoidSilencesNumPy,
+    TanhPredictsInPlace,
+    TanhSeedsTheProcess,
+)
 from backprop.testing.bugs.points import (
     DenseOfNoKernelHasNoGradient,
     LinearIsClippedBeyondAThousand,
@@ -741,6 +755,7 @@ def mistake(layer, words, inputs=ROWS, **options):
 LOSS = pairs(weighted=False)
 CLASSES = pairs("one_hot", "distributions")
 COUPLED = ["couples_rows"]
+STEPS, PADDED = sequences(), sequences(masked=True)
 TWO = (axes("batch", "n"), axes("batch", "n"))
 ATTENDED = (axes("batch", "t", "n"), axes("batch", "s", "k"), axes("batch", "s", "n"))
 L2_OF_IT = {"regularizer": [L2(0.1)]}
@@ -776,6 +791,11 @@ PLANTED = {
     "shape_and_dtype_are_as_declared": [
         mistake(LeaksFloat64, "forward made float64 from float32"),
         mistake(LeaksFloat64InTheGradient, "dx is float64"),
+        mistake(
+            lambda: EmbeddingCountsFromItsEnd(5, 2),
+            "out of bounds",
+            tokens(5),
+        ),
         mistake(ComputesInFloat32, "given float64 in training, dx has no more digits than"),
         mistake(RoundsItsGradient, "dgamma has no more digits than float32"),
         mistake(DeclaresAnotherShape, "compute_output_shape says"),
@@ -813,6 +833,9 @@ PLANTED = {
         mistake(WritesIntoDy, "dy *= 2 * x"),
         mistake(WritesIntoX, "x *= x"),
         mistake(ChangesItsParameter, "changed its parameter"),
+        mistake(TanhSeedsTheProcess, "a pass changes the state of np.random"),
+        mistake(ReluDrawsFromTheProcess, "a pass changes the state of random"),
+        mistake(SigmoidSilencesNumPy, "a pass changes NumPy's error handling"),
         mistake(LossWritesIntoTargets, "y_true += 0.0", LOSS),
     ],
     "kept_results_never_change": [
@@ -845,6 +868,9 @@ PLANTED = {
     "inference_is_deterministic": [
         mistake(DropsInInference, "the second time, y"),
         mistake(HidesACount, "the second time, y"),
+        mistake(SigmoidPredictsByAStraightLine, "where no backward pass follows"),
+        mistake(TanhPredictsInPlace, "after a pass where no backward pass follows"),
+        mistake(ReluPredictsInOneArray, "after another pass where no backward pass follows"),
     ],
     "only_training_moves_buffers": [
         mistake(CountsItsCalls, "inference moves counts_its_calls/calls"),
@@ -914,9 +940,14 @@ PLANTED = {
         ),
         mistake(TanhAddsItsBiasTwice, "by finish and backward_finish, y"),
         mistake(CrossentropyIsSummedBehindASoftmax, "by after_softmax, the loss", CLASSES),
+        mistake(
+            lambda: LSTMBeginsAnewAtEachStep(2, return_sequences=True), "step by step, y", STEPS
+        ),
+        mistake(lambda: GRUWritesIntoItsMemory(2, return_sequences=True), "step by step, y", STEPS),
     ],
     "what_weighs_nothing_does_not_count": [
         mistake(MeanSquaredErrorIgnoresItsMask, "with other rows under the mask", LOSS),
+        mistake(GlobalAverageCountsPadding, "with other numbers at masked steps, y", PADDED),
         mistake(MeanSquaredErrorMultipliesPaddingByZero, "with NaN under the mask", LOSS),
         mistake(MeanSquaredErrorSquaresItsWeights, "that are twice as large", LOSS),
     ],
@@ -942,6 +973,8 @@ PLANTED = {
     ],
     "no_size_is_an_exception": [
         mistake(TanhForgetsTheLastOfThirteenNumbers, "of size ("),
+        mistake(lambda: DenseOfAThousandRows(2), "of size (1001", ROWS),
+        mistake(lambda: DenseOfSquareTiles(2), "of size (", ROWS),
         mistake(BatchNormCorrectsTheVarianceOfTwoRows, "there are 2 of them", tags=COUPLED),
     ],
     "nothing_is_remembered": [

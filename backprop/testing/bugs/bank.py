@@ -56,6 +56,7 @@ INPUTS = {
     "photos": "(N, H, W, 3), of numbers between 0 and 1",
     "volumes": "(N, D, H, W, C)",
     "sequences": "(N, T, n)",
+    "padded": "(N, T, n), with masks",
     "holes": "(N, T, n), where the first of n numbers is 0.3",
     "two": "two of one shape (N, n)",
     "attended": "query (N, T, n), value (N, S, k) and key (N, S, n)",

@@ -3,6 +3,9 @@ lie does not matter."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +21,11 @@ Array = np.ndarray
 
 
 def inputs_are_untouched(case: Case) -> None:
-    """x, dy, the mask, targets, weights and the parameters are read and never written.
+    """x, dy, the mask, targets, weights and the parameters are read and never written, and what
+    belongs to the whole process stays as it is.
 
-    Catches `dy *= ...`. The arrays are read-only, so that NumPy raises on the guilty line.
+    Catches `dy *= ...`. The arrays are read-only, so that NumPy raises on the guilty line. Catches
+    `np.random.seed`, `np.seterr` and their like too, which change what others draw and see.
     """
 
     def lock(a: Array) -> Array:
@@ -41,14 +46,43 @@ def inputs_are_untouched(case: Case) -> None:
         sample_weight=locked(case.sample_weight),
     )
     values = [p.value.copy() for p in subject.parameters]
-    y, cache = subject.forward(at)
-    dy = locked(case.dy(y))
-    subject.backward(dy, cache)
+    with process_is_left_alone():
+        y, cache = subject.forward(at)
+        dy = locked(case.dy(y))
+        subject.backward(dy, cache)
     for p, value in zip(subject.parameters, values, strict=True):
         if not np.array_equal(p.value, value, equal_nan=True):
             raise Broken(f"running it changed its parameter {p.path}")
     before = named("dy", case.dy(y)) | named("x", subject.cast(case.x))
     must_agree(named("dy", dy) | named("x", x), before, "after the pass", 0.0)
+
+
+@contextmanager
+def process_is_left_alone() -> Iterator[None]:
+    """Raise if what all code shares is another one after a pass. It is moved before, as the pass of
+    an earlier case may have left its own there."""
+    kept = np.random.get_state(), random.getstate()
+    np.random.random(3), random.random()
+    try:
+        with np.printoptions(precision=11):
+            before = of_the_process()
+            yield
+            for what, state in of_the_process().items():
+                if state != before[what]:
+                    raise Broken(f"a pass changes {what}, which all code shares")
+    finally:
+        np.random.set_state(kept[0])
+        random.setstate(kept[1])
+
+
+def of_the_process() -> dict[str, Any]:
+    state = np.random.get_state(legacy=False)
+    return {
+        "the state of np.random": repr(state),
+        "the state of random": random.getstate(),
+        "NumPy's error handling (np.seterr)": np.geterr(),
+        "NumPy's print options": np.get_printoptions(),
+    }
 
 
 def kept_results_never_change(case: Case) -> None:

@@ -47,8 +47,8 @@ def every_input_counts(case: Case) -> None:
 
 
 def the_order_of_inputs_counts(case: Case) -> None:
-    """Exchanging two inputs of one shape gives another y in some case; or, of a `symmetric` layer,
-    the same y and dx exchanged in every case.
+    """Exchanging two inputs of one shape gives another y, or another addition to the loss, in some
+    case; or, of a `symmetric` layer, the same of both and dx exchanged in every case.
 
     Catches a layer that takes its inputs for a set, and one that says so and prefers one of them.
     Where numbers tie it may.
@@ -67,7 +67,9 @@ def the_order_of_inputs_counts(case: Case) -> None:
         if "symmetric" in case.tags:
             when = f"after inputs {i} and {j} are exchanged"
             got = y_there | subject.of_inputs(exchange(dx_there, i, j))
-            must_agree(got, y | subject.of_inputs(dx), when, moved=moved)
+            wanted = y | subject.of_inputs(dx)
+            allowed = lambda wanted=wanted: dict.fromkeys(wanted, 0.0) | moved()  # noqa: E731
+            must_agree(got, wanted, when, moved=allowed)
         found |= not alike(y_there, y)
     if not found and "symmetric" not in case.tags:
         raise NotSeen("y is the same when inputs are exchanged: say so by the tag 'symmetric'")
@@ -193,9 +195,11 @@ def exchange(items: Any, i: int, j: int) -> Any:
 
 
 def there_and_back(subject: Subject, case: Case) -> tuple[Results, Any]:
-    """y by name, and dx as it is."""
+    """y and what is added to the loss by name, and dx as it is."""
     y, cache = subject.forward(case)
-    return copies(named("y", y)), each(np.array, subject.backward(case.dy(y), cache))
+    added = np.asarray(sum(map(float, subject.penalties or ())))
+    ahead = copies(named("y", y)) | {"what is added to the loss": added}
+    return ahead, each(np.array, subject.backward(case.dy(y), cache))
 
 
 def seen(subject: Subject, case: Case) -> Results:

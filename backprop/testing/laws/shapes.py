@@ -18,7 +18,15 @@ from backprop.nest import any_rows, as_tuple, each, several, shapes
 from backprop.promises import declared_shape, kept
 from backprop.testing.case import Case, Subject, present
 from backprop.testing.probes import fits, graph_of, names, wrong_inputs
-from backprop.testing.results import Broken, DoesNotApply, copies, largest, named, parts
+from backprop.testing.results import (
+    Broken,
+    DoesNotApply,
+    copies,
+    largest,
+    must_agree,
+    named,
+    parts,
+)
 
 Array = np.ndarray
 
@@ -27,7 +35,7 @@ NEXT = 1 - 2.0**-28  # moves numbers by a sixteenth of what float32 tells apart
 
 def shape_and_dtype_are_as_declared(case: Case) -> None:
     """y has the shape that `compute_output_shape` says, dx that of x, and all of them x's dtype,
-    with all its digits.
+    with all its digits; integers count by their numbers, whatever their dtype.
 
     Catches the float64 that leaks in through a NumPy scalar, a detour through float32 that float64
     does not show, an output shape that was forgotten or is wrong for one padding, and a mask that
@@ -60,6 +68,35 @@ def shape_and_dtype_are_as_declared(case: Case) -> None:
                 must_be(p.value, dtype, p.path, mode)
             if dtype is np.float64 and not (training and "stochastic" in case.tags):
                 has_all_digits(subject, at, mode)
+    must_take_all_integers(case)
+
+
+def must_take_all_integers(case: Case) -> None:
+    """Raise unless the same integers in another dtype, as those of images and labels are, give the
+    same: of eight bits they wrap round where they are multiplied or subtracted."""
+    of_x = [a for a in as_tuple(case.x) if a is not None and a.dtype.kind in "iu"]
+    labels = case.y_true is not None and case.y_true.dtype.kind in "iu"
+    whole = [*of_x, *([case.y_true] if labels else [])]
+    if not whole or not all(a.size for a in whole):
+        return
+    subject = case.subject()
+    y, cache = subject.forward()
+    dy = case.dy(y)
+    wanted = copies(named("y", y)) | subject.reversed(subject.backward(dy, cache))
+    low, high = min(a.min() for a in whole), max(a.max() for a in whole)
+    for dtype in (np.int32, np.uint8):
+        if low < np.iinfo(dtype).min or high > np.iinfo(dtype).max:
+            continue
+
+        def narrow(a: Any, dtype: Any = dtype) -> Any:
+            return a.astype(dtype) if a.dtype.kind in "iu" else a
+
+        at = replace(case, x=each(narrow, case.x))
+        if labels:
+            at = replace(at, y_true=narrow(case.y_true))
+        y, cache = subject.forward(at)
+        got = copies(named("y", y)) | subject.reversed(subject.backward(dy, cache))
+        must_agree(got, wanted, f"of the same integers in {np.dtype(dtype)}")
 
 
 def must_be_as_promised(subject: Subject, case: Case, result: Any, mode: str) -> None:

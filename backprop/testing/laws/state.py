@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from backprop.context import Context
 from backprop.gradcheck.probe import built_in
 from backprop.layer import Layer
-from backprop.nest import as_tuple
+from backprop.nest import as_tuple, each
 from backprop.testing.case import Case, Subject
 from backprop.testing.laws.law import needs
-from backprop.testing.probes import extremes, reconfigured
+from backprop.testing.probes import extremes, moves_of, reconfigured
 from backprop.testing.results import (
     Broken,
     DoesNotApply,
@@ -31,10 +32,11 @@ PASSES = 200  # of which some drop a number even at small rates
 
 @needs(stateful="it remembers the batch before")
 def inference_is_deterministic(case: Case) -> None:
-    """In inference the same x gives the same y, and nothing is drawn.
+    """In inference the same x gives the same y, also where no backward pass follows, and nothing
+    is drawn.
 
-    Catches dropout that is on in inference, and everything that is kept from call to call. Another
-    batch runs in between.
+    Catches dropout that is on in inference, everything that is kept from call to call, and a way of
+    its own for `predict` that gives something else or writes into x. Another batch runs in between.
     """
     subject, case = case.subject(), replace(case, training=False)
     y = copies(named("y", subject.forward(case)[0]))
@@ -42,8 +44,28 @@ def inference_is_deterministic(case: Case) -> None:
     subject.forward(case.other(), rewind=False)
     again = named("y", subject.forward(case, rewind=False)[0])
     must_agree(again, y, "the second time", 1e-14)
+    if not case.is_loss:
+        must_predict_alike(subject, case, y)
     if any(repr(g.state) != repr(s) for g, s in zip(subject.generators, states, strict=True)):
         raise Broken("inference draws from the layer's generator")
+
+
+def must_predict_alike(subject: Subject, case: Case, wanted: Results) -> None:
+    """Raise unless a pass that nobody will reverse gives the same, in memory of its own."""
+    x = subject.given(each(np.array, subject.cast(case.x)), case.x)
+    before = copies(named("x", x))
+    ctx = Context(mask=subject.given(case.mask, case.x), backward=False)
+    y = named("y", subject.layer.forward(x, ctx)[0])
+    how = "where no backward pass follows (ctx.backward is False)"
+    must_agree(y, wanted, how, moved=moves_of(subject, case, case.dy(subject.forward(case)[0])))
+    must_agree(named("x", x), before, f"after a pass {how}", 0.0)
+    first = copies(y)
+    other = case.other().take(slice(0, case.rows))
+    subject.layer.forward(
+        subject.given(subject.cast(other.x), other.x),
+        Context(mask=subject.given(other.mask, other.x), backward=False),
+    )
+    must_agree(y, first, f"after another pass {how}", 0.0)
 
 
 def same_seed_same_result(case: Case) -> None:

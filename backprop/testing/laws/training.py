@@ -13,19 +13,20 @@ from backprop.linalg import softmax, softmax_backward, sum_rows
 from backprop.losses.loss import Loss
 from backprop.testing.case import Case, OfInputs, Subject
 from backprop.testing.laws.gradients import certified
-from backprop.testing.laws.law import needs
+from backprop.testing.laws.padding import must_ignore_padding
 from backprop.testing.probes import moves_of
 from backprop.testing.results import Broken, DoesNotApply, Results, copies, must_agree, named
 
 
 def short_ways_agree(case: Case) -> None:
-    """`backward_logits`, `finish`, `backward_finish` and a loss' `after_softmax` do what `forward`
-    and `backward` do.
+    """`backward_logits`, `finish`, `backward_finish`, a loss' `after_softmax` and, where a layer
+    says that it can go step by step, `step` do what `forward` and `backward` do.
 
-    Training takes them where it can, so that a mistake there is one that no check of `backward`
-    sees. Catches one that was changed in only one of the two places.
+    Training and `generate` take them where they can, so that a mistake there is one that no check
+    of `backward` sees. Catches one that was changed in only one of the two places, and `time_local`
+    said of a layer whose steps meet.
     """
-    tried = [way(case) for way in (without_softmax, by_finish, after_softmax)]
+    tried = [way(case) for way in (without_softmax, by_finish, after_softmax, by_steps)]
     if not any(tried):
         raise DoesNotApply("it has no short ways")
 
@@ -96,15 +97,42 @@ def after_softmax(case: Case) -> bool:
     return True
 
 
-@needs(couples_rows="a row counts for others")
+def by_steps(case: Case) -> bool:
+    """`step` after `step` gives y of the whole sequence, and leaves a memory as it was; whether
+    there is one."""
+    x, subject = case.x, case.subject()
+    if subject.layer.takes_targets or not subject.layer.can_step:
+        return False
+    if not isinstance(x, np.ndarray) or x.ndim < (2 if x.dtype.kind in "iu" else 3) or not x.size:
+        return False
+    whole = replace(case, mask=None, training=False)
+    wanted = copies(named("y", subject.forward(whole)[0]))
+    subject.rewind()
+    parts = [p for p in np.split(subject.cast(x), [1, 1 + x.shape[1] // 2], 1) if p.shape[1]]
+    memory, found = None, []
+    for part in parts:
+        subject.layer.step(part[:, ::-1], memory)  # which it can be continued by in another way
+        y, memory = subject.layer.step(part, memory)
+        found.append(np.array(y))
+    got = named("y", np.concatenate(found, 1))
+    must_agree(got, wanted, "step by step", moved=moves_of(subject, whole, case.dy(got["y"])))
+    return True
+
+
 def what_weighs_nothing_does_not_count(case: Case) -> None:
     """Of a loss, rows of weight 0 and rows under a mask have no gradient and no say, and weights of
-    1 change nothing but a common factor.
+    1 change nothing but a common factor; of a layer, what stands at masked steps moves nothing.
 
-    Catches a weight that value or gradient alone sees, one that is squared, and padding that is
-    multiplied by 0 where it holds an infinity.
+    Catches a weight that value or gradient alone sees, one that is squared, padding that is
+    multiplied by 0 where it holds an infinity, and a mask that forward and backward leave out
+    alike, so that differences agree.
     """
-    if not case.is_loss or case.rows < 2:
+    if not case.is_loss:
+        must_ignore_padding(case)
+        return
+    if "couples_rows" in case.tags:
+        raise DoesNotApply("a row counts for others")
+    if case.rows < 2:
         raise DoesNotApply("for losses of two rows and more")
     loss = case.subject().layer
     x, y_true = case.subject().cast(case.x), case.y_true

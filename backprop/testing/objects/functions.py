@@ -29,7 +29,8 @@ from backprop.testing.objects.trial import (
 from backprop.testing.report import LawReport
 from backprop.testing.results import Broken, DoesNotApply
 
-SHAPES = ((3,), (2, 3), (1, 1), (4, 2), (2, 1, 3), (2, 2, 3, 2), (1,))
+# the long ones for what is done in blocks, or counted in eight bits
+SHAPES = ((3,), (2, 3), (1, 1), (4, 2), (2, 1, 3), (2, 2, 3, 2), (1,), (3, 130), (130, 2), (70,))
 
 
 class AsLayer(Layer):

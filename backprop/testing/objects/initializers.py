@@ -85,7 +85,9 @@ def array_is_as_asked_for(trial: Trial) -> None:
 
 
 def described(w: Any) -> str:
-    return f"{w.dtype} {w.shape}" if isinstance(w, np.ndarray) else repr(type(w).__name__)
+    if isinstance(w, np.ndarray):
+        return f"{w.dtype} {w.shape}"
+    return f"a {type(w).__name__}, which is no array: np.asarray(..., dtype) makes one of any shape"
 
 
 def float32_begins_where_float64_does(trial: Trial) -> None:

@@ -25,9 +25,9 @@ from backprop.testing.objects.trial import (
     twins,
 )
 from backprop.testing.report import LawReport
-from backprop.testing.results import DoesNotApply
+from backprop.testing.results import Broken, DoesNotApply
 
-ROWS, MANY = 12, 30
+ROWS, MANY, LONG, FEW = 12, 30, 300, (2, 3, 5)
 Rows = tuple[Array, ...]  # what update_state takes besides weights: y_true and y_pred, or values
 Inputs = Callable[[np.random.Generator, int], Rows]
 ROUNDING = 1e-9
@@ -39,7 +39,10 @@ def numbers(rng: np.random.Generator, n: int) -> Rows:
 
 
 def rows_of(trial: Trial, stream: int = 0, n: int = ROWS) -> Rows:
-    return tuple(np.asarray(a) for a in trial.given["inputs"](trial.rng(stream), n))
+    rows = tuple(np.asarray(a) for a in trial.given["inputs"](trial.rng(stream), n))
+    if trial.given["inputs"] is numbers and trial.number % 3 == 1:
+        return tuple(np.round(30 * np.abs(a)) for a in rows)
+    return rows
 
 
 def taken(rows: Rows, which: Any) -> Rows:
@@ -86,15 +89,17 @@ def weighed(trial: Trial) -> Any:
 def parts_make_the_whole(trial: Trial) -> None:
     """The result of many batches is that of all their rows in one.
 
-    Catches a mean of means, which counts a short last batch like the others, and a state that each
-    batch overwrites.
+    Catches a mean of means, which counts a short last batch like the others, a state that each
+    batch overwrites, and a batch of 300 rows of which 256 count.
     """
-    rows, rng = rows_of(trial), trial.rng(1)
+    n = LONG if trial.number == 0 else ROWS
+    rows, rng = rows_of(trial, n=n), trial.rng(1)
     wanted = result(fed(trial.make(), rows))
-    cuts = np.sort(rng.choice(np.arange(1, ROWS), 3, replace=False))
-    for at in (cuts, [1], [ROWS - 1], range(1, ROWS)):
-        batches = [taken(rows, part) for part in np.split(np.arange(ROWS), at)]
+    cuts = np.sort(rng.choice(np.arange(1, n), 3, replace=False))
+    for at in (cuts, [1], [n - 1], range(1, n)):
+        batches = [taken(rows, part) for part in np.split(np.arange(n), at)]
         must_say(fed(trial.make(), *batches), wanted, f"in {len(batches)} batches")
+    must_say(fed(trial.make(), rows, taken(rows, slice(0, 0))), wanted, "with a batch of no rows")
 
 
 @needs(of_batches="it is one of batches", ordered="their order counts")
@@ -139,6 +144,10 @@ def weights_of_1_change_nothing(trial: Trial) -> None:
     wanted = result(fed(trial.make(), taken(rows, np.repeat(np.arange(ROWS), 1 + twice))))
     weights = 1.0 + twice
     must_say(fed(trial.make(), rows, weights=weights), wanted, "with some weights of 2")
+    both = taken(rows, np.repeat(np.arange(ROWS), 2))
+    wanted = result(fed(trial.make(), rows, weights=1.5 * np.ones(ROWS)))
+    got = fed(trial.make(), both, weights=0.75 * np.ones(2 * ROWS))
+    must_say(got, wanted, "with each row twice, at half of its weight,")
 
 
 def reset_forgets(trial: Trial) -> None:
@@ -227,9 +236,14 @@ def survives_copies(trial: Trial) -> None:
 def float32_agrees(trial: Trial) -> None:
     """Predictions in float32 give what those in float64 give, up to their rounding.
 
-    Catches sums in the dtype of the batch, which lose what a long stream adds.
+    Catches sums in the dtype of the batch, which lose what a long stream adds. Targets that are
+    whole numbers are given as integers too, of eight bits where these hold them.
     """
     rows = rows_of(trial)
+    if len(rows) > 1:
+        whole = as_integers(rows[0]), *rows[1:]
+        wanted = result(fed(trial.make(), rows))
+        must_say(fed(trial.make(), whole), wanted, f"of targets in {whole[0].dtype}")
     single = tuple(a.astype(np.float32) if a.dtype.kind == "f" else a for a in rows)
     wide = tuple(a.astype(a.dtype if a.dtype.kind != "f" else np.float64) for a in single)
     must_say(fed(trial.make(), single), result(fed(trial.make(), wide)), "in float32", 1e-4)
@@ -237,15 +251,40 @@ def float32_agrees(trial: Trial) -> None:
     must_say(fed(trial.make(), *[single] * MANY), wanted, f"in float32, over {MANY} batches", 1e-4)
 
 
+def as_integers(a: Array) -> Array:
+    """The numbers in another dtype, where they are whole."""
+    if a.dtype.kind not in "iuf" or not a.size or (np.round(a) != a).any() or np.abs(a).max() > 1e9:
+        return a
+    return a.astype(np.uint8 if a.min() >= 0 and a.max() < 256 else np.int32)
+
+
 @needs(reference=True)
 def agrees_with_the_reference(trial: Trial) -> None:
     """The result is that of a naive function of all rows.
 
-    What no other law can know: that it is this metric and not another.
+    What no other law can know: that it is this metric and not another, for many rows, and for so
+    few that there may be none of some class.
     """
-    rows = rows_of(trial)
     assert trial.reference is not None
-    must_say(fed(trial.make(), rows), trial.reference(*rows), "as the reference says", 1e-6)
+    must_say_as_reference(trial, rows_of(trial))
+    must_say_as_reference(trial, rows_of(trial, 2, LONG if trial.number == 0 else 2 * ROWS))
+    for n in FEW:
+        try:
+            must_say_as_reference(trial, rows_of(trial, 3, n))
+        except Broken:
+            raise
+        except Exception:  # too few for what a naive function divides by
+            continue
+
+
+def must_say_as_reference(trial: Trial, rows: Rows) -> None:
+    with np.errstate(all="ignore"):
+        assert trial.reference is not None
+        wanted = np.asarray(trial.reference(*rows), np.float64)
+    if np.isfinite(wanted).all():
+        must_say(
+            fed(trial.make(), rows), wanted, f"as the reference says of {len(rows[0])} rows", 1e-6
+        )
 
 
 METRIC = Kind(

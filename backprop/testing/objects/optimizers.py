@@ -28,23 +28,42 @@ from backprop.testing.report import LawReport
 from backprop.testing.results import Broken, DoesNotApply
 
 STEPS = 8
+LONGER = 40  # steps, of which some have gradients that are 0, tiny or huge
 SHAPES = ((5, 3), (4,), (2, 3, 2))
+FURTHER = ((130, 3), (), (1,))  # where no shapes were given: every third time besides
 EXACT = 1e-9
+
+
+def shapes_of(trial: Trial) -> tuple[tuple[int, ...], ...]:
+    """Of the arrays that take steps."""
+    shapes = tuple(trial.given["shapes"])
+    return (*shapes, *FURTHER) if shapes == SHAPES and trial.number % 3 == 2 else shapes
 
 
 def start(trial: Trial, dtype: Any = np.float64) -> list[Array]:
     """Arrays to begin with, one of each shape."""
     rng = trial.rng()
-    return [rng.standard_normal(shape).astype(dtype) for shape in trial.given["shapes"]]
+    return [np.asarray(rng.standard_normal(shape), dtype) for shape in shapes_of(trial)]
 
 
 def gradients(trial: Trial, steps: int = STEPS, dtype: Any = np.float64) -> list[list[Array]]:
     """Gradients for each step and array: of both signs, and of a size that trials change."""
     rng, scale = trial.rng(1), (1.0, 1e-2, 10.0)[trial.number % 3]
     return [
-        [(scale * rng.standard_normal(s)).astype(dtype) for s in trial.given["shapes"]]
+        [np.asarray(scale * rng.standard_normal(s), dtype) for s in shapes_of(trial)]
         for _ in range(steps)
     ]
+
+
+def with_exceptions(steps: list[list[Array]]) -> list[list[Array]]:
+    """The gradients, where some are 0 at a step, at every other place, tiny or huge."""
+    kinds: dict[int, Callable[[Array], Array]] = {
+        5: np.zeros_like,
+        9: lambda g: np.where(np.arange(g.size).reshape(g.shape) % 2 == 0, 0.0, g),
+        13: lambda g: 1e-8 * g,
+        17: lambda g: 1e3 * g,
+    }
+    return [[kinds.get(t, np.array)(g) for g in step] for t, step in enumerate(steps)]
 
 
 def run(optimizer: Any, w: Sequence[Array], steps: Iterable[Sequence[Array]]) -> list[Array]:
@@ -80,9 +99,12 @@ def a_step_is_its_formula(trial: Trial) -> None:
     """After every step the values are those of a naive loop.
 
     Where the derivation of a step is wrong nothing else is: all other laws compare an optimizer
-    with itself. Several steps show what is carried from one to the next.
+    with itself. Several steps show what is carried from one to the next, and that the fortieth is
+    like the first; at some of them gradients are 0, tiny or huge.
     """
     w, steps = start(trial), gradients(trial)
+    if trial.number % 3 == 0:
+        steps = with_exceptions(gradients(trial, LONGER))
     optimizer, moving = trial.make(), [np.array(a) for a in w]
     assert trial.reference is not None
     found = [list(trial.reference(a, [g[k] for g in steps])) for k, a in enumerate(w)]
@@ -126,8 +148,9 @@ def resumed_is_uninterrupted(trial: Trial) -> None:
     """A run that is stopped in the middle and resumed ends where the other one ends.
 
     By a deep copy of optimizer and values, by pickle, and by a new one of its configuration to
-    which `get_weights` and `iterations` are handed. Catches a moment, or a count of steps, that is
-    no slot and is lost in a checkpoint.
+    which `get_weights` and `iterations` are handed. A rate that is set in the middle is that of the
+    steps from there on. Catches a moment, or a count of steps, that is no slot and is lost in a
+    checkpoint, and a rate that is kept from the first step.
     """
     w, steps = start(trial), gradients(trial)
     wanted = run(trial.make(), w, steps)
@@ -145,6 +168,25 @@ def resumed_is_uninterrupted(trial: Trial) -> None:
     for how, (twin, values) in copies.items():
         go_on(twin, values, rest)
         must_be_at(values, wanted, f"resumed by {how}")
+    must_take_another_rate(trial, w, steps)
+
+
+def must_take_another_rate(trial: Trial, w: list[Array], steps: list[list[Array]]) -> None:
+    """Raise unless a run whose rate is halved in the middle goes on as one that is resumed with
+    half of it."""
+    optimizer, values = trial.make(), [np.array(a) for a in w]
+    rate = optimizer.learning_rate
+    if not isinstance(rate, float):
+        return  # a schedule decides
+    go_on(optimizer, values, steps[: STEPS // 2])
+    _, twin = next(anew(optimizer, "optimizers"))
+    twin.learning_rate = optimizer.learning_rate = rate / 2
+    resumed = [np.array(a) for a in values]
+    twin.build(resumed)
+    twin.set_weights([np.array(a) for a in optimizer.get_weights()])
+    for one, its in ((optimizer, values), (twin, resumed)):
+        go_on(one, its, steps[STEPS // 2 :])
+    must_be_at(values, resumed, "where the rate is halved in the middle")
 
 
 def float32_agrees(trial: Trial) -> None:

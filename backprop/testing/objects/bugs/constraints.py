@@ -110,3 +110,11 @@ class MaxNormForgetsItsBound(MaxNorm):
 
     def get_config(self):
         return {"axis": self.axis}
+
+
+@planted(fits=lambda w: w >= 0)
+class NonNegOfTheFirst128Rows(NonNeg):
+    """Rows behind the 128th stay negative."""
+
+    def __call__(self, w):
+        return np.concatenate([super().__call__(w[:128]), w[128:]])

@@ -165,3 +165,47 @@ class ErrorComparesWithTheRowBefore(MeanAbsoluteError):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         super().update_state(y_true, np.roll(y_pred, 1, 0), sample_weight)
+
+
+@planted()
+class ErrorOfTheFirst256Rows(MeanAbsoluteError):
+    """Of a batch of more than 256 rows the rest is left out."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        weights = None if sample_weight is None else sample_weight[:256]
+        super().update_state(y_true[:256], y_pred[:256], weights)
+
+
+@planted(inputs=values)
+class MeanTruncatesItsWeights(Mean):
+    """Weights are taken for whole numbers."""
+
+    def update_state(self, values, sample_weight=None):
+        weights = None if sample_weight is None else np.asarray(sample_weight, int)
+        super().update_state(values, weights)
+
+
+@planted()
+class ErrorOfUnsignedTargets(MeanAbsoluteError):
+    """Both change their sign, and targets of eight bits have none: -1 is 255."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(np.negative(y_true), np.negative(y_pred), sample_weight)
+
+
+@planted()
+class ErrorOfNothingIsNotANumber(MeanAbsoluteError):
+    """A batch without rows adds its mean, which is 0 / 0."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(y_true, y_pred, sample_weight)
+        with np.errstate(all="ignore"):
+            self.total += 0 * np.divide(len(y_true), len(y_true))
+
+
+@planted(inputs=binary, reference=lambda t, p: float(np.mean((p > 0.5) == (t > 0.5))))
+class AccuracyOfAFewIsOne(BinaryAccuracy):
+    """Where less than three rows were seen all of them are taken for right."""
+
+    def result(self):
+        return super().result() if self.count > 2 else self.cast(1.0)

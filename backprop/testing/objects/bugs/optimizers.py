@@ -170,3 +170,65 @@ class DescentAveragesWhatWasBefore(Plain):
             for name, slot in s.slots.items():
                 if name == "average" or "average" in str(name):
                     slot *= 0.999
+
+
+def momentum(w: np.ndarray, gradients: list[np.ndarray]) -> Iterator[np.ndarray]:
+    m = 0 * w
+    for g in gradients:
+        m = 0.9 * m + g
+        w = w - 0.1 * m
+        yield w
+
+
+@planted({"learning_rate": 0.1}, reference=momentum)
+class MomentumChangesAfterTwentySteps(Plain):
+    """From the twenty-first step on the momentum is 0.8."""
+
+    def slots(self):
+        return [("m",)]
+
+    def update(self, w, g, lr, *work):
+        m = work[0]
+        m *= 0.9 if self.iterations < 20 else 0.8
+        m += g
+        w -= lr * m
+
+
+@planted({"learning_rate": 0.1}, reference=momentum)
+class MomentumRestsWithoutAGradient(Plain):
+    """A step whose gradient is 0 is left out, where momentum goes on."""
+
+    def slots(self):
+        return [("m",)]
+
+    def update(self, w, g, lr, *work):
+        if g.any():
+            m = work[0]
+            m *= 0.9
+            m += g
+            w -= lr * m
+
+
+@planted({"learning_rate": 0.1})
+class DescentLeavesOutALargeRest(Plain):
+    """Numbers behind the 32nd stay as they are."""
+
+    def update(self, w, g, lr, *work):
+        flat = w.reshape(-1)
+        flat[:32] -= lr * g.reshape(-1)[:32]
+
+
+@planted({"learning_rate": 0.1})
+class DescentKeepsItsFirstRate(Plain):
+    """The rate of the first step is that of all, also after `learning_rate` was set."""
+
+    def update(self, w, g, lr, *work):
+        w -= self.__dict__.setdefault("first", lr) * g
+
+
+@planted({"learning_rate": 0.1})
+class DescentTakesItsFirstAxis(Plain):
+    """An array without an axis has no rows, and g[0] raises."""
+
+    def update(self, w, g, lr, *work):
+        w -= lr * g * (1 + 0 * g[0].sum())

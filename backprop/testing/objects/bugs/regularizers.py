@@ -145,3 +145,13 @@ class ScaledIsNotKept(Regularizer):
 
     def gradient(self, w):
         return (2 * self.scale * w).astype(w.dtype)
+
+
+@planted()
+class L2OfTheFirst64Columns(L2):
+    """Columns behind the 64th have no gradient."""
+
+    def gradient(self, w):
+        g = super().gradient(w)
+        g[..., 64:] = 0
+        return g
