@@ -5,6 +5,8 @@ import pytest
 from hypothesis import find, given
 from several_layers import Bilinear, Chosen, Divergence
 
+from backprop.layer import INFERENCE, Layer
+from backprop.layers import GlobalAveragePooling1D, MultiHeadAttention
 from backprop.testing import (
     LawBroken,
     arrays,
@@ -12,6 +14,7 @@ from backprop.testing import (
     check_law,
     check_layer,
     layer_laws,
+    numbers,
     sequences,
     shapes,
     together,
@@ -93,3 +96,59 @@ def test_a_failure_names_the_input_and_can_be_pasted():
     assert "looks like: log_var: backward leaves it 0" in said
     assert "x[1]           float64 (2, 3)" in said
     assert "x = (np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]), np.array(" in said
+
+
+class Uneven(Layer):
+    """y = a b, and the loss grows by the mean of a² over rows: the order counts in it alone."""
+
+    call_inputs = ("a", "b")
+    penalises = True
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    def forward(self, x, ctx=INFERENCE):
+        a, b = x
+        if ctx.penalties is not None:
+            ctx.penalties.append((a * a).sum() / max(len(a), 1))
+        return a * b, x
+
+    def backward(self, dy, x):
+        a, b = x
+        return dy * b + 2 * a / max(len(a), 1), dy * a
+
+
+def test_the_order_of_inputs_may_count_in_the_loss_alone():
+    laws = ["the_order_of_inputs_counts", "gradients_match_finite_differences"]
+    report = check_layer(Uneven, (SAME, SAME), laws=laws)
+
+    assert report, report
+
+
+def test_what_is_added_unasked_is_told_apart_from_a_wrong_gradient():
+    class OnlyAsked(Uneven):
+        def forward(self, x, ctx=INFERENCE):
+            return super().forward(x, ctx)[0], (x, ctx.penalties is not None)
+
+        def backward(self, dy, cache):
+            (a, b), asked = cache
+            da, db = super().backward(dy, (a, b))
+            return (da if asked else dy * b), db
+
+    report = check_layer(OnlyAsked, (SAME, SAME), laws=["an_addition_to_the_loss_is_asked_for"])
+
+    assert not report
+    assert "whether or not that was asked for" in " ".join(str(report).split())
+
+
+def test_rows_of_padding_alone_and_queries_without_a_key_are_let_off():
+    mask = np.array([[False, False], [True, False]])
+    x = numbers((2, 2, 3))
+
+    check_law("what_weighs_nothing_does_not_count", GlobalAveragePooling1D(), x, mask=mask)
+    check_law(
+        "what_weighs_nothing_does_not_count",
+        MultiHeadAttention(1, 2),
+        (x, x.copy()),
+        mask=(None, mask),
+    )

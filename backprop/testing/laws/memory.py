@@ -62,7 +62,8 @@ def process_is_left_alone() -> Iterator[None]:
     """Raise if what all code shares is another one after a pass. It is moved before, as the pass of
     an earlier case may have left its own there."""
     kept = np.random.get_state(), random.getstate()
-    np.random.random(3), random.random()
+    np.random.random(3)
+    random.random()
     try:
         with np.printoptions(precision=11):
             before = of_the_process()
