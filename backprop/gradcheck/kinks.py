@@ -68,6 +68,9 @@ class Bracket:
     ties : int
         Outputs of numbers that tie, where backward is beside all slopes nearby, as of the hue of a
         grey pixel, and those with a kink beside such ones: no function of one direction tells.
+    jumps : float
+        By how much the slopes on the two sides differ at the outputs with a kink, all together:
+        more of a disagreement they do not explain. Infinite where numbers tie.
     difference, bound : float
         Of the outputs without a kink: between backward and differences; NaN where these had settled
         by accident.
@@ -79,6 +82,7 @@ class Bracket:
     violation: str
     unsettled: int
     ties: int
+    jumps: float
     difference: float
     bound: float
     step: float
@@ -129,6 +133,7 @@ class Sides:
         going = np.maximum(*[np.abs(fine) / np.abs(coarse) for coarse, fine in (right, left)]) < 0.3
         differ = ~going & (np.abs(self.r - self.l) > 1e-3 * self.size + self.rounding)
         self.settled = finite & (going | (self.drift <= 1e-2 * self.size + self.rounding))
+        self.jumps = np.maximum(0.0, np.abs(self.r - self.l) - self.rounding)
         self.kinked, self.smooth = self.settled & differ, self.settled & ~differ
 
     def at(self, h: float) -> tuple[Array, Array]:
@@ -193,7 +198,7 @@ def bracket(here: Measured, direction: Direction) -> Bracket:
     """Judge the backward pass at a point with kinks, along a direction; with smaller steps where
     numbers that nearly tie do not let all outputs settle."""
     first = judged(Sides(here, direction))
-    if not first.unsettled or first.violation or not first.kinked:
+    if not first.unsettled or first.violation:
         return first
     finer = (judged(Sides(here, direction, steps)) for steps in FINER)
     return next((found for found in finer if not found.unsettled), first)
@@ -252,6 +257,7 @@ def judged(sides: Sides) -> Bracket:
         violation=violation,
         unsettled=unsettled,
         ties=ties,
+        jumps=np.inf if ties or tied.any() else float((np.abs(v) * sides.jumps)[kinked].sum()),
         difference=difference,
         bound=bound,
         step=here.share(sides.steps[-1], direction),

@@ -40,6 +40,7 @@ EPS32 = float(np.finfo(np.float32).eps)
 WIDER = 2.0**4  # times the coarse steps: what rounding scatters by is the same over these
 GROWS = WIDER / 2  # times: by what kinks between the steps make φ scatter more there,
 BEYOND = 2  # or less from here on, where it has passed them
+BETWEEN, RESOLVED = 2.0**-34, 1e-4  # a step between fine and coarse ones, and how well it does
 ALL = 0.1  # of y: what is off by more in float32 has no digit left there
 JUMP = 1e-5  # of φ: what moves more is no rounding of float32, but a jump of the function
 
@@ -174,15 +175,30 @@ class Rounding:
         cancelling = float(np.abs(here.v).sum()) * rms
         unit = EPS * (here.terms + moving + cancelling)
         rough = max(s for s in (0.0, self.sigma, coarse) if not s > JUMP * here.terms)
-        if rough > max(self.sigma, ROUGH * unit):
+        if rough > max(self.sigma, ROUGH * unit) and not self.has_all_digits():
             wider = self.scatter(WIDER * noise.COARSE, 0)
             bent = noise.deviation(wider) > GROWS * rough
             straight = noise.deviation(wider[BEYOND:]) < rough / GROWS
             rough = self.sigma if bent or straight else rough
+        elif rough > ROUGH * unit:
+            rough = self.sigma
         self.units = rough / unit if rough else 0.0
         if self.units > ROUGH:
             self.sigma = max(self.sigma, rough)
             self.digits = round(-math.log10(rough / here.terms))
+
+    def has_all_digits(self) -> bool:
+        """Whether φ moves as backward says over steps that few digits do not hold: many numbers
+        that nearly tie scatter it over larger ones."""
+        here = self.here
+        u = [np.abs(p) * here.drawn(i) for i, p in enumerate(here.point)]
+        terms = [(g * w).ravel() for g, w in zip(here.gradients, u, strict=True)]
+        try:
+            up = float(here.v @ self.run(u, BETWEEN).y) - here.base
+        except Refused:
+            return False
+        off = abs(up / BETWEEN - sum(float(t.sum()) for t in terms))
+        return off <= RESOLVED * max(float(np.linalg.norm(t)) for t in terms)
 
     def doubted(self, entries: list[Entry]) -> list[Entry]:
         """No verdict for gradients that only agree within the digits of float32."""

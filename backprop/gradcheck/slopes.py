@@ -27,7 +27,8 @@ One thing shortens this. A slope that agrees with the backward pass to within ro
 some eleven digits, does not do so by accident, so a check ends at the first agreement: after one
 evaluation, (φ(h) - φ(0)) / h, where φ is straight, as it is along any parameter of a linear layer.
 A disagreement never ends it early, and what was clearly off does not agree when rounding has grown
-as large.
+as large. Where larger steps were clearly off, a difference on its way to another slope may pass by
+accident: then the end of the row has to agree, or the next step too.
 
 Many numbers that are moved together hide one: an error of 1e-4 in one of 32 is 3e-6 of the slope.
 So what agreed at a small step, with a bound above 1e-7 of what a single entry adds, is looked at
@@ -46,6 +47,7 @@ SPAN = 2.0**-80  # from the largest to the smallest step
 COARSEST, FINEST = 2.0**-26, 2.0**-36  # of the largest number moved: the least first and last step
 EXACT = 2.0**-28  # of the same: above, x + h u is as good as exact for numbers of float32
 SCATTERED = 1e-2  # of what the rounding of the numbers that are moved would do, if it is seen
+UNSEEN = 64  # times what φ is and scatters by: what rounding a number would do if it were seen
 SURE = 16  # times the bound: a disagreement that is not one of steps, if a much smaller sees it too
 CLOSER = 1 / 64  # from one step to the next where a settled series is looked at again
 NEAR = 2.0**-10  # below, a jump of the slopes that stays is a kink at the point
@@ -161,7 +163,9 @@ class Expected:
 
         Then rounding the numbers once moves φ by as much, and so it scatters.
         """
-        return self.scale < last and self.noise > SCATTERED * min(self.grain, self.spread)
+        more = self.grain > UNSEEN * max(self.noise, self.spread)  # than φ ever moves by
+        scatters = self.noise > SCATTERED * min(self.grain, self.spread)
+        return bool((self.scale < last or more) and scatters)
 
     def telling(self, off: float, start: float) -> float:
         """The smallest step at which rounding is below an eighth of `off`."""
@@ -273,6 +277,13 @@ def from_further(
     return found
 
 
+def at_large(phi: Callable[[float], float], expected: Expected) -> float:
+    """What the two largest steps say, which step over stairs."""
+    h = expected.first(LARGEST)
+    large, small = ((phi(step) - phi(-step)) / (2 * step) for step in (h, h / 4))
+    return extrapolated(small, [large])[-1]
+
+
 def holds(phi: Callable[[float], float], h: float, found: Slope, expected: Expected) -> bool:
     """Whether a step h sees the slope that was found, or does with the next larger one."""
     near = found.bound + expected.rounding(h)
@@ -283,6 +294,18 @@ def holds(phi: Callable[[float], float], h: float, found: Slope, expected: Expec
     return bool(abs(extrapolated(d, [larger])[-1] - found.value) <= near)
 
 
+def stays(
+    phi: Callable[[float], float], base: float, jump: float, h: float, expected: Expected
+) -> bool:
+    """Whether a jump of the slopes that was seen over a step h is one at the point: the smallest
+    step that tells sees it too. One beside the point is passed by smaller steps."""
+    least = expected.telling(jump, h)
+    if least >= h:
+        return True
+    second = (phi(least) - base - (base - phi(-least))) / least
+    return not abs(second) < jump / 2
+
+
 def series(
     phi: Callable[[float], float], base: float, expected: Expected, first: float, last: float
 ) -> Slope:
@@ -291,6 +314,7 @@ def series(
     seconds: list[float] = []  # S(h) = (φ(h) - 2 φ(0) + φ(-h)) / h, the jump of the slopes at h = 0
     best = Slope(np.nan, np.inf, first, False, "nan", 0.0, False)
     h, calm, left, jumped, off = first, 0, np.inf, np.inf, np.inf
+    likely: Slope | None = None  # what agreed, and may do so by accident
 
     def agreed(slope: float, near: float) -> Slope | None:
         """A slope that is the backward pass', up to rounding, and was not clearly off by as much
@@ -310,7 +334,8 @@ def series(
         if np.isfinite(up):
             one_sided = (up - base) / h
             near = 2 * rounding + expected.allowance
-            if found := agreed(one_sided, near):
+            # where larger steps were clearly off, one on its way elsewhere may pass it by accident
+            if not np.isfinite(off) and (found := agreed(one_sided, near)):
                 return found
             far = FAR * max(abs(one_sided), abs(expected.slope))
             if h == first and abs(one_sided - expected.slope) > far:
@@ -325,8 +350,12 @@ def series(
         seconds.append((up - base - (base - down)) / h)
         near = rounding + expected.allowance
         nearest = min(row, key=lambda r: abs(r - expected.slope))
-        if found := agreed(nearest, near):
+        if likely and abs(nearest - expected.slope) <= CLEARLY * near:
+            return likely
+        found = agreed(nearest, near)
+        if found and (not np.isfinite(off) or abs(row[-1] - expected.slope) <= near):
             return found
+        likely = found
         if len(rows) > 1:
             value, remainder, left = least_moved(rows, left)
             jump = abs(4 * seconds[-1] - seconds[-2]) / 3
@@ -343,7 +372,9 @@ def series(
                 best = replace(best, bound=max(best.bound, moved), settled=True)
             elif kinked and remainder <= 4 * rounding:  # but for a jump that stays, it is calm
                 best = replace(best, settled=True)
-            if calm >= 2 or rounding > best.bound or (kinked and h < NEAR):
+            if calm >= 2 or rounding > best.bound:
+                break
+            if kinked and h < NEAR and stays(phi, base, jump, h, expected):
                 break
         h /= 4
     bound = 4 * best.bound + expected.rounding(best.step) + expected.allowance

@@ -1,12 +1,15 @@
 """The verdict on one input or parameter: along one direction, and along others where in doubt.
 
 A mistake shows along all directions, an accident on one. What is inconclusive is looked at with
-other first steps. Where the slopes on the two sides of the point differ, those decide (`kinks`).
+other first steps. Where the slopes on the two sides of the point differ, those decide (`kinks`), if
+they differ by as much as is to be explained.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+
+import numpy as np
 
 from backprop.gradcheck import slopes
 from backprop.gradcheck.comparison import Comparison
@@ -18,6 +21,8 @@ from backprop.gradcheck.poles import has_slope
 RETRIES = 3  # further directions for what did not pass: a mistake shows along all of them
 WIDER = (2.0**-2, 2.0**2, 2.0**-8)  # first steps, where a function that hardly moves is undecided
 HIDDEN = "undecided because of rounding"  # a direction that says nothing, for or against
+BESIDE = 4  # times the jumps of the slopes: what kinks may explain along another direction
+NONE = 1e-3  # of these jumps: along a direction there is no kink
 FAINT = 0.05  # a bound that decides of a gradient that is next to nothing against the function
 
 
@@ -36,7 +41,7 @@ def verdict_on(i: int, compare: Comparison) -> Entry:
         return first
     entry = None
     if first.verdict == "inconclusive" and first.jump:
-        entry = by_both_sides(i, first, here)
+        entry = by_both_sides(i, [first], here)
     if entry is None:
         tried = [first]
         if first.verdict != "pass":
@@ -55,7 +60,7 @@ def taken_together(i: int, tried: list[Entry], here: Measured) -> Entry:
     if passed and not failed:
         return as_sure(most_exact(passed), tried)
     # jumps of many kinks may cancel where the slopes do not, and three numbers that tie show none
-    found = by_both_sides(i, tried[0], here) if any(e.jump for e in tried) or failed else None
+    found = by_both_sides(i, tried, here) if any(e.jump for e in tried) or failed else None
     if found is not None:
         return found
     # a mistake shows along all directions that can tell, an accident on one
@@ -65,7 +70,8 @@ def taken_together(i: int, tried: list[Entry], here: Measured) -> Entry:
     if 2 * len(passed) > len(tried):
         return as_sure(most_exact(passed), tried)
     best = most_exact([e for e in tried if e.verdict != "fail"])
-    if not failed and best.bound <= min(slopes.ZERO * here.natural, FAINT * best.size):
+    faint = best.bound <= min(slopes.ZERO * here.natural, FAINT * best.size)
+    if not failed and faint and best.difference <= best.bound:
         reason = f"to {best.bound / best.size:.0e} of its size, which rounding hides"
         return as_sure(replace(best, verdict="pass", reason=reason), tried)
     return best
@@ -82,10 +88,18 @@ def most_exact(entries: list[Entry]) -> Entry:
     return min(entries, key=lambda e: e.bound)
 
 
-def by_both_sides(i: int, entry: Entry, here: Measured) -> Entry | None:
+def by_both_sides(i: int, tried: list[Entry], here: Measured) -> Entry | None:
     """The verdict where there is a kink at the point; None if there is none, or no telling."""
+    entry = tried[0]
     seen = bracket(here, here.alone(i))
     if not seen.kinked or not seen.difference <= seen.bound:
+        return None
+    failed = [e for e in tried if e.verdict == "fail"]
+    if any(e.difference > e.bound + BESIDE * seen.jumps for e in failed):
+        return None
+    # kinks that steps have passed which see none are beside the point
+    none = NONE * seen.jumps if seen.jumps < np.inf else 0.0
+    if sum(BESIDE * e.step < seen.step and e.jump < none for e in failed) > 1:
         return None
     if seen.ties and not seen.violation:
         return undecided(entry.name, entry.shape, "numbers that tie, where no slope is right")

@@ -57,6 +57,11 @@ def steep(x):
     return special.expit(1e4 * x)
 
 
+def twentieth(x):
+    with np.errstate(over="ignore"):  # as LAPACK does, which sets no flags
+        return 20 * x**21 / (x**2 + (x == 0))
+
+
 # name → the function, its slope, where to look
 FUNCTIONS: dict[str, tuple[Callable, Callable, Places]] = {
     "arcsin": (np.arcsin, from_one, beside(1, -1e-4, -1e-8, -1e-12) | of(1e-8, 1e-150, 1e-310)),
@@ -116,6 +121,28 @@ FUNCTIONS: dict[str, tuple[Callable, Callable, Places]] = {
     "x²⁰": (lambda x: x**20, lambda x: 20 * x**19, of(1, 0.1, 10, base=Z)),
     "1e300 x": (lambda x: 1e300 * x, lambda x: np.full_like(x, 1e300), of(1, base=Z)),
     "rectifier": (lambda x: np.maximum(x, 0), lambda x: x > 0, of(1e-8, 1e-310, 1e150, base=Z)),
+    "x |x|": (lambda x: x * np.abs(x), lambda x: 2 * np.abs(x), of(1e-8, 1e-30, 1e30, base=Z)),
+    "square of the rectifier": (
+        lambda x: np.maximum(x, 0) ** 2,
+        lambda x: 2 * np.maximum(x, 0),
+        of(1e-8, 1e-12, base=Z),
+    ),
+    "x/(1 + |x|)": (
+        lambda x: x / (1 + np.abs(x)),
+        lambda x: 1 / (1 + np.abs(x)) ** 2,
+        of(1e-8, 1e-30, base=Z),
+    ),
+    "half of a Bessel function": (
+        lambda x: special.jv(0.5, x),
+        lambda x: special.jvp(0.5, x),
+        {"of all sizes": U * 10.0 ** RNG.integers(-6, 4, U.shape)},
+    ),
+    "sin(x)/x": (
+        lambda x: np.sin(x) / x,
+        lambda x: (np.cos(x) - np.sin(x) / x) / x,
+        of(1, 1e10, 1e30, base=U),
+    ),
+    "x²⁰, past the end of float32": (lambda x: x**20, twentieth, {"of 70": 70 + 0.1 * Z}),
     "length, held off zero": (
         lambda x: np.sqrt(x**2 + 1e-30),
         lambda x: x / np.sqrt(x**2 + 1e-30),
@@ -172,6 +199,67 @@ def ties() -> Iterator[Case]:
     odd = {place: x[:, :3] for place, x in at.items()}
     yield from in_both("median", partial(Function, middle, partial(to_the, 1), first), odd)
     yield from in_both("clip by two columns", partial(Function, held, held_back, first), odd)
+
+
+def apart(x):
+    return np.abs(x - np.roll(x, 1, -1))
+
+
+def apart_back(dy, x):
+    d = dy * np.sign(x - np.roll(x, 1, -1))
+    return d - np.roll(d, -1, -1)
+
+
+def scaled(x):
+    low, high = x.min(-1, keepdims=True), x.max(-1, keepdims=True)
+    return (x - low) / (high - low + 1e-6)
+
+
+def scaled_back(dy, x):
+    low, high = x.min(-1, keepdims=True), x.max(-1, keepdims=True)
+    width = high - low + 1e-6
+    dwidth = -(dy * (x - low)).sum(-1, keepdims=True) / width**2
+    dlow = -dy.sum(-1, keepdims=True) / width - dwidth
+    least, most = x == low, x == high
+    return (
+        dy / width
+        + dlow * least / least.sum(-1, keepdims=True)
+        + dwidth * most / most.sum(-1, keepdims=True)
+    )
+
+
+def entropy(x):
+    z = x - x.max(-1, keepdims=True)
+    log_p = z - np.log(np.exp(z).sum(-1, keepdims=True))
+    return -(np.exp(log_p) * log_p).sum(-1)
+
+
+def entropy_back(dy, x):
+    """Step by step, as an author would: through p log p, then through the softmax."""
+    z = x - x.max(-1, keepdims=True)
+    log_p = z - np.log(np.exp(z).sum(-1, keepdims=True))
+    p = np.exp(log_p)
+    dp = -dy[:, None] * (log_p + 1)
+    return p * (dp - (p * dp).sum(-1, keepdims=True))
+
+
+def kinks_nearby() -> Iterator[Case]:
+    """Kinks and ties at distances far below the steps, of many numbers."""
+    wide = np.random.default_rng(5).standard_normal((4, 6))
+    at = {f"of {size:g}": size * wide for size in (1e-8, 1e-12)}
+    at |= {f"nearly equal, by {d:g}": 0.5 + d * wide for d in (1e-6, 1e-7)}
+    yield from in_both("steps between columns", partial(Function, apart, apart_back), at)
+    yield from in_both("sorted", partial(Function, partial(np.sort, axis=-1), sorted_back), at)
+    yield from in_both("fourth", partial(Function, fourth, partial(to_the, 3), first), at)
+    equal = {"zeros": 0 * wide, "equal": 0 * wide + 0.7, "usual": wide}
+    equal["a row of zeros"] = wide * np.array([1, 0, 1, 0])[:, None]
+    yield from in_both("from 0 to 1", partial(Function, scaled, scaled_back), equal)
+    sure = {f"sure by {n}": n * np.eye(6)[:4] for n in (10, 20, 30)}
+    yield from in_both("entropy", partial(Function, entropy, entropy_back, first), sure)
+
+
+def fourth(x):
+    return np.sort(x, -1)[:, 3]
 
 
 # ----------------------------------------------------------------------- constants, layers, losses
@@ -237,6 +325,7 @@ def losses() -> Iterator[Case]:
 KINDS: dict[str, Callable[[], Iterator[Case]]] = {
     "edges": functions,
     "ties": ties,
+    "kinks nearby": kinks_nearby,
     "constants": constants,
     "extremes": shipped,
     "greys": greys,

@@ -1,0 +1,81 @@
+"""What agrees with a wrong gradient by accident, or excuses it with a kink that is none."""
+
+import numpy as np
+import pytest
+from gradcheck.hard_cases import FUNCTIONS, apart, apart_back
+from gradcheck.unusual_cases import Function, along
+
+import backprop as bp
+from backprop.gradcheck import gradcheck
+from backprop.gradcheck.slopes import Expected, slope
+from backprop.layers import LSTM
+
+
+def expected(value):
+    return Expected(slope=value, size=1.0, terms=1.0, allowance=0.0, noise=1e-17, entry=1.0)
+
+
+@pytest.mark.parametrize("step", [2.0**-8, 2.0**-10, 2.0**-12])
+def test_a_difference_on_its_way_to_another_slope_is_no_agreement(step):
+    found = slope(np.sin, 0.0, expected(float(np.sin(step) / step)))
+
+    assert not found.agreed
+    assert abs(found.value - 1) <= found.bound < 1e-9
+
+
+@pytest.mark.parametrize("step", [2.0**-10, 2.0**-12, 2.0**-14])
+def test_a_one_sided_difference_on_its_way_is_no_agreement(step):
+    found = slope(np.expm1, 0.0, expected(float(np.expm1(step) / step)))
+
+    assert not found.agreed
+    assert abs(found.value - 1) <= found.bound < 1e-9
+
+
+class OffInOne(LSTM):
+    """One entry of 4,096 is off by 1e-5 of the gradient's root mean square."""
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        self.drecurrent_kernel[2, 9] += 7.4e-6
+        return dx
+
+
+def test_rounding_of_one_output_is_no_kink_that_excuses_an_error_elsewhere():
+    bp.utils.set_random_seed(6)
+    layer = OffInOne(32)
+    layer.build((None, 12, 16))
+    x = np.random.default_rng(1006).standard_normal((4, 12, 16))
+
+    report = gradcheck(layer, x, seed=6, lattice=False)
+
+    assert report["recurrent_kernel"].verdict == "fail", report
+
+
+@pytest.mark.parametrize("wrong", [0.5, 1.001, -1.0])
+@pytest.mark.parametrize("name", ["x |x|", "x/(1 + |x|)", "square of the rectifier"])
+def test_a_factor_is_found_beside_kinks(name, wrong):
+    f, derivative, at = FUNCTIONS[name]
+
+    layer = Function(f, lambda dy, x: wrong * along(derivative, dy, x))
+
+    assert gradcheck(layer, at["of 1e-08"], lattice=False).verdict == "fail"
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("size", [1e-8, 1e-12])
+def test_one_wrong_entry_is_found_among_kinks(size, seed):
+    def back(dy, x):
+        dx = apart_back(dy, x)
+        dx[1, 2] *= 1.01
+        return dx
+
+    x = size * np.random.default_rng(seed).standard_normal((4, 6))
+
+    assert gradcheck(Function(apart, back), x, seed=seed, lattice=False).verdict == "fail"
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-14, 1e-20])
+def test_a_small_factor_of_small_outputs_is_found(size):
+    layer = Function(lambda x: size * np.tanh(x), lambda dy, x: 1.001 * size * dy / np.cosh(x) ** 2)
+
+    assert gradcheck(layer, np.linspace(-1, 1, 20).reshape(5, 4)).verdict == "fail"
