@@ -1,9 +1,12 @@
-"""What agrees with a wrong gradient by accident, or excuses it with a kink that is none."""
+"""What agrees with a wrong gradient by accident, or excuses it with a kink that is none; and what
+is right at large numbers and at numbers of all sizes, and was left undecided.
+"""
 
 import numpy as np
 import pytest
 from gradcheck.hard_cases import FUNCTIONS, apart, apart_back
 from gradcheck.unusual_cases import Function, along
+from scipy import special
 
 import backprop as bp
 from backprop.gradcheck import gradcheck
@@ -79,3 +82,24 @@ def test_a_small_factor_of_small_outputs_is_found(size):
     layer = Function(lambda x: size * np.tanh(x), lambda dy, x: 1.001 * size * dy / np.cosh(x) ** 2)
 
     assert gradcheck(layer, np.linspace(-1, 1, 20).reshape(5, 4)).verdict == "fail"
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_numbers_of_1e30_are_decided(seed):
+    layer = Function(lambda x: np.maximum(x, 0), lambda dy, x: dy * (x > 0))
+
+    x = 1e30 * np.random.default_rng(seed).standard_normal((5, 4))
+
+    assert gradcheck(layer, x, seed=seed).verdict == "pass"
+
+
+@pytest.mark.parametrize("wrong", [1.0, 1.001])
+@pytest.mark.parametrize("seed", [0, 4])
+def test_numbers_of_all_sizes_are_looked_at_apart(seed, wrong):
+    layer = Function(lambda x: special.jv(0.5, x), lambda dy, x: wrong * dy * special.jvp(0.5, x))
+    layer.dtype = np.dtype("float64")
+
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0.5, 2, (5, 4)) * 10.0 ** rng.integers(-6, 4, (5, 4))
+
+    assert gradcheck(layer, x).verdict == ("pass" if wrong == 1 else "fail")
