@@ -41,6 +41,7 @@ from backprop.gradcheck.slopes import FINEST
 Steps = tuple[float, float]
 STEPS: Steps = (2.0**-14, 2.0**-16)
 FINER: tuple[Steps, ...] = ((2.0**-22, 2.0**-24), (2.0**-28, 2.0**-30))  # where some do not settle
+LOST = 2.0**-40  # of the largest number: in a step below, its rounding is all that is seen
 OUTPUTS = 8  # with a kink, that get a backward pass of their own
 NEARBY = 16  # generic points beside the kink, and four times as many before one is accused
 MANY = 1e-2  # of the slopes nearby: by how much they differ at a tie
@@ -197,10 +198,12 @@ class Sides:
 def bracket(here: Measured, direction: Direction) -> Bracket:
     """Judge the backward pass at a point with kinks, along a direction; with smaller steps where
     numbers that nearly tie do not let all outputs settle."""
-    first = judged(Sides(here, direction))
+    sides = Sides(here, direction)
+    first = judged(sides)
     if not first.unsettled or first.violation:
         return first
-    finer = (judged(Sides(here, direction, steps)) for steps in FINER)
+    told = [steps for steps in FINER if steps[-1] >= LOST * sides.top]
+    finer = (judged(Sides(here, direction, steps)) for steps in told)
     return next((found for found in finer if not found.unsettled), first)
 
 
