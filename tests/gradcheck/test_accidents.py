@@ -103,3 +103,21 @@ def test_numbers_of_all_sizes_are_looked_at_apart(seed, wrong):
     x = rng.uniform(0.5, 2, (5, 4)) * 10.0 ** rng.integers(-6, 4, (5, 4))
 
     assert gradcheck(layer, x).verdict == ("pass" if wrong == 1 else "fail")
+
+
+def q_back(dy, x):
+    """Of the Q of a QR factorization: NaN where R has no inverse."""
+    q, r = np.linalg.qr(x)
+    low = np.tril(-dy.swapaxes(1, 2) @ q)
+    none = (np.abs(np.diagonal(r, axis1=1, axis2=2)).min(-1) == 0)[:, None, None]
+    inverse = np.where(none, np.nan, np.linalg.inv(np.where(none, np.eye(4), r)))
+    return (dy + q @ (low + np.tril(low, -1).swapaxes(1, 2))) @ inverse.swapaxes(1, 2)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e6])
+def test_a_jump_is_none_the_less_one_where_steps_are_lost_in_rounding(size):
+    layer = Function(lambda x: np.linalg.qr(x)[0], q_back)
+
+    report = gradcheck(layer, size * np.random.default_rng(0).standard_normal((3, 4, 4)))
+
+    assert report, report
