@@ -29,7 +29,7 @@ def model_state(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     weights = weight_names(model)
     arrays = {f"weights/{name}": p.value for name, p in weights.items()}
     header: dict[str, Any] = {"generators": [generator_state(layer) for layer in model.walk()]}
-    optimizer = None if model.trainer is None else model.trainer.optimizer
+    optimizer = None if model.trainer is None else model.trainer.optimizer.for_now(model.parameters)
     if optimizer is not None and (optimizer.built or optimizer._pending is not None):
         # not its `variables`: turning scaled moments into Keras' would cost their last bit
         state = optimizer.get_state()

@@ -1,5 +1,6 @@
 """A model that is saved and loaded is the same model, to the last bit of what it does next."""
 
+import copy
 import json
 import os
 import warnings
@@ -911,3 +912,68 @@ def test_a_weight_that_is_called_carry_stays_a_weight(path):
     other.load_weights(path)
 
     assert_same_weights(other, model)
+
+
+def trained_pair():
+    bp.utils.set_random_seed(0)
+    model = bp.Sequential(
+        [bp.Input((3,)), *(bp.layers.Dense(3, name=f"layer_{i}") for i in range(2))]
+    )
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).normal(size=(8, 3))
+    model.fit(x, x, verbose=0)
+    return model, x
+
+
+def grow(model):
+    model.add(bp.layers.Dense(3, name="new"))
+
+
+def change_the_last(model):
+    model.pop()
+    grow(model)
+
+
+def change_all(model):
+    model.pop()
+    change_the_last(model)
+
+
+@pytest.mark.parametrize("copied", [lambda model: model, copy.deepcopy], ids=["it", "a copy"])
+@pytest.mark.parametrize("change", [grow, lambda model: model.pop(), change_the_last])
+def test_a_trained_model_that_gained_or_lost_layers_goes_on_from_its_file(path, change, copied):
+    whole, x = trained_pair()
+    change(whole)
+    whole.fit(x, x, verbose=0)
+
+    model, _ = trained_pair()
+    model = copied(model)
+    change(model)
+    model.set_weights(whole_weights := model.get_weights())
+    model.save(path)
+    again = bp.models.load_model(path)
+    again.trainer.seed = model.trainer.seed
+
+    np.testing.assert_equal(again.get_weights(), whole_weights)
+    for one in (model, again):
+        one.fit(x, x, verbose=0)
+    np.testing.assert_equal(again.get_weights(), model.get_weights())
+    np.testing.assert_equal(again.optimizer.get_state(), model.optimizer.get_state())
+    assert again.optimizer.iterations == whole.optimizer.iterations
+
+
+def test_moments_of_layers_that_are_gone_are_not_those_of_others(path):
+    model, _ = trained_pair()
+    change_all(model)
+    model.save(path)
+
+    assert not bp.models.load_model(path).optimizer.built
+
+
+@pytest.mark.parametrize("change", [grow, lambda model: model.pop(), change_the_last, change_all])
+def test_such_a_model_is_read_from_a_file_of_keras_too(change, tmp_path):
+    model, x = trained_pair()
+    change(model)
+    model.save(tmp_path / "model.keras")
+
+    bp.models.load_model(tmp_path / "model.keras").fit(x, x, verbose=0)

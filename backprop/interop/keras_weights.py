@@ -109,7 +109,8 @@ def write(model: Any, file: Any) -> None:
         for at, value in place.named.items():
             file.create_dataset(f"{place.path}/{at}".lstrip("/"), data=value)
     if model.optimizer is not None:
-        optimizer = model.optimizer if model.optimizer.built else as_it_begins(model)
+        optimizer = model.optimizer.for_now(model.parameters)
+        optimizer = optimizer if optimizer.built else as_it_begins(model)
         group = file.create_group("optimizer/vars")
         group.attrs["name"] = optimizer.name
         known = zip(optimizer.variables, of_trained(optimizer), strict=True)

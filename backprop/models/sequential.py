@@ -86,6 +86,7 @@ class Sequential(BaseModel, Chain):
         rebuild = flag(rebuild, self.name, "rebuild")
         if isinstance(layer, Layer) and any(part is self for part in layer.walk()):
             raise ValueError(f"{self.name} cannot stand within itself: add another layer")
+        self._settle_optimizer()
         count = len(self._entries)
         self.append(layer)
         try:
@@ -100,10 +101,17 @@ class Sequential(BaseModel, Chain):
         rebuild = flag(rebuild, self.name, "rebuild")
         if not self.layers:
             return None
+        self._settle_optimizer()
         layer = self.layers[-1]
         self._drop([layer])
         self._restack(rebuild)
         return layer
+
+    def _settle_optimizer(self) -> None:
+        """What the optimizer of a copy remembers is of the layers that it has before a change."""
+        optimizer = None if self.trainer is None else self.trainer.optimizer
+        if self.built and optimizer is not None and optimizer._pending is not None:
+            optimizer.build(self.parameters)
 
     def _drop(self, last: list[Layer]) -> None:
         """Take the last entries off."""

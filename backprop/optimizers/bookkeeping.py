@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Container, Iterable, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -140,19 +141,12 @@ class Bookkeeping(Configurable):
 
     def _lay_out(self, entries: list[Entry]) -> None:
         self._check_exclusions(entries)
-        before = self._slots
-        if before is not None and not any(map(before.knows, entries)):
+        if self._slots is not None and not any(map(self._slots.knows, entries)):
             raise ValueError(
                 f"{self.name} was built for other parameters, and what it remembers is theirs; "
                 "make a new optimizer for this model"
             )
-        slots = Slots(entries, {name: self.initial(name) for name in self._names()}, self._shape)
-        for name in ([AVERAGE] if self.use_ema else []) + list(self.copies):
-            for entry in entries:
-                slots.of(name, entry)[...] = entry.value
-        if before is not None:
-            slots.take_over(before)
-        self._slots = slots
+        self._slots = self._slots_of(entries)
         self._segments = self._vector = None
         self._singles: dict[int, Stretch] = {}
         self._known: dict[int, Entry] = {}
@@ -163,6 +157,31 @@ class Bookkeeping(Configurable):
             except ValueError:
                 self._slots, self._pending = None, pending
                 raise
+
+    def _slots_of(self, entries: list[Entry]) -> Slots:
+        """Slots for these parameters, with what is remembered of those that are known."""
+        slots = Slots(entries, {name: self.initial(name) for name in self._names()}, self._shape)
+        for name in ([AVERAGE] if self.use_ema else []) + list(self.copies):
+            for entry in entries:
+                slots.of(name, entry)[...] = entry.value
+        if self._slots is not None:
+            slots.take_over(self._slots)
+        return slots
+
+    def for_now(self, parameters: ParameterVector) -> Self:
+        """This optimizer or, where a model has gained or lost layers since the last step, one with
+        the slots that the next step would make. It is not built where none is known, as that step
+        is refused."""
+        slots, entries = self._slots, parameters.parameters
+        if slots is None or same(slots.entries, entries):
+            return self
+        if not any(isinstance(entry, Parameter) for entry in slots.entries):
+            return self  # of somebody's own arrays
+        found = copy.copy(self)
+        found._pending = None
+        if any(map(slots.knows, entries)):
+            found._slots = self._slots_of(list(entries))
+        return found
 
     def _refit(self) -> None:
         """Have the slots that the options ask for now; one of them may have changed."""
@@ -493,6 +512,11 @@ class Absent:
 
 for _name in advice("Optimizer"):
     setattr(Bookkeeping, _name, Absent(_name))
+
+
+def same(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    """Whether two lists hold the same objects."""
+    return len(a) == len(b) and all(x is y for x, y in zip(a, b, strict=True))
 
 
 def shapes(state: Mapping[str, Array]) -> str:

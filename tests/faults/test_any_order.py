@@ -133,7 +133,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def save(self):
         self.model.save(self.path)
-        remembered = None if self.remembered is None else set(self.remembered)
+        remembered = set(self.remembered) if self.remembered else None  # else the file has none
         self.saved = (list(self.names), set(self.frozen), remembered, self.model.get_weights())
 
     @precondition(lambda self: self.saved)
