@@ -183,10 +183,13 @@ def save_checkpoint(
         "epoch": int(epoch),
         "step": int(step),
         "seed": trainer.seed,
-        "metrics": metric_names(trainer),
+        "metrics": trainer.metrics.names(),
         "given": trainer.batches_given(),
         "skipped": trainer.skipped,
+        "told": told(trainer.told) if step else None,
     }
+    header["run"]["guard"], kept = trainer.guard_state()
+    arrays |= kept
     header["environment"] = surroundings(trainer)
     archive.write(path, "checkpoint", header, arrays, key)
     note_saved(model, path)
@@ -268,7 +271,9 @@ def set_run_state(
     given = batches_given(header["run"])
     counted = header.get("callbacks") or history_alone(header["run"])
     check_run(trainer, header["run"], arrays)
-    sums = sums_of_metrics(trainer, arrays)
+    said = told_before(header["run"])
+    counts = sums_of_metrics(trainer, header["run"], arrays)
+    guard = trainer.check_guard(header["run"].get("guard"), arrays)
     changed = changes(header.get("environment"), surroundings(trainer))
     # first, as it can be taken back: the model is not set before all of it has been checked
     stopped = model.stop_training
@@ -278,10 +283,11 @@ def set_run_state(
     except Exception:
         undo()
         raise
-    trainer.metrics.set_state(sums)
+    trainer.metrics.take(*counts)
     trainer.loss_so_far.total, trainer.loss_so_far.count = map(float, arrays["loss"])
     trainer.epoch, trainer.step, trainer.seed, trainer.given = epoch, step, seed, given
-    trainer.skipped = skipped
+    trainer.skipped, trainer.told = skipped, said
+    guard()
     trainer.ended = model.stop_training and not stopped
     warn_of_other_bits(trainer, changed)
     return epoch, step
@@ -338,12 +344,6 @@ def position(header: Mapping[str, Any], steps: int | None) -> list[int]:
 
 def check_run(trainer: Any, run: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     """Raise unless the rest of a checkpoint is that of a run of this trainer, which can go on."""
-    names = run.get("metrics")
-    if names != metric_names(trainer):
-        raise ValueError(
-            f"it is of a run with the metrics {reprlib.repr(names)} and {trainer.model.name} has "
-            f"{metric_names(trainer)}: compile it as it was"
-        )
     loss = arrays.get("loss", np.empty(0))
     if loss.shape != (2,) or loss.dtype.kind != "f" or loss[1] < 0:
         raise ValueError(f"its loss so far is {reprlib.repr(loss.tolist())}")
@@ -358,24 +358,58 @@ def check_run(trainer: Any, run: Mapping[str, Any], arrays: Mapping[str, Array])
             )
 
 
-def sums_of_metrics(trainer: Any, arrays: Mapping[str, Array]) -> list[list[Array]]:
-    """What the metrics of a checkpoint have counted."""
-    state, none = trainer.metrics.state(), np.empty(0)
-    sums = [
-        [arrays.get(f"metrics/{i}/{k}", none) for k in range(len(old))]
-        for i, old in enumerate(state)
-    ]
-    for name, new, old in zip(metric_names(trainer), sums, state, strict=True):
-        if [v.shape for v in new] != [v.shape for v in old]:
+def told(logs: Mapping[str, Any] | None) -> dict[str, float] | None:
+    """The numbers in what a step of a model's own has said of the epoch so far."""
+    if logs is None:
+        return None
+    numbers = {name: np.asarray(value) for name, value in logs.items()}
+    return {
+        name: float(value)
+        for name, value in numbers.items()
+        if value.ndim == 0 and value.dtype.kind in "fiub"
+    }
+
+
+def told_before(run: Mapping[str, Any]) -> dict[str, float] | None:
+    found = run.get("told")  # files of before have none
+    if found is not None and not (
+        isinstance(found, dict) and all(type(value) is float for value in found.values())
+    ):
+        raise ValueError(f"the logs of its epoch so far are {reprlib.repr(found)}")
+    return found
+
+
+def sums_of_metrics(
+    trainer: Any, run: Mapping[str, Any], arrays: Mapping[str, Array]
+) -> tuple[list[str], list[list[Array]]]:
+    """The names of the metrics of a checkpoint, and what they have counted. A step of a model's own
+    says only when it is taken which there are, and some make their sums at their first batch."""
+    names: Any = run.get("metrics")
+    named = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    partners = trainer.metrics.partners(names, trainer.owns("train_step")) if named else None
+    if partners is None:
+        raise ValueError(
+            f"it is of a run with the metrics {reprlib.repr(names)} and {trainer.model.name} has "
+            f"{trainer.metrics.names()}: compile it as it was"
+        )
+    state = [sums_of_metric(i, arrays) for i in range(len(names))]
+    for name, metric, sums in zip(names, partners, state, strict=True):
+        old = [] if metric is None else [v.shape for v in metric.variables]
+        if sums and [v.shape for v in sums][: len(old)] != old:
             raise ValueError(f"it is of a run in which the metric {name} has other shapes")
-    return sums
+        if any(v.dtype.kind not in "fiub" for v in sums):
+            raise ValueError(f"what its metric {name} has counted is no number")
+    return names, state
+
+
+def sums_of_metric(i: int, arrays: Mapping[str, Array]) -> list[Array]:
+    found: list[Array] = []
+    while (name := f"metrics/{i}/{len(found)}") in arrays:
+        found.append(arrays[name])
+    return found
 
 
 def history_alone(run: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The states of the callbacks in a file of before they were part of a run."""
     history = run.get("history")
     return [{"class": "History", "state": {"history": history}}] if history else []
-
-
-def metric_names(trainer: Any) -> list[str]:
-    return trainer.metrics.names()

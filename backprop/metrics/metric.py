@@ -126,6 +126,8 @@ class Metric(Configurable, kw_only=True, by_position=True):
     name: Name = None
 
     _variables: ClassVar[list[Variable]]
+    # of an interrupted run, for variables that the first batch makes
+    _awaited: Sequence[Array] = ()
     direction = None  # "up" or "down": which way is better, where that is known
     labels_known = False  # set in a model whose loss looks at labels, so that no step does it twice
 
@@ -177,6 +179,14 @@ class Metric(Configurable, kw_only=True, by_position=True):
             raise ValueError(
                 f"{self!r} asked for {name or 'a variable'} {tuple(shape)}, got {value.shape}"
             )
+        if self._awaited:
+            found, *self._awaited = self._awaited
+            if found.shape != value.shape:
+                raise ValueError(
+                    f"{self!r} goes on in an interrupted run in which its {name or 'variable'} had "
+                    f"shape {found.shape}, and it has {value.shape}"
+                )
+            value[...] = found
         variable = value.view(Variable)
         variable.name, variable._metric = name or "variable", weakref.ref(self)
         self._variables.append(variable)

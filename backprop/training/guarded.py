@@ -15,6 +15,7 @@ generators go on.
 from __future__ import annotations
 
 import math
+import reprlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY
@@ -32,6 +33,8 @@ from backprop.training.nonfinite import Finding, first_nonfinite
 from backprop.training.steps import Steps
 
 DROPPED = "skipped_steps"  # in the logs of an epoch
+# what a run has counted of bad steps, and of the good ones between them
+COUNTED = {"in_a_row": int, "good": int, "since": int, "stopped": bool, "warned": bool}
 
 
 class NonfiniteError(FloatingPointError):
@@ -142,6 +145,7 @@ class Guarded(Steps):
         self.saved: str | None = None
         self._warned = self._looked = self._told = False
         self._in_a_row = self._good = self._since = 0
+        self._goes_on = self._stopped = False  # after an interruption; by `stop`
         self._names: list[str] = []  # in the logs of an epoch
         self._loss_of_dropped = math.nan
         self._kept: list[dict[str, Array]] = []  # older values, and newer ones that may be bad yet
@@ -227,22 +231,84 @@ class Guarded(Steps):
     def run_epochs(
         self, run: Any, data: Any, epochs: int, steps: int | None, validation: Any
     ) -> Logs:
-        self._kept, self._in_a_row, self._good = [], 0, 0
-        if self.step == 0:  # else a checkpoint has said how many
-            self.skipped = 0
-        if self.on_nonfinite.policy != "warn":
-            self._warned = False
+        if not self._goes_on:
+            self._kept, self._in_a_row, self._since, self._good = [], 0, 0, 0
+            if self.step == 0:  # else a checkpoint has said how many
+                self.skipped = 0
+            self._stopped = False
+            if self.on_nonfinite.policy != "warn":
+                self._warned = False
         try:
+            if self._stopped and self.on_nonfinite.policy == "stop" and self.epoch < epochs:
+                return self._end_stopped(run, validation)
             return super().run_epochs(run, data, epochs, steps, validation)
         finally:
-            self._kept = []
+            self._kept, self._goes_on = [], False
+
+    def _end_stopped(self, run: Any, validation: Any) -> Logs:
+        """What was left to do of a run that was stopped, and then interrupted."""
+        self.model.stop_training = True
+        if not self.step:
+            return {}
+        run.on_epoch_begin(self.epoch)
+        return self.end_epoch(run, self.epoch, self.results, validation)
+
+    def guard_state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """What the policy has counted in a run, and the values that it has kept, for a file."""
+        found: dict[str, Any] = {name: getattr(self, f"_{name}") for name in COUNTED}
+        if self.across is not None:  # each rank has kept what is its own
+            return found | {"kept": 0}, {}
+        arrays = {
+            f"kept/{i}/{name}": a for i, kept in enumerate(self._kept) for name, a in kept.items()
+        }
+        return found | {"kept": len(self._kept)}, arrays
+
+    def check_guard(self, found: Any, arrays: Mapping[str, Array]) -> Callable[[], None]:
+        """Returns what puts a state of `guard_state` back; None of a file is that of a run that
+        begins.
+
+        Raises
+        ------
+        ValueError
+            If it is none of this model.
+        """
+        if found is None:  # of a file of before
+            return lambda: None
+        kinds = COUNTED | {"kept": int}
+        sound = isinstance(found, dict) and found.keys() == kinds.keys()
+        if not sound or not (
+            all(type(found[name]) is kind and found[name] >= 0 for name, kind in kinds.items())
+            and found["kept"] <= 2
+        ):
+            raise ValueError(f"what its run has counted of bad steps is {reprlib.repr(found)}")
+        kept = [
+            {
+                name.removeprefix(f"kept/{i}/"): a.copy()
+                for name, a in arrays.items()
+                if name.startswith(f"kept/{i}/")
+            }
+            for i in range(found["kept"])
+        ]
+        mine = {name: a.shape for name, a in self._values().items()} if kept else {}
+        for values in kept:
+            # an optimizer that is not built yet has no moments to compare
+            given = {name: a.shape for name, a in values.items() if name in mine}
+            if given != mine or not all(finite_numbers(a) for a in values.values()):
+                raise ValueError("the values that its run has kept are not those of such a model")
+
+        def put() -> None:
+            for name in COUNTED:
+                setattr(self, f"_{name}", found[name])
+            self._kept, self._goes_on = kept, True
+
+        return put
 
     def _stepper(self, name: str) -> Callable[[Any, Any, Any], Any]:
         step = super()._stepper(name)
         if name != "train_step" or self.on_nonfinite.policy == "warn":
             return step
         restores, before = self.on_nonfinite.policy == "restore", {}
-        so_far: Any = before
+        so_far: Any = self.results if self._goes_on else before
 
         def guarded(x, y, w):
             nonlocal so_far
@@ -297,7 +363,7 @@ class Guarded(Steps):
         if how.policy == "restore":
             self._restore(error)
         elif how.policy == "stop":
-            self.model.stop_training = True
+            self.model.stop_training = self._stopped = True
             warnings.warn(f"{error}. The run ends here", RuntimeWarning, stacklevel=5)
         elif not self._warned:
             self._warned = True
@@ -309,10 +375,15 @@ class Guarded(Steps):
         self._since = 0
         if self.across is not None:  # what was gathered for the next update is a part of the state
             self.across.updates.flush()
-        _, arrays = model_state(self.model)
-        arrays |= {f"states/{name}": p.value for name, p in named(self.model.states_kept()).items()}
+        arrays = self._values()
         if self._on_all(all(np.isfinite(a).all() for a in arrays.values())):
             self._kept = [*self._kept[-1:], {name: a.copy() for name, a in arrays.items()}]
+
+    def _values(self) -> dict[str, Array]:
+        """All that a restored step needs, as it is now."""
+        _, arrays = model_state(self.model)
+        states = named(self.model.states_kept()).items()
+        return arrays | {f"states/{name}": p.value for name, p in states}
 
     def _restore(self, error: NonfiniteError) -> None:
         """Go back to the older of the values that were kept; the epoch's sums begin anew."""
@@ -341,7 +412,7 @@ class Guarded(Steps):
             return super().end_epoch(run, epoch, so_far, validation)
         if self.across is not None:
             self.across.collect()  # of rank 0's logs, which are those of all
-        logs = logs_of(so_far)
+        logs = logs_of(self._said(so_far))
         if not self._good and not self.loss_so_far.count:
             logs = dict.fromkeys(self._names or self.results(), math.nan)  # of no step at all
         self._names = list(logs)
@@ -357,6 +428,10 @@ class Guarded(Steps):
 def moved_by_a_pass(model: Any) -> list[Any]:
     """What a pass moves beside gradients: buffers, and states that layers carry on."""
     return [p for p in model.arrays() if p.gradient is None] + model.states_kept()
+
+
+def finite_numbers(a: Array) -> bool:
+    return a.dtype.kind in "fiub" and bool(np.isfinite(a).all())
 
 
 def zero_of(segments: list[Any]) -> float:

@@ -183,7 +183,8 @@ class Resumable(Guarded):
     ) -> Iterator[None]:
         """A run from its beginning, or from where a state says that is restored before it or by a
         callback, to its end."""
-        self.model.stop_training = self.ended = False
+        self.model.stop_training = self.ended = self._goes_on = False
+        self.told = None
         self._run, self.given = run, None
         self._data = [data] if validation is None else [data, validation.data]
         if self._restored is None:

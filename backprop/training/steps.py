@@ -30,6 +30,7 @@ class Steps(Prepared):
     """A loop that leaves steps to the model where it has its own."""
 
     _own_loss = False  # whether the model computes the loss and its gradient by itself
+    told: dict[str, Any] | None = None  # what a step of the model's own said last in this epoch
     _in_hand: tuple[Array, Array | None] | None = None  # y_pred and mask of this step
 
     def __init__(self, *arguments: Any):
@@ -80,9 +81,21 @@ class Steps(Prepared):
             x, y, _, w = self._as_drawn(x, y, None, w)
             data = pack_x_y_sample_weight(x, y, w)
             data = data if isinstance(data, tuple) else (data,)
-            return read_logs(by_model(data), self.model, name)
+            logs = read_logs(by_model(data), self.model, name)
+            if name == "train_step":
+                self.told = logs
+            return logs
 
         return own
+
+    def end_epoch(self, run: Any, epoch: int, so_far: Any, validation: Any) -> Any:
+        so_far, self.told = self._said(so_far), None
+        return super().end_epoch(run, epoch, so_far, validation)
+
+    def _said(self, so_far: Any) -> Any:
+        """The logs of an epoch; of one that goes on where no batch was left those of then, which a
+        model has made by itself."""
+        return so_far if self.told is None or so_far != self.results else self.told
 
     def _stepper_of_parts(self, name: str) -> Any:
         """The loop's own step, with the losses of several outputs in the logs."""

@@ -47,6 +47,8 @@ class Metrics:
     own: list[Any]
     losses: tuple[Any, ...] | list[Any] = ()
     order: Sequence[str] = ()
+    # of an interrupted run, what metrics have seen that the first batch chooses
+    _late: dict[str, list[Array]] = {}  # noqa: RUF012 - each has its own from `reset` on
 
     def build(self, y_shape: Any, output_shape: Any, trial: tuple | None = None) -> None:
         """Choose the metrics for these shapes, once, and try copies of them on a `trial` of
@@ -67,7 +69,9 @@ class Metrics:
         where the outputs are a dict too."""
 
     def reset(self) -> None:
+        self._late = {}
         for metric in self._all():
+            metric._awaited = ()
             metric.reset_state()
 
     def results(self, losses: bool = True) -> dict[str, Any]:
@@ -77,18 +81,58 @@ class Metrics:
         return found | {metric.name: metric.result() for metric in self.own}
 
     def names(self) -> list[str]:
-        return [name for name, _, _ in self.items] + [metric.name for metric in self.own]
+        found = [name for name, _, _ in self.items] + [*self._late]
+        return found + [metric.name for metric in self.own]
 
     def state(self) -> list[list[Array]]:
-        return [[np.array(v) for v in metric.variables] for metric in self._all()]
+        """What all have seen, in the order of `names`."""
+        found = [seen(metric) for _, metric, _ in self.items] + [*self._late.values()]
+        return found + [seen(metric) for metric in self.own]
 
-    def set_state(self, state: list[list[Array]]) -> None:
-        for metric, values in zip(self._all(), state, strict=False):
-            variables = metric.variables
-            for variable, value in zip(variables, values, strict=False):
-                variable[...] = value
-            for variable in variables[len(values) :]:
-                variable[...] = 0  # made since, so they had seen nothing
+    def partners(self, names: list[str], late: bool = False) -> list[Any] | None:
+        """The metric of each of the names of a state, None where the first batch is to choose it,
+        as of a step of a model's own (`late`); None where it is a state of other metrics."""
+        first = [metric.name for metric in self.losses]
+        first, own = sorted(first, key=self.names().index), [metric.name for metric in self.own]
+        if not late and names != self.names():
+            return None
+        if names not in (self.names(), first + own) and not (
+            len(self.items) == len(first)
+            and len(names) == len(first) + self._wanted() + len(own)
+            and names[: len(first)] == first
+            and names[len(names) - len(own) :] == own
+        ):
+            return None
+        chosen = {name: metric for name, metric, _ in self.items}
+        return [*map(chosen.get, names[: len(names) - len(own)]), *self.own]
+
+    def take(self, names: list[str], state: list[list[Array]]) -> None:
+        """Have seen what metrics of these names had; what none of them is has seen nothing."""
+        self.reset()
+        for name, metric, values in zip(
+            names, self.partners(names, late=True) or (), state, strict=False
+        ):
+            if metric is None:
+                self._late[name] = values
+            else:
+                see(metric, values)
+
+    def _take_late(self) -> None:
+        """Give metrics that were chosen now what was kept for them."""
+        if self._late:
+            late, self._late = self._late, {}
+            chosen = {name: metric for name, metric, _ in self.items}
+            if not late.keys() <= chosen.keys():
+                raise ValueError(
+                    f"the run that goes on has the metrics {', '.join(late)}, and the model now "
+                    f"has {', '.join(chosen)}: compile it as it was"
+                )
+            for name, values in late.items():
+                see(chosen[name], values)
+
+    def _wanted(self) -> int:
+        """How many metrics `compile` was given."""
+        raise NotImplementedError
 
     def _all(self) -> list[Any]:
         return [metric for _, metric, _ in self.items] + self.own
@@ -141,6 +185,10 @@ class MetricSet(Metrics):
                     metric.update_state(y, y_pred, w if weighted else None)
                     metric.reset_state()
         self.items, self._ignoring = items, ignoring
+        self._take_late()
+
+    def _wanted(self) -> int:
+        return len(self.wanted)
 
     def _resolve(self, y_shape, output_shape) -> tuple[list[tuple[str, Any, bool]], set[str]]:
         items: list[tuple[str, Any, bool]] = []
@@ -233,6 +281,10 @@ class MetricSets(Metrics):
                     y_shape[i], output_shape[i], None if trial is None else entries(trial, i)
                 )
         self.items = self._named()
+        self._take_late()
+
+    def _wanted(self) -> int:
+        return sum(part._wanted() for part in self.sets)
 
     def order_losses(self, outputs, given):
         if not isinstance(outputs.structure, Mapping) or not isinstance(given, Mapping):
@@ -293,12 +345,28 @@ def metrics_in(model: Any) -> list[Any]:
     return list(found.values())
 
 
+def seen(metric: Any) -> list[Array]:
+    """What a metric has seen."""
+    return [np.array(v) for v in (*metric.variables, *metric._awaited)]
+
+
+def see(metric: Any, values: list[Array]) -> None:
+    """Have a metric seen what `seen` returned; variables that it makes at its first batch begin
+    with that then."""
+    variables = metric.variables
+    for variable, value in zip(variables, values, strict=False):
+        variable[...] = value
+    for variable in variables[len(values) :]:
+        variable[...] = 0  # made since, so they had seen nothing
+    metric._awaited = values[len(variables) :]
+
+
 @contextmanager
 def set_aside(mean: LossMean, metrics: Metrics) -> Iterator[None]:
     """Within the block other sums may be made; then they are what they were."""
-    loss, kept = [float(value) for value in mean.variables], metrics.state()
+    loss, kept = [float(value) for value in mean.variables], (metrics.names(), metrics.state())
     try:
         yield
     finally:
         mean.total[...], mean.count[...] = loss
-        metrics.set_state(kept)
+        metrics.take(*kept)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import backprop as bp
-from backprop import callbacks, layers
+from backprop import archive, callbacks, layers
 from backprop.losses import Loss
 from backprop.training import guarded, nonfinite
 
@@ -301,6 +301,92 @@ def test_what_was_skipped_is_counted_on_after_an_interruption(tmp_path):
 
     same(state(model), state(whole))
     assert history["skipped_steps"] == [1.0]
+
+
+class Saves(callbacks.Callback):
+    """Saves after the n-th batch or end of an epoch."""
+
+    runs_last = True
+
+    def __init__(self, path, n):
+        self.path, self.left = path, n
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            self.model.trainer.save_state(self.path)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.on_train_batch_end(0)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("bad", [(3,), (2, 3, 4, 5, 6)], ids=["one", "most"])
+@pytest.mark.parametrize("policy", ["skip", "stop", "restore"])
+@pytest.mark.parametrize("n", range(1, 17, 2))
+def test_what_a_policy_has_counted_and_kept_goes_on_after_an_interruption(policy, bad, n, tmp_path):
+    def run(n, at=None):
+        how = bp.OnNonfinite(policy, every=2, limit=50)
+        model = compiled(policy=how, metrics=["mae"])
+        if at is not None:
+            model.trainer.restore_state(at)
+        data = list(batches_for(model, "loss", bad))
+        history = fit(model, data, epochs=2, callbacks=[Saves(tmp_path / f"{n}.npz", n)])
+        return model, history
+
+    whole, wanted = run(n)
+    if not (tmp_path / f"{n}.npz").exists():  # stopped before
+        return
+    model, history = run(0, tmp_path / f"{n}.npz")
+
+    same(state(model), state(whole))
+    np.testing.assert_equal(history.history, wanted.history)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_so_many_bad_steps_in_succession_are_counted_on(tmp_path):
+    def run(n, at=None):
+        model = compiled(policy=bp.OnNonfinite("skip", limit=3))
+        if at is not None:
+            model.trainer.restore_state(at)
+        data = list(batches_for(model, "loss", (2, 3, 4, 5, 6)))
+        with pytest.raises(bp.NonfiniteError) as caught:
+            fit(model, data, callbacks=[Saves(tmp_path / "run.npz", n)])
+        return caught.value.step
+
+    assert run(4) == run(0, tmp_path / "run.npz") == 4
+
+
+@quiet
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"in_a_row": -1},
+        {"good": 1.0},
+        {"stopped": 1},
+        {"kept": 3},
+        {"kept": 10**9},
+        {"kept": "1"},
+        {"more": 1},
+    ],
+)
+def test_what_a_file_says_of_bad_steps_is_checked(change, tmp_path):
+    def run(n, at=None):
+        model = compiled(policy="restore")
+        if at is not None:
+            model.trainer.restore_state(at)
+        fit(model, batches_for(model, bad=()), callbacks=[Saves(tmp_path / "run.npz", n)])
+
+    run(2)
+    header, arrays = archive.read(tmp_path / "run.npz", ("checkpoint",))
+    assert header["run"]["guard"]["kept"] == 1
+    header["run"]["guard"] |= change
+    for name in ("format", "version", "kind"):
+        del header[name]
+    archive.write(tmp_path / "run.npz", "checkpoint", header, arrays)
+
+    with pytest.raises(archive.ModelFileError, match=r"run.npz.*(bad steps|has kept)"):
+        run(0, tmp_path / "run.npz")
 
 
 @quiet

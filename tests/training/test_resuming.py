@@ -228,6 +228,86 @@ def test_another_thread_neither_saves_nor_restores_a_run_that_goes_on(tmp_path):
     assert "while a run of it goes on around this call" in errors[2]
 
 
+# ------------------------------------------------------------------ steps of a model's own
+
+
+class Doubles(bp.Sequential):
+    """Its metrics are chosen at its first step."""
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        return logs | {"twice": 2 * logs["loss"]}
+
+
+class Keeps(bp.Sequential):
+    """Says what it finds, and keeps a metric whose sums are made at the first batch."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.score = bp.metrics.R2Score(name="score")
+        self.mean = bp.metrics.Mean(name="mean")
+
+    def train_step(self, data):
+        x, y = data
+        logs = super().train_step(data)
+        self.score.update_state(y, self(x, training=False))
+        self.mean.update_state(logs["loss"])
+        return {"half": logs["loss"] / 2, "score": self.score.result(), "m": self.mean.result()}
+
+
+def of_own_step(cls, policy="warn"):
+    bp.utils.set_random_seed(0)
+    model = cls([bp.Input((3,)), Dense(4, "tanh"), Dropout(0.3), Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"], on_nonfinite=policy)
+    return model
+
+
+@pytest.mark.parametrize("policy", ["warn", "skip"])
+@pytest.mark.parametrize("cls", [Doubles, Keeps])
+@pytest.mark.parametrize("steps", [1, 3, 4, 5, 9])
+def test_a_run_of_steps_of_ones_own_goes_on_in_a_fresh_process_bit_for_bit(
+    cls, policy, steps, tmp_path
+):
+    options = {"validation_split": 0.25, "batch_size": 4}
+    whole = of_own_step(cls, policy)
+    fit(whole, Saves(tmp_path / "run.npz", steps), **options)
+
+    resumed = of_own_step(cls, policy)
+    resumed.trainer.restore_state(tmp_path / "run.npz")
+    fit(resumed, Saves(tmp_path / "more.npz", 0), **options)
+
+    np.testing.assert_equal(end(resumed), end(whole))
+
+
+@pytest.mark.parametrize("cls", [Doubles, Keeps])
+def test_a_run_of_steps_of_ones_own_begins_anew_in_the_same_process(cls, tmp_path):
+    model = of_own_step(cls)
+
+    class First(Callback):
+        def on_train_begin(self, logs=None):
+            self.model.trainer.save_state(tmp_path / "run.npz")
+
+    fit(model, First())
+    wanted = model.history.history, model.get_weights()
+    model.trainer.restore_state(tmp_path / "run.npz")
+    fit(model)
+
+    np.testing.assert_equal((model.history.history, model.get_weights()), wanted)
+
+
+def test_other_metrics_for_steps_of_ones_own_are_an_error_of_the_next_fit(tmp_path):
+    model = of_own_step(Doubles)
+    fit(model)
+    model.trainer.save_state(tmp_path / "run.npz")
+    for metrics in ([], ["mae", "mse"]):
+        other = of_own_step(Doubles)
+        other.compile("adam", "mse", metrics=metrics)
+        other.trainer.restore_state(tmp_path / "run.npz")
+
+        with pytest.raises(archive.ModelFileError, match=r"run\.npz.*metrics"):
+            fit(other)
+
+
 # ------------------------------------------------------------------ the first backup
 
 

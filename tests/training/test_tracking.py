@@ -276,10 +276,10 @@ def test_an_evaluation_before_the_first_batch_leaves_the_epoch_as_it_was(name):
 def test_sums_made_after_their_state_was_taken_are_put_back_to_nothing():
     kept = bp.training.tracking.MetricSet([bp.metrics.F1Score("micro")], None, None)
     kept.build((None, 3), (None, 3))
-    before = kept.state()
+    names, before = kept.names(), kept.state()
     kept.update(CLASSES, CLASSES, None)
 
-    kept.set_state(before)
+    kept.take(names, before)
 
     assert kept.results() == {"f1_score": 0}
 
