@@ -207,6 +207,14 @@ def is_finite(model: Any) -> bool:
     return bool(np.isfinite(model.parameters.values).all())
 
 
+def can_go_on(model: Any) -> bool:
+    """Whether a run can go on from the state of a model: what `load_checkpoint` would refuse must
+    take no good file's place."""
+    optimizer = model.trainer.optimizer
+    others = (p.value for p in model.arrays() if p.gradient is None and p.value.dtype.kind == "f")
+    return is_finite(model) and not any(np.isnan(v).any() for v in others) and optimizer.is_sound()
+
+
 def load_checkpoint(
     model: Any,
     path: Any,

@@ -35,8 +35,8 @@ class BackupAndRestore(Configurable, Callback):
     weights of an `EarlyStopping`, the rows of a `CSVLogger`. A callback of one's own takes part by
     `Callback.remembers`, or by its methods `get_state` and `set_state`.
 
-    Weights that are NaN or infinite are not backed up, as no run can go on from them: the backup of
-    before them stays.
+    Weights, or moments of the optimizer, that are NaN or infinite are not backed up, as no run can
+    go on from them: the backup of before them stays.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class BackupAndRestore(Configurable, Callback):
     _epoch = 0
     _batches = 0  # since the last time
     _interrupted = False
-    _told = False  # that there are no weights to back up any more
+    _told = False  # that there is nothing to back up any more
     _begun: int | None = None  # the epoch that a run began with, while it has no other backup
 
     def __post_init__(self):
@@ -164,12 +164,15 @@ class BackupAndRestore(Configurable, Callback):
 
     def _write(self, epoch: int, batch: int) -> bool:
         """Whether the backup was written."""
-        from backprop.run_state import is_finite, save_checkpoint
+        from backprop.run_state import can_go_on, save_checkpoint
 
-        if not is_finite(self.model):
+        if not can_go_on(self.model):
             if not self._told:
                 self._told = True
-                say("BackupAndRestore keeps the last backup, as weights are NaN or infinite now")
+                say(
+                    "BackupAndRestore keeps the last backup, as weights, or what the optimizer "
+                    "remembers, are NaN or infinite now"
+                )
             return False
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._latest):
@@ -187,6 +190,7 @@ class BackupAndRestore(Configurable, Callback):
             # there is nothing in it that a run begun anew would not have. On several ranks this may
             # be the only one that fails, so it waits for no other
             self._delete()
+        self._begun = None
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if not self._interrupted and self.delete_checkpoint:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from backprop.callbacks.callback import Callback, Logs
 from backprop.config import Configurable
+
+# who has put the averages of an optimizer in the place of the weights: one at a time
+_holders: weakref.WeakKeyDictionary[Any, weakref.ref] = weakref.WeakKeyDictionary()
 
 
 class SwapEMAWeights(Configurable, Callback):
@@ -37,6 +44,7 @@ class SwapEMAWeights(Configurable, Callback):
     swap_on_epoch: bool = False
 
     _kept = None  # parameters, and the values that train
+    _brought: Sequence[bool] = ()  # of evaluations that go on, whether it put the averages there
 
     @property
     def kept(self) -> list[Any] | None:
@@ -49,21 +57,30 @@ class SwapEMAWeights(Configurable, Callback):
             self._kept = None
             return
         trained = [p for p in self.model.parameters.parameters if p.trainable]
-        if [p.shape for p in trained] != [value.shape for value in values]:
+        if [p.shape for p in trained] != [np.shape(value) for value in values]:
             raise ValueError("the values that train are not of the shapes of this model's")
-        self._kept = list(zip(trained, values, strict=True))
+        self._hold(list(zip(trained, values, strict=True)))
 
-    def _swap_in(self) -> None:
+    def _hold(self, kept: list[Any]) -> None:
+        self._kept = kept
+        _holders[self.model.optimizer] = weakref.ref(self)
+
+    def _swap_in(self) -> bool:
+        """Put the averages in place, and say whether they were not there, by this callback or
+        another."""
         optimizer = self.model.optimizer
         if not getattr(optimizer, "use_ema", False):
             raise ValueError(
                 "SwapEMAWeights needs an optimizer with use_ema=True, "
                 f"and the model has {optimizer!r}"
             )
-        if self._kept is None:
-            parameters = self.model.parameters
-            self._kept = [(p, p.value.copy()) for p in parameters.parameters if p.trainable]
-            optimizer.finalize_variable_values(parameters)
+        holder = _holders.get(optimizer, lambda: None)()
+        if holder is not None and holder._kept is not None:
+            return False
+        parameters = self.model.parameters
+        self._hold([(p, p.value.copy()) for p in parameters.parameters if p.trainable])
+        optimizer.finalize_variable_values(parameters)
+        return True
 
     def _swap_out(self) -> None:
         for parameter, value in self._kept or ():
@@ -71,9 +88,9 @@ class SwapEMAWeights(Configurable, Callback):
         self._kept = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._kept = None  # of a run that ended otherwise, perhaps of another model
-        self._swap_in()  # an error now, and not after an epoch of training
-        self._swap_out()
+        self._kept, self._brought = None, ()  # of a run that ended otherwise, perhaps of another
+        if self._swap_in():  # an error now, and not after an epoch of training
+            self._swap_out()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._swap_out()
@@ -87,15 +104,14 @@ class SwapEMAWeights(Configurable, Callback):
 
     def on_exception(self, error: BaseException) -> None:
         self._swap_out()
+        self._brought = ()
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        self._swap_in()
+        self._brought = *self._brought, self._swap_in()
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        self._swap_out()
+        *self._brought, brought = self._brought or (False,)
+        if brought:
+            self._swap_out()
 
-    def on_predict_begin(self, logs: Logs | None = None) -> None:
-        self._swap_in()
-
-    def on_predict_end(self, logs: Logs | None = None) -> None:
-        self._swap_out()
+    on_predict_begin, on_predict_end = on_test_begin, on_test_end

@@ -386,6 +386,15 @@ class Bookkeeping(Configurable):
             if name in never_negative and (value < 0).any():
                 raise ValueError(f"{name} of the state of {self.name} is negative")
 
+    def is_sound(self) -> bool:
+        """Whether `set_state` would take up its state."""
+        state = self.get_state()
+        try:
+            self._check_numbers(state, state, state["steps"], {*self.squares, *self.scalars})
+        except ValueError:
+            return False
+        return True
+
     def _empty_state(self) -> set[str]:
         return {"steps", "learning_rate", *self.scalars}
 

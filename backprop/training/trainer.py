@@ -205,6 +205,7 @@ class Trainer(Resumable):
             For data that do not fit; the model is then as it was.
         """
         who = "fit()"
+        self._turn.check(who, self.model.name)
         self._find_hooks()
         check_hooks(self.model, self._hooks, self.optimizer.full_batch)
         self._require("fit", "train_step")

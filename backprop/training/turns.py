@@ -36,6 +36,11 @@ class Turn:
             self._thread = threading.get_ident()
             return True
 
+    def check(self, who: str, model: str) -> None:
+        """Raise what `held` would, before anything is changed for a run that is refused."""
+        if self.taken:
+            raise self.refusal(who, model)
+
     def give_back(self) -> None:
         self._thread = None
 

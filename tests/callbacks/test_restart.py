@@ -550,3 +550,56 @@ def test_a_backup_of_weights_that_are_nan_takes_no_place(tmp_path, capsys):
     model.trainer.restore_state(tmp_path / "b" / "latest.npz")
     assert model.trainer.epoch == 2
     assert np.isfinite(model.parameters.values).all()
+
+
+def test_moments_that_are_infinite_take_no_backups_place(tmp_path, capsys):
+    """A gradient whose square overflows leaves finite weights beside an infinite moment."""
+
+    def fit(y, *more):
+        bp.utils.set_random_seed(0)
+        model = bp.Sequential([bp.Input((4,)), bp.layers.Dense(3, "tanh"), bp.layers.Dense(1)])
+        model.compile("adam", "mse")
+        backup = BackupAndRestore(tmp_path / "backup")
+        model.fit(X, y, epochs=4, verbose=0, callbacks=[*more, backup])
+        return model
+
+    bad = Y.copy()
+    bad[7] = 1e25
+    with pytest.warns(RuntimeWarning, match="the loss became inf"), pytest.raises(Killed):
+        fit(bad, KillAt("on_epoch_begin", 3))
+
+    assert "what the optimizer remembers" in capsys.readouterr().out
+    assert fit(Y).history.epoch == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("swap_on_epoch", [False, True])
+def test_several_that_swap_averages_do_it_once(count, swap_on_epoch):
+    def end(n):
+        model = make()
+        seen = []
+        look = LambdaCallback(
+            on_test_begin=lambda logs: seen.append(model.get_weights()),
+            on_epoch_end=lambda epoch, logs: seen.append(model.get_weights()),
+        )
+        run(model, [*(SwapEMAWeights(swap_on_epoch) for _ in range(n)), look])
+        return model.get_weights(), model.history.history, seen
+
+    np.testing.assert_equal(end(count), end(1))
+
+
+def test_an_evaluation_leaves_averages_that_an_epochs_end_has_put_in_place():
+    model, swap = make(), SwapEMAWeights(swap_on_epoch=True)
+    seen = []
+
+    def within(*_, logs=None):
+        averages = model.get_weights()
+        model.evaluate(X, Y, verbose=0, callbacks=[swap])
+        model.predict(X, verbose=0, callbacks=[SwapEMAWeights()])
+        seen.append((model.get_weights(), averages))
+
+    run(model, [swap, LambdaCallback(on_epoch_end=within, on_test_batch_end=within)])
+
+    assert len(seen) > EPOCHS
+    for found, averages in seen:
+        np.testing.assert_equal(found, averages)

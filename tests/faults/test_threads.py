@@ -127,6 +127,19 @@ def test_two_runs_of_one_model_at_once_are_refused(call):
     model.fit(X, Y, verbose=0)  # its turn again
 
 
+def test_a_fit_that_is_refused_leaves_the_run_as_it_is():
+    model, seen = compiled(), []
+
+    def train():
+        with pytest.raises(RuntimeError, match="fit"):
+            model.fit(X, Y, verbose=0)
+        seen.append((model.trainer.validates, model.history.params["epochs"]))
+
+    model.fit(X, Y, epochs=7, validation_split=0.2, verbose=0, callbacks=[Meanwhile(train)])
+
+    assert seen == [(True, 7)] * 7
+
+
 def test_a_fit_within_a_fit_is_refused():
     model = compiled()
     within = bp.callbacks.LambdaCallback(on_epoch_end=lambda e, logs: model.fit(X, Y, verbose=0))
