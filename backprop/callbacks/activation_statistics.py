@@ -4,10 +4,12 @@ it."""
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
+from backprop.callbacks.kinds import TABLE, array, count, each, named, number
 from backprop.callbacks.looks import (
     HELD,
     LARGE_INPUT,
@@ -105,19 +107,24 @@ class ActivationStatistics(Looks):
     (64, 41)
     """
 
-    remembers = (
-        *(
-            "seen",
-            "steps",
-            "layers",
-            "means",
-            "deviations",
-            "dead",
-            "saturated",
-            "warnings",
-            "told",
-        ),
-    )
+    tables = ("means", "deviations", "dead", "saturated")
+    added: ClassVar = {
+        "histograms": named(lambda pair: each(array)(pair) and len(pair) == 2),
+        "states": named(array),
+        "_silent": named(each(array)),
+        "_sizes": TABLE,
+        "_inputs": named(number),
+        "_rows": count,
+    }
+    remembers: ClassVar = Looks.remembers | dict.fromkeys(tables, TABLE) | added
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        super().set_state(state)
+        looks = list(zip(self.means, self.deviations, self.dead, self.saturated, strict=True))
+        if any(len({len(row) for row in rows}) != 1 for rows in looks):
+            raise ValueError("what it has seen is not of as many layers in each table")
+        if looks and len(looks[-1][0]) != len(self.layers):
+            raise ValueError(f"it looked last at {', '.join(self.layers)}, and saw other layers")
 
     def forget(self) -> None:
         super().forget()
@@ -126,6 +133,7 @@ class ActivationStatistics(Looks):
         self.dead: list[list[float]] = []
         self.saturated: list[list[float]] = []
         self._samples: dict[str, Array] = {}  # of the last look
+        self._counted: dict[str, tuple[Array, Array]] = {}  # of a last look before an interruption
         self._of_now: dict[str, Array] = {}
         self._states_now: dict[str, Array] = {}
         self.states: dict[str, Array] = {}
@@ -143,7 +151,11 @@ class ActivationStatistics(Looks):
     @property
     def histograms(self) -> dict[str, tuple[Array, Array]]:
         """Of the last look, for each layer counts and edges."""
-        return {name: histogram(y) for name, y in self._samples.items()}
+        return self._counted | {name: histogram(y) for name, y in self._samples.items()}
+
+    @histograms.setter
+    def histograms(self, found: Mapping[str, Sequence[Array]]) -> None:
+        self._samples, self._counted = {}, {name: (a, b) for name, (a, b) in found.items()}
 
     # ------------------------------------------------------------------ looking
 
@@ -201,7 +213,7 @@ class ActivationStatistics(Looks):
         self._of_now[name] = y
 
     def end(self) -> None:
-        self._samples, self.states = self._of_now, self._states_now
+        self._samples, self._counted, self.states = self._of_now, {}, self._states_now
         self.layers = [name for name in self._parts if name in self._now]
         rows = [self._now[name] for name in self.layers]
         for k, table in enumerate(

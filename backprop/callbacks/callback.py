@@ -17,8 +17,10 @@ exception ends it where it was: on_exception, and no other hook.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+from backprop.callbacks.kinds import check
 
 Logs = dict[str, Any]
 BatchLogs = Logs | Callable[[], Logs] | None
@@ -54,9 +56,10 @@ class Callback:
     writes_only : bool, default False
         True, on a class, for callbacks that show or write what they are told and decide nothing: on
         several ranks (`backprop.distributed.MPI`) only those of rank 0 are called.
-    remembers : tuple of str
+    remembers : tuple of str, or dict of str to callable
         On a class, the names of the attributes that it counts with. They are the state of the
-        callback in the state of a run: `get_state` returns them, `set_state` sets them.
+        callback in the state of a run: `get_state` returns them, `set_state` sets them. A dict also
+        has a function for each that says whether a value of a file can be one.
 
     Examples
     --------
@@ -86,7 +89,7 @@ class Callback:
     model: Any = None
     runs_last: bool | int = False
     writes_only: bool = False
-    remembers: tuple[str, ...] = ()
+    remembers: Iterable[str] = ()
     companions: Sequence[Callback] = ()  # where it runs last, all that run with it
 
     def __getstate__(self) -> dict[str, Any]:
@@ -124,6 +127,7 @@ class Callback:
                 f"{type(self).__name__} remembers {', '.join(self.remembers) or 'nothing'} and was "
                 f"given {', '.join(state) or 'nothing'}"
             )
+        check(state, self.remembers, type(self).__name__)
         for name, value in state.items():
             setattr(self, name, value)
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from string import Formatter
-from typing import Any
+from typing import Any, ClassVar
 
 from backprop.arguments import argument
 from backprop.atomic import sweep
 from backprop.callbacks.across import by_main, saving
 from backprop.callbacks.callback import BatchLogs, Logs, lazy
+from backprop.callbacks.kinds import anything, count, number, optional
 from backprop.callbacks.monitor import Comparable, MonitorCallback
 from backprop.callbacks.paths import FilePath, SaveFrequency, check_writable, fields_of, is_plain
 from backprop.checks import NotNegative, Positive
@@ -82,7 +83,12 @@ class ModelCheckpoint(MonitorCallback):
     ModelCheckpoint('best.npz', monitor='val_accuracy', save_best_only=True)
     """
 
-    remembers = ("_batches", "_kept", "_postponed", "best")
+    remembers: ClassVar = {
+        "_batches": count,
+        "_kept": anything,  # see `set_state`
+        "_postponed": optional(count),
+        "best": optional(number),
+    }
     fixed = ("initial_value_threshold",)
     decides = ("baseline", "min_delta")
 

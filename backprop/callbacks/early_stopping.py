@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from backprop.arguments import argument
 from backprop.callbacks.callback import Logs
 from backprop.callbacks.console import say
+from backprop.callbacks.kinds import array, count, each, number, optional
 from backprop.callbacks.monitor import Comparable, MonitorCallback, Patience, Size
 from backprop.checks import NotNegative
 
@@ -63,7 +64,13 @@ class EarlyStopping(MonitorCallback):
     EarlyStopping(patience=5, restore_best_weights=True)
     """
 
-    remembers = ("best", "best_epoch", "best_weights", "stopped_epoch", "wait")
+    remembers: ClassVar = {
+        "best": optional(number),
+        "best_epoch": count,
+        "best_weights": optional(each(array)),
+        "stopped_epoch": count,
+        "wait": count,
+    }
 
     monitor: str = argument(default="val_loss")
     min_delta: Size = argument(default=0)
@@ -90,7 +97,7 @@ class EarlyStopping(MonitorCallback):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         kept = state.get("best_weights")
-        if kept is not None:
+        if each(array)(kept):
             wanted = [np.shape(w) for w in self.model.get_weights()]
             if [np.shape(w) for w in kept] != wanted:
                 raise ValueError("its best weights are not of the shapes of this model's")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from backprop.callbacks.callback import Callback, Logs
+from backprop.callbacks.kinds import array, each, optional
 from backprop.config import Configurable
 
 # who has put the averages of an optimizer in the place of the weights: one at a time
@@ -39,7 +40,7 @@ class SwapEMAWeights(Configurable, Callback):
     SwapEMAWeights()
     """
 
-    remembers = ("kept",)
+    remembers: ClassVar = {"kept": optional(each(array))}
 
     swap_on_epoch: bool = False
 

@@ -7,14 +7,15 @@ weights, of which about a thousandth is usual.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
 from backprop.callbacks.callback import Logs
 from backprop.callbacks.gradient_faults import GradientFaults
-from backprop.callbacks.looks import Array, entrances, root_mean_square, size_of
+from backprop.callbacks.kinds import TABLE, count, each, named, number, text
+from backprop.callbacks.looks import Array, Looks, entrances, root_mean_square, size_of
 from backprop.nest import as_tuple
 from backprop.parameters import Parameter
 
@@ -77,9 +78,21 @@ class GradientFlow(GradientFaults):
     (5, 2)
     """
 
-    remembers = (
-        *("seen", "steps", "layers", "gradient_norms", "update_ratios", "warnings", "told"),
-    )
+    added: ClassVar = {
+        "_inputs": named(number),
+        "_given_last": number,
+        "_alike": each(each(text)),
+        "_forgets": named(count),
+    }
+    tables = ("gradient_norms", "update_ratios")
+    remembers: ClassVar = Looks.remembers | dict.fromkeys(tables, TABLE) | added
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        layers = self.layers
+        super().set_state(state)
+        rows = [*self.gradient_norms, *self.update_ratios]
+        if self.layers != layers or any(len(row) != len(layers) for row in rows):
+            raise ValueError(f"it looked at {', '.join(self.layers)}, and not at {layers}")
 
     def forget(self) -> None:
         super().forget()

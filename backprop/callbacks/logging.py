@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from backprop.arguments import Convert
 from backprop.atomic import named_as, replacing, sync
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
+from backprop.callbacks.kinds import count, each, text
 from backprop.callbacks.monitor import validated
 from backprop.checks import as_path
 from backprop.config import Configurable
@@ -70,7 +71,7 @@ class CSVLogger(Configurable, Callback):
     """
 
     writes_only = True
-    remembers = ("missing", "rows")
+    remembers: ClassVar = {"missing": each(text), "rows": count}
 
     filename: Annotated[str | os.PathLike, Convert(as_path, none=True)]
     separator: Annotated[str, Convert(one_character, none=True)] = ","

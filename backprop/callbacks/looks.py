@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from backprop.arguments import Convert
 from backprop.callbacks.callback import Callback, Logs, lazy
+from backprop.callbacks.kinds import Kind, count, each, text
 from backprop.checks import integer
 from backprop.config import Configurable
 from backprop.layer import Layer
@@ -44,7 +45,15 @@ class Looks(Configurable, Callback):
     """
 
     writes_only = True
-    remembers: tuple[str, ...] = ("seen", "steps", "warnings", "told")
+    remembers: ClassVar[dict[str, Kind]] = {
+        "seen": count,
+        "steps": each(count),
+        "layers": each(text),
+        "warnings": each(text),
+        "told": each(text),
+    }
+    tables: tuple[str, ...] = ()  # of `remembers`: a row for each look, in it a number a layer
+    added: ClassVar[dict[str, Kind]] = {}  # what files of before may lack
 
     every: Annotated[int | str, Convert(interval)] = "auto"
 
@@ -65,6 +74,17 @@ class Looks(Configurable, Callback):
         self._next = 0
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        mine = self.get_state()
+        state = {name: mine[name] for name in self.added} | dict(state)
+        if isinstance(names := state.get("layers"), list) and not set(names) <= set(self._parts):
+            raise ValueError(
+                f"it looked at {', '.join(map(str, names))}, and there is "
+                f"{', '.join(self._parts)} now"
+            )
+        for name in self.tables:
+            rows = state.get(name)
+            if isinstance(rows, list) and len(rows) != len(state.get("steps") or ()):
+                raise ValueError(f"its {name} are not those of its steps")
         super().set_state(state)
         self._next = self._after(self.steps[-1]) if self.steps else 0
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from backprop.arguments import Convert, of_kinds
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
+from backprop.callbacks.kinds import number as number_kind, optional
 from backprop.checks import is_real, number, one_of
 from backprop.config import Configurable
 from backprop.spelling import nearest, snake_case
@@ -82,7 +83,7 @@ class MonitorCallback(Configurable, Callback):
         not due in an epoch is no reason.
     """
 
-    remembers = ("best",)
+    remembers: ClassVar = {"best": optional(number_kind)}
 
     _upward = None  # whether more is better, once that is known
     _warned = False

@@ -9,13 +9,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from backprop.arguments import Convert, argument
 from backprop.callbacks.callback import Callback, Logs
 from backprop.callbacks.console import say
+from backprop.callbacks.kinds import count, number, optional
 from backprop.callbacks.monitor import MonitorCallback, Patience, Rate, Size
 from backprop.checks import NotNegative, where
 from backprop.config import Configurable
@@ -67,7 +68,7 @@ class LearningRateScheduler(Configurable, Callback):
     (0.1, 0.05)
     """
 
-    remembers = ("begun",)
+    remembers: ClassVar = {"begun": optional(count)}
 
     schedule: Annotated[Callable[..., float], Convert(function_of_epoch, none=True)]
     verbose: NotNegative = 0
@@ -173,7 +174,7 @@ class ReduceLROnPlateau(MonitorCallback):
     ReduceLROnPlateau(factor=0.2, patience=5, min_lr=0.001)
     """
 
-    remembers = ("best", "cooldown_counter", "wait")
+    remembers: ClassVar = {"best": optional(number), "cooldown_counter": count, "wait": count}
 
     decides = ("baseline",)
     legacy = (Ignored("epsilon"),)

@@ -67,9 +67,10 @@ def restore(
         callback = mine[key][0]
         try:
             callback.set_state(given[key])
-        except ValueError as error:
+        except Exception as error:  # what a state from a file lacks may raise anything
             undo()
-            raise ValueError(f"the backup is not one of {callback!r}: {error}") from error
+            why = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise ValueError(f"the backup is not one of {callback!r}: {why}") from error
     report(sorted(given.keys() - mine.keys()), sorted(mine.keys() - given.keys()))
     return undo
 

@@ -7,12 +7,13 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from backprop.arguments import Convert
 from backprop.callbacks.callback import BatchLogs, Callback, Logs, lazy
+from backprop.callbacks.kinds import count
 from backprop.checks import NotNegative, integer
 from backprop.config import Configurable
 
@@ -98,7 +99,7 @@ class TensorBoard(Configurable, Callback):
     """
 
     writes_only = True
-    remembers = ("batches",)
+    remembers: ClassVar = {"batches": count}
 
     log_dir: Annotated[str | os.PathLike, Convert(text_of_path)] = "logs"
     histogram_freq: NotNegative = 0

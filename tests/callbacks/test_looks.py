@@ -211,6 +211,34 @@ def test_an_interrupted_run_goes_on_counting(tmp_path):
         assert repr(one.get_state()) == repr(other.get_state())
 
 
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_said_after_an_interruption_is_what_would_have_been_said(name, tmp_path):
+    make, *_ = BROKEN[name]
+
+    class Saves(bp.callbacks.Callback):
+        runs_last = True
+
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.optimizer.iterations == 2:
+                self.model.trainer.save_state(tmp_path / "run.npz")
+
+    def run(*more, at=None):
+        looks = GradientFlow(), ActivationStatistics()
+        bp.utils.set_random_seed(1)
+        model, data = make()
+        if at is not None:
+            model.trainer.restore_state(at)
+        model.fit(*data, epochs=1, batch_size=32, verbose=0, callbacks=[*looks, *more])
+        return [repr(look.get_state()) for look in looks]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = run(Saves())
+        found = run(at=tmp_path / "run.npz")
+
+    assert found == wanted
+
+
 def test_what_was_told_is_not_told_again_when_a_run_goes_on(tmp_path):
     class Break(bp.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

@@ -1,6 +1,7 @@
 """Runs that are killed and started again: every callback goes on as if nothing had happened."""
 
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -603,3 +604,50 @@ def test_an_evaluation_leaves_averages_that_an_epochs_end_has_put_in_place():
     assert len(seen) > EPOCHS
     for found, averages in seen:
         np.testing.assert_equal(found, averages)
+
+
+COUNTING = [kind for kind in KINDS if kind not in ("LambdaCallback", "by attributes", "by methods")]
+NO_COUNT = ("x", None, -3, 1.5, True, 10**40, [1, "a"], {"a": "b"}, [[1, 2], "x"], [[0.5]])
+
+
+@pytest.mark.parametrize("kind", COUNTING)
+def test_a_state_of_another_kind_is_refused_or_gone_on_with(kind, tmp_path):
+    """Whatever a file says that a callback has counted: no raw error, then or later."""
+    (tmp_path / "first").mkdir()
+    folder = killed(tmp_path, [KINDS[kind](tmp_path / "first")])
+    header, arrays = archive.read(folder / "latest.npz", ("checkpoint",))
+    for name in ("format", "version", "kind"):
+        del header[name]
+    cls = kind.partition(",")[0]
+    states = next((e["state"] for e in header["callbacks"] if e["class"] == cls), {})
+    for name, value in [(name, value) for name in states for value in NO_COUNT]:
+        before, states[name] = states[name], value
+        folder.mkdir(exist_ok=True)
+        archive.write(folder / "latest.npz", "checkpoint", header, arrays)
+        states[name] = before
+        model, ours = make(), KINDS[kind](tmp_path / "first")
+        mine = model.get_weights()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                run(model, [ours, BackupAndRestore(folder)], epochs=3)
+        except archive.ModelFileError as error:
+            assert "the backup is not one of" in str(error)
+            np.testing.assert_equal(model.get_weights(), mine)
+
+
+@pytest.mark.parametrize("error", [KeyError, ZeroDivisionError, AttributeError])
+def test_a_callback_that_cannot_take_its_state_leaves_all_others_as_they_were(error, tmp_path):
+    class Picky(CountsBatches):
+        def set_state(self, state):
+            if state["batches"]:
+                raise error("picky")
+            super().set_state(state)
+
+    folder = killed(tmp_path, [EarlyStopping(patience=9), Picky()])
+    stop, model = EarlyStopping(patience=9), make()
+
+    with pytest.raises(archive.ModelFileError, match=f"not one of .*{error.__name__}"):
+        run(model, [stop, Picky(), BackupAndRestore(folder)])
+
+    assert stop.best is None and stop.wait == 0
