@@ -31,7 +31,6 @@ that keep layers free to be shared, repeated and run side by side:
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -50,6 +49,7 @@ from backprop.defaults import floatx
 from backprop.input_spec import InputSpec as InputSpec, Shape as Shape, as_shape
 from backprop.layer_face import LayerFace
 from backprop.linalg import and_sum
+from backprop.parallel import one_at_a_time
 from backprop.parameters import Parameter, State
 from backprop.promises import check_methods, check_row, leave_shortcuts
 
@@ -319,7 +319,6 @@ class Layer(LayerFace):
 def once(build):
     """A layer is built once: `build` on a built layer only checks that the shape is acceptable."""
 
-    @functools.wraps(build)
     def wrapper(self, input_shape=None):
         if input_shape is None:
             input_shape = getattr(self, "declared_shape", None)
@@ -351,7 +350,7 @@ def once(build):
         self.build_shape = input_shape
         self.built = True
 
-    return wrapper
+    return one_at_a_time(wrapper, like=build)
 
 
 Layer.build = once(Layer.build)

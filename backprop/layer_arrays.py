@@ -130,7 +130,7 @@ class LayerArrays(Configurable, kw_only=True):
     def sublayers(self) -> list[Any]:
         """The layers that this one is made of: its attributes, and lists of them."""
         found: list[Any] = []
-        for name, value in self.__dict__.items():
+        for name, value in self.__dict__.copy().items():  # another thread may build it
             if isinstance(value, HOLDERS) and name[0] != "_":
                 found += layers_in(value)
         return unique(found)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar, copy_context
-from functools import cache
+from functools import cache, wraps
 from itertools import pairwise
 from threading import Lock, RLock, active_count
 from typing import Any, TypeVar
@@ -193,8 +193,27 @@ def threads(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(count, 1), "backprop")
 
 
+class Turns:
+    """Whose turn it is to do what changes a layer."""
+
+    lock = RLock()
+
+
+def one_at_a_time(method: Callable, like: Callable | None = None) -> Callable:
+    """A method that one thread of the process runs at a time, named and described like another: to
+    build a model changes it, and several threads may be the first to need it."""
+
+    @wraps(like or method)
+    def alone(*args: Any, **kwargs: Any) -> Any:
+        with Turns.lock:
+            return method(*args, **kwargs)
+
+    return alone
+
+
 def forget() -> None:
     """Start anew in a forked process, which has none of its parent's threads and holds nothing."""
+    Turns.lock = RLock()
     threads.cache_clear()
     blas.cache_clear()
 

@@ -13,6 +13,7 @@ from backprop.callbacks.kinds import TABLE, array, count, each, named, number
 from backprop.callbacks.looks import (
     HELD,
     LARGE_INPUT,
+    LOOKED,
     Array,
     Looks,
     called,
@@ -116,7 +117,7 @@ class ActivationStatistics(Looks):
         "_inputs": named(number),
         "_rows": count,
     }
-    remembers: ClassVar = Looks.remembers | dict.fromkeys(tables, TABLE) | added
+    remembers: ClassVar = LOOKED | dict.fromkeys(tables, TABLE) | added
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         super().set_state(state)

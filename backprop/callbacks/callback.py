@@ -18,7 +18,7 @@ exception ends it where it was: on_exception, and no other hook.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from backprop.callbacks.kinds import check
 
@@ -89,7 +89,7 @@ class Callback:
     model: Any = None
     runs_last: bool | int = False
     writes_only: bool = False
-    remembers: Iterable[str] = ()
+    remembers: ClassVar[Iterable[str]] = ()
     companions: Sequence[Callback] = ()  # where it runs last, all that run with it
 
     def __getstate__(self) -> dict[str, Any]:

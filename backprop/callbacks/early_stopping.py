@@ -97,7 +97,7 @@ class EarlyStopping(MonitorCallback):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         kept = state.get("best_weights")
-        if each(array)(kept):
+        if kept is not None and each(array)(kept):
             wanted = [np.shape(w) for w in self.model.get_weights()]
             if [np.shape(w) for w in kept] != wanted:
                 raise ValueError("its best weights are not of the shapes of this model's")

@@ -15,7 +15,7 @@ import numpy as np
 from backprop.callbacks.callback import Logs
 from backprop.callbacks.gradient_faults import GradientFaults
 from backprop.callbacks.kinds import TABLE, count, each, named, number, text
-from backprop.callbacks.looks import Array, Looks, entrances, root_mean_square, size_of
+from backprop.callbacks.looks import LOOKED, Array, entrances, root_mean_square, size_of
 from backprop.nest import as_tuple
 from backprop.parameters import Parameter
 
@@ -85,7 +85,7 @@ class GradientFlow(GradientFaults):
         "_forgets": named(count),
     }
     tables = ("gradient_norms", "update_ratios")
-    remembers: ClassVar = Looks.remembers | dict.fromkeys(tables, TABLE) | added
+    remembers: ClassVar = LOOKED | dict.fromkeys(tables, TABLE) | added
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         layers = self.layers

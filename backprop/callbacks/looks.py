@@ -32,6 +32,15 @@ EVERY = 200  # steps from one look to the next, in the long run
 HELD = 3  # looks in a row that must agree, where one alone may be chance
 LARGE_INPUT = 20.0  # the root mean square of an input; about 1 is usual, pixels as bytes have 100
 
+# what all of them remember
+LOOKED: dict[str, Kind] = {
+    "seen": count,
+    "steps": each(count),
+    "layers": each(text),
+    "warnings": each(text),
+    "told": each(text),
+}
+
 
 def interval(value: Any, who: str, name: str) -> Any:
     return value if isinstance(value, str) and value == "auto" else integer(value, who, name)
@@ -45,13 +54,7 @@ class Looks(Configurable, Callback):
     """
 
     writes_only = True
-    remembers: ClassVar[dict[str, Kind]] = {
-        "seen": count,
-        "steps": each(count),
-        "layers": each(text),
-        "warnings": each(text),
-        "told": each(text),
-    }
+    remembers: ClassVar = LOOKED
     tables: tuple[str, ...] = ()  # of `remembers`: a row for each look, in it a number a layer
     added: ClassVar[dict[str, Kind]] = {}  # what files of before may lack
 

@@ -14,6 +14,7 @@ from backprop.layer import Array, Layer
 from backprop.losses.labels import ClassNumbers
 from backprop.masks import cleaned
 from backprop.nest import entries
+from backprop.parallel import one_at_a_time
 from backprop.training.batches import located
 from backprop.training.ends import Ends
 from backprop.training.options import listed
@@ -48,7 +49,7 @@ class Metrics:
     losses: tuple[Any, ...] | list[Any] = ()
     order: Sequence[str] = ()
     # of an interrupted run, what metrics have seen that the first batch chooses
-    _late: dict[str, list[Array]] = {}  # noqa: RUF012 - each has its own from `reset` on
+    _late: Mapping[str, list[Array]] = {}
 
     def build(self, y_shape: Any, output_shape: Any, trial: tuple | None = None) -> None:
         """Choose the metrics for these shapes, once, and try copies of them on a `trial` of
@@ -69,9 +70,11 @@ class Metrics:
         where the outputs are a dict too."""
 
     def reset(self) -> None:
-        self._late = {}
+        if self._late:
+            self._late = {}
         for metric in self._all():
-            metric._awaited = ()
+            if metric._awaited:  # no attribute more while another thread copies it
+                metric._awaited = ()
             metric.reset_state()
 
     def results(self, losses: bool = True) -> dict[str, Any]:
@@ -113,7 +116,7 @@ class Metrics:
             names, self.partners(names, late=True) or (), state, strict=False
         ):
             if metric is None:
-                self._late[name] = values
+                self._late = {**self._late, name: values}
             else:
                 see(metric, values)
 
@@ -168,6 +171,7 @@ class MetricSet(Metrics):
     def __bool__(self) -> bool:
         return bool(self.wanted)
 
+    @one_at_a_time
     def build(self, y_shape, output_shape, trial: tuple | None = None) -> None:
         items, ignoring = self.items, self._ignoring
         if not items:
@@ -270,6 +274,7 @@ class MetricSets(Metrics):
     def __bool__(self) -> bool:
         return bool(self.losses) or any(self.sets)
 
+    @one_at_a_time
     def build(self, y_shape, output_shape, trial=None):
         for i, part in enumerate(self.sets):
             if not part:
@@ -358,7 +363,8 @@ def see(metric: Any, values: list[Array]) -> None:
         variable[...] = value
     for variable in variables[len(values) :]:
         variable[...] = 0  # made since, so they had seen nothing
-    metric._awaited = values[len(variables) :]
+    if len(values) > len(variables):
+        metric._awaited = values[len(variables) :]
 
 
 @contextmanager

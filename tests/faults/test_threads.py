@@ -1,6 +1,7 @@
 """What threads of one process must not change for each other."""
 
 import copy
+import sys
 import threading
 
 import numpy as np
@@ -163,6 +164,38 @@ def test_eight_threads_predict_what_one_does():
     side_by_side(*[lambda: found.append(model.predict(x, verbose=0))] * 8)
 
     assert all(np.array_equal(y, expected) for y in found)
+
+
+@pytest.fixture
+def eager():
+    """Threads that take turns as often as can be."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+FIRST = {
+    "predict": lambda model: model.predict(X, verbose=0),
+    "predict_on_batch": lambda model: model.predict_on_batch(X),
+    "call": lambda model: model(X),
+    "evaluate": lambda model: np.array(model.evaluate(X, Y, verbose=0)),
+}
+
+
+@pytest.mark.parametrize("what", FIRST)
+@pytest.mark.usefixtures("eager")
+def test_eight_threads_may_be_the_first_to_use_a_model(what):
+    for _ in range(10):
+        model = bp.Sequential(
+            [Dense(8, "relu"), bp.layers.BatchNormalization(), Dense(4), Dense(1)]
+        )
+        model.compile("sgd", "mse", metrics=["mae"])
+        found = []
+
+        side_by_side(*[lambda m=model, f=found: f.append(FIRST[what](m))] * 8)
+
+        assert all(np.array_equal(y, FIRST[what](model)) for y in found)
 
 
 def test_two_models_that_are_trained_at_once_are_those_that_were_trained_alone():
