@@ -19,7 +19,7 @@ from backprop.arguments import Managed, defaults_of, managed
 from backprop.config import Configurable
 from backprop.defaults import FloatDtype, float_dtype
 from backprop.input_spec import Described, Shape
-from backprop.parameters import Parameter, State
+from backprop.parameters import Freezing, Parameter, State
 from backprop.registry import is_foreign
 from backprop.regularizers import RegularizerLike
 from backprop.spelling import snake_case
@@ -46,6 +46,7 @@ def is_trainable(layer: LayerArrays) -> bool:
 def set_trainable(layer: LayerArrays, trainable: bool) -> None:
     trainable = checks.flag(trainable, type(layer).__name__, "trainable")
     layer._trainable = trainable
+    Freezing.count += 1
     for part in layer.sublayers():
         part.trainable = trainable
 

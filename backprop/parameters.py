@@ -18,6 +18,12 @@ Array = np.ndarray
 NOT_SHOWN = None, None  # a value, and a weak reference to the Variable of it
 
 
+class Freezing:
+    """How often layers were frozen or thawed: who has taken note of them sees whether some were."""
+
+    count = 0
+
+
 class Parameter:
     """A trainable array of a layer (or a buffer: a weight that is saved and never trained).
 

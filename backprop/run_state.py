@@ -188,6 +188,7 @@ def save_checkpoint(
         "skipped": trainer.skipped,
         "told": told(trainer.told) if step else None,
     }
+    header["run"]["changed"] = trainer.changed()
     header["run"]["guard"], kept = trainer.guard_state()
     arrays |= kept
     header["environment"] = surroundings(trainer)
@@ -286,9 +287,12 @@ def set_run_state(
     # first, as it can be taken back: the model is not set before all of it has been checked
     stopped = model.stop_training
     undo = take(counted, arrays) if take is not None else lambda: None
+    take_back = undo
     try:
+        take_back = trainer.change(header["run"].get("changed", {}))  # files of before have none
         put()
     except Exception:
+        take_back()
         undo()
         raise
     trainer.metrics.take(*counts)

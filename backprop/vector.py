@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from backprop.parameters import Parameter
+from backprop.parameters import Freezing, Parameter
 
 Array = np.ndarray
 
@@ -97,7 +97,7 @@ class ParameterVector:
 
     def refresh(self) -> None:
         """Take note of layers that were frozen or thawed."""
-        trained = [p.trainable for p in self.parameters]
+        self._frozen, trained = Freezing.count, [p.trainable for p in self.parameters]
         if trained != self._trained:
             self._trained = trained
             self._find_segments()
@@ -109,6 +109,8 @@ class ParameterVector:
 
     def segments(self) -> list[Segment]:
         """The trainable stretches: one, unless layers are frozen or shared with another model."""
+        if self._frozen != Freezing.count:
+            self.refresh()
         for segment in self._segments:
             if not segment.memory.live:
                 self._find_segments()

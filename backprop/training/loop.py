@@ -157,7 +157,6 @@ class Loop:
             if start == 0:
                 self.reset()
             self.epoch, self.step = epoch, start
-            self.model.parameters.refresh()
             run.on_epoch_begin(epoch)
             so_far = self.results
             for x, y, w in data.batches(epoch, start, steps):

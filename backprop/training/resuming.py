@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from backprop.run_state import position, save_checkpoint, set_model_state, set_r
 from backprop.signing import SigningKey
 from backprop.training.data import Data
 from backprop.training.guarded import Guarded
+from backprop.training.settings import Settings, apply, changed, settings
 from backprop.training.turns import Turn
 from backprop.training.validation import Validation
 
@@ -26,6 +27,7 @@ class Resumable(Guarded):
     _run: CallbackList | None = None  # the one that goes on now
     _data: Sequence[Data] = ()  # that it reads: to train on, and to validate on
     _restored: tuple[Any, ...] | None = None  # for the next run: the file, and what was in it
+    _settings: Settings | None = None  # with which the run began
     _measures = 0  # evaluations that have borrowed the sums of the loss and the metrics
 
     def __init__(self, *arguments: Any, **options: Any):
@@ -184,7 +186,7 @@ class Resumable(Guarded):
         """A run from its beginning, or from where a state says that is restored before it or by a
         callback, to its end."""
         self.model.stop_training = self.ended = self._goes_on = False
-        self.told = None
+        self.told, self._settings = None, settings(self.model)
         self._run, self.given = run, None
         self._data = [data] if validation is None else [data, validation.data]
         if self._restored is None:
@@ -219,6 +221,14 @@ class Resumable(Guarded):
             if validation.steps is not None:
                 also = min(also, rounds * validation.steps)
             validation.data.go_on(rounds, also)
+
+    def changed(self) -> dict[str, Any]:
+        """What callbacks have changed of the model and the optimizer since the run began."""
+        return changed(self._settings, self.model)
+
+    def change(self, found: Any) -> Callable[[], None]:
+        """Change the same again; returns a function that takes it back."""
+        return apply(self.model, found)
 
     def batches_given(self) -> list[int]:
         """How far the data of the run are read."""

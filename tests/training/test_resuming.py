@@ -513,3 +513,121 @@ def test_lbfgs_says_that_it_does_not_go_on_bit_for_bit(tmp_path):
 
     with pytest.warns(UserWarning, match="LBFGS learns the curvature anew"):
         fit(make(bp.optimizers.LBFGS()), BackupAndRestore(tmp_path / "backup"))
+
+
+# ------------------------------------------------------------------ what callbacks change
+
+
+class Changes(Callback):
+    """Changes something at the beginning of an epoch, and at that of a later one something else."""
+
+    def __init__(self, *changes):
+        self.changes = dict(zip((1, 3), changes, strict=False))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch in self.changes:
+            self.changes[epoch](self.model)
+
+
+def freeze(layer, trainable=False):
+    return lambda model: setattr(model.layers[layer], "trainable", trainable)
+
+
+def assign(owner, name, value):
+    def change(model):
+        setattr(model.optimizer if owner is None else model.layers[owner], name, value)
+
+    return change
+
+
+CHANGES = {
+    "a layer is frozen": [freeze(0)],
+    "a layer is frozen and thawed": [freeze(0), freeze(0, True)],
+    "all are frozen but one": [lambda model: [freeze(i)(model) for i in range(3)]],
+    "a rate of dropout": [assign(2, "rate", 0.6), assign(2, "rate", 0.1)],
+    "a momentum": [assign(None, "momentum", 0.5)],
+    "a norm to clip to": [assign(None, "clipnorm", 0.1), assign(None, "clipnorm", None)],
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("steps", [3, 7, 10, 12, 16, 18])
+def test_what_callbacks_have_changed_is_changed_when_a_run_goes_on(name, steps, tmp_path):
+    sgd = bp.optimizers.SGD
+    whole = make(sgd(0.05, momentum=0.9))
+    fit(whole, Changes(*CHANGES[name]), Saves(tmp_path / "run.npz", steps))
+
+    resumed = make(sgd(0.05, momentum=0.9))
+    resumed.trainer.restore_state(tmp_path / "run.npz")
+    fit(resumed, Changes(*CHANGES[name]), Saves(tmp_path / "more.npz", 0))
+
+    np.testing.assert_equal(end(resumed), end(whole))
+
+
+class FreezesAt(Callback):
+    def __init__(self, step):
+        self.step, self.then = step, None
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations == self.step:
+            self.model.layers[0].trainable = False
+            self.then = self.model.layers[0].get_weights()
+
+
+@pytest.mark.parametrize("steps", [3, 7, 8, 10])
+def test_a_layer_that_is_frozen_in_an_epoch_is_so_from_the_next_step_on(steps, tmp_path):
+    whole, freezes = make(), FreezesAt(6)
+    fit(whole, freezes, Saves(tmp_path / "run.npz", steps))
+
+    resumed = make()
+    resumed.trainer.restore_state(tmp_path / "run.npz")
+    fit(resumed, FreezesAt(6), Saves(tmp_path / "more.npz", 0))
+
+    np.testing.assert_equal(whole.layers[0].get_weights(), freezes.then)
+    np.testing.assert_equal(end(resumed), end(whole))
+
+
+def test_what_the_user_sets_for_the_run_that_goes_on_stays(tmp_path):
+    fit(make(), Changes(freeze(0)), Saves(tmp_path / "run.npz", 10))
+    model = make()
+    model.layers[2].rate = 0.1
+    model.trainer.restore_state(tmp_path / "run.npz")
+    fit(model)
+
+    assert model.layers[2].rate == 0.1 and not model.layers[0].trainable
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        3,
+        {"more": {}},
+        {"trainable": [True]},
+        {"trainable": 5 * [1]},
+        {"arguments": [{"rate": 0.5}]},
+        {"arguments": {"3": 0.5}},
+        {"arguments": {"99": {"rate": 0.5}}},
+        {"arguments": {"3": {"rate": "0.5"}}},
+        {"arguments": {"3": {"rate": 10**9}}},
+        {"arguments": {"3": {"rate": 2.0}}},
+        {"arguments": {"3": {"rate": 0.5}, "1": {"units": 9}}},
+        {"arguments": {"3": {"nothing": 0.5}}},
+        {"arguments": {"3": {"forward": None}}},
+    ],
+)
+def test_changes_that_cannot_be_made_change_nothing(found, tmp_path):
+    fit(make(), Saves(tmp_path / "run.npz", 10))
+    header, arrays = archive.read(tmp_path / "run.npz", ("checkpoint",))
+    header["run"]["changed"] = found
+    for name in ("format", "version", "kind"):
+        del header[name]
+    archive.write(tmp_path / "run.npz", "checkpoint", header, arrays)
+    model = make()
+    before = model.get_config()
+    model.trainer.restore_state(tmp_path / "run.npz")
+
+    with pytest.raises(archive.ModelFileError, match=r"run\.npz.*changed"):
+        fit(model)
+
+    assert model.get_config() == before
+    assert all(layer.trainable for layer in model.walk())
