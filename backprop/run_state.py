@@ -29,12 +29,23 @@ def model_state(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     weights = weight_names(model)
     arrays = {f"weights/{name}": p.value for name, p in weights.items()}
     header: dict[str, Any] = {"generators": [generator_state(layer) for layer in model.walk()]}
-    optimizer = None if model.trainer is None else model.trainer.optimizer.for_now(model.parameters)
+    optimizer = optimizer_of(model)
     if optimizer is not None and (optimizer.built or optimizer._pending is not None):
         # not its `variables`: turning scaled moments into Keras' would cost their last bit
         state = optimizer.get_state()
         arrays |= {f"optimizer/{name}": value for name, value in state.items()}
     return header, arrays
+
+
+def optimizer_of(model: Any) -> Any:
+    """The optimizer of a model, with what it remembers of the layers that the model has now; None
+    of one that is not compiled."""
+    trainer = model.trainer
+    if (
+        trainer is None or trainer.across is not None
+    ):  # within a run on ranks no layer comes or goes
+        return trainer and trainer.optimizer
+    return trainer.optimizer.for_now(model.parameters)
 
 
 def weight_names(model: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ import numpy as np
 from backprop.interop.hdf5 import Found, hdf5
 from backprop.interop.keras_assets import IDF, kept
 from backprop.interop.keras_configs import name_in_keras
+from backprop.run_state import optimizer_of
 from backprop.spelling import snake_case
 
 Array = np.ndarray
@@ -109,7 +110,7 @@ def write(model: Any, file: Any) -> None:
         for at, value in place.named.items():
             file.create_dataset(f"{place.path}/{at}".lstrip("/"), data=value)
     if model.optimizer is not None:
-        optimizer = model.optimizer.for_now(model.parameters)
+        optimizer = optimizer_of(model)
         optimizer = optimizer if optimizer.built else as_it_begins(model)
         group = file.create_group("optimizer/vars")
         group.attrs["name"] = optimizer.name
