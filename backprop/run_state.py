@@ -41,9 +41,8 @@ def optimizer_of(model: Any) -> Any:
     """The optimizer of a model, with what it remembers of the layers that the model has now; None
     of one that is not compiled."""
     trainer = model.trainer
-    if (
-        trainer is None or trainer.across is not None
-    ):  # within a run on ranks no layer comes or goes
+    # within a run on ranks no layer comes or goes
+    if trainer is None or trainer.across is not None:
         return trainer and trainer.optimizer
     return trainer.optimizer.for_now(model.parameters)
 

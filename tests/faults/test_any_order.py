@@ -1,7 +1,7 @@
 """Calls of a model in any order: whatever is called after what, its promises hold.
 
-A `Sequential` is built, compiled, trained, changed, frozen, saved and read, set back and refused,
-as Hypothesis draws it; after every call all that follows from one another must agree.
+A `Sequential` is built, compiled, trained, changed, frozen, copied, saved and read, set back and
+refused, goes on and fails, as Hypothesis draws it; after every call all that follows from one another must agree.
 """
 
 import copy
@@ -42,7 +42,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.frozen: set[str] = set()
         self.remembered: set[str] | None = None  # whose moments the optimizer has
         self.weights = None
-        self.saved = None
+        self.saved = self.state = None
+        self.state_path = f"{self.folder.name}/state.npz"
 
     def teardown(self):
         self.folder.cleanup()
@@ -112,6 +113,61 @@ class AnyOrder(RuleBasedStateMachine):
         self.remembered = {n for n in self.names if not n.startswith("dropout")}
         for name, weights in kept.items():
             assert same(weights, self.model.get_layer(name).get_weights())
+        self.changed()
+
+    @precondition(lambda self: self.model.compiled and self.learns and not self.knows_none)
+    @rule(batch=st.integers(0, 1), hook=st.sampled_from(["begin", "end"]))
+    def fit_that_fails(self, batch, hook):
+        steps, trainer = self.model.optimizer.iterations, self.model.trainer
+
+        def fail(number, logs=None):
+            if number == batch:
+                raise ZeroDivisionError
+
+        fails = bp.callbacks.LambdaCallback(**{f"on_train_batch_{hook}": fail})
+        with pytest.raises(ZeroDivisionError):
+            self.model.fit(X, X, batch_size=4, verbose=0, callbacks=[fails])
+
+        assert self.model.optimizer.iterations == steps + batch + (hook == "end")
+        assert (trainer.epoch, trainer.step) == (0, batch + (hook == "end"))
+        self.remembered = {n for n in self.names if not n.startswith("dropout")}
+        self.changed()
+
+    @precondition(lambda self: self.model.compiled and self.learns and not self.knows_none)
+    @rule()
+    def train_on_batch(self):
+        steps = self.model.optimizer.iterations
+        loss, _ = self.model.train_on_batch(X, X)
+
+        assert np.isfinite(loss) and self.model.optimizer.iterations == steps + 1
+        self.remembered = {n for n in self.names if not n.startswith("dropout")}
+        self.changed()
+
+    @precondition(lambda self: self.names)
+    @rule()
+    def copy(self):
+        self.model = copy.deepcopy(self.model)
+
+    @precondition(lambda self: self.remembered and self.model.built)
+    @rule()
+    def save_state(self):
+        self.model.trainer.save_state(self.state_path)
+        kinds = [type(layer) for layer in self.model.layers]
+        self.state = kinds, type(self.model.optimizer), self.model.get_weights()
+
+    @precondition(lambda self: self.state and self.model.built and self.model.compiled)
+    @rule(epochs=st.integers(1, 2))
+    def go_on(self, epochs):
+        kinds = [type(layer) for layer in self.model.layers]
+        if (kinds, type(self.model.optimizer)) != self.state[:2] or self.knows_none:
+            return
+        epoch, _ = self.model.trainer.restore_state(self.state_path)
+        assert same(self.model.get_weights(), self.state[2])
+        if self.learns:
+            history = self.model.fit(X, X, batch_size=4, epochs=epoch + epochs, verbose=0)
+            assert history.epoch[-1] == epoch + epochs - 1
+            self.frozen = {la.name for la in self.model.layers if not la.trainable}
+        self.remembered = {n for n in self.names if not n.startswith("dropout")}
         self.changed()
 
     @precondition(lambda self: self.names)
