@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,20 @@ from contextlib import contextmanager
 _door = threading.Lock()  # between asking and taking; it is held for no longer
 
 
+def forget() -> None:
+    """In a forked process nobody holds it, whoever did at that moment."""
+    global _door
+    _door = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget)
+
+
 class Turn:
     """Which thread runs a model."""
+
+    _process = 0  # a forked one has none of the threads, and runs by itself
 
     def __init__(self) -> None:
         self._thread: int | None = None
@@ -21,19 +34,19 @@ class Turn:
     @property
     def taken(self) -> bool:
         """Whether a run goes on, in this thread or another."""
-        return self._thread is not None
+        return self._thread is not None and self._process == os.getpid()
 
     @property
     def elsewhere(self) -> bool:
         """Whether a run goes on in another thread."""
-        return self._thread not in (None, threading.get_ident())
+        return self.taken and self._thread != threading.get_ident()
 
     def take(self) -> bool:
         """Take it, if nobody has it."""
         with _door:
             if self.taken:
                 return False
-            self._thread = threading.get_ident()
+            self._thread, self._process = threading.get_ident(), os.getpid()
             return True
 
     def check(self, who: str, model: str) -> None:

@@ -1,7 +1,8 @@
 """Calls of a model in any order: whatever is called after what, its promises hold.
 
 A `Sequential` is built, compiled, trained, changed, frozen, copied, saved and read, set back and
-refused, goes on and fails, as Hypothesis draws it; after every call all that follows from one another must agree.
+refused, goes on and fails, as Hypothesis draws it; after every call all that follows from one
+another must agree.
 """
 
 import copy

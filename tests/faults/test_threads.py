@@ -1,6 +1,8 @@
 """What threads of one process must not change for each other."""
 
 import copy
+import os
+import signal
 import sys
 import threading
 
@@ -139,6 +141,36 @@ def test_a_fit_that_is_refused_leaves_the_run_as_it_is():
     model.fit(X, Y, epochs=7, validation_split=0.2, verbose=0, callbacks=[Meanwhile(train)])
 
     assert seen == [(True, 7)] * 7
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_process_that_is_forked_in_a_run_of_another_thread_may_train():
+    model, states = compiled(), []
+
+    class Forks(bp.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 3:
+                thread = threading.Thread(target=fork)
+                thread.start()
+                thread.join()
+
+    def fork():
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                signal.alarm(60)
+                model.predict(X[:8], verbose=0)
+                model.fit(X[:8], Y[:8], verbose=0)
+                status = 0
+            finally:
+                os._exit(status)
+        states.append(os.waitpid(child, 0)[1])
+
+    model.fit(X, Y, verbose=0, callbacks=[Forks()])
+
+    assert states == [0]
 
 
 def test_a_fit_within_a_fit_is_refused():
