@@ -977,3 +977,31 @@ def test_such_a_model_is_read_from_a_file_of_keras_too(change, tmp_path):
     model.save(tmp_path / "model.keras")
 
     bp.models.load_model(tmp_path / "model.keras").fit(x, x, verbose=0)
+
+
+def test_a_copy_of_a_model_that_grew_shrinks_again_and_goes_on(path):
+    whole, x = trained_pair()
+    grow(whole)
+    model = copy.deepcopy(whole)
+    model.pop()
+    model.save(path)
+
+    again = bp.models.load_model(path)
+    again.trainer.seed = model.trainer.seed
+    for one in (model, again):
+        one.fit(x, x, verbose=0)
+    np.testing.assert_equal(again.get_weights(), model.get_weights())
+    assert again.optimizer.iterations == 2
+
+
+def test_a_copy_whose_optimizer_knows_no_layer_is_saved_without_what_it_remembers(path):
+    model, _ = trained_pair()
+    model.pop()
+    model.pop()
+    model.add(bp.layers.BatchNormalization())
+    copied = copy.deepcopy(model)
+    copied.save(path)
+
+    assert not bp.models.load_model(path).optimizer.built
+    with pytest.raises(ValueError):
+        copied.train_on_batch(np.ones((2, 3)), np.ones((2, 3)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from backprop.checks import flag
@@ -111,7 +112,15 @@ class Sequential(BaseModel, Chain):
         """What the optimizer of a copy remembers is of the layers that it has before a change."""
         optimizer = None if self.trainer is None else self.trainer.optimizer
         if self.built and optimizer is not None and optimizer._pending is not None:
-            optimizer.build(self.parameters)
+            with suppress(ValueError):  # of layers that are all gone: the next step says so
+                optimizer.build(self.parameters)
+
+    def _tell_optimizer(self) -> None:
+        """What the optimizer remembers goes on to be that of the layers that stay."""
+        optimizer = None if self.trainer is None else self.trainer.optimizer
+        if self.built and optimizer is not None and optimizer.built:
+            with suppress(ValueError):
+                optimizer.build(self.parameters)
 
     def _drop(self, last: list[Layer]) -> None:
         """Take the last entries off."""
@@ -128,6 +137,7 @@ class Sequential(BaseModel, Chain):
             self.build(shape)
         else:
             self._build_if_declared()
+        self._tell_optimizer()
 
     def _build_if_declared(self) -> None:
         if self.declared_shape is not None and self.layers:

@@ -173,6 +173,13 @@ class Bookkeeping(Configurable):
         the slots that the next step would make. It is not built where none is known, as that step
         is refused."""
         slots, entries = self._slots, parameters.parameters
+        if slots is None and self._pending is not None:  # of a copy
+            found = copy.copy(self)
+            try:
+                found.build(parameters)
+            except ValueError:
+                found._slots = found._pending = None
+            return found
         if slots is None or same(slots.entries, entries):
             return self
         if not any(isinstance(entry, Parameter) for entry in slots.entries):
