@@ -7,13 +7,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_door = threading.Lock()  # between asking and taking; it is held for no longer
+
+class Door:
+    """Between asking and taking; it is held for no longer."""
+
+    lock = threading.Lock()
 
 
 def forget() -> None:
     """In a forked process nobody holds it, whoever did at that moment."""
-    global _door
-    _door = threading.Lock()
+    Door.lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -43,7 +46,7 @@ class Turn:
 
     def take(self) -> bool:
         """Take it, if nobody has it."""
-        with _door:
+        with Door.lock:
             if self.taken:
                 return False
             self._thread, self._process = threading.get_ident(), os.getpid()
