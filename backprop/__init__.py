@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from backprop.models import Model, Sequential
     from backprop.optimizers import Optimizer
     from backprop.regularizers import Regularizer
-    from backprop.training.guarded import NonfiniteError, OnNonfinite
+    from backprop.training.policies import NonfiniteError, OnNonfinite
     from backprop.training.trainer import Trainer
     from backprop.variable import Variable
     from backprop.versions import show_versions
@@ -117,8 +117,8 @@ HOMES = {
     "Layer": "layer",
     "Loss": "losses",
     "Metric": "metrics",
-    "NonfiniteError": "training.guarded",
-    "OnNonfinite": "training.guarded",
+    "NonfiniteError": "training.policies",
+    "OnNonfinite": "training.policies",
     "Optimizer": "optimizers",
     "Regularizer": "regularizers",
     "Model": "models",

@@ -32,7 +32,7 @@ from shared.rows import ROWS, Row  # noqa: E402
 
 import backprop as bp  # noqa: E402
 from backprop.training.data import as_data  # noqa: E402
-from backprop.training.guarded import read_policy  # noqa: E402
+from backprop.training.policies import read_policy  # noqa: E402
 
 SMALL = ("mlp-tiny", "mlp-digits", "mlp-mnist", "embed-bag")
 Block = Callable[[int], None]

@@ -30,7 +30,7 @@ LINES = [
     ["random", "linalg", "parallel", "checks", "input_spec", "masks", "hashes"],
     ["kernels"],
     ["context", "symbols"],
-    ["initializers", "regularizers", "constraints", "archive", "environment"],
+    ["initializers", "regularizers", "constraints", "archive", "environment", "run_checks"],
     ["variable"],
     ["parameters", "promises"],
     ["vector", "counts"],

@@ -55,7 +55,7 @@ class Looks(Configurable, Callback):
 
     writes_only = True
     remembers: ClassVar = LOOKED
-    tables: tuple[str, ...] = ()  # of `remembers`: a row for each look, in it a number a layer
+    tables: ClassVar[tuple[str, ...]] = ()  # a row for each look, a number a layer
     added: ClassVar[dict[str, Kind]] = {}  # what files of before may lack
 
     every: Annotated[int | str, Convert(interval)] = "auto"

@@ -10,7 +10,8 @@ from typing import Any
 from backprop import archive
 from backprop.callbacks import Callback, CallbackList
 from backprop.callbacks.state import collect, restore
-from backprop.run_state import position, save_checkpoint, set_model_state, set_run_state
+from backprop.run_checks import position
+from backprop.run_state import save_checkpoint, set_model_state, set_run_state
 from backprop.signing import SigningKey
 from backprop.training.data import Data
 from backprop.training.guarded import Guarded
