@@ -238,28 +238,27 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     checked and converted as one of a class: ``def f(x: ArrayLike, k: Positive, fast: bool)``."""
 
     @functools.cache
-    def known() -> tuple[inspect.Signature, dict[str, Callable[[Any, str, str], Any]]]:
-        signature = inspect.signature(function)
+    def known() -> tuple[list[str], dict[str, Callable[[Any, str, str], Any]]]:
+        parameters = inspect.signature(function).parameters
         found = {}
-        for p in signature.parameters.values():
+        for p in parameters.values():
             hint = resolved(p.annotation, function)
             convert = converter(hint, p.default)
             if convert is not None and not {int, float, str} & set(members(hint)):
                 found[p.name] = convert
-        return signature, found
+        return list(parameters), found
+
+    who = f"{function.__name__}()"
 
     @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        signature, converters = known()
-        try:
-            given = signature.bind(*args, **kwargs)
-        except TypeError:
-            return function(*args, **kwargs)  # which says it with the name of the function
-        for name, convert in converters.items():
-            if name in given.arguments:
-                value = given.arguments[name]
-                given.arguments[name] = convert(value, f"{function.__name__}()", name)
-        return function(*given.args, **given.kwargs)
+    def run(*args: Any, **kwargs: Any) -> R:
+        names, converters = known()
+        if len(args) <= len(names):  # else the function says that there are too many
+            named = zip(names, args, strict=False)
+            args = tuple([converters[n](v, who, n) if n in converters else v for n, v in named])
+        for name in kwargs.keys() & converters.keys():
+            kwargs[name] = converters[name](kwargs[name], who, name)
+        return function(*args, **kwargs)
 
     return run
 

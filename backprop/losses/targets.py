@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class WithTargets(Layer):
     """A layer of outputs and targets, as a loss is."""
 
     takes_targets = True
+    axis = cast("Any", None)  # or axes, of a loss that runs along some
 
     def as_arrays(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
         who = type(self).__name__
@@ -60,12 +61,12 @@ class WithTargets(Layer):
 
     def check_axes(self, ndim: int) -> None:
         """Raise unless the axes that the loss runs along are some of the outputs'."""
-        axis = getattr(self, "axis", None)
-        if axis is None or not ndim:
+        axis = self.axis
+        # in every batch, so first what nearly all losses have
+        if axis is None or not ndim or (type(axis) is int and -ndim <= axis < ndim):
             return
-        who = type(self).__name__
-        found = {axis_of(a, ndim, who) % ndim for a in as_tuple(axis)}
-        if len(found) < len(as_tuple(axis)):
+        who, axes = type(self).__name__, as_tuple(axis)
+        if len({axis_of(one, ndim, who) % ndim for one in axes}) < len(axes):
             raise ValueError(f"{who} expects axis to name each axis once, got {axis}")
 
     def check_targets(self, y_true: Array, output_shape: tuple[int | None, ...]) -> None:

@@ -202,7 +202,7 @@ class MeanOf(MeanMetricWrapper):
     def __init_subclass__(cls, *, of: Callable[..., Any] | None = None, **kwargs):
         super().__init_subclass__(**kwargs)
         if of is not None:
-            cls.of = staticmethod(of)
+            cls.of = staticmethod(inspect.unwrap(of))  # its arguments have been checked once
             if "name" not in vars(cls):
                 cls.name = snake_case(of.__name__)
 
