@@ -258,7 +258,10 @@ class EinsumDense(KernelAndBias):
         if self.bias_axes is not None:
             self.bias, self.dbias = self.declared_param("bias", self._shape_of_bias(found))
         build_activation(self.activation, tuple([found[a] for a in product.y]))
-        self.time_local = self.activation.time_local and by_steps(product)
+        # weights of their own at each step are a matter of all of them
+        time = {*product.x[1:2]}
+        own = not time.isdisjoint((*product.k, *(self.bias_axes or "")))
+        self.time_local = self.activation.time_local and by_steps(product) and not own
         given = (*product.k, *equation(self.equation).y)
         axes = {i: found[a] for i, a in enumerate(product.x) if a in given and i}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)

@@ -145,6 +145,7 @@ def test_a_fit_that_is_refused_leaves_the_run_as_it_is():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork.* was called:RuntimeWarning")  # by JAX, of other tests
 def test_a_process_that_is_forked_in_a_run_of_another_thread_may_train():
     model, states = compiled(), []
 

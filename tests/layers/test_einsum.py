@@ -262,3 +262,19 @@ def test_it_trains_in_a_model():
     model.fit(x, y, epochs=60, verbose=0)
 
     assert model.evaluate(x, y, verbose=0) < before / 50
+
+
+@pytest.mark.parametrize(
+    ("equation", "shape", "bias_axes"),
+    [
+        ("abc,bcd->abd", (None, 2), "d"),
+        ("abc,cd->abd", (None, 2), "bd"),
+        ("abc,cbd->abd", (None, 2), None),
+    ],
+)
+def test_steps_with_weights_of_their_own_do_not_go_alone(equation, shape, bias_axes):
+    layer = EinsumDense(equation, shape, bias_axes=bias_axes)
+
+    layer.build((None, 4, 3))
+
+    assert not layer.time_local

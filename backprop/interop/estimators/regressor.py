@@ -115,7 +115,8 @@ class BackpropRegressor(RegressorMixin, NetworkEstimator):
     >>> from backprop.interop import BackpropRegressor
     >>> X = np.linspace(-2, 2, 80)[:, None]
     >>> y = 1000 + 300 * np.sin(2 * X[:, 0])
-    >>> model = BackpropRegressor(solver="lbfgs", activation="tanh", random_state=0).fit(X, y)
+    >>> model = BackpropRegressor(solver="lbfgs", activation="tanh", max_iter=1000, random_state=0)
+    >>> model = model.fit(X, y)
     >>> bool(model.score(X, y) > 0.999)
     True
     """
