@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,6 @@ class WithTargets(Layer):
     """A layer of outputs and targets, as a loss is."""
 
     takes_targets = True
-    axis = cast("Any", None)  # or axes, of a loss that runs along some
 
     def as_arrays(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
         who = type(self).__name__
@@ -60,9 +59,9 @@ class WithTargets(Layer):
         self.check_labels(y_true, tuple(output_shape))
 
     def check_axes(self, ndim: int) -> None:
-        """Raise unless the axes that the loss runs along are some of the outputs'."""
-        axis = self.axis
-        # in every batch, so first what nearly all losses have
+        """Raise unless the axes that the loss was given are some of the outputs'. This is
+        done in every batch, so first what nearly all losses have."""
+        axis = self.__dict__.get("axis")  # where it is an argument
         if axis is None or not ndim or (type(axis) is int and -ndim <= axis < ndim):
             return
         who, axes = type(self).__name__, as_tuple(axis)
