@@ -142,7 +142,8 @@ class Parameter:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
-        self._layer = weakref.ref(state["_layer"])
+        owner = state["_layer"]  # None where it is gone
+        self._layer = (lambda: None) if owner is None else weakref.ref(owner)
         self.replicas = weakref.WeakSet(state["replicas"])
 
     def __repr__(self) -> str:

@@ -1,8 +1,10 @@
 """A model that is saved and loaded is the same model, to the last bit of what it does next."""
 
 import copy
+import gc
 import json
 import os
+import pickle
 import warnings
 import zipfile
 
@@ -1005,3 +1007,19 @@ def test_a_copy_whose_optimizer_knows_no_layer_is_saved_without_what_it_remember
     assert not bp.models.load_model(path).optimizer.built
     with pytest.raises(ValueError):
         copied.train_on_batch(np.ones((2, 3)), np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_model_that_has_lost_a_trained_layer_is_copied(twin):
+    model = bp.Sequential(
+        [bp.Input((3,)), layers.Dense(2), layers.Dense(1, kernel_regularizer="l2")]
+    )
+    model.compile("sgd", "mse")
+    x = np.ones((4, 3))
+    model.fit(x, x[:, :1], verbose=0)
+
+    model.pop()
+    gc.collect()
+
+    found = twin(model)
+    np.testing.assert_array_equal(found.predict(x, verbose=0), model.predict(x, verbose=0))
