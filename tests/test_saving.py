@@ -1009,7 +1009,34 @@ def test_a_copy_whose_optimizer_knows_no_layer_is_saved_without_what_it_remember
         copied.train_on_batch(np.ones((2, 3)), np.ones((2, 3)))
 
 
-@pytest.mark.parametrize("twin", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+TWINS = [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_copy_is_refused_the_step_that_its_original_is_refused(twin, optimizer):
+    x = np.ones((4, 3))
+    model = bp.Sequential([bp.Input((3,)), layers.Dense(3)])
+    model.compile(optimizer, "mse")
+    model.fit(x, x, verbose=0)
+    known = model.pop()
+    model.add(layers.Dense(3))  # of the same shape, so the moments of the other would fit
+
+    copied = twin(twin(model))
+    copied.add(layers.Dense(3))
+    for one in (model, copied):
+        with pytest.raises(ValueError, match="make a new optimizer for this model"):
+            one.fit(x, x, verbose=0)
+
+    model.add(known)  # whom it knows
+    twin(model).fit(x, x, verbose=0)
+    copied.optimizer.set_state(copied.optimizer.get_state() | {"steps": np.int64(7)})
+    copied.pop()
+    copied.train_on_batch(x, x)
+    assert copied.optimizer.iterations == 8
+
+
+@pytest.mark.parametrize("twin", TWINS)
 def test_a_model_that_has_lost_a_trained_layer_is_copied(twin):
     model = bp.Sequential(
         [bp.Input((3,)), layers.Dense(2), layers.Dense(1, kernel_regularizer="l2")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
 from backprop.checks import flag
@@ -87,7 +86,7 @@ class Sequential(BaseModel, Chain):
         rebuild = flag(rebuild, self.name, "rebuild")
         if isinstance(layer, Layer) and any(part is self for part in layer.walk()):
             raise ValueError(f"{self.name} cannot stand within itself: add another layer")
-        self._settle_optimizer()
+        self._tell_optimizer()
         count = len(self._entries)
         self.append(layer)
         try:
@@ -102,25 +101,18 @@ class Sequential(BaseModel, Chain):
         rebuild = flag(rebuild, self.name, "rebuild")
         if not self.layers:
             return None
-        self._settle_optimizer()
+        self._tell_optimizer()
         layer = self.layers[-1]
         self._drop([layer])
         self._restack(rebuild)
         return layer
 
-    def _settle_optimizer(self) -> None:
-        """What the optimizer of a copy remembers is of the layers that it has before a change."""
-        optimizer = None if self.trainer is None else self.trainer.optimizer
-        if self.built and optimizer is not None and optimizer._pending is not None:
-            with suppress(ValueError):  # of layers that are all gone: the next step says so
-                optimizer.build(self.parameters)
-
     def _tell_optimizer(self) -> None:
-        """What the optimizer remembers goes on to be that of the layers that stay."""
+        """Before a change of the layers and after it: what the optimizer remembers is that of the
+        layers that are there, and goes on to be that of those that stay."""
         optimizer = None if self.trainer is None else self.trainer.optimizer
-        if self.built and optimizer is not None and optimizer.built:
-            with suppress(ValueError):
-                optimizer.build(self.parameters)
+        if self.built and optimizer is not None:
+            optimizer.follow(self.parameters)
 
     def _drop(self, last: list[Layer]) -> None:
         """Take the last entries off."""
