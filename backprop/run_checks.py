@@ -72,11 +72,15 @@ def told_before(run: Mapping[str, Any]) -> dict[str, float] | None:
 def sums_of_metrics(
     trainer: Any, run: Mapping[str, Any], arrays: Mapping[str, Array]
 ) -> tuple[list[str], list[list[Array]]]:
-    """The names of the metrics of a checkpoint, and what they have counted. A step of a model's own
-    says only when it is taken which there are, and some make their sums at their first batch."""
+    """The names of the metrics of a checkpoint, and what they have counted. Those that are given to
+    `compile` are chosen by the first batch, a step of a model's own says only when it is taken
+    which there are, and some make their sums at their first batch."""
     names: Any = run.get("metrics")
     named = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    partners = trainer.metrics.partners(names, trainer.owns("train_step")) if named else None
+    unchosen = run.get("unchosen", 0)  # files of before have none
+    partners = None
+    if named and type(unchosen) is int:
+        partners = trainer.metrics.partners(names, trainer.owns("train_step"), unchosen)
     if partners is None:
         raise ValueError(
             f"it is of a run with the metrics {reprlib.repr(names)} and {trainer.model.name} has "

@@ -8,9 +8,11 @@ have counted. What decides the last digits beside that is written down with it.
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -29,15 +31,23 @@ from backprop.run_checks import (
 from backprop.signing import SigningKey
 
 Array = np.ndarray
+Take = Callable[[Any, Mapping[str, Array], bool], Callable[[], None]]
 
 
-def model_state(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Weights, generators and the optimizer's variables, as JSON and arrays."""
+def model_state(model: Any, begun: bool = False) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Weights, generators and the optimizer's variables, as JSON and arrays.
+
+    Where a run has `begun`, an optimizer that has taken no step remembers that.
+    """
     weights = weight_names(model)
     arrays = {f"weights/{name}": p.value for name, p in weights.items()}
-    header: dict[str, Any] = {"generators": [generator_state(layer) for layer in model.walk()]}
+    header: dict[str, Any] = {"generators": generators_of(model)}
     optimizer = optimizer_of(model)
-    if optimizer is not None and (optimizer.built or optimizer._pending is not None):
+    if begun and not optimizer.remembers:
+        optimizer = copy.copy(optimizer)
+        with suppress(ValueError):  # for the parameters of others: the next step says so
+            optimizer.build(model.parameters)
+    if optimizer is not None and optimizer.remembers:
         # not its `variables`: turning scaled moments into Keras' would cost their last bit
         state = optimizer.get_state()
         arrays |= {f"optimizer/{name}": value for name, value in state.items()}
@@ -84,6 +94,11 @@ def weights_and_states(
         carried = [n for n in weights if n.endswith("/carry") and path_of(n) not in own]
         states |= {name: weights.pop(name) for name in carried}
     return weights, states
+
+
+def generators_of(model: Any) -> list[dict[str, Any] | None]:
+    """The states of the generators of all layers, None of one that has drawn nothing."""
+    return [generator_state(layer) for layer in model.walk()]
 
 
 def generator_state(layer: Any) -> dict[str, Any] | None:
@@ -152,8 +167,7 @@ def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]
         for p, value in zip(model.states_kept(), states.values(), strict=True):
             p.value[...] = value
     for layer, rng in zip(layers, fresh, strict=True):
-        if rng is not None:
-            layer._rng = rng
+        layer._rng = rng
 
 
 def generator_from(state: dict[str, Any]) -> np.random.Generator:
@@ -189,7 +203,7 @@ def save_checkpoint(
         Signs the file.
     """
     trainer = model.trainer
-    header, arrays = model_state(model)
+    header, arrays = model_state(model, begun=True)
     arrays |= {f"states/{name}": p.value for name, p in named(model.states_kept()).items()}
     header["callbacks"] = counted[0]
     arrays |= counted[1]
@@ -201,6 +215,7 @@ def save_checkpoint(
         "step": int(step),
         "seed": trainer.seed,
         "metrics": trainer.metrics.names(),
+        "unchosen": trainer.metrics.unchosen(),
         "given": trainer.batches_given(),
         "skipped": trainer.skipped,
         "told": told(trainer.told) if step else None,
@@ -248,7 +263,7 @@ def can_go_on(model: Any) -> bool:
 def load_checkpoint(
     model: Any,
     path: Any,
-    take: Callable[[Any, Mapping[str, Array]], Callable] | None = None,
+    take: Take | None = None,
     steps: int | None = None,
     key: SigningKey | None = None,
     read: Callable[..., Any] = archive.read,
@@ -262,8 +277,8 @@ def load_checkpoint(
         Compiled and built.
     path : path
     take : callable, optional
-        Given what the callbacks had counted, as it was saved; returns a function that undoes what
-        it has done.
+        Given what the callbacks had counted, as it was saved, and whether the run had begun;
+        returns a function that undoes what it has done.
     steps : int, optional
         How many batches an epoch has, if that is known.
     key : SigningKey, optional
@@ -298,7 +313,7 @@ def set_run_state(
     model: Any,
     header: Mapping[str, Any],
     arrays: Mapping[str, Array],
-    take: Callable[[Any, Mapping[str, Array]], Callable] | None = None,
+    take: Take | None = None,
     steps: int | None = None,
     put: Callable[[], None] = lambda: None,
 ) -> tuple[int, int]:
@@ -315,7 +330,7 @@ def set_run_state(
     changed = changes(header.get("environment"), surroundings(trainer))
     # first, as it can be taken back: the model is not set before all of it has been checked
     stopped = model.stop_training
-    undo = take(counted, arrays) if take is not None else lambda: None
+    undo = take(counted, arrays, bool(epoch or step)) if take is not None else lambda: None
     take_back = undo
     try:
         take_back = trainer.change(header["run"].get("changed", {}))  # files of before have none

@@ -224,8 +224,7 @@ class LearningRateFinder(Configurable, Callback):
             optimizer.build(self.model.parameters)
         header, arrays = copy.deepcopy(model_state(self.model))
         states = [state.value.copy() for state in self.model.states_kept()]
-        unseeded = [layer for layer in self.model.walk() if layer._rng is None]
-        self._kept = header, arrays, states, unseeded, float(rate)
+        self._kept = header, arrays, states, float(rate)
 
     @lazy
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
@@ -264,12 +263,10 @@ class LearningRateFinder(Configurable, Callback):
     def _put_back(self) -> None:
         if self._kept is None:
             return
-        header, arrays, states, unseeded, rate = self._kept
+        header, arrays, states, rate = self._kept
         set_model_state(self.model, header, arrays)
         for state, value in zip(self.model.states_kept(), states, strict=True):
             state.value[...] = value
-        for layer in unseeded:
-            layer._rng = None
         self.model.optimizer.learning_rate = rate
         self._kept = None
 

@@ -38,9 +38,11 @@ def collect(callbacks: Iterable[Callback]) -> tuple[list[dict[str, Any]], dict[s
 
 
 def restore(
-    callbacks: Iterable[Callback], states: Any, arrays: Mapping[str, Array]
+    callbacks: Iterable[Callback], states: Any, arrays: Mapping[str, Array], begun: bool = True
 ) -> Callable[[], None]:
     """Give each callback what `collect` took from it; returns a function that takes it back.
+
+    Where the run had not `begun`, no callback can have counted anything: none is missed.
 
     Raises
     ------
@@ -50,7 +52,8 @@ def restore(
     Warns
     -----
     UserWarning
-        If there is a state without its callback, or a callback without its state.
+        If there is a state without its callback, or a callback without its state in a run that
+        had begun.
     """
     try:
         given = numbered((entry["class"], unpack(entry["state"], arrays)) for entry in states)
@@ -71,7 +74,7 @@ def restore(
             undo()
             why = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             raise ValueError(f"the backup is not one of {callback!r}: {why}") from error
-    report(sorted(given.keys() - mine.keys()), sorted(mine.keys() - given.keys()))
+    report(sorted(given.keys() - mine.keys()), sorted(mine.keys() - given.keys()) if begun else [])
     return undo
 
 

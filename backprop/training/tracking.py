@@ -92,12 +92,18 @@ class Metrics:
         found = [seen(metric) for _, metric, _ in self.items] + [*self._late.values()]
         return found + [seen(metric) for metric in self.own]
 
-    def partners(self, names: list[str], late: bool = False) -> list[Any] | None:
+    def unchosen(self) -> int:
+        """How many metrics the first batch is still to choose."""
+        return self._wanted() if len(self.items) == len(self.losses) else 0
+
+    def partners(self, names: list[str], late: bool = False, unchosen: int = 0) -> list[Any] | None:
         """The metric of each of the names of a state, None where the first batch is to choose it,
-        as of a step of a model's own (`late`); None where it is a state of other metrics."""
+        as of a step of a model's own (`late`); None where it is a state of other metrics. The
+        state has no names of those that were `unchosen` when it was saved."""
         first = [metric.name for metric in self.losses]
         first, own = sorted(first, key=self.names().index), [metric.name for metric in self.own]
-        if not late and names != self.names():
+        known = first + own if unchosen else self.names()
+        if not late and (names != known or unchosen not in (0, self._wanted())):
             return None
         if names not in (self.names(), first + own) and not (
             len(self.items) == len(first)

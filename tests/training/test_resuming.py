@@ -184,6 +184,42 @@ def test_a_state_of_other_metrics_is_an_error_of_the_next_fit(tmp_path):
     assert fit(model, epochs=1).epoch == [0]
 
 
+def two_ends(metrics):
+    x = bp.Input((3,))
+    model = bp.Model(x, [Dense(1, name="a")(x), Dense(1, name="b")(x)])
+    model.compile("adam", "mse", metrics=metrics)
+    return model, (X, [Y, Y])
+
+
+def one_end(metrics):
+    return make(metrics=metrics[0]), (X, Y)
+
+
+@pytest.mark.parametrize("compiled", [one_end, two_ends])
+def test_a_state_of_before_the_first_batch_is_gone_on_with_by_a_model_that_has_chosen_its_metrics(
+    compiled, tmp_path
+):
+    """It has no names of metrics yet, and no callback has counted anything."""
+    model, data = compiled([["mae"], ["mae"]])
+    model.trainer.save_state(tmp_path / "s.npz")
+    seed = model.trainer.seed
+
+    other, _ = compiled([["mae"], ["mae"]])
+    fit(other, data=data)
+    assert other.trainer.restore_state(tmp_path / "s.npz") == (0, 0)
+    fit(other, EarlyStopping("loss", patience=9), data=data)
+    model.trainer.seed = seed
+    fit(model, data=data)
+    np.testing.assert_equal(end(other), end(model))
+
+    for others in ([[], []], [["mae", "mse"], ["mse"]]):
+        third, _ = compiled(others)
+        third.trainer.restore_state(tmp_path / "s.npz")
+        with pytest.raises(archive.ModelFileError, match="compile it as it was"):
+            fit(third, data=data)
+        assert third.history is None or not third.history.history
+
+
 def test_a_model_that_is_not_built_has_no_state_to_save(tmp_path):
     model = bp.Sequential([Dense(1)])
     model.compile("adam", "mse")
