@@ -125,6 +125,15 @@ def array_like(value: Any, who: str, name: str) -> Any:
         ) from None
 
 
+def real(value: Any, who: str, name: str) -> np.ndarray:
+    """`value` as an array of real numbers or truth values, in the dtype that it has."""
+    found = array_like(value, who, name)
+    if found.dtype.kind not in "fiub":
+        got = f"dtype {found.dtype}" if isinstance(value, np.ndarray) else reprlib.repr(value)
+        raise TypeError(f"{who} expects {name} to be real numbers, got {got}")
+    return found
+
+
 def axis_of(axis: Any, ndim: int, who: str, name: str = "axis") -> int:
     """`axis` as an int that is one of so many axes, from the end where it is negative."""
     found = index(axis, who, name)

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from backprop import config, initializers
+from backprop import checks, config, initializers
 
 Array = np.ndarray
+
+WHO = "Variable()"
 
 
 class Variable(np.ndarray):
@@ -50,7 +52,9 @@ class Variable(np.ndarray):
     ------
     ValueError
         Where an initializer is given without a shape, an assignment has another shape, or `name`
-        is no name.
+        or `dtype` is none.
+    TypeError
+        Where values are no real numbers, or `trainable` is neither True nor False.
 
     Examples
     --------
@@ -86,7 +90,7 @@ class Variable(np.ndarray):
         if not isinstance(name, str) or "/" in name:
             raise ValueError(f"a Variable's name is a string without '/', got {name!r}")
         self = values(initializer, shape, dtype).view(cls)
-        self._name, self._trainable = name, bool(trainable)
+        self._name, self._trainable = name, checks.flag(trainable, WHO, "trainable")
         return self
 
     @classmethod
@@ -119,7 +123,7 @@ class Variable(np.ndarray):
             raise AttributeError(
                 f"{self.path} is frozen with its layer: write layer.trainable = {trainable}"
             )
-        self._trainable = bool(trainable)
+        self._trainable = checks.flag(trainable, self.path, "trainable")
 
     @property
     def constraint(self) -> Any:
@@ -152,7 +156,7 @@ class Variable(np.ndarray):
 
     def assign(self, value: Any) -> Variable:
         """Set all numbers; the shape must be exactly the variable's."""
-        value, mine = np.asarray(value), self._plain()
+        value, mine = checks.real(value, self.path, "value"), self._plain()
         if value.shape != mine.shape:
             raise ValueError(f"{self.path} has shape {mine.shape} and was given {value.shape}")
         mine[...] = value
@@ -167,7 +171,7 @@ class Variable(np.ndarray):
         return self.assign(self._plain() - self._spread(value))
 
     def _spread(self, value: Any) -> Array:
-        value, shape = np.asarray(plain(value)), self.shape
+        value, shape = checks.real(plain(value), self.path, "value"), self.shape
         try:
             return np.broadcast_to(value, shape)
         except ValueError:
@@ -199,15 +203,30 @@ def record(item: Any) -> Any:
 
 def values(initializer: Any, shape: tuple[int, ...] | None, dtype: Any) -> Array:
     """An array of a variable's own."""
+    dtype = dtype_of(dtype)
     if not callable(initializer) and not isinstance(initializer, str):
-        given = np.asarray(initializer)
+        given = checks.real(initializer, WHO, "initializer")
         if dtype is None and not isinstance(initializer, np.ndarray):
             dtype = {"b": "bool", "i": "int32"}.get(given.dtype.kind, config.floatx())
         return np.array(given, dtype)
     if shape is None:
         raise ValueError(f"a Variable made by {initializer!r} needs a shape")
-    made = initializers.get(initializer)(tuple(shape), dtype=dtype or config.floatx())
+    shape = checks.sizes(shape, WHO, "shape")
+    made = initializers.get(initializer)(shape, dtype=dtype or config.floatx())
     return np.array(made, dtype or config.floatx())
+
+
+def dtype_of(dtype: Any) -> Any:
+    """A dtype of real numbers or truth values; None is left to the values."""
+    if dtype is None:
+        return None
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.kind not in "fiub":
+        raise ValueError(f"{WHO} expects dtype to be one of numbers, 'float32', got {dtype!r}")
+    return found
 
 
 def plain(item: Any) -> Any:

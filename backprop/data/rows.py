@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from backprop.checks import fraction, integer, one_of
+from backprop.checks import fraction, index as index_of, integer, one_of
 from backprop.data.columns import Columns
 from backprop.data.table import Table
 from backprop.data.windows import Windows
@@ -166,7 +166,11 @@ class RowDataset(EpochBatches):
 
     def __getitem__(self, index: int) -> Any:
         """Batch number `index` of the rows in their own order."""
-        at = range(len(self))[index] * self.batch_size + self.range[0]
+        who, count = type(self).__name__, len(self)
+        number = index_of(index, who, "the number of a batch")
+        if not -count <= number < count:
+            raise IndexError(f"{who} has {count} batches, and none of number {number}")
+        at = number % count * self.batch_size + self.range[0]
         return self._rows(at, min(at + self.batch_size, self.range[1]))
 
     def first(self) -> Any:
@@ -196,7 +200,20 @@ class RowDataset(EpochBatches):
         Yields
         ------
         (x,), (x, y) or (x, y, sample_weight)
+
+        Raises
+        ------
+        ValueError
+            An argument is no integer, or a negative one.
         """
+        who = f"{type(self).__name__}.batches()"
+        epoch = integer(epoch, who, "epoch", least=0)
+        start = integer(start, who, "start", least=0)
+        if seed is not None:
+            seed = integer(seed, who, "seed", least=0)
+        return self._batches(epoch, start, seed)
+
+    def _batches(self, epoch: int, start: int, seed: int | None) -> Generator[Any, None, None]:
         windows = Windows(self._edges(), self.buffer_size, seed, epoch)
         place = start * self.batch_size
         parts: list[list[Array]] = []

@@ -315,3 +315,29 @@ def test_a_table_that_returns_something_else_is_told(shape, dtype, match):
 
     with pytest.raises(ValueError, match=match):
         list(RowDataset(Wrong(), "x"))
+
+
+@pytest.mark.parametrize("wrong", [None, "a", 2.5, [1], slice(1, 3), -1])
+@pytest.mark.parametrize("argument", ["epoch", "start", "seed"])
+def test_a_pass_is_asked_for_by_integers_and_refused_at_once(argument, wrong, tmp_path):
+    cls, arguments = written("npy", tmp_path)
+    data = cls(*arguments, batch_size=8)
+    if (argument, wrong) == ("seed", None):  # in their own order
+        assert len(list(data.batches(seed=None))) == len(data)
+        return
+
+    with pytest.raises(ValueError, match=rf"batches\(\) expects {argument} to be an integer"):
+        data.batches(**{argument: wrong})
+
+
+def test_a_batch_is_asked_for_by_its_number(tmp_path):
+    cls, arguments = written("npy", tmp_path)
+    data = cls(*arguments, batch_size=8)
+
+    for wrong in (None, "x", 2.5, [1], slice(1, 3)):
+        with pytest.raises(TypeError, match="expects the number of a batch to be an integer"):
+            data[wrong]
+    for wrong in (len(data), -len(data) - 1):
+        with pytest.raises(IndexError, match=f"has {len(data)} batches, and none of number"):
+            data[wrong]
+    np.testing.assert_equal(data[-1], data[len(data) - 1])

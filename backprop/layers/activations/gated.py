@@ -193,7 +193,7 @@ class GLU(Layer):
     Raises
     ------
     ValueError
-        Where the axis does not exist or its length is odd.
+        Where the axis does not exist, its length is odd, or it is that of the rows.
 
     References
     ----------
@@ -211,6 +211,11 @@ class GLU(Layer):
 
     def build(self, input_shape):
         self.compute_output_shape(input_shape)
+        if self.axis in (0, -len(input_shape)):
+            raise ValueError(
+                f"{self!r} halves axis {self.axis}, along which are the rows of inputs of shape "
+                f"{show_shape(input_shape)}: give a single one as x[np.newaxis]"
+            )
         self.time_local = self.axis in (-1, len(input_shape) - 1)
 
     def compute_output_shape(self, input_shape):
@@ -219,7 +224,7 @@ class GLU(Layer):
         if length is not None and length % 2:
             raise ValueError(
                 f"{self!r} halves axis {self.axis} and needs an even length there; "
-                f"it got {show_shape(input_shape[1:])}"
+                f"it got {show_shape(input_shape[1:] or input_shape)}"
             )
         y = list(input_shape)
         y[self.axis] = None if length is None else length // 2
@@ -234,6 +239,8 @@ class GLU(Layer):
     multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
+        if x.shape[self.axis] % 2:  # of a single row, which is built for rows of any number
+            self.compute_output_shape(x.shape)
         a, b = np.split(x, 2, self.axis)
         s = sigmoid(b)
         y = a * s
