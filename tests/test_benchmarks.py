@@ -57,6 +57,7 @@ QUICK = {
 
 
 NEEDS_MPI = ("ranks.py", "scaling.py")
+LONGER = ("footprint.py", "gradcheck.py", "tables.py", "train_step.py", "trust.py")
 
 
 def script(name, *arguments):
@@ -76,7 +77,9 @@ def test_every_benchmark_has_a_quick_run():
     assert {path.name for path in BENCHMARKS.glob("*.py")} == set(QUICK)
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LONGER else ()) for n in QUICK]
+)
 def test_the_benchmark_runs(name):
     arguments, expected = QUICK[name]
     if name in NEEDS_MPI and jobs.MISSING:
@@ -149,7 +152,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("peer", ["autograd", "jax", "torch"])
+@pytest.mark.parametrize("peer", ["autograd", pytest.param("jax", marks=pytest.mark.slow), "torch"])
 @pytest.mark.filterwarnings("ignore")  # what libraries say about each other
 def test_another_library_does_our_work_in_each_of_its_ways(shared, peer, name):
     from shared.agreement import allowed, compare
@@ -171,6 +174,7 @@ def test_another_library_does_our_work_in_each_of_its_ways(shared, peer, name):
         assert gradient < allowed(row, PEERS[peer])[1], way
 
 
+@pytest.mark.slow
 def test_keras_does_our_work_where_layers_are_passed_by():
     pytest.importorskip("keras", reason="the peer is not installed")
     pytest.importorskip("jax", reason="the engine is not installed")

@@ -19,8 +19,17 @@ spec.loader.exec_module(own_layers)
 # these look through numbers and sizes for exceptions; all of them take as long as the rest together
 SEARCHES = [law.__name__ for law in LAWS["v4"] if law not in LAWS["v3"]]
 CHEAP = [law.__name__ for law in LAWS["v3"]]
-# of many calls: what they find is in the code of a class, whatever its settings
-OF_CALLS = ("two_threads_do_not_meet", "the_fortieth_call_is_like_the_first")
+# what they find is in the code of a class, whatever its settings
+OF_CLASSES = (
+    "two_threads_do_not_meet",
+    "the_fortieth_call_is_like_the_first",
+    "two_forwards_do_not_interfere",
+    "kept_results_never_change",
+    "parameters_stay_views",
+    "a_replica_shares_values_and_owns_gradients",
+    "an_addition_to_the_loss_is_asked_for",
+    "the_order_of_inputs_counts",
+)
 # one derivation for both kinds of kernels, which tests/kernels holds to each other: it is tried
 # at length and in all settings with those of NumPy, and in one with the compiled ones
 COMPILED = os.environ.get("BACKPROP_KERNELS") == "numba"
@@ -83,8 +92,10 @@ for name, rows in TABLE.items():
     for number, row in enumerate(rows):
         place = f"{snake_case(name)}{number or ''}"
         profile = profile_of(name, number, row)
-        laws = [law for law in CHEAP if not number or law not in OF_CALLS]
+        laws = [law for law in CHEAP if not number or law not in OF_CLASSES]
         globals()[f"test_{place}"] = layer_laws(**under(row, laws), profile=profile)
-        globals()[f"test_searched_{place}"] = layer_laws(**under(row, SEARCHES), profile="quick")
+        if not number:
+            searched = layer_laws(**under(row, SEARCHES), profile="quick")
+            globals()[f"test_searched_{place}"] = searched
         thoroughly = layer_laws(**row, profile="thorough")
         globals()[f"test_thoroughly_{place}"] = pytest.mark.slow(thoroughly)
