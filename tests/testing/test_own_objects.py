@@ -36,7 +36,8 @@ for kind, table in own.ALL.items():
     for name, rows in table.items():
         for number, row in enumerate(rows):
             place = f"{kind}_{snake_case(name)}{number or ''}"
-            globals()[f"test_{place}"] = laws(**row)
+            profile = "quick" if number and "expected_failures" not in row else "default"
+            globals()[f"test_{place}"] = laws(**row, profile=profile)
             globals()[f"test_thoroughly_{place}"] = pytest.mark.slow(
                 laws(**row, profile="thorough")
             )
