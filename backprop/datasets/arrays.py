@@ -145,10 +145,13 @@ def zipped(path: Path) -> Iterator[Any]:
                     f"{ARRAYS:,}"
                 )
             yield archive
+    except (
+        *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error),
+        UnicodeDecodeError,  # of a member's name
+    ) as error:
+        raise ValueError(f"{path} is no .npz file that can be read: {cut(error)}") from error
     except ValueError as error:
         raise ValueError(cut(error)) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error) as error:
-        raise ValueError(f"{path} is no .npz file that can be read: {cut(error)}") from error
     except OSError as error:
         if error.errno not in (None, errno.EINVAL):  # a place before the file's beginning
             raise

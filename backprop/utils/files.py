@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import struct
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -231,10 +232,10 @@ def damaged(path: Path) -> Iterator[None]:
     import tarfile
     import zipfile
 
-    broken = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+    broken = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
     try:
         yield
-    except (*broken, RuntimeError, NotImplementedError) as error:
+    except (*broken, EOFError, RuntimeError, NotImplementedError, UnicodeDecodeError) as error:
         raise ValueError(f"{WHO} cannot unpack {path}: {error}") from error
 
 

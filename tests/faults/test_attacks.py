@@ -452,6 +452,41 @@ def test_numpys_advice_to_trust_a_file_is_not_passed_on(tmp_path):
     assert "allow_pickle" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["npz", "keras", "weights", "state", "data", "archive"])
+def test_a_name_in_a_zip_file_that_is_no_text_is_damage(kind, tmp_path, monkeypatch):
+    """Python's `zipfile` decodes all names when it opens a file, and says nothing of the file."""
+    from backprop.datasets.arrays import read_any
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    model, path = small(), tmp_path / "m.weights.npz"
+    model.compile("sgd", "mse")
+
+    def zipped(path):
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("a.txt", "a")
+
+    if kind in ("keras", "archive"):
+        path = path.with_name("m.keras" if kind == "keras" else "m.zip")
+    write, read = {
+        "npz": (model.save, bp.models.load_model),
+        "keras": (model.save, bp.models.load_model),
+        "weights": (model.save_weights, model.load_weights),
+        "state": (model.trainer.save_state, model.trainer.restore_state),
+        "data": (lambda path: np.savez(path, x=np.ones(3)), lambda path: read_any(path, "f")),
+        "archive": (zipped, lambda path: bp.utils.get_file(origin=path, extract=True)),
+    }[kind]
+    write(path)
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"PK\x01\x02")  # of the directory: its flags say UTF-8, its name is none
+    data[entry + 8 : entry + 10] = (0x800).to_bytes(2, "little")
+    data[entry + 46] = 0xF7
+    path.write_bytes(data)
+
+    with pytest.raises(ValueError, match="'utf-8' codec can't decode") as caught:
+        read(path)
+    assert path.name in str(caught.value) and type(caught.value) is not UnicodeDecodeError
+
+
 def npy(dtype, shape, values=b""):
     return archive.npy_head(dtype, shape) + values
 
