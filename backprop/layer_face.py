@@ -48,8 +48,8 @@ class LayerFace(LayerCalls):
         """Set all weights; nothing changes unless every one of them fits."""
         if isinstance(weights, str) or not isinstance(weights, Iterable):
             raise TypeError(f"{self!r} expects weights to be a list of arrays, got {weights!r}")
-        arrays, who = self.arrays(), repr(self)
-        weights = [checks.array_like(w, who, "each of weights") for w in weights]
+        arrays = self.arrays()
+        weights = [checks.array_like(w, self.name, "each of weights") for w in weights]
         if len(weights) != len(arrays):
             state = "" if self.built else "; it is not built yet: build it, or call it on data"
             raise ValueError(f"{self!r} has {len(arrays)} weights and got {len(weights)}{state}")

@@ -34,16 +34,16 @@ Array = np.ndarray
 Take = Callable[[Any, Mapping[str, Array], bool], Callable[[], None]]
 
 
-def model_state(model: Any, begun: bool = False) -> tuple[dict[str, Any], dict[str, Array]]:
+def model_state(model: Any, of_run: bool = False) -> tuple[dict[str, Any], dict[str, Array]]:
     """Weights, generators and the optimizer's variables, as JSON and arrays.
 
-    Where a run has `begun`, an optimizer that has taken no step remembers that.
+    Of a run, an optimizer that has taken no step is there too: with nothing in its slots.
     """
     weights = weight_names(model)
     arrays = {f"weights/{name}": p.value for name, p in weights.items()}
-    header: dict[str, Any] = {"generators": generators_of(model)}
+    header: dict[str, Any] = {"generators": [generator_state(layer) for layer in model.walk()]}
     optimizer = optimizer_of(model)
-    if begun and not optimizer.remembers:
+    if of_run and not optimizer.remembers:
         optimizer = copy.copy(optimizer)
         with suppress(ValueError):  # for the parameters of others: the next step says so
             optimizer.build(model.parameters)
@@ -96,11 +96,6 @@ def weights_and_states(
     return weights, states
 
 
-def generators_of(model: Any) -> list[dict[str, Any] | None]:
-    """The states of the generators of all layers, None of one that has drawn nothing."""
-    return [generator_state(layer) for layer in model.walk()]
-
-
 def generator_state(layer: Any) -> dict[str, Any] | None:
     return None if layer._rng is None else layer._rng.bit_generator.state
 
@@ -139,9 +134,6 @@ def check_states(model: Any, states: Mapping[str, Array]) -> None:
 def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Put a state into a model of the same layers; everything is checked before anything
     changes."""
-    weights, states = weights_and_states(model, arrays)
-    check_weights(model, weights)
-    check_states(model, states)
     generators = header.get("generators") or []
     layers = list(model.walk())
     if not isinstance(generators, list) or not all(isinstance(g, dict | None) for g in generators):
@@ -151,6 +143,16 @@ def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]
             f"it holds {len(generators)} generators where {model.name} has {len(layers)} layers"
         )
     fresh = [None if state is None else generator_from(state) for state in generators]
+    set_values(model, arrays)
+    for layer, rng in zip(layers, fresh, strict=True):
+        layer._rng = rng
+
+
+def set_values(model: Any, arrays: Mapping[str, Array]) -> None:
+    """What `set_model_state` sets, but for the generators, which go on as they are."""
+    weights, states = weights_and_states(model, arrays)
+    check_weights(model, weights)
+    check_states(model, states)
     store = {
         name.removeprefix("optimizer/"): a
         for name, a in arrays.items()
@@ -166,8 +168,6 @@ def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]
     if states:
         for p, value in zip(model.states_kept(), states.values(), strict=True):
             p.value[...] = value
-    for layer, rng in zip(layers, fresh, strict=True):
-        layer._rng = rng
 
 
 def generator_from(state: dict[str, Any]) -> np.random.Generator:
@@ -203,7 +203,7 @@ def save_checkpoint(
         Signs the file.
     """
     trainer = model.trainer
-    header, arrays = model_state(model, begun=True)
+    header, arrays = model_state(model, of_run=True)
     arrays |= {f"states/{name}": p.value for name, p in named(model.states_kept()).items()}
     header["callbacks"] = counted[0]
     arrays |= counted[1]

@@ -544,7 +544,7 @@ def main() -> None:
     options = parser.parse_args()
 
     bank = [bug for bug in BANK if type(bug.x()) is not tuple]  # peers are given one array
-    bank = bank[::200] if options.quick else bank
+    bank = bank[::70] if options.quick else bank
     sizes = list(SHAPES)[:1] if options.quick else list(SHAPES)
     number = min(options.drawn, 2) if options.quick else options.drawn
 

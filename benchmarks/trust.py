@@ -180,7 +180,7 @@ def main() -> None:
     options = parser.parse_args()
     options.every = 1
     if options.quick:
-        options.every, options.profile = 900, "quick"
+        options.every, options.profile = 150, "quick"
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
     with ProcessPoolExecutor(options.jobs) as pool:

@@ -83,7 +83,7 @@ class Remembering(Configurable):
             return self.load_own_variables(state)
         state = {name: np.asarray(value) for name, value in state.items()}
         if self._slots is None and state.keys() - self._empty_state():
-            self._pending, self._estranged = state, False
+            self._await(state)
             return
         expected = self._state()
         rate = expected.pop("learning_rate", None)
@@ -105,10 +105,14 @@ class Remembering(Configurable):
         for name in self.scalars:
             setattr(self, name, float(state[name]))
         if self._slots is None:
-            self._pending, self._estranged = None, False
+            self._await(None)
             return
         for name in self._names():
             self._slots.load(name, state[name])
+
+    def _await(self, state: Mapping[str, Array] | None) -> None:
+        """Take up this when it is built, or nothing, whatever was to be taken up before."""
+        self._pending, self._estranged = state, False
 
     def _check_numbers(
         self,
@@ -224,8 +228,7 @@ class Remembering(Configurable):
         arrays = [np.asarray(store[key]) for key in sorted(store, key=int)]
         expected = self.variables
         if self._slots is None and len(arrays) > len(expected):
-            self._pending = {str(i): array for i, array in enumerate(arrays)}
-            self._estranged = False
+            self._await({str(i): array for i, array in enumerate(arrays)})
             return
         if [a.shape for a in arrays] != [v.shape for v in expected]:
             raise ValueError(
@@ -242,7 +245,7 @@ class Remembering(Configurable):
         for (_, _, put), array in sorted(found, key=lambda item: item[0][0] != "learning_rate"):
             put(array)
         if self._slots is None:
-            self._pending, self._estranged = None, False
+            self._await(None)
 
     def __getstate__(self) -> dict[str, Any]:
         # a copy belongs to a copy of the model: it finds its parameters at its first step

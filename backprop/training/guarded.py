@@ -24,7 +24,7 @@ import numpy as np
 
 from backprop.kernels import finite
 from backprop.layer import Array
-from backprop.run_state import generators_of, model_state, named, set_model_state
+from backprop.run_state import model_state, named, set_values
 from backprop.training.loop import Logs, Outcome, logs_of
 from backprop.training.nonfinite import Finding, first_nonfinite
 from backprop.training.policies import NonfiniteError, read_policy
@@ -311,7 +311,7 @@ class Guarded(Steps):
         rate = self.optimizer.learning_rate * self.on_nonfinite.factor
         if self.across is not None:
             self.across.updates.forget()
-        set_model_state(self.model, {"generators": generators_of(self.model)}, self._kept[0])
+        set_values(self.model, self._kept[0])
         if self.on_nonfinite.factor != 1:
             self.optimizer.learning_rate = float(rate)
         self.reset()

@@ -103,7 +103,7 @@ class Metrics:
         first = [metric.name for metric in self.losses]
         first, own = sorted(first, key=self.names().index), [metric.name for metric in self.own]
         known = first + own if unchosen else self.names()
-        if not late and (names != known or unchosen not in (0, self._wanted())):
+        if unchosen not in (0, self._wanted()) or not (late or names == known):
             return None
         if names not in (self.names(), first + own) and not (
             len(self.items) == len(first)

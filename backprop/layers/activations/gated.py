@@ -218,6 +218,10 @@ class GLU(Layer):
             )
         self.time_local = self.axis in (-1, len(input_shape) - 1)
 
+    def check_input(self, shape):
+        super().check_input(shape)
+        self.compute_output_shape(shape)
+
     def compute_output_shape(self, input_shape):
         n = len(input_shape)
         length = input_shape[self.axis] if -n <= self.axis < n else 1
@@ -239,8 +243,6 @@ class GLU(Layer):
     multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
-        if x.shape[self.axis] % 2:  # of a single row, which is built for rows of any number
-            self.compute_output_shape(x.shape)
         a, b = np.split(x, 2, self.axis)
         s = sigmoid(b)
         y = a * s
