@@ -116,6 +116,16 @@ def check_weights(model: Any, weights: Mapping[str, Array]) -> None:
             raise ValueError(f"its {name} is of dtype {a.dtype} and {p.path} of {p.value.dtype}")
 
 
+def values_for(
+    model: Any, arrays: Mapping[str, Array]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Weights and states of a file; raises unless they are those of the model."""
+    weights, states = weights_and_states(model, arrays)
+    check_weights(model, weights)
+    check_states(model, states)
+    return weights, states
+
+
 def describe(shapes: dict[str, tuple]) -> str:
     return f"{len(shapes)} weights of {sum(int(np.prod(s)) for s in shapes.values()):,} numbers"
 
@@ -134,6 +144,7 @@ def check_states(model: Any, states: Mapping[str, Array]) -> None:
 def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Put a state into a model of the same layers; everything is checked before anything
     changes."""
+    values_for(model, arrays)  # of another model the weights say more than the generators
     generators = header.get("generators") or []
     layers = list(model.walk())
     if not isinstance(generators, list) or not all(isinstance(g, dict | None) for g in generators):
@@ -150,9 +161,7 @@ def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]
 
 def set_values(model: Any, arrays: Mapping[str, Array]) -> None:
     """What `set_model_state` sets, but for the generators, which go on as they are."""
-    weights, states = weights_and_states(model, arrays)
-    check_weights(model, weights)
-    check_states(model, states)
+    weights, states = values_for(model, arrays)
     store = {
         name.removeprefix("optimizer/"): a
         for name, a in arrays.items()
