@@ -26,10 +26,17 @@ settings.register_profile("ci", max_examples=25, derandomize=True, print_blob=Tr
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
-def pytest_collection_finish(session):
-    """Forty thousand tests stay where they are: no search for garbage is to go through them."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Forty thousand tests are collected and stay where they are: no search for garbage is to go
+    through them, neither meanwhile, which takes a quarter of the time, nor later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,5 +1,6 @@
 """Programs for Keras run here, only the import changed, and give the same numbers."""
 
+import functools
 import importlib.util
 import os
 import pickle
@@ -29,10 +30,14 @@ def dtype(request):
 
 @pytest.fixture(scope="module")
 def by_keras(tmp_path_factory):
-    path = tmp_path_factory.mktemp("keras") / "programs.pickle"
-    tests = Path(__file__).parent
+    """What Keras makes of all programs, as a function of the dtype."""
+    return functools.cache(lambda dtype: run_by_keras(tmp_path_factory.mktemp("keras"), dtype))
+
+
+def run_by_keras(folder, dtype):
+    path, tests = folder / "programs.pickle", Path(__file__).parent
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "keras_programs.by_keras", str(path)],
+        [sys.executable, "-W", "ignore", "-m", "keras_programs.by_keras", dtype, str(path)],
         env=os.environ
         | {"PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
         | {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1"},  # else it takes float64 for float32
@@ -70,10 +75,15 @@ def test_program_goes_on_from_a_file(name, tmp_path):
 
 
 @needs_keras
-@pytest.mark.parametrize("dtype", ["float32", "float64"], indirect=True)
+@pytest.mark.parametrize(
+    # compiling all of it again in float32 takes JAX a minute
+    "dtype",
+    [pytest.param("float32", marks=pytest.mark.slow), "float64"],
+    indirect=True,
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_outputs_and_gradients_are_those_of_keras(by_keras, name, dtype):
-    theirs, script = by_keras[name, dtype], program(name)
+    theirs, script = by_keras(dtype)[name], program(name)
     model = script.build(bp)
     model.set_weights(theirs["start"])
     given = script.data()
@@ -93,7 +103,7 @@ def test_outputs_and_gradients_are_those_of_keras(by_keras, name, dtype):
 @pytest.mark.parametrize("dtype", ["float64"], indirect=True)
 @pytest.mark.parametrize("name", NAMES)
 def test_training_and_use_give_the_numbers_of_keras(by_keras, name, dtype):
-    theirs, script = by_keras[name, dtype], program(name)
+    theirs, script = by_keras(dtype)[name], program(name)
     model = script.build(bp)
     model.set_weights(theirs["start"])
 

@@ -121,5 +121,5 @@ FAMILY = Family(
         "LARS": "Keras has none",
         "LBFGS": "Keras has none; SciPy's is what it is compared with",
     },
-    draws=(10, 100),
+    draws=(6, 100),
 )

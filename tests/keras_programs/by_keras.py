@@ -1,4 +1,4 @@
-"""What Keras makes of the programs: `python -m keras_programs.by_keras FILE` writes it down.
+"""What Keras makes of the programs: `python -m keras_programs.by_keras DTYPE FILE` writes it down.
 
 The backend is chosen when Keras is imported, and tests have it compute with NumPy's, which does
 not train: so this is a process of its own, with `KERAS_BACKEND=jax` and `JAX_ENABLE_X64=1`.
@@ -88,14 +88,11 @@ def draws_of_numpy(keras: Any) -> Any:
     return mock.patch.object(keras.src.backend.random, "uniform", uniform)
 
 
-def main(path: str) -> None:
-    found = {}
-    for dtype in ("float32", "float64"):
-        with keras_in(dtype) as keras, without_float32(keras), draws_of_numpy(keras):
-            keras.config.set_floatx(dtype)
-            keras.config.set_dtype_policy(dtype)
-            for name in NAMES:
-                found[name, dtype] = results(keras, name, fit=dtype == "float64")
+def main(dtype: str, path: str) -> None:
+    with keras_in(dtype) as keras, without_float32(keras), draws_of_numpy(keras):
+        keras.config.set_floatx(dtype)
+        keras.config.set_dtype_policy(dtype)
+        found = {name: results(keras, name, fit=dtype == "float64") for name in NAMES}
     Path(path).write_bytes(pickle.dumps(found))
 
 

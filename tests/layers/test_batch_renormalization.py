@@ -41,6 +41,7 @@ test_held_under_a_mask = layer_laws(
     configs={"axis": [1, -1]},
     inputs=sequences(masked=True, allow_empty=True),
     tags=["couples_rows"],
+    profile="quick",
 )
 
 

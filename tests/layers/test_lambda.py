@@ -73,6 +73,7 @@ test_square = layer_laws(
     inputs=shapes(),
     reference=lambda x: x * x,
     expected_failures=NO_FILE,
+    profile="quick",
 )
 test_with_arguments = layer_laws(
     lambda scale: Lambda(scaled, arguments={"scale": scale, "shift": 1}, backward=scaled_back),
@@ -80,6 +81,7 @@ test_with_arguments = layer_laws(
     inputs=shapes(),
     reference=lambda x, scale: scale * x + 1,
     expected_failures=NO_FILE,
+    profile="quick",
 )
 test_two_inputs = layer_laws(
     lambda: Lambda(outer, backward=outer_back),
@@ -88,7 +90,10 @@ test_two_inputs = layer_laws(
     expected_failures=NO_FILE | OWN_ERROR,
 )
 test_two_outputs = layer_laws(
-    lambda: Lambda(halves, backward=halves_back), inputs=shapes(1, 1), expected_failures=NO_FILE
+    lambda: Lambda(halves, backward=halves_back),
+    inputs=shapes(1, 1),
+    expected_failures=NO_FILE,
+    profile="quick",
 )
 test_masked = layer_laws(
     lambda: Lambda(mean_of_real, mask=no_mask, backward=mean_of_real_back),

@@ -42,12 +42,16 @@ test_a_subclass = layer_laws(
     configs={"k": [2.0, -0.5]},
     inputs=shapes(),
     reference=lambda x, layer, k: k * layer.layer(x),
+    profile="quick",
 )
 test_with_a_mask = layer_laws(
-    lambda: Doubled(LSTM(2)), inputs=sequences(masked=True, allow_empty=True)
+    lambda: Doubled(LSTM(2)), inputs=sequences(masked=True, allow_empty=True), profile="quick"
 )
 test_with_statistics = layer_laws(
-    lambda: Doubled(BatchNormalization()), inputs=shapes(1, 1), tags=["couples_rows"]
+    lambda: Doubled(BatchNormalization()),
+    inputs=shapes(1, 1),
+    tags=["couples_rows"],
+    profile="quick",
 )
 
 

@@ -56,7 +56,7 @@ def must_not_meet(
     wanted, its_wanted = one(), two()  # also so that what is compiled or imported is there
     places = places_in(one)
     rng = case.rng(12)
-    stops = [int(rng.choice(steps)) for steps in places]
+    stops = [steps[rng.integers(len(steps))] for steps in places]
     most = max(LEAST_STOPS, min(STOPS, ENOUGH // max(sum(map(len, places)), 1)))
     if len(stops) > most:
         stops = rng.choice(stops, most, replace=False).tolist()
