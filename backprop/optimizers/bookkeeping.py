@@ -35,7 +35,6 @@ class Bookkeeping(Remembering):
     copies: ClassVar[tuple[str, ...]] = ()  # slots that start as copies of the values
 
     _accumulates = None  # how many steps make an update
-    _slots = None  # once it is built
     _vector = None  # the ParameterVector that steps are made on
     _segments = None  # what of it is trained
     _excluded_values = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -19,12 +19,12 @@ class Remembering(Configurable):
     squares: ClassVar[tuple[str, ...]] = ()  # slots of squares and magnitudes: never negative
 
     _steps = 0
+    _slots = cast("Slots | None", None)  # once it is built
     _pending = None  # what a file had for an optimizer that was not built yet
     _estranged = False  # whether all layers of its slots have left the model
 
     if TYPE_CHECKING:  # what `Optimizer` and `Bookkeeping` declare
         name: ClassVar[Any]
-        _slots: Slots | None = None
 
         def _names(self) -> list[str]: ...
 
