@@ -40,6 +40,7 @@ import sys
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, replace
+from itertools import takewhile
 from typing import (
     Annotated,
     Any,
@@ -246,16 +247,20 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
             convert = converter(hint, p.default)
             if convert is not None and not {int, float, str} & set(members(hint)):
                 found[p.name] = convert
-        return list(parameters), found
+        by_position = takewhile(lambda p: p.kind == BY_POSITION, parameters.values())
+        return [p.name for p in by_position], found
 
     who = f"{function.__name__}()"
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> R:
         names, converters = known()
-        if len(args) <= len(names):  # else the function says that there are too many
-            named = zip(names, args, strict=False)
-            args = tuple([converters[n](v, who, n) if n in converters else v for n, v in named])
+        named = zip(names, args, strict=False)
+        # the function says itself what is too much, or takes it for one of its *args
+        args = (
+            *[converters[n](v, who, n) if n in converters else v for n, v in named],
+            *args[len(names) :],
+        )
         for name in kwargs.keys() & converters.keys():
             kwargs[name] = converters[name](kwargs[name], who, name)
         return function(*args, **kwargs)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
+
+from backprop.arguments import Convert, checked
+from backprop.checks import NotNegative, Number, sizes
 
 Array = np.ndarray
 
 
+@checked
 def numbers(
-    shape: tuple[int, ...],
+    shape: Annotated[tuple[int, ...], Convert(sizes)],
     kind: str = "generic",
-    seed: int = 0,
-    low: float | None = None,
-    high: float | None = None,
+    seed: NotNegative = 0,
+    low: Number | None = None,
+    high: Number | None = None,
 ) -> Array:
     """An array in float64 that depends on nothing but the arguments.
 
@@ -41,6 +46,8 @@ def numbers(
     """
     rng = np.random.default_rng(seed)
     if low is not None and high is not None:
+        if low > high:
+            raise ValueError(f"numbers() expects low <= high, got {low}, {high}")
         x = low + (high - low) * rng.uniform(0.02, 0.98, shape)
     elif low is not None or high is not None:
         away = 0.02 + rng.exponential(1.0, shape)

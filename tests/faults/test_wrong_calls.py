@@ -32,6 +32,7 @@ from backprop import (
     models,
     optimizers,
     regularizers,
+    testing,
     utils,
 )
 from backprop.gradcheck import gradcheck
@@ -49,7 +50,8 @@ PUBLIC = {
         module.__name__.rpartition(".")[2]: module
         for module in (
             *(activations, callbacks, config, constraints, datasets, initializers, layers, losses),
-            *(metrics, models, optimizers, regularizers, schedules, utils),
+            *(metrics, models, optimizers, regularizers, schedules),
+            *(testing, utils),
         )
     },
 }

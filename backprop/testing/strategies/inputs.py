@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.arguments import Convert, checked
+from backprop.checks import NotNegative, Number, Positive, choice, one_of, sequence, sizes
 from backprop.testing.drawing import (
     SCALES,
     bounds_for,
@@ -14,24 +16,47 @@ from backprop.testing.drawing import (
     lengthened,
     st,
 )
-from backprop.testing.made_numbers import numbers
-from backprop.testing.strategies.sizes import SEEDS, Strategy, between, most_of, shapes
+from backprop.testing.made_numbers import KINDS_OF_NUMBERS, numbers
+from backprop.testing.strategies.sizes import SEEDS, Lengths, Strategy, between, most_of, shapes
 
 Array = np.ndarray
+
+
+def kinds_from(value: Any, who: str, name: str) -> tuple[str, ...]:
+    """Kinds of numbers, as a tuple of their names."""
+    found = sequence(value, who, name, "a tuple of kinds of numbers")
+    return tuple([one_of(kind, tuple(KINDS_OF_NUMBERS), who, f"each of {name}") for kind in found])
+
+
+def shape_or_strategy(value: Any, who: str, name: str) -> tuple[int, ...] | Strategy[Any]:
+    return value if isinstance(value, Strategy) else sizes(value, who, name)
+
+
+def two_sizes(value: Any, who: str, name: str) -> tuple[int, ...]:
+    found = sizes(value, who, name)
+    if len(found) != 2:
+        raise ValueError(f"{who} expects {name} to be two integers, got {value!r}")
+    return found
+
+
+Kinds = Annotated[tuple[str, ...], Convert(kinds_from)]
+Shape = Annotated[Any, Convert(shape_or_strategy)]
+TwoSizes = Annotated[tuple[int, ...], Convert(two_sizes)]
 
 
 def is_shape(given: Any) -> bool:
     return isinstance(given, tuple) and all(isinstance(n, int | np.integer) for n in given)
 
 
+@checked
 @st.composite
 def arrays(
     draw: Any,
-    shape: Any = None,
+    shape: Shape = None,
     *,
-    kinds: tuple[str, ...] | None = None,
-    low: float | None = None,
-    high: float | None = None,
+    kinds: Kinds | None = None,
+    low: Number | None = None,
+    high: Number | None = None,
 ) -> Array:
     """Arrays of numbers.
 
@@ -59,16 +84,17 @@ def arrays(
     return numbers(tuple(shape), kind_for(draw, kinds, scales), draw(SEEDS), low, high)
 
 
+@checked
 @st.composite
 def images(
     draw: Any,
-    min_side: int = 1,
-    max_side: int | None = None,
-    channels: int | tuple[int, int] | None = None,
+    min_side: NotNegative = 1,
+    max_side: NotNegative | None = None,
+    channels: Lengths | None = None,
     *,
-    batch: int | tuple[int, int] | None = None,
-    data_format: str = "channels_last",
-    kinds: tuple[str, ...] | None = None,
+    batch: Lengths | None = None,
+    data_format: Annotated[str, choice("channels_last", "channels_first")] = "channels_last",
+    kinds: Kinds | None = None,
 ) -> Array:
     """Images (N, H, W, C), H and W drawn one by one: most are not square.
 
@@ -90,7 +116,7 @@ def images(
     (1, 3, 3, 1)
     """
     n, c = draw(between(batch or (1, 3))), draw(between(channels or (1, 3)))
-    side = st.integers(min_side, most_of(max_side, min_side, 6))
+    side = st.integers(min_side, most_of(max_side, min_side, "images()", 6))
     high = (min_side, max_side)
     bounds = {"n": bounds_for(batch), "h": high, "w": high, "c": bounds_for(channels)}
     sizes = {"n": n, "h": draw(side), "w": draw(side), "c": c}
@@ -100,16 +126,17 @@ def images(
     return numbers(shape, kind_for(draw, kinds), draw(SEEDS))
 
 
+@checked
 @st.composite
 def sequences(
     draw: Any,
-    steps: int | tuple[int, int] | None = None,
-    features: int | tuple[int, int] | None = None,
+    steps: Lengths | None = None,
+    features: Lengths | None = None,
     *,
-    batch: int | tuple[int, int] | None = None,
+    batch: Lengths | None = None,
     masked: bool = False,
     allow_empty: bool = False,
-    kinds: tuple[str, ...] | None = None,
+    kinds: Kinds | None = None,
 ) -> Any:
     """Sequences (N, T, F); with `masked`, `(x, mask)`, where the mask may be None.
 
@@ -147,11 +174,12 @@ def lengths_of(
     return lengthened(draw, tuple(small), {k: bounds_for(b) for k, b in enumerate(bounds)})
 
 
+@checked
 @st.composite
 def tokens(
     draw: Any,
-    vocabulary: int,
-    shape: Any = None,
+    vocabulary: Positive,
+    shape: Shape = None,
     *,
     masked: bool = False,
 ) -> Any:
@@ -186,8 +214,9 @@ def tokens(
     return (x, draw(st.none() | masks(shape[:2]))) if masked else x
 
 
+@checked
 @st.composite
-def masks(draw: Any, shape: tuple[int, ...], *, allow_empty: bool = False) -> Array:
+def masks(draw: Any, shape: TwoSizes, *, allow_empty: bool = False) -> Array:
     """Masks (N, T), True at a real step: all real, padded behind, padded in front, or with holes.
 
     Parameters

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from backprop.arguments import checked
+from backprop.checks import choice
 from backprop.testing.drawing import (
     SCALES,
     USUAL,
@@ -16,27 +18,26 @@ from backprop.testing.drawing import (
     st,
 )
 from backprop.testing.made_numbers import numbers
-from backprop.testing.strategies.inputs import lengths_of, masks
-from backprop.testing.strategies.sizes import SEEDS, Strategy, between, shapes
+from backprop.testing.strategies.inputs import Shape, lengths_of, masks
+from backprop.testing.strategies.sizes import SEEDS, Lengths, Strategy, between, shapes
 
 Array = np.ndarray
 
 
 TARGETS = ("numbers", "positive", "probabilities", "binary", "signs", "one_hot", "labels")
-
-
 PREDICTIONS = ("numbers", "positive", "probabilities", "distributions")
 
 
+@checked
 @st.composite
 def pairs(
     draw: Any,
-    y_true: str = "numbers",
-    y_pred: str = "numbers",
-    shape: Any = None,
+    y_true: Annotated[str, choice(*TARGETS)] = "numbers",
+    y_pred: Annotated[str, choice(*PREDICTIONS)] = "numbers",
+    shape: Shape = None,
     *,
     weighted: bool = True,
-    classes: int | tuple[int, int] | None = None,
+    classes: Lengths | None = None,
 ) -> Any:
     """`(y_true, y_pred)` for a loss, or `(y_true, y_pred, sample_weight, mask)`.
 
@@ -64,11 +65,6 @@ def pairs(
     >>> y_true.shape, y_pred.shape
     ((2,), (2, 2))
     """
-    if y_true not in TARGETS or y_pred not in PREDICTIONS:
-        raise ValueError(
-            f"pairs() expects y_true of {', '.join(TARGETS)} and y_pred of "
-            f"{', '.join(PREDICTIONS)}; got {y_true!r}, {y_pred!r}"
-        )
     choose = y_true in ("one_hot", "labels")
     if shape is None:
         small = shapes(0 if choose else 1, 1 if choose else 2, max_side=USUAL, batch=(1, USUAL))
@@ -89,13 +85,14 @@ def pairs(
     return t, p, *draw(weights_and_masks(t.shape if y_true == "labels" else shape[:-1], seed + 2))
 
 
+@checked
 @st.composite
 def label_sequences(
     draw: Any,
-    steps: int | tuple[int, int] | None = None,
-    classes: int | tuple[int, int] | None = None,
+    steps: Lengths | None = None,
+    classes: Lengths | None = None,
     *,
-    batch: int | tuple[int, int] | None = None,
+    batch: Lengths | None = None,
     weighted: bool = True,
     spellable: bool = True,
 ) -> Any:

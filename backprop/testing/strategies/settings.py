@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backprop.arguments import checked
+from backprop.checks import Positive
 from backprop.testing.drawing import (
     st,
 )
@@ -16,7 +18,8 @@ def paddings() -> Strategy[str]:
     return st.sampled_from(("valid", "same"))
 
 
-def strides(highest: int = 3, dims: int | None = None) -> Strategy[Any]:
+@checked
+def strides(highest: Positive = 3, dims: Positive | None = None) -> Strategy[Any]:
     """Strides from 1 up: a number, or with `dims` also one an axis, most of them different.
 
     Examples
@@ -51,6 +54,8 @@ def configurations(**arguments: Any) -> Strategy[dict[str, Any]]:
 def drawn(value: Any) -> Strategy[Any]:
     if isinstance(value, Strategy):
         return value
+    if isinstance(value, list) and not value:
+        raise ValueError("configurations() expects a list with something to draw from, got []")
     return st.sampled_from(value) if isinstance(value, list) else st.just(value)
 
 

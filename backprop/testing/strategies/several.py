@@ -45,6 +45,8 @@ def rows_of(drawn: Any) -> int:
     """How many rows a shape, an array or a pair of array and mask has."""
     if is_shape(drawn):
         return drawn[0]
+    if np.ndim(drawn[0] if isinstance(drawn, tuple) else drawn) == 0:
+        raise TypeError(f"together() expects inputs that have rows, got {drawn!r}")
     return len(drawn[0]) if isinstance(drawn, tuple) else len(drawn)
 
 

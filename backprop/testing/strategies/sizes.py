@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from types import EllipsisType
-from typing import Any
+from typing import Annotated, Any
 
+from backprop.arguments import Convert, checked
+from backprop.checks import NotNegative, integer, sequence
 from backprop.testing.drawing import (
     USUAL,
     Bounds,
@@ -20,6 +22,20 @@ Strategy = st.SearchStrategy
 SEEDS = st.integers(0, 2**16 - 1)
 
 
+def within(value: Any, who: str, name: str) -> int | tuple[int, int]:
+    """A number, or the least and the most of it."""
+    expected = "a number, or the least and the most of it"
+    if isinstance(value, int):
+        return integer(value, who, name)
+    found = [integer(n, who, f"each of {name}") for n in sequence(value, who, name, expected)]
+    if len(found) != 2 or found[0] > found[1]:
+        raise ValueError(f"{who} expects {name} to be {expected}, got {value!r}")
+    return found[0], found[1]
+
+
+Lengths = Annotated[int | tuple[int, int], Convert(within)]
+
+
 def between(range_: int | tuple[int, int] | list[int]) -> Strategy[int]:
     """A number, or one between two."""
     if isinstance(range_, int):
@@ -28,13 +44,14 @@ def between(range_: int | tuple[int, int] | list[int]) -> Strategy[int]:
     return st.integers(low, high)
 
 
+@checked
 def shapes(
-    min_dims: int = 1,
-    max_dims: int = 3,
+    min_dims: NotNegative = 1,
+    max_dims: NotNegative = 3,
     *,
-    min_side: int = 1,
-    max_side: int | None = None,
-    batch: int | tuple[int, int] | None = None,
+    min_side: NotNegative = 1,
+    max_side: NotNegative | None = None,
+    batch: Lengths | None = None,
 ) -> Strategy[tuple[int, ...]]:
     """Shapes of inputs: a batch, and axes besides it. Where no bound is given, one axis of a few
     draws is long.
@@ -55,19 +72,18 @@ def shapes(
     >>> find(shapes(min_dims=2), lambda shape: True)
     (1, 1, 1)
     """
-    most = most_of(max_side, min_side)
-    if not 0 <= min_dims <= max_dims or not 0 <= min_side <= most:
-        raise ValueError(
-            "shapes() expects 0 <= min_dims <= max_dims and 0 <= min_side <= max_side, got "
-            f"{min_dims}, {max_dims}, {min_side}, {max_side}"
-        )
+    if min_dims > max_dims:
+        raise ValueError(f"shapes() expects min_dims <= max_dims, got {min_dims}, {max_dims}")
+    most = most_of(max_side, min_side, "shapes()")
     sides = st.lists(st.integers(min_side, most), min_size=min_dims, max_size=max_dims)
     small = st.builds(lambda n, sizes: (n, *sizes), between(batch or (1, USUAL)), sides)
     return some_long(small, bounds_for(batch), (min_side, max_side))
 
 
-def most_of(given: int | None, least: int, usual: int = USUAL) -> int:
+def most_of(given: int | None, least: int, who: str, usual: int = USUAL) -> int:
     """How long the longest of the usual axes is: as given, or as usual."""
+    if given is not None and given < least:
+        raise ValueError(f"{who} expects min_side <= max_side, got {least}, {given}")
     return max(usual, least) if given is None else given
 
 
@@ -80,11 +96,12 @@ def some_long(
     return lengthened(draw, shape, {axis: sides if axis else rows for axis in range(len(shape))})
 
 
+@checked
 def axes(
     *names: str | int | EllipsisType,
-    min_side: int = 1,
-    max_side: int | None = None,
-    batch: int | tuple[int, int] | None = None,
+    min_side: NotNegative = 1,
+    max_side: NotNegative | None = None,
+    batch: Lengths | None = None,
 ) -> Strategy[tuple[int, ...]]:
     """Shapes whose axes have names: those of one name are equally long in all inputs of a case.
 
@@ -110,7 +127,10 @@ def axes(
     >>> a == b
     True
     """
-    sides = st.integers(min_side, most_of(max_side, min_side))
+    for name in names:
+        if isinstance(name, bool) or not isinstance(name, str | int | EllipsisType):
+            raise TypeError(f"axes() expects names, lengths or ..., got {name!r}")
+    sides = st.integers(min_side, most_of(max_side, min_side, "axes()"))
     roles = roles_of(len(names))
     parts: list[Strategy[tuple[int, ...]]] = []
     for name, role in zip(names, roles, strict=True):
