@@ -3,7 +3,6 @@
 import ast
 import functools
 import inspect
-import json
 import pickle
 import re
 import subprocess
@@ -12,6 +11,7 @@ import textwrap
 import warnings
 from pathlib import Path
 
+import likely_laws
 import numpy as np
 import pytest
 
@@ -174,48 +174,18 @@ def test_what_is_right_passes(bug):
 
 # ------------------------------------------------------------------------------ what is to be found
 
-# where a mistake of a kind is likely to show, what shows most and costs least first; all other laws
-# follow
-LIKELY = {
-    "P": ["extreme_input_gives_finite_results"],
-    "C": ["gradients_match_finite_differences"],
-    "L": [
-        "agrees_with_the_reference",
-        "rows_are_independent",
-        "two_forwards_do_not_interfere",
-        "inputs_are_untouched",
-        "training_moves_buffers_alike",
-        "memory_layout_does_not_matter",
-        "parameters_stay_views",
-        "params_only_backward_agrees",
-        "backward_sets_and_can_be_repeated",
-        "inference_is_deterministic",
-        "kept_results_never_change",
-        "survives_copy_pickle_config_and_save",
-        "a_wrong_rank_or_width_raises_a_clear_error",
-    ],
-    "D": ["shape_and_dtype_are_as_declared", "float32_agrees_with_float64"],
-}
-# where another law is known to find a mistake, it goes before: it may be the last of forty. All
-# others follow all the same, so what is out of date in the file costs time and hides nothing
-FOUND_BY = {
-    name: law
-    for law, names in json.loads((Path(__file__).parent / "finders.json").read_text()).items()
-    for name in names
-}
-
 
 def test_what_is_known_of_mistakes_is_of_those_that_there_are():
-    assert set(FOUND_BY) <= {bug.name for bug in WRONG}
-    assert set(FOUND_BY.values()) <= set(NAMES)
+    found_by = likely_laws.found_by()
+
+    assert set(found_by) <= {bug.name for bug in WRONG}
+    assert set(found_by.values()) <= set(NAMES)
 
 
 @each(WRONG)
 def test_a_mistake_is_found(bug):
     if selftest.alone(bug) in ("pass", "inconclusive"):
-        known = FOUND_BY.get(bug.name)
-        likely = [known] if known else LIKELY.get(bug.kind, [])
-        laws = [*likely, *(name for name in NAMES if name not in likely)]
+        laws = likely_laws.most_likely_first(bug)
 
         assert selftest.broken_laws(bug, laws=laws, first=True), f"survives: {bug.wrong}"
 
