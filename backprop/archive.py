@@ -17,10 +17,12 @@ added without a new format; whatever it must not overlook makes one.
 from __future__ import annotations
 
 import errno
+import io
 import json
 import math
 import os
 import re
+import reprlib
 import struct
 import sys
 import zipfile
@@ -35,7 +37,7 @@ import numpy as np
 from backprop.atomic import replacing
 from backprop.checks import as_path
 from backprop.signing import SigningKey, check_key, opened, seal
-from backprop.spelling import nearest, printable
+from backprop.spelling import excerpt, nearest, printable
 
 Array = np.ndarray
 FORMAT = "backprop"
@@ -50,6 +52,8 @@ UPGRADES: tuple[Callable[[dict[str, Any], dict[str, Array]], tuple[dict, dict]],
 VERSION = 1 + len(UPGRADES)
 LONGEST = 2_000  # characters of an error that quotes a file
 HEADER = "header"
+AXES = 32  # that an array of any file may have
+HEAD = 2**17  # bytes, more than the longest head that NumPy reads
 MAGIC = b"\x93NUMPY\x01\x00"
 DTYPES = {np.dtype(order + c).str for c in "?bBhHiIqQefdg" for order in "<>"}
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|^/|(^|/)\.{0,2}(/|$)")  # in a name: no path could be made
@@ -154,6 +158,24 @@ def npy_head(dtype: str, shape: tuple[int, ...]) -> bytes:
     size = len(MAGIC) + 2 + len(text) + 1
     text += b" " * (-size % 64) + b"\n"
     return MAGIC + struct.pack("<H", len(text)) + text
+
+
+def read_npy_head(start: bytes | bytearray) -> tuple[np.dtype, tuple[int, ...], int, bool]:
+    """What an .npy file of anybody says that it holds, of which these are the first bytes: dtype,
+    shape, where the numbers begin, and whether the first axis runs fastest."""
+    form, stream = np.lib.format, io.BytesIO(start)
+    try:
+        one = form.read_magic(stream) == (1, 0)
+        read = form.read_array_header_1_0 if one else form.read_array_header_2_0
+        shape, fortran, dtype = read(stream)
+    except Exception as error:  # Python's parser goes through it, and its errors are many
+        # NumPy advises to trust a file whose head is long
+        long = "allow_pickle" in str(error)
+        raise ValueError("its head is too long" if long else excerpt(error)) from error
+    # NumPy counts without those of length 0
+    if len(shape) > AXES or math.prod(abs(n) or 1 for n in shape) > sys.maxsize // 8:
+        raise ValueError(f"there is no array of shape {reprlib.repr(shape)}")
+    return dtype, shape, stream.tell(), fortran
 
 
 def as_json(header: Mapping[str, Any]) -> str:

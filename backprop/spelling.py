@@ -27,6 +27,18 @@ def printable(text: str, kept: str = "") -> str:
     )
 
 
+def excerpt(error: Exception, longest: int = 200) -> str:
+    """What an error says, on one line, without the most of what it quotes of a file.
+
+    Examples
+    --------
+    >>> excerpt(ValueError("no number: " + 300 * "7"), longest=15)
+    'no number: 7777 ...'
+    """
+    text = str(error).strip()
+    return printable(text[:longest]) + " ..." * (len(text) > longest)
+
+
 def nearest(name: Any, known: Iterable[str]) -> str:
     """`"; did you mean 'relu'?"`, or nothing where no known name is near.
 

@@ -82,7 +82,7 @@ class Format(NamedTuple):
         The numbers that an error must not change.
     sums : bool
         Whether checksums cover all of it: damaged bytes never change the numbers that are read.
-    error : type
+    error : type or tuple of them
         What a reader raises.
     """
 
@@ -91,7 +91,7 @@ class Format(NamedTuple):
     edit: Callable[[bytes, random.Random], bytes] | None = None
     kept: Callable[[], list] = list
     sums: bool = True
-    error: type = ModelFileError
+    error: type | tuple[type, ...] = ModelFileError
 
 
 class Slow(BaseException):
@@ -474,7 +474,7 @@ def formats(folder: Path) -> dict[str, Format]:
 
 def keras_files(folder, load, into, weights_of, graph, small) -> dict[str, Format]:
     try:
-        import h5py  # noqa: F401
+        import h5py
     except ImportError:
         return {}
     model = plain_model(for_keras=True)
@@ -485,6 +485,9 @@ def keras_files(folder, load, into, weights_of, graph, small) -> dict[str, Forma
     (folder / "shard.weights.h5").write_bytes((folder / "small.weights.h5").read_bytes())
     names = {"weight_map": {"/": ["shard.weights.h5"]}, "metadata": {"total_size": 1}}
     (folder / "several.weights.json").write_text(json.dumps(names))
+    with h5py.File(folder / "rows.h5", "w") as file:
+        file.create_dataset("x", data=np.ones((40, 3)), chunks=(8, 3), compression="gzip")
+        file.create_dataset("y", data=np.arange(40))
     numbers = weights_of(small)
     return {
         "keras": Format(folder / "model.keras", load, edited_keras),
@@ -493,6 +496,12 @@ def keras_files(folder, load, into, weights_of, graph, small) -> dict[str, Forma
         "legacy": Format(folder / "old.h5", into(small), None, numbers, sums=False),
         "shards": Format(
             folder / "several.weights.json", into(small), edited_json, numbers, sums=False
+        ),
+        "hdf5_rows": Format(
+            folder / "rows.h5",
+            lambda path: rows_of(bp.data.HDF5Dataset(path, x="x", y="y", batch_size=8)),
+            sums=False,
+            error=NOT_ROWS,
         ),
     }
 
@@ -546,6 +555,15 @@ def preparation() -> dict[str, Any]:
     return made.to_json()
 
 
+NOT_ROWS = (ValueError, TypeError, OSError)  # what data sets larger than memory raise
+
+
+def rows_of(data: Any) -> list:
+    """The arrays of all batches of a data set; of Parquet no damaged file is tried, since pyarrow
+    26 ends the process where the type of a column's chunk is damaged."""
+    return [array for number in range(len(data)) for array in data[number]]
+
+
 def data_files(folder: Path) -> dict[str, Format]:
     from backprop.datasets import arrays, cifar, imdb
 
@@ -560,6 +578,7 @@ def data_files(folder: Path) -> dict[str, Format]:
     (folder / "images.idx").write_bytes(idx)
     np.savez_compressed(folder / "arrays.npz", x=images, y=labels, names=np.array(["a", "é"]))
     np.save(folder / "array.npy", images.astype("f4"))
+    np.save(folder / "rows.npy", images.reshape(-1, 28).astype("f4"))
     table = "size;colour\n" + "".join(f"{i},5;red\n" for i in range(9))
     (folder / "packed.csv.gz").write_bytes(gzip.compress(table.encode(), mtime=0))
     (folder / "images.idx.gz").write_bytes(gzip.compress(idx, mtime=0))
@@ -594,6 +613,12 @@ def data_files(folder: Path) -> dict[str, Format]:
             lambda path: as_list(arrays.read_any(path, "fiubU")),
             sums=False,
             error=ValueError,
+        ),
+        "npy_rows": Format(
+            folder / "rows.npy",
+            lambda path: rows_of(bp.data.NpyDataset(x=path, y=folder / "rows.npy", batch_size=8)),
+            sums=False,
+            error=NOT_ROWS,
         ),
         "csv_gz": Format(folder / "packed.csv.gz", read_csv, sums=False, error=ValueError),
         "idx": Format(

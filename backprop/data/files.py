@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from backprop.spelling import excerpt
+
 NUMBERS = re.compile(r"(\d+)")
 
 
@@ -55,9 +57,9 @@ class DataFile:
         what = ["what is in it"]
         try:
             yield what
-        except self.faults as error:
+        except (*self.faults, UnicodeDecodeError) as error:  # of a column's name
             self.check()  # whoever writes to it is to blame for what is found there
-            raise OSError(f"{self.path}: {what[-1]} cannot be read: {error}") from error
+            raise OSError(f"{self.path}: {what[-1]} cannot be read: {excerpt(error)}") from error
         self.check()
 
     def check(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.archive import HEAD, read_npy_head
 from backprop.data.columns import need_x
 from backprop.data.files import DataFile, find, numeric, row_count_of
 from backprop.data.rows import RowDataset
@@ -101,7 +102,7 @@ class Shards(FileTable):
 
     def look(self, file: DataFile) -> tuple[dict[str, Column], int, tuple[int, np.dtype]]:
         """The array, its rows, and where they begin in what dtype."""
-        shape, fortran, stored, begin = header(file.path)
+        stored, shape, begin, fortran = header(file.path)
         name = self.names[0]
         dtype = numeric(stored, file.path, name)
         if not shape:
@@ -114,7 +115,8 @@ class Shards(FileTable):
         size = begin + stored.itemsize * int(np.prod(shape, dtype=object))
         if file.stamp[0] < size:
             raise OSError(f"it has {file.stamp[0]} bytes of {size}, so it was cut off")
-        return {name: (dtype, shape[1:])}, shape[0], (begin, stored)
+        rows, *each = list(shape)
+        return {name: (dtype, tuple(each))}, rows, (begin, stored)
 
     def opened(self, number: int) -> Any:
         return open(self.files[number].path, "rb", buffering=0)
@@ -134,16 +136,17 @@ class Shards(FileTable):
         return {name: found.astype(dtype, copy=False)}
 
 
-def header(path: str) -> tuple[Any, bool, np.dtype, int]:
-    """Shape, whether it is in Fortran's order, dtype, and where the array begins in the file."""
-    with open(path, "rb") as stream:
-        try:
-            one = np.lib.format.read_magic(stream) == (1, 0)
-            form = np.lib.format
-            read = form.read_array_header_1_0 if one else form.read_array_header_2_0
-            return *read(stream), stream.tell()
-        except ValueError as error:
-            raise OSError(str(error)) from error
+def header(path: str) -> tuple[np.dtype, tuple[int, ...], int, bool]:
+    """Dtype, shape, where the array begins in the file, and whether it is in Fortran's order."""
+    with open(path, "rb", buffering=0) as file:
+        start = file.read(HEAD)
+    try:
+        dtype, shape, begin, fortran = read_npy_head(start)
+        if min(shape, default=0) < 0:
+            raise ValueError(f"there is no array of shape {shape}")
+    except ValueError as error:
+        raise OSError(str(error)) from error
+    return dtype, shape, begin, fortran
 
 
 class NpyTable(Table):

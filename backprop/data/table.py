@@ -116,7 +116,10 @@ class FileTable(Table):
             with file.reading() as what, self.opened(number) as handle:
                 for _, first, last in inside:
                     what.append(rows_named(first, last))
-                    yield self.read_file(handle, number, first, last)
+                    found = self.read_file(handle, number, first, last)
+                    if len(found[self.names[0]]) != last - first:
+                        raise OSError("there are not as many as the file says")
+                    yield found
 
     def _pieces(self, ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
         """The number of a file and a range of its rows, for all of it."""

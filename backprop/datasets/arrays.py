@@ -4,11 +4,8 @@ read."""
 from __future__ import annotations
 
 import errno
-import io
 import math
-import reprlib
 import struct
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +13,15 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from backprop.archive import read_npy_head
 from backprop.datasets.pickles import read_pickle
-from backprop.spelling import printable
+from backprop.spelling import excerpt, printable
 
 Array = np.ndarray
 
 PIECE = 1 << 20  # bytes that are read at once
 LENGTHS = 26  # where the head of a zip file's member says how long its name is, and what follows
 DESCRIPTOR = 24  # bytes that may stand behind a member
-AXES = 32  # that an array may have
-LONGEST = 1000  # characters of an error that quotes a file
 ARRAYS = 4096  # that a file may hold: each costs time, however small it is
 LIMIT = 1 << 30  # bytes that an array may have, unpacked: ten times what the largest of these has
 
@@ -149,19 +145,13 @@ def zipped(path: Path) -> Iterator[Any]:
         *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error),
         UnicodeDecodeError,  # of a member's name
     ) as error:
-        raise ValueError(f"{path} is no .npz file that can be read: {cut(error)}") from error
+        raise ValueError(f"{path} is no .npz file that can be read: {excerpt(error)}") from error
     except ValueError as error:
-        raise ValueError(cut(error)) from error
+        raise ValueError(excerpt(error, longest=1000)) from error
     except OSError as error:
         if error.errno not in (None, errno.EINVAL):  # a place before the file's beginning
             raise
-        raise ValueError(f"{path} is no .npz file that can be read: {cut(error)}") from error
-
-
-def cut(error: Exception) -> str:
-    """What an error says, without the most of what it quotes of a file."""
-    text = str(error)
-    return text if len(text) <= LONGEST else printable(text[:LONGEST]) + " ..."
+        raise ValueError(f"{path} is no .npz file that can be read: {excerpt(error)}") from error
 
 
 def read_npy(file: IO[bytes], size: int, expected: Expected, what: str) -> Array:
@@ -181,27 +171,10 @@ def read_npy(file: IO[bytes], size: int, expected: Expected, what: str) -> Array
 
 
 def npy_head(data: bytearray, what: str) -> tuple[np.dtype, tuple[int, ...], int, bool]:
-    """The dtype and the shape of the array of a `.npy` file, where its values begin, and whether
-    the first axis runs fastest."""
-    stream = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(stream)
-        header = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, dtype = header(stream)
-    except (
-        Exception
-    ) as error:  # NumPy parses what a stranger wrote, and its parser's errors are many
-        # NumPy advises to trust a file whose head is long
-        why = "its head is too long" if "allow_pickle" in str(error) else cut(error)
-        raise ValueError(f"{what} is damaged: {why}") from error
-    # NumPy counts without those of length 0
-    if len(shape) > AXES or math.prod(abs(n) or 1 for n in shape) > sys.maxsize // 8:
-        raise ValueError(f"{what} is damaged: there is no array of shape {reprlib.repr(shape)}")
-    return dtype, shape, stream.tell(), fortran
+        return read_npy_head(data)
+    except ValueError as error:
+        raise ValueError(f"{what} is damaged: {error}") from error
 
 
 def npy_values(

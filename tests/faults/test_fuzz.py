@@ -15,8 +15,9 @@ COUNT = int(os.environ.get("FUZZ", "150"))
 KINDS = (
     *("model", "graph", "weights", "checkpoint", "state", "space", "prepared", "json"),
     *("safetensors", "onnx"),
-    *("keras", "keras_graph", "h5", "legacy", "shards"),
+    *("keras", "keras_graph", "h5", "legacy", "shards", "hdf5_rows"),
     *("csv", "csv_gz", "npz", "arrays", "npy", "idx", "idx_gz", "pickle", "imdb", "word_index"),
+    "npy_rows",
 )
 
 
