@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from backprop import layers, saving
-from backprop.archive import describing
+from backprop.archive import ModelFileError, describing
 from backprop.checks import Positive, choice, integer, one_of, sequence, text
 from backprop.config import Configurable, deserialize, serialize
 from backprop.layers.columns.column import as_array
@@ -472,12 +472,12 @@ class FeatureSpace:
 
         Raises
         ------
-        ValueError
+        ModelFileError
             Where the file is damaged, or holds no feature space.
         """
         model, extra = saving.models.read_model(filepath, custom_objects, key=key)
         if "feature_space" not in extra:
-            raise ValueError(f"{str(filepath)!r} holds a model and no {cls.__name__}")
+            raise ModelFileError(f"{str(filepath)!r} holds a model and no {cls.__name__}")
         with saving.custom_object_scope(custom_objects), describing(filepath):
             made = cls.from_config(extra["feature_space"])
             made._adapted = True
