@@ -22,7 +22,7 @@ Strategy = st.SearchStrategy
 SEEDS = st.integers(0, 2**16 - 1)
 
 
-def within(value: Any, who: str, name: str) -> int | tuple[int, int]:
+def length_or_bounds(value: Any, who: str, name: str) -> int | tuple[int, int]:
     """A number, or the least and the most of it."""
     expected = "a number, or the least and the most of it"
     if isinstance(value, int):
@@ -33,7 +33,7 @@ def within(value: Any, who: str, name: str) -> int | tuple[int, int]:
     return found[0], found[1]
 
 
-Lengths = Annotated[int | tuple[int, int], Convert(within)]
+Lengths = Annotated[int | tuple[int, int], Convert(length_or_bounds)]
 
 
 def between(range_: int | tuple[int, int] | list[int]) -> Strategy[int]:
@@ -130,6 +130,8 @@ def axes(
     for name in names:
         if isinstance(name, bool) or not isinstance(name, str | int | EllipsisType):
             raise TypeError(f"axes() expects names, lengths or ..., got {name!r}")
+        if isinstance(name, int):
+            integer(name, "axes()", "a length", least=0)
     sides = st.integers(min_side, most_of(max_side, min_side, "axes()"))
     roles = roles_of(len(names))
     parts: list[Strategy[tuple[int, ...]]] = []
