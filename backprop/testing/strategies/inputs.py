@@ -41,6 +41,7 @@ def two_sizes(value: Any, who: str, name: str) -> tuple[int, ...]:
 
 Kinds = Annotated[tuple[str, ...], Convert(kinds_from)]
 Shape = Annotated[Any, Convert(shape_or_strategy)]
+DataFormat = Annotated[str | None, choice("channels_last", "channels_first", None)]
 TwoSizes = Annotated[tuple[int, ...], Convert(two_sizes)]
 
 
@@ -93,7 +94,7 @@ def images(
     channels: Lengths | None = None,
     *,
     batch: Lengths | None = None,
-    data_format: Annotated[str, choice("channels_last", "channels_first")] = "channels_last",
+    data_format: DataFormat = "channels_last",
     kinds: Kinds | None = None,
 ) -> Array:
     """Images (N, H, W, C), H and W drawn one by one: most are not square.
@@ -104,7 +105,8 @@ def images(
         Bounds of H and W. Default: from 1 to 6, and now and then longer.
     channels, batch : int or pair of int
         C and N, or their bounds. Default: from 1 to 3, and now and then more.
-    data_format : {"channels_last", "channels_first"}
+    data_format : {"channels_last", "channels_first"}, optional
+        None is "channels_last".
     kinds : tuple of str
         See `numbers`. Default: as of `arrays`.
 
