@@ -7,6 +7,7 @@ import pytest
 
 import backprop as bp
 from backprop.callbacks import HTMLReport
+from backprop.callbacks.html_report import callback
 
 NASTY = "<script>document.title = 'caught'</script>"
 LOOKS = [(None, False), (None, True), (360, False), (360, True)]
@@ -78,9 +79,11 @@ def begun(folder):
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
-    broken(folder)
-    begun(folder)
-    return folder, sound(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callback, "PATIENCE", np.inf)  # for a machine that has something else to do
+        broken(folder)
+        begun(folder)
+        return folder, sound(folder)
 
 
 @pytest.mark.parametrize("name", ["sound", "broken", "begun"])
