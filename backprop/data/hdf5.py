@@ -107,13 +107,17 @@ class HDF5Table(FileTable):
         return columns, row_count_of(file.path, counts), chunk
 
     def column(self, dataset: Any, path: str, name: str) -> Column:
-        if h5py().check_string_dtype(dataset.dtype) is not None:
+        try:
+            dtype = dataset.dtype
+        except (TypeError, ValueError) as error:  # it is none that NumPy has
+            raise OSError(str(error)) from error
+        if h5py().check_string_dtype(dtype) is not None:
             raise not_numeric(path, name, "strings")
-        if h5py().check_vlen_dtype(dataset.dtype) is not None:
+        if h5py().check_vlen_dtype(dtype) is not None:
             raise not_numeric(path, name, "ragged rows")
         if not dataset.shape:
             raise ValueError(f"{path}: {name!r} has no rows: it is a single number, or empty")
-        return numeric(dataset.dtype, path, name), dataset.shape[1:]
+        return numeric(dtype, path, name), dataset.shape[1:]
 
     def opened(self, number: int) -> Any:
         return h5py().File(self.files[number].path, "r")

@@ -17,7 +17,10 @@ import numpy as np
 Array = np.ndarray
 DEPTH = 64  # of groups in groups
 TEXTS = 2**30  # bytes that a list of names may take
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HEAP = b"GCOL"  # begins each block of a file where texts of any length lie
+BLOCK = 4096  # bytes that it has at least
+ENTRY = 16  # bytes that stand before a text: its number, who counts on it, its length
 # what h5py raises for bytes that nobody wrote on purpose
 DAMAGE = (OSError, KeyError, RuntimeError, TypeError, AttributeError, OverflowError, MemoryError)
 
@@ -100,6 +103,8 @@ class Found:
             raise ValueError(f"{name} of {at!r} is no list")
         if found.shape == (0,):
             return []
+        for one in self._contents:
+            check_texts(one)
         bound = found.shape[0] * max(found.dtype.itemsize, self._longest_text())
         if found.dtype.kind not in "OSU" or bound > TEXTS:
             raise ValueError(f"{name} of {at!r} is no list of names")
@@ -114,11 +119,36 @@ class Found:
 
 
 def longest_block(contents: bytes) -> int:
-    sizes, at = [0], contents.find(HEAP)
+    return min(max([0, *(size for _, size in blocks(contents))]), len(contents))
+
+
+def blocks(contents: bytes) -> Iterator[tuple[int, int]]:
+    """Where each block of texts begins, and the bytes that it says it has."""
+    at = contents.find(HEAP)
     while at >= 0:
-        sizes.append(int.from_bytes(contents[at + 8 : at + 16], "little"))
+        yield at, int.from_bytes(contents[at + 8 : at + 16], "little")
         at = contents.find(HEAP, at + 1)
-    return min(max(sizes), len(contents))
+
+
+def check_texts(contents: bytes) -> None:
+    """Raise where a block of texts is damaged. HDF5 goes through it from one to the next, and goes
+    on for ever where one takes no room."""
+    # of the lengths that it writes; a head of an older version has them further behind
+    lengths = contents[9:11] if contents[8:9] in (b"\2", b"\3") else contents[13:15]
+    if not contents.startswith(SIGNATURE) or lengths != b"\x08\x08":
+        raise ValueError("it does not begin as the HDF5 files of Keras do")
+    for at, size in blocks(contents):
+        if contents[at + 4 : at + 5] != b"\1" or size < BLOCK or at + size > len(contents):
+            continue  # no block, or one that HDF5 refuses
+        place, end = at + ENTRY, at + size
+        while end - place >= ENTRY:
+            number = int.from_bytes(contents[place : place + 2], "little")
+            length = int.from_bytes(contents[place + 8 : place + 16], "little")
+            # the one without a number is the room that is left, counted as a whole
+            taken = ENTRY + -(-length // 8) * 8 if number else length
+            if not ENTRY <= taken <= end - place:
+                raise ValueError("its texts are damaged")
+            place += taken
 
 
 def check_dataset(item: Any, at: str) -> None:

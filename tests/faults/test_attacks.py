@@ -8,8 +8,11 @@ import marshal
 import os
 import pickle
 import re
+import subprocess
+import sys
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -577,6 +580,51 @@ def test_links_in_hdf5_are_not_followed(link, tmp_path):
 
     with pytest.raises(ModelFileError, match=r"m\.weights\.h5.*link"):
         small().load_weights(path)
+
+
+def end_of_texts(contents, block):
+    """Where the room that is left in a block of texts is counted."""
+    at = block + 16
+    while contents[at] or contents[at + 1]:
+        at += 16 + -(-int.from_bytes(contents[at + 8 : at + 16], "little") // 8) * 8
+    return at + 8
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda b: (end_of_texts(b, b.find(b"GCOL")), 0), id="room of no bytes"),
+        pytest.param(lambda b: (b.find(b"GCOL") + 24, 2**64 - 16), id="a text that goes back"),
+        pytest.param(lambda b: (b.find(b"GCOL") + 24, 2**40), id="a text beyond the file"),
+    ],
+)
+def test_texts_in_hdf5_come_to_an_end(change, tmp_path):
+    """HDF5 itself goes on for ever, and no signal stops it: so it is a process of its own."""
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = ["dense", "softmax"]
+        for name in file.attrs["layer_names"]:
+            file.create_group(name).attrs["weight_names"] = []
+    contents = bytearray(path.read_bytes())
+    at, value = change(contents)
+    contents[at : at + 8] = value.to_bytes(8, "little")
+    path.write_bytes(contents)
+    read = (
+        "import sys, backprop as bp\n"
+        "model = bp.Sequential([bp.Input((3,)), bp.layers.Dense(2)])\n"
+        "try: model.load_weights(sys.argv[1])\n"
+        "except bp.saving.ModelFileError as error: print(error)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", read, str(path)],
+        timeout=120,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(bp.__file__).parent.parent)},
+    )
+    assert "m.h5': its texts are damaged" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("name", ["../other.weights.h5", "/etc/passwd", "a/b.weights.h5", "x.npz"])
