@@ -957,7 +957,7 @@ PLANTED = {
     ],
     "two_threads_do_not_meet": [
         mistake(TanhComputesInAnArrayOfTheModule, "while another thread runs"),
-        mistake(SigmoidGoesBackInAnArrayOfTheModule, "runs another layer, dx"),
+        mistake(SigmoidGoesBackInAnArrayOfTheModule, ", dx differs"),
         mistake(SoftmaxComputesInAnArrayOfItsOwn, "while another thread runs the same layer, y"),
     ],
     "the_fortieth_call_is_like_the_first": [
@@ -1015,9 +1015,7 @@ def test_every_law_has_a_planted_mistake():
 
 @pytest.mark.parametrize("layer", [Scale, Square, MeanOfSquares])
 def test_layers_without_a_mistake_keep_all_laws(layer):
-    report = check_layer(
-        layer, LOSS if layer is MeanOfSquares else shapes(1, 3), profile="thorough" if 0 else None
-    )
+    report = check_layer(layer, LOSS if layer is MeanOfSquares else shapes(1, 3))
 
     assert report, report
 
