@@ -616,7 +616,7 @@ def data_files(folder: Path) -> dict[str, Format]:
         ),
         "npy_rows": Format(
             folder / "rows.npy",
-            lambda path: rows_of(bp.data.NpyDataset(x=path, y=folder / "rows.npy", batch_size=8)),
+            lambda path: rows_of(bp.data.NpyDataset(x=path, y=path, batch_size=8)),
             sums=False,
             error=NOT_ROWS,
         ),
