@@ -144,7 +144,7 @@ def check_states(model: Any, states: Mapping[str, Array]) -> None:
 def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Put a state into a model of the same layers; everything is checked before anything
     changes."""
-    values_for(model, arrays)  # of another model the weights say more than the generators
+    values = values_for(model, arrays)  # of another model they say more than the generators
     generators = header.get("generators") or []
     layers = list(model.walk())
     if not isinstance(generators, list) or not all(isinstance(g, dict | None) for g in generators):
@@ -154,14 +154,23 @@ def set_model_state(model: Any, header: dict[str, Any], arrays: dict[str, Array]
             f"it holds {len(generators)} generators where {model.name} has {len(layers)} layers"
         )
     fresh = [None if state is None else generator_from(state) for state in generators]
-    set_values(model, arrays)
+    put(model, arrays, *values)
     for layer, rng in zip(layers, fresh, strict=True):
         layer._rng = rng
 
 
 def set_values(model: Any, arrays: Mapping[str, Array]) -> None:
     """What `set_model_state` sets, but for the generators, which go on as they are."""
-    weights, states = values_for(model, arrays)
+    put(model, arrays, *values_for(model, arrays))
+
+
+def put(
+    model: Any,
+    arrays: Mapping[str, Array],
+    weights: Mapping[str, Array],
+    states: Mapping[str, Array],
+) -> None:
+    """Set weights and states that were checked, and what the optimizer remembers."""
     store = {
         name.removeprefix("optimizer/"): a
         for name, a in arrays.items()

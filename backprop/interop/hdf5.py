@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -103,9 +104,7 @@ class Found:
             raise ValueError(f"{name} of {at!r} is no list")
         if found.shape == (0,):
             return []
-        for one in self._contents:
-            check_texts(one)
-        bound = found.shape[0] * max(found.dtype.itemsize, self._longest_text())
+        bound = found.shape[0] * max(found.dtype.itemsize, self._longest_text)
         if found.dtype.kind not in "OSU" or bound > TEXTS:
             raise ValueError(f"{name} of {at!r} is no list of names")
         texts = [t.decode() if isinstance(t, bytes) else t for t in attributes[name]]
@@ -113,8 +112,14 @@ class Found:
             raise ValueError(f"{name} of {at!r} is no list of names")
         return texts
 
+    @cached_property
     def _longest_text(self) -> int:
-        """How long a text can be that does not lie where it is named: a block of them at most."""
+        """How long a text can be that does not lie where it is named: a block of them at most.
+
+        The blocks are gone through once for all lists, and before HDF5 does.
+        """
+        for one in self._contents:
+            check_texts(one)
         return max(longest_block(one) for one in self._contents)
 
 
