@@ -17,12 +17,10 @@ added without a new format; whatever it must not overlook makes one.
 from __future__ import annotations
 
 import errno
-import io
 import json
 import math
 import os
 import re
-import reprlib
 import struct
 import sys
 import zipfile
@@ -36,8 +34,9 @@ import numpy as np
 
 from backprop.atomic import replacing
 from backprop.checks import as_path
+from backprop.npy import AXES, npy_head
 from backprop.signing import SigningKey, check_key, opened, seal
-from backprop.spelling import excerpt, nearest, printable
+from backprop.spelling import nearest, printable
 
 Array = np.ndarray
 FORMAT = "backprop"
@@ -52,9 +51,6 @@ UPGRADES: tuple[Callable[[dict[str, Any], dict[str, Array]], tuple[dict, dict]],
 VERSION = 1 + len(UPGRADES)
 LONGEST = 2_000  # characters of an error that quotes a file
 HEADER = "header"
-AXES = 32  # that an array of any file may have
-HEAD = 2**17  # bytes, more than the longest head that NumPy reads
-MAGIC = b"\x93NUMPY\x01\x00"
 DTYPES = {np.dtype(order + c).str for c in "?bBhHiIqQefdg" for order in "<>"}
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|^/|(^|/)\.{0,2}(/|$)")  # in a name: no path could be made
 # what zipfile and json raise for bytes that nobody wrote on purpose
@@ -150,32 +146,6 @@ def is_whole(file: BinaryIO) -> bool:
 def raw(array: Array) -> memoryview:
     """The bytes of an array in C order."""
     return array.reshape(-1).view(np.uint8).data
-
-
-def npy_head(dtype: str, shape: tuple[int, ...]) -> bytes:
-    """What stands before the numbers in an .npy file, version 1.0: one spelling for one array."""
-    text = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode()
-    size = len(MAGIC) + 2 + len(text) + 1
-    text += b" " * (-size % 64) + b"\n"
-    return MAGIC + struct.pack("<H", len(text)) + text
-
-
-def read_npy_head(start: bytes | bytearray) -> tuple[np.dtype, tuple[int, ...], int, bool]:
-    """What an .npy file of anybody says that it holds, of which these are the first bytes: dtype,
-    shape, where the numbers begin, and whether the first axis runs fastest."""
-    form, stream = np.lib.format, io.BytesIO(start)
-    try:
-        one = form.read_magic(stream) == (1, 0)
-        read = form.read_array_header_1_0 if one else form.read_array_header_2_0
-        shape, fortran, dtype = read(stream)
-    except Exception as error:  # Python's parser goes through it, and its errors are many
-        # NumPy advises to trust a file whose head is long
-        long = "allow_pickle" in str(error)
-        raise ValueError("its head is too long" if long else excerpt(error)) from error
-    # NumPy counts without those of length 0
-    if len(shape) > AXES or math.prod(abs(n) or 1 for n in shape) > sys.maxsize // 8:
-        raise ValueError(f"there is no array of shape {reprlib.repr(shape)}")
-    return dtype, shape, stream.tell(), fortran
 
 
 def as_json(header: Mapping[str, Any]) -> str:
@@ -350,9 +320,8 @@ def read_members(
 
 
 def read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:
-    size = info.file_size - len(
-        npy_head("|u1", (0,))
-    )  # the head is as long for any number of bytes
+    # the head is as long for any number of bytes
+    size = info.file_size - len(npy_head("|u1", (0,)))
     with archive.open(info) as member:
         head = npy_head("|u1", (max(size, 0),))
         if member.read(len(head)) != head:
@@ -375,7 +344,7 @@ def check_entry(name: str, entry: Any, info: zipfile.ZipInfo) -> None:
         raise ValueError(f"its array {name!r} has dtype {dtype!r}")
     if (
         not isinstance(shape, list)
-        or len(shape) > 32
+        or len(shape) > AXES
         or not all(type(n) is int and 0 <= n <= sys.maxsize for n in shape)
         or type(crc) is not int
     ):

@@ -35,6 +35,7 @@ import numpy as np
 import backprop as bp
 from backprop import archive, run_state
 from backprop.archive import ModelFileError
+from backprop.npy import npy_head
 from backprop.tabular.preparation import Preprocessing
 from backprop.tabular.reading import read_csv
 
@@ -205,18 +206,18 @@ def members_of(contents: bytes) -> list[tuple[str, bytes]]:
 def edited_npz(contents: bytes, rng: random.Random) -> bytes:
     """A native file that says something else and has the checksums for it."""
     (first, text), *arrays = members_of(contents)
-    head = len(archive.npy_head("|u1", (0,)))
+    head = len(npy_head("|u1", (0,)))
     header = edited(json.loads(text[head:].decode()), rng)
     if arrays and rng.random() < 0.2:
         i = rng.randrange(len(arrays))
         name, array = arrays[i]
         new = odd_array(np.load(io.BytesIO(array)), rng)
-        arrays[i] = name, archive.npy_head(new.dtype.str, new.shape) + new.tobytes()
+        arrays[i] = name, npy_head(new.dtype.str, new.shape) + new.tobytes()
         if isinstance(header.get("manifest"), dict):
             entry = [new.dtype.str, list(new.shape), zlib.crc32(new.tobytes())]
             header["manifest"][name.removesuffix(".npy")] = entry
     text = as_text(header, rng)
-    return zipped([(first, archive.npy_head("|u1", (len(text),)) + text), *arrays], rng)
+    return zipped([(first, npy_head("|u1", (len(text),)) + text), *arrays], rng)
 
 
 def odd_array(array: np.ndarray, rng: random.Random) -> np.ndarray:
@@ -331,7 +332,7 @@ def edited_npy(contents: bytes, rng: random.Random) -> bytes:
     name, array = members[i]
     dtype = rng.choice(("|u1", "<f4", "|O", "<U9", "<i8", "|V7", "M8", [("a", "<i4")]))
     shape = rng.choice(((), (3,), (-1,), (10**12,), (2**62, 4), (2, 28, 28), (0,)))
-    members[i] = name, archive.npy_head(dtype, shape) + array[128:]
+    members[i] = name, npy_head(dtype, shape) + array[128:]
     return zipped(members, rng)
 
 

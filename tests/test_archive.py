@@ -15,6 +15,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from backprop import archive
+from backprop.npy import MAGIC, npy_head
 
 HEADER = {"answer": [1, 2.5, None, "ü"], "nested": {"a": True}}
 ARRAYS = {
@@ -71,7 +72,7 @@ def with_header(good: bytes, change, arrays=None) -> bytes:
         text = members[0][1][128:].decode()
         new = change(json.loads(text))
         data = new if isinstance(new, bytes) else json.dumps(new).encode()
-        head = archive.npy_head("|u1", (len(data),))
+        head = npy_head("|u1", (len(data),))
         return [("header.npy", head + data), *(members[1:] if arrays is None else arrays)]
 
     return rewritten(good, changed)
@@ -129,10 +130,10 @@ def test_numpy_opens_the_file(path, good):
 
 def test_the_head_of_an_array_is_numpys_own(tmp_path):
     for array in (*ARRAYS.values(), np.zeros((1,) * 20, np.int16), np.zeros((2, 3, 4), ">i8")):
-        out = io.BytesIO(archive.npy_head(array.dtype.str, array.shape) + bytes(array.nbytes))
+        out = io.BytesIO(npy_head(array.dtype.str, array.shape) + bytes(array.nbytes))
         found = np.load(out, allow_pickle=False)
         assert found.dtype == array.dtype and found.shape == array.shape
-        assert len(archive.npy_head(array.dtype.str, array.shape)) % 64 == 0
+        assert len(npy_head(array.dtype.str, array.shape)) % 64 == 0
 
 
 def test_the_same_contents_make_the_same_file(tmp_path, path, good):
@@ -279,7 +280,7 @@ def test_foreign_files_are_refused(path):
 def test_compressed_members_are_refused(path, good):
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("header.npy", archive.npy_head("|u1", (10**8,)) + bytes(10**7))
+        file.writestr("header.npy", npy_head("|u1", (10**8,)) + bytes(10**7))
 
     refused(path, bomb.getvalue(), "larger than the file")
     with (
@@ -308,7 +309,7 @@ def test_pickled_objects_are_refused_unread(path, good):
     )
     refused(path, data, r"dtype '\|O'")
     text = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"
-    head = archive.MAGIC + struct.pack("<H", 118) + text.ljust(117) + b"\n"
+    head = MAGIC + struct.pack("<H", 118) + text.ljust(117) + b"\n"
     data = with_header(
         good,
         lambda h: h | {"manifest": {"evil": ["<f8", [1], zlib.crc32(b"12345678")]}},
@@ -345,7 +346,7 @@ def test_swapped_arrays_of_one_shape_are_refused(path):
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..\\up", "a\n"])
 def test_names_like_paths_are_refused(path, good, name):
     array = np.zeros(2)
-    body = archive.npy_head("<f8", (2,)) + array.tobytes()
+    body = npy_head("<f8", (2,)) + array.tobytes()
     entry = ["<f8", [2], zlib.crc32(array.tobytes())]
     data = with_header(good, lambda h: h | {"manifest": {name: entry}}, [(f"{name}.npy", body)])
 
@@ -381,7 +382,7 @@ ENTRIES = [
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)
 def test_what_a_manifest_declares_is_not_believed(path, good, entry):
-    body = archive.npy_head("<f8", (2,)) + bytes(16)
+    body = npy_head("<f8", (2,)) + bytes(16)
     data = with_header(good, lambda h: h | {"manifest": {"a": entry}}, [("a.npy", body)])
 
     refused(path, data)
@@ -393,7 +394,7 @@ def test_nothing_is_allocated_for_a_shape_that_the_file_does_not_hold(path, good
 
     monkeypatch.setattr(np, "empty", allocate)
     size = (10**5, 10**5)
-    body = archive.npy_head("<f8", size) + bytes(80)
+    body = npy_head("<f8", size) + bytes(80)
     data = with_header(
         good, lambda h: h | {"manifest": {"a": ["<f8", list(size), 0]}}, [("a.npy", body)]
     )

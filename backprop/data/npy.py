@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from backprop.archive import HEAD, read_npy_head
 from backprop.data.columns import need_x
 from backprop.data.files import DataFile, find, numeric, row_count_of
 from backprop.data.rows import RowDataset
 from backprop.data.table import Array, Column, FileTable, Table
+from backprop.npy import HEAD, read_npy_head
 
 
 class NpyDataset(RowDataset):

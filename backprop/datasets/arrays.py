@@ -13,8 +13,8 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from backprop.archive import read_npy_head
 from backprop.datasets.pickles import read_pickle
+from backprop.npy import read_npy_head
 from backprop.spelling import excerpt, printable
 
 Array = np.ndarray

@@ -21,6 +21,7 @@ import backprop as bp
 from backprop import archive, bounds, cli, run_state
 from backprop.archive import ModelFileError
 from backprop.datasets import arrays
+from backprop.npy import npy_head
 from backprop.tabular import files, read_csv
 
 RAN = []  # what a file has made to run
@@ -446,7 +447,7 @@ def test_pickled_arrays_of_datasets_are_read_and_not_run(tmp_path):
 def test_numpys_advice_to_trust_a_file_is_not_passed_on(tmp_path):
     from backprop.datasets.arrays import Expected, read_npz
 
-    long = archive.npy_head("|u1", (1,) * 6000)
+    long = npy_head("|u1", (1,) * 6000)
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as file:
         file.writestr("x.npy", long + b"x")
 
@@ -491,7 +492,7 @@ def test_a_name_in_a_zip_file_that_is_no_text_is_damage(kind, tmp_path, monkeypa
 
 
 def npy(dtype, shape, values=b""):
-    return archive.npy_head(dtype, shape) + values
+    return npy_head(dtype, shape) + values
 
 
 @pytest.mark.parametrize(
