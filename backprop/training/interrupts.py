@@ -3,19 +3,24 @@
 The first signal is kept until a batch is done. The run ends there as at its end: callbacks are
 told, `BackupAndRestore` writes where it stopped, and then the signal does what it does without a
 run: KeyboardInterrupt, or SystemExit. A second signal does it at once. A handler of the user's own
-stays in place.
+stays in place. Of a run within another, such as one that a callback begins, the inner one ends so,
+and the outer one by the exception that comes out of its callback.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from types import FrameType
 from typing import Any
 
 from backprop.callbacks.console import say
 
+# the handlers of a plain process
+PLAIN = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 STOPPING = "Stopping after this batch; once more stops at once"
 
 
@@ -53,20 +58,30 @@ class Signals:
     @contextmanager
     def caught(self, model: Any) -> Iterator[None]:
         """Within the block the first signal is kept."""
-
-        def keep(number: int, frame: Any) -> None:
-            self.hear(number, model)
-
         free = []
         if threading.current_thread() is threading.main_thread():  # others cannot set handlers
-            plain = {
-                signal.SIGINT: signal.default_int_handler,
-                signal.SIGTERM: signal.SIG_DFL,
-            }
-            free = [n for n, default in plain.items() if signal.getsignal(n) is default]
+            free = [
+                n for n, default in PLAIN.items() if may_be_replaced(signal.getsignal(n), default)
+            ]
+        keep = Keeping(partial(self.hear, model=model))
         before = {number: signal.signal(number, keep) for number in free}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+class Keeping:
+    """The handler of a run."""
+
+    def __init__(self, hear: Callable[[int], None]):
+        self.hear = hear
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.hear(number)
+
+
+def may_be_replaced(handler: Any, default: Any) -> bool:
+    """Whether nobody has set a handler, or the run did that goes on around this one."""
+    return handler is default or isinstance(handler, Keeping)

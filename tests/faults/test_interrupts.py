@@ -102,6 +102,32 @@ def test_a_second_signal_ends_a_run_at_once():
     assert type(fit(Twice())[1]) is KeyboardInterrupt
 
 
+@pytest.mark.parametrize(
+    ("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_a_signal_ends_a_run_within_a_run_and_then_the_outer_one(tmp_path, number, expected):
+    inner, said = [], []
+
+    class Fits(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            sent = [Sent("on_train_batch_end", 2, number)] if epoch == 1 else []
+            inner.append(bp.Sequential([bp.Input((4,)), Dense(1)]))
+            inner[-1].compile("sgd", "mse")
+            inner[-1].fit(X, Y, epochs=3, verbose=0, callbacks=sent)
+
+        def on_exception(self, error, logs=None):
+            said.append(type(error))
+
+    outer, error = fit(Fits(), callbacks.BackupAndRestore(tmp_path))
+
+    assert type(error) is expected
+    assert [len(model.history.epoch) for model in inner] == [3, 0]
+    assert said == [expected]
+    assert outer.history.epoch == [0]
+    resumed, error = fit(callbacks.BackupAndRestore(tmp_path))
+    assert (error, resumed.history.epoch) == (None, [0, 1, 2, 3])
+
+
 def test_a_users_own_handler_stays_in_place(handlers):
     seen = []
     signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
