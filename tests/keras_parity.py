@@ -43,6 +43,8 @@ def keras_in(dtype):
         nothing_collected(),
     ):
         warnings.filterwarnings("ignore", "__array__ implementation")  # of Keras' own variables
+        # with NumPy it finds shapes by computing with memory that nobody has filled
+        warnings.filterwarnings("ignore", ".* encountered in", RuntimeWarning, module=r"keras\.")
         yield keras
 
 

@@ -24,7 +24,7 @@ os.environ["KERAS_BACKEND"] = sys.argv[1]
 import keras, numpy as np
 {script}
 results = {{}}
-for dtype in ("float32", "float64"):
+for dtype in {dtypes}:
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     for case in {cases}:
@@ -34,12 +34,12 @@ json.dump(results, open(sys.argv[2], "w"))
 """
 
 
-def runs_of_keras(script, cases, path, engines=ENGINES):
-    """What `run(k, np, case, dtype, weights)` of a script returns in Keras, of each case in both
-    dtypes, by ``"case dtype"``."""
-    program = KERAS.format(script=script, cases=list(cases))
+def runs_of_keras(script, cases, path, dtypes=("float32", "float64")):
+    """What `run(k, np, case, dtype, weights)` of a script returns in Keras, of each case in each
+    of the dtypes, by ``"case dtype"``."""
+    program = KERAS.format(script=script, cases=list(cases), dtypes=dtypes)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program, engines[0], str(path)],
+        [sys.executable, "-W", "ignore", "-c", program, ENGINES[0], str(path)],
         env=os.environ | {"JAX_ENABLE_X64": "1"},  # without it JAX computes float64 in float32
         capture_output=True,
         text=True,
