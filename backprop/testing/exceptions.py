@@ -324,8 +324,11 @@ class Look:
 
     def is_alone(self) -> bool:
         """Whether backward says otherwise on both sides, and what differences say: then the point
-        is wrong, and no kink."""
-        return all(self.agrees(self.next_to(sign)[1]) for sign in (-1, 1))
+        is wrong, and no kink. Nor is it a cliff, which y falls down between the two: a tie of large
+        scores in a softmax has no width."""
+        (before, left), (behind, right) = (self.next_to(sign) for sign in (-1, 1))
+        falls = abs(behind - before) > 1e-6 * self.scale
+        return not falls and self.agrees(left) and self.agrees(right)
 
     @property
     def is_a_hole(self) -> bool:

@@ -26,6 +26,7 @@ from backprop.testing.results import (
 )
 
 Array = np.ndarray
+OF_TERMS = 2.0**-48  # of the largest term: what rounding leaves of several that cancel
 
 
 def gradients_match_finite_differences(case: Case) -> None:
@@ -161,12 +162,18 @@ def must_be_sum(
     where: str = "",
 ) -> None:
     """Raise unless what is got is a times the one and b times the other, but for the rest that is
-    there without dy, and what `moved` says that rounding does to each."""
+    there without dy, and what `moved` says that rounding does to each.
+
+    A gradient that is 0, such as that of a bias which a softmax takes out again, is what rounding
+    left of terms as large as the other gradients.
+    """
     (a, of_u), (b, of_v) = first, second
+    parts = {n: (a * (of_u[n] - rest[n]), b * (of_v[n] - rest[n])) for n in got}
+    terms = max((largest(part) for both in parts.values() for part in both), default=0.0)
     for name, g in got.items():
-        part_u, part_v = a * (of_u[name] - rest[name]), b * (of_v[name] - rest[name])
+        part_u, part_v = parts[name]
         scale = largest(part_u) + largest(part_v) + largest(of_u[name]) + (abs(a) + abs(b)) * 1e-3
-        allowed = 1e-10 * scale
+        allowed = 1e-10 * scale + OF_TERMS * terms
         if farthest(g - rest[name], part_u + part_v, allowed):
             # what is left of a cancellation is as inexact as its terms
             allowed += 8 * moved()[name]
