@@ -109,6 +109,7 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], tuple]]] = {
         (lambda: L.BatchNormalization(), IMAGE),
         # a correction that is clipped is the constant that the gradient takes it for
         (lambda: L.BatchNormalization(renorm=True, renorm_clipping=HELD), ROWS),
+        (lambda: L.BatchNormalization(renorm=True), ROWS),  # any other is held to be one
     ],
     "Bidirectional": [
         (lambda: L.Bidirectional(L.LSTM(3)), SEQUENCE),

@@ -155,14 +155,16 @@ def worst(i: int, numeric: Array, error: Array, rounding: Rounding) -> Entry:
     slot, g = here.probe.slots[i], here.gradients[i]
     size = float(np.abs(g).max(initial=0))
     bound = bounds(i, error, rounding)
-    off = np.abs(g - numeric)
+    lost = np.isfinite(g) & ~np.isfinite(numeric)  # every step left the domain of the function
+    off = np.where(lost, 0, np.abs(g - numeric))
     ratio = np.where(np.isfinite(off), off / bound, np.inf)
     at = place_of(int(np.argmax(ratio)), ratio.shape)
     a, n, b = float(g[at]), float(numeric[at]), float(bound[at])
-    coarse = bound > np.maximum(
-        slopes.PRECISION * 10 * max(size, np.abs(numeric).max()), slopes.ZERO * here.natural
+    largest_of_both = max(size, np.abs(numeric[~lost]).max(initial=0))
+    coarse = lost | (
+        bound > np.maximum(slopes.PRECISION * 10 * largest_of_both, slopes.ZERO * here.natural)
     )
-    if not abs(a - n) <= b:
+    if not off[at] <= b:
         count = int((~(off <= bound)).sum())
         verdict = "fail"
         reason = (
@@ -171,7 +173,8 @@ def worst(i: int, numeric: Array, error: Array, rounding: Rounding) -> Entry:
         )
     elif coarse.any():
         verdict = "inconclusive"
-        reason = f"undecided because of {int(coarse.sum())} entries with a kink very near"
+        kind = "at the end of its domain" if lost.any() else "with a kink very near"
+        reason = f"undecided because of {int(coarse.sum())} entries {kind}"
     else:
         verdict, reason = "pass", ""
     step = here.share(STEPS[-1], here.alone(i, np.ones(slot.shape)))

@@ -521,6 +521,52 @@ def test_outputs_that_float32_holds_are_no_cast():
     assert gradcheck(ReLU(), -1 - np.random.default_rng(0).random((4, 5)))
 
 
+class Logarithm(Layer):
+    def forward(self, x, ctx=INFERENCE):
+        return np.log(x), x
+
+    def backward(self, dy, x):
+        return dy / x
+
+
+def test_a_slope_that_no_step_can_see_is_not_wrong():
+    report = gradcheck(Logarithm(), np.array([[8e-273]]), full=True)
+
+    assert report.verdict == "inconclusive"
+    assert "at the end of its domain" in report["x"].reason
+
+
+def test_a_parameter_without_a_number_has_no_gradient_to_miss():
+    class Shifted(Layer):
+        def build(self, input_shape):
+            self.shifts, self.dshifts = self.param("shifts", (0,), "zeros")
+
+        def forward(self, x, ctx=INFERENCE):
+            return x + self.shifts.sum(), None
+
+        def backward(self, dy, cache):
+            self.dshifts = np.zeros_like(self.shifts)
+            return dy
+
+    assert gradcheck(Shifted(), np.random.default_rng(0).normal(size=(3, 2)))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3])
+@pytest.mark.parametrize("shrink", [layers.SoftShrink, layers.HardShrink])
+def test_nothing_is_shrunk_without_a_threshold(shrink, threshold):
+    x = np.random.default_rng(0).standard_normal((4, 3))
+
+    assert gradcheck(shrink(threshold), x - np.round(x))
+
+
+@pytest.mark.parametrize("values", [np.zeros((5, 3)), np.random.default_rng(0).random((5, 3))])
+def test_a_renormalization_is_checked_as_its_page_says(values):
+    report = gradcheck(layers.BatchNormalization(renorm=True), values, training=True)
+
+    assert report, report
+    assert "k and s: held constant, as backward says it is" in report.skipped
+
+
 # ------------------------------------------------------------------ what stands for a mask
 
 

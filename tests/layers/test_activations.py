@@ -71,6 +71,8 @@ SMOOTH = [
     ELU(),
     Activation("tanh"),
     Activation(None),
+    SoftShrink(threshold=0.0),
+    HardShrink(threshold=0.0),
 ]
 KINKED = [  # layer, {kink: the slope there}
     (ReLU(), {0: 0}),
@@ -98,7 +100,6 @@ JUMPING = [
     (ReLU(threshold=1.5), {1.5: 0}),
     (ReLU(max_value=2.5, negative_slope=0.3, threshold=0.7), {0.7: 0, 2.5: 0}),
     (ReLU(max_value=1.0, negative_slope=0.3), {0: 0, 1: 0}),
-    (SoftShrink(threshold=0.0), {0: 0}),
     (HardShrink(), {-0.5: 0, 0.5: 0}),
     (HardShrink(threshold=1.0), {-1: 0, 1: 0}),
     (Threshold(0.5, -2.0), {0.5: 0}),

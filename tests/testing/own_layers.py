@@ -938,6 +938,11 @@ LAYERS = {
             "inputs": FEATURES,
             "tags": ["couples_rows"],
         },
+        {
+            "layer": lambda: L.BatchNormalization(renorm=True),
+            "inputs": FEATURES,
+            "tags": ["couples_rows"],
+        },
     ],
     "LayerNormalization": [
         {

@@ -86,7 +86,7 @@ class SoftShrink(FromOutput):
         return x - x.clip(-self.threshold, self.threshold)
 
     def slope(self, y):
-        return y != 0
+        return y != 0 if self.threshold else np.ones_like(y)  # without one y is x, at 0 too
 
 
 class HardShrink(FromOutput):
@@ -119,7 +119,7 @@ class HardShrink(FromOutput):
         return x * (np.abs(x) > self.threshold)
 
     def slope(self, y):
-        return y != 0
+        return y != 0 if self.threshold else np.ones_like(y)  # without one y is x, at 0 too
 
 
 class Threshold(FromInput):

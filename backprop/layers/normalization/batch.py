@@ -9,6 +9,7 @@ import numpy as np
 
 from backprop.arguments import Convert, argument
 from backprop.checks import Fraction, number
+from backprop.context import constant
 from backprop.counts import no_products
 from backprop.initializers import InitializerLike
 from backprop.kernels import normalization as kernels
@@ -61,7 +62,8 @@ class BatchNormalization(Scaled):
 
     with σ = 1 / r, and mean_R and σ_R what mean and σ were on average so far: then k x̂ + s =
     (x - mean_R) / σ_R. k and s are clipped and count as constants, so that x still reaches y
-    through the batch's own mean and variance. What goes through k x̂ + s is that for x̂, times k:
+    through the batch's own mean and variance; `gradcheck` holds them too (`constant`). What goes
+    through k x̂ + s is that for x̂, times k:
 
         dgamma = k Σ dy x̂ + s Σ dy        dx = gamma k r (dy - p (Σ dy + x̂ Σ dy x̂))
 
@@ -156,7 +158,7 @@ class BatchNormalization(Scaled):
             else:
                 mean, var, p, seen = self._moments_of_all(x, real, ranks)
             if self.renorm:
-                corrected = self._correction(mean, var)
+                corrected = constant("k and s", lambda: self._correction(mean, var))
             if ranks is None:
                 self._move(mean, var, x, real)
             else:
