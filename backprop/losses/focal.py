@@ -52,7 +52,8 @@ class BinaryFocalCrossentropy(Smoothed, BinaryLabels):
 
         dp = w (gamma f^(gamma - 1) f' c + f^gamma c') dvalues / k
 
-    With `from_logits`, p = sigmoid(y_pred) and r = sigmoid(-y_pred), so dy_pred = dp p r; otherwise
+    For gamma < 1, f^(gamma - 1) is infinite at f = 0, and that of 1e-7 is taken there. With
+    `from_logits`, p = sigmoid(y_pred) and r = sigmoid(-y_pred), so dy_pred = dp p r; otherwise
     p = y_pred.
 
     Parameters
@@ -262,5 +263,7 @@ def held(p: Array) -> Array:
 
 
 def slope(f: Array, gamma: float) -> Any:
-    """d f^gamma / df; at f = 0 it is infinite for gamma < 1, and f is held above 1e-7 there."""
-    return gamma * (f if gamma >= 1 else np.maximum(f, EPSILON)) ** (gamma - 1) if gamma else 0.0
+    """d f^gamma / df; at f = 0, where it is infinite for gamma < 1, that at 1e-7."""
+    if gamma < 1:
+        f = np.where(f < np.finfo(f.dtype).tiny, EPSILON, f)
+    return gamma * f ** (gamma - 1) if gamma else 0.0

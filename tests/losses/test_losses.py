@@ -12,6 +12,7 @@ from finite_differences import assert_loss_gradient
 from hypothesis import given, strategies as st
 
 from backprop import losses
+from backprop.gradcheck import gradcheck
 from backprop.losses import Loss
 
 ELSEWHERE = {losses.CTC, losses.Circle}
@@ -587,3 +588,25 @@ def test_torch_finds_the_same_gradients():
         np.testing.assert_allclose(
             loss.backward(cache), x.grad.numpy(), rtol=1e-6, atol=1e-12, err_msg=repr(loss)
         )
+
+
+@pytest.mark.parametrize("gamma", [0.25, 0.5, 0.9, 1.0, 2.0])
+@pytest.mark.parametrize("from_logits", [False, True])
+@pytest.mark.parametrize("p", [1e-5, 1e-9, 1e-12])
+def test_a_focal_loss_knows_its_slope_where_nothing_is_foreseen(gamma, from_logits, p):
+    loss = losses.BinaryFocalCrossentropy(gamma=gamma, from_logits=from_logits)
+    y_pred = np.array([[np.log(p / (1 - p)) if from_logits else p]])
+
+    assert gradcheck(loss, (np.zeros((1, 1)), y_pred))
+
+
+@pytest.mark.parametrize("gamma", [1e-4, 0.1, 0.5])
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_a_focal_loss_is_finite_where_its_slope_is_not(gamma, from_logits):
+    loss = losses.BinaryFocalCrossentropy(gamma=gamma, from_logits=from_logits)
+    far = [-1000.0, -100.0, -87.0, 87.0, 100.0, 1000.0]
+    y_pred = np.array([far if from_logits else [0, 1e-45, 1e-38, 1, 1, 1]], np.float32)
+    for label in (0.0, 1.0):
+        _, cache = loss.forward(np.full_like(y_pred, label), y_pred)
+
+        assert np.isfinite(loss.backward(cache)).all()
