@@ -120,7 +120,7 @@ def held_to(wide: Measured, twin: Probe, compare: Comparison) -> list[Entry] | s
 
     entries = leaks(run, narrow, twin)
     for i, slot in enumerate(wide.probe.slots):
-        if narrow[i].dtype == np.float32:
+        if narrow[i].dtype == np.float32 and narrow[i].size:
             causes = roundoff, roundoff_in_float32, roundoff_of_forward, roundoff_of_small
             rooms = [partial(f, i) for f in causes]
             entries.append(worst(slot, narrow[i], wide.gradients[i], here.terms, rooms))
@@ -149,9 +149,6 @@ def worst(
     bound = UNITS * EPS32 * size + float(np.finfo(np.float32).tiny)
     if size <= ZERO * terms:  # all of it cancelled, and float64 kept no trace of what
         bound += UNITS * EPS32 * terms
-    name = f"{slot.name} (float32)"
-    if not g64.size:
-        return Entry(name, slot.shape, "pass", "", 0.0, 0.0, bound, size, method="float32")
     off = np.abs(g32 - g64)
     at = place_of(int(np.argmax(off)), off.shape)  # of a NaN, if there is one
     a, n = float(g32[at]), float(g64[at])
@@ -166,6 +163,7 @@ def worst(
             f"float32 says {a:.6g} for entry {at} and float64 {n:.6g}: "
             f"{units:.0f} units in the last place, of {UNITS}"
         )
+    name = f"{slot.name} (float32)"
     return Entry(name, slot.shape, verdict, reason, a, n, bound, size, method="float32")
 
 

@@ -27,6 +27,7 @@ STEP, FINER = 1e-5, 1e-7  # of a difference, as a share of numbers that are larg
 CLOSE = 1e-7  # of all terms of a slope: what a difference of such a step may be off
 ROUNDED = 3e-15  # of all terms of φ, and of 1, by rounding; a slope is off by it over the step
 KINKED = 1e-3  # of all terms of a slope: sides that differ by more have a kink between them
+GAP = 1e-6  # of all terms of φ: what differs by more is another y
 BESIDE, BESIDE_ZERO = 2.0**-46, 1e-200  # how far the neighbours of a point are, as a share of it
 
 GRIDS = (4, 8, 16, 10)
@@ -327,7 +328,7 @@ class Look:
         is wrong, and no kink. Nor is it a cliff, which y falls down between the two: a tie of large
         scores in a softmax has no width."""
         (before, left), (behind, right) = (self.next_to(sign) for sign in (-1, 1))
-        falls = abs(behind - before) > 1e-6 * self.scale
+        falls = abs(behind - before) > GAP * self.scale
         return not falls and self.agrees(left) and self.agrees(right)
 
     @property
@@ -340,7 +341,7 @@ class Look:
         near = [self.next_to(sign)[0] for sign in (-1, 1)]
         # what y changes by from there to a whole step is next to nothing beside the gap
         changes = max(abs(near[0] - near[1]), abs(self.plus - near[1]), abs(self.minus - near[0]))
-        return max(changes / KINKED, 1e-6 * self.scale) < abs(self.phi - near[0])
+        return max(changes / KINKED, GAP * self.scale) < abs(self.phi - near[0])
 
 
 def along(value: Array, rng: np.random.Generator) -> Array:

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -60,10 +59,9 @@ class Signals:
         """Within the block the first signal is kept."""
         free = []
         if threading.current_thread() is threading.main_thread():  # others cannot set handlers
-            free = [
-                n for n, default in PLAIN.items() if may_be_replaced(signal.getsignal(n), default)
-            ]
-        keep = Keeping(partial(self.hear, model=model))
+            found = {n: signal.getsignal(n) for n in PLAIN}
+            free = [n for n, h in found.items() if h is PLAIN[n] or isinstance(h, Keeping)]
+        keep = Keeping(self, model)
         before = {number: signal.signal(number, keep) for number in free}
         try:
             yield
@@ -73,15 +71,10 @@ class Signals:
 
 
 class Keeping:
-    """The handler of a run."""
+    """The handler of a run; that of a run within it may take its place."""
 
-    def __init__(self, hear: Callable[[int], None]):
-        self.hear = hear
+    def __init__(self, signals: Signals, model: Any):
+        self.signals, self.model = signals, model
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.hear(number)
-
-
-def may_be_replaced(handler: Any, default: Any) -> bool:
-    """Whether nobody has set a handler, or the run did that goes on around this one."""
-    return handler is default or isinstance(handler, Keeping)
+        self.signals.hear(number, self.model)

@@ -51,14 +51,25 @@ class TanhShrink(FromOutput):
         return t * t
 
 
-class SoftShrink(FromOutput):
+class Shrink(FromOutput):
+    """What sets x to 0 where |x| ≤ t, and passes the gradient on elsewhere."""
+
+    threshold: NumberFromZero = 0.5
+
+    changeable = ("threshold",)
+
+    def slope(self, y):
+        return y != 0 if self.threshold else np.full(y.shape, True)  # of y = x, at 0 too
+
+
+class SoftShrink(Shrink):
     """y = x - min(max(x, -t), t), where t is the threshold: x moved towards 0 by t, but not across.
 
         x, y: (...)
 
         dx = dy [|x| > t]
 
-    At both kinks the slope is 0.
+    At both kinks the slope is 0. With t = 0 there are none: y = x and dx = dy.
 
     Parameters
     ----------
@@ -78,25 +89,18 @@ class SoftShrink(FromOutput):
     array([-0.5,  0. ,  0.5], dtype=float32)
     """
 
-    threshold: NumberFromZero = 0.5
-
-    changeable = ("threshold",)
-
     def value(self, x):
         return x - x.clip(-self.threshold, self.threshold)
 
-    def slope(self, y):
-        return y != 0 if self.threshold else np.ones_like(y)  # without one y is x, at 0 too
 
-
-class HardShrink(FromOutput):
+class HardShrink(Shrink):
     """y = x [|x| > t], where t is the threshold.
 
         x, y: (...)
 
         dx = dy [|x| > t]
 
-    The function jumps at -t and t; the slope there is 0.
+    The function jumps at -t and t; the slope there is 0. With t = 0, y = x and dx = dy.
 
     Parameters
     ----------
@@ -111,15 +115,8 @@ class HardShrink(FromOutput):
     array([-1.,  0.,  1.], dtype=float32)
     """
 
-    threshold: NumberFromZero = 0.5
-
-    changeable = ("threshold",)
-
     def value(self, x):
         return x * (np.abs(x) > self.threshold)
-
-    def slope(self, y):
-        return y != 0 if self.threshold else np.ones_like(y)  # without one y is x, at 0 too
 
 
 class Threshold(FromInput):
