@@ -186,7 +186,7 @@ def where_accepted(
     while True:
         probe, point = placed(values=values, rounded=rounded)
         try:
-            entries, skipped, compare = certify(probe, point, rng, **options)
+            entries, skipped, compare = certify(probe, point, values, rng, **options)
         except Refused as error:
             infinite = isinstance(error, NotFinite)  # at numbers as float32 rounds them
             drawn = values == "random" and bool(probe.parameters) and not infinite
@@ -200,6 +200,7 @@ def where_accepted(
 def certify(
     probe: Probe,
     point: Point,
+    values: str,
     rng: np.random.Generator,
     *,
     lattice: bool,
@@ -243,7 +244,7 @@ def certify(
         more, reasons = in_float32(entries, compare)
         entries, skipped = entries + more, skipped + reasons
         if lattice and not any(e.verdict == "fail" for e in entries):
-            more, reasons = at_lattice_points(compare)
+            more, reasons = at_lattice_points(compare, values)
             entries, skipped = entries + more, skipped + reasons
     except OutOfTime:
         skipped.append("the time limit passed before everything was checked")

@@ -78,6 +78,21 @@ def wrong_outright(name: str, shape: Shape, reason: str, method: str = "differen
     return Entry(name, shape, "fail", reason, np.nan, np.nan, 0.0, 0.0, method=method)
 
 
+def apart(analytic: float, numeric: float) -> str:
+    """What backward and differences say, with as many digits as it takes to tell them apart.
+
+    Examples
+    --------
+    >>> from backprop.gradcheck.entry import apart
+    >>> apart(1.5, -0.2), apart(28.44731, 28.44732)
+    ('backward says 1.5, differences say -0.2', 'backward says 28.44731, differences say 28.44732')
+    """
+    digits = 6
+    while digits < 17 and f"{analytic:.{digits}g}" == f"{numeric:.{digits}g}":
+        digits += 1
+    return f"backward says {analytic:.{digits}g}, differences say {numeric:.{digits}g}"
+
+
 def place_of(k: Any, shape: Shape) -> Shape:
     """Where the k-th number of an array stands, in plain integers."""
     return tuple(map(int, np.unravel_index(k, shape))) if shape else ()

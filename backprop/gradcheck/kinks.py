@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from backprop.gradcheck.entry import Entry
 from backprop.gradcheck.measured import Measured
 from backprop.gradcheck.noise import EPS
 from backprop.gradcheck.passes import Refused
-from backprop.gradcheck.places import Direction
+from backprop.gradcheck.places import Direction, paired
 from backprop.gradcheck.probe import Array, largest
 from backprop.gradcheck.slopes import FINEST
 
@@ -43,7 +44,9 @@ STEPS: Steps = (2.0**-14, 2.0**-16)
 FINER: tuple[Steps, ...] = ((2.0**-22, 2.0**-24), (2.0**-28, 2.0**-30))  # where some do not settle
 LOST = 2.0**-40  # of the largest number: in a step below, its rounding is all that is seen
 OUTPUTS = 8  # with a kink, that get a backward pass of their own
-NEARBY = 16  # generic points beside the kink, and four times as many before one is accused
+NEARBY = 16  # generic points beside the kink, and more of them before one is accused:
+MORE = (NEARBY, 4 * NEARBY, 64 * NEARBY)  # the last where many kinks meet, some in thin wedges
+WEDGE = 2.0**-6  # of what others are apart: numbers that nearly tie
 MANY = 1e-2  # of the slopes nearby: by how much they differ at a tie
 OTHERS = 16  # further directions, which tell ties from what has one slope
 AWAY = 2.0**-20
@@ -213,7 +216,7 @@ def judged(sides: Sides) -> Bracket:
 
     def backward(weights: Array) -> float:
         """The slope along the direction that backward gives for an upstream gradient."""
-        return along(probe.reverse(run, weights), direction)
+        return paired(probe.reverse(run, weights), direction)
 
     # a penalty's gradient comes whatever dy is
     offset = backward(np.zeros_like(v)) if run.penalised else 0.0
@@ -270,8 +273,8 @@ def judged(sides: Sides) -> Bracket:
 def nearest(j: int, sides: Sides, here: Measured, direction: Direction) -> tuple[float, ...]:
     """How far the slopes of output j differ very near if numbers tie there, and between which they
     are: what is only stiff has fewer slopes the nearer one looks."""
-    low, high, _ = hull(here, unit(j, here.v), direction, sides.between(j), NEARER * AWAY)
-    return MANY * max(abs(low), abs(high)), low, high
+    near = hull(here, unit(j, here.v), direction, sides.between(j), NEARER * AWAY)
+    return MANY * max(abs(near.low), abs(near.high)), near.low, near.high
 
 
 def outside(
@@ -282,11 +285,14 @@ def outside(
     low, high = sides.between(j)
     if low <= a <= high:
         return ""
-    for points in (NEARBY, 4 * NEARBY):
-        low, high, pointwise = hull(here, unit(j, here.v), direction, (low, high), points=points)
+    for points in MORE:
+        near = hull(here, unit(j, here.v), direction, (low, high), points=points)
+        low, high = near.low, near.high
         more = room * (high - low)
-        if low - more <= a <= high + more or (a == 0 and pointwise):
+        if low - more <= a <= high + more or (a == 0 and near.pointwise):
             return ""  # or each of the kinks that meet in this one number has slope 0
+        if points > NEARBY and not near.many:
+            break
     return (
         f"at a kink backward says {a:.6g} for output {here.run.where(j)}, and the "
         f"slopes on its sides are {sides.l[j]:.6g} and {sides.r[j]:.6g}"
@@ -300,18 +306,29 @@ def unit(j: int, v: Array) -> Array:
     return one
 
 
-def along(gradients: list[Array], direction: Direction) -> float:
-    """<gradients, u>."""
-    return sum(
-        float((g * u).sum()) for g, u in zip(gradients, direction, strict=True) if u is not None
-    )
-
-
 def limit(slopes: Sequence[Array]) -> tuple[Array, Array]:
     """The slope at h = 0 from those at two steps, and how far they moved."""
     coarse, fine = slopes
     with np.errstate(all="ignore"):
         return (4 * fine - coarse) / 3, np.abs(fine - coarse)
+
+
+def beside(shape: tuple[int, ...], tying: bool, rng: np.random.Generator) -> Array:
+    """Numbers from -1 to 1; or such that many nearly tie, as pieces may be thin wedges there."""
+    moves = rng.uniform(-1, 1, shape)
+    if tying:
+        moves = (np.round(2 * moves) + WEDGE * rng.uniform(-1, 1, shape)) / 2
+    return moves
+
+
+class Hull(NamedTuple):
+    """The least and the greatest slope of an output very near, whether it depends on a single
+    number, and whether it has more than the two slopes of one kink."""
+
+    low: float
+    high: float
+    pointwise: bool
+    many: bool
 
 
 def hull(
@@ -321,14 +338,13 @@ def hull(
     known: tuple[float, float],
     away: float = AWAY,
     points: int = 4 * NEARBY,
-) -> tuple[float, float, bool]:
-    """The least and the greatest slope of an output at generic points very near, and whether it
-    depends on a single number."""
+) -> Hull:
+    """The slopes of an output at generic points very near."""
     probe, point, rng = here.probe, here.point, here.rng
     found: list[float] = []
     support: list[Array] = [np.zeros(p.shape, bool) for p in point]
-    for _ in range(points):
-        moves = [away * rng.uniform(-1, 1, p.shape) * np.maximum(np.abs(p), 1) for p in point]
+    for k in range(points):
+        moves = [away * beside(p.shape, k % 2 > 0, rng) * np.maximum(np.abs(p), 1) for p in point]
         try:
             near = probe.run([p + move for p, move in zip(point, moves, strict=True)])
             gradients = probe.reverse(near, one)
@@ -340,12 +356,13 @@ def hull(
         for g, u, s in zip(gradients, direction, support, strict=True):
             if u is not None:
                 s |= g != 0
-        found.append(along(gradients, direction))
+        found.append(paired(gradients, direction))
     if not found:
-        return *known, False
+        return Hull(*known, pointwise=False, many=False)
     low, high = min(found), max(found)
     margin = 1e-4 * (abs(low) + abs(high))
-    if len(np.unique(np.round(found, 6))) > 2:  # so many kinks that not all sides were seen
+    many = len(np.unique(np.round(found, 6))) > 2
+    if many:  # not all sides may have been seen
         margin += (high - low) / 2
     pointwise = sum(int(s.sum()) for s in support) <= 1
-    return min(known[0], low - margin), max(known[1], high + margin), pointwise
+    return Hull(min(known[0], low - margin), max(known[1], high + margin), pointwise, many)

@@ -26,12 +26,16 @@ from backprop.gradcheck.probe import Array, Probe, mask_of
 NAME = "all, at lattice points"
 
 
-def at_lattice_points(compare: Comparison) -> tuple[list[Entry], list[str]]:
-    """All inputs and parameters at multiples of 1/2 as one entry, and what was not checked there.
+def at_lattice_points(compare: Comparison, values: str) -> tuple[list[Entry], list[str]]:
+    """All inputs at multiples of 1/2 as one entry, and parameters too unless their own values were
+    asked for; and what was not checked there.
 
     Rounding is taken to be that of the generic point.
     """
     probe, before = compare.here.probe, compare.spent
+    moving = [slot.parameter is None or values == "random" for slot in probe.slots]
+    if not any(moving):
+        return [], []
     if probe.composite:
         return [], ["lattice points: kinks of several layers would meet there"]
     if mask_of(probe.layer, probe.x) is not None:
@@ -39,7 +43,7 @@ def at_lattice_points(compare: Comparison) -> tuple[list[Entry], list[str]]:
     if probe.is_loss and np.asarray(probe.y).dtype.kind == "f":
         probe = probe.with_targets(lattice_of(np.asarray(probe.y)))  # so that some are met exactly
     try:
-        run = finite_run(probe, compare.here.point)
+        run = finite_run(probe, compare.here.point, moving)
         if run is None:
             return [], ["lattice points: the forward pass is not finite there"]
         there = measured(probe, run, compare.here.v, compare.here.rng)
@@ -51,11 +55,11 @@ def at_lattice_points(compare: Comparison) -> tuple[list[Entry], list[str]]:
     return [replace(entry, name=NAME, shape=(), evaluations=compare.spent - before)], skipped
 
 
-def finite_run(probe: Probe, generic: Sequence[Array]) -> Run | None:
+def finite_run(probe: Probe, generic: Sequence[Array], moving: Sequence[bool]) -> Run | None:
     """At multiples of 1/2, and a sample of zeros where there are others; without it where the
     function has no value there."""
     for zeros in (True, False):
-        point = [lattice_of(p) for p in generic]
+        point = [lattice_of(p) if m else p for p, m in zip(generic, moving, strict=True)]
         for p, slot in zip(point, probe.slots, strict=True):
             if zeros and slot.parameter is None and len(p) > 1:
                 p[-1] = 0.0
@@ -120,7 +124,7 @@ def where_not_finite(here: Measured, direction: Direction) -> tuple[Entry | None
     for i, slot in enumerate(() if unsettled else here.probe.slots):
         bad = not_finite(here.gradients[i])
         if bad and has_slope(i, here):
-            reason = f"{slot.name}: {bad}, where there is a slope"
+            reason = f"{slot.name}: {bad}, where slopes are finite"
             return wrong_outright("", (), reason), []
     return None, ["lattice points: the slope is infinite there"]
 

@@ -69,3 +69,10 @@ class Run:
             return v.reshape(self.shape)
         parts = np.split(v, np.cumsum([*map(math.prod, self.shape)])[:-1])
         return tuple([p.reshape(shape) for p, shape in zip(parts, self.shape, strict=True)])
+
+
+def paired(gradients: Sequence[Array], direction: Direction) -> float:
+    """<gradients, u>."""
+    return sum(
+        float((g * u).sum()) for g, u in zip(gradients, direction, strict=True) if u is not None
+    )

@@ -103,8 +103,7 @@ class Probe:
                     f"{subject!r} has no loss for y: compile it, or check it on x alone"
                 )
             own = copy.deepcopy(subject, {id(trainer): None})
-            shape = any_rows(shapes(x))
-            self.layer = built_in(own, shape, self.dtype)
+            self.layer = built_in(own, shapes(x), self.dtype)
             self.layer.check_input(shapes(x))
             if y is not None:
                 y = ends_of(subject)[1].in_order(y, "y", partly=True)
@@ -401,12 +400,15 @@ def names(parameters: list[Parameter]) -> list[str]:
 
 
 def built_in(layer: Layer, shape: tuple[Any, ...], dtype: np.dtype) -> Layer:
-    """A layer that computes in a dtype and is built; one that was not is built itself."""
+    """A layer that computes in a dtype and is built; one that was not is built itself, for batches
+    of any size where it keeps nothing of each row."""
     if layer.built:
         return layer.astype(dtype)
+    stateful = False
     for part in layer.walk():
         part.__dict__["dtype"] = dtype
-    layer.build(shape)
+        stateful |= getattr(part, "stateful", False)
+    layer.build(shape if stateful else any_rows(shape))
     return layer
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.diagnosis import diagnose
 from backprop.gradcheck.entry import Entry
+from backprop.gradcheck.lattice import NAME as LATTICE
 from backprop.gradcheck.locate import Located, locate
 from backprop.gradcheck.pictures import COLOURS, draw
 from backprop.html import cells, paragraphs
@@ -183,6 +184,9 @@ class Report:
     def notes(self) -> list[str]:
         """What stands below the table."""
         found = [f"looks like: {self.diagnosis}"] if self.diagnosis else []
+        if any(e.name == LATTICE for e in self.failed):
+            moved = "x" if self.values == "own" else "x and parameters"
+            found.append(f"lattice points: {moved} at multiples of 1/2, unless lattice=False")
         found += [f"skipped: {reason}" for reason in self.skipped]
         if self.tol is not None:
             found.append(f"tol: bounds were loosened to {self.tol:g} of each gradient's size")

@@ -37,6 +37,7 @@ from backprop.gradcheck.probe import Array, largest
 REVERSED = 3  # backward passes at moved points, which measure its round-off
 ROUGH = 2.0**15  # times what rounding explains
 EPS32 = float(np.finfo(np.float32).eps)
+LARGEST32 = float(np.finfo(np.float32).max)
 WIDER = 2.0**4  # times the coarse steps: what rounding scatters by is the same over these
 GROWS = WIDER / 2  # times: by what kinks between the steps make φ scatter more there,
 BEYOND = 2  # or less from here on, where it has passed them
@@ -75,6 +76,7 @@ class Rounding:
         self.moves: list[list[Array]] = [[] for _ in here.gradients]
         self.measured = self.single = False
         self.lost: float | None = None
+        self.digitless = np.zeros(here.run.y.shape, bool)
         self.spent, self.digits, self.units = here.probe.passes.forward, 0, 0.0
         finite = np.isfinite(here.base)
         self.trouble = "" if finite else f"the forward pass gives {here.base}"
@@ -152,6 +154,12 @@ class Rounding:
         self.share()
         return self.lost is not None and self.lost > ALL
 
+    @property
+    def without_digits(self) -> Array:
+        """Of which outputs float32 keeps no digit."""
+        self.share()
+        return self.digitless
+
     def lost_in_float32(self) -> float:
         here = self.here
         try:
@@ -162,9 +170,10 @@ class Rounding:
         except Exception:  # whatever a layer does in another dtype than its own
             return 0.0
         self.spent += 1
-        scale = float(np.abs(here.run.y).max(initial=0))
-        off = float(np.abs(run.y - here.run.y).max(initial=0))
-        return off / scale if scale and np.isfinite(off) else 0.0
+        y, off = np.abs(here.run.y), np.abs(run.y - here.run.y)
+        self.digitless = ~(off <= ALL * y) & (y < LARGEST32)
+        scale, most = float(y.max(initial=0)), float(off.max(initial=0))
+        return most / scale if scale and np.isfinite(most) else 0.0
 
     def look_for_few_digits(self, coarse: float) -> None:
         here = self.here

@@ -91,8 +91,13 @@ def most_exact(entries: list[Entry]) -> Entry:
 def by_both_sides(i: int, tried: list[Entry], here: Measured) -> Entry | None:
     """The verdict where there is a kink at the point; None if there is none, or no telling."""
     entry = tried[0]
-    seen = bracket(here, here.alone(i))
-    if not seen.kinked or not seen.difference <= seen.bound:
+    for _ in tried:  # what nearly ties agrees along some directions
+        seen = bracket(here, here.alone(i))
+        if not seen.difference <= seen.bound:
+            return None
+        if seen.kinked:
+            break
+    else:
         return None
     failed = [e for e in tried if e.verdict == "fail"]
     if any(e.difference > e.bound + BESIDE * seen.jumps for e in failed):

@@ -13,7 +13,7 @@ from gradcheck.unusual_cases import Case, Function, along, first, hilbert, sorte
 from scipy import special
 
 from backprop.gradcheck import catalogue
-from backprop.layers import RandomHue
+from backprop.layers import Attention, PReLU, RandomHue
 
 RNG = np.random.default_rng(7)
 U = RNG.uniform(0.5, 2, (5, 4))
@@ -117,6 +117,21 @@ FUNCTIONS: dict[str, tuple[Callable, Callable, Places]] = {
         lambda x: -np.exp(x) / (1 + np.exp(x)) ** 2,
         beside(0, 10, 80, 200),
     ),
+    "log(1 - sigmoid)": (  # in stairs that the logarithm makes wide
+        lambda x: np.log(1 - special.expit(x)),
+        lambda x: -special.expit(x),
+        of(10, 14, 17) | {"of all sizes": U * np.array([0, 1, 12, 15])},
+    ),
+    "1e9 (1 - sigmoid)": (
+        lambda x: 1e9 * (1 - special.expit(x)),
+        lambda x: -1e9 * special.expit(x) * special.expit(-x),
+        of(13, 16),
+    ),
+    "arcosh(1 + x)": (
+        lambda x: np.arccosh(1 + x),
+        lambda x: 1 / np.sqrt(x * (2 + x)),
+        of(1e-4, 1e-8, 1e-12),
+    ),
     "log cosh": (lambda x: np.log(np.cosh(x)), np.tanh, beside(0, 10, 60, 200)),
     "x²⁰": (lambda x: x**20, lambda x: 20 * x**19, of(1, 0.1, 10, base=Z)),
     "1e300 x": (lambda x: 1e300 * x, lambda x: np.full_like(x, 1e300), of(1, base=Z)),
@@ -199,6 +214,10 @@ def ties() -> Iterator[Case]:
     odd = {place: x[:, :3] for place, x in at.items()}
     yield from in_both("median", partial(Function, middle, partial(to_the, 1), first), odd)
     yield from in_both("clip by two columns", partial(Function, held, held_back, first), odd)
+    row = 0.5 + 1e-10 * np.array([[-1, 0, 1.3]])
+    for seed in range(12):
+        make = partial(Function, middle, partial(to_the, 1), first)
+        yield Case(f"median of a row that nearly ties, seed {seed}", make, row, {"seed": seed})
 
 
 def apart(x):
@@ -307,6 +326,24 @@ def greys() -> Iterator[Case]:
         make = partial(RandomHue, (0.1, 0.9), value_range=(0, top), seed=3)
         for seed in (0, 1):
             yield Case(f"hue of greys {n}, seed {seed}", make, x, {"seed": seed})
+        photo = 255 * rng.random((2, 6, 6, 3))  # of which the look at multiples of 1/2 makes black
+        make = partial(RandomHue, 0.3, seed=n)
+        yield Case(f"hue of a photo {n}", make, photo, {"seed": n})
+
+
+def attention() -> Iterator[Case]:
+    """A query that sees no key: -1e9 is added to all of its scores, and rounds them to stairs."""
+    for n in range(30):
+        q, v = np.random.default_rng(n).standard_normal((2, 1, 3, 4))
+        options = {"mask": (None, [[False, True, True]]), "seed": n}
+        make = partial(Attention, use_causal_mask=True)
+        yield Case(f"a query that sees no key {n}", make, (q, v), options)
+
+
+def identities() -> Iterator[Case]:
+    for n in range(12):
+        x = np.random.default_rng(n).standard_normal((2, 1, 8))
+        yield Case(f"PReLU that is the identity {n}", partial(PReLU, "ones"), x, {"seed": n})
 
 
 def losses() -> Iterator[Case]:
@@ -330,4 +367,6 @@ KINDS: dict[str, Callable[[], Iterator[Case]]] = {
     "extremes": shipped,
     "greys": greys,
     "sure losses": losses,
+    "attention": attention,
+    "identities": identities,
 }

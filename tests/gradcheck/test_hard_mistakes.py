@@ -48,6 +48,42 @@ def test_a_factor_does_not_pass_where_float64_moves_in_steps(wrong):
     assert verdict(layer, at["of 1e-07"], lattice=False) != "pass"
 
 
+@pytest.mark.parametrize("wrong", [0.5, 2.0, -1.0, 0.0])
+@pytest.mark.parametrize("x", [[30.0], [30.0, 1.0, 2.0], [25.0, -1.0, 0.5, 28.0]])
+def test_a_factor_is_found_beside_stairs_that_a_logarithm_makes_wide(x, wrong):
+    f, slope, _ = FUNCTIONS["log(1 - sigmoid)"]
+    x = np.array([x]) + 0.1 * RNG.standard_normal((1, len(x)))
+
+    def back(dy, x):
+        return np.where(x < 10, wrong, 1.0) * along(slope, dy, x)
+
+    expected = "fail" if x.size > 1 else "inconclusive"
+    assert verdict(Function(f, back), x, lattice=False) == expected
+
+
+@pytest.mark.parametrize("wrong", [0.5, 2.0, -1.0, 0.0])
+def test_a_factor_does_not_pass_on_such_stairs(wrong):
+    f, slope, at = FUNCTIONS["log(1 - sigmoid)"]
+
+    layer = Function(f, lambda dy, x: wrong * along(slope, dy, x))
+
+    assert verdict(layer, at["of 17"], lattice=False) != "pass"
+
+
+def test_numbers_that_are_rounded_to_wide_steps_fail():
+    rounded = Function(lambda x: np.round(x * 2**8) / 2**8, lambda dy, x: dy)
+
+    assert verdict(rounded, RNG.standard_normal((3, 4)), lattice=False) == "fail"
+
+
+@pytest.mark.parametrize("width", [2.0**-12, 2.0**-16, 2.0**-20])
+def test_a_narrow_zone_without_a_slope_is_no_stair(width):
+    def shrink(x):
+        return np.sign(x - 1) * np.maximum(np.abs(x - 1) - width, 0)
+
+    assert verdict(Function(shrink, lambda dy, x: dy), np.ones((3, 4)), lattice=False) == "fail"
+
+
 def paid_to_all(dy, x):
     return dy[:, None] * (x == middle(x)[:, None])
 

@@ -2,9 +2,12 @@
 
 import json
 import pickle
+import re
+from functools import partial
 
 import numpy as np
 import pytest
+from gradcheck.unusual_cases import Function, along
 from inputs import normal
 from small_layers import Scale
 
@@ -15,7 +18,7 @@ from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.measured import measured
 from backprop.gradcheck.noise import deviation
 from backprop.layer import INFERENCE, Layer
-from backprop.layers import GRU, LSTM, BatchNormalization, Conv2D, Dense, Dropout, ReLU
+from backprop.layers import GRU, LSTM, BatchNormalization, Chain, Conv2D, Dense, Dropout, ReLU
 from backprop.testing.bugs import find
 
 
@@ -197,6 +200,74 @@ def test_the_worst_entry_is_named():
     report = gradcheck(WrongEntries(12), normal(4, 8), full=True)
 
     assert "1 of 96 entries are wrong; entry (7, 5)" in report["kernel"].reason
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (9, 11)])  # a few entries one by one, many at once
+@pytest.mark.parametrize(
+    ("f", "slope", "at"),
+    [
+        (np.sqrt, lambda x: 0.5 / np.sqrt(x), 0.003),
+        (np.log, lambda x: 1 / x, 0.003),
+        (lambda x: np.exp(300 * x), lambda x: 300 * np.exp(300 * x), 0.1),
+    ],
+)
+def test_every_entry_is_differenced_with_steps_of_its_own_scale(f, slope, at, shape):
+    x = np.full(shape, at)
+
+    assert gradcheck(Function(f, partial(along, slope)), x, full=True)
+    wrong = gradcheck(Function(f, lambda dy, x: 1.001 * along(slope, dy, x)), x, full=True)
+
+    assert f"of {x.size} entries are wrong" in wrong["x"].reason
+
+
+def test_own_values_stand_still_at_lattice_points():
+    class Noting(Layer):
+        def build(self, input_shape):
+            self.w, self.dw = self.param("w", (3,), "ones")
+
+        def forward(self, x, ctx=INFERENCE):
+            seen.append(self.w.copy())
+            return np.abs(x) * self.w, x
+
+        def backward(self, dy, x):
+            self.dw = (dy * np.abs(x)).sum(0)
+            return dy * np.sign(x) * self.w
+
+    for values, stands in (("own", True), ("random", False)):
+        layer, seen = Noting(dtype="float64"), []
+        layer.build((None, 3))
+        layer.w[:] = 0.3, 0.7, 0.9
+
+        report = gradcheck(layer, np.random.default_rng(0).normal(size=(4, 3)), values=values)
+
+        last = seen[-1]
+        assert report["all, at lattice points"].verdict == "pass"
+        assert np.allclose(last, (0.3, 0.7, 0.9), atol=0.05) == stands
+
+
+def test_what_fails_at_lattice_points_says_where_that_is():
+    layer = Function(np.abs, lambda dy, x: dy * np.where(x == 0, 9.0, np.sign(x)))
+
+    report = str(gradcheck(layer, np.random.default_rng(0).normal(size=(4, 3))))
+
+    assert "lattice points: x and parameters at multiples of 1/2, unless lattice=False" in report
+
+
+def test_figures_that_disagree_are_printed_with_the_digits_that_do():
+    layer = Function(np.sin, lambda dy, x: (1 + 1e-7) * dy * np.cos(x))
+
+    report = gradcheck(layer, np.random.default_rng(0).normal(size=(4, 3)))
+
+    said = re.search("backward says (.*), differences say (.*)", report["x"].reason)
+    assert said and said[1] != said[2]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_stateful_layer_need_not_be_built(full):
+    x = np.random.default_rng(0).normal(size=(2, 3, 2))
+
+    assert gradcheck(LSTM(2, stateful=True), x, full=full)
+    assert gradcheck(Chain([Dense(3), GRU(2, stateful=True)]), x, full=full)
 
 
 def test_a_complex_step_is_believed_where_it_agrees():

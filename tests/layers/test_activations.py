@@ -570,6 +570,15 @@ def test_sparsemax_sums_to_one_beside_a_large_offset():
 # -------------------------------------------------------------------------------------------- PReLU
 
 
+def test_prelu_has_alphas_slope_at_zero():
+    layer = PReLU(alpha_initializer=np.array([0.0, 0.25, 1.0, -2.0]), dtype="float64")
+
+    layer.build((None, 4))
+    _, cache = layer.forward(np.zeros((2, 4)))
+
+    assert np.array_equal(layer.backward(np.ones((2, 4)), cache), [[0, 0.25, 1, -2]] * 2)
+
+
 @pytest.mark.parametrize("shared, shape", [
     (None, (4, 3, 2)), ([1], (1, 3, 2)), ([1, 2], (1, 1, 2)), (3, (4, 3, 1)), ([-1], (4, 3, 1)),
 ])  # fmt: skip

@@ -214,9 +214,10 @@ class PReLU(Layer):
     axis:
 
         dalpha = Σ_{batch, shared axes} dy min(x, 0)
-        dx = dy [x > 0] + alpha dy [x < 0]
+        dx = dy [x > 0] + alpha dy [x ≤ 0]
 
-    At x = 0 the slope is 0, as that of the two rectifiers whose sum it is (and of Keras).
+    At x = 0 the slope is alpha, so that alpha = 1 is the identity. (In Keras it is 0 there, as that
+    of the two rectifiers whose sum it is.)
 
     Parameters
     ----------
@@ -280,7 +281,7 @@ class PReLU(Layer):
     def backward(self, dy, cache):
         x = cache
         self.backward_params(dy, x)
-        slope = self.alpha * (x < 0)
+        slope = self.alpha * (x <= 0)
         slope += x > 0
         return dy * slope
 

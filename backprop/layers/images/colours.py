@@ -73,9 +73,9 @@ class RandomHue(OfColours):
 
         da = Σ d        d(a - b) = Σ d (e w' - w)        dp = -dq = -Σ d w'
 
-    each of which goes to the channel that it is. (Δe = (Δp - Δq - e Δ(a - b)) / (a - b).) A grey
-    pixel is where all orders meet: there e = 0 is taken, and there is no slope that were right in
-    all directions.
+    each of which goes to the channel that it is: of several that are the smallest, b is the last.
+    (Δe = (Δp - Δq - e Δ(a - b)) / (a - b).) A grey pixel is where all orders meet: there red is
+    taken for a, blue for b and 0 for e, and so the slope is that of a pixel nearby.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class RandomHue(OfColours):
             dspan += d * (e * slope(k_j) - far(k_j))
             dp -= d * slope(k_j)
         x = self.planes(x)
-        tops, bottoms = firsts(x, np.maximum), firsts(x, np.minimum)
+        tops, bottoms = firsts(x, np.maximum), firsts(x[::-1], np.minimum)[::-1]
         return self.joined(
             [
                 (da + dspan) * tops[j] - dspan * bottoms[j] + dp * tops[j - 1] - dp * tops[j - 2]

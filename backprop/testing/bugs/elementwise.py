@@ -125,8 +125,8 @@ class LeakySlopeAtZeroIsThatOfBothSides(LeakyReLU):
 
 @elementwise("P", verdict="choice")
 class LeakyReluHasSlopeZeroAtZero(LeakyReLU):
-    """The slope at x = 0 is 0, as of the two rectifiers whose sum it is: PReLU documents
-    just that.
+    """The slope at x = 0 is 0, as of the two rectifiers whose sum it is: Keras' PReLU has just
+    that.
     """
 
     def slope(self, x):
