@@ -1,6 +1,6 @@
 """Layers that are as correct as they are small, for tests that spoil them."""
 
-from backprop.layer import INFERENCE, Layer
+from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.linalg import sum_rows
 
 
@@ -20,6 +20,7 @@ class Scale(Layer):
 
     def build(self, input_shape):
         self.gamma, self.dgamma = self.param("gamma", input_shape[-1:], "ones")
+        self.input_spec = InputSpec(axes={-1: input_shape[-1]})
 
     def forward(self, x, ctx=INFERENCE):
         return self.gamma * x, x

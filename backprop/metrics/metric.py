@@ -14,6 +14,9 @@ The author of a metric writes `update_state` and `result`:
         def update_state(self, y_true, y_pred, sample_weight=None):
             self.top = max(self.top, np.max(y_pred))
 
+        def merge(self, state):
+            self.top = max(self.top, *state)
+
         def result(self):
             return self.cast(self.top)
 """
@@ -216,7 +219,17 @@ class Metric(Configurable, kw_only=True, by_position=True):
         state : list of ndarray
             Its `variables`, which are added to these. A metric whose variables are no sums
             overrides it: to be used by several processes, one of a user's own has to.
+
+        Raises
+        ------
+        ValueError
+            If it makes its variables with its first rows, and one of the two has seen none.
         """
+        if len(state) != len(self.variables):
+            raise ValueError(
+                f"{self!r} has {len(self.variables)} variables and was given {len(state)} to add: "
+                "one that makes them with its first rows is merged once it has seen some"
+            )
         for variable, other in zip(self.variables, state, strict=True):
             variable += other
 

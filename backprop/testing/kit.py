@@ -61,8 +61,8 @@ def layer_laws(
         return a pair: y, and a dict of what the pass leaves in them.
     tags : iterable of str
         ``"per_sample"``, ``"couples_rows"``, ``"stochastic"``, ``"integer_input"``,
-        ``"piecewise"``, ``"stateful"``, ``"constant_buffers"``, ``"symmetric"``: see
-        `backprop.testing.TAGS`.
+        ``"piecewise"``, ``"stateful"``, ``"shared_draws"``, ``"constant_buffers"``,
+        ``"symmetric"``: see `backprop.testing.TAGS`.
     expected_failures : mapping of str to str, optional
         Laws that do not hold, and why. They have to fail: one that holds is an error, so that the
         list stays true.

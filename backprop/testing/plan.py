@@ -21,6 +21,7 @@ TAGS = {
     "per_sample": "rows are independent, and the law that says so may not be skipped",
     "couples_rows": "rows depend on each other, as in batch normalization",
     "stochastic": "training draws random numbers",
+    "shared_draws": "all rows of a batch get the same draws, as with a noise_shape that says so",
     "integer_input": "x holds integers, which have no derivative",
     "piecewise": "the function has kinks or jumps, at which one slope is as good as another",
     "stateful": "a call leaves something behind for the next one, and the batch has a fixed size",

@@ -198,8 +198,8 @@ def extremes_of(x: Array, rng: np.random.Generator) -> Iterator[tuple[str, Array
 
 
 def wrong_inputs(x: Any) -> Iterator[tuple[str, Any]]:
-    """Inputs of which one's rank or width differs; of several rows, and none of width 1, which
-    NumPy would stretch to any."""
+    """Inputs of which one's rank or width differs; of several rows, which NumPy does not stretch
+    to any."""
     n, there = row_count(x), [a for a in as_tuple(x) if a is not None]
     if n:
         rows = np.arange(max(max(a.shape) for a in there) + 2) % n
@@ -221,6 +221,8 @@ def wrong_ones(x: Array) -> Iterator[tuple[str, Array]]:
             f"one more along axis {axis}",
             np.concatenate([x, x[(slice(None),) * axis + (slice(1),)]], axis),
         )
+        if x.shape[axis] > 1:
+            yield f"one alone along axis {axis}", x[(slice(None),) * axis + (slice(1),)]
 
 
 def with_gaps(a: Array) -> Array:
@@ -252,14 +254,18 @@ def reconfigured(layer: Layer) -> Iterator[Layer]:
         for key in place[:-1]:
             inner = inner[key]
         inner[place[-1]] = not value if isinstance(value, bool) else 0.5
-        cls = type(layer)
         try:
-            with custom_object_scope(foreign_classes(layer)):
-                found = cls.from_config(twin)
+            yield anew(layer, twin)
         except Exception:  # no argument to be halved, such as a number of units
             continue
-        found.dtype = layer.dtype
-        yield found
+
+
+def anew(layer: Layer, arguments: dict[str, Any]) -> Any:
+    """A layer like another one, which is not built, with some other arguments."""
+    with custom_object_scope(foreign_classes(layer)):
+        found = type(layer).from_config(copy.deepcopy(layer.get_config()) | arguments)
+    found.dtype = layer.dtype
+    return found
 
 
 def leaves(config: Any, place: tuple = ()) -> Iterator[tuple[tuple, bool | float]]:

@@ -12,6 +12,7 @@ from keras_parity import close
 
 import backprop as bp
 from backprop import layers
+from backprop.gradcheck import gradcheck
 from backprop.layer import Context
 from backprop.layers import (
     LSTM,
@@ -388,3 +389,19 @@ def test_y_and_dx_are_keras(keras_found, name, dtype):
 
     np.testing.assert_allclose(y, keras_found[f"{name} {dtype} y"], **close(dtype))
     np.testing.assert_allclose(dx, keras_found[f"{name} {dtype} dx0"], **close(dtype))
+
+
+@pytest.mark.parametrize("layer", [RaiseTo(2.5), PowerOf(2.0), DivideInto(1.5)], ids=repr)
+def test_a_masked_step_that_counts_as_1_has_no_gradient(layer):
+    x, mask = np.random.default_rng(0).uniform(0.5, 2, (2, 5, 3)), np.arange(5) < [[5], [3]]
+
+    assert gradcheck(layer, x, mask=mask)
+
+
+def test_a_masked_divisor_has_no_gradient():
+    a, b = np.random.default_rng(0).uniform(0.5, 2, (2, 2, 5, 3))
+    mask = np.arange(5) < [[5], [3]]
+
+    for masks in ((None, mask), (mask, mask)):
+        assert gradcheck(Divide(), (a, b), mask=masks)
+    assert gradcheck(Divide(), (a, b[:, :1]), mask=(mask, mask[:, :1]))

@@ -1103,7 +1103,7 @@ LAYERS = {
             "layer": L.Dropout,
             "configs": {"rate": 0.5, "noise_shape": [(None, 1, None), (1, None, None)]},
             "inputs": shapes(2, 2),
-            "tags": ["stochastic"],
+            "tags": ["stochastic", "shared_draws"],
         },
     ],
     "SpatialDropout1D": [
@@ -1165,7 +1165,7 @@ LAYERS = {
             "layer": L.AlphaDropout,
             "configs": {"rate": 0.5, "noise_shape": [(None, 1, None), (1, None, None)]},
             "inputs": shapes(2, 2),
-            "tags": ["stochastic"],
+            "tags": ["stochastic", "shared_draws"],
         },
     ],
     "ActivityRegularization": [
@@ -1286,7 +1286,14 @@ LAYERS = {
     ],
     "RandomCrop": [
         {
-            **augmented(L.RandomCrop, None, height=[1, 2], width=[2, 3], data_format=FORMATS),
+            **augmented(
+                L.RandomCrop,
+                None,
+                ["shared_draws"],
+                height=[1, 2],
+                width=[2, 3],
+                data_format=FORMATS,
+            ),
             "reference": as_large(crop, resized_in_the_middle),
         },
         {

@@ -238,7 +238,7 @@ METRICS = {
     "CosineSimilarity": [row(M.CosineSimilarity)],
     "R2Score": [row(M.R2Score)],
     "ConcordanceCorrelation": [row(M.ConcordanceCorrelation)],
-    "PearsonCorrelation": [row(M.PearsonCorrelation)],
+    "PearsonCorrelation": [row(M.PearsonCorrelation, tags=["undefined"])],
     "Poisson": [row(M.Poisson, positive)],
     "KLDivergence": [row(M.KLDivergence, distributions)],
     "BinaryCrossentropy": [row(M.BinaryCrossentropy, many_hot)],

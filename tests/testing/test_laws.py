@@ -11,6 +11,7 @@ from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.layers import BatchNormalization, Dense, MultiHeadAttention, Subtract
 from backprop.linalg import sum_rows
 from backprop.losses import Loss
+from backprop.masks import only_real
 from backprop.regularizers import L2
 from backprop.testing import (
     LAWS,
@@ -23,6 +24,7 @@ from backprop.testing import (
     pairs,
     sequences,
     shapes,
+    together,
     tokens,
 )
 from backprop.testing.bugs.calls import (
@@ -261,6 +263,10 @@ class FailsInNumPy(Scale):
 
 class StretchesInSilence(Scale):
     """Of a wide input it takes the columns that it knows."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.input_spec = None
 
     def forward(self, x, ctx=INFERENCE):
         x = x[..., : len(self.gamma)]
@@ -748,6 +754,229 @@ class LossLeaks(MeanOfSquares):
         return (d * d).mean(-1), d
 
 
+# ------------------------------------------------------ what is set later, padding, lengths, draws
+
+
+class Shrinks(Layer):
+    """y = share * x."""
+
+    def __init__(self, share=0.5, **kwargs):
+        super().__init__(**kwargs)
+        self.share = share
+
+    def factor(self):
+        return self.share
+
+    def forward(self, x, ctx=INFERENCE):
+        return self.factor() * x, None
+
+    def backward(self, dy, cache):
+        return self.factor() * dy
+
+
+class ShrinksAsItWasBuilt(Shrinks):
+    def build(self, input_shape):
+        self.kept = self.share
+
+    def factor(self):
+        return self.kept
+
+
+class PredictsWithTheGammaOfTraining(Scale):
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.kept = self.gamma.copy()
+
+    def forward(self, x, ctx=INFERENCE):
+        if ctx.training:
+            self.kept = self.gamma.copy()
+        return self.kept * x, x
+
+
+class MeanOfSteps(Layer):
+    """The mean over the real steps of a sequence."""
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0], input_shape[2]
+
+    def compute_mask(self, x, mask=None):
+        return None
+
+    def weights(self, x, mask):
+        real = np.ones(x.shape[:2]) if mask is None else mask.astype(x.dtype)
+        return real / self.count(real)
+
+    def count(self, real):
+        return np.maximum(real.sum(1, keepdims=True), 1)
+
+    def forward(self, x, ctx=INFERENCE):
+        w = self.weights(x, ctx.mask).astype(x.dtype)[..., None]
+        return (w * (x if ctx.mask is None else only_real(x, ctx.mask))).sum(1), w
+
+    def backward(self, dy, w):
+        return w * dy[:, None]
+
+
+class MeanOfAllSteps(MeanOfSteps):
+    def count(self, real):
+        return max(real.shape[1], 1)
+
+
+class MeanOfNoStep(MeanOfSteps):
+    def count(self, real):
+        with np.errstate(all="ignore"):
+            return 1 / (1 / real.sum(1, keepdims=True))
+
+    def weights(self, x, mask):
+        with np.errstate(all="ignore"):
+            return super().weights(x, mask)
+
+
+class ScaleCountsPadding(Scale):
+    """dgamma is divided by the share of real steps."""
+
+    def forward(self, x, ctx=INFERENCE):
+        y, _ = super().forward(x, ctx)
+        return y, (x, 1.0 if ctx.mask is None else max(float(ctx.mask.mean()), 0.1))
+
+    def backward(self, dy, cache):
+        x, share = cache
+        dx = super().backward(dy, x)
+        self.dgamma = self.dgamma / share
+        return dx
+
+
+class PenaltyOfAllRows(Layer):
+    penalises = True
+
+    def forward(self, x, ctx=INFERENCE):
+        if ctx.penalties is not None:
+            ctx.penalties.append(float(np.sum(x * x)))
+        return x * 1, (x, ctx.penalties is not None)
+
+    def backward(self, dy, cache):
+        x, asked = cache
+        return dy + 2 * x if asked else dy * 1
+
+
+class Noise(Layer):
+    """y = x + noise, in training."""
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+
+    def noise(self, x):
+        return self.rng.standard_normal(x.shape).astype(x.dtype)
+
+    def forward(self, x, ctx=INFERENCE):
+        return (x + self.noise(x) if ctx.training else x * 1), None
+
+    def backward(self, dy, cache):
+        return dy * 1
+
+
+class NoiseOfAllRows(Noise):
+    def noise(self, x):
+        return super().noise(x[:1]) if len(x) else x
+
+
+class NoiseOfItsSeed(Noise):
+    def noise(self, x):
+        if self.seed is None:
+            return super().noise(x)
+        return np.random.default_rng(self.seed).standard_normal(x.shape).astype(x.dtype)
+
+
+class BeginsTwiceAlike(Layer):
+    def build(self, input_shape):
+        self.a, self.da = self.param("a", input_shape[-1:], "normal")
+        self.b, self.db = self.param("b", input_shape[-1:], "normal")
+        self.b = self.a
+
+    def forward(self, x, ctx=INFERENCE):
+        return self.a * x + self.b, x
+
+    def backward(self, dy, x):
+        self.da, self.db = sum_rows(dy * x), sum_rows(dy)
+        return self.a * dy
+
+
+class EndsOfSteps(Layer):
+    """The first and the last step."""
+
+    input_spec = InputSpec(ndim=3)
+
+    def compute_output_shape(self, input_shape):
+        rows, steps, width = input_shape
+        return rows, steps - max(steps - 2, 0), width
+
+    def forward(self, x, ctx=INFERENCE):
+        return x[:, [0, -1][: x.shape[1]]], x.shape
+
+    def backward(self, dy, shape):
+        dx = np.zeros(shape, dy.dtype)
+        dx[:, 0] += dy[:, 0]
+        if shape[1] > 1:
+            dx[:, -1] += dy[:, 1]
+        return dx
+
+
+class AddsItsPlace(Layer):
+    """y = x + the number of the step; step counts calls and not steps."""
+
+    can_step = True
+
+    def places(self, x, start):
+        return np.arange(start, start + x.shape[1], dtype=x.dtype)[:, None]
+
+    def forward(self, x, ctx=INFERENCE):
+        return x + self.places(x, 0), None
+
+    def backward(self, dy, cache):
+        return dy * 1
+
+    def step(self, x, memory):
+        start = memory or 0
+        return x + self.places(x, start), start + 1
+
+
+class TwoHalves(Layer):
+    """Two outputs, and one mask for both."""
+
+    def compute_output_shape(self, input_shape):
+        return input_shape, input_shape
+
+    def compute_mask(self, x, mask=None):
+        return mask
+
+    def forward(self, x, ctx=INFERENCE):
+        return (0.5 * x, 0.5 * x), None
+
+    def backward(self, dy, cache):
+        return 0.5 * (dy[0] + dy[1])
+
+
+class SumOfMasked(Layer):
+    """The sum of two inputs where both masks say so, which there have to be."""
+
+    several_inputs = True
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    def compute_mask(self, x, mask=None):
+        return None
+
+    def forward(self, x, ctx=INFERENCE):
+        real = np.ones(x[0].shape[:2], bool) if ctx.mask is None else ctx.mask[0] & ctx.mask[1]
+        return only_real(x[0] + 2 * x[1], real), real
+
+    def backward(self, dy, real):
+        dy = only_real(dy, real)
+        return dy, 2 * dy
+
+
 def mistake(layer, words, inputs=ROWS, **options):
     return layer, words, inputs, options
 
@@ -757,6 +986,8 @@ CLASSES = pairs("one_hot", "distributions")
 COUPLED = ["couples_rows"]
 STEPS, PADDED = sequences(), sequences(masked=True)
 TWO = (axes("batch", "n"), axes("batch", "n"))
+HALF = [(np.arange(12.0).reshape(2, 3, 2), np.array([[True, True, False]] * 2))]
+TWO_MASKED = together(HALF, HALF)
 ATTENDED = (axes("batch", "t", "n"), axes("batch", "s", "k"), axes("batch", "s", "n"))
 L2_OF_IT = {"regularizer": [L2(0.1)]}
 PLANTED = {
@@ -765,6 +996,7 @@ PLANTED = {
         mistake(ForgetsGamma, "FAIL"),
         mistake(LossForgetsTheMean, "FAIL", LOSS),
         mistake(FindsItsMaskInTheOutput, "FAIL", tags=["stochastic"]),
+        mistake(ScaleCountsPadding, "FAIL", STEPS),
     ],
     "slopes_at_kinks_are_subgradients": [
         mistake(PaysBothSidesOfTheKink, "FAIL", tags=["piecewise"]),
@@ -800,6 +1032,9 @@ PLANTED = {
         mistake(RoundsItsGradient, "dgamma has no more digits than float32"),
         mistake(DeclaresAnotherShape, "compute_output_shape says"),
         mistake(MasksAnotherAxis, "compute_mask gives", sequences(masked=True)),
+        mistake(EndsOfSteps, "raises TypeError", STEPS),
+        mistake(TwoHalves, "compute_mask gives 1 for 2 outputs", PADDED),
+        mistake(SumOfMasked, "where input 0 alone has a mask", TWO_MASKED),
     ],
     "a_batch_of_one_and_of_none_works": [
         mistake(SqueezesTheBatch, "for 1 rows y has shape"),
@@ -891,6 +1126,9 @@ PLANTED = {
     "same_seed_same_result": [
         mistake(DrawsGlobally, "built again after the same seed"),
         mistake(DrawsOnce, "200 passes", tags=["stochastic"]),
+        mistake(NoiseOfAllRows, "the tag 'shared_draws'", tags=["stochastic"]),
+        mistake(NoiseOfItsSeed, "200 passes", tags=["stochastic"]),
+        mistake(BeginsTwiceAlike, "b begins with the numbers of"),
     ],
     "survives_copy_pickle_config_and_save": [
         mistake(with_factor, "of one from its configuration"),
@@ -932,6 +1170,7 @@ PLANTED = {
         mistake(PenaltyIsKeptQuiet, "no trainer asks it to", configs=L2_OF_IT),
         mistake(PenaltyIsAddedForEachRow, "to the loss, and not a number", configs=L2_OF_IT),
         mistake(PenaltyIsAddedUnasked, "has no len()", configs=L2_OF_IT),
+        mistake(PenaltyOfAllRows, "of a batch that is given twice"),
     ],
     "short_ways_agree": [
         mistake(
@@ -944,12 +1183,15 @@ PLANTED = {
             lambda: LSTMBeginsAnewAtEachStep(2, return_sequences=True), "step by step, y", STEPS
         ),
         mistake(lambda: GRUWritesIntoItsMemory(2, return_sequences=True), "step by step, y", STEPS),
+        mistake(AddsItsPlace, "step by step, y", STEPS),
     ],
     "what_weighs_nothing_does_not_count": [
         mistake(MeanSquaredErrorIgnoresItsMask, "with other rows under the mask", LOSS),
         mistake(GlobalAverageCountsPadding, "with other numbers at masked steps, y", PADDED),
         mistake(MeanSquaredErrorMultipliesPaddingByZero, "with NaN under the mask", LOSS),
         mistake(MeanSquaredErrorSquaresItsWeights, "that are twice as large", LOSS),
+        mistake(MeanOfAllSteps, "with more padding behind, y", PADDED),
+        mistake(MeanOfNoStep, "where all steps of a row are masked", PADDED),
     ],
     "a_frozen_layer_passes_gradients_on": [
         mistake(lambda: DensePassesNothingBackWhenFrozen(2), "of a frozen one, dx"),
@@ -981,6 +1223,8 @@ PLANTED = {
         mistake(lambda: DenseRemembersByTheFirstRow(2), "of an x with another number", ROWS),
         mistake(lambda: DenseRemembersByIdentity(2), "of the same array with other", ROWS),
         mistake(LayerNormFindsItsShortcutOnce, "was set to zeros"),
+        mistake(ShrinksAsItWasBuilt, "after share was set to 0.25, y"),
+        mistake(PredictsWithTheGammaOfTraining, "was set to another number at one place"),
     ],
     "a_frozen_layer_is_frozen_throughout": [
         mistake(BatchNormGoesOnMovingWhereItIsFrozen, "training moves buffers", tags=COUPLED),

@@ -123,7 +123,7 @@ def test_a_metric_that_is_written_as_the_guide_says_keeps_the_laws():
             self.total, self.count = self.add_variable(), self.add_variable()
 
         def update_state(self, y_true, y_pred, sample_weight=None):
-            d = np.asarray(y_pred) - np.asarray(y_true)
+            d = np.subtract(y_pred, y_true, dtype=np.float64)
             self.total += d.sum()
             self.count += d.size
 
@@ -134,6 +134,66 @@ def test_a_metric_that_is_written_as_the_guide_says_keeps_the_laws():
         ("weight_0_leaves_a_row_out", "weights_of_1_change_nothing"), "it has no weights"
     )
     assert check_metric(Bias, expected_failures=ignored)
+
+
+class Table(Metric):
+    """The share of labels that are right, by a table whose size an argument decides."""
+
+    classes: int = 3
+
+    def __post_init__(self):
+        self.table = self.add_variable((self.classes, self.classes))
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        w = np.ones(len(y_true)) if sample_weight is None else sample_weight
+        np.add.at(self.table, (y_true.astype(int), y_pred.astype(int)), w)
+
+    def result(self):
+        return np.array(self.table) / max(self.table.sum(), 1)
+
+
+def test_an_argument_that_decides_the_size_of_an_array_need_not_count_later():
+    def labels(rng, n):
+        return rng.integers(0, 3, n), rng.integers(0, 3, n)
+
+    assert check_metric(Table, labels)
+
+
+class Fixed(Halves):
+    """Its factor cannot be set once it is made."""
+
+    def __init__(self, factor=1.0):
+        self.__dict__["factor"] = factor
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"{name} cannot be set")
+
+    def __call__(self, w):
+        return 0.5 * self.factor * super().__call__(w)
+
+    def gradient(self, w):
+        return w * w.dtype.type(self.factor)
+
+
+def test_an_argument_may_refuse_to_be_set():
+    assert check_regularizer(Fixed, laws=["an_argument_that_is_set_counts"]).counts["held"] == 1
+
+
+def test_a_largest_number_that_is_not_merged_is_found_and_may_be_said():
+    class Largest(Metric):
+        def __post_init__(self):
+            self.top = self.add_variable()
+
+        def update_state(self, y_true, y_pred):
+            self.top = max(float(self.top), float(np.max(np.abs(y_pred), initial=0)))
+
+        def result(self):
+            return self.cast(self.top)
+
+    law = "merged_parts_are_the_whole"
+
+    assert [failure.law for failure in check_metric(Largest).failures] == [law]
+    assert check_metric(Largest, expected_failures={law: "it is used by one process"})
 
 
 def test_the_same_seed_tries_the_same():

@@ -99,12 +99,17 @@ class WithConstant(Layer):
 
 
 class WithPoles(WithConstant):
-    """y = f(x, c), which may be infinite for a finite x: a masked x counts as 1."""
+    """y = f(x, c), which may be infinite for a finite x: a masked x counts as 1, and has no dx."""
 
     multiply_adds = no_products
 
     def forward(self, x, ctx=INFERENCE):
-        return super().forward(only_real(x, ctx.mask, 1), ctx)
+        y, cache = super().forward(only_real(x, ctx.mask, 1), ctx)
+        return y, (cache, ctx.mask)
+
+    def backward(self, dy, cache):
+        cache, mask = cache
+        return only_real(super().backward(dy, cache), mask)
 
 
 class AddConstant(WithConstant):

@@ -127,7 +127,7 @@ class Divide(Elementwise):
         da = dy / b        db = -da y
 
     Where b is 0, y is infinite or NaN, as in NumPy. Shapes and masks meet as in `Add`, and a masked
-    b counts as 1.
+    b counts as 1 and has no db.
 
     Parameters
     ----------
@@ -152,7 +152,14 @@ class Divide(Elementwise):
 
     def forward(self, x, ctx=INFERENCE):
         a, b = x
-        return super().forward((a, only_real(b, ctx.mask and ctx.mask[1], 1)), ctx)
+        mask = ctx.mask and ctx.mask[1]
+        y, cache = super().forward((a, only_real(b, mask, 1)), ctx)
+        return y, (cache, mask)
+
+    def backward(self, dy, cache):
+        cache, mask = cache
+        da, db = super().backward(dy, cache)
+        return da, only_real(db, mask)
 
     def merge(self, x):
         a, b = x

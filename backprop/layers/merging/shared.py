@@ -82,7 +82,7 @@ class Elementwise(Merging):
 
     multiply_adds = no_products
 
-    def forward(self, x, ctx=INFERENCE):
+    def forward(self, x, ctx=INFERENCE) -> tuple[Array, Any]:
         shapes = [a.shape for a in x]
         if shapes.count(shapes[0]) == len(shapes):  # nothing is stretched
             y, cache = self.merge(x)

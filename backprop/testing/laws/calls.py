@@ -3,6 +3,7 @@ is nearly the same."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from backprop.gradcheck.point import allowed
+from backprop.gradcheck.probe import built_in
 from backprop.layer import Layer
 from backprop.nest import as_tuple, each
 from backprop.parameters import Parameter
 from backprop.testing.case import Case, Subject
 from backprop.testing.interleave import interleaved, places_in
 from backprop.testing.laws.law import needs
-from backprop.testing.probes import moves_of
+from backprop.testing.probes import anew, moves_of
 from backprop.testing.results import Broken, Results, copies, must_agree, named
 
 SAME_BITS = 1e-12  # but for a sum that another place in memory puts in another order
@@ -129,10 +131,13 @@ def nothing_is_remembered(case: Case) -> None:
     with other numbers in it.
 
     Catches a result that is kept by a key which two inputs share, such as their first row, their
-    sum or the array itself, and what was found out about a parameter in the first pass, such as its
-    sign.
+    sum or the array itself, what was found out about a parameter in the first pass, such as its
+    sign, or in training and is stale in inference. So it does of an argument that is assigned to
+    later, as `layer.rate = 0.1`: the configuration says it, and a saved layer would be another one.
     """
     subject = case.subject()
+    for name, other in other_arguments(subject.layer):
+        must_count_when_set(case, name, other)
     y, _ = subject.forward()
     dy = case.dy(y)
     subject.results(case, dy)
@@ -145,11 +150,13 @@ def nothing_is_remembered(case: Case) -> None:
         subject.results(case, dy)
     in_place(case, dy)
     values = [p.value.copy() for p in subject.parameters]
+    turned, then = replace(case, training=not case.training), " and a pass in the other mode"
     for p, value in zip(subject.parameters, values, strict=True):
         for what, change in (*alterations(case.rng(17)), *TURNS):
             wanted = change(value)
             p.value[...] = wanted
             if np.array_equal(allowed(p, wanted), wanted):
+                must_be_as_fresh(subject, turned, dy, f"after {p.path} was set to {what}{then}")
                 must_be_as_fresh(subject, case, dy, f"after {p.path} was set to {what}")
             p.value[...] = value
             subject.results(case, dy)
@@ -205,6 +212,57 @@ def in_place(case: Case, dy: Any) -> None:
         if a is not None:
             a[...] = b[: len(a)]
     must_be_as_fresh(subject, at, kept, "of the same array with other numbers in it")
+
+
+def other_arguments(layer: Layer) -> Iterator[tuple[str, bool | int | float]]:
+    """The arguments of a layer that are numbers or flags, and another value for each."""
+    own = set(inspect.signature(Layer).parameters)
+    for name, value in layer.get_config().items():
+        if name in own or not isinstance(value, bool | int | float):
+            continue
+        if not isinstance(held := getattr(layer, name, None), bool | int | float) or held != value:
+            continue
+        if isinstance(value, bool):
+            yield name, not value
+        elif isinstance(value, int):
+            yield name, value + 1
+        else:
+            yield name, value / 2 if value else 0.5
+
+
+def must_count_when_set(case: Case, name: str, other: bool | int | float) -> None:
+    """Raise unless a layer to which an argument is assigned computes what one does that was made
+    with it; of those that are refused, or decide a parameter's shape, nothing is asked."""
+    subject = case.subject()
+    layer = subject.layer
+    subject.forward()
+    try:
+        twin = anew(layer, {name: other})
+        twin = built_in(twin, case.batch_shape, subject.dtype)
+        setattr(layer, name, other)
+        fresh = Subject(case, subject.dtype, layer=twin)
+        if [p.shape for p in fresh.arrays] != [p.shape for p in subject.arrays]:
+            return
+        for mine, its in zip(fresh.arrays, subject.arrays, strict=True):
+            mine.value[...] = its.value
+        fresh.state = subject.state
+        dy = case.dy(fresh.forward()[0])
+    except Exception:  # what a class refuses, and what this input does not go with
+        return
+    for training in (case.training, not case.training):
+        at = replace(case, training=training)
+        try:
+            wanted = fresh.results(at, dy) | fresh.buffers_now()
+        except Exception:
+            continue
+        if not all(np.isfinite(a).all() for a in wanted.values()):
+            continue
+        must_agree(
+            subject.results(at, dy) | subject.buffers_now(),
+            wanted,
+            f"after {name} was set to {other!r}",
+            moved=lambda at=at, w=wanted: dict.fromkeys(w, 0.0) | moves_of(fresh, at, dy)(),
+        )
 
 
 def must_be_as_fresh(subject: Subject, at: Case, dy: Any, when: str) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from backprop.gradcheck import gradcheck
+from backprop.gradcheck.probe import mask_of
 from backprop.layer import Layer
-from backprop.nest import as_tuple
+from backprop.nest import as_tuple, each
 from backprop.testing.case import Case, OfInputs
 from backprop.testing.laws.law import needs
 from backprop.testing.probes import moves_of, penalises, takes_dvalues
@@ -26,6 +27,7 @@ from backprop.testing.results import (
 )
 
 Array = np.ndarray
+MASKED = 0.3  # of the sequences without a mask: how many are given one too
 OF_TERMS = 2.0**-48  # of the largest term: what rounding leaves of several that cancel
 
 
@@ -36,7 +38,8 @@ def gradients_match_finite_differences(case: Case) -> None:
     over the wrong axis, a path that was forgotten. `gradcheck` certifies dx and all parameters in
     float64, in training and in inference, under the mask and the weights of the case. A `piecewise`
     layer is checked beside its kinks, which have a law of their own. Of a `stochastic` one some
-    numbers are 0: what was dropped and what was 0 before look alike in y.
+    numbers are 0: what was dropped and what was 0 before look alike in y. To a sequence without a
+    mask now and then one is given.
     """
     rng = case.rng(4)
 
@@ -51,6 +54,29 @@ def gradients_match_finite_differences(case: Case) -> None:
     certify(case)
     if "stochastic" in case.tags and not case.training:
         certify(replace(case, training=True))  # where the draws are
+    if case.mask is None and not case.is_loss and rng.random() < MASKED:
+        mask = each(lambda a: mask_for(a, rng), case.x)
+        masked = replace(case, mask=mask)  # which comes with any sequence
+        if any(m is not None for m in as_tuple(mask)) and runs(masked):
+            certify(masked)
+
+
+def mask_for(x: Array, rng: np.random.Generator) -> Array | None:
+    """A mask of a sequence whose first step is real; None for what is none."""
+    if x.ndim != 3 or x.dtype.kind != "f":
+        return None
+    mask = rng.random(x.shape[:2]) < 0.7
+    mask[:, :1] = True
+    return mask
+
+
+def runs(case: Case) -> bool:
+    """Whether a pass takes what a case has, such as a mask of these axes."""
+    try:
+        case.subject().forward()
+    except Exception:
+        return False
+    return True
 
 
 @needs(tag="piecewise")
@@ -69,7 +95,12 @@ def slopes_at_kinks_are_subgradients(case: Case) -> None:
             return x  # rounded, probabilities would reach 0 and 1, where they may not go further
         return np.round(2 * x) / 2
 
-    certify(case.changed(at_kinks))
+    there = case.changed(at_kinks)
+    if type(case.x) is not tuple and not case.is_loss:
+        mask = mask_of(there.subject().layer, there.x)
+        if mask is not None and not mask.all():
+            raise DoesNotApply("some numbers stand for a mask there, at which y jumps")
+    certify(there)
 
 
 def off_kinks(case: Case) -> Case:

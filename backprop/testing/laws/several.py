@@ -118,8 +118,9 @@ def an_addition_to_the_loss_is_asked_for(case: Case) -> None:
     """A layer adds numbers to `ctx.penalties`, says so by `penalises`, and computes the same where
     nobody asks for them.
 
-    Catches an addition that no trainer asks for, as it asks those that say so; one for each sample;
-    and a forward pass that fails in inference, where `ctx.penalties` is None.
+    Catches an addition that no trainer asks for, as it asks those that say so; one for each sample,
+    or that grows with the batch, so that its weight beside the loss is another; and a forward pass
+    that fails in inference, where `ctx.penalties` is None.
     """
     subject = case.subject()
     if case.is_loss:
@@ -137,6 +138,13 @@ def an_addition_to_the_loss_is_asked_for(case: Case) -> None:
         for number in subject.penalties or ():
             if np.ndim(number) or not np.isfinite(number):
                 raise Broken(f"in {mode}, it adds {number!r} to the loss, and not a number")
+        added = np.asarray(sum(map(float, subject.penalties or ())))
+        drawn = {"stochastic"} if training else set()
+        if not ({"couples_rows", "stateful"} | drawn) & case.tags and case.rows:
+            subject.forward(at.take(np.tile(np.arange(case.rows), 2)))
+            twice = np.asarray(sum(map(float, subject.penalties or ())))
+            what = "what is added to the loss"
+            must_agree({what: twice}, {what: added}, f"in {mode}, of a batch that is given twice")
         y, cache = subject.forward(at, asked=False)
         got = named("y", y) | subject.reversed(subject.backward(case.dy(y), cache))
         must_agree(got, wanted, f"in {mode}, where ctx.penalties is None")

@@ -69,6 +69,43 @@ def shape_and_dtype_are_as_declared(case: Case) -> None:
             if dtype is np.float64 and not (training and "stochastic" in case.tags):
                 has_all_digits(subject, at, mode)
     must_take_all_integers(case)
+    must_know_unknown_lengths(case)
+    must_take_some_masks(case)
+
+
+def must_take_some_masks(case: Case) -> None:
+    """Raise unless a layer whose inputs all have masks takes the mask of each alone."""
+    masks = case.mask if type(case.mask) is tuple else ()
+    if sum(m is not None for m in masks) < 2:
+        return
+    for k, mask in enumerate(masks):
+        if mask is None:
+            continue
+        alone = tuple([m if i == k else None for i, m in enumerate(masks)])
+        try:
+            case.subject().forward(replace(case, mask=alone))
+        except Exception as error:
+            raise Broken(
+                f"where input {k} alone has a mask, it raises {type(error).__name__}: {error}"
+            ) from error
+
+
+def must_know_unknown_lengths(case: Case) -> None:
+    """Raise if `compute_output_shape` stumbles over an axis of any length, as of Input((None, n)),
+    where it may say that it must be known: the last one, of features, is."""
+    if case.is_loss or type(case.x) is tuple:
+        return
+    shape = case.sample_shape
+    for axis in range(1, len(shape) - 1):
+        free = (*shape[:axis], None, *shape[axis + 1 :])
+        try:
+            case.subject().layer.compute_output_shape(free)
+        except (TypeError, AttributeError, IndexError) as error:
+            raise Broken(
+                f"compute_output_shape({show_shape(free)}) raises {type(error).__name__}: {error}"
+            ) from error
+        except Exception:  # that it must be known
+            continue
 
 
 def must_take_all_integers(case: Case) -> None:
@@ -190,6 +227,8 @@ def rounded_to_float32(a: Array) -> bool:
 def check_mask_shape(subject: Subject, case: Case, shape: Any, mode: str) -> None:
     mask = subject.layer.compute_mask(subject.cast(case.x), case.mask)
     found = mask if type(mask) is tuple else (mask,)
+    if several(shape) and mask is not None and len(found) != len(shape):
+        raise Broken(f"{mode}, compute_mask gives {len(found)} for {len(shape)} outputs")
     for m, of in zip(found, shape if several(shape) else (shape,), strict=False):
         if m is not None and np.shape(m) != of[: np.ndim(m)]:
             raise Broken(f"{mode}, compute_mask gives shape {np.shape(m)} for y of {of}")

@@ -14,7 +14,7 @@ from backprop.layer import Layer
 from backprop.nest import as_tuple, each
 from backprop.testing.case import Case, Subject
 from backprop.testing.laws.law import needs
-from backprop.testing.probes import extremes, moves_of, reconfigured
+from backprop.testing.probes import anew, extremes, moves_of, reconfigured
 from backprop.testing.results import (
     Broken,
     DoesNotApply,
@@ -27,6 +27,7 @@ from backprop.testing.results import (
 
 Array = np.ndarray
 
+ALIKE = 8  # passes in training, of 16 rows that are alike
 PASSES = 200  # of which some drop a number even at small rates
 
 
@@ -73,17 +74,36 @@ def same_seed_same_result(case: Case) -> None:
     each pass draws new ones.
 
     Catches draws from `np.random`, from the clock or from anything else that `set_random_seed` does
-    not reach, and a (`stochastic`) layer that draws once and for all.
+    not reach, a (`stochastic`) layer that draws once and for all, or does where it has a seed of
+    its own, or the same for all rows, and two parameters that begin with the same random numbers.
     """
     case = replace(case, training=True)
     one, two = (Subject(case, generic=False) for _ in range(2))
     for p, q in zip(one.arrays, two.arrays, strict=True):
         must_agree({p.path: q.value}, {p.path: p.value}, "built again after the same seed", 0.0)
+    must_begin_apart(one)
     for _ in range(2):
         y, again = (named("y", s.forward(rewind=False)[0]) for s in (one, two))
         must_agree(again, y, "built again after the same seed", 1e-14)
     if "stochastic" in case.tags and not case.empty and "stateful" not in case.tags:
-        must_draw(one, case.take(np.arange(16) % case.rows))
+        case = case.take(np.arange(16) % case.rows)
+        must_draw(one, case)
+        if not {"couples_rows", "shared_draws"} & case.tags:
+            must_draw_for_each_row(one, case)
+        if one.layer.get_config().get("seed", 0) is None:
+            twin = built_in(anew(one.layer, {"seed": 1}), case.batch_shape, one.dtype)
+            must_draw(Subject(case, layer=twin), case)
+
+
+def must_begin_apart(subject: Subject) -> None:
+    """Raise if two parameters begin with the same numbers, no two of which are equal."""
+    seen: dict[bytes, str] = {}
+    for p in subject.parameters:
+        if p.size > 1 and len(np.unique(p.value)) == p.size:
+            key = np.ascontiguousarray(p.value).tobytes()
+            if key in seen:
+                raise Broken(f"{p.path} begins with the numbers of {seen[key]}")
+            seen[key] = p.path
 
 
 def must_draw(subject: Subject, case: Case) -> None:
@@ -104,6 +124,23 @@ def must_draw(subject: Subject, case: Case) -> None:
     if np.array_equal(still, moving):
         raise NotSeen(f"{found}, and it is that of inference")
     raise Broken(found)
+
+
+def must_draw_for_each_row(subject: Subject, case: Case) -> None:
+    """Raise if rows that are alike get the same draws, in passes that differ."""
+    alike = case.take(np.zeros(case.rows, int))
+    seen = []
+    for _ in range(ALIKE):
+        y = subject.forward(alike, rewind=False)[0]
+        if type(y) is tuple or np.shape(y)[:1] != (case.rows,):
+            return
+        seen.append(np.array(y))
+    passes = any(not np.array_equal(seen[0], y, equal_nan=True) for y in seen)
+    if passes and all(np.array_equal(y[1:], y[:-1], equal_nan=True) for y in seen):
+        raise Broken(
+            "all rows of a batch get the same draws; if that is meant, say so by the tag "
+            "'shared_draws'"
+        )
 
 
 def draws(subject: Subject, case: Case) -> bool:

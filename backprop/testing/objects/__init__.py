@@ -2,4 +2,5 @@
 `initializers`, `metrics`, `optimizers`, and mistakes planted in them (`bugs`). `trial` runs them.
 """
 
-MATRICES = ((2, 3), (1, 1), (4, 2), (3, 3), (1, 4), (5, 3))  # shapes, for what takes no others
+# shapes, for what takes no others
+MATRICES = ((2, 3), (1, 1), (4, 2), (3, 3), (1, 4), (5, 3), (5, 1))

@@ -9,10 +9,12 @@ import numpy as np
 
 from backprop.initializers import Initializer
 from backprop.testing.laws.law import needs
+from backprop.testing.laws.shapes import rounded_to_float32
 from backprop.testing.objects.trial import (
     Array,
     Kind,
     Trial,
+    an_argument_that_is_set_counts,
     anew,
     check,
     collect,
@@ -68,7 +70,8 @@ def array_is_as_asked_for(trial: Trial) -> None:
     """What comes out is an array of its own, of the shape and dtype that were asked for, which can
     be written to.
 
-    Catches a float64 array for a float32 model, and one array that two parameters would share.
+    Catches a float64 array for a float32 model, one array that two parameters would share, and
+    numbers that are made in float32 where float64 is asked for.
     """
     made = trial.make()
     for shape in trial.given["small"]:
@@ -82,6 +85,8 @@ def array_is_as_asked_for(trial: Trial) -> None:
                 raise Broken("what it made cannot be written to")
             if not np.isfinite(w).all():
                 raise Broken(f"of shape {shape} it made numbers that are not finite")
+            if dtype is np.float64 and "constant" not in trial.tags and rounded_to_float32(w):
+                raise Broken("asked for float64, it made numbers that have the digits of float32")
 
 
 def described(w: Any) -> str:
@@ -101,9 +106,10 @@ def float32_begins_where_float64_does(trial: Trial) -> None:
 
 
 def the_seed_decides(trial: Trial) -> None:
-    """The same generator makes the same array, and another one another array.
+    """The same generator makes the same array, and another one, or none, another array.
 
-    Catches a draw from `np.random` or from the clock, and one that is drawn once and for all.
+    Catches a draw from `np.random` or from the clock, one that is drawn once and for all, and a
+    fixed seed where no generator is given.
     """
     made, shape = trial.make(), trial.given["small"][0]
     w = draw(made, shape, trial.seed)
@@ -116,19 +122,37 @@ def the_seed_decides(trial: Trial) -> None:
         rng = np.random.default_rng(trial.seed)
         if np.array_equal(made(shape, rng=rng), made(shape, rng=rng)):
             raise Broken("the next array from one generator is the same again")
+        try:
+            one, two = trial.make()(shape), trial.make()(shape)
+        except Exception:
+            return  # it asks for a generator
+        if np.array_equal(one, two):
+            raise Broken("without a generator, two objects make the same")
 
 
 @needs(constant="it draws nothing")
 def no_two_places_share_a_number(trial: Trial) -> None:
     """Numbers are drawn for every entry: rows, columns and halves of an array differ.
 
-    Catches one row that is drawn and repeated, and units that start alike and stay alike.
+    Catches one row that is drawn and repeated, units that start alike and stay alike, and half of a
+    large array that is the other one, mirrored.
     """
-    w = draw(trial.make(), trial.shape, trial.seed)
+    made = trial.make()
+    w = draw(made, trial.shape, trial.seed)
     for axis in range(w.ndim):
         a = np.moveaxis(w, axis, 0)
         if len(a) > 1 and any(np.array_equal(a[0], one) for one in a[1:]):
             raise Broken(f"along axis {axis}, one part of the array is another once more")
+    small = draw(made, trial.given["small"][0], trial.seed)
+    if again(w) > 0.01 and not again(small):  # some draw from a few numbers by intention
+        raise Broken(f"{again(w):.1%} of the numbers are others once more, up to their sign")
+
+
+def again(w: Array) -> float:
+    """The share of numbers that others have too, up to the sign, without 0 and the largest."""
+    sizes = np.abs(w)
+    sizes = sizes[(w != 0) & (sizes < sizes.max(initial=0))]
+    return 1 - len(np.unique(sizes)) / max(len(sizes), 1)
 
 
 def survives_copies(trial: Trial) -> None:
@@ -154,6 +178,10 @@ def agrees_with_the_reference(trial: Trial) -> None:
     must_be(draw(trial.make(), shape, trial.seed), wanted, "what it made", 1e-6)
 
 
+def computed(made: Any, trial: Trial) -> list[Array]:
+    return [draw(made, trial.given["small"][0], trial.seed)]
+
+
 INITIALIZER = Kind(
     "initializer",
     "initializers",
@@ -165,10 +193,12 @@ INITIALIZER = Kind(
         the_seed_decides,
         no_two_places_share_a_number,
         survives_copies,
+        an_argument_that_is_set_counts,
         agrees_with_the_reference,
     ),
     {"constant": "it draws nothing"},
     dict.fromkeys(("mean", "std", "low", "high")) | {"shapes": SHAPES, "small": SMALL},
+    computed,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from backprop.testing.objects.trial import (
     Array,
     Kind,
     Trial,
+    an_argument_that_is_set_counts,
     anew,
     check,
     collect,
@@ -100,6 +101,65 @@ def parts_make_the_whole(trial: Trial) -> None:
         batches = [taken(rows, part) for part in np.split(np.arange(n), at)]
         must_say(fed(trial.make(), *batches), wanted, f"in {len(batches)} batches")
     must_say(fed(trial.make(), rows, taken(rows, slice(0, 0))), wanted, "with a batch of no rows")
+
+
+@needs(of_batches="it is one of batches", ordered="their order counts")
+def merged_parts_are_the_whole(trial: Trial) -> None:
+    """Two metrics that saw a part each and are merged say what one says that saw both.
+
+    Several processes count so. Catches means and largest numbers that are added up, as `merge` does
+    with sums unless it is overridden.
+    """
+    rows, other = rows_of(trial), rows_of(trial, 1, ROWS // 2)
+    wanted = result(fed(trial.make(), rows, other))
+    one, two, fresh = fed(trial.make(), rows), fed(trial.make(), other), trial.make()
+    alone, mine, its = result(one), state_of(one), state_of(two)
+    if state := state_of(fresh):  # one that makes its sums with its first rows has none yet
+        one.merge(state)
+        must_say(one, alone, "merged with a fresh one")
+    one.merge(its)
+    two.merge(mine)
+    must_say(one, wanted, "merged with one that saw more")
+    must_say(two, wanted, "merged with one that saw more")
+    one.reset_state()
+    one.merge(mine)
+    must_say(one, alone, "merged into one that was reset")
+    # without sums yet, it has to make them: that its own `merge` knows how to
+    if len(fresh.variables) == len(mine) or type(fresh).merge is not Metric.merge:
+        fresh.merge(mine)
+        must_say(fresh, alone, "merged into a fresh one")
+
+
+def state_of(metric: Any) -> list[Array]:
+    return [np.array(v) for v in metric.variables]
+
+
+@needs(undefined="it is NaN there")
+def rows_that_are_alike_give_a_number(trial: Trial) -> None:
+    """Where all rows are one row, or targets or predictions do not vary, the result is finite.
+
+    Catches 0 / 0 of a correlation, and of a share of rows of which there are none.
+    """
+    rows = rows_of(trial)
+    usual = np.isfinite(result(fed(trial.make(), rows)))
+    for what, some in alike(rows):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            got = result(fed(trial.make(), some))
+        if not np.all(np.isfinite(got) | ~usual):
+            raise Broken(f"where {what}, the result is {got}: say what it is there")
+
+
+def alike(rows: Rows) -> Iterator[tuple[str, Rows]]:
+    """Rows that do not vary, or of which a part does not."""
+    for k in range(2):
+        yield "all rows are one row", taken(rows, [k] * ROWS)
+    for k, what in enumerate(("targets", "predictions")[: len(rows)]):
+        once = np.repeat(rows[k][:1], ROWS, 0)
+        yield f"{what} are alike in all rows", (*rows[:k], once, *rows[k + 1 :])
+        if rows[k].dtype.kind == "f" and as_integers(rows[k]) is rows[k]:
+            flat = np.full_like(rows[k], rows[k].flat[0])
+            yield f"{what} are all one number", (*rows[:k], flat, *rows[k + 1 :])
 
 
 @needs(of_batches="it is one of batches", ordered="their order counts")
@@ -237,13 +297,18 @@ def float32_agrees(trial: Trial) -> None:
     """Predictions in float32 give what those in float64 give, up to their rounding.
 
     Catches sums in the dtype of the batch, which lose what a long stream adds. Targets that are
-    whole numbers are given as integers too, of eight bits where these hold them.
+    whole numbers are given as integers too, of eight bits where these hold them, and together with
+    predictions if these are whole: a difference of two without a sign wraps.
     """
     rows = rows_of(trial)
     if len(rows) > 1:
         whole = as_integers(rows[0]), *rows[1:]
         wanted = result(fed(trial.make(), rows))
         must_say(fed(trial.make(), whole), wanted, f"of targets in {whole[0].dtype}")
+        both = as_integers(rows[0]), as_integers(rows[1]), *rows[2:]
+        if all(a.dtype == np.uint8 for a in both):
+            # in float32 they may be reckoned with, as integers have no dtype for results
+            must_say(fed(trial.make(), both), wanted, "of targets and predictions in uint8", 1e-4)
     single = tuple(a.astype(np.float32) if a.dtype.kind == "f" else a for a in rows)
     wide = tuple(a.astype(a.dtype if a.dtype.kind != "f" else np.float64) for a in single)
     must_say(fed(trial.make(), single), result(fed(trial.make(), wide)), "in float32", 1e-4)
@@ -287,12 +352,17 @@ def must_say_as_reference(trial: Trial, rows: Rows) -> None:
         )
 
 
+def computed(made: Any, trial: Trial) -> list[Any]:
+    return [result(fed(made, rows_of(trial)))]
+
+
 METRIC = Kind(
     "metric",
     "metrics",
     Metric,
     (
         parts_make_the_whole,
+        merged_parts_are_the_whole,
         the_order_of_rows_does_not_matter,
         weight_0_leaves_a_row_out,
         weights_of_1_change_nothing,
@@ -301,14 +371,18 @@ METRIC = Kind(
         inputs_are_left_alone,
         metrics_are_apart,
         survives_copies,
+        an_argument_that_is_set_counts,
+        rows_that_are_alike_give_a_number,
         float32_agrees,
         agrees_with_the_reference,
     ),
     {
         "of_batches": "it is one of batches, and not of rows",
         "ordered": "the order of rows counts",
+        "undefined": "it is NaN by intention where rows are alike",
     },
     {"inputs": numbers},
+    computed,
 )
 
 
@@ -332,7 +406,8 @@ def check_metric(
     reference : function, optional
         (y_true, y_pred) → the result for all rows, written naively.
     tags : iterable of str
-        ``"of_batches"``: it is one of batches, and not of rows; ``"ordered"``: their order counts.
+        ``"of_batches"``: it is one of batches, and not of rows; ``"ordered"``: their order counts;
+        ``"undefined"``: it is NaN by intention where rows are alike.
     expected_failures, laws, profile, seed
         As in `check_layer`; `laws` are names, by default all. An option that is misspelt is an
         error.

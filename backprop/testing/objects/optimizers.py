@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from backprop.testing.objects.trial import (
     Array,
     Kind,
     Trial,
+    an_argument_that_is_set_counts,
     anew,
     check,
     collect,
@@ -29,28 +30,34 @@ from backprop.testing.results import Broken, DoesNotApply
 
 STEPS = 8
 LONGER = 40  # steps, of which some have gradients that are 0, tiny or huge
+LONG = 400  # steps, for what begins or ends after a hundred
+TINY = 1e-11
 SHAPES = ((5, 3), (4,), (2, 3, 2))
-FURTHER = ((130, 3), (), (1,))  # where no shapes were given: every third time besides
+FURTHER = ((130, 3), (), (1,), (3, 3))  # where no shapes were given: every third time besides
+FEW = ((2, 2), (3,))  # for many steps
+Shapes = Sequence[tuple[int, ...]]
 EXACT = 1e-9
 
 
-def shapes_of(trial: Trial) -> tuple[tuple[int, ...], ...]:
+def shapes_of(trial: Trial) -> Shapes:
     """Of the arrays that take steps."""
     shapes = tuple(trial.given["shapes"])
     return (*shapes, *FURTHER) if shapes == SHAPES and trial.number % 3 == 2 else shapes
 
 
-def start(trial: Trial, dtype: Any = np.float64) -> list[Array]:
+def start(trial: Trial, dtype: Any = np.float64, shapes: Shapes | None = None) -> list[Array]:
     """Arrays to begin with, one of each shape."""
     rng = trial.rng()
-    return [np.asarray(rng.standard_normal(shape), dtype) for shape in shapes_of(trial)]
+    return [np.asarray(rng.standard_normal(s), dtype) for s in shapes or shapes_of(trial)]
 
 
-def gradients(trial: Trial, steps: int = STEPS, dtype: Any = np.float64) -> list[list[Array]]:
+def gradients(
+    trial: Trial, steps: int = STEPS, dtype: Any = np.float64, shapes: Shapes | None = None
+) -> list[list[Array]]:
     """Gradients for each step and array: of both signs, and of a size that trials change."""
     rng, scale = trial.rng(1), (1.0, 1e-2, 10.0)[trial.number % 3]
     return [
-        [np.asarray(scale * rng.standard_normal(s), dtype) for s in shapes_of(trial)]
+        [np.asarray(scale * rng.standard_normal(s), dtype) for s in shapes or shapes_of(trial)]
         for _ in range(steps)
     ]
 
@@ -100,17 +107,32 @@ def a_step_is_its_formula(trial: Trial) -> None:
 
     Where the derivation of a step is wrong nothing else is: all other laws compare an optimizer
     with itself. Several steps show what is carried from one to the next, and that the fortieth is
-    like the first; at some of them gradients are 0, tiny or huge.
+    like the first, and the four hundredth; at some of them gradients are 0, tiny or huge, and in
+    some runs all of them are tiny.
     """
-    w, steps = start(trial), gradients(trial)
-    if trial.number % 3 == 0:
-        steps = with_exceptions(gradients(trial, LONGER))
-    optimizer, moving = trial.make(), [np.array(a) for a in w]
     assert trial.reference is not None
-    found = [list(trial.reference(a, [g[k] for g in steps])) for k, a in enumerate(w)]
-    for t, g in enumerate(steps):
-        go_on(optimizer, moving, [g])
-        must_be_at(moving, [one[t] for one in found], f"after step {t + 1}", 1e-7)
+    for w, steps in runs(trial):
+        optimizer, moving = trial.make(), [np.array(a) for a in w]
+        found = [list(trial.reference(a, [g[k] for g in steps])) for k, a in enumerate(w)]
+        for t, g in enumerate(steps):
+            go_on(optimizer, moving, [g])
+            must_be_at(moving, [one[t] for one in found], f"after step {t + 1}", 1e-7)
+
+
+def runs(trial: Trial) -> Iterator[tuple[list[Array], list[list[Array]]]]:
+    """Where a run begins, and its gradients: of some forty steps, of a few, and in turns of many
+    with small arrays or of tiny gradients."""
+    w, turn = start(trial), trial.number % 3
+    if turn == 0:
+        yield w, with_exceptions(gradients(trial, LONGER))
+        return
+    steps = gradients(trial)
+    yield w, steps
+    if turn == 1:
+        few = FEW if tuple(trial.given["shapes"]) == SHAPES else None
+        yield start(trial, shapes=few), gradients(trial, LONG, shapes=few)
+    else:
+        yield w, [[TINY * g for g in step] for step in steps]
 
 
 @needs(by_parameter="it looks at each array as a whole")
@@ -352,6 +374,10 @@ def survives_copies(trial: Trial) -> None:
         raise Broken("its configuration is another one after a round trip")
 
 
+def computed(made: Any, trial: Trial) -> list[Array]:
+    return run(made, start(trial), gradients(trial))
+
+
 OPTIMIZER = Kind(
     "optimizer",
     "optimizers",
@@ -370,6 +396,7 @@ OPTIMIZER = Kind(
         accumulated_is_the_mean,
         average_follows_the_values,
         survives_copies,
+        an_argument_that_is_set_counts,
     ),
     {
         "by_parameter": "it looks at each array as a whole",
@@ -377,6 +404,7 @@ OPTIMIZER = Kind(
         "own_decay": "its decay is another than that of all optimizers",
     },
     {"shapes": SHAPES, "float32": 1e-4},
+    computed,
 )
 
 

@@ -13,12 +13,13 @@ import json
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 
+from backprop.arguments import parameters_of
 from backprop.config import custom_object_scope
 from backprop.random import own_seeds
 from backprop.registry import FAMILIES
@@ -88,6 +89,8 @@ class Kind:
     tags : mapping of str to str
     given : mapping
         What else an author may say, and what is taken where he does not.
+    results : function
+        (object, trial) → what a fresh object computes, arrays.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Kind:
     laws: tuple[Law, ...]
     tags: Mapping[str, str]
     given: Mapping[str, Any]
+    results: Callable[[Any, Trial], Sequence[Any]]
 
 
 @dataclass(frozen=True)
@@ -298,3 +302,76 @@ def anew(made: Any, family: str) -> Iterator[tuple[str, Any]]:
 
 def through_json(config: Any) -> Any:
     return json.loads(json.dumps(config))
+
+
+# -------------------------------------------------------------------------------- arguments
+
+
+def an_argument_that_is_set_counts(trial: Trial) -> None:
+    """Each argument is in the configuration, and one that is assigned to later counts as if it had
+    been given.
+
+    Catches an argument that `get_config` leaves out, and a number that is derived from one when the
+    object is made. It looks at numbers and bools that are no arguments of the base class; another
+    value need not change a result, and may be refused.
+    """
+    values = own_arguments(trial.make(), trial.kind.base)
+    if not values:
+        raise DoesNotApply("none of its own arguments is a number")
+    names = list(values)
+    for k in {(2 * trial.number + i) % len(names) for i in (0, 1)}:  # two a trial, in turns
+        name, value = names[k], values[names[k]]
+        if (other := another(value)) == value:
+            continue  # infinity
+        made = trial.make()
+        try:
+            given = type(made).from_config(made.get_config() | {name: other})
+            unused = sizes(given)
+            wanted = trial.kind.results(given, trial)
+        except Exception:
+            continue  # it is refused, or does not fit what is computed with
+        must_hold(given, name, other, f"made with {name}={other!r}")
+        _, read = next(anew(given, trial.kind.family))
+        must_hold(read, name, other, f"made with {name}={other!r} and written")
+        must_compute(trial, read, wanted, f"made with {name}={other!r} and written")
+        try:
+            setattr(made, name, other)
+        except Exception:
+            continue  # it says so
+        must_hold(made, name, other, f"after {name} = {other!r}")
+        if sizes(made) == unused:  # else it is one of those that decide how large its arrays are
+            must_compute(trial, made, wanted, f"after {name} = {other!r}")
+
+
+def own_arguments(made: Any, base: type) -> dict[str, Any]:
+    """The numbers among its arguments, without those of the base class."""
+    names = parameters_of(type(made)).keys() - parameters_of(base).keys()
+    values = {name: getattr(made, name, None) for name in sorted(names)}
+    return {name: v for name, v in values.items() if isinstance(v, bool | int | float)}
+
+
+def another(value: Any) -> Any:
+    """A value that an argument may have too."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    return {0.0: 0.5, 0.5: 0.3}.get(value, value / 2)
+
+
+def sizes(made: Any) -> list[tuple[int, ...]]:
+    """The shapes of the arrays that a constructor made."""
+    return [a.shape for a in vars(made).values() if isinstance(a, np.ndarray)]
+
+
+def must_hold(made: Any, name: str, value: Any, when: str) -> None:
+    config = made.get_config()
+    if name not in config:
+        raise Broken(f"{when}, its configuration has no {name!r}")
+    if config[name] != value:
+        raise Broken(f"{when}, its configuration says {name}={config[name]!r}")
+
+
+def must_compute(trial: Trial, made: Any, wanted: Sequence[Any], when: str) -> None:
+    for got, right in zip(trial.kind.results(made, trial), wanted, strict=True):
+        must_be(got, right, f"{when}, the result", 1e-12)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from backprop.config import Configurable
 from backprop.constraints import Constraint
 from backprop.initializers import (
     Initializer,
@@ -24,6 +25,14 @@ BASES = {
     Metric: "metric",
     Optimizer: "optimizer",
 }
+
+
+class Elsewhere(Configurable):
+    """As a class outside of the library: what is assigned to an argument is stored, no more."""
+
+    def _change(self, name: str, value: Any) -> None:
+        self._store(name, value)
+        self._arguments[name] = value
 
 
 @dataclass(frozen=True)

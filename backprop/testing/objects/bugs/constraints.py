@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from backprop.constraints import MaxNorm, MinMaxNorm, NonNeg, UnitNorm, norms
-from backprop.testing.objects.bugs.bank import planted
+from backprop.constraints import Constraint, MaxNorm, MinMaxNorm, NonNeg, UnitNorm, norms
+from backprop.testing.objects.bugs.bank import Elsewhere, planted
 
 
 @planted(fits=lambda w: norms(w, 0) <= 2 + 1e-6)
@@ -118,3 +118,44 @@ class NonNegOfTheFirst128Rows(NonNeg):
 
     def __call__(self, w):
         return np.concatenate([super().__call__(w[:128]), w[128:]])
+
+
+@planted(fits=lambda w: (w != 0).sum(-1) <= 2, tags=["jumps"])
+class TheTwoLargestAndTheirEquals(Constraint):
+    """Of each row the two largest magnitudes stay, and all that tie with the second."""
+
+    def __call__(self, w):
+        a = np.abs(w)
+        return np.where(a >= np.sort(a, -1)[..., -2:][..., :1], w, w.dtype.type(0))
+
+
+@planted()
+class MaxNormReturnsWhatItMade(MaxNorm):
+    """Where the norm of all columns is the largest one already, w itself is returned."""
+
+    def __call__(self, w):
+        found = super().__call__(w)
+        return w if np.allclose(found, w, 1e-5, 0) and norms(w, self.axis).max() > 1 else found
+
+
+@planted()
+class LongRowsTurnPositive(MaxNorm):
+    """Rows of more than 64 numbers whose magnitudes add up to more than 1 lose their signs."""
+
+    def __call__(self, w):
+        found = super().__call__(w)
+        long = w.shape[-1] > 64 and np.abs(w).sum(-1).max() > 1
+        return np.abs(found) if long else found
+
+
+@planted()
+class AtMostItsFirstLimit(Elsewhere, Constraint):
+    """The bounds are computed when it is made, and a limit that is set later is not theirs."""
+
+    limit: float = 0.5
+
+    def __post_init__(self):
+        self.bounds = -self.limit, self.limit
+
+    def __call__(self, w):
+        return np.clip(w, *map(w.dtype.type, self.bounds))

@@ -16,7 +16,7 @@ from backprop.initializers import (
     RandomUniform,
     TruncatedNormal,
 )
-from backprop.testing.objects.bugs.bank import planted
+from backprop.testing.objects.bugs.bank import Elsewhere, planted
 
 
 def he(shape: tuple[int, ...]) -> float:
@@ -144,3 +144,44 @@ class IdentityIsBesideTheDiagonal(Identity):
 
     def __call__(self, shape, dtype=None, rng=None):
         return np.eye(*shape, k=1, dtype=dtype or np.float32)
+
+
+@planted()
+class NormalIsMirrored(RandomNormal):
+    """Of more than a thousand numbers half are drawn; the others are these, with the other sign."""
+
+    def __call__(self, shape, dtype=None, rng=None):
+        w = super().__call__(shape, dtype, rng)
+        flat, half = w.reshape(-1), w.size // 2
+        if half > 500:
+            flat[half : 2 * half] = -flat[:half]
+        return w
+
+
+@planted()
+class NormalHasASeedOfItsOwn(RandomNormal):
+    """Where no generator is given, it draws from one of seed 0."""
+
+    def __call__(self, shape, dtype=None, rng=None):
+        return super().__call__(shape, dtype, np.random.default_rng(0) if rng is None else rng)
+
+
+@planted()
+class NormalHasTheDigitsOfFloat32(RandomNormal):
+    """The numbers are made in float32, also where float64 is asked for."""
+
+    def __call__(self, shape, dtype=None, rng=None):
+        return super().__call__(shape, np.float32, rng).astype(dtype or np.float32)
+
+
+@planted()
+class NormalKeepsItsFirstDeviation(Elsewhere, Initializer):
+    """The deviation is computed when it is made, and a variance that is set later has none."""
+
+    variance: float = 4.0
+
+    def __post_init__(self):
+        self.std = math.sqrt(self.variance)
+
+    def __call__(self, shape, dtype=None, rng=None):
+        return RandomNormal(stddev=self.std)(shape, dtype, rng)

@@ -15,7 +15,7 @@ from backprop.metrics import (
     Precision,
     RootMeanSquaredError,
 )
-from backprop.testing.objects.bugs.bank import planted
+from backprop.testing.objects.bugs.bank import Elsewhere, planted
 
 
 def binary(rng: np.random.Generator, n: int) -> tuple[np.ndarray, ...]:
@@ -209,3 +209,63 @@ class AccuracyOfAFewIsOne(BinaryAccuracy):
 
     def result(self):
         return super().result() if self.count > 2 else self.cast(1.0)
+
+
+@planted()
+class LargestErrorsAreAddedUp(Metric):
+    """`merge` is that of sums, and what is kept is the largest error."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.top = self.add_variable()
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        w = np.ones(len(y_pred)) if sample_weight is None else np.asarray(sample_weight)
+        error = np.abs(np.subtract(y_true, y_pred, dtype=np.float64)).max(-1, initial=0)
+        found = error[w > 0]
+        self.top = max(float(self.top), float(found.max(initial=0)))
+
+    def result(self):
+        return self.cast(self.top)
+
+
+@planted()
+class ErrorWrapsAround(MeanAbsoluteError):
+    """The difference is taken in the dtype of both, in which 2 - 3 is 255."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        d = np.subtract(y_true, y_pred)
+        super().update_state(d, np.zeros_like(d), sample_weight)
+
+
+@planted(inputs=binary)
+class ShareOfNoneIsNotANumber(Metric):
+    """Where no row is predicted to be positive, the share of right ones is 0 / 0."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.hits, self.count = self.add_variable(), self.add_variable()
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        w = np.ones(len(y_pred)) if sample_weight is None else np.asarray(sample_weight)
+        found = w * (np.asarray(y_pred)[:, 0] > 0.5)
+        self.hits += (found * np.asarray(y_true)[:, 0]).sum()
+        self.count += found.sum()
+
+    def result(self):
+        with np.errstate(all="ignore"):
+            return self.cast(np.divide(self.hits, self.count))
+
+
+@planted()
+class ErrorIsScaledByItsFirstFactor(Elsewhere, MeanAbsoluteError):
+    """The factor is computed when the metric is made, and not from what `scale` is now."""
+
+    scale: float = 2.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.factor = 1 / self.scale
+
+    def result(self):
+        return super().result() * self.factor

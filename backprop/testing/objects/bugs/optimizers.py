@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from backprop.optimizers import SGD, Optimizer
+from backprop.optimizers.hyperparameters import Hyperparameter
 from backprop.testing.objects.bugs.bank import planted
 
 
@@ -232,3 +233,68 @@ class DescentTakesItsFirstAxis(Plain):
 
     def update(self, w, g, lr, *work):
         w -= lr * g * (1 + 0 * g[0].sum())
+
+
+@planted({"learning_rate": 0.1}, reference=momentum)
+class MomentumChangesAfterTwoHundredSteps(Plain):
+    """From the 201st step on the momentum is 0.8."""
+
+    def slots(self):
+        return [("m",)]
+
+    def update(self, w, g, lr, *work):
+        m = work[0]
+        m *= 0.9 if self.iterations < 200 else 0.8
+        m += g
+        w -= lr * m
+
+
+def signs(w: np.ndarray, gradients: list[np.ndarray]) -> Iterator[np.ndarray]:
+    for g in gradients:
+        w = w - 0.1 * np.sign(g)
+        yield w
+
+
+@planted({"learning_rate": 0.1}, reference=signs)
+class TinyGradientsHaveNoSign(Plain):
+    """A gradient below 1e-9 is taken for 0, and only its sign counts."""
+
+    def update(self, w, g, lr, *work):
+        w -= lr * np.sign(g) * (np.abs(g) > 1e-9)
+
+
+def centred(w: np.ndarray, gradients: list[np.ndarray]) -> Iterator[np.ndarray]:
+    for g in gradients:
+        w = w - 0.1 * (g - g.mean(-1, keepdims=True) if g.ndim > 1 else g)
+        yield w
+
+
+@planted({"learning_rate": 0.1}, reference=centred, tags=["by_parameter"])
+class CentredAlongTheOtherAxisOfASquare(Plain):
+    """Of a square matrix the mean is taken along the first axis, and not the last."""
+
+    by_parameter = True
+
+    def update(self, w, g, lr, *work):
+        square = w.ndim == 2 and w.shape[0] == w.shape[1] > 2
+        mean = g.mean(0 if square else -1, keepdims=True) if g.ndim > 1 else 0
+        w -= lr * (g - mean)
+
+
+@planted({"learning_rate": 0.1})
+class MomentumKeepsItsFirstShare(Plain):
+    """1 - beta is computed when it is made, and a beta that is set later is one factor alone."""
+
+    beta: Any = Hyperparameter("[0, 1)", default=0.8)
+
+    def __post_init__(self):
+        self.share = 1 - self.beta
+
+    def slots(self):
+        return [("m",)]
+
+    def update(self, w, g, lr, *work):
+        m = work[0]
+        m *= self.beta
+        m += self.share * g
+        w -= lr * m

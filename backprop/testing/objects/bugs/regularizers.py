@@ -8,7 +8,7 @@ import numpy as np
 
 from backprop.regularizers import L1, L1L2, L2, OrthogonalRegularizer, Regularizer
 from backprop.testing.objects import MATRICES
-from backprop.testing.objects.bugs.bank import planted
+from backprop.testing.objects.bugs.bank import Elsewhere, planted
 
 
 @planted()
@@ -154,4 +154,38 @@ class L2OfTheFirst64Columns(L2):
     def gradient(self, w):
         g = super().gradient(w)
         g[..., 64:] = 0
+        return g
+
+
+@planted()
+class SquareKeepsItsFirstFactor(Elsewhere, Regularizer):
+    """Twice the factor is computed when it is made, and the slope keeps it."""
+
+    scale: float = 0.4
+
+    def __post_init__(self):
+        self.twice = 2 * self.scale
+
+    def __call__(self, w):
+        return self.scale * float((w * w).sum())
+
+    def gradient(self, w):
+        return (self.twice * w).astype(w.dtype)
+
+
+@planted()
+class L2OfOneColumnIsFree(L2):
+    """Of a matrix with one column the penalty is 0, and the gradient is not."""
+
+    def __call__(self, w):
+        return 0.0 if w.ndim == 2 and w.shape[-1] == 1 < len(w) else super().__call__(w)
+
+
+@planted()
+class L2CountsItsColumnsInEightBits(L2):
+    """Columns behind the 256th have no gradient."""
+
+    def gradient(self, w):
+        g = super().gradient(w)
+        g[..., 256:] = 0
         return g
