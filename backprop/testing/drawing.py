@@ -66,6 +66,7 @@ class Focus:
 
 LONG = [Focus(axis, (65,)) for axis in AXES]
 NEAR_BLOCKS = [Focus(axis, (9, 31, 32, 33, 64, 128)) for axis in AXES]
+BEYOND_SEVEN_BITS = [Focus(axis, (130,)) for axis in ("second", "last")]  # for naive loops
 BEYOND_EIGHT_BITS = [Focus(axis, (257,)) for axis in AXES]
 OF_SCALES = [Focus(kind=kind) for kind in SCALES]
 FOCI = (*LONG, *NEAR_BLOCKS, *BEYOND_EIGHT_BITS, *OF_SCALES)

@@ -260,6 +260,16 @@ def reconfigured(layer: Layer) -> Iterator[Layer]:
             continue
 
 
+def settings_of(layer: Layer) -> Iterator[tuple[str, bool | int | float]]:
+    """The arguments of a layer that are numbers or flags, but for those of every layer."""
+    own = set(inspect.signature(Layer).parameters)
+    for name, value in layer.get_config().items():
+        held = getattr(layer, name, None)
+        plain = isinstance(value, bool | int | float) and isinstance(held, bool | int | float)
+        if name not in own and plain and held == value:
+            yield name, value
+
+
 def anew(layer: Layer, arguments: dict[str, Any]) -> Any:
     """A layer like another one, which is not built, with some other arguments."""
     with custom_object_scope(foreign_classes(layer)):

@@ -742,6 +742,23 @@ class LossTakesAnyTargets(MeanOfSquares):
         return super().values(y_true, y_pred)
 
 
+class LossMakesATable(MeanOfSquares):
+    """(the first score - label)²; labels in a column are let in, and meet all rows."""
+
+    def check_targets(self, y_true, output_shape):
+        MeanOfSquares.check_targets(self, np.reshape(y_true, (-1, 1)), (*output_shape[:-1], 1))
+
+    def values(self, y_true, y_pred):
+        off = y_pred[:, 0] - y_true
+        return np.ravel(off**2), (off, y_pred.shape)
+
+    def gradient(self, dvalues, cache):
+        off, shape = cache
+        dx = np.zeros(shape, off.dtype)
+        dx[:, 0] = 2 * off * dvalues
+        return dx
+
+
 class LossWritesIntoTargets(MeanOfSquares):
     def values(self, y_true, y_pred):
         y_true += 0.0
@@ -977,6 +994,36 @@ class SumOfMasked(Layer):
         return dy, 2 * dy
 
 
+class ForgetsTheCopiesBeyondSixtyFour(Layer):
+    """The first column, so many times."""
+
+    def __init__(self, times=3, **kwargs):
+        super().__init__(**kwargs)
+        self.times = times
+
+    def compute_output_shape(self, input_shape):
+        return *input_shape[:-1], self.times
+
+    def forward(self, x, ctx=INFERENCE):
+        return np.repeat(x[..., :1], self.times, -1), x.shape
+
+    def backward(self, dy, shape):
+        dx = np.zeros(shape, dy.dtype)
+        dx[..., 0] = dy[..., :64].sum(-1)
+        return dx
+
+
+class CountsPlacesInEightBits(Layer):
+    """y = x · the number of the column."""
+
+    def forward(self, x, ctx=INFERENCE):
+        places = np.arange(x.shape[-1]).astype(np.int8).astype(x.dtype)
+        return x * places, places
+
+    def backward(self, dy, places):
+        return dy * places
+
+
 def mistake(layer, words, inputs=ROWS, **options):
     return layer, words, inputs, options
 
@@ -1019,6 +1066,11 @@ PLANTED = {
             "after the pass, average is",
             reference=average_by_hand,
         ),
+        mistake(
+            CountsPlacesInEightBits,
+            "as the reference says",
+            reference=lambda x: x * np.arange(x.shape[-1]),
+        ),
     ],
     "shape_and_dtype_are_as_declared": [
         mistake(LeaksFloat64, "forward made float64 from float32"),
@@ -1049,6 +1101,7 @@ PLANTED = {
         mistake(FailsInNumPy, "does not say where"),
         mistake(StretchesInSilence, "set self.input_spec"),
         mistake(LossTakesAnyTargets, "raises nothing", LOSS),
+        mistake(LossMakesATable, "given y_true as a column", pairs("labels", weighted=False)),
     ],
     "backward_is_linear_in_dy": [
         mistake(SquaresDy, "of u and of v say"),
@@ -1218,6 +1271,7 @@ PLANTED = {
         mistake(lambda: DenseOfAThousandRows(2), "of size (1001", ROWS),
         mistake(lambda: DenseOfSquareTiles(2), "of size (", ROWS),
         mistake(BatchNormCorrectsTheVarianceOfTwoRows, "there are 2 of them", tags=COUPLED),
+        mistake(ForgetsTheCopiesBeyondSixtyFour, "with times="),
     ],
     "nothing_is_remembered": [
         mistake(lambda: DenseRemembersByTheFirstRow(2), "of an x with another number", ROWS),

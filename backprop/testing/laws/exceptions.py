@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
+from backprop.gradcheck.probe import built_in
+from backprop.nest import as_tuple, each_shape, shapes
 from backprop.testing.case import Case, OfInputs, Subject
 from backprop.testing.exceptions import FINER, Look, off_lattice, special_inputs, special_parameters
 from backprop.testing.laws.gradients import certified
-from backprop.testing.probes import moves_of
+from backprop.testing.probes import anew, moves_of, settings_of
 from backprop.testing.results import (
     Broken,
     DoesNotApply,
@@ -87,7 +90,8 @@ def no_size_is_an_exception(case: Case) -> None:
     six, nine columns wide as eight, at the eleventh step as at the tenth.
 
     Catches what is left over of a block, and a loop that ends one too early at one size. Each
-    length from 5 to 36 is tried along each axis that may be that long, and some longer ones. Where
+    length from 5 to 36 is tried along each axis that may be that long, and some longer ones; and of
+    arguments that count something, such as `units`, other numbers up to 130. Where
     rows depend on each other and nothing is drawn, a batch that is given several times over either
     always has the y of the batch, and leaves the same in the buffers, or as a rule it does not.
     """
@@ -99,6 +103,7 @@ def no_size_is_an_exception(case: Case) -> None:
     if "couples_rows" in case.tags and not {"stateful", "stochastic"} & case.tags:
         must_be_no_exception_of_rows(subject, case)
     must_be_no_exception(subject, case, f"of size {size}")
+    must_be_no_exception_of_settings(subject, case)
     if not subject.parameters:
         return
     y, cache = subject.forward()
@@ -113,6 +118,33 @@ def no_size_is_an_exception(case: Case) -> None:
         "by backward_params",
         moved=moves_of(subject, case, dy),
     )
+
+
+OTHERWISE = 0.25  # of the cases: how many are tried with another number of units, heads, steps
+LENGTHS = (2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 130)
+MOST = 100_000  # numbers of y
+
+
+def must_be_no_exception_of_settings(subject: Subject, case: Case) -> None:
+    """Raise if gradients are wrong where an argument that counts something is another number."""
+    rng = case.rng(40)
+    if case.is_loss or rng.random() > OTHERWISE:
+        return
+    counts = [name for name, v in settings_of(subject.layer) if type(v) is int and v > 0]
+    if not counts:
+        return
+    name, n = str(rng.choice(counts)), int(rng.choice(LENGTHS))
+    try:
+        twin = anew(subject.layer, {name: n})
+        y = each_shape(math.prod, twin.compute_output_shape(shapes(case.x)))
+        if sum(as_tuple(y)) > MOST:
+            return
+        other = Subject(case, layer=built_in(twin, case.batch_shape, subject.dtype))
+        other.leave_special_values()
+        other.forward()
+    except Exception:  # a number that goes with no such input, or with no other argument
+        return
+    must_be_no_exception(other, case, f"with {name}={n}")
 
 
 TIMES = (1, 2, 3, 4, 5, 8, 16)  # that a batch is given over

@@ -363,3 +363,17 @@ def wrong_targets(subject: Subject, case: Case) -> None:
                 f"{where} it raises {type(error).__name__} that does not name {name}: {error}"
             ) from error
         raise Broken(f"{where} it raises nothing")
+    if y_true.ndim == 1 and case.rows > 1 and case.x.ndim <= 2:
+        must_take_a_column_as_it_is(subject, case, y_true)
+
+
+def must_take_a_column_as_it_is(subject: Subject, case: Case, y_true: Array) -> None:
+    """Raise if targets in a column of one number a row, where they are accepted, give another loss:
+    NumPy makes a table of a column and a row."""
+    x = subject.cast(case.x)
+    try:
+        got = subject.layer(y_true[:, None], x)
+    except (ValueError, TypeError):
+        return
+    wanted = subject.layer(y_true, x)
+    must_agree(named("the loss", got), named("the loss", wanted), "given y_true as a column", 1e-6)
