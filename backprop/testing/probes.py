@@ -263,7 +263,11 @@ def reconfigured(layer: Layer) -> Iterator[Layer]:
 def settings_of(layer: Layer) -> Iterator[tuple[str, bool | int | float]]:
     """The arguments of a layer that are numbers or flags, but for those of every layer."""
     own = set(inspect.signature(Layer).parameters)
-    for name, value in layer.get_config().items():
+    try:
+        config = layer.get_config()
+    except ValueError:  # it holds what no configuration does, such as a function
+        return
+    for name, value in config.items():
         held = getattr(layer, name, None)
         plain = isinstance(value, bool | int | float) and isinstance(held, bool | int | float)
         if name not in own and plain and held == value:

@@ -333,12 +333,15 @@ def of_objects(profile: str | None = None, seed: int = 0) -> int:
     return int(lost > 0)
 
 
-def laws_that_find(mistake: Mistake, profile: str | None = None, seed: int = 0) -> tuple[str, ...]:
-    """The laws that a mistake in what is no layer breaks."""
+def laws_that_find(
+    mistake: Mistake, profile: str | None = None, seed: int = 0, laws: str | None = None
+) -> tuple[str, ...]:
+    """The laws that a mistake in what is no layer breaks: of all of them, or of these."""
     check = getattr(testing, f"check_{mistake.kind}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        report = check(mistake.make, profile=profile, seed=seed, **mistake.options)
+        given = mistake.options | ({} if laws is None else {"laws": laws})
+        report = check(mistake.make, profile=profile, seed=seed, **given)
     return tuple(result.law for result in report.results if result.outcome == BROKEN)
 
 

@@ -50,7 +50,7 @@ class Family:
     names: set[str]
     compare: Mapping[str, Compare]
     apart: Mapping[str, str] = field(default_factory=dict)
-    draws: tuple[int, int] = (6, 100)
+    draws: tuple[int, int] = (4, 100)
     shrinks: bool = True
 
     def run(self, name: str, record: Record, many: bool = False) -> None:

@@ -326,6 +326,8 @@ def greys() -> Iterator[Case]:
         make = partial(RandomHue, (0.1, 0.9), value_range=(0, top), seed=3)
         for seed in (0, 1):
             yield Case(f"hue of greys {n}, seed {seed}", make, x, {"seed": seed})
+        if n % 3:
+            continue
         photo = 255 * rng.random((2, 6, 6, 3))  # of which the look at multiples of 1/2 makes black
         make = partial(RandomHue, 0.3, seed=n)
         yield Case(f"hue of a photo {n}", make, photo, {"seed": n})
