@@ -123,6 +123,7 @@ class Sides:
         run = here.run
         self.here, self.direction, self.steps = here, direction, steps
         self.nearer: dict[float, tuple[Array, Array]] = {}
+        self.hulls: dict[tuple[int, int], Hull] = {}
         right, left = zip(*[self.at(h) for h in steps], strict=True)
         finite = np.isfinite([*right, *left]).all(0)
         self.r, drift_r = limit(right)
@@ -286,7 +287,10 @@ def outside(
     if low <= a <= high:
         return ""
     for points in MORE:
-        near = hull(here, unit(j, here.v), direction, (low, high), points=points)
+        if (j, points) not in sides.hulls:  # it is asked for with room and without
+            one = unit(j, here.v)
+            sides.hulls[j, points] = hull(here, one, direction, (low, high), points=points)
+        near = sides.hulls[j, points]
         low, high = near.low, near.high
         more = room * (high - low)
         if low - more <= a <= high + more or (a == 0 and near.pointwise):

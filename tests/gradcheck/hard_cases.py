@@ -315,7 +315,7 @@ def shipped(names: tuple[str, ...] = LAYERS) -> Iterator[Case]:
 
 def greys() -> Iterator[Case]:
     """Images of which some pixels are grey, some nearly so, and some of one colour."""
-    for n in range(12):
+    for n in range(8):
         rng = np.random.default_rng(n)
         top = (1, 255)[n % 2]
         x = top * rng.random((2, 2, 3, 3))
