@@ -340,7 +340,7 @@ def laws_that_find(
     check = getattr(testing, f"check_{mistake.kind}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        given = mistake.options | ({} if laws is None else {"laws": laws})
+        given = dict(mistake.options) | ({} if laws is None else {"laws": laws})
         report = check(mistake.make, profile=profile, seed=seed, **given)
     return tuple(result.law for result in report.results if result.outcome == BROKEN)
 
