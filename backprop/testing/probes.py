@@ -274,6 +274,15 @@ def settings_of(layer: Layer) -> Iterator[tuple[str, bool | int | float]]:
             yield name, value
 
 
+def another(value: bool | int | float) -> Any:
+    """A value that an argument may have too."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    return {0.0: 0.5, 0.5: 0.3}.get(value, value / 2)
+
+
 def anew(layer: Layer, arguments: dict[str, Any]) -> Any:
     """A layer like another one, which is not built, with some other arguments."""
     with custom_object_scope(foreign_classes(layer)):

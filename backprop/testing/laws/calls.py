@@ -17,7 +17,7 @@ from backprop.parameters import Parameter
 from backprop.testing.case import Case, Subject
 from backprop.testing.interleave import interleaved, places_in
 from backprop.testing.laws.law import needs
-from backprop.testing.probes import anew, moves_of, settings_of
+from backprop.testing.probes import anew, another, moves_of, settings_of
 from backprop.testing.results import Broken, Results, copies, must_agree, named
 
 SAME_BITS = 1e-12  # but for a sum that another place in memory puts in another order
@@ -135,8 +135,8 @@ def nothing_is_remembered(case: Case) -> None:
     later, as `layer.rate = 0.1`: the configuration says it, and a saved layer would be another one.
     """
     subject = case.subject()
-    for name, other in other_arguments(subject.layer):
-        must_count_when_set(case, name, other)
+    for name, value in settings_of(subject.layer):
+        must_count_when_set(case, name, another(value))
     y, _ = subject.forward()
     dy = case.dy(y)
     subject.results(case, dy)
@@ -211,17 +211,6 @@ def in_place(case: Case, dy: Any) -> None:
         if a is not None:
             a[...] = b[: len(a)]
     must_be_as_fresh(subject, at, kept, "of the same array with other numbers in it")
-
-
-def other_arguments(layer: Layer) -> Iterator[tuple[str, bool | int | float]]:
-    """The arguments of a layer that are numbers or flags, and another value for each."""
-    for name, value in settings_of(layer):
-        if isinstance(value, bool):
-            yield name, not value
-        elif isinstance(value, int):
-            yield name, value + 1
-        else:
-            yield name, value / 2 if value else 0.5
 
 
 def must_count_when_set(case: Case, name: str, other: bool | int | float) -> None:

@@ -90,7 +90,7 @@ def same_seed_same_result(case: Case) -> None:
         must_draw(one, case)
         if not {"couples_rows", "shared_draws"} & case.tags:
             must_draw_for_each_row(one, case)
-        if one.layer.get_config().get("seed", 0) is None:
+        if getattr(one.layer, "seed", 0) is None:
             twin = built_in(anew(one.layer, {"seed": 1}), case.batch_shape, one.dtype)
             must_draw(Subject(case, layer=twin), case)
 

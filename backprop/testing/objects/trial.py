@@ -27,6 +27,7 @@ from backprop.testing.examining import LawBroken, cause_of, judged
 from backprop.testing.kit import as_test
 from backprop.testing.laws.law import Law, why_not
 from backprop.testing.plan import PROFILES, known
+from backprop.testing.probes import another
 from backprop.testing.report import SKIPPED, LawReport, LawResult, broken_by, guilty_line
 from backprop.testing.results import Broken, DoesNotApply, farthest, largest
 
@@ -348,15 +349,6 @@ def own_arguments(made: Any, base: type) -> dict[str, Any]:
     names = parameters_of(type(made)).keys() - parameters_of(base).keys()
     values = {name: getattr(made, name, None) for name in sorted(names)}
     return {name: v for name, v in values.items() if isinstance(v, bool | int | float)}
-
-
-def another(value: Any) -> Any:
-    """A value that an argument may have too."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int):
-        return value + 1
-    return {0.0: 0.5, 0.5: 0.3}.get(value, value / 2)
 
 
 def sizes(made: Any) -> list[tuple[int, ...]]:
