@@ -474,7 +474,7 @@ def unprojected_attention(query, value, key=None, *, layer, mask):
             else:
                 scores.append(layer.concat_score_weight * np.sum(np.tanh(scale * (q + k))))
             if (of_value is not None and not of_value[n, r]) or (layer.use_causal_mask and r > t):
-                scores[-1] -= 1e9
+                scores[-1] = -1e9
         weights = np.exp(np.array(scores) - max(scores))
         p[n, t] = weights / weights.sum()
         if of_query is None or of_query[n, t]:

@@ -35,8 +35,8 @@ SETTLING = 16  # the same of one that settled and did not agree, which takes som
 BLOCK = 2**15  # numbers of a product that is never as large as a gradient
 ILL = 1e-2  # of a gradient: the most that an ill-conditioned constant is taken to cost it
 STAIRS = 64  # eps of what φ is made of: what moves by no less, or not at all, moves in such steps
-
-FINE_STAIRS = 2.0**-11, 1.3 * 2.0**-10  # of the largest number: steps that are wider than stairs
+FINE_STAIRS = -1.9 * 2.0**-10, -1.3 * 2.0**-10, 1.3 * 2.0**-10, 1.9 * 2.0**-10
+# of each number: steps that are wider than stairs
 LOSES = "a function that loses too many digits"
 
 
@@ -156,8 +156,8 @@ class Comparison:
             if far < min(difference / 4, ILL * expected.size):
                 return "rounding"
 
-        def y(h: float) -> Array:
-            return here.probe.outputs(here.point, direction, h, here.run)
+        def y(h: float, along: Direction = direction) -> Array:
+            return here.probe.outputs(here.point, along, h, here.run)
 
         def explain(some: Array) -> bool:
             """Whether backward is right about all outputs but these."""
@@ -168,10 +168,12 @@ class Comparison:
         still = (y(step) == here.run.y) & (y(-step) == here.run.y)
         if not still.any() or not explain(still):
             return ""
-        fine = still.copy()  # of stairs, and not at the point alone
+        own = [None if u is None else p for p, u in zip(here.point, direction, strict=True)]
+        others = np.zeros(still.shape, int)
         for share in FINE_STAIRS:
-            h = share * expected.top
-            fine &= (y(h) != here.run.y) & (y(h) == y(h + step))
+            there = y(share, own)
+            others += (there != here.run.y) & (there == y(share + step / expected.top, own))
+        fine = still & (others >= 2)  # of stairs, and not at the point alone
         return LOSES if explain(fine | still & self.rounding.without_digits) else ""
 
     def stair(self, known: dict[float, float], found: slopes.Slope) -> float:

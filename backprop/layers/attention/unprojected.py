@@ -18,7 +18,7 @@ from backprop.masks import cleaned, only_real
 from backprop.nest import as_tuple, several
 from backprop.promises import short_for
 
-FAR = 1e9  # what the score of a key that is not seen is lowered by, as in Keras
+FAR = -1e9  # the score of a key that is not seen: its exponential is 0, if any is seen
 
 
 class Unprojected(AnyAttention, kw_only=True):
@@ -48,7 +48,7 @@ class Unprojected(AnyAttention, kw_only=True):
         return self.attend(x, ctx)
 
     def backward(self, dy, cache) -> Any:
-        v, has_key, scored, p, kept, of_query = cache
+        v, has_key, scored, p, kept, blind, of_query = cache
         dy, dw = dy if type(dy) is tuple else (dy, None)
         dy = only_real(dy, of_query)
         dv = (p if kept is None else p * kept).swapaxes(-1, -2) @ dy
@@ -57,7 +57,10 @@ class Unprojected(AnyAttention, kw_only=True):
             dp += dw
         if kept is not None:
             dp *= kept
-        dq, dk = self.backward_score(softmax_backward(dp, p), scored)
+        ds = softmax_backward(dp, p)
+        if blind is not None:
+            ds *= ~blind
+        dq, dk = self.backward_score(ds, scored)
         return (dq, dv, dk) if has_key else (dq, dv + dk)
 
     def attend(self, x, ctx, start: int = 0) -> Any:
@@ -67,11 +70,15 @@ class Unprojected(AnyAttention, kw_only=True):
         q, v, *k = (cleaned(a, m) for a, m in zip(x, masks, strict=False))
         s, scored = self.score(q, *(k or [v]))
         seen = self.seen(s, of_value, start)
-        p = softmax(s if seen is None else np.where(seen, s, s - s.dtype.type(FAR)))
+        blind = None
+        if seen is not None:
+            s = np.where(seen, s, s.dtype.type(FAR))
+            blind = ~seen.any(-1, keepdims=True)
+        p = softmax(s)
         kept = self.kept(p, ctx)
         w = p if kept is None else p * kept
         y = only_real(w @ v, of_query)
-        cache = v, bool(k), scored, p, kept, of_query
+        cache = v, bool(k), scored, p, kept, blind, of_query
         return ((y, w) if self.return_attention_scores else y), cache
 
     def real(self, x, mask) -> tuple[Array | None, Array | None]:
@@ -180,7 +187,8 @@ class Attention(Unprojected):
     -----
     It is called on a list, ``layer([query, value])`` or ``layer([query, value, key])``, its mask a
     list of that of the query and that of the value: y is 0 at masked queries, and no query sees a
-    masked value, or sees all alike where all are masked. y has the mask of the query.
+    masked value, or sees all alike, whatever their scores are, where all are masked. y has the mask
+    of the query.
 
     References
     ----------
