@@ -46,6 +46,8 @@ class Comparison:
     Attributes
     ----------
     here : Measured
+    probe, gradients
+        Its own.
     rounding : Rounding
         Of this point, or of another: then the round-off of the gradients here is not known.
     reach : float
@@ -54,6 +56,7 @@ class Comparison:
 
     def __init__(self, here: Measured, rounding: Rounding, reach: float = np.inf):
         self.here, self.rounding, self.reach = here, rounding, reach
+        self.probe, self.gradients = here.probe, here.gradients
 
     def along(self, direction: Direction, start: float | None = None, closer: bool = True) -> Entry:
         """The verdict along one direction; not `closer` where a disagreement is known to hold."""
@@ -82,7 +85,7 @@ class Comparison:
 
     def as_one(self, direction: Direction, start: float | None, closer: bool) -> Entry:
         """The verdict along one direction, with steps of one size for all that it moves."""
-        slots = [s for s, u in zip(self.here.probe.slots, direction, strict=True) if u is not None]
+        slots = [s for s, u in zip(self.probe.slots, direction, strict=True) if u is not None]
         name, shape = (slots[0].name, slots[0].shape) if len(slots) == 1 else ("all", ())
         known: dict[float, float] = {}
 
@@ -191,7 +194,7 @@ class Comparison:
         """What the slope should be, by the backward pass, and what rounding does to it."""
         slope = size = roundoff = top = squares = furthest = grains = 0.0
         moves, count = self.rounding.moves_at(self.here), 0
-        steps = zip(self.here.point, self.here.gradients, direction, moves, strict=True)
+        steps = zip(self.here.point, self.gradients, direction, moves, strict=True)
         for p, g, u, moved in steps:
             if u is None:
                 continue
@@ -230,7 +233,7 @@ class Comparison:
     @property
     def spent(self) -> int:
         """Forward passes so far, without those that the whole check shares."""
-        return self.here.probe.passes.forward - self.rounding.spent
+        return self.probe.passes.forward - self.rounding.spent
 
 
 def in_blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:

@@ -28,7 +28,7 @@ def by_complex_step(i: int, entry: Entry, compare: Comparison) -> Entry | str:
     """
     if entry.verdict != "pass" or entry.method != "differences":
         return "differences decided"
-    here, probe = compare.here, compare.here.probe
+    here, probe = compare.here, compare.probe
     u = here.drawn(i)
     point = list(here.point)
     point[i] = point[i] + 1j * STEP * u

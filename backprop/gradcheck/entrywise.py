@@ -35,7 +35,7 @@ NUMBERS = 2_000_000  # in one stacked batch
 
 def entry_by_entry(i: int, entry: Entry, compare: Comparison) -> Entry:
     """Difference each entry of a gradient, and let the worst stand for it."""
-    passes = compare.here.probe.passes
+    passes = compare.probe.passes
     before = passes.forward
     numeric, error = differences(i, compare.rounding)
     why = look_again(i, numeric, error, compare)
@@ -48,7 +48,7 @@ def look_again(i: int, numeric: Array, error: Array, compare: Comparison) -> str
     first, until one fails by them as well; what does not settle, or is too much to look at, has no
     bound. Why the first does not is said."""
     why = ""
-    g = compare.here.gradients[i].ravel()
+    g = compare.gradients[i].ravel()
     bound = bounds(i, error, compare.rounding).ravel()
     unsure = too_coarse(numeric, bound.reshape(numeric.shape), compare.here).ravel()
     numeric, error = numeric.reshape(-1), error.reshape(-1)  # views
@@ -58,7 +58,7 @@ def look_again(i: int, numeric: Array, error: Array, compare: Comparison) -> str
     for k in wrong[:AGAIN]:
         one = np.zeros(g.size)
         one[k] = 1.0
-        alone = compare.along(compare.here.alone(i, one.reshape(compare.here.gradients[i].shape)))
+        alone = compare.along(compare.here.alone(i, one.reshape(compare.gradients[i].shape)))
         told = alone.verdict != "inconclusive"
         numeric[k], error[k] = alone.numeric, alone.bound if told else np.inf
         if alone.verdict == "fail":

@@ -32,7 +32,7 @@ def at_lattice_points(compare: Comparison, values: str) -> tuple[list[Entry], li
 
     Rounding is taken to be that of the generic point.
     """
-    probe, before = compare.here.probe, compare.spent
+    probe, before = compare.probe, compare.spent
     moving = [slot.parameter is None or values == "random" for slot in probe.slots]
     if not any(moving):
         return [], []
@@ -76,7 +76,7 @@ def finite_run(probe: Probe, generic: Sequence[Array], moving: Sequence[bool]) -
 
 def judged(compare: Comparison) -> tuple[Entry | None, list[str]]:
     """The worst of all gradients, and what cannot be told."""
-    here, slots = compare.here, compare.here.probe.slots
+    here, slots = compare.here, compare.probe.slots
     direction = [here.drawn(i) for i in range(len(slots))]
     if not all(np.isfinite(g).all() for g in here.gradients):
         return where_not_finite(here, direction)

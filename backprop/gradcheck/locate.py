@@ -56,7 +56,7 @@ class Located(list[WrongEntry]):
 @np.errstate(all="ignore")  # a step may leave a function's domain
 def locate(i: int, compare: Comparison, limit: int, evaluations: int) -> Located:
     """Find wrong entries of gradient i; see `Report.locate`."""
-    here, passes = compare.here, compare.here.probe.passes
+    here, passes = compare.here, compare.probe.passes
     slot, before = here.probe.slots[i], passes.forward
     found = Located(slot.name)
     g = here.gradients[i].ravel()

@@ -50,7 +50,7 @@ MOVES = 2  # further points, for what disagrees: a kink may lie within rounding 
 def in_float32(certified: list[Entry], compare: Comparison) -> tuple[list[Entry], list[str]]:
     """What the backward pass in float32 says against the certified one in float64, as one entry
     or as those that are wrong; and why that is not compared."""
-    here, probe = compare.here, compare.here.probe
+    here, probe = compare.here, compare.probe
     if not computes_in_float32(probe.subject):
         return [], ["float32: the subject computes in float64"]
     if not all(e.verdict == "pass" for e in certified):

@@ -114,7 +114,7 @@ class Report:
             if not self.failed:
                 raise ValueError("every gradient passed: name the one to look at")
             name = self.failed[0].name
-        return locate(compare.here.probe.index(self[name].name), compare, limit, evaluations)
+        return locate(compare.probe.index(self[name].name), compare, limit, evaluations)
 
     def closer_look(self) -> Comparison:
         """What can be looked at more closely: the point, and what was measured there."""

@@ -27,7 +27,7 @@ def as_in_training(compare: Comparison) -> list[Entry]:
     """An entry for what a step of training finds otherwise than the way back that was certified:
     the loss, or a gradient. None where there is no step: for a layer, in inference, and under a
     mask, which a step is never given."""
-    here, probe = compare.here, compare.here.probe
+    here, probe = compare.here, compare.probe
     if probe.loss is None or not probe.training or probe.mask is not None:
         return []
     value, gradients = probe.train(here.run)
