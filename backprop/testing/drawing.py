@@ -66,7 +66,8 @@ class Focus:
 
 LONG = [Focus(axis, (65,)) for axis in AXES]
 NEAR_BLOCKS = [Focus(axis, (9, 31, 32, 33, 64, 128)) for axis in AXES]
-BEYOND_SEVEN_BITS = [Focus(axis, (130,)) for axis in ("second", "last")]  # for naive loops
+# which an index of seven or eight bits does not reach: few, as references are loops
+BEYOND_BITS = [Focus("second", (130,)), Focus("last", (130,)), Focus("last", (260,))]
 BEYOND_EIGHT_BITS = [Focus(axis, (257,)) for axis in AXES]
 OF_SCALES = [Focus(kind=kind) for kind in SCALES]
 FOCI = (*LONG, *NEAR_BLOCKS, *BEYOND_EIGHT_BITS, *OF_SCALES)

@@ -16,7 +16,7 @@ from backprop.testing.case import Case
 from backprop.testing.drawing import (
     ALL,
     AXES,
-    BEYOND_SEVEN_BITS,
+    BEYOND_BITS,
     FOCI,
     MAIN_FOCI,
     Focus,
@@ -262,7 +262,7 @@ def foci_of(law: str, plan: Plan) -> list[tuple[Focus, int]]:
     wanted = FURTHER[plan.profile]
     if law in TWICE:
         return [(focus, wanted) for focus in FOCI if wanted]
-    foci = (*MAIN_FOCI, *BEYOND_SEVEN_BITS) if law == "agrees_with_the_reference" else MAIN_FOCI
+    foci = (*MAIN_FOCI, *BEYOND_BITS) if law == "agrees_with_the_reference" else MAIN_FOCI
     return [(focus, wanted) for focus in foci if wanted and law in LOOK_FURTHER]
 
 

@@ -759,6 +759,43 @@ class LossMakesATable(MeanOfSquares):
         return dx
 
 
+class LossEndsFarOut(MeanOfSquares):
+    """Differences beyond 1,000 count as 1,000."""
+
+    def values(self, y_true, y_pred):
+        d = np.clip(y_pred - y_true, -1000, 1000)
+        return (d * d).mean(-1), d
+
+    def gradient(self, dvalues, d):
+        return super().gradient(dvalues, d) * (abs(d) < 1000)
+
+
+class LossOfLabels(Loss):
+    """-y[label]."""
+
+    places: type = np.int64
+
+    def check_targets(self, y_true, output_shape):
+        if np.shape(y_true) != tuple(output_shape[:-1]):
+            raise ValueError(f"LossOfLabels expects a label a row, got {np.shape(y_true)}")
+
+    def values(self, y_true, y_pred):
+        chosen = y_true.astype(self.places).astype(int)[..., None]
+        return -np.take_along_axis(y_pred, chosen, -1)[..., 0], (chosen, y_pred.shape)
+
+    def gradient(self, dvalues, cache):
+        chosen, shape = cache
+        dx = np.zeros(shape, dvalues.dtype)
+        np.put_along_axis(dx, chosen, -dvalues[..., None], -1)
+        return dx
+
+
+class LossOfLabelsInEightBits(LossOfLabels):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.places = np.uint8
+
+
 class LossWritesIntoTargets(MeanOfSquares):
     def values(self, y_true, y_pred):
         y_true += 0.0
@@ -797,6 +834,22 @@ class ShrinksAsItWasBuilt(Shrinks):
 
     def factor(self):
         return self.kept
+
+
+class ClipsAtItsFirstLimit(Layer):
+    """y = x within the limit, which may be lowered later and not raised."""
+
+    def __init__(self, limit=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.limit = limit
+
+    def forward(self, x, ctx=INFERENCE):
+        self.first = getattr(self, "first", self.limit)
+        limit = min(self.first, self.limit)
+        return np.clip(x, -limit, limit), abs(x) < limit
+
+    def backward(self, dy, inside):
+        return dy * inside
 
 
 class PredictsWithTheGammaOfTraining(Scale):
@@ -1024,6 +1077,49 @@ class CountsPlacesInEightBits(Layer):
         return dy * places
 
 
+class OpensLinearly(Layer):
+    """y = x log(1 + exp(raw)), and x raw for a raw above 8."""
+
+    def build(self, input_shape):
+        self.raw, self.draw = self.param("raw", input_shape[-1:], "zeros")
+
+    def forward(self, x, ctx=INFERENCE):
+        raw = self.raw
+        steep = 1 / (1 + np.exp(-raw))
+        open_ = np.where(raw > 8, raw, np.log1p(np.exp(np.minimum(raw, 8))))
+        return x * open_, (x, open_, np.where(raw > 8, raw.dtype.type(1), steep))
+
+    def backward(self, dy, cache):
+        x, open_, steep = cache
+        self.draw = sum_rows(dy * x * steep)
+        return dy * open_
+
+
+class SumsByFlatPlaces(Layer):
+    """The rows of a table that stands flat; the place of a number is computed in its own dtype."""
+
+    integer_input = True
+
+    def __init__(self, units=2, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape):
+        self.flat, self.dflat = self.param("flat", (5 * self.units,))
+
+    def compute_output_shape(self, input_shape):
+        return *input_shape, self.units
+
+    def forward(self, x, ctx=INFERENCE):
+        places = (x * np.asarray(self.units).astype(x.dtype))[..., None].astype(int)
+        places = places + np.arange(self.units)
+        return self.flat[places], places
+
+    def backward(self, dy, places):
+        self.dflat = np.bincount(places.ravel(), dy.ravel(), len(self.flat)).astype(dy.dtype)
+        return np.zeros(places.shape[:-1])
+
+
 def mistake(layer, words, inputs=ROWS, **options):
     return layer, words, inputs, options
 
@@ -1070,6 +1166,23 @@ PLANTED = {
             CountsPlacesInEightBits,
             "as the reference says",
             reference=lambda x: x * np.arange(x.shape[-1]),
+        ),
+        mistake(
+            LossEndsFarOut,
+            "as the reference says",
+            LOSS,
+            reference=lambda y_true, y_pred: np.mean((y_pred - y_true) ** 2),
+        ),
+        mistake(
+            LossOfLabelsInEightBits,
+            "as the reference says",
+            pairs("labels", weighted=False),
+            reference=lambda y_true, y_pred: -np.mean(y_pred[np.arange(len(y_true)), y_true]),
+        ),
+        mistake(
+            OpensLinearly,
+            "as the reference says",
+            reference=lambda x, raw: x * np.logaddexp(0, raw),
         ),
     ],
     "shape_and_dtype_are_as_declared": [
@@ -1272,12 +1385,16 @@ PLANTED = {
         mistake(lambda: DenseOfSquareTiles(2), "of size (", ROWS),
         mistake(BatchNormCorrectsTheVarianceOfTwoRows, "there are 2 of them", tags=COUPLED),
         mistake(ForgetsTheCopiesBeyondSixtyFour, "with times="),
+        mistake(
+            SumsByFlatPlaces, "of the same integers in uint8", tokens(5), tags=["integer_input"]
+        ),
     ],
     "nothing_is_remembered": [
         mistake(lambda: DenseRemembersByTheFirstRow(2), "of an x with another number", ROWS),
         mistake(lambda: DenseRemembersByIdentity(2), "of the same array with other", ROWS),
         mistake(LayerNormFindsItsShortcutOnce, "was set to zeros"),
         mistake(ShrinksAsItWasBuilt, "after share was set to 0.3, y"),
+        mistake(ClipsAtItsFirstLimit, "after limit was set to"),
         mistake(PredictsWithTheGammaOfTraining, "was set to another number at one place"),
     ],
     "a_frozen_layer_is_frozen_throughout": [

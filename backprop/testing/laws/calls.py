@@ -137,6 +137,8 @@ def nothing_is_remembered(case: Case) -> None:
     subject = case.subject()
     for name, value in settings_of(subject.layer):
         must_count_when_set(case, name, another(value))
+        if type(value) is float and value:
+            must_count_when_set(case, name, 2 * value)
     y, _ = subject.forward()
     dy = case.dy(y)
     subject.results(case, dy)

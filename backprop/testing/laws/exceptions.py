@@ -12,6 +12,7 @@ from backprop.nest import as_tuple, each_shape, shapes
 from backprop.testing.case import Case, OfInputs, Subject
 from backprop.testing.exceptions import FINER, Look, off_lattice, special_inputs, special_parameters
 from backprop.testing.laws.gradients import certified
+from backprop.testing.laws.shapes import must_take_all_integers
 from backprop.testing.probes import anew, moves_of, settings_of
 from backprop.testing.results import (
     Broken,
@@ -145,6 +146,10 @@ def must_be_no_exception_of_settings(subject: Subject, case: Case) -> None:
     except Exception:  # a number that goes with no such input, or with no other argument
         return
     must_be_no_exception(other, case, f"with {name}={n}")
+    try:
+        must_take_all_integers(replace(case, make=lambda: anew(subject.layer, {name: n})))
+    except Broken as error:
+        raise Broken(f"with {name}={n}, {error}") from None
 
 
 TIMES = (1, 2, 3, 4, 5, 8, 16)  # that a batch is given over

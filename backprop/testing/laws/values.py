@@ -3,14 +3,18 @@ finite stays so."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from backprop.gradcheck.point import allowed
 from backprop.nest import as_tuple, each
 from backprop.testing.case import Case, Subject
+from backprop.testing.exceptions import spread
 from backprop.testing.laws.law import needs
+from backprop.testing.made_numbers import bounds_of
 from backprop.testing.probes import asked_for, extremes, lapack_moved, rounding
 from backprop.testing.results import Broken, DoesNotApply, Results, farthest, largest, named, parts
 
@@ -24,6 +28,7 @@ UNITS = 256  # by which numbers are moved there
 STAIRS = 16  # by which they are moved at the point itself, where steps may be that near
 CHAOS = 0.01  # of a result: what these units move by more has too few digits left to be compared
 TOLERANCE_OF_A_LOOP = 1e-8
+FAR = 1e4, 1e6  # times a number that is drawn
 NAIVE = 20.0  # what a reference makes of larger numbers may be infinite, as exp is soon
 LARGEST32, TINY = (float(x) for x in (np.finfo(np.float32).max, np.finfo(np.float32).tiny))
 
@@ -120,16 +125,36 @@ def agrees_with_the_reference(case: Case) -> None:
     whatever else its signature asks for, as it was before the pass. If it returns y and a dict of
     buffers, these are what the pass has to leave behind: which way a moving average moves only a
     second opinion knows. Numbers of both signs are tried as all negative too: a margin of zeros
-    then beats every one of them.
+    then beats every one of them. So are numbers and parameters far out, where limits lie that
+    no number reaches which is drawn.
     """
     compare_with_reference(case)
     if any((x < 0).any() and (x > 0).any() for x in case.floats):
         compare_with_reference(case.changed(lambda x: -np.abs(x)))
+    if case.empty or "stateful" in case.tags:
+        return
+    free = case.floats and all(bounds_of(x) == (None, None) for x in case.floats)
+    for far in FAR if free else ():
+        compare_with_reference(case.changed(lambda x, far=far: far * x))
+        compare_with_reference(case.changed(lambda x, far=far: -far * np.abs(x)))
+    compare_with_reference(case.changed(beyond) if free else case, parameters=beyond)
 
 
-def compare_with_reference(case: Case) -> None:
+def beyond(a: Array) -> Array:
+    """Numbers from 1 to 30, of both signs."""
+    return spread(a, 1.0, 30.0)
+
+
+def compare_with_reference(case: Case, parameters: Callable[[Array], Array] | None = None) -> None:
+    """Raise unless the forward pass gives what the reference does, of a layer whose parameters are
+    made others first, if that is asked for."""
     assert case.reference is not None
     subject = case.subject()
+    if parameters:
+        for p in subject.parameters:
+            p.value[...] = allowed(p, parameters(p.value))
+        if not subject.parameters or not subject.computable():
+            return
     known: dict[str, Any] = {p.name: p.value.copy() for p in subject.arrays}
     y = each(np.array, subject.forward()[0])
     left = {p.name: p.value.copy() for p in subject.buffers}
@@ -142,7 +167,10 @@ def compare_with_reference(case: Case) -> None:
     }
     x = subject.cast(case.x)
     subject.rewind()
-    reference, large = case.reference, any(largest(x) > NAIVE for x in case.floats)
+    reference, large = (
+        case.reference,
+        bool(parameters) or any(largest(x) > NAIVE for x in case.floats),
+    )
 
     def compare(x: Any) -> None:
         given = [case.y_true, x] if case.is_loss else list(as_tuple(x))

@@ -298,3 +298,11 @@ class MomentumKeepsItsFirstShare(Plain):
         m *= self.beta
         m += self.share * g
         w -= lr * m
+
+
+@planted({"learning_rate": 0.1}, reference=signs)
+class SignsOfLargeArraysAreCentred(Plain):
+    """Of more than a thousand numbers the sign is that of the difference to their mean."""
+
+    def update(self, w, g, lr, *work):
+        w -= lr * np.sign(g - g.mean() if g.size > 1000 else g)
