@@ -16,7 +16,15 @@ from backprop.testing.exceptions import spread
 from backprop.testing.laws.law import needs
 from backprop.testing.made_numbers import bounds_of
 from backprop.testing.probes import asked_for, extremes, lapack_moved, rounding
-from backprop.testing.results import Broken, DoesNotApply, Results, farthest, largest, named, parts
+from backprop.testing.results import (
+    Broken,
+    DoesNotApply,
+    Results,
+    farthest,
+    largest,
+    named,
+    parts,
+)
 
 Array = np.ndarray
 
@@ -28,6 +36,7 @@ UNITS = 256  # by which numbers are moved there
 STAIRS = 16  # by which they are moved at the point itself, where steps may be that near
 CHAOS = 0.01  # of a result: what these units move by more has too few digits left to be compared
 TOLERANCE_OF_A_LOOP = 1e-8
+OFFSET = 1000.0  # of numbers whose squares leave no digit of their differences in float32
 FAR = 1e4, 1e6  # times a number that is drawn
 NAIVE = 20.0  # what a reference makes of larger numbers may be infinite, as exp is soon
 LARGEST32, TINY = (float(x) for x in (np.finfo(np.float32).max, np.finfo(np.float32).tiny))
@@ -38,14 +47,17 @@ def float32_agrees_with_float64(case: Case) -> None:
 
     Catches what is exact in theory and wrong in float32: a difference of large sums, an epsilon
     that vanishes, a detour through float16. How far rounding may go is measured on the layer
-    itself, by moving all its numbers by a unit in the last place.
+    itself, by moving all its numbers by a unit in the last place; for the y of numbers around
+    1,000, of whose squares no digit tells how they differ, on the layer in float64.
     """
     narrow, wide = case.subject(np.float32), case.subject()
     if "stochastic" in case.tags:
         case = replace(case, training=False)  # a generator draws other numbers in another dtype
-    case = case.changed(lambda x: x.astype(np.float32).astype(np.float64))
     narrow.adopt(wide)
     wide.adopt(narrow)
+    if unbounded(case) and not case.empty:
+        must_keep_digits_far_from_0(narrow, wide, case)
+    case = case.changed(of_float32)
     dy = each(lambda d: d.astype(np.float32), case.dy(wide.forward(case)[0]))
     wanted = wide.results(case, each(lambda d: d.astype(np.float64), dy))
     if any(largest(w) > LARGEST32 for w in wanted.values()):
@@ -76,6 +88,34 @@ def float32_agrees_with_float64(case: Case) -> None:
             raise Broken(
                 f"in float32, {name} is {found}: {largest(got[name] - w) / unit:.0f} units in the "
                 f"last place, of which rounding explains {allowed / unit:.0f}"
+            )
+
+
+def of_float32(x: Array) -> Array:
+    """The numbers of float32 nearest to some, in float64."""
+    return x.astype(np.float32).astype(np.float64)
+
+
+def must_keep_digits_far_from_0(narrow: Subject, wide: Subject, case: Case) -> None:
+    """Raise if y loses more digits of numbers around 1,000 in float32 than a right layer does, of
+    which float64 tells how it moves where they do by units of float32. Gradients are factors of
+    such numbers, and may lose more."""
+    case = case.changed(lambda x: of_float32(x + OFFSET))
+    with np.errstate(all="ignore"):
+        got = named("y", narrow.forward(case)[0])
+        dy = each(lambda d: d.astype(np.float64), case.dy(wide.forward(case)[0]))
+        wanted = wide.results(case, dy)
+        scatter = rounding(wide, case, dy, wanted, int(EPS32 / np.finfo(np.float64).eps))
+    factor = max([1.0, *[largest(p.value) for p in wide.parameters]])
+    for name in got:
+        w = wanted[name]
+        if not np.isfinite(w).all() or not np.isfinite(got[name]).all():
+            continue
+        allowed = EPS32 * (ULPS * largest(w) + 8 * factor * OFFSET) + 16 * scatter[name]
+        if found := farthest(got[name], w, allowed):
+            raise Broken(
+                f"in float32, {name} is {found} where x is around {OFFSET:g}: units in the last "
+                f"place move it by no more than {scatter[name]:.2g}, digits are lost on the way"
             )
 
 
@@ -133,11 +173,16 @@ def agrees_with_the_reference(case: Case) -> None:
         compare_with_reference(case.changed(lambda x: -np.abs(x)))
     if case.empty or "stateful" in case.tags:
         return
-    free = case.floats and all(bounds_of(x) == (None, None) for x in case.floats)
+    free = unbounded(case)
     for far in FAR if free else ():
         compare_with_reference(case.changed(lambda x, far=far: far * x))
         compare_with_reference(case.changed(lambda x, far=far: -far * np.abs(x)))
     compare_with_reference(case.changed(beyond) if free else case, parameters=beyond)
+
+
+def unbounded(case: Case) -> bool:
+    """Whether its inputs may be any numbers: nothing else was said of them."""
+    return bool(case.floats) and all(bounds_of(x) == (None, None) for x in case.floats)
 
 
 def beyond(a: Array) -> Array:
