@@ -1,5 +1,6 @@
 """Each law is broken by a layer with one mistake, and says what it saw."""
 
+import copy
 import re
 from pathlib import Path
 
@@ -150,6 +151,16 @@ class GoesThroughFloat16(Square):
     def backward(self, dy, x):
         dx = 2 * dy * x
         return dx.astype(np.float16).astype(dy.dtype) if dy.dtype == np.float32 else dx
+
+
+class GoesThroughFloat16Ahead(Scale):
+    """Many numbers: of so many one moves with each unit in the last place."""
+
+    def forward(self, x, ctx=INFERENCE):
+        y, cache = super().forward(x, ctx)
+        if x.dtype == np.float32 and x.size > 60:
+            y = y.astype(np.float16).astype(x.dtype)
+        return y, cache
 
 
 class LosesSmallDifferences(Layer):
@@ -456,6 +467,47 @@ class ConstructsUnwritten(Square):
         return y, x
 
 
+class TakesOneRowForAll(Scale):
+    """The gradient of gamma is that of the first row, where x is one that is broadcast."""
+
+    def backward(self, dy, x):
+        dx = super().backward(dy, x)
+        if x.strides[0] == 0:
+            self.dgamma = self.dgamma / len(x)
+        return dx
+
+
+class MakesItsParameterPositive(Scale):
+    def forward(self, x, ctx=INFERENCE):
+        np.abs(self.gamma, out=self.gamma)
+        return super().forward(x, ctx)
+
+
+class SharesItsMemory(Scale):
+    """A copy has the parameter itself."""
+
+    def __deepcopy__(self, memo):
+        twin = copy.copy(self)
+        vars(twin).update(vars(self))
+        return twin
+
+
+class KeepsItsRegularizerToItself(Layer):
+    def __init__(self, gamma_regularizer=None, **kwargs):
+        super().__init__(**kwargs)
+        self.gamma_regularizer = gamma_regularizer
+
+    def build(self, input_shape):
+        self.gamma, self.dgamma = self.param("gamma", input_shape[-1:], "ones")
+
+    def forward(self, x, ctx=INFERENCE):
+        return self.gamma * x, x
+
+    def backward(self, dy, x):
+        self.dgamma = sum_rows(dy * x)
+        return self.gamma * dy
+
+
 class ReadsMemoryInOrder(Square):
     def backward(self, dy, x):
         return 2 * dy.ravel(order="K").reshape(dy.shape) * x
@@ -544,6 +596,13 @@ def average_by_hand(x, average, training):
     if not training:
         return x + average, {"average": average}
     return x, {"average": 0.9 * average + 0.1 * sum(x) / len(x)}
+
+
+class ForgetsWithoutRows(Averages):
+    def learn(self, x):
+        self.average = 0.9 * self.average
+        if x.size:
+            self.average = self.average + 0.1 * x.reshape(-1, x.shape[-1]).mean(0)
 
 
 class NeverLearns(Averages):
@@ -973,6 +1032,15 @@ class NoiseOfItsSeed(Noise):
         return np.random.default_rng(self.seed).standard_normal(x.shape).astype(x.dtype)
 
 
+class NoiseOfAPair(Noise):
+    """Row 33 has the noise of row 1."""
+
+    def noise(self, x):
+        noise = super().noise(x)
+        noise[33:34] = noise[1:2] if len(x) > 33 else noise[33:34]
+        return noise
+
+
 class BeginsTwiceAlike(Layer):
     def build(self, input_shape):
         self.a, self.da = self.param("a", input_shape[-1:], "normal")
@@ -1163,6 +1231,7 @@ PLANTED = {
     "float32_agrees_with_float64": [
         mistake(GoesThroughFloat16, "units in the last place"),
         mistake(LosesSmallDifferences, "units in the last place"),
+        mistake(GoesThroughFloat16Ahead, "digits are lost on the way"),
         mistake(CentresByRawSquares, "where x is around 1000"),
     ],
     "agrees_with_the_reference": [
@@ -1204,6 +1273,7 @@ PLANTED = {
     "shape_and_dtype_are_as_declared": [
         mistake(LeaksFloat64, "forward made float64 from float32"),
         mistake(LeaksFloat64InTheGradient, "dx is float64"),
+        mistake(KeepsItsRegularizerToItself, "gamma_regularizer='l2' does not reach"),
         mistake(
             lambda: EmbeddingCountsFromItsEnd(5, 2),
             "out of bounds",
@@ -1220,6 +1290,7 @@ PLANTED = {
     "a_batch_of_one_and_of_none_works": [
         mistake(SqueezesTheBatch, "for 1 rows y has shape"),
         mistake(DividesByTheRows, "for 0 rows dgamma is not finite"),
+        mistake(ForgetsWithoutRows, "a pass of no rows moves"),
         mistake(RemembersNothing, "left remembers_nothing/moving_mean not finite"),
     ],
     "extreme_input_gives_finite_results": [
@@ -1250,6 +1321,7 @@ PLANTED = {
         mistake(WritesIntoDy, "dy *= 2 * x"),
         mistake(WritesIntoX, "x *= x"),
         mistake(ChangesItsParameter, "changed its parameter"),
+        mistake(MakesItsParameterPositive, "changed its parameter"),
         mistake(TanhSeedsTheProcess, "a pass changes the state of np.random"),
         mistake(ReluDrawsFromTheProcess, "a pass changes the state of random"),
         mistake(SigmoidSilencesNumPy, "a pass changes NumPy's error handling"),
@@ -1276,6 +1348,7 @@ PLANTED = {
     "memory_layout_does_not_matter": [
         mistake(ReadsMemoryInOrder, "with x and dy", shapes(2, 2)),
         mistake(NeedsItContiguous, "flat.shape = (x.size,)", shapes(2, 2)),
+        mistake(TakesOneRowForAll, "of an x that is one row broadcast"),
     ],
     "rows_are_independent": [
         mistake(SumsOverTheBatch, "when another row of x changes"),
@@ -1309,12 +1382,14 @@ PLANTED = {
         mistake(DrawsGlobally, "built again after the same seed"),
         mistake(DrawsOnce, "200 passes", tags=["stochastic"]),
         mistake(NoiseOfAllRows, "the tag 'shared_draws'", tags=["stochastic"]),
+        mistake(NoiseOfAPair, "1 and 33 get the same draws", tags=["stochastic"]),
         mistake(NoiseOfItsSeed, "200 passes", tags=["stochastic"]),
         mistake(BeginsTwiceAlike, "b begins with the numbers of"),
     ],
     "survives_copy_pickle_config_and_save": [
         mistake(with_factor, "of one from its configuration"),
         mistake(CannotBeCopied, "TypeError"),
+        mistake(SharesItsMemory, "after a copy was given other parameters"),
         mistake(TanhGoesBackByAFactorThatNoCopyHas, "of a copy, in inference, dx[0]"),
         mistake(lambda: DenseLosesItsGradientWhenPickled(2), "the gradient of parameter 0"),
     ],
@@ -1371,7 +1446,7 @@ PLANTED = {
         mistake(MeanSquaredErrorIgnoresItsMask, "with other rows under the mask", LOSS),
         mistake(GlobalAverageCountsPadding, "with other numbers at masked steps, y", PADDED),
         mistake(MeanSquaredErrorMultipliesPaddingByZero, "with NaN under the mask", LOSS),
-        mistake(MeanSquaredErrorSquaresItsWeights, "that are twice as large", LOSS),
+        mistake(MeanSquaredErrorSquaresItsWeights, "that are 2 times as large", LOSS),
         mistake(MeanOfAllSteps, "with more padding behind, y", PADDED),
         mistake(MeanOfNoStep, "where all steps of a row are masked", PADDED),
     ],

@@ -17,9 +17,9 @@ def survives_copy_pickle_config_and_save(case: Case) -> None:
     """A copy, an unpickled one, one from its configuration, one from a saved file and a clone
     compute the same, forward and back.
 
-    Catches an argument that the constructor does not keep, a view that a copy leaves behind, and
-    state that no weight holds, also where it is backward alone that needs them. The configuration
-    goes through JSON, the file through `Sequential.save`.
+    Catches an argument that the constructor does not keep, a view that a copy leaves behind, an
+    inner layer that it shares, and state that no weight holds, also where it is backward alone that
+    needs them. The configuration goes through JSON, the file through `Sequential.save`.
     """
     subject = case.subject(np.float32)
     for training in (False, True):
@@ -35,6 +35,11 @@ def survives_copy_pickle_config_and_save(case: Case) -> None:
             if how in IN_A_MODEL and penalises(subject.layer):  # which adds to dx there
                 got = {name: a for name, a in got.items() if name[0] == "y"}
             must_agree(got, {name: wanted[name] for name in got}, f"of {how}, in {mode}", 1e-6)
+    wanted = subject.results(at)
+    for how, twin in found:
+        for p in twin.arrays():
+            p.value += p.value.dtype.type(1)
+        must_agree(subject.results(at), wanted, f"after {how} was given other parameters", 0.0)
 
 
 def in_order(subject: Subject, at: Case) -> Results:

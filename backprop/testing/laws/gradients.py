@@ -167,13 +167,17 @@ def backward_is_linear_in_dy(case: Case) -> None:
             raise Broken(f"dy = 0 gives {name} with {largest(a):.6g} in it")
     of_u, of_v = backward(u), backward(v)
 
-    for a, b in ((1.0, 2.0**20), (-3.0, 2.0**-20)):
+    size = max([1.0, *map(largest, case.floats)])
+
+    def must_add_up(a: float, u: Any, of_u: Results, b: float, where: str = "") -> None:
         dy = mixed(a, u, b, v)
-        must_be_sum(backward(dy), rest, (a, of_u), (b, of_v), moves_of(subject, case, dy))
+        parts, moved = ((a, of_u), (b, of_v)), moves_of(subject, case, dy)
+        must_be_sum(backward(dy), rest, *parts, size, moved, where)
+
+    for a, b in ((1.0, 2.0**20), (-3.0, 2.0**-20)):
+        must_add_up(a, u, of_u, b)
     for what, special in special_upstreams(y, case.rng(9)):
-        parts = (1.0, backward(special)), (1.0, of_v)
-        dy = mixed(1.0, special, 1.0, v)
-        must_be_sum(backward(dy), rest, *parts, moves_of(subject, case, dy), f", where u is {what}")
+        must_add_up(1.0, special, backward(special), 1.0, f", where u is {what}")
     if penalised or any(np.asarray(a).dtype.kind != "f" for a in as_tuple(y)):
         return  # what is not in proportion to dy, and integers, would be lost beside it
     for b in (2.0**100, 2.0**-100):
@@ -189,6 +193,7 @@ def must_be_sum(
     rest: Results,
     first: tuple[float, Results],
     second: tuple[float, Results],
+    size: float,
     moved: Callable[[], Mapping[str, float]],
     where: str = "",
 ) -> None:
@@ -196,7 +201,7 @@ def must_be_sum(
     there without dy, and what `moved` says that rounding does to each.
 
     A gradient that is 0, such as that of a bias which a softmax takes out again, is what rounding
-    left of terms as large as the other gradients.
+    left of terms as large as the other gradients, times a number of x, of that `size` at most.
     """
     (a, of_u), (b, of_v) = first, second
     parts = {n: (a * (of_u[n] - rest[n]), b * (of_v[n] - rest[n])) for n in got}
@@ -204,7 +209,7 @@ def must_be_sum(
     for name, g in got.items():
         part_u, part_v = parts[name]
         scale = largest(part_u) + largest(part_v) + largest(of_u[name]) + (abs(a) + abs(b)) * 1e-3
-        allowed = 1e-10 * scale + OF_TERMS * terms
+        allowed = 1e-10 * scale + OF_TERMS * terms * size
         if farthest(g - rest[name], part_u + part_v, allowed):
             # what is left of a cancellation is as inexact as its terms
             allowed += 8 * moved()[name]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from backprop.gradcheck.point import allowed
 from backprop.nest import as_tuple, each
 from backprop.testing.case import Case, Subject
 from backprop.testing.poison import poisoned
@@ -50,11 +51,33 @@ def inputs_are_untouched(case: Case) -> None:
         y, cache = subject.forward(at)
         dy = locked(case.dy(y))
         subject.backward(dy, cache)
+    parameters_must_be(subject, values)
+    must_leave_other_parameters(subject, at)
+    before = named("dy", case.dy(y)) | named("x", subject.cast(case.x))
+    must_agree(named("dy", dy) | named("x", x), before, "after the pass", 0.0)
+
+
+def parameters_must_be(subject: Subject, values: list[Array]) -> None:
     for p, value in zip(subject.parameters, values, strict=True):
         if not np.array_equal(p.value, value, equal_nan=True):
             raise Broken(f"running it changed its parameter {p.path}")
-    before = named("dy", case.dy(y)) | named("x", subject.cast(case.x))
-    must_agree(named("dy", dy) | named("x", x), before, "after the pass", 0.0)
+
+
+def must_leave_other_parameters(subject: Subject, at: Case) -> None:
+    """The same of parameters that no pass has seen: what one makes positive stays so in the
+    next."""
+    rng, values = at.rng(41), []
+    for p in subject.parameters:
+        wanted = rng.uniform(0.2, 1.0, p.shape) * rng.choice([-1.0, 1.0], p.shape)
+        p.value[...] = allowed(p, wanted)
+        values.append(p.value.copy())
+    try:
+        with np.errstate(all="ignore"):
+            y, cache = subject.forward(at)
+            subject.backward(at.dy(y), cache)
+    except Exception:  # whatever it says to values that nobody chose
+        return
+    parameters_must_be(subject, values)
 
 
 @contextmanager
@@ -190,6 +213,13 @@ def memory_layout_does_not_matter(case: Case) -> None:
         got = copies(named("y", y)) | subject.reversed(dx)
         moved = moves_of(subject, case, dy)  # another layout may be summed in another order
         must_agree(got, wanted, f"with x and dy {name}", moved=moved)
+    x = each(lambda a: np.broadcast_to(a[:1], a.shape), x)
+    broadcast, copied = replace(case, x=x), replace(case, x=each(np.array, x))
+    with np.errstate(all="ignore"):
+        wanted, got = subject.results(copied, dy), subject.results(broadcast, dy)
+    must_agree(
+        got, wanted, "of an x that is one row broadcast", moved=moves_of(subject, copied, dy)
+    )
     one = each(lambda d: np.broadcast_to(d.dtype.type(0.75), d.shape), dy)
     _, cache = subject.forward()
     wanted = subject.reversed(subject.backward(each(np.copy, one), cache))

@@ -17,7 +17,7 @@ from backprop.layers.chain import Chain
 from backprop.nest import any_rows, as_tuple, each, several, shapes
 from backprop.promises import declared_shape, kept
 from backprop.testing.case import Case, Subject, present
-from backprop.testing.probes import fits, graph_of, names, wrong_inputs
+from backprop.testing.probes import anew, fits, graph_of, names, wrong_inputs
 from backprop.testing.results import (
     Broken,
     DoesNotApply,
@@ -69,6 +69,7 @@ def shape_and_dtype_are_as_declared(case: Case) -> None:
             if dtype is np.float64 and not (training and "stochastic" in case.tags):
                 has_all_digits(subject, at, mode)
     must_take_all_integers(case)
+    must_hand_on_what_is_said_of_parameters(case)
     must_know_unknown_lengths(case)
     must_take_some_masks(case)
 
@@ -106,6 +107,27 @@ def must_know_unknown_lengths(case: Case) -> None:
             ) from error
         except Exception:  # that it must be known
             continue
+
+
+def must_hand_on_what_is_said_of_parameters(case: Case) -> None:
+    """Raise where an argument that is named after a parameter, as `kernel_regularizer` is, does not
+    reach it."""
+    layer = case.subject().layer
+    try:
+        config = {} if case.is_loss else layer.get_config()
+    except ValueError:  # it holds what no configuration does, such as a function
+        return
+    for k, p in enumerate(layer.arrays()):
+        for what, value in (("regularizer", "l2"), ("constraint", "unit_norm")):
+            if (argument := f"{p.name}_{what}") not in config or p.layer is not layer:
+                continue
+            try:
+                twin = anew(layer, {argument: value})
+                twin.build(case.batch_shape)
+            except Exception:  # one that it refuses
+                continue
+            if getattr(twin.arrays()[k], what) is None:
+                raise Broken(f"{argument}={value!r} does not reach {p.path}")
 
 
 def must_take_all_integers(case: Case) -> None:
@@ -239,7 +261,7 @@ def a_batch_of_one_and_of_none_works(case: Case) -> None:
     becomes NaN.
 
     Catches a mean over an empty axis, a squeeze that eats the batch, and statistics that a last,
-    empty batch turns into NaN.
+    empty batch turns into NaN, or moves at all.
     """
     if "stateful" in case.tags:
         raise DoesNotApply("it is built for one size of batch")
@@ -259,9 +281,22 @@ def a_batch_of_one_and_of_none_works(case: Case) -> None:
                 raise Broken(f"for {n} rows {name} is not finite")
             if n == 0 and name.startswith("d") and np.any(a):
                 raise Broken(f"{name} is not 0, where there are no rows")
-        for p in subject.buffers:
-            if not np.isfinite(p.value).all():
-                raise Broken(f"{n} rows left {p.path} not finite")
+        start = subject.buffers_at_start()
+        for name, left in subject.buffers_now().items():
+            if not np.isfinite(left).all():
+                raise Broken(f"{n} rows left {name} not finite")
+            if n == 0 and not np.array_equal(left, start[name]) and is_of_rows(subject, name):
+                raise Broken(f"a pass of no rows moves {name}")
+
+
+def is_of_rows(subject: Subject, name: str) -> bool:
+    """Whether another batch moves a buffer to another place: one that weights alone move goes on
+    where there are no rows."""
+    places = []
+    for at in (subject.case, subject.case.other()):
+        subject.forward(at)
+        places.append(subject.buffers_now()[name])
+    return not np.array_equal(*places)
 
 
 def a_wrong_rank_or_width_raises_a_clear_error(case: Case) -> None:

@@ -33,7 +33,7 @@ from backprop.testing.results import Broken, DoesNotApply
 # the long ones for what is done in blocks, or counted in eight bits
 SHAPES = (
     *((3,), (2, 3), (5, 1), (1, 1), (2, 1, 3), (2, 2, 3, 2), (1,), (130, 2), (2, 260), (70,)),
-    *((4, 2), (3, 130)),
+    *((4, 2), (3, 130), (3, 3), (2, 600), (600, 2)),
 )
 
 
@@ -61,9 +61,10 @@ def gradient_is_the_slope_of_the_penalty(trial: Trial) -> None:
     penalty is their sum. `gradcheck` certifies it in float64; at kinks it asks for a slope between
     those of both sides.
     """
-    report = gradcheck(AsLayer(trial.make()), trial.array(), seed=trial.seed)
-    if report.verdict == "fail":
-        raise Broken(str(report))
+    for scale in (None, 1e-6, 1e4):
+        report = gradcheck(AsLayer(trial.make()), trial.array(scale=scale), seed=trial.seed)
+        if report.verdict == "fail":
+            raise Broken(str(report))
 
 
 @needs(signed="it may be negative")

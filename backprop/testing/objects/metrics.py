@@ -200,10 +200,11 @@ def weights_of_1_change_nothing(trial: Trial) -> None:
     metric, rows = weighed(trial), rows_of(trial)
     wanted = result(fed(trial.make(), rows))
     must_say(fed(metric, rows, weights=np.ones(ROWS)), wanted, "with weights of 1")
-    twice = trial.rng(1).permutation(ROWS) < ROWS // 2
-    wanted = result(fed(trial.make(), taken(rows, np.repeat(np.arange(ROWS), 1 + twice))))
-    weights = 1.0 + twice
-    must_say(fed(trial.make(), rows, weights=weights), wanted, "with some weights of 2")
+    for weight in (2, 5):
+        times = np.where(trial.rng(1).permutation(ROWS) < ROWS // 2, weight, 1)
+        wanted = result(fed(trial.make(), taken(rows, np.repeat(np.arange(ROWS), times))))
+        got = fed(trial.make(), rows, weights=times.astype(np.float64))
+        must_say(got, wanted, f"with some weights of {weight}")
     both = taken(rows, np.repeat(np.arange(ROWS), 2))
     wanted = result(fed(trial.make(), rows, weights=1.5 * np.ones(ROWS)))
     got = fed(trial.make(), both, weights=0.75 * np.ones(2 * ROWS))

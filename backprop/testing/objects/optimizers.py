@@ -69,6 +69,7 @@ def with_exceptions(steps: list[list[Array]]) -> list[list[Array]]:
         9: lambda g: np.where(np.arange(g.size).reshape(g.shape) % 2 == 0, 0.0, g),
         13: lambda g: 1e-8 * g,
         17: lambda g: 1e3 * g,
+        21: lambda g: 1e6 * g,
     }
     return [[kinds.get(t, np.array)(g) for g in step] for t, step in enumerate(steps)]
 
