@@ -39,7 +39,7 @@ STEEP = 64.0  # times a unit of x: what y moves by more is not held to float64's
 CHAOS = 0.01  # of a result: what these units move by more has too few digits left to be compared
 TOLERANCE_OF_A_LOOP = 1e-8
 OFFSET = 1000.0  # of numbers whose squares leave no digit of their differences in float32
-FAR = 1e4, 1e6  # times a number that is drawn
+FAR = 1e4  # times a number that is drawn; a naive mask of -1e9 has to be below all scores yet
 NAIVE = 20.0  # what a reference makes of larger numbers may be infinite, as exp is soon
 LARGEST32, TINY = (float(x) for x in (np.finfo(np.float32).max, np.finfo(np.float32).tiny))
 
@@ -206,9 +206,9 @@ def agrees_with_the_reference(case: Case) -> None:
     if case.empty or "stateful" in case.tags:
         return
     free = unbounded(case)
-    for far in FAR if free else ():
-        compare_with_reference(case.changed(lambda x, far=far: far * x))
-        compare_with_reference(case.changed(lambda x, far=far: -far * np.abs(x)))
+    if free:
+        compare_with_reference(case.changed(lambda x: FAR * x))
+        compare_with_reference(case.changed(lambda x: -FAR * np.abs(x)))
     compare_with_reference(case.changed(beyond) if free else case, parameters=beyond)
 
 
