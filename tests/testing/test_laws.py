@@ -1273,7 +1273,6 @@ PLANTED = {
     "shape_and_dtype_are_as_declared": [
         mistake(LeaksFloat64, "forward made float64 from float32"),
         mistake(LeaksFloat64InTheGradient, "dx is float64"),
-        mistake(KeepsItsRegularizerToItself, "gamma_regularizer='l2' does not reach"),
         mistake(
             lambda: EmbeddingCountsFromItsEnd(5, 2),
             "out of bounds",
@@ -1389,6 +1388,7 @@ PLANTED = {
     "survives_copy_pickle_config_and_save": [
         mistake(with_factor, "of one from its configuration"),
         mistake(CannotBeCopied, "TypeError"),
+        mistake(KeepsItsRegularizerToItself, "gamma_regularizer='l2' does not reach"),
         mistake(SharesItsMemory, "after a copy was given other parameters"),
         mistake(TanhGoesBackByAFactorThatNoCopyHas, "of a copy, in inference, dx[0]"),
         mistake(lambda: DenseLosesItsGradientWhenPickled(2), "the gradient of parameter 0"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from backprop.layer import Context
 from backprop.testing.case import Case, Subject
-from backprop.testing.probes import DRAW_ALIKE, IN_A_MODEL, model_of, penalises, twins
+from backprop.testing.probes import DRAW_ALIKE, IN_A_MODEL, anew, model_of, penalises, twins
 from backprop.testing.results import Broken, DoesNotApply, Results, copies, must_agree, named
 
 
@@ -17,10 +17,11 @@ def survives_copy_pickle_config_and_save(case: Case) -> None:
     """A copy, an unpickled one, one from its configuration, one from a saved file and a clone
     compute the same, forward and back.
 
-    Catches an argument that the constructor does not keep, a view that a copy leaves behind, an
-    inner layer that it shares, and state that no weight holds, also where it is backward alone that
-    needs them. The configuration goes through JSON, the file through `Sequential.save`.
+    Catches an argument that the constructor does not keep or hand on, a view that a copy leaves
+    behind, an inner layer that it shares, and state that no weight holds, also where it is backward
+    alone that needs them. The configuration goes through JSON, the file through `Sequential.save`.
     """
+    must_hand_on_what_is_said_of_parameters(case)
     subject = case.subject(np.float32)
     for training in (False, True):
         at = replace(case, training=training)
@@ -40,6 +41,27 @@ def survives_copy_pickle_config_and_save(case: Case) -> None:
         for p in twin.arrays():
             p.value += p.value.dtype.type(1)
         must_agree(subject.results(at), wanted, f"after {how} was given other parameters", 0.0)
+
+
+def must_hand_on_what_is_said_of_parameters(case: Case) -> None:
+    """Raise where an argument that is named after a parameter, as `kernel_regularizer` is, does not
+    reach it."""
+    layer = case.subject().layer
+    try:
+        config = {} if case.is_loss else layer.get_config()
+    except ValueError:  # it holds what no configuration does, such as a function
+        return
+    for k, p in enumerate(layer.arrays()):
+        for what, value in (("regularizer", "l2"), ("constraint", "unit_norm")):
+            if (argument := f"{p.name}_{what}") not in config or p.layer is not layer:
+                continue
+            try:
+                twin = anew(layer, {argument: value})
+                twin.build(case.batch_shape)
+            except Exception:  # one that it refuses
+                continue
+            if getattr(twin.arrays()[k], what) is None:
+                raise Broken(f"{argument}={value!r} does not reach {p.path}")
 
 
 def in_order(subject: Subject, at: Case) -> Results:

@@ -17,7 +17,7 @@ from backprop.layers.chain import Chain
 from backprop.nest import any_rows, as_tuple, each, several, shapes
 from backprop.promises import declared_shape, kept
 from backprop.testing.case import Case, Subject, present
-from backprop.testing.probes import anew, fits, graph_of, names, wrong_inputs
+from backprop.testing.probes import fits, graph_of, names, wrong_inputs
 from backprop.testing.results import (
     Broken,
     DoesNotApply,
@@ -69,7 +69,6 @@ def shape_and_dtype_are_as_declared(case: Case) -> None:
             if dtype is np.float64 and not (training and "stochastic" in case.tags):
                 has_all_digits(subject, at, mode)
     must_take_all_integers(case)
-    must_hand_on_what_is_said_of_parameters(case)
     must_know_unknown_lengths(case)
     must_take_some_masks(case)
 
@@ -107,27 +106,6 @@ def must_know_unknown_lengths(case: Case) -> None:
             ) from error
         except Exception:  # that it must be known
             continue
-
-
-def must_hand_on_what_is_said_of_parameters(case: Case) -> None:
-    """Raise where an argument that is named after a parameter, as `kernel_regularizer` is, does not
-    reach it."""
-    layer = case.subject().layer
-    try:
-        config = {} if case.is_loss else layer.get_config()
-    except ValueError:  # it holds what no configuration does, such as a function
-        return
-    for k, p in enumerate(layer.arrays()):
-        for what, value in (("regularizer", "l2"), ("constraint", "unit_norm")):
-            if (argument := f"{p.name}_{what}") not in config or p.layer is not layer:
-                continue
-            try:
-                twin = anew(layer, {argument: value})
-                twin.build(case.batch_shape)
-            except Exception:  # one that it refuses
-                continue
-            if getattr(twin.arrays()[k], what) is None:
-                raise Broken(f"{argument}={value!r} does not reach {p.path}")
 
 
 def must_take_all_integers(case: Case) -> None:

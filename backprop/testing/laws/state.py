@@ -142,9 +142,13 @@ def must_draw_for_each_row(subject: Subject, case: Case) -> None:
             "all rows of a batch get the same draws; if that is meant, say so by the tag "
             "'shared_draws'"
         )
-    _, first, of = np.unique(
-        np.concatenate(seen, 1), axis=0, return_index=True, return_inverse=True
-    )
+    must_draw_apart(subject, alike, np.concatenate(seen, 1), seen[0])
+
+
+def must_draw_apart(subject: Subject, alike: Case, seen: Array, once: Array) -> None:
+    """Raise if two rows that are alike go on getting the same draws, which are not always those
+    of `once`, as they did in what was seen."""
+    _, first, of = np.unique(seen, axis=0, return_index=True, return_inverse=True)
     pairs = [(first[k], row) for row, k in enumerate(of.ravel()) if row != first[k]]
     moved = dict.fromkeys(pairs, 0)
     for _ in range(PASSES if pairs else 0):
@@ -153,7 +157,7 @@ def must_draw_for_each_row(subject: Subject, case: Case) -> None:
         if not pairs:
             return
         for i, j in pairs:
-            moved[i, j] += not np.array_equal(y[i], seen[0][i], equal_nan=True)
+            moved[i, j] += not np.array_equal(y[i], once[i], equal_nan=True)
     for i, j in pairs:
         if moved[i, j] >= DIFFER:
             raise Broken(f"of {ALIKE_ROWS} rows that are alike, {i} and {j} get the same draws")

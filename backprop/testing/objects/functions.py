@@ -31,10 +31,8 @@ from backprop.testing.report import LawReport
 from backprop.testing.results import Broken, DoesNotApply
 
 # the long ones for what is done in blocks, or counted in eight bits; ten are tried by default
-SHAPES = (
-    *((3,), (2, 3), (5, 1), (3, 3), (2, 1, 3), (2, 2, 3, 2), (1,), (130, 2), (2, 600), (70,)),
-    *((1, 1), (4, 2), (3, 130), (600, 2)),
-)
+TEN = (3,), (2, 3), (5, 1), (3, 3), (2, 1, 3), (2, 2, 3, 2), (1,), (130, 2), (2, 600), (70,)
+SHAPES = (*TEN, (1, 1), (4, 2), (3, 130), (600, 2))
 
 
 class AsLayer(Layer):
