@@ -263,15 +263,19 @@ def reconfigured(layer: Layer) -> Iterator[Layer]:
 def settings_of(layer: Layer) -> Iterator[tuple[str, bool | int | float]]:
     """The arguments of a layer that are numbers or flags, but for those of every layer."""
     own = set(inspect.signature(Layer).parameters)
-    try:
-        config = layer.get_config()
-    except ValueError:  # it holds what no configuration does, such as a function
-        return
-    for name, value in config.items():
+    for name, value in config_of(layer).items():
         held = getattr(layer, name, None)
         plain = isinstance(value, bool | int | float) and isinstance(held, bool | int | float)
         if name not in own and plain and held == value:
             yield name, value
+
+
+def config_of(layer: Layer) -> dict[str, Any]:
+    """The configuration of a layer; empty where it holds what none does, such as a function."""
+    try:
+        return layer.get_config()
+    except ValueError:
+        return {}
 
 
 def another(value: bool | int | float) -> Any:

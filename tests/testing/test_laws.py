@@ -492,20 +492,10 @@ class SharesItsMemory(Scale):
         return twin
 
 
-class KeepsItsRegularizerToItself(Layer):
+class KeepsItsRegularizerToItself(Scale):
     def __init__(self, gamma_regularizer=None, **kwargs):
         super().__init__(**kwargs)
         self.gamma_regularizer = gamma_regularizer
-
-    def build(self, input_shape):
-        self.gamma, self.dgamma = self.param("gamma", input_shape[-1:], "ones")
-
-    def forward(self, x, ctx=INFERENCE):
-        return self.gamma * x, x
-
-    def backward(self, dy, x):
-        self.dgamma = sum_rows(dy * x)
-        return self.gamma * dy
 
 
 class ReadsMemoryInOrder(Square):

@@ -74,6 +74,7 @@ class Unprojected(AnyAttention, kw_only=True):
         if seen is not None:
             s = np.where(seen, s, s.dtype.type(FAR))
             blind = ~seen.any(-1, keepdims=True)
+            blind = blind if blind.any() else None
         p = softmax(s)
         kept = self.kept(p, ctx)
         w = p if kept is None else p * kept

@@ -7,9 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from backprop.layer import Context
+from backprop.layer import Context, Layer
 from backprop.testing.case import Case, Subject
-from backprop.testing.probes import DRAW_ALIKE, IN_A_MODEL, anew, model_of, penalises, twins
+from backprop.testing.probes import (
+    DRAW_ALIKE,
+    IN_A_MODEL,
+    anew,
+    config_of,
+    model_of,
+    penalises,
+    twins,
+)
 from backprop.testing.results import Broken, DoesNotApply, Results, copies, must_agree, named
 
 
@@ -21,8 +29,8 @@ def survives_copy_pickle_config_and_save(case: Case) -> None:
     behind, an inner layer that it shares, and state that no weight holds, also where it is backward
     alone that needs them. The configuration goes through JSON, the file through `Sequential.save`.
     """
-    must_hand_on_what_is_said_of_parameters(case)
     subject = case.subject(np.float32)
+    must_hand_on_what_is_said_of_parameters(subject.layer, case)
     for training in (False, True):
         at = replace(case, training=training)
         mode = "training" if training else "inference"
@@ -43,14 +51,10 @@ def survives_copy_pickle_config_and_save(case: Case) -> None:
         must_agree(subject.results(at), wanted, f"after {how} was given other parameters", 0.0)
 
 
-def must_hand_on_what_is_said_of_parameters(case: Case) -> None:
+def must_hand_on_what_is_said_of_parameters(layer: Layer, case: Case) -> None:
     """Raise where an argument that is named after a parameter, as `kernel_regularizer` is, does not
     reach it."""
-    layer = case.subject().layer
-    try:
-        config = {} if case.is_loss else layer.get_config()
-    except ValueError:  # it holds what no configuration does, such as a function
-        return
+    config = config_of(layer)
     for k, p in enumerate(layer.arrays()):
         for what, value in (("regularizer", "l2"), ("constraint", "unit_norm")):
             if (argument := f"{p.name}_{what}") not in config or p.layer is not layer:

@@ -30,9 +30,11 @@ from backprop.testing.objects.trial import (
 from backprop.testing.report import LawReport
 from backprop.testing.results import Broken, DoesNotApply
 
-# the long ones for what is done in blocks, or counted in eight bits; ten are tried by default
-TEN = (3,), (2, 3), (5, 1), (3, 3), (2, 1, 3), (2, 2, 3, 2), (1,), (130, 2), (2, 600), (70,)
-SHAPES = (*TEN, (1, 1), (4, 2), (3, 130), (600, 2))
+# the long ones for what is done in blocks, or counted in eight bits
+SHAPES = (
+    *((3,), (2, 3), (5, 1), (1, 1), (2, 1, 3), (2, 2, 3, 2), (1,), (130, 2), (2, 260), (70,)),
+    *((4, 2), (3, 3), (3, 130), (2, 600), (600, 2)),
+)
 
 
 class AsLayer(Layer):

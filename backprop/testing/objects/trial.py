@@ -213,7 +213,10 @@ def examine(law: Law, plan: Plan, seed: int) -> tuple[LawResult, Exception | Non
     counts, reasons = {"cases": 0, "undecided": 0, "unseen": 0}, []
     error: Exception | None = None
     began = time.perf_counter()
-    for number in range(PROFILES[plan.profile]):
+    trials = PROFILES[plan.profile]
+    if plan.profile != "quick":  # each trial has one of the shapes
+        trials = max(trials, len(plan.given.get("shapes", ())))
+    for number in range(trials):
         drawn = seed + number, number
         trial = Trial(plan.kind, plan.make, *drawn, plan.tags, plan.reference, plan.given)
         try:
