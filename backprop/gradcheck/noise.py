@@ -49,6 +49,26 @@ def deviation(values: Array) -> float:
     >>> 0.25 < deviation(1e6 + 30 * np.arange(7) + noise) < 4
     True
     """
+    sigma, turns = levels(values)
+    believed = believed_of(sigma, turns)
+    return max(sigma[1:], default=0.0) if believed is None else believed
+
+
+def believed(values: Array) -> float:
+    """The same, and 0 where no level of differences is believed: too little.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backprop.gradcheck.noise import believed
+    >>> believed(np.exp(np.arange(7.0)))
+    0.0
+    """
+    return believed_of(*levels(values)) or 0.0
+
+
+def levels(values: Array) -> tuple[list[float], list[bool]]:
+    """σ by each level of differences, and whether these change their sign."""
     t = np.asarray(values, np.float64)
     sigma, turns = [], []
     for k in range(1, len(t)):
@@ -56,11 +76,16 @@ def deviation(values: Array) -> float:
         gamma = math.factorial(k) ** 2 / math.factorial(2 * k)
         sigma.append(math.sqrt(gamma * float(np.mean(t * t))))
         turns.append(bool(t.min() < 0 < t.max()))
+    return sigma, turns
+
+
+def believed_of(sigma: list[float], turns: list[bool]) -> float | None:
+    """σ of the first level that two neighbours agree with, and that changes its sign."""
     for k in range(len(sigma) - 2):
         three = sigma[k : k + 3]
         if turns[k] and max(three) <= 4 * min(three):
             return three[0]
-    return max(sigma[1:], default=0.0)
+    return None
 
 
 def too_fine(values: Array) -> bool:

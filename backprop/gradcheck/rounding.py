@@ -15,8 +15,11 @@ much, which is half the way to float32 in digits, comes out of a computation wit
 those of float64. Its slopes are too uncertain for a verdict, however well they agree. Steps of a
 few units in the last place move nothing in what was rounded to float32, so φ is looked at over
 steps of 2^-26 too: they are a fraction of what float32 tells apart, and a smooth function is still
-straight there to rounding. Kinks and near ties that lie between such steps scatter φ as well, but
-by more over wider ones, or only until they are passed.
+straight there to rounding. Nor do such small steps move sigmoid(8) by one unit, and 1 - sigmoid(8)
+is rounded to a few thousand of its own: what scatters φ more over the coarse steps is its noise
+too. Kinks, near ties and waves that lie between such steps scatter φ as well, but by more over
+wider ones, or only until they are passed, or φ moves by its slope over finer
+ones.
 """
 
 from __future__ import annotations
@@ -31,10 +34,11 @@ from backprop.gradcheck.entry import Entry, wrong_outright
 from backprop.gradcheck.measured import Measured, drew_otherwise
 from backprop.gradcheck.noise import EPS
 from backprop.gradcheck.passes import Refused
-from backprop.gradcheck.places import Direction, Run
+from backprop.gradcheck.places import Direction, Run, paired
 from backprop.gradcheck.probe import Array, largest
 
 REVERSED = 3  # backward passes at moved points, which measure its round-off
+HIDDEN = 16.0  # times what fine steps show: noise of what does not move over these
 ROUGH = 2.0**15  # times what rounding explains
 EPS32 = float(np.finfo(np.float32).eps)
 LARGEST32 = float(np.finfo(np.float32).max)
@@ -42,6 +46,7 @@ WIDER = 2.0**4  # times the coarse steps: what rounding scatters by is the same 
 GROWS = WIDER / 2  # times: by what kinks between the steps make φ scatter more there,
 BEYOND = 2  # or less from here on, where it has passed them
 BETWEEN, RESOLVED = 2.0**-34, 1e-4  # a step between fine and coarse ones, and how well it does
+FINER, STEADY = 2.0**-42, 2e-3  # one over which hidden noise steps, and a wave does not
 ALL = 0.1  # of y: what is off by more in float32 has no digit left there
 JUMP = 1e-5  # of φ: what moves more is no rounding of float32, but a jump of the function
 
@@ -91,7 +96,11 @@ class Rounding:
         # a function of few digits does not move at all over fine steps
         unmoved = np.isfinite(fine).all() and noise.too_fine(fine) and not noise.too_fine(coarse)
         self.sigma = max(self.sigma, noise.deviation(coarse if unmoved else fine))
-        self.look_for_few_digits(noise.deviation(coarse))
+        unit = self.unit()
+        self.look_for_few_digits(noise.deviation(coarse), unit)
+        hidden = noise.believed(coarse)
+        if HIDDEN * self.sigma < hidden <= ROUGH * unit and not self.moves_as_told():
+            self.sigma = self.sigma if self.is_of_kinks(hidden) else hidden
         if self.sigma > 1e-6 * max(here.terms, 1e-300) and not np.array_equal(
             self.run([None] * len(here.point), 0.0).y, here.run.y
         ):
@@ -175,26 +184,35 @@ class Rounding:
         scale, most = float(y.max(initial=0)), float(off.max(initial=0))
         return most / scale if scale and np.isfinite(most) else 0.0
 
-    def look_for_few_digits(self, coarse: float) -> None:
+    def unit(self) -> float:
+        """What rounding in float64 moves φ by."""
         here = self.here
         moving = sum(
             float(np.abs(g * p).sum()) for g, p in zip(here.gradients, here.point, strict=True)
         )
         rms = max(float(np.sqrt(np.mean(p * p))) for p in here.point if p.size)
         cancelling = float(np.abs(here.v).sum()) * rms
-        unit = EPS * (here.terms + moving + cancelling)
+        return EPS * (here.terms + moving + cancelling)
+
+    def look_for_few_digits(self, coarse: float, unit: float) -> None:
+        here = self.here
         rough = max(s for s in (0.0, self.sigma, coarse) if not s > JUMP * here.terms)
         if rough > max(self.sigma, ROUGH * unit) and not self.has_all_digits():
-            wider = self.scatter(WIDER * noise.COARSE, 0)
-            bent = noise.deviation(wider) > GROWS * rough
-            straight = noise.deviation(wider[BEYOND:]) < rough / GROWS
-            rough = self.sigma if bent or straight else rough
+            rough = self.sigma if self.is_of_kinks(rough) else rough
         elif rough > ROUGH * unit:
             rough = self.sigma
         self.units = rough / unit if rough else 0.0
         if self.units > ROUGH:
             self.sigma = max(self.sigma, rough)
             self.digits = round(-math.log10(rough / here.terms))
+
+    def is_of_kinks(self, coarse: float) -> bool:
+        """Whether what scatters φ over coarse steps is no rounding, which is the same over wider
+        ones."""
+        wider = self.scatter(WIDER * noise.COARSE, 0)
+        bent = noise.deviation(wider) > GROWS * coarse
+        straight = noise.deviation(wider[BEYOND:]) < coarse / GROWS
+        return bent or straight
 
     def has_all_digits(self) -> bool:
         """Whether φ moves as backward says over steps that few digits do not hold: many numbers
@@ -208,6 +226,21 @@ class Rounding:
             return False
         off = abs(up / BETWEEN - sum(float(t.sum()) for t in terms))
         return off <= RESOLVED * max(float(np.linalg.norm(t)) for t in terms)
+
+    def moves_as_told(self) -> bool:
+        """Whether φ moves as backward says over finer steps along each slot alone: then waves
+        scatter it over coarse ones."""
+        here = self.here
+        for i, (p, g) in enumerate(zip(here.point, here.gradients, strict=True)):
+            u = here.alone(i, np.abs(p) * here.drawn(i))
+            try:
+                up, down = (float(here.v @ self.run(u, h).y) for h in (FINER, -FINER))
+            except Refused:
+                return False
+            off = abs((up - down) / (2 * FINER) - paired(here.gradients, u))
+            if off > STEADY * float(np.linalg.norm(g * u[i])):
+                return False
+        return True
 
     def doubted(self, entries: list[Entry]) -> list[Entry]:
         """No verdict for gradients that only agree within the digits of float32."""

@@ -1,5 +1,6 @@
 """Right functions where the checker once accused: next to where a domain ends, where float64 moves
-in steps, where three numbers tie, where float32 overflows, and constants that lose all digits.
+in steps, where three numbers tie, where float32 overflows, in gates that are nearly shut, and
+constants that lose all digits.
 
 Each function is looked at as float32 rounds its numbers, and in float64 as they are given.
 """
@@ -13,6 +14,7 @@ from gradcheck.unusual_cases import Case, Function, along, first, hilbert, sorte
 from scipy import special
 
 from backprop.gradcheck import catalogue
+from backprop.layer import INFERENCE, Layer
 from backprop.layers import Attention, PReLU, RandomHue
 
 RNG = np.random.default_rng(7)
@@ -353,6 +355,34 @@ def attention() -> Iterator[Case]:
         yield Case(f"a query that sees no key {n}", make, (q, v), options)
 
 
+class Gate(Layer):
+    """y = (1 - a) x, a = sigmoid(w): where a is nearly 1, 1 - a has few digits, and moving w by
+    some units in its last place does not show it."""
+
+    def __init__(self, w):
+        super().__init__()
+        self.initial = w
+
+    def build(self, input_shape):
+        self.w, self.dw = self.param("w", (), lambda shape, dtype: np.full(shape, self.initial))
+
+    def forward(self, x, ctx=INFERENCE):
+        a = special.expit(self.w)
+        return (1 - a) * x, (x, a)
+
+    def backward(self, dy, cache):
+        x, a = cache
+        self.dw[...] = -(dy * x).sum() * a * (1 - a)
+        return (1 - a) * dy
+
+
+def gates() -> Iterator[Case]:
+    for w in (3, 4, 5, 5.5, 6, 8, 12, 16, 20, 28, -12):
+        for n in range(10):
+            x = np.random.default_rng(n).standard_normal((2, 3))
+            yield Case(f"gate of {w}, {n}", partial(Gate, w), x, {"seed": n})
+
+
 def identities() -> Iterator[Case]:
     for n in range(12):
         x = np.random.default_rng(n).standard_normal((2, 1, 8))
@@ -382,4 +412,5 @@ KINDS: dict[str, Callable[[], Iterator[Case]]] = {
     "sure losses": losses,
     "attention": attention,
     "identities": identities,
+    "gates": gates,
 }

@@ -64,7 +64,7 @@ KINDS = {
 }
 # of all: chaos, float64 at the end of its digits, what float32 keeps no digit of, and greys, where
 # many kinks meet; and entropies that are next to nothing
-UNDECIDED = {"numbers": 0.03, "models": 0.15, "edges": 0.16, "constants": 0.6, "extremes": 0.08}
+UNDECIDED = {"numbers": 0.035, "models": 0.15, "edges": 0.16, "constants": 0.6, "extremes": 0.08}
 UNDECIDED |= {"greys": 0.4, "ties": 0.02, "kinks nearby": 0.15, "attention": 1.0}
 
 
