@@ -131,8 +131,10 @@ class Sides:
         self.size = np.abs(self.r) + np.abs(self.l)
         moved = zip(here.point, direction, strict=True)
         self.top = max(largest(np.where(u, p, 0.0)) for p, u in moved if u is not None)
-        # of y, and of the numbers that are moved: a step is another one than was asked for
-        self.rounding = (16 * EPS * np.abs(run.y) + EPS * self.top * self.size) / steps[-1]
+        # of y, or where that is what is left of a cancellation, of what it is made of; and of the
+        # numbers that are moved: a step is another one than was asked for
+        made_of = np.maximum(np.abs(run.y), typical(run.y))
+        self.rounding = (16 * EPS * made_of + EPS * self.top * self.size) / steps[-1]
         self.drift = np.maximum(drift_r, drift_l)
         # a slope that goes to 0 with the step, as that of x² at 0, is one of size 0
         going = np.maximum(*[np.abs(fine) / np.abs(coarse) for coarse, fine in (right, left)]) < 0.3
@@ -301,6 +303,12 @@ def outside(
         f"at a kink backward says {a:.6g} for output {here.run.where(j)}, and the "
         f"slopes on its sides are {sides.l[j]:.6g} and {sides.r[j]:.6g}"
     )
+
+
+def typical(y: Array) -> float:
+    """The median size of numbers that are not 0."""
+    sizes = np.abs(y[y != 0])
+    return float(np.median(sizes)) if sizes.size else 0.0
 
 
 def unit(j: int, v: Array) -> Array:

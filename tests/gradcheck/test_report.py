@@ -18,7 +18,17 @@ from backprop.gradcheck.comparison import Comparison
 from backprop.gradcheck.measured import measured
 from backprop.gradcheck.noise import deviation
 from backprop.layer import INFERENCE, Layer
-from backprop.layers import GRU, LSTM, BatchNormalization, Chain, Conv2D, Dense, Dropout, ReLU
+from backprop.layers import (
+    GRU,
+    LSTM,
+    BatchNormalization,
+    Chain,
+    Conv2D,
+    Dense,
+    Dropout,
+    MultiHeadAttention,
+    ReLU,
+)
 from backprop.testing.bugs import find
 
 
@@ -444,6 +454,33 @@ def test_an_error_of_twice_the_floor_in_one_entry_is_found(activation):
 
         assert right.verdict == "pass" and wrong.verdict == "fail"
         assert right.floor < 1e-5
+
+
+@pytest.mark.parametrize("seed", [67, 91])
+def test_an_error_in_a_gradient_of_zero_is_no_kink_of_outputs_that_are_small(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((2, 4, 3))
+    bp.utils.set_random_seed(seed)
+    layer = HiddenInKeys(2, 2)
+    layer.build((None, 4, 3))
+    right = gradcheck(layer, x, seed=seed, lattice=False)
+    (name,) = [e.name for e in right.entries if e.name.endswith("key/bias")]
+    layer.error = 2 * right[name].floor
+
+    wrong = gradcheck(layer, x, seed=seed, lattice=False)
+
+    assert right[name].verdict == "pass" and wrong[name].verdict == "fail", wrong
+
+
+class HiddenInKeys(MultiHeadAttention):
+    """Attention that may hide an error in the keys' bias, whose gradient is 0 up to rounding."""
+
+    error = 0.0
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        self.key.dbias[0, 0] += self.error
+        return dx
 
 
 class Hidden(Dense):
