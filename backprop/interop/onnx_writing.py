@@ -28,7 +28,7 @@ from backprop.nest import as_tuple
 Array = np.ndarray
 Shape = tuple[int | None, ...]
 Order = tuple[int, ...]
-FAR = -1e9  # the score of what is not seen: its exponential is 0
+FAR = float(np.finfo(np.float32).min)  # the score of what is not seen: its exponential is 0
 
 
 class NotInOnnx(ValueError):

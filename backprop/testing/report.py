@@ -247,7 +247,8 @@ def reproducer(law: Any, case: Case) -> str:
             "sample_weight": case.sample_weight,
             "mask": case.mask,
         }
-    given = {name: literal(a) for name, a in arguments.items() if a is not None}
+    short = 0 if getattr(law, "asks_for_bounds", False) else SHORT
+    given = {name: literal(a, short) for name, a in arguments.items() if a is not None}
     drawn = ", numbers" if any("numbers(" in text for text in given.values()) else ""
     imports = sorted([f"from backprop.testing import check_law{drawn}", *imports])
     lines = ["import numpy as np", "", *imports, ""]
@@ -271,12 +272,12 @@ def reproducer(law: Any, case: Case) -> str:
     return "\n".join([*lines, f"check_law({law.__name__!r}, {expression}, {', '.join(options)})"])
 
 
-def literal(a: Any) -> str:
-    """An array, or several, as Python, to the last digit."""
+def literal(a: Any, short: int = SHORT) -> str:
+    """An array, or several, as Python, to the last digit; a longer one by the call that made it."""
     if type(a) is tuple:
-        items = ["None" if one is None else literal(one) for one in a]
+        items = ["None" if one is None else literal(one, short) for one in a]
         return f"({', '.join(items)}{',' * (len(items) == 1)})"
-    if a.size > SHORT and (call := call_for(a)):
+    if a.size > short and (call := call_for(a)):
         return call
     dtype = "" if a.dtype in (np.float64, np.int64, bool) and a.size else f', dtype="{a.dtype}"'
     if not a.size:

@@ -175,6 +175,25 @@ def test_a_query_that_sees_no_key_has_the_mean_and_no_gradient(cls):
     assert not dq[0].any() and dq[1].any()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cls", [Attention, AdditiveAttention])
+@pytest.mark.parametrize("sight", ["causal", "mask"])
+def test_a_key_that_is_not_seen_counts_for_nothing_however_low_the_others_score(cls, dtype, sight):
+    rng = np.random.default_rng(0)
+    q, v = rng.uniform(1, 2, (2, 3, 4)), rng.uniform(1, 2, (2, 3, 4))
+    q[0], v[:, 0] = 1e6, -1e6
+    x = q.astype(dtype), v.astype(dtype)
+    layer = with_weights(cls(use_causal_mask=sight == "causal", dtype=dtype), x)
+    if cls is AdditiveAttention:
+        layer.scale[...] = 1e10
+    masks = (None, np.array([[True, False, False]] * 2)) if sight == "mask" else (None, None)
+    y, cache = layer.forward(x, Context(training=True, mask=masks))
+    dq, _ = layer.backward(np.ones_like(y), cache)
+
+    np.testing.assert_array_equal(y[:, 0], x[1][:, 0])
+    assert not dq[:, 0].any()
+
+
 @settings(max_examples=15)
 @given(cases(), st.booleans())
 def test_gradients_are_those_of_keras(case, scores):

@@ -200,6 +200,13 @@ def test_what_is_right_and_unusual_keeps_the_laws(layer, inputs, laws, options, 
     assert report, str(report)
 
 
+@pytest.mark.parametrize("seed", [51, 135, 228, 519])
+def test_two_numbers_that_are_nearly_equal_may_lose_the_digits_of_their_mean(seed):
+    x = numbers((1, 2, 1), "generic", seed)
+
+    check_law(FLOAT32, L.LayerNormalization(1, epsilon=1e-6), x=x, training=False)
+
+
 def test_a_layer_that_draws_in_no_configuration_is_no_stochastic_one():
     report = check_layer(NeverDraws, shapes(1, 2), laws=[SEEDS], tags=["stochastic"])
 

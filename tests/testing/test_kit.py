@@ -179,6 +179,49 @@ def test_the_reproducer_runs_and_fails_in_the_same_way():
     assert str(error.value) == reason
 
 
+class Limited(Layer):
+    """y = x, between -70 and 70; dx = dy."""
+
+    def forward(self, x, ctx=INFERENCE):
+        return np.clip(x, -70, 70), None
+
+    def backward(self, dy, cache):
+        return dy * 1
+
+
+class Variance(Layer):
+    """y = the mean of x² less the square of the mean: what is left of numbers around 1,000?"""
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[:-1]
+
+    def forward(self, x, ctx=INFERENCE):
+        mean = x.mean(-1)
+        return (x * x).mean(-1) - mean * mean, x - mean[..., None]
+
+    def backward(self, dy, d):
+        return dy[..., None] * 2 * d / d.dtype.type(d.shape[-1])
+
+
+FAR_OUT = [
+    (Limited, ["no_number_is_an_exception"], {}),
+    (Variance, ["float32_agrees_with_float64"], {}),
+    (Limited, ["agrees_with_the_reference"], {"reference": lambda x: x}),
+]
+
+
+@pytest.mark.parametrize(("layer", "laws", "options"), FAR_OUT)
+def test_the_reproducer_of_a_law_that_looks_far_out_looks_there_too(layer, laws, options):
+    reason = failure(layer, shapes(1, 2), laws, **options)
+    lines = textwrap.dedent(reason.partition("To see it again:")[2])
+    for given in ("layer = ...  # what your factory makes", "reference = ...  # the function"):
+        lines = lines.replace(given, "#")
+
+    assert "numbers(" in lines
+    with pytest.raises(LawBroken):
+        exec(lines, {"layer": layer, **options})
+
+
 def test_the_reproducer_of_a_nested_layer_imports_what_it_needs():
     from backprop.layers import Chain
 

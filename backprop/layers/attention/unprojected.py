@@ -18,8 +18,6 @@ from backprop.masks import cleaned, only_real
 from backprop.nest import as_tuple, several
 from backprop.promises import short_for
 
-FAR = -1e9  # the score of a key that is not seen: its exponential is 0, if any is seen
-
 
 class Unprojected(AnyAttention, kw_only=True):
     """y = softmax(s) value, where a subclass says in `score` what s is, and in `backward_score`
@@ -72,9 +70,11 @@ class Unprojected(AnyAttention, kw_only=True):
         seen = self.seen(s, of_value, start)
         blind = None
         if seen is not None:
-            s = np.where(seen, s, s.dtype.type(FAR))
+            s = np.where(seen, s, s.dtype.type(-np.inf))
             blind = ~seen.any(-1, keepdims=True)
             blind = blind if blind.any() else None
+            if blind is not None:
+                s = np.where(blind, s.dtype.type(0), s)  # the mean of all values
         p = softmax(s)
         kept = self.kept(p, ctx)
         w = p if kept is None else p * kept

@@ -12,6 +12,7 @@ from backprop.nest import as_tuple, each_shape, shapes
 from backprop.testing.case import Case, OfInputs, Subject
 from backprop.testing.exceptions import FINER, Look, off_lattice, special_inputs, special_parameters
 from backprop.testing.laws.gradients import certified
+from backprop.testing.laws.law import asks_for_bounds
 from backprop.testing.laws.shapes import must_take_all_integers
 from backprop.testing.probes import anew, moves_of, settings_of
 from backprop.testing.results import (
@@ -29,6 +30,7 @@ from backprop.testing.results import (
 ASKED = 8  # times that `gradcheck` is asked for a case, and as often for its parameters
 
 
+@asks_for_bounds
 def no_number_is_an_exception(case: Case) -> None:
     """Every gradient is the derivative of the forward pass wherever numbers are special: on grids,
     far out, next to kinks, where predictions are exact, where parameters are 0 or 1.

@@ -27,6 +27,13 @@ def needs(
     return decorate
 
 
+def asks_for_bounds(law: Law) -> Law:
+    """Say that a law asks between what the numbers of x were drawn: it is shown on the call that
+    made these, as an array of digits does not tell."""
+    law.asks_for_bounds = True  # type: ignore[attr-defined]
+    return law
+
+
 def why_not(law: Law, tags: Iterable[str], reference: Any) -> str | None:
     """Why a law does not apply to what has these tags, or None if it does."""
     tag, wants_reference, without = getattr(law, "needs", (None, False, {}))

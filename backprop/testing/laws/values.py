@@ -12,7 +12,7 @@ from backprop.gradcheck.point import allowed
 from backprop.nest import as_tuple, each
 from backprop.testing.case import Case, Subject
 from backprop.testing.exceptions import spread
-from backprop.testing.laws.law import needs
+from backprop.testing.laws.law import asks_for_bounds, needs
 from backprop.testing.made_numbers import bounds_of
 from backprop.testing.probes import asked_for, extremes, lapack_moved, rounding
 from backprop.testing.results import (
@@ -34,6 +34,7 @@ SATURATED = 4.0  # what is larger may leave a 1 of which float32 does not know h
 SATURATES = 2.0  # larger numbers may have no slope at all
 UNITS = 256  # by which numbers are moved there
 STAIRS = 16  # by which they are moved at the point itself, where steps may be that near
+NEARLY_EQUAL = 0.1  # by how far two may be apart of whose mean the rounding shows, at any offset
 STEEP = 64.0  # times a unit of x: what y moves by more is not held to float64's moves
 CHAOS = 0.01  # of a result: what these units move by more has too few digits left to be compared
 TOLERANCE_OF_A_LOOP = 1e-8
@@ -43,6 +44,7 @@ NAIVE = 20.0  # what a reference makes of larger numbers may be infinite, as exp
 LARGEST32, TINY = (float(x) for x in (np.finfo(np.float32).max, np.finfo(np.float32).tiny))
 
 
+@asks_for_bounds
 def float32_agrees_with_float64(case: Case) -> None:
     """float32 gives what float64 gives at the same numbers, up to some units in the last place.
 
@@ -124,14 +126,25 @@ def must_keep_digits(narrow: Subject, wide: Subject, case: Case, offset: float) 
 
 def is_steep(wide: Subject, case: Case, name: str, most: float) -> bool:
     """Whether units of float32 move a result by more than that here or nearby: then steps on the
-    way, or constants, may count for more than x does."""
+    way, or constants, may count for more than x does. Numbers that are nearly equal are made so
+    too: what is left of two, less their mean, over its size, does not move, but is as inexact as
+    the mean."""
 
-    for k in range(POINTS):
+    def away(k: int) -> Case:
         rng = case.rng(60 + k)
-        near = case.changed(lambda x, rng=rng, k=k: x + 0.25 * k * rng.uniform(-1, 1, x.shape))
-        if moved_by_float32(wide, near)[0][name] > most:
-            return True
-    return False
+        return case.changed(lambda x: x + 0.25 * k * rng.uniform(-1, 1, x.shape))
+
+    def level(axis: int | None) -> Case:
+        def moved(x: Array) -> Array:
+            if (axis is not None and axis >= x.ndim) or not x.size:
+                return x
+            return x + np.clip(x.mean(axis, keepdims=True) - x, -NEARLY_EQUAL, NEARLY_EQUAL)
+
+        return case.changed(moved)
+
+    rank = max(x.ndim for x in case.floats)
+    nearby = (*map(away, range(POINTS)), *map(level, (None, *range(rank))))
+    return any(moved_by_float32(wide, near)[0][name] > most for near in nearby)
 
 
 def moved_by_float32(wide: Subject, case: Case) -> tuple[dict[str, float], Results]:
@@ -189,6 +202,7 @@ def rounding_nearby(
     }
 
 
+@asks_for_bounds
 @needs(reference=True)
 def agrees_with_the_reference(case: Case) -> None:
     """The forward pass gives what a naive one gives.
