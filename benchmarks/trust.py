@@ -4,7 +4,8 @@
     python benchmarks/trust.py --parts layers --seeds 20 --jobs 2
 
     bank       mistakes of `backprop.testing.bugs`: caught by the laws, by `gradcheck` alone
-    held-out   mistakes that no law was made for (tests/testing/held_out.py)
+    held-out   mistakes that no law was made for (tests/testing/held_out.py), and those that
+               were to get past the laws (tests/testing/held_out_again)
     right      the layers without them, which are to keep all laws
     layers     every layer and loss of the library, which are to keep all laws, from several seeds
                (--seeds, from --seed on)
@@ -34,6 +35,7 @@ sys.path.append(str(ROOT / "tests"))
 import numpy as np  # noqa: E402 - the paths come first
 from gradcheck import hard_cases, unusual_cases  # noqa: E402
 from testing.held_out import AUTHORS, Author  # noqa: E402
+from testing.held_out_again import AUTHORS as AGAIN  # noqa: E402
 from testing.own_layers import TABLE  # noqa: E402
 
 from backprop.gradcheck import gradcheck  # noqa: E402
@@ -56,21 +58,15 @@ def of_right_layer(name: str, options: Options) -> bool:
 
 
 def broken(author: Author, cls: type, options: Options) -> list[str]:
-    """The laws that a layer breaks."""
-    report = check_layer(
-        cls,
-        author.inputs,
-        configs=author.configs,
-        tags=author.tags,
-        profile=options.profile,
-        seed=options.seed,
-    )
+    """The laws that a class of an author breaks."""
+    report = author.report(cls, profile=options.profile, seed=options.seed)
     return [result.law for result in report.results if result.outcome == "broken"]
 
 
-def of_author(k: int, options: Options) -> tuple[list[str], list[str]]:
-    """Of the k-th author: mistakes that are missed, and laws that the right layer breaks."""
-    author = AUTHORS[k]
+def of_author(place: tuple[str, int], options: Options) -> tuple[list[str], list[str]]:
+    """Of an author of a set: mistakes that are missed, and laws that the right class breaks."""
+    name, k = place
+    author = SETS[name][k]
     missed = [cls.__name__ for cls in author.mistakes if not broken(author, cls, options)]
     return missed, broken(author, author.right, options)
 
@@ -95,6 +91,7 @@ def of_cases(kind: str, options: Options) -> list[tuple[str, str]]:
     return found
 
 
+SETS = {"held out": AUTHORS, "held out again": AGAIN}
 KINDS: dict[str, Callable[[], Iterator[Any]]] = {
     "numbers": unusual_cases.functions,
     "matrices": unusual_cases.matrices,
@@ -117,15 +114,17 @@ def bank(each: Callable, options: Options) -> None:
 
 
 def held_out(each: Callable, options: Options) -> None:
-    some = range(0, len(AUTHORS), options.every)
-    found = list(each(of_author, some))
-    total = sum(len(AUTHORS[k].mistakes) for k in some)
-    missed = [name for those, _ in found for name in those]
-    accused = [AUTHORS[k].right.__name__ for k, (_, laws) in zip(some, found, strict=True) if laws]
-    print(f"held out: {total} mistakes in {len(some)} layers; {total - len(missed)} break a law")
-    show("missed", missed)
-    print(f"          {len(accused)} of the {len(some)} layers are accused where they are right")
-    show("accused", accused)
+    for name, what in (("held out", "layers"), ("held out again", "layers and objects")):
+        authors = SETS[name][:: options.every]
+        found = list(each(of_author, [(name, k) for k in range(0, len(SETS[name]), options.every)]))
+        total = sum(len(author.mistakes) for author in authors)
+        missed = [mistake for those, _ in found for mistake in those]
+        caught = total - len(missed)
+        print(f"{name}: {total} mistakes in {len(authors)} {what}; {caught} break a law")
+        show("missed", missed)
+        accused = [a.right.__name__ for a, (_, laws) in zip(authors, found, strict=True) if laws]
+        print(f"{' ' * len(name)}  {len(accused)} of the {len(authors)} are accused where right")
+        show("accused", accused)
 
 
 def right(each: Callable, options: Options) -> None:

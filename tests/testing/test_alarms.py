@@ -3,11 +3,22 @@
 import numpy as np
 import pytest
 import scipy.linalg
+from testing.held_out_again.embeddings import PaddedEmbedding
 
 from backprop import layers as L
 from backprop.layer import INFERENCE, InputSpec, Layer
 from backprop.losses import Loss
-from backprop.testing import arrays, axes, check_law, check_layer, numbers, pairs, selftest, shapes
+from backprop.testing import (
+    arrays,
+    axes,
+    check_law,
+    check_layer,
+    numbers,
+    pairs,
+    selftest,
+    shapes,
+    tokens,
+)
 
 FLOAT32, DIGITS = "float32_agrees_with_float64", "shape_and_dtype_are_as_declared"
 SEEDS, BUFFERS = "same_seed_same_result", "training_moves_buffers_alike"
@@ -168,6 +179,7 @@ def nearly_constant(x):
 ROW = shapes(1, 1)
 DRAWS = {"tags": ["stochastic"]}
 COUPLED = {"tags": ["couples_rows"]}
+PADDING = {"vocabulary": [9], "units": [1, 3], "padding": [0, 2]}
 REDUCTIONS = {"reduction": ["sum_over_batch_size", "sum", "none", "mean"]}
 RIGHT = [
     (Elementwise, shapes(1, 2), [DIGITS], {}),
@@ -188,6 +200,7 @@ RIGHT = [
     (lambda: L.RMSNormalization(epsilon=1e-8), shapes(1, 3), [FLOAT32], {}),
     (L.LayerNormalization, arrays(ROW).map(lambda x: 1000 + x), [FLOAT32, LINEAR, ROWS], {}),
     (Little, (axes("batch", "n"), axes("batch", "n")), ["every_input_counts"], {}),
+    (PaddedEmbedding, tokens(9), ["no_size_is_an_exception"], {"configs": PADDING}),
     (Some, pairs("numbers", "numbers"), [ROWS], {"configs": REDUCTIONS}),
 ]
 

@@ -144,7 +144,8 @@ def must_be_no_exception_of_settings(subject: Subject, case: Case) -> None:
             return
         other = Subject(case, layer=built_in(twin, case.batch_shape, subject.dtype))
         other.leave_special_values()
-        other.forward()
+        result, cache = other.forward()
+        other.backward(case.dy(result), cache)
     except Exception:  # a number that goes with no such input, or with no other argument
         return
     must_be_no_exception(other, case, f"with {name}={n}")
