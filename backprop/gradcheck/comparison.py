@@ -173,7 +173,7 @@ class Comparison:
             return ""
         own = [None if u is None else p for p, u in zip(here.point, direction, strict=True)]
         others = np.zeros(still.shape, int)
-        for share in FINE_STAIRS:
+        for share in FINE_STAIRS if expected.top else ():  # zeros have no size of their own
             there = y(share, own)
             others += (there != here.run.y) & (there == y(share + step / expected.top, own))
         fine = still & (others >= 2)  # of stairs, and not at the point alone

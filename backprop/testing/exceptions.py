@@ -26,6 +26,7 @@ Array = np.ndarray
 STEP, FINER = 1e-5, 1e-7  # of a difference, as a share of numbers that are larger than 1
 CLOSE = 1e-7  # of all terms of a slope: what a difference of such a step may be off
 ROUNDED = 3e-15  # of all terms of φ, and of 1, by rounding; a slope is off by it over the step
+SCATTERS = 8  # times what slopes next to a point differ by among each other
 KINKED = 1e-3  # of all terms of a slope: sides that differ by more have a kink between them
 GAP = 1e-6  # of all terms of φ: what differs by more is another y
 BESIDE, BESIDE_ZERO = 2.0**-46, 1e-200  # how far the neighbours of a point are, as a share of it
@@ -265,12 +266,13 @@ class Look:
         finally:
             self.back()
 
-    def next_to(self, sign: int) -> tuple[float, float]:
-        """φ, and what backward says of its slope, at the next number to one side of each."""
+    def next_to(self, steps: int) -> tuple[float, float]:
+        """φ, and what backward says of its slope, at a number next to each: to its left or right,
+        so many steps away."""
 
         def near(a: Array, u: Array) -> Array:
             u = u / scale_of(a)
-            return np.where(a == 0, sign * BESIDE_ZERO * u, a * (1 + sign * BESIDE * np.abs(u)))
+            return np.where(a == 0, steps * BESIDE_ZERO * u, a * (1 + steps * BESIDE * np.abs(u)))
 
         x = as_tuple(self.case.x)
         found = [a if u is None else near(a, u) for a, u in zip(x, as_tuple(self.u_x), strict=True)]
@@ -326,10 +328,15 @@ class Look:
     def is_alone(self) -> bool:
         """Whether backward says otherwise on both sides, and what differences say: then the point
         is wrong, and no kink. Nor is it a cliff, which y falls down between the two: a tie of large
-        scores in a softmax has no width."""
+        scores in a softmax has no width. Slopes that rounding makes differ by as much from one
+        neighbour to the next as from the point say nothing."""
         (before, left), (behind, right) = (self.next_to(sign) for sign in (-1, 1))
         falls = abs(behind - before) > GAP * self.scale
-        return not falls and self.agrees(left) and self.agrees(right)
+        if falls or not (self.agrees(left) and self.agrees(right)):
+            return False
+        slopes = [left, right, *(self.next_to(steps)[1] for steps in (-5, -3, 3, 5))]
+        off = min(abs(self.slope - left), abs(self.slope - right))
+        return off > SCATTERS * (max(slopes) - min(slopes))
 
     @property
     def is_a_hole(self) -> bool:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from inputs import normal
 from small_layers import OfAMatrix
 
 from backprop.gradcheck import gradcheck
@@ -214,3 +215,23 @@ def test_what_rounding_does_hide_is_below_the_floor(c):
 
     assert report["kernel"].verdict == "pass"
     assert report["kernel"].floor > np.abs(report.check.here.gradients[0]).max()
+
+
+class Rounds(Layer):
+    """y = x + the whole number nearest to w, which begins at 0; dw is that of x + w."""
+
+    def build(self, input_shape):
+        self.w, self.dw = self.param("w", (), "zeros")
+
+    def forward(self, x, ctx=INFERENCE):
+        return x + np.round(self.w), None
+
+    def backward(self, dy, cache):
+        self.dw[...] = dy.sum()
+        return dy
+
+
+def test_a_parameter_of_zeros_has_no_size_by_which_stairs_are_looked_for():
+    report = gradcheck(Rounds(), normal(3, 4), values="own")
+
+    assert report["w"].verdict == "fail"

@@ -220,6 +220,12 @@ def test_two_numbers_that_are_nearly_equal_may_lose_the_digits_of_their_mean(see
     check_law(FLOAT32, L.LayerNormalization(1, epsilon=1e-6), x=x, training=False)
 
 
+def test_a_gradient_that_is_rounding_alone_is_no_exception():
+    x = numbers((1, 1), "generic", 0), numbers((1, 1), "generic", 65753)
+
+    check_law("no_number_is_an_exception", L.Dot(1, normalize=True), x=x, training=False, seed=1)
+
+
 def test_a_layer_that_draws_in_no_configuration_is_no_stochastic_one():
     report = check_layer(NeverDraws, shapes(1, 2), laws=[SEEDS], tags=["stochastic"])
 
