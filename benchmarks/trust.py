@@ -115,8 +115,9 @@ def bank(each: Callable, options: Options) -> None:
 
 def held_out(each: Callable, options: Options) -> None:
     for name, what in (("held out", "layers"), ("held out again", "layers and objects")):
-        authors = SETS[name][:: options.every]
-        found = list(each(of_author, [(name, k) for k in range(0, len(SETS[name]), options.every)]))
+        some = range(0, len(SETS[name]), options.every)
+        authors = [SETS[name][k] for k in some]
+        found = list(each(of_author, [(name, k) for k in some]))
         total = sum(len(author.mistakes) for author in authors)
         missed = [mistake for those, _ in found for mistake in those]
         caught = total - len(missed)

@@ -50,12 +50,13 @@ def deviation(values: Array) -> float:
     True
     """
     sigma, turns = levels(values)
-    believed = believed_of(sigma, turns)
-    return max(sigma[1:], default=0.0) if believed is None else believed
+    first = believed_of(sigma, turns)
+    return max(sigma[1:], default=0.0) if first is None else first
 
 
 def believed(values: Array) -> float:
-    """The same, and 0 where no level of differences is believed: too little.
+    """σ of the noise as in `deviation`, but 0 where no level of differences is believed: too little
+    rather than too much.
 
     Examples
     --------

@@ -18,8 +18,7 @@ steps of 2^-26 too: they are a fraction of what float32 tells apart, and a smoot
 straight there to rounding. Nor do such small steps move sigmoid(8) by one unit, and 1 - sigmoid(8)
 is rounded to a few thousand of its own: what scatters φ more over the coarse steps is its noise
 too. Kinks, near ties and waves that lie between such steps scatter φ as well, but by more over
-wider ones, or only until they are passed, or φ moves by its slope over finer
-ones.
+wider ones, or only until they are passed, or φ moves by its slope over finer ones.
 """
 
 from __future__ import annotations
